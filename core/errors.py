@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What can go wrong, said in a sentence: one root, one class a kind.
+
+Every message says what was wrong, where, and what to do about it. ``kind`` is the name that the
+worker protocol, the log and the plugin show; the command line turns it into an exit code.
+"""
+
+from __future__ import annotations
+
+
+class SamGeoError(Exception):
+    """Root of every error that a user can cause or meet."""
+
+    exit_code = 1
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+class ParameterError(SamGeoError):
+    """An option is out of range, unknown, or contradicts another."""
+
+    exit_code = 2
+
+
+class RasterError(SamGeoError):
+    """A raster cannot be opened, read or understood."""
+
+    exit_code = 3
+
+
+class PromptError(SamGeoError):
+    """A prompt is empty, of the wrong type, or lies outside the raster's data."""
+
+    exit_code = 4
+
+
+class ModelError(SamGeoError):
+    """A model is unknown, lacks an ability, or failed while it ran."""
+
+    exit_code = 5
+
+
+class CheckpointError(ModelError):
+    """A file of weights is missing, damaged, or belongs to another family."""
+
+
+class OutputError(SamGeoError):
+    """An output cannot be written, exists already, or its format cannot hold the result."""
+
+    exit_code = 6
+
+
+class JobError(SamGeoError):
+    """A job folder is damaged, in use, or was begun with other parameters."""
+
+    exit_code = 7
+
+
+class IncompleteError(JobError):
+    """A job has ended, but some of its tiles failed."""
+
+    exit_code = 8
+
+
+class Cancelled(SamGeoError):
+    """The user stopped the job; what was finished is kept."""
+
+    exit_code = 130
+
+
+class SamGeoWarning(UserWarning):
+    """Something was changed, clipped or left out, and the result says so."""

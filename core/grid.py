@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tiles: what each owns, what the model sees of it, and what of that is believed.
+
+::
+
+    +--window = core grown by the margin m, clamped to the raster--+
+    |   c pixels at the window's edge are seen, but not believed   |
+    |  +--trusted window = core grown by m - c------------------+  |
+    |  |    +--core: S x S, the cores partition the raster--+   |  |
+    |  |    |                                               |   |  |
+    |  |    +-----------------------------------------------+   |  |
+    |  +--------------------------------------------------------+  |
+    +--------------------------------------------------------------+
+
+A side of the trusted window that lies on the raster's own edge is the raster's edge: nothing goes
+on behind it, so everything up to it is believed. Only pixels here; the CRS is ``raster.py``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import ParameterError
+from .types import PixelBox, TileIndex
+
+TRUST_MARGIN = 8
+"""Pixels at a window's edge where mask values are not believed (c in the design)."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a grid; all boxes in raster pixels."""
+
+    index: TileIndex
+    core: PixelBox
+    window: PixelBox
+    trusted: PixelBox
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A partition of a raster into tiles.
+
+    Args:
+        height: Rows of the raster at working resolution, pixels.
+        width: Columns, pixels.
+        core: Side S of a tile's core, pixels.
+        margin: m, by which a window exceeds its core on each side, pixels.
+        cell: Side of a mask lattice cell, pixels; divides core, margin and trust.
+        trust: c, pixels at a window's edge that are not believed.
+
+    Raises:
+        ParameterError: Sizes are not positive, do not fit one another, or do not divide.
+    """
+
+    height: int
+    width: int
+    core: int
+    margin: int
+    cell: int = 1
+    trust: int = TRUST_MARGIN
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ParameterError(f"A raster of {self.width} x {self.height} pixels has no tiles.")
+        if self.core < 1 or self.cell < 1:
+            raise ParameterError(
+                f"Tile core {self.core} and cell {self.cell} must be at least 1 pixel."
+            )
+        if not 0 <= self.trust < self.margin:
+            raise ParameterError(
+                f"The tile margin must exceed the untrusted edge of {self.trust} pixels, "
+                f"but it is {self.margin}: choose a larger margin."
+            )
+        if self.margin > self.core:
+            raise ParameterError(
+                f"The tile margin ({self.margin}) must not exceed the tile's core ({self.core}): "
+                "choose a larger tile or a smaller margin."
+            )
+        for name in ("core", "margin", "trust"):
+            if getattr(self, name) % self.cell:
+                raise ParameterError(
+                    f"The tile's {name} of {getattr(self, name)} pixels is not a multiple of the "
+                    f"mask cell of {self.cell} pixels that this model gives."
+                )
+
+    @property
+    def bounds(self) -> PixelBox:
+        return PixelBox(0, 0, self.height, self.width)
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height // self.core)
+
+    @property
+    def cols(self) -> int:
+        return -(-self.width // self.core)
+
+    @property
+    def window_size(self) -> int:
+        """Side T = S + 2m of a window that is not clamped."""
+        return self.core + 2 * self.margin
+
+    def __len__(self) -> int:
+        return self.rows * self.cols
+
+    def __contains__(self, index: object) -> bool:
+        return (
+            isinstance(index, tuple)
+            and len(index) == 2
+            and 0 <= index[0] < self.rows
+            and 0 <= index[1] < self.cols
+        )
+
+    def __iter__(self) -> Iterator[Tile]:
+        for row in range(self.rows):
+            for col in range(self.cols):
+                yield self[TileIndex(row, col)]
+
+    def __getitem__(self, index: TileIndex) -> Tile:
+        if index not in self:
+            raise IndexError(f"tile {tuple(index)} of a grid of {self.rows} x {self.cols}")
+        row, col = index
+        size = self.core
+        full = PixelBox(row * size, col * size, (row + 1) * size, (col + 1) * size)
+        window = full.grown(self.margin).intersection(self.bounds)
+        return Tile(
+            index=TileIndex(row, col),
+            core=full.intersection(self.bounds),
+            window=window,
+            trusted=full.grown(self.margin - self.trust).intersection(self.bounds),
+        )
+
+    def neighbours(self, index: TileIndex) -> list[TileIndex]:
+        """The up to eight tiles around one, row by row."""
+        around = (
+            TileIndex(index.row + down, index.col + right)
+            for down in (-1, 0, 1)
+            for right in (-1, 0, 1)
+            if (down, right) != (0, 0)
+        )
+        return [other for other in around if other in self]
+
+    def forward(self, index: TileIndex) -> list[TileIndex]:
+        """The neighbours E, SW, S and SE: each pair of neighbours is met once."""
+        return [other for other in self.neighbours(index) if other > index]
+
+    def at(self, row: float, col: float) -> TileIndex:
+        """The tile whose core holds a pixel position.
+
+        Raises:
+            IndexError: The position lies outside the raster.
+        """
+        if not (0 <= row < self.height and 0 <= col < self.width):
+            raise IndexError(f"pixel ({row}, {col}) of a raster of {self.height} x {self.width}")
+        return TileIndex(int(row) // self.core, int(col) // self.core)
