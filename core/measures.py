@@ -172,13 +172,12 @@ def _summed(group: NDArray[np.int64], values: Floats, count: int) -> Floats:
 
 
 def _authalic_q(latitude: Floats, es: float) -> Floats:
-    sine = np.sin(latitude)
+    sine: Floats = np.sin(latitude)
     if es < 1e-12:  # a sphere, as most planets' projections assume
         return 2.0 * sine
-    e = np.sqrt(es)
-    return (1.0 - es) * (
-        sine / (1.0 - es * sine**2) - np.log((1.0 - e * sine) / (1.0 + e * sine)) / (2.0 * e)
-    )
+    e = float(np.sqrt(es))
+    log: Floats = np.log((1.0 - e * sine) / (1.0 + e * sine))
+    return (1.0 - es) * (sine / (1.0 - es * sine**2) - log / (2.0 * e))
 
 
 def _by_geodesics(
