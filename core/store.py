@@ -214,9 +214,10 @@ class JobStore:
     def _failure_path(self, index: TileIndex) -> Path:
         return self.folder / "tiles" / f"{index.name}.failed"
 
-    def fail(self, index: TileIndex, kind: str, message: str) -> None:
-        """Note why a tile failed."""
-        text = json.dumps({"kind": kind, "message": message}, ensure_ascii=False)
+    def fail(self, index: TileIndex, kind: str, message: str, detail: str = "") -> None:
+        """Note why a tile failed; ``detail`` is for the one who mends it."""
+        values = {"kind": kind, "message": message, "detail": detail}
+        text = json.dumps(values, indent=1, ensure_ascii=False)
         write_atomically(self._failure_path(index), lambda path: _write_text(path, text))
 
     # --- features ---
