@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
-
 from samgeo_core.grid import Grid
 from samgeo_core.masks import Mask, PromptRef, TileMasks, crop_mask, quantize
 from samgeo_core.segmenter import TileImage
 from samgeo_core.types import BoolArray, CellBox, TileIndex
+from scipy import ndimage
 
 from .scenes import Thing
 

@@ -11,9 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-
 from samgeo_core.types import BoolArray, CellBox
+from scipy import ndimage
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -49,7 +48,7 @@ class _Canvas:
     def paint(
         self, kind: str, mask: BoolArray, box: CellBox, *, gap: int = 0, cut: bool = False
     ) -> bool:
-        """Paint where free; with a gap, only if nothing is nearer than that. ``cut``: paint over."""
+        """Paint only if nothing is nearer than the gap, or (``cut``) over what is there."""
         place = (slice(box.row0, box.row1), slice(box.col0, box.col1))
         if not cut:
             around = CellBox(

@@ -6,16 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..executors import Executor
 from ..grid import Grid
 from ..masks import PromptRef
-from .components import Groups, compact, concatenated, connect, global_links, own
+from .components import Groups, IntArray, compact, connect, own
 from .duplicates import drop_duplicates, find_parents, number_of, tile_numbers
 from .edges import LINK, OVERLAP, LinkTiles, TileLinks, runs
 from .merged import NO_PARENT, Merged, canonical_order, summarize
-from .nodes import NODE
+from .nodes import NODE, NodeArray
 from .state import MaskSource, MergeOptions
+
+Parts = list[NDArray[np.void]]
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and of all tiles."""
@@ -65,7 +68,7 @@ def _collect(
     executor: Executor,
     progress: Progress | None,
 ) -> tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[PromptRef]
+    NodeArray, NDArray[np.void], NDArray[np.void], NDArray[np.void], list[PromptRef]
 ]:  # fmt: skip
     """Run the edge stage; number the nodes through, row by row of tiles."""
     tables: list[TileLinks] = []
@@ -75,27 +78,42 @@ def _collect(
             progress(len(tables), len(grid))
     offset = np.concatenate([[0], np.cumsum([len(table.nodes) for table in tables])])
     prompts: dict[PromptRef, int] = {}
-    links, inside, across = [], [], []
+    links: Parts = []
+    inside: Parts = []
+    across: Parts = []
     for number, table in enumerate(tables):
         first = int(offset[number])
         if len(table.nodes):
             known = [prompts.setdefault(prompt, len(prompts)) for prompt in table.prompts]
             table.nodes["prompt"] = np.array(known, np.int32)[table.nodes["prompt"]]
-        inside.append(global_links(table.inside, first, first))
+        inside.append(_shifted(table.inside, first, first))
         for target, parts in ((links, table.links), (across, table.overlaps)):
             for other, found in parts.items():
-                target.append(global_links(found, first, int(offset[number_of(other, grid)])))
+                target.append(_shifted(found, first, int(offset[number_of(other, grid)])))
     return (
-        concatenated([table.nodes for table in tables], NODE),
-        concatenated(inside, OVERLAP),
-        concatenated(links, LINK),
-        concatenated(across, OVERLAP),
+        _joined([table.nodes for table in tables], NODE),
+        _joined(inside, OVERLAP),
+        _joined(links, LINK),
+        _joined(across, OVERLAP),
         list(prompts),
     )
 
 
+def _shifted(pairs: NDArray[np.void], first: int, second: int) -> NDArray[np.void]:
+    """Pairs with numbers within two tiles -> numbers within the whole table."""
+    result = pairs.copy()
+    result["a"] += first
+    result["b"] += second
+    return result
+
+
+def _joined(parts: Parts, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    joined: NDArray[np.void] = np.concatenate(parts) if parts else np.empty(0, dtype)
+    return joined
+
+
 def _arrange(
-    nodes: np.ndarray, label: np.ndarray, tile: np.ndarray, prompts: list[PromptRef], grid: Grid
+    nodes: NodeArray, label: IntArray, tile: IntArray, prompts: list[PromptRef], grid: Grid
 ) -> Merged:
     """Objects from labels, in canonical order, without parents yet."""
     groups = Groups.from_labels(label)

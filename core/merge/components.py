@@ -9,6 +9,7 @@ its edges are taken one by one, strongest first (Kruskal's algorithm with a cons
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..types import BoolArray
-from .edges import LINK
 from .nodes import EAST, NORTH, SOUTH, WEST, NodeArray
 
 IntArray = NDArray[np.int64]
@@ -50,9 +50,10 @@ class Groups:
         sizes = np.bincount(label[members], minlength=int(label.max(initial=-1)) + 1)
         return cls(label, members, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
 
-    def sums(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+    def sums(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Sum over each group's members, added in their order."""
-        return np.bincount(self.label[self.members], values[self.members], len(self))
+        weights = values[self.members].astype(np.float64)
+        return np.bincount(self.label[self.members], weights, len(self)).astype(np.float64)
 
     def any(self, flags: BoolArray) -> BoolArray:
         """True for groups of which some member has the flag."""
@@ -205,17 +206,3 @@ def open_groups(nodes: NodeArray, groups: Groups) -> BoolArray:
             reached |= np.isin(key(down, right, cut), present, assume_unique=False)
         found[label[cut][~reached]] = True
     return found
-
-
-def global_links(links: NDArray[np.void], first: int, second: int) -> NDArray[np.void]:
-    """Edges with numbers within two tiles -> numbers within the whole table."""
-    result = links.copy()
-    result["a"] += first
-    result["b"] += second
-    return result
-
-
-def concatenated(
-    parts: list[NDArray[np.void]], dtype: np.dtype[np.void] = LINK
-) -> NDArray[np.void]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype)

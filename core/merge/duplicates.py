@@ -25,25 +25,21 @@ from .nodes import NodeArray
 from .state import MaskSource, MergedObject, MergeOptions, cached
 
 
-def pair_sums(
-    groups: Groups, overlaps: NDArray[np.void]
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def pair_sums(groups: Groups, overlaps: NDArray[np.void]) -> tuple[IntArray, IntArray, IntArray]:
     """Overlaps of nodes -> of groups.
 
     Returns:
-        Groups a < b that differ, the cells in common (cells that several pairs of nodes share
-        count several times), and the number of pairs of nodes.
+        Groups a < b that differ, and the cells in common (cells that several pairs of nodes share
+        count several times).
     """
     a, b = groups.label[overlaps["a"]], groups.label[overlaps["b"]]
     keep = (a >= 0) & (b >= 0) & (a != b)
     a, b, common = a[keep], b[keep], overlaps["common"][keep]
     low, high = np.minimum(a, b), np.maximum(a, b)
-    keys, where, count = np.unique(
-        low * max(1, len(groups)) + high, return_inverse=True, return_counts=True
-    )
+    keys, where = np.unique(low * max(1, len(groups)) + high, return_inverse=True)
     first, second = np.divmod(keys, max(1, len(groups)))
     sums = np.bincount(where, common, len(keys)).astype(np.int64)
-    return first, second, sums, count.astype(np.int64)
+    return first, second, sums
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,7 @@ def drop_duplicates(
     groups, summary = merged.groups, merged.summary
     if options.mode == "flat":
         across = np.concatenate([across, inside])
-    first, second, common, count = pair_sums(groups, across)
+    first, second, common = pair_sums(groups, across)
     keys = [(prompt.id, prompt.label) for prompt in merged.prompts]
     kind_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     kinds = np.array([kind_of[key] for key in keys], np.int64)[
@@ -181,7 +177,7 @@ def find_parents(
         least: Containment from which on an object is a child.
     """
     parent = np.full(len(groups), NO_PARENT, np.int64)
-    first, second, common, _ = pair_sums(groups, inside)
+    first, second, common = pair_sums(groups, inside)
     child = np.concatenate([first, second])
     holder = np.concatenate([second, first])
     twice = np.concatenate([common, common])

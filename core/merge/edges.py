@@ -252,7 +252,8 @@ def _same_prompt(a: TileNodes, b: TileNodes) -> BoolArray:
 def _kept(overlaps: NDArray[np.void], a: NodeArray, b: NodeArray) -> NDArray[np.void]:
     """Overlaps that are large enough to matter."""
     smaller = np.minimum(a["area"][overlaps["a"]], b["area"][overlaps["b"]])
-    return overlaps[overlaps["common"] >= LEAST_OVERLAP * smaller]
+    kept: NDArray[np.void] = overlaps[overlaps["common"] >= LEAST_OVERLAP * smaller]
+    return kept
 
 
 def inside_overlaps(tile: TileNodes) -> NDArray[np.void]:

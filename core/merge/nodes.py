@@ -129,7 +129,7 @@ def tile_nodes(masks: TileMasks, grid: Grid) -> TileNodes:
                 box.col0 + int(np.argmax(shape[0])),
                 int(np.count_nonzero(shape)),
                 core_area,
-                zlib.crc32(shape),
+                zlib.crc32(shape.data),
                 prompts.setdefault(mask.prompt, len(prompts)),
                 mask.score,
                 mask.stability,
