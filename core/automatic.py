@@ -47,6 +47,8 @@ LARGEST_SKIPPER = 1 / 8
 """Share of the window above which a confident mask does not keep points from being asked: such a
 mask is background or a whole neighbourhood, and what lies on it would be lost."""
 
+STEPS = np.float32(LOGIT_STEPS)
+
 _LOGITS_AT_ONCE = 64 << 20
 """Bytes of logits that one call of ``decode`` may return."""
 
@@ -217,9 +219,7 @@ class AutomaticSegmenter:
         boxes = np.array([(b.row0, b.col0, b.row1, b.col1) for b, _ in prompts], np.float32)
         masks = points = None
         if "mask" in accepts:
-            stored = np.stack([whole for _, whole in prompts]).astype(np.float32) / np.float32(
-                LOGIT_STEPS
-            )
+            stored = np.stack([whole for _, whole in prompts]) / STEPS
             masks = resample(stored, (cell, cell), embedding.cell_size, shape=embedding.mask_shape)
         if "box" not in accepts:
             inner = [_innermost(whole) for _, whole in prompts]
@@ -294,7 +294,7 @@ class AutomaticSegmenter:
             shape=view.cells.shape,
         )
         if not view.valid.all():
-            logits = np.where(view.valid, logits, np.float32(ABSENT / LOGIT_STEPS))
+            logits = np.where(view.valid, logits, ABSENT / STEPS)
         stability = _stability(logits, self.options.stability_offset)
         for number in np.flatnonzero(stability >= self._min_stability):
             candidate = _candidate(

@@ -148,7 +148,7 @@ def _popcount(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     if hasattr(np, "bitwise_count"):
         return np.asarray(np.bitwise_count(words))
     parts = np.ascontiguousarray(words).view(np.uint8)  # NumPy 1.26
-    return _ONES[parts]
+    return np.asarray(_ONES[parts])
 
 
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1).astype(np.uint8)

@@ -61,13 +61,14 @@ def valid_cells(valid: BoolArray, cell: int) -> BoolArray:
         (ceil(H / cell), ceil(W / cell)) bool.
     """
     if cell == 1:
-        return valid.copy()
+        return np.array(valid)
     rows = np.arange(0, valid.shape[0], cell)
     cols = np.arange(0, valid.shape[1], cell)
     counts = np.add.reduceat(np.add.reduceat(valid.astype(np.int32), rows, 0), cols, 1)
     heights = np.diff(np.append(rows, valid.shape[0]))
     widths = np.diff(np.append(cols, valid.shape[1]))
-    return np.asarray(2 * counts >= np.outer(heights, widths))
+    enough: BoolArray = 2 * counts >= np.outer(heights, widths)
+    return enough
 
 
 def resample(

@@ -248,7 +248,10 @@ def test_cells_that_are_not_whole_pixels_are_resampled_onto_the_lattice():
     assert np.abs(np.array(got) - (60, 80, 200, 260)).max() <= 2.5
 
 
-def hint_of(mask, window, prompt=PromptRef("7", "box", "roof")):
+ROOF = PromptRef("7", "box", "roof")
+
+
+def hint_of(mask, window, prompt=ROOF):
     return Hint(PixelBox(*window), mask.box, mask.logits, prompt)
 
 
@@ -267,7 +270,7 @@ def test_refining_asks_again_and_answers_in_order(accepts):
     assert answers[1] is None
     assert answers[3] is None  # outside the window
     for answer, mask in ((answers[0], masks[2]), (answers[2], masks[0])):
-        assert answer.prompt == PromptRef("7", "box", "roof")
+        assert answer.prompt == ROOF
         assert answer.score == pytest.approx(0.9)
         np.testing.assert_array_equal(
             placed(replace(answer, box=answer.box.shifted(-128, -256))),
