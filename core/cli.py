@@ -163,7 +163,7 @@ def info(raster: tuple[str, ...], as_json: bool) -> None:
         from .raster import open_raster
 
         with open_raster(list(raster)) as opened:
-            values = {**opened.info.to_dict(), "stretch": opened.stretch.to_json()}
+            values = {**opened.info.to_json(), "stretch": opened.stretch.to_json()}
         if as_json:
             console.print_json(values)
         else:

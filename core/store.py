@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,25 +61,14 @@ class JobStore:
     Args:
         folder: The job's folder; made by :meth:`begin`.
         cell: Side of a mask cell in pixels, for the empty answer about tiles without masks.
-        cache_size: Tiles kept in memory by :meth:`load`.
     """
 
     folder: Path
     cell: int
-    cache_size: int = 12
-    _cache: OrderedDict[TileIndex, TileMasks] = field(
-        default_factory=OrderedDict, repr=False, compare=False
-    )
     _lock: FileLock | None = field(default=None, repr=False, compare=False)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "folder": self.folder,
-            "cell": self.cell,
-            "cache_size": self.cache_size,
-            "_cache": OrderedDict(),
-            "_lock": None,
-        }
+    def __reduce__(self) -> tuple[type[JobStore], tuple[Path, int]]:
+        return JobStore, (self.folder, self.cell)
 
     # --- the job ---
 
@@ -201,15 +189,8 @@ class JobStore:
         Raises:
             JobError: The file is damaged.
         """
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
         path = self.tile_path(index)
-        tile = load_masks(path) if path.exists() else TileMasks(index, self.cell, ())
-        self._cache[index] = tile
-        while len(self._cache) > self.cache_size:
-            self._cache.popitem(last=False)
-        return tile
+        return load_masks(path) if path.exists() else TileMasks(index, self.cell, ())
 
     def _failure_path(self, index: TileIndex) -> Path:
         return self.folder / "tiles" / f"{index.name}.failed"
