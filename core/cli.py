@@ -30,7 +30,7 @@ def _reporting(console: Console) -> Iterator[None]:
     """Errors as one sentence (or one JSON object) and an exit code; warnings as lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.showwarning = lambda message, *_: console.warn(str(message))  # type: ignore[assignment]
+        warnings.showwarning = lambda message, *_: console.warn(str(message))
         try:
             yield
         except SamGeoError as error:
