@@ -50,6 +50,7 @@ class Source:
         transform: Source pixel to ground.
         crs: CRS of the ground, or None.
         notes: What was decided on the way, for people.
+        placed: The file says where it lies; False leaves pixels as the ground's units.
         plain: The dataset is a file as it is, so that its overviews and block offsets can be used.
         closing: Closes all that was opened.
     """
@@ -59,6 +60,7 @@ class Source:
     transform: Affine
     crs: CRS | None
     notes: tuple[str, ...]
+    placed: bool
     plain: bool
     closing: ExitStack
 
@@ -131,6 +133,7 @@ def open_source(names: Sequence[str]) -> Source:
             transform=dataset.transform,
             crs=dataset.crs,
             notes=(f"A mosaic of {len(names)} rasters.", *_crs_notes(dataset.crs, placed=True)),
+            placed=True,
             plain=False,
             closing=stack,
         )
@@ -162,11 +165,11 @@ def _georeference(
     if not placed and points and points_crs:
         warped = stack.enter_context(_warp(dataset, points_crs, by="GCP"))
         note = f"Placed by {len(points)} ground control points, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), False, stack)
+        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
     if not placed and dataset.rpcs:
         warped = stack.enter_context(_warp(dataset, CRS.from_epsg(4326), by="RPC"))
         note = f"Placed by its RPCs at their mean height, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), False, stack)
+        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
     notes = _crs_notes(dataset.crs, placed=placed)
     transform = dataset.transform if placed else UNPLACED
     if transform.is_degenerate:
@@ -174,7 +177,7 @@ def _georeference(
             f"{names[0]} has a transform that maps all pixels onto a line ({transform[:6]}): "
             "its georeferencing is damaged."
         )
-    return Source(names, dataset, transform, dataset.crs, notes, True, stack)
+    return Source(names, dataset, transform, dataset.crs, notes, placed, True, stack)
 
 
 def _crs_notes(crs: CRS | None, *, placed: bool) -> tuple[str, ...]:
