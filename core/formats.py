@@ -201,6 +201,8 @@ def _write_gdal(form: Format, written: Written) -> None:
             geometry_type=f"Multi{kind}" if form.multi else "Unknown",
             crs=None if written.crs is None else written.crs.to_wkt(),
             layer_options=dict(form.options),
+            # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
+            dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
         )
 
 
