@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,15 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from . import hub
+from . import hiera, hub
 from .base import ModelInfo
+from .hiera import HieraSize
 from .image import Preprocessing
 from .mobile_sam import MobileSam
 from .promptable import TorchModel
 from .runtime import Precision, pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
+from .sam2 import Sam2
 from .tiny_vit import TinyViT
 from .vit import WINDOW, ViT
 
@@ -60,7 +63,7 @@ class _Family:
     make: Callable[[Shapes, int | None], Network]
     ignored: tuple[str, ...] = ()
     """Beginnings of keys that the image side does not need."""
-    rename: Callable[[str], str] = staticmethod(lambda key: key)
+    rename: Callable[[str], str] = str
     """Official key to our attribute."""
 
 
@@ -116,6 +119,50 @@ def make_tiny_vit(shapes: Shapes, size: int | None) -> tuple[TinyViT, Preprocess
     return TinyViT(dims, depths, heads, windows), Preprocessing(size=size or 1024)
 
 
+TRUNK = "image_encoder.trunk."
+
+
+def _hiera_size(shapes: Shapes) -> HieraSize:
+    dim = shapes[f"{TRUNK}pos_embed"][1]
+    depth = count(shapes, f"{TRUNK}blocks.")
+    for size in hiera.SIZES:
+        if size.dim == dim and sum(size.stages) == depth:
+            return size
+    raise ValueError(f"no SAM 2 has {depth} blocks and a width of {dim}")
+
+
+def _sam2_variant(shapes: Shapes) -> str:
+    try:
+        return _hiera_size(shapes).name
+    except ValueError:
+        return "custom"
+
+
+def _make_sam2(shapes: Shapes, size: int | None) -> Network:
+    background = shapes[f"{TRUNK}pos_embed"][2:]
+    return Sam2(hiera.Encoder(_hiera_size(shapes), background), size or 1024)
+
+
+def _sam2_name(key: str) -> str:
+    key = key.removeprefix("sam_") if key.startswith("sam_") else key
+    return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
+
+
+SAM2_VIDEO = (
+    "memory_attention.",
+    "memory_encoder.",
+    "maskmem_tpos_enc",
+    "no_mem_pos_enc",
+    "no_obj_ptr",
+    "no_obj_embed_spatial",
+    "mask_downsample.",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+    "sam_mask_decoder.pred_obj_score_head.",
+)
+"""Tensors of SAM 2 that only tracking through video uses."""
+
+
 def _make_mobile_sam(shapes: Shapes, size: int | None) -> Network:
     return MobileSam(*make_tiny_vit(shapes, size))
 
@@ -127,6 +174,14 @@ FAMILIES: tuple[_Family, ...] = (
         lambda _: "vit_t",
         _make_mobile_sam,
         ignored=TINY_UNUSED,
+    ),
+    _Family(
+        "sam2",
+        (f"{TRUNK}pos_embed_window", "sam_mask_decoder."),
+        _sam2_variant,
+        _make_sam2,
+        ignored=SAM2_VIDEO,
+        rename=_sam2_name,
     ),
     _Family(
         "sam",
