@@ -21,6 +21,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from . import hiera, hub
 from .base import ModelInfo
+from .efficient_sam import EfficientSam, PlainViT
 from .hiera import HieraSize
 from .image import Preprocessing
 from .mobile_sam import MobileSam
@@ -28,6 +29,7 @@ from .promptable import TorchModel
 from .runtime import Precision, pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
 from .sam2 import Sam2
+from .sam_hq import SamHq
 from .tiny_vit import TinyViT
 from .vit import WINDOW, ViT
 
@@ -167,7 +169,57 @@ def _make_mobile_sam(shapes: Shapes, size: int | None) -> Network:
     return MobileSam(*make_tiny_vit(shapes, size))
 
 
+def _hq_variant(shapes: Shapes) -> str:
+    return "vit_t" if "image_encoder.pos_embed" not in shapes else _vit_variant(shapes)
+
+
+def _make_sam_hq(shapes: Shapes, size: int | None) -> Network:
+    early = shapes["mask_decoder.compress_vit_feat.0.weight"][0]
+    if _hq_variant(shapes) == "vit_t":
+        return SamHq(*make_tiny_vit(shapes, size), early)
+    return SamHq(*make_vit(shapes), early)
+
+
+def _efficient_variant(shapes: Shapes) -> str:
+    known = {192: "vit_ti", 384: "vit_s"}
+    return known.get(_vit_dim(shapes), "custom")
+
+
+def _make_efficient_sam(shapes: Shapes, size: int | None) -> Network:
+    depth = count(shapes, "image_encoder.blocks.")
+    positions = shapes["image_encoder.pos_embed"][1]
+    return EfficientSam(PlainViT(_vit_dim(shapes), depth, positions), size or 1024)
+
+
+def _efficient_name(key: str) -> str:
+    for pattern, ours in (
+        (r"\.final_output_upscaling_layers\.0\.([01])\.", r".output_upscaling.\1."),
+        (r"\.final_output_upscaling_layers\.1\.0\.", ".output_upscaling.3."),
+        (r"(transformer\.layers\.\d+\.mlp)\.layers\.0\.0\.", r"\1.lin1."),
+        (r"(transformer\.layers\.\d+\.mlp)\.fc\.", r"\1.lin2."),
+        (r"\.layers\.([01])\.0\.", r".layers.\1."),
+        (r"\.fc\.", ".layers.2."),
+    ):
+        key = re.sub(pattern, ours, key)
+    return key
+
+
+# The first whose marks are all there is taken: families with more than SAM's come before it.
 FAMILIES: tuple[_Family, ...] = (
+    _Family(
+        "sam_hq",
+        ("image_encoder.", "mask_decoder.hf_token.weight", "mask_decoder.compress_vit_feat."),
+        _hq_variant,
+        _make_sam_hq,
+        ignored=TINY_UNUSED,
+    ),
+    _Family(
+        "efficient_sam",
+        ("image_encoder.pos_embed", "mask_decoder.final_output_upscaling_layers."),
+        _efficient_variant,
+        _make_efficient_sam,
+        rename=_efficient_name,
+    ),
     _Family(
         "mobile_sam",
         ("image_encoder.layers.0.blocks.0.conv1.c.weight", "mask_decoder."),
