@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes the packs that training reads: ``python -m samgeo_core.training pack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .data import Sample, banepa, dubai, photographs, write_pack
+from .scenes import Textures, compose
+
+
+def pack_real(shared: Path, out: Path) -> None:
+    """Banepa's western half and Dubai."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_pack(out / "banepa.npz", [banepa(shared / "eval" / "buildings_banepa")])
+    write_pack(out / "dubai.npz", list(dubai(shared / "train" / "landcover_dubai")))
+
+
+def pack_scenes(shared: Path, out: Path, *, seed: int, count: int, size: int = 384) -> Path:
+    """One pack of composed scenes; the seed decides everything in it."""
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(seed)
+    textures = Textures(photographs(shared / "train", 400, rng), rng)
+    path = out / f"scenes_{seed:04d}.npz"
+    write_pack(path, [Sample(*compose(textures, size)) for _ in range(count)])
+    return path
