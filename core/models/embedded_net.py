@@ -76,9 +76,6 @@ class Features(NamedTuple):
     a4: Tensor
     e4: Tensor
 
-    def rows(self, index: Tensor) -> Features:
-        return Features(*(part[index] for part in self))
-
 
 class PromptTensors(NamedTuple):
     """``n`` prompts in pixels, (row, column).
@@ -240,15 +237,19 @@ class Decoder(nn.Module):
         d4, d8, d16, d32 = config.decoder
         maps = MAPS + 2 * GROUPS
         self.m16, self.m8, self.m4 = conv(maps, d16), conv(maps, d8), conv(maps, d4)
-        self.enter = Block(d16)
         self.down = conv(d16, d32, stride=2)
-        self.wide = nn.Sequential(Block(d32), Block(d32, dilation=2), Block(d32))
+        self.wide = nn.Sequential(Block(d32), Block(d32, dilation=2))
         self.up16 = conv(d32, d16, 1)
         self.leave = Block(d16)
         self.up8, self.fine8 = conv(d16, d8, 1), Block(d8)
         self.up4, self.fine4 = conv(d8, d4, 1), Block(d4)
         self.coarse = nn.Conv2d(d8, CANDIDATES + 1, 1)
         self.masks = nn.Conv2d(d4, CANDIDATES + 1, 3, padding=1)
+        for head in (self.coarse, self.masks):
+            assert head.bias is not None
+            # Most of a crop is not the object.
+            nn.init.constant_(head.bias, -2.0 if head is self.coarse else 0.0)
+            nn.init.normal_(head.weight, std=0.02)
         self.judge = nn.Sequential(
             nn.Linear(2 * d8 + d16 + 3 + CANDIDATES + 1, 64), nn.ReLU(), nn.Linear(64, 1)
         )
@@ -257,29 +258,25 @@ class Decoder(nn.Module):
         """Cosine, group by group, of each place's appearance with that under the prompt.
 
         Args:
-            e4: (n, c, h, w) or (1, c, h, w), unit length within each group.
-            weights: (n, 2, h, w), see :func:`prompt_maps`.
+            e4: (b, c, h, w), unit length within each group.
+            weights: (b * p, 2, h, w), see :func:`prompt_maps`.
 
         Returns:
-            (n, 2 * groups, h, w); 0 where nothing was pointed at.
+            (b * p, 2 * groups, h, w); 0 where nothing was pointed at.
         """
         n, _, h, w = weights.shape
+        b, c = e4.shape[:2]
         share = weights / (weights.sum((2, 3), keepdim=True) + 1e-3)
-        if e4.shape[0] == 1:
-            flat = e4[0].flatten(1)
-            token = share.reshape(2 * n, h * w) @ flat.T
-            token = token.view(n, 2, GROUPS, -1)
-            eye = torch.eye(GROUPS, device=e4.device, dtype=token.dtype)
-            spread = token[:, :, :, None, :] * eye[None, None, :, :, None]
-            return (spread.reshape(n * 2 * GROUPS, -1) @ flat).view(n, 2 * GROUPS, h, w)
-        grouped = e4.view(n, GROUPS, -1, h * w)
-        token = torch.einsum("ngcx,nsx->nsgc", grouped, share.flatten(2))
-        return torch.einsum("ngcx,nsgc->nsgx", grouped, token).reshape(n, 2 * GROUPS, h, w)
+        flat = e4.reshape(b, c, h * w)
+        token = share.reshape(b, -1, h * w) @ flat.transpose(1, 2)
+        token = token.view(b, -1, 1, GROUPS, c // GROUPS)
+        eye = torch.eye(GROUPS, device=e4.device, dtype=token.dtype)[:, :, None]
+        return ((token * eye).reshape(b, -1, c) @ flat).view(n, 2 * GROUPS, h, w)
 
     def begin(self, features: Features, prompts: PromptTensors) -> Coarse:
         """Everything up to stride 8: coarse masks and predicted IoU.
 
-        ``features`` has one row for all prompts, or one for each.
+        Prompts go with the images in turn, the same number with each.
         """
         height, width = features.a4.shape[-2:]
         maps, weights = prompt_maps(prompts, height, width)
@@ -287,17 +284,17 @@ class Decoder(nn.Module):
         maps = maps.contiguous(memory_format=torch.channels_last)
         maps8 = F.avg_pool2d(maps, 2)
         maps16 = F.avg_pool2d(maps8, 2)
-        x = F.relu(features.a16 + self.m16(maps16), inplace=True)
-        x = self.enter(x)
+        x = F.relu(shared(features.a16, self.m16(maps16)), inplace=True)
         z = self.wide(F.relu(self.down(x), inplace=True))
         x = self.leave(F.relu(x + enlarge(self.up16(z)), inplace=True))
-        y8 = self.fine8(F.relu(features.a8 + self.m8(maps8) + enlarge(self.up8(x)), inplace=True))
+        y8 = shared(features.a8, self.m8(maps8)).add_(enlarge(self.up8(x)))
+        y8 = self.fine8(F.relu(y8, inplace=True))
         masks = self.coarse(y8)
         return Coarse(maps, y8, masks, self._judge(masks, y8, x))
 
     def finish(self, features: Features, coarse: Coarse) -> Tensor:
         """The (n, 4, h, w) mask logits of stride 4; the first is for unambiguous prompts."""
-        y4 = features.a4 + self.m4(coarse.maps) + enlarge(self.up4(coarse.y8))
+        y4 = shared(features.a4, self.m4(coarse.maps)).add_(enlarge(self.up4(coarse.y8)))
         fine: Tensor = self.masks(self.fine4(F.relu(y4, inplace=True)))
         return fine + enlarge(coarse.masks)
 
@@ -315,6 +312,12 @@ class Decoder(nn.Module):
         which = torch.eye(k, device=masks.device).expand(n, k, k)
         out: Tensor = self.judge(torch.cat([inside, along, deep, facts, which], dim=-1))
         return out[..., 0]
+
+
+def shared(image: Tensor, prompts: Tensor) -> Tensor:
+    """Sum of (b, c, h, w) of images and (b * p, c, h, w) of their prompts."""
+    b, n = len(image), len(prompts)
+    return (image[:, None] + prompts.view(b, n // b, *prompts.shape[1:])).flatten(0, 1)
 
 
 def _mean_under(weights: Tensor, features: Tensor) -> Tensor:

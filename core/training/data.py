@@ -22,6 +22,9 @@ from .scenes import Labels, smooth_noise
 BANEPA_SPLIT = 2048
 """Column of the Banepa mosaic: west of it is trained on, east of it is only ever tested."""
 
+BANEPA_HELD_OUT = 3584
+"""Row of the western half below which nothing is trained on: thresholds are chosen there."""
+
 DUBAI_COLOURS = {
     "building": (0x3C, 0x10, 0x98),
     "land": (0x84, 0x29, 0xF6),

@@ -8,14 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .data import Sample, banepa, dubai, photographs, write_pack
+from .data import BANEPA_HELD_OUT, Sample, banepa, dubai, photographs, write_pack
 from .scenes import Textures, compose
 
 
 def pack_real(shared: Path, out: Path) -> None:
-    """Banepa's western half and Dubai."""
+    """Banepa's western half, its southern end kept back for validation, and Dubai."""
     out.mkdir(parents=True, exist_ok=True)
-    write_pack(out / "banepa.npz", [banepa(shared / "eval" / "buildings_banepa")])
+    west, row = banepa(shared / "eval" / "buildings_banepa"), BANEPA_HELD_OUT
+    write_pack(out / "banepa.npz", [Sample(west.image[:row], west.labels[:, :row])])
+    write_pack(out / "valid_banepa.npz", [Sample(west.image[row:], west.labels[:, row:])])
     write_pack(out / "dubai.npz", list(dubai(shared / "train" / "landcover_dubai")))
 
 
