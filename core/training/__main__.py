@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import cv2
 import torch
 
 from .data import Part, read_pack
@@ -64,6 +65,8 @@ def main() -> None:
     draw.add_argument("log", type=Path)
     draw.add_argument("out", type=Path)
     options = parser.parse_args()
+    # Before any work: a thread pool of OpenCV's does not survive the fork of the data workers.
+    cv2.setNumThreads(0)
     if options.command == "pack":
         pack_real(options.shared, options.cache)
         for seed in range(options.packs):

@@ -72,7 +72,7 @@ class Batches(IterableDataset[Batch]):
         self.parts, self.config, self.seed = parts, config, seed
 
     def __iter__(self) -> Iterator[Batch]:
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(0)
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
         crops = Crops(self.parts, rng, self.config.size)
