@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the stages run: in this process, in several, or on a Dask cluster. The same functions.
+
+A stage is a picklable function over small items (paths, indices); results come back in the order
+of the items, whatever order they were made in, so that nothing downstream depends on the number
+of workers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from .errors import JobError, ParameterError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOOK_AHEAD = 2
+"""Items handed out beyond the one that is awaited, a worker: bounds memory, keeps workers busy."""
+
+
+class Executor(Protocol):
+    """Maps functions over items. Use as a context manager."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Results in the order of the items; an exception of ``function`` is raised in its turn."""
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class SerialExecutor(AbstractContextManager["SerialExecutor"]):
+    """Everything in this process, one item after the other."""
+
+    workers = 1
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        return (function(item) for item in items)
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
+    """Several processes on this machine.
+
+    They are spawned, not forked: neither torch nor GDAL survives a fork with threads.
+
+    Args:
+        workers: Number of processes, at least 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise ParameterError(f"The number of workers must be at least 1, not {workers}.")
+        self.workers = workers
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
+        )
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(function, item))
+                if len(waiting) > self.workers * LOOK_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise JobError(
+                "A worker process was killed, most likely because memory ran out: "
+                "use fewer workers and run the same command again; finished tiles are kept."
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class DaskExecutor(AbstractContextManager["DaskExecutor"]):
+    """A Dask cluster (extra ``cluster``); its machines must see the same paths.
+
+    Args:
+        address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ParameterError(
+                "Running on Dask needs the extra 'cluster': pip install 'samgeo-seamless[cluster]'."
+            ) from error
+        self._client: Any = Client(address)
+        self.workers = max(1, sum(self._client.nthreads().values()))
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        waiting: deque[Any] = deque()
+        try:
+            for item in items:
+                waiting.append(self._client.submit(function, item, pure=False))
+                if len(waiting) > self.workers * LOOK_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+def make_executor(workers: int = 1, address: str | None = None) -> Executor:
+    """The executor for a number of workers on this machine, or for a cluster's address."""
+    if address:
+        return DaskExecutor(address)
+    return SerialExecutor() if workers == 1 else ProcessExecutor(workers)
