@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,15 @@ from ..errors import CheckpointError
 from . import hub
 from .base import ModelInfo
 from .image import Preprocessing
+from .mobile_sam import MobileSam
 from .promptable import TorchModel
 from .runtime import Precision, pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
+from .tiny_vit import TinyViT
 from .vit import WINDOW, ViT
+
+TINY_UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
+"""The classifier that MobileSAM's checkpoint still carries."""
 
 State = Mapping[str, Tensor]
 Shapes = Mapping[str, Sequence[int]]
@@ -91,7 +97,37 @@ def _make_sam(shapes: Shapes, _size: int | None) -> Network:
     return Sam(*make_vit(shapes))
 
 
+def make_tiny_vit(shapes: Shapes, size: int | None) -> tuple[TinyViT, Preprocessing]:
+    """The TinyViT of MobileSAM and light SAM-HQ for a checkpoint's shapes."""
+    prefix = "image_encoder.layers."
+    dims, depths, heads, windows = [], [], [], []
+    for stage in range(4):
+        blocks = f"{prefix}{stage}.blocks."
+        depths.append(count(shapes, blocks))
+        if stage == 0:
+            dims.append(shapes[f"{blocks}0.conv1.c.weight"][1])
+            heads.append(0)
+            windows.append(0)
+        else:
+            dims.append(shapes[f"{blocks}0.attn.proj.weight"][0])
+            table = shapes[f"{blocks}0.attn.attention_biases"]
+            heads.append(table[0])
+            windows.append(math.isqrt(table[1]))
+    return TinyViT(dims, depths, heads, windows), Preprocessing(size=size or 1024)
+
+
+def _make_mobile_sam(shapes: Shapes, size: int | None) -> Network:
+    return MobileSam(*make_tiny_vit(shapes, size))
+
+
 FAMILIES: tuple[_Family, ...] = (
+    _Family(
+        "mobile_sam",
+        ("image_encoder.layers.0.blocks.0.conv1.c.weight", "mask_decoder."),
+        lambda _: "vit_t",
+        _make_mobile_sam,
+        ignored=TINY_UNUSED,
+    ),
     _Family(
         "sam",
         ("image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel_pos_h", "mask_decoder."),
