@@ -16,14 +16,16 @@ On a GPU (16 workers, 9 minutes, about 55 MB of packs)::
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import cv2
 import torch
 
 from .data import Part, read_pack
+from .export import export
 from .loop import TrainConfig, plot, train
-from .packs import pack_real, pack_scenes
+from .packs import pack_real, pack_regions, pack_scenes
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "scenes": (0.45, (0.45, 2.5)),
@@ -61,6 +63,11 @@ def main() -> None:
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
     run.add_argument("--device", default="cpu")
     run.add_argument("--threads", type=int, default=2)
+    ship = commands.add_parser("export", help="write a checkpoint's averaged weights")
+    ship.add_argument("checkpoint", type=Path)
+    ship.add_argument("out", type=Path)
+    ship.add_argument("--score-threshold", type=float, default=0.7)
+    ship.add_argument("--stability-threshold", type=float, default=0.8)
     draw = commands.add_parser("plot", help="draw a run's log")
     draw.add_argument("log", type=Path)
     draw.add_argument("out", type=Path)
@@ -71,6 +78,7 @@ def main() -> None:
         pack_real(options.shared, options.cache)
         for seed in range(options.packs):
             pack_scenes(options.shared, options.cache, seed=seed, count=options.count)
+            pack_regions(options.shared, options.cache, seed=seed, count=options.count)
     elif options.command == "train":
         torch.set_num_threads(options.threads)
         config = TrainConfig(
@@ -81,6 +89,14 @@ def main() -> None:
             }
         )
         train(config, read_parts(options.cache), read_parts(options.cache, "valid_"), options.start)
+    elif options.command == "export":
+        card = export(
+            options.checkpoint,
+            options.out,
+            score_threshold=options.score_threshold,
+            stability_threshold=options.stability_threshold,
+        )
+        print(json.dumps(card, indent=2))
     else:
         plot(options.log, options.out)
 
