@@ -223,7 +223,7 @@ def make_dino(folder: Path) -> None:
         encoder_layers=1,
         encoder_attention_heads=2,
         encoder_ffn_dim=64,
-        decoder_layers=1,
+        decoder_layers=2,
         decoder_attention_heads=2,
         decoder_ffn_dim=64,
         num_queries=12,
