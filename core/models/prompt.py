@@ -105,5 +105,3 @@ class PromptEncoder(nn.Module):
     def no_mask(self) -> Tensor:
         """What is added to the image where there is no mask: (1, dim)."""
         return self.no_mask_embed.weight
-
-

@@ -107,9 +107,7 @@ class Network(nn.Module):
         """The highest score that each prompt's masks can have (B,), before they are computed."""
         return self._scores(attended, multimask).amax(dim=1)
 
-    def masks(
-        self, side: ImageSide, attended: Attended, multimask: bool
-    ) -> tuple[Tensor, Tensor]:
+    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
         """Logits (B, m, 4h, 4w) and scores (B, m), float32."""
         rows = CANDIDATES if multimask else SINGLE
         return self.mask_decoder.masks(side, attended, rows), self._scores(attended, multimask)

@@ -83,9 +83,7 @@ class Block(nn.Module):
         y = self.norm1(x)
         if self.window:
             windows, padded = split_windows(y, self.window)
-            y = join_windows(
-                self.attn(windows), self.window, padded, (x.shape[1], x.shape[2])
-            )
+            y = join_windows(self.attn(windows), self.window, padded, (x.shape[1], x.shape[2]))
         else:
             y = self.attn(y)
         x = x + y
