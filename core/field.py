@@ -49,6 +49,11 @@ class Field:
                     CellBox(row * size, col * size, (row + 1) * size, (col + 1) * size),
                 )
 
+    def pieces(self, box: CellBox) -> Iterator[tuple[tuple[int, int], CellBox]]:
+        """A box in pieces that lie in one block each, with the block's index."""
+        for index, cells in self._touched(box):
+            yield index, cells.intersection(box)
+
     def read(self, box: CellBox) -> tuple[FloatArray, FloatArray]:
         """Logits (0 where unknown) and weights (0 where unknown) of a box, float32."""
         logits = np.zeros(box.shape, np.float32)

@@ -16,9 +16,9 @@ from typing import Any, Literal, cast
 import numpy as np
 import pyproj
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize
-from rasterio.transform import Affine
 from scipy.ndimage import distance_transform_edt
 
 from . import job

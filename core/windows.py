@@ -25,13 +25,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from rasterio.transform import Affine
+from affine import Affine
 
 from .embeddings import EmbeddingCache, embedding_key
 from .errors import ParameterError
 from .grid import TRUST_MARGIN
 from .models.base import Embedding, PromptableModel, Prompts
-from .types import BoolArray, ByteArray, CellBox, FloatArray, PixelBox
+from .raster import RasterWindow
+from .types import ByteArray, CellBox, FloatArray, PixelBox
 
 Check = Callable[[], None]
 """Called now and then during work; raises ``Cancelled`` where the work is no longer wanted."""
@@ -54,7 +55,7 @@ class Source(Protocol):
     @property
     def crs(self) -> Any: ...
 
-    def read(self, box: PixelBox) -> tuple[ByteArray, BoolArray]: ...
+    def read(self, box: PixelBox) -> RasterWindow: ...
 
 
 @dataclass(frozen=True)
@@ -277,21 +278,16 @@ class Level:
 
     def _read(self, window: PixelBox) -> ByteArray | None:
         """A window's pixels padded to T x T, its key noted; None without data."""
-        inside = window.intersection(PixelBox(0, 0, *self.source.shape))
-        pixels, valid = self.source.read(inside)
-        key: str | None = None
-        padded: ByteArray | None = None
-        if valid.any():
-            padded = pixels
-            if inside.shape != window.shape:
-                padded = np.zeros((*window.shape, 3), np.uint8)
-                padded[: inside.height, : inside.width] = pixels
-            key = embedding_key(padded, self.model.info.fingerprint)
-        self._keys[window] = key
-        while len(self._keys) > _KNOWN_WINDOWS:
+        seen = self.source.read(window)  # 0 beyond the raster: padded to T x T
+        has_data = bool(seen.valid.any())
+        while len(self._keys) >= _KNOWN_WINDOWS:
             self._keys.popitem(last=False)
-        return padded
+        self._keys[window] = (
+            embedding_key(seen.pixels, self.model.info.fingerprint) if has_data else None
+        )
+        return seen.pixels if has_data else None
 
     def to(self, other: Level) -> Affine:
         """(column, row) of this level's pixels to those of another."""
-        return ~other.source.transform * self.source.transform
+        matrix: Affine = ~other.source.transform @ self.source.transform
+        return matrix
