@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from affine import Affine
 from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import label as label_parts
 
 from .errors import ModelError
 from .field import LOGIT_RANGE, Field, keep_parts
@@ -188,6 +189,44 @@ class Walk:
                 else:
                     known = after
 
+    def trace(self, known: Field, guide: Guide) -> Field:
+        """An object that was seen from afar, part by part at the working resolution.
+
+        Returns:
+            The fused field; what could not be seen closer is filled in from the guide.
+        """
+        self.guide, self._guided = guide, True
+        parts, count = label_parts(guide.logits > 0, structure=np.ones((3, 3), bool))
+        matrix = guide.level.to(self.level)
+        for number in range(1, count + 1):
+            row, col = points_inside(parts == number, 1)[0]
+            cell = guide.level.cell
+            x, y = matrix @ (
+                guide.window.col0 + (col + 0.5) * cell,
+                guide.window.row0 + (row + 0.5) * cell,
+            )
+            if known.at(int(y) // self.level.cell, int(x) // self.level.cell) is not None:
+                continue
+            window = self.level.lattice.around((y, x, y, x))
+            self.windows.add(window)
+            trusted = self.level.lattice.trusted(window)
+            answer = self._ask_as_guided(window, guide)
+            if answer is not None:
+                known = known.add(trusted, answer, self.level.lattice.weights(window))
+                known = self.follow(known)
+            else:
+                self.limit = (
+                    "The model finds the object at a coarser resolution only: its outline is "
+                    "that coarse in places."
+                )
+        return self._completed(known)
+
+    def _ask_as_guided(self, window: PixelBox, guide: Guide) -> FloatArray | None:
+        """The guide's object in a window of the working resolution; None where it disagrees."""
+        cells = window.cells(self.level.cell)
+        seen = guide.sample(self.level, cells)
+        return self._ask_known(window, seen, np.ones(cells.shape, bool), COARSE_AGREEMENT)
+
     def _is_large(self, known: Field, exits: list[tuple[int, int]]) -> bool:
         if len(self.windows) >= COARSE_AFTER:
             return True
@@ -242,15 +281,33 @@ class Walk:
             float32 logits of the window's trusted cells, or None where no answer agrees.
         """
         level = self.level
-        trusted = level.lattice.trusted(window)
         cells = window.cells(level.cell)
         logits, behind = known.read(cells)
-        inside = (logits > 0) & (behind > 0)
+        seen = behind > 0
+        if self.guide is not None:
+            logits = np.where(seen, logits, self.guide.sample(level, cells)).astype(np.float32)
+        return self._ask_known(window, logits, seen, AGREEMENT)
+
+    def _ask_known(
+        self, window: PixelBox, mask: FloatArray, seen: BoolArray, least: float
+    ) -> FloatArray | None:
+        """The model's object in a window that agrees with what is known there.
+
+        Args:
+            window: Where to ask.
+            mask: (h, w) float32 logits of the window's cells, as the mask prompt.
+            seen: (h, w) bool, where the mask counts as known.
+            least: IoU within ``seen`` from which an answer agrees.
+
+        Returns:
+            float32 logits of the window's trusted cells; only parts that touch the known object.
+        """
+        level = self.level
+        trusted = level.lattice.trusted(window)
+        cells = window.cells(level.cell)
+        inside = (mask > 0) & seen
         if not inside.any():
             return None
-        mask = logits.copy()
-        if self.guide is not None:
-            mask = np.where(behind > 0, mask, self.guide.sample(level, cells)).astype(np.float32)
         spots = points_inside(inside, INSIDE_POINTS)
         origin = np.array([window.row0, window.col0], np.float64)
         hints = [
@@ -259,8 +316,8 @@ class Walk:
         ]
         points_only = [p for p in self.prompts if p.type in ("point", "stroke")]
         accepts = level.model.info.accepts
-        seen = behind[trusted.slices(cells)] > 0
-        object_seen = inside[trusted.slices(cells)]
+        rows, cols = trusted.slices(cells)
+        trusted_seen, object_seen = seen[rows, cols], inside[rows, cols]
         for with_mask in (True, False) if "mask" in accepts else (False,):
             prompts = window_prompts(
                 [*points_only, *hints],
@@ -274,10 +331,9 @@ class Walk:
             said = level.ask(window, prompts, multimask=True, check=self.check)
             if said is None:  # no data there: the object ends with them
                 return np.full(trusted.shape, -LOGIT_RANGE, np.float32)
-            rows, cols = trusted.slices(cells)
             offered = said[0][0][:, rows, cols]
-            chosen, agreement = best_agreement(offered, said[1][0], object_seen, seen)
-            if agreement >= AGREEMENT:
+            chosen, agreement = best_agreement(offered, said[1][0], object_seen, trusted_seen)
+            if agreement >= least:
                 return keep_parts(offered[chosen], object_seen)
         return None
 
@@ -371,8 +427,12 @@ class Walk:
 
     def _finished(self, known: Field) -> Field:
         """Where the walk ended early, the guide finishes the outline."""
+        return self._completed(known) if self.guide is not None and known.exits() else known
+
+    def _completed(self, known: Field) -> Field:
+        """The field with the guide wherever nothing is known."""
         guide = self.guide
-        if guide is None or not known.exits():
+        if guide is None:
             return known
         matrix = guide.level.to(self.level)
         box = guide.level.lattice.trusted(guide.window).pixels(guide.level.cell)

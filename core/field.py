@@ -9,7 +9,7 @@ that vanish at a window's trusted border); a cell that no window has decided is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,6 +66,11 @@ class Field:
                 weights[shared.slices(box)] = block[1][shared.slices(cells)]
         return logits, weights
 
+    def at(self, row: int, col: int) -> float | None:
+        """The logit of one cell, None where it is unknown."""
+        logits, weights = self.read(CellBox(row, col, row + 1, col + 1))
+        return float(logits[0, 0]) if weights[0, 0] > 0 else None
+
     def _written(self, box: CellBox, logits: FloatArray, weights: FloatArray) -> Field:
         blocks = dict(self.blocks)
         size = self.block
@@ -108,6 +113,15 @@ class Field:
         weights = np.where(known, behind, share)
         mixed = np.where(weights > 0, mixed, 0.0)
         return self._written(box, mixed.astype(np.float32), weights.astype(np.float32))
+
+    def forget(self, box: CellBox, where: BoolArray) -> Field:
+        """The field with some cells of a box unknown again."""
+        logits, weights = self.read(box)
+        return self._written(
+            box,
+            np.where(where, 0, logits).astype(np.float32),
+            np.where(where, 0, weights).astype(np.float32),
+        )
 
     def positive_box(self) -> CellBox | None:
         """The smallest box around all cells of the object; None where there is none."""
@@ -194,13 +208,3 @@ def keep_parts(logits: FloatArray, seeds: BoolArray) -> FloatArray:
     wanted[np.unique(parts[seeds])] = True
     wanted[0] = True
     return np.where(wanted[parts], logits, np.float32(-LOGIT_RANGE)).astype(np.float32)
-
-
-def empty_field(bounds: CellBox, block: int, boxes: Iterable[CellBox] = ()) -> Field:
-    """A field that knows nothing, but that ``boxes`` are not the object."""
-    made = Field(bounds, block)
-    for box in boxes:
-        made = made.add(
-            box, np.full(box.shape, -LOGIT_RANGE, np.float32), np.ones(box.shape, np.float32)
-        )
-    return made

@@ -10,21 +10,20 @@ answer comes back as it was.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.ndimage import label as label_parts
+import shapely
 
 from . import job
-from .continuation import Limits, Report, Walk, points_inside
+from .answering import Candidate, Question, begin, correct, nothing_known
+from .continuation import Limits, Report
 from .embeddings import EmbeddingCache
 from .errors import ParameterError, PromptError
-from .field import LOGIT_RANGE, Field
 from .measures import measure
 from .models.base import PromptableModel
 from .outline import object_polygon
@@ -36,41 +35,14 @@ from .prompts import (
     joint_extent,
     window_prompts,
 )
-from .types import BoolArray, CellBox, FloatArray, PixelBox
+from .types import PixelBox
 from .windows import Check, Extent, Level, Source
 
 HYSTERESIS = 0.75
 """Octaves of zoom by which the view must differ from the working resolution before it changes."""
 
-NEAR_CLICK = 1 / 8
-"""Reach of a corrective click in window sides: changes that begin within it are taken over."""
-
-SAME_CANDIDATE = 0.98
-"""IoU from which two candidates are one."""
-
 HISTORY = 32
 """Answers kept to go back to."""
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One answer to the prompts.
-
-    Args:
-        known: Its fused logits.
-        score: The model's own estimate of IoU.
-        windows: How many windows were asked for it.
-        limit: Why it is not followed further, or None where it closes.
-    """
-
-    known: Field
-    score: float
-    windows: frozenset[PixelBox]
-    limit: str | None = None
-
-    @property
-    def stability(self) -> float:
-        return self.known.stability()
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +199,16 @@ class Session:
         else:
             base = self._base(candidate)
             new = pixels[len(self._rounds[-1].prompts) :] if self._rounds else pixels
-            walk = _Work(self, level, pixels, multimask, check, report)
-            candidates = walk.correct(base, new) if base is not None else walk.begin()
+            question = Question(
+                level=level,
+                coarser=partial(self._coarser, self._octave),
+                prompts=tuple(pixels),
+                multimask=multimask,
+                limits=self.limits,
+                check=check,
+                report=report,
+            )
+            candidates = begin(question) if base is None else correct(question, base, new)
             self._rounds.append(_Round(tuple(pixels), candidate, candidates))
             del self._rounds[:-HISTORY]
         return Answer(level, candidates, level_encoded(self._levels) - before)
@@ -280,7 +260,7 @@ class Session:
             return Answer(level, (), 0)
         trusted = level.lattice.trusted(window)
         rows, cols = trusted.slices(window.cells(level.cell))
-        known = _nothing(level).add(
+        known = nothing_known(level).add(
             trusted, said[0][0, 0, rows, cols], np.ones(trusted.shape, np.float32)
         )
         if known.positive_box() is None:
@@ -342,14 +322,14 @@ class Session:
             crs: CRS of the polygon; None for the raster's.
             simplify: Tolerance in ground units of the raster's CRS; None for half a pixel.
         """
+        source = level.source
         geometry = object_polygon(
-            candidate.known, level.cell, level.source.transform, simplify=simplify
+            candidate.known, level.cell, source.transform, source.shape, simplify
         )
-        measures = measure([geometry], level.source.crs)
+        measures = measure([geometry], source.crs)
         if crs is not None:
-            # From the raster's plane to the CRS asked for: the identity transform has no pixels.
-            place = PromptTransform(level.source.transform, level.source.crs, crs)
-            geometry = place.from_raster(geometry)
+            place = PromptTransform(source.transform, source.crs, crs)
+            geometry = shapely.transform(geometry, place.from_raster)
         return Shape(geometry, float(measures.area[0]), float(measures.perimeter[0]))
 
     # -- ahead of the mouse ----------------------------------------------------------------------
@@ -387,11 +367,9 @@ class Session:
             return -float(step @ direction) / (length * float(np.hypot(*step)))
 
         others = lattice.neighbours(here)
-        if length > 0:
-            others = sorted((w for w in others if against(w) < 0), key=against)
-        else:
-            others = []  # a cursor at rest needs no more than where it is
-        return level, [w for w in (here, *others) if not level.ready(w)]
+        # A cursor at rest needs no more than where it is.
+        ahead_of = [w for w in others if length > 0 and against(w) < 0]
+        return level, [w for w in (here, *sorted(ahead_of, key=against)) if not level.ready(w)]
 
     def windows_over(self, extent: Extent, octave: int = 0) -> list[PixelBox]:
         """The lattice windows over (row0, col0, row1, col1) in a level's pixels."""
@@ -401,7 +379,3 @@ class Session:
 def level_encoded(levels: dict[int, Level]) -> int:
     """Windows encoded so far at all levels."""
     return sum(level.encoded for level in levels.values())
-
-
-def _nothing(level: Level) -> Field:
-    return Field(level.lattice.cells, level.lattice.step // level.cell)

@@ -123,6 +123,13 @@ class PromptTransform:
             x, y = self._backward.transform(x, y)
         return np.column_stack([x, y])
 
+    def from_raster(self, positions: Positions) -> Positions:
+        """(n, 2) positions (x, y) in the raster's CRS as positions in the prompts' CRS."""
+        if self._backward is None:
+            return positions
+        x, y = self._backward.transform(positions[:, 0], positions[:, 1])
+        return np.column_stack([x, y])
+
     def pixel_length(self, ground: Sequence[float], length: float) -> float:
         """How many pixels ``length`` ground units are at a place: geometric mean of x and y."""
         x, y = float(ground[0]), float(ground[1])

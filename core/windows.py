@@ -57,6 +57,8 @@ class Source(Protocol):
 
     def read(self, box: PixelBox) -> RasterWindow: ...
 
+    def has_data(self, box: PixelBox) -> bool: ...
+
 
 @dataclass(frozen=True)
 class WindowLattice:
