@@ -60,7 +60,7 @@ class Limits:
         windows: Windows asked for one object.
     """
 
-    windows: int = 64
+    windows: int = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +178,7 @@ class Walk:
                     return self._finished(known)
                 if self.report is not None:
                     self.report(len(self.windows), len(self.windows) + 1)
-                after = self._step(known, window)
+                after = self._step(known, window, cells)
                 if after is None:
                     self._refused.update(cells)
                     if self.limit is None:
@@ -251,12 +251,16 @@ class Walk:
             places.setdefault(self.level.lattice.around((*at, *at)), []).append((row, col))
         return sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))
 
-    def _step(self, known: Field, window: PixelBox) -> Field | None:
-        """One more window; None where the model does not find the object there."""
+    def _step(
+        self, known: Field, window: PixelBox, cells: list[tuple[int, int]]
+    ) -> Field | None:
+        """One more window, to decide some cells; None where the model finds no object there."""
         lattice = self.level.lattice
         trusted, weights = lattice.trusted(window), lattice.weights(window)
         before, behind = known.read(trusted)
-        if not ((behind <= 0) & _grown(before > 0)).any():
+        at = np.array(cells) - (trusted.row0, trusted.col0)
+        beside = _grown(before > 0)[at[:, 0], at[:, 1]]
+        if not (beside & (behind[at[:, 0], at[:, 1]] <= 0)).any():
             return known  # an earlier window of this round has decided these places
         if self._inside_guide(trusted):
             sure = np.full(trusted.shape, LOGIT_RANGE, np.float32)
@@ -272,7 +276,7 @@ class Walk:
         if self.guide is None:
             return False
         scale = self.guide.level.factor // self.level.factor
-        return bool((self.guide.sample(self.level, box.grown(2 * scale)) > 1.0).all())
+        return bool((self.guide.sample(self.level, box.grown(scale)) > 1.0).all())
 
     def ask_again(self, known: Field, window: PixelBox) -> FloatArray | None:
         """The object in one more window, as the known part of it says which object.

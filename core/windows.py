@@ -222,6 +222,7 @@ class Level:
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0
         self._keys: OrderedDict[PixelBox, str | None] = OrderedDict()
+        self._just_read: tuple[PixelBox, ByteArray] | None = None
 
     @property
     def cell(self) -> int:
@@ -280,6 +281,8 @@ class Level:
 
     def _read(self, window: PixelBox) -> ByteArray | None:
         """A window's pixels padded to T x T, its key noted; None without data."""
+        if self._just_read is not None and self._just_read[0] == window:
+            return self._just_read[1]
         seen = self.source.read(window)  # 0 beyond the raster: padded to T x T
         has_data = bool(seen.valid.any())
         while len(self._keys) >= _KNOWN_WINDOWS:
@@ -287,6 +290,7 @@ class Level:
         self._keys[window] = (
             embedding_key(seen.pixels, self.model.info.fingerprint) if has_data else None
         )
+        self._just_read = (window, seen.pixels) if has_data else None
         return seen.pixels if has_data else None
 
     def to(self, other: Level) -> Affine:
