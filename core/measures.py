@@ -82,11 +82,11 @@ def _on_ellipsoid(shapes: NDArray[Any], crs: CRS) -> Measures:
     np.logical_or.at(hard, owner[ring], np.abs(lat) > POLAR)
 
     area_of_ring = _ring_areas(lon, lat, edge, ring, len(rings), geod)
-    area = np.bincount(owner, weights=sign * area_of_ring, minlength=count)
-    perimeter = np.bincount(owner[ring[edge]], weights=lengths, minlength=count)
+    area: Floats = np.bincount(owner, weights=sign * area_of_ring, minlength=count)
+    perimeter: Floats = np.bincount(owner[ring[edge]], weights=lengths, minlength=count)
     for index in np.flatnonzero(hard):
         area[index], perimeter[index] = _by_geodesics(
-            index, owner, sign, ring, lon, lat, len(rings), geod
+            int(index), owner, sign, ring, lon, lat, len(rings), geod
         )
     outside = np.unique(owner[ring[bad]])
     area[outside] = np.nan
@@ -163,7 +163,8 @@ def _ring_areas(
     x -= x[first][ring] if len(ring) else 0.0
     y -= y[first][ring] if len(ring) else 0.0
     cross = x[edge] * y[edge + 1] - x[edge + 1] * y[edge]
-    return np.abs(np.bincount(ring[edge], weights=cross, minlength=count)) / 2.0
+    doubled: Floats = np.abs(np.bincount(ring[edge], weights=cross, minlength=count))
+    return doubled / 2.0
 
 
 def _authalic_q(latitude: Floats, es: float) -> Floats:

@@ -153,8 +153,7 @@ def _place(first: _Part, part: _Part) -> tuple[int, int]:
     middle = to_grid @ (part.width / 2, part.height / 2)
     col, row = round(middle[0] - part.width / 2), round(middle[1] - part.height / 2)
     error = max(
-        math.hypot(x - (col + c), y - (row + r))
-        for (x, y), (c, r) in zip(at, corners, strict=True)
+        math.hypot(x - (col + c), y - (row + r)) for (x, y), (c, r) in zip(at, corners, strict=True)
     )
     if error > ALIGNMENT:
         raise RasterError(
@@ -203,9 +202,10 @@ def _add_source(
     name = part.name if "://" in part.name else _absolute(part.name)
     SubElement(source, "SourceFilename", relativeToVRT="0").text = name
     SubElement(source, "SourceBand").text = band
-    size = {"xSize": str(part.width), "ySize": str(part.height)}
-    SubElement(source, "SrcRect", xOff="0", yOff="0", **size)
-    SubElement(source, "DstRect", xOff=str(place[0]), yOff=str(place[1]), **size)
+    width, height = str(part.width), str(part.height)
+    SubElement(source, "SrcRect", xOff="0", yOff="0", xSize=width, ySize=height)
+    col, row = str(place[0]), str(place[1])
+    SubElement(source, "DstRect", xOff=col, yOff=row, xSize=width, ySize=height)
     if masks:
         # Zeros of a mask leave alone what lies below, as the pixels of that source do.
         SubElement(source, "NODATA").text = "0"
@@ -225,4 +225,3 @@ def common_name(names: Sequence[str]) -> str:
     if len(names) == 1:
         return Path(names[0]).name or names[0]
     return f"{Path(names[0]).name} and {len(names) - 1} more"
-

@@ -28,7 +28,7 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from .bands import BandPlan, plan_bands, read_values
+from .bands import plan_bands, read_values
 from .errors import ParameterError, RasterError
 from .resample import axis_weights, resample
 from .sources import expand_sources, gdal_env, identity_of, open_source
@@ -417,7 +417,8 @@ class Raster:
             ) from error
         if dataset is self._source.dataset:
             for hole in self._holes(box):
-                valid[:, *hole.slices(box)] = False
+                rows, cols = hole.slices(box)
+                valid[:, rows, cols] = False
         return values, valid
 
     # -- overviews and blocks --------------------------------------------------------------------

@@ -21,8 +21,9 @@ from rasterio.warp import transform as warp_points
 from .errors import RasterError, SamGeoWarning
 from .mosaic import common_name, mosaic_vrt
 
-SUFFIXES = frozenset(
-    ".tif .tiff .vrt .jp2 .png .jpg .jpeg .img .ecw .sid .webp .bil .bip .bsq .asc .ntf".split()
+SUFFIXES = (
+    *(".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".webp"),
+    *(".img", ".ecw", ".sid", ".ntf", ".bil", ".bip", ".bsq", ".asc"),
 )
 """Files of a folder that are taken for rasters."""
 
