@@ -16,6 +16,7 @@ inside, and finishes the outline where a limit stops the walk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -251,9 +252,7 @@ class Walk:
             places.setdefault(self.level.lattice.around((*at, *at)), []).append((row, col))
         return sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))
 
-    def _step(
-        self, known: Field, window: PixelBox, cells: list[tuple[int, int]]
-    ) -> Field | None:
+    def _step(self, known: Field, window: PixelBox, cells: list[tuple[int, int]]) -> Field | None:
         """One more window, to decide some cells; None where the model finds no object there."""
         lattice = self.level.lattice
         trusted, weights = lattice.trusted(window), lattice.weights(window)
@@ -275,7 +274,9 @@ class Walk:
         """Whether the guide has a box, and a coarse cell around it, surely inside the object."""
         if self.guide is None:
             return False
-        scale = self.guide.level.factor // self.level.factor
+        scale = math.ceil(
+            self.guide.level.cell * abs(self.guide.level.to(self.level).a) / self.level.cell
+        )
         return bool((self.guide.sample(self.level, box.grown(scale)) > 1.0).all())
 
     def ask_again(self, known: Field, window: PixelBox) -> FloatArray | None:

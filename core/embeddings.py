@@ -36,6 +36,8 @@ from .types import AnyArray, ByteArray
 FORMAT = "1"
 """Written into every entry; entries of another format are made again."""
 
+FOLDER_VARIABLE = "SAMGEO_CACHE_DIR"
+
 DEFAULT_BYTES = 4 * 1024**3
 DEFAULT_IN_MEMORY = 8
 _KEEP = 0.9
@@ -45,8 +47,10 @@ _HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def default_folder() -> Path:
-    """Where embeddings are kept: ``$SAMGEO_CACHE/embeddings``, else the user's cache folder."""
-    root = os.environ.get("SAMGEO_CACHE") or platformdirs.user_cache_dir("samgeo-seamless", False)
+    """Where embeddings are kept: ``$SAMGEO_CACHE_DIR/embeddings``, else the user's cache folder."""
+    root = os.environ.get("SAMGEO_CACHE_DIR") or platformdirs.user_cache_dir(
+        "samgeo-seamless", False
+    )
     return Path(root) / "embeddings"
 
 
@@ -136,7 +140,7 @@ class EmbeddingCache:
                 raise OutputError(
                     f"The embedding cache {self.folder} cannot be written ({error}): free space "
                     "on the disk, or choose another folder with the environment variable "
-                    "SAMGEO_CACHE."
+                    f"{FOLDER_VARIABLE}."
                 ) from error
             self._throw_out_if_needed(size)
         return embedding

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -30,13 +30,14 @@ from .outline import object_polygon
 from .prompts import (
     PixelPrompt,
     PromptTransform,
+    box_prompt,
     check_inside,
     from_job,
     joint_extent,
     window_prompts,
 )
 from .types import PixelBox
-from .windows import Check, Extent, Level, Source
+from .windows import Check, Level, Source, model_cell
 
 HYSTERESIS = 0.75
 """Octaves of zoom by which the view must differ from the working resolution before it changes."""
@@ -101,25 +102,42 @@ class Session:
     model: PromptableModel
     cache: EmbeddingCache
     limits: Limits = field(default_factory=Limits)
-    _levels: dict[int, Level] = field(default_factory=dict, repr=False)
-    _octave: int = 0
-    _rounds: list[_Round] = field(default_factory=list, repr=False)
+    _levels: dict[int, Level] = field(default_factory=dict, init=False, repr=False)
+    _octave: int = field(default=0, init=False)
+    _rounds: list[_Round] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._octave = min(0, self.coarsest)
 
     # -- levels ----------------------------------------------------------------------------------
 
     def level(self, octave: int = 0) -> Level:
-        """The raster at 2 ** octave full-resolution pixels a working pixel."""
+        """The raster at a working resolution.
+
+        Args:
+            octave: 2 ** octave full-resolution pixels a working pixel; below 0 smaller windows of
+                full-resolution pixels, magnified by the model. Clamped to what makes sense.
+        """
+        octave = min(max(octave, self.finest), self.coarsest)
         if octave not in self._levels:
-            source = self.open_level(2**octave)
-            self._levels[octave] = Level(source, self.model, self.cache, 2**octave)
+            source = self._full if octave <= 0 else self.open_level(2**octave)
+            self._levels[octave] = Level(source, self.model, self.cache, octave)
         return self._levels[octave]
 
+    @cached_property
+    def _full(self) -> Source:
+        return self.open_level(1)
+
     @property
+    def finest(self) -> int:
+        """The octave at which a mask cell is a pixel."""
+        return -int(math.log2(model_cell(self.model)))
+
+    @cached_property
     def coarsest(self) -> int:
         """The octave at which one window holds the whole raster."""
-        lattice = self.level(0).lattice
-        longest = max(lattice.height, lattice.width)
-        return max(0, math.ceil(math.log2(longest / lattice.size)))
+        size = model_cell(self.model) * self.model.info.mask_size
+        return max(self.finest, math.ceil(math.log2(max(self._full.shape) / size)))
 
     def _coarser(self, than: int, step: int) -> Level | None:
         octave = min(than + int(math.log2(step)), self.coarsest)
@@ -131,10 +149,10 @@ class Session:
         The one in use stays until the view differs plainly, so that zooming a little to see
         better does not change what is seen.
         """
-        wanted = math.log2(max(view, 1.0))
-        if abs(wanted - self._octave) <= HYSTERESIS:
-            return self._octave
-        return min(max(math.floor(wanted + 0.5), 0), self.coarsest)
+        wanted = math.log2(max(view, 1e-9))
+        if abs(wanted - self._octave) > HYSTERESIS:
+            return min(max(math.floor(wanted + 0.5), self.finest), self.coarsest)
+        return self._octave
 
     def place(self, crs: Any = None, octave: int = 0) -> PromptTransform:
         """Between positions in a CRS and the pixels of a level."""
@@ -155,7 +173,7 @@ class Session:
 
     def _octave_at(self, at: Sequence[float], pixel_size: float | None, crs: Any) -> int:
         if pixel_size is None:
-            return 0
+            return min(0, self.coarsest)
         if not (math.isfinite(pixel_size) and pixel_size > 0):
             raise ParameterError(f"The size of a screen pixel must be above 0, not {pixel_size}.")
         return self.octave_for(self.place(crs).pixel_length(at, pixel_size))
@@ -302,8 +320,9 @@ class Session:
 
     def close(self) -> None:
         """Close the raster at all resolutions."""
-        for level in self._levels.values():
-            closing = getattr(level.source, "close", None)
+        coarser = [level.source for level in self._levels.values() if level.octave > 0]
+        for source in (self._full, *coarser):
+            closing = getattr(source, "close", None)
             if closing is not None:
                 closing()
         self._levels.clear()
@@ -371,9 +390,35 @@ class Session:
         ahead_of = [w for w in others if length > 0 and against(w) < 0]
         return level, [w for w in (here, *sorted(ahead_of, key=against)) if not level.ready(w)]
 
-    def windows_over(self, extent: Extent, octave: int = 0) -> list[PixelBox]:
-        """The lattice windows over (row0, col0, row1, col1) in a level's pixels."""
-        return self.level(octave).lattice.covering(extent)
+    def is_encoded(self, at: Sequence[float], level: Level, crs: Any = None) -> bool:
+        """Whether a prompt at a place would be answered without encoding; False off the raster."""
+        place = PromptTransform(level.source.transform, level.source.crs, crs)
+        row, col = (float(v) for v in place.to_pixels([at])[0])
+        if not (0 <= row < level.lattice.height and 0 <= col < level.lattice.width):
+            return False
+        return level.ready(level.lattice.around((row, col, row, col)))
+
+    def windows_over(self, extent: Sequence[float] | None, crs: Any = None) -> list[PixelBox]:
+        """The full-resolution windows over an area.
+
+        Args:
+            extent: (xmin, ymin, xmax, ymax) in ``crs``; None for the whole raster.
+            crs: None for the raster's.
+
+        Raises:
+            ParameterError: The extent is not one, or lies off the raster.
+        """
+        level = self.level(0)
+        height, width = level.source.shape
+        if extent is None:
+            return level.lattice.covering((0.0, 0.0, float(height), float(width)))
+        if len(extent) != 4 or not all(math.isfinite(v) for v in extent):
+            raise ParameterError(f"An extent is [xmin, ymin, xmax, ymax], not {list(extent)!r}.")
+        corners = np.array([extent[:2], extent[2:]], np.float64)
+        box = box_prompt(corners, self.place(crs, level.octave)).extent
+        if box[2] <= 0 or box[3] <= 0 or box[0] >= height or box[1] >= width:
+            raise ParameterError("The extent lies outside the raster: check its CRS.")
+        return level.lattice.covering(box)
 
 
 def level_encoded(levels: dict[int, Level]) -> int:

@@ -123,6 +123,13 @@ class PromptTransform:
             x, y = self._backward.transform(x, y)
         return np.column_stack([x, y])
 
+    def to_raster(self, positions: Positions) -> Positions:
+        """(n, 2) positions (x, y) in the prompts' CRS as positions in the raster's CRS."""
+        if self._forward is None:
+            return positions
+        x, y = self._forward.transform(positions[:, 0], positions[:, 1])
+        return np.column_stack([x, y])
+
     def from_raster(self, positions: Positions) -> Positions:
         """(n, 2) positions (x, y) in the raster's CRS as positions in the prompts' CRS."""
         if self._backward is None:

@@ -200,6 +200,11 @@ def _places(low: float, high: float, step: int, length: int, half: float) -> lis
     return [min(max(float(centre), 0.0), float(length - 1)) for centre in centres]
 
 
+def model_cell(model: PromptableModel) -> int:
+    """Side in pixels of a mask cell in windows of the model's own size."""
+    return -(-model.info.input_size // model.info.mask_size)
+
+
 class Level:
     """A raster at one working resolution, seen through a model.
 
@@ -207,17 +212,19 @@ class Level:
         source: The raster at this resolution.
         model: What encodes and decodes.
         cache: Keeps embeddings.
-        factor: Working pixel in full-resolution pixels: 1, 2, 4 ...
+        octave: Working pixel in powers of two of the full-resolution pixel. Below 0 the pixels
+            are the full-resolution ones, but the windows are smaller than the model's input, so
+            that the model magnifies them.
     """
 
     def __init__(
-        self, source: Source, model: PromptableModel, cache: EmbeddingCache, factor: int = 1
+        self, source: Source, model: PromptableModel, cache: EmbeddingCache, octave: int = 0
     ) -> None:
         self.source = source
         self.model = model
         self.cache = cache
-        self.factor = factor
-        cell = -(-model.info.input_size // model.info.mask_size)
+        self.octave = octave
+        cell = max(model_cell(model) >> max(-octave, 0), 1)
         height, width = source.shape
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0
@@ -227,6 +234,12 @@ class Level:
     @property
     def cell(self) -> int:
         return self.lattice.cell
+
+    @property
+    def resolution(self) -> float:
+        """Side of a working pixel, ground units of the raster's CRS (geometric mean)."""
+        t = self.source.transform
+        return math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
 
     def key(self, window: PixelBox) -> str | None:
         """Name of a window's embedding; None where the raster has no data there."""

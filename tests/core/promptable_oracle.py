@@ -22,7 +22,9 @@ SURE = 8.0
 
 
 def labels_to_pixels(labels):
-    return np.stack([labels % 256, labels // 256, np.full_like(labels, 7)], axis=-1).astype(np.uint8)
+    return np.stack([labels % 256, labels // 256, np.full_like(labels, 7)], axis=-1).astype(
+        np.uint8
+    )
 
 
 class LabelSource:
@@ -67,7 +69,9 @@ class OracleModel:
         deaf_to_masks: Answer points and boxes only.
     """
 
-    def __init__(self, input_size=128, mask_size=32, candidates=3, accepts=("point", "box", "mask")):
+    def __init__(
+        self, input_size=128, mask_size=32, candidates=3, accepts=("point", "box", "mask")
+    ):
         self.info = ModelInfo(
             name="oracle",
             family="oracle",
@@ -87,7 +91,9 @@ class OracleModel:
         cell = self.info.input_size / self.info.mask_size
         return [
             Embedding(
-                arrays={"labels": image[..., 0].astype(np.int32) + 256 * image[..., 1].astype(np.int32)},
+                arrays={
+                    "labels": image[..., 0].astype(np.int32) + 256 * image[..., 1].astype(np.int32)
+                },
                 shape=image.shape[:2],
                 cell_size=(cell, cell),
                 mask_shape=(self.info.mask_size,) * 2,
