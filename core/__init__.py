@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .api import segment
     from .errors import SamGeoError
     from .job import SegmentParameters
     from .masks import Mask, PromptRef, TileMasks
-    from .pipeline import JobResult, run, segment
+    from .pipeline import JobResult, run
     from .raster import open_raster
     from .segmenter import PromptableSegmenter, Segmenter, TileImage
 
@@ -30,7 +31,7 @@ _HOMES = {
     "TileMasks": "masks",
     "open_raster": "raster",
     "run": "pipeline",
-    "segment": "pipeline",
+    "segment": "api",
 }
 
 __all__ = [

@@ -82,8 +82,8 @@ def _on_ellipsoid(shapes: NDArray[Any], crs: CRS) -> Measures:
     np.logical_or.at(hard, owner[ring], np.abs(lat) > POLAR)
 
     area_of_ring = _ring_areas(lon, lat, edge, ring, len(rings), geod)
-    area: Floats = np.bincount(owner, weights=sign * area_of_ring, minlength=count)
-    perimeter: Floats = np.bincount(owner[ring[edge]], weights=lengths, minlength=count)
+    area = _summed(owner, sign * area_of_ring, count)
+    perimeter = _summed(owner[ring[edge]], lengths, count)
     for index in np.flatnonzero(hard):
         area[index], perimeter[index] = _by_geodesics(
             int(index), owner, sign, ring, lon, lat, len(rings), geod
@@ -163,18 +163,21 @@ def _ring_areas(
     x -= x[first][ring] if len(ring) else 0.0
     y -= y[first][ring] if len(ring) else 0.0
     cross = x[edge] * y[edge + 1] - x[edge + 1] * y[edge]
-    doubled: Floats = np.abs(np.bincount(ring[edge], weights=cross, minlength=count))
-    return doubled / 2.0
+    return np.abs(_summed(ring[edge], cross, count)) / 2.0
+
+
+def _summed(group: NDArray[np.int64], values: Floats, count: int) -> Floats:
+    total: Floats = np.bincount(group, weights=values, minlength=count).astype(np.float64)
+    return total
 
 
 def _authalic_q(latitude: Floats, es: float) -> Floats:
-    sine = np.sin(latitude)
+    sine: Floats = np.sin(latitude)
     if es < 1e-12:  # a sphere, as most planets' projections assume
         return 2.0 * sine
-    e = np.sqrt(es)
-    return (1.0 - es) * (
-        sine / (1.0 - es * sine**2) - np.log((1.0 - e * sine) / (1.0 + e * sine)) / (2.0 * e)
-    )
+    e = float(np.sqrt(es))
+    log: Floats = np.log((1.0 - e * sine) / (1.0 + e * sine))
+    return (1.0 - es) * (sine / (1.0 - es * sine**2) - log / (2.0 * e))
 
 
 def _by_geodesics(

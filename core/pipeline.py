@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
-
-import geopandas as gpd
+from typing import Any, cast
 
 from .areas import AreaOfInterest
 from .errors import Cancelled, IncompleteError, ModelError, ParameterError, SamGeoWarning
@@ -26,13 +24,10 @@ from .raster import Raster, RasterOptions, open_raster
 from .segmenter import Segmenter
 from .segmenters import make_segmenter
 from .stages import SegmenterFactory, TileStage, close_all
-from .store import JobStore
+from .store import JobStore, has_failures
 from .stretch import Stretch
-from .types import GroundBox, MergeMode, Shapes
+from .types import GroundBox, MergeMode
 from .vectors import VectorStage, write_objects
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 DEFAULT_TILE = 1024
 """Side of a window in pixels: what most of the family was trained on."""
@@ -68,45 +63,6 @@ class JobResult:
                 f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
                 "Run the same command again to retry them."
             )
-
-
-class SegmentOptions(TypedDict, total=False):
-    """Keywords of :func:`segment`: the fields of ``SegmentParameters``, described there."""
-
-    layer: str | None
-    overwrite: bool
-    fresh: bool
-    job_folder: str | None
-    model: str
-    device: str
-    threads: int | None
-    workers: int
-    cluster: str | None
-    bands: list[int] | None
-    stretch: list[list[float]] | None
-    resolution: float | None
-    extent: list[float] | None
-    extent_crs: str | None
-    area: str | None
-    tile_size: int | None
-    margin: int | None
-    mode: MergeMode
-    shapes: Shapes
-    outlines: str
-    points_per_side: int
-    min_score: float | None
-    min_stability: float | None
-    min_area: float
-    min_hole: float
-    simplify: float | None
-    crs: str | None
-    prompts: str | None
-    prompts_layer: str | None
-    prompt_as: str
-    prompt_id: str | None
-    prompt_label: str | None
-    words: list[str]
-    detector: str | None
 
 
 class Report:
@@ -198,13 +154,15 @@ def run(
 def _run(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
 ) -> JobResult:
+    folder = Path(params.job_folder or f"{params.output}.job")
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,
             params.crs or raster.crs,
             source_crs=raster.crs,
             layer_name=params.layer,
-            overwrite=params.overwrite,
+            overwrite=params.overwrite or has_failures(folder),
+            modified=raster.modified,
         )
         area = _area_of_interest(params, raster)
         report("stretch", 0, 1)
@@ -213,7 +171,7 @@ def _run(
         factory = _factory(params, segmenter)
         here = factory()
         grid = choose_grid(raster.height, raster.width, here, params.tile_size, params.margin)
-        store = JobStore(Path(params.job_folder or f"{params.output}.job"), grid.cell)
+        store = JobStore(folder, grid.cell)
         store.begin(_describe(raster, grid, here), fresh=params.fresh)
         try:
             with make_executor(params.workers, params.cluster) as executor:
@@ -242,8 +200,9 @@ def _segment_tiles(
     done = len(wanted) - len(pending)
     tiles, failed = done, []
     report("tiles", done, len(wanted))
-    following = [*pending[1:], None] if executor.workers == 1 else [None] * len(pending)
-    for outcome in executor.map(stage, zip(pending, following, strict=True)):
+    # A lone worker is asked for tiles in their order, so it may read one ahead.
+    ahead = pending[1:] if executor.workers == 1 else []
+    for outcome in executor.map(stage, zip_longest(pending, ahead)):
         done += 1
         if outcome.error:
             failed.append(f"{outcome.index.name}: {outcome.error}")
@@ -329,38 +288,3 @@ def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any
         "model": segmenter.name,
         "segmenter": segmenter.fingerprint,
     }
-
-
-def segment(
-    raster: str | Path | Sequence[str | Path],
-    output: str | Path | None = None,
-    *,
-    segmenter: Segmenter | SegmenterFactory | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    **options: Unpack[SegmentOptions],
-) -> Path | gpd.GeoDataFrame:
-    """Segment a raster into polygons.
-
-    Args:
-        raster: Path, URL or folder, or several that make one mosaic.
-        output: Layer to write; its extension chooses the format. None returns the polygons.
-        segmenter: Instead of ``model=``: an object with the members of
-            :class:`~samgeo_core.segmenter.Segmenter`, or a picklable function that makes one.
-        progress: Called with each step.
-        **options: The fields of :class:`~samgeo_core.job.SegmentParameters`, which are the
-            command's options.
-
-    Returns:
-        The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
-
-    Raises:
-        SamGeoError: See ``errors.py``. IncompleteError where some tiles failed: the output is
-            written, and the same call retries them.
-    """
-    rasters = [raster] if isinstance(raster, (str, Path)) else list(raster)
-    with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
-        target = Path(folder) / "polygons.gpkg" if output is None else Path(output)
-        values = {"rasters": [str(r) for r in rasters], "output": str(target), **options}
-        params = SegmentParameters.from_dict(values)
-        run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
-        return target if output is not None else gpd.read_file(target)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import rasterio
@@ -50,6 +51,7 @@ class Source:
         transform: Source pixel to ground.
         crs: CRS of the ground, or None.
         notes: What was decided on the way, for people.
+        placed: The file says where it lies; False leaves pixels as the ground's units.
         plain: The dataset is a file as it is, so that its overviews and block offsets can be used.
         closing: Closes all that was opened.
     """
@@ -59,6 +61,7 @@ class Source:
     transform: Affine
     crs: CRS | None
     notes: tuple[str, ...]
+    placed: bool
     plain: bool
     closing: ExitStack
 
@@ -131,6 +134,7 @@ def open_source(names: Sequence[str]) -> Source:
             transform=dataset.transform,
             crs=dataset.crs,
             notes=(f"A mosaic of {len(names)} rasters.", *_crs_notes(dataset.crs, placed=True)),
+            placed=True,
             plain=False,
             closing=stack,
         )
@@ -162,11 +166,11 @@ def _georeference(
     if not placed and points and points_crs:
         warped = stack.enter_context(_warp(dataset, points_crs, by="GCP"))
         note = f"Placed by {len(points)} ground control points, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), False, stack)
+        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
     if not placed and dataset.rpcs:
         warped = stack.enter_context(_warp(dataset, CRS.from_epsg(4326), by="RPC"))
         note = f"Placed by its RPCs at their mean height, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), False, stack)
+        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
     notes = _crs_notes(dataset.crs, placed=placed)
     transform = dataset.transform if placed else UNPLACED
     if transform.is_degenerate:
@@ -174,7 +178,7 @@ def _georeference(
             f"{names[0]} has a transform that maps all pixels onto a line ({transform[:6]}): "
             "its georeferencing is damaged."
         )
-    return Source(names, dataset, transform, dataset.crs, notes, True, stack)
+    return Source(names, dataset, transform, dataset.crs, notes, placed, True, stack)
 
 
 def _crs_notes(crs: CRS | None, *, placed: bool) -> tuple[str, ...]:
@@ -245,13 +249,7 @@ def identity_of(source: Source) -> str:
     which QGIS writes while one looks at a raster, do not.
     """
     digest = hashlib.sha256()
-    files = set(source.names)
-    for name in source.names:
-        if name.lower().endswith(".vrt"):
-            files.update(source.dataset.files)
-    for name in sorted(files):
-        if name.lower().endswith((".aux.xml", ".ovr")):
-            continue
+    for name in _files(source):
         path = Path(name)
         if path.is_file():
             status = path.stat()
@@ -260,3 +258,18 @@ def identity_of(source: Source) -> str:
             text = f"{name}\n"
         digest.update(text.encode())
     return digest.hexdigest()
+
+
+def modified_of(source: Source) -> datetime:
+    """When the newest source file was changed, UTC; the epoch where none is on this machine."""
+    times = [Path(name).stat().st_mtime for name in _files(source) if Path(name).is_file()]
+    return datetime.fromtimestamp(max(times, default=0.0), timezone.utc)
+
+
+def _files(source: Source) -> list[str]:
+    """Files that the pixels come from, sorted."""
+    files = set(source.names)
+    for name in source.names:
+        if name.lower().endswith(".vrt"):
+            files.update(source.dataset.files)
+    return sorted(name for name in files if not name.lower().endswith((".aux.xml", ".ovr")))

@@ -25,6 +25,13 @@ NARROW = 64
 """Grey levels: uint8 values that are no photograph (one band, classes, bits) and whose percentiles
 lie closer together than this are stretched too; they would be all but black otherwise."""
 
+FILL_SHARE = 0.05
+"""Share of the values from which on the lowest one, if it is always the same, counts as a fill
+value. It is left out of the estimate only; the pixels stay valid."""
+
+FILL_LEVELS = 16
+"""Different values that must remain above it; fewer are classes, not a picture."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -163,12 +170,24 @@ def estimate_stretch(
 def _limits(values: AnyArray, percentiles: tuple[float, float]) -> tuple[float, float]:
     if len(values) == 0:
         return 0.0, 255.0
-    low, high = (float(v) for v in np.percentile(values.astype(np.float64), percentiles))
+    kept = values if values.dtype == np.uint8 else _without_fill(values)
+    low, high = (float(v) for v in np.percentile(kept.astype(np.float64), percentiles))
     if not _distinct(low, high):
         low, high = float(values.min()), float(values.max())
     if not _distinct(low, high):
         high = low + max(1.0, abs(low) * 1e-6)
     return low, high
+
+
+def _without_fill(values: AnyArray) -> AnyArray:
+    """Values without a heap of one value at their lower end, if what remains is a picture.
+
+    Collars of 0, 1 or -9999 that nobody declared as nodata would take the percentiles' place.
+    """
+    above = values[values > values.min()]
+    if len(values) - len(above) < FILL_SHARE * len(values):
+        return values
+    return above if len(np.unique(above[:100_000])) >= FILL_LEVELS else values
 
 
 def _distinct(low: float, high: float) -> bool:
