@@ -7,13 +7,14 @@ An interrupted setup goes on at the step that was not finished; pip keeps what i
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from dataclasses import replace
 from typing import Callable, Optional
 
 from qgis.core import QgsApplication, QgsTask
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
-from . import environment, network
+from . import environment, log, network, settings
 from .engine_process import EngineCommand, LineBuffer, configure
 from .environment import Plan, PythonFacts, Step
 from .i18n import tr
@@ -96,11 +97,12 @@ class PythonSearch(QObject):
         self._left = list(environment.python_candidates() if candidates is None else candidates)
         self._second_best: Optional[PythonFacts] = None
         self._process: Optional[QProcess] = None
+        self.searching = True
 
     def start(self) -> None:
         if not self._left:
             # One that cannot make environments by itself is still better than none: uv may help.
-            QTimer.singleShot(0, lambda: self.found.emit(self._second_best))
+            QTimer.singleShot(0, lambda: self._tell(self._second_best))
             return
         path = self._left.pop(0)
         process = QProcess(self)
@@ -110,6 +112,10 @@ class PythonSearch(QObject):
         self._process = process
         process.start()
         QTimer.singleShot(10_000, process.kill)
+
+    def _tell(self, facts: Optional[PythonFacts]) -> None:
+        self.searching = False
+        self.found.emit(facts)
 
     def _failed(self, process: QProcess, error: object) -> None:
         if error == QProcess.ProcessError.FailedToStart:
@@ -122,7 +128,7 @@ class PythonSearch(QObject):
         facts = PythonFacts.from_answer(path, text)
         if facts is not None and facts.suits:
             if facts.can_make:
-                self.found.emit(facts)
+                self._tell(facts)
                 return
             self._second_best = self._second_best or facts
         self.start()
@@ -245,6 +251,72 @@ class EnvironmentJob(QObject):
     def _end(self, process: QProcess) -> None:
         self._process = None
         process.deleteLater()
+
+
+class Setup(QObject):
+    """The plugin's one setup at a time; windows come and go while it runs."""
+
+    changed = pyqtSignal()
+    output = pyqtSignal(str)
+    finished = pyqtSignal(bool, str)
+
+    def __init__(self, parent: Optional[QObject] = None) -> None:
+        super().__init__(parent)
+        self._job: Optional[EnvironmentJob] = None
+        self.text = ""
+        self.at = 0
+        self.total = 0
+        self.lines: deque[str] = deque(maxlen=5000)
+
+    @property
+    def running(self) -> bool:
+        return self._job is not None
+
+    def start(self, plan: Plan) -> None:
+        """Run a plan, unless one is running."""
+        if self._job is not None:
+            return
+        self._job = EnvironmentJob(plan, self)
+        self._job.step_started.connect(self._step_started)
+        self._job.output.connect(self._take_output)
+        self._job.finished.connect(self._finished)
+        self.at = self.total = 0
+        self.text = ""
+        self._job.start()
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    def shut_down(self) -> None:
+        """QGIS is closing: leave no process behind."""
+        if self._job is not None:
+            self._job.cancel_and_wait()
+            self._job = None
+
+    def tell(self, text: str) -> None:
+        """Show a sentence where the step stands."""
+        self.text = text
+        self.changed.emit()
+
+    def _step_started(self, title: str, at: int, total: int) -> None:
+        self.at, self.total = at, total
+        self.tell(tr("Step {at} of {total}: {title}").format(at=at + 1, total=total, title=title))
+
+    def _take_output(self, line: str) -> None:
+        self.lines.append(line)
+        self.output.emit(line)
+
+    def _finished(self, well: bool, sentence: str) -> None:
+        if self._job is not None:
+            self._job.deleteLater()
+        self._job = None
+        log.write(sentence, "info" if well else "error")
+        if not well:
+            settings.LAST_ERROR.set(sentence)
+        self.tell(sentence)
+        self.finished.emit(well, sentence)
 
 
 def remove(done: Callable[[str], None]) -> Optional[QgsTask]:
