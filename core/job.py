@@ -54,6 +54,11 @@ class _Parameters:
             raise MessageError(f"Missing parameter {', '.join(map(repr, missing))}.")
         for name, value in values.items():
             _check(name, value, str(known[name].type))
+            choices = known[name].metadata.get("choices")
+            if choices is not None and value not in choices:
+                raise MessageError(
+                    f"Parameter {name!r} must be one of {', '.join(choices)}, not {value!r}."
+                )
         return cls(**values)
 
 
@@ -85,6 +90,12 @@ def _check(name: str, value: Json, declared: str) -> None:
     allowed = _SCALARS[wanted]
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise MessageError(f"Parameter {name!r} must be of type {wanted}, not {value!r}.")
+
+
+def _choice(*values: str) -> str:
+    """A field that takes one of some words; the first is its default."""
+    chosen: str = field(default=values[0], metadata={"choices": values})
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -150,9 +161,9 @@ class SegmentParameters(_Parameters):
     area: Optional[str] = None
     tile_size: Optional[int] = None
     margin: Optional[int] = None
-    mode: str = "hierarchy"
-    shapes: str = "objects"
-    outlines: str = "contour"
+    mode: str = _choice("hierarchy", "flat")
+    shapes: str = _choice("objects", "coverage")
+    outlines: str = _choice("contour", "rectangles", "centerlines")
     points_per_side: int = 32
     min_score: Optional[float] = None
     min_stability: Optional[float] = None
@@ -162,7 +173,7 @@ class SegmentParameters(_Parameters):
     crs: Optional[str] = None
     prompts: Optional[str] = None
     prompts_layer: Optional[str] = None
-    prompt_as: str = "auto"
+    prompt_as: str = _choice("auto", "point", "box", "mask", "box+mask")
     prompt_id: Optional[str] = None
     prompt_label: Optional[str] = None
     words: list[str] = field(default_factory=list)

@@ -1,2 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Instance masks of tiles -> objects of the raster: edges, components, fusion."""
+"""Instance masks of tiles -> objects of the raster: edges, components, fusion.
+
+``merge`` finds which masks are one object; ``fuse`` makes one field of logits of them, block by
+block; ``vectorize.py`` draws its contour.
+"""
+
+from .combine import Progress, merge
+from .fuse import fuse, fuse_box
+from .merged import Merged
+from .state import (
+    CachedSource,
+    MaskSource,
+    MemorySource,
+    MergedObject,
+    MergeOptions,
+    NodeRef,
+    cached,
+)
+
+__all__ = [
+    "CachedSource",
+    "MaskSource",
+    "MemorySource",
+    "MergeOptions",
+    "Merged",
+    "MergedObject",
+    "NodeRef",
+    "Progress",
+    "cached",
+    "fuse",
+    "fuse_box",
+    "merge",
+]

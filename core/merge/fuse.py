@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The members of an object -> one field of logits, without a trace of the tiles.
+
+L = sum(w * l) / sum(w) over the tiles that hold a member, where w is a tent: 1 inside a tile,
+falling to 0 at its trusted edge over the whole width of the zone that it shares with a neighbour,
+so that two neighbours' weights add up to 1. At the raster's own edge nothing falls.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from ..grid import Grid, Tile
+from ..masks import ABSENT
+from ..types import CellBox, FloatArray, TileIndex
+from .nodes import lattice
+from .state import CachedSource, MaskSource, MergedObject, cached
+
+BLOCK = 1024
+"""Side in cells of the blocks in which a large object is fused: about 20 MB at a time."""
+
+
+def tent(tile: Tile, grid: Grid, region: CellBox) -> FloatArray:
+    """Weights of a tile on some cells of its trusted window, (height, width) float32, > 0."""
+    trusted, whole = tile.trusted.cells(grid.cell), lattice(grid)
+    width = max(1.0, 2.0 * (grid.margin - grid.trust) / grid.cell)
+    rows = _ramp(
+        np.arange(region.row0, region.row1),
+        None if trusted.row0 == whole.row0 else trusted.row0,
+        None if trusted.row1 == whole.row1 else trusted.row1,
+        width,
+    )
+    cols = _ramp(
+        np.arange(region.col0, region.col1),
+        None if trusted.col0 == whole.col0 else trusted.col0,
+        None if trusted.col1 == whole.col1 else trusted.col1,
+        width,
+    )
+    return rows[:, None] * cols[None, :]
+
+
+def _ramp(cells: np.ndarray[tuple[int], np.dtype[np.int64]], low: int | None, high: int | None,
+          width: float) -> FloatArray:  # fmt: skip
+    """Rises from 0 at ``low`` and falls to 0 at ``high``; taken at the cells' centres."""
+    weight = np.ones(len(cells), np.float32)
+    if low is not None:
+        weight = np.minimum(weight, (cells + 0.5 - low) / width)
+    if high is not None:
+        weight = np.minimum(weight, (high - 0.5 - cells) / width)
+    return weight.astype(np.float32)
+
+
+def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) -> FloatArray:
+    """Fused stored logits of an object on any box of cells.
+
+    Args:
+        obj: The object.
+        box: May reach beyond the raster's lattice and the object's own box.
+        source: Where its masks are.
+        grid: The job's grid.
+
+    Returns:
+        (height, width) float32 in stored steps (1/16 logit), > 0 inside. ``ABSENT`` where no
+        member's tile sees. Beyond the raster, the edge cells mirrored below zero: the border of an
+        object that the raster cuts runs exactly along the raster's edge.
+    """
+    whole = lattice(grid)
+    inside = box.intersection(whole)
+    fused = np.full(box.shape, ABSENT, np.float32)
+    if inside.empty:
+        return fused
+    by_tile: defaultdict[TileIndex, list[int]] = defaultdict(list)
+    for tile_index, position in obj.members:
+        by_tile[tile_index].append(position)
+    view = fused[inside.slices(box)]
+    if len(by_tile) == 1:
+        (index, positions), *_ = by_tile.items()
+        region = inside.intersection(grid[index].trusted.cells(grid.cell))
+        if not region.empty:
+            view[region.slices(inside)] = _logits(index, positions, region, source)
+    else:
+        total = np.zeros(inside.shape, np.float32)
+        weights = np.zeros(inside.shape, np.float32)
+        for index in sorted(by_tile):
+            tile = grid[index]
+            region = inside.intersection(tile.trusted.cells(grid.cell))
+            if region.empty:
+                continue
+            weight = tent(tile, grid, region)
+            place = region.slices(inside)
+            total[place] += weight * _logits(index, by_tile[index], region, source)
+            weights[place] += weight
+        np.divide(total, weights, out=view, where=weights > 0)
+    _mirror(fused, inside, box)
+    return fused
+
+
+def _logits(
+    index: TileIndex, positions: list[int], region: CellBox, source: MaskSource
+) -> FloatArray:
+    """A tile's members of an object on a region: the largest logit of each cell."""
+    values = np.full(region.shape, ABSENT, np.float32)
+    masks = source.load(index).masks
+    for position in positions:
+        mask = masks[position]
+        common = region.intersection(mask.box)
+        if not common.empty:
+            place = common.slices(region)
+            np.maximum(values[place], mask.logits[common.slices(mask.box)], out=values[place])
+    return values
+
+
+def _mirror(fused: FloatArray, inside: CellBox, box: CellBox) -> None:
+    """Fill what lies beyond the raster with the edge cells' values, made negative."""
+    rows, cols = inside.slices(box)
+    if rows.start > 0:
+        fused[: rows.start, cols] = -np.abs(fused[rows.start, cols])
+    if rows.stop < box.height:
+        fused[rows.stop :, cols] = -np.abs(fused[rows.stop - 1, cols])
+    if cols.start > 0:
+        fused[:, : cols.start] = -np.abs(fused[:, cols.start, None])
+    if cols.stop < box.width:
+        fused[:, cols.stop :] = -np.abs(fused[:, cols.stop - 1, None])
+
+
+def fuse(
+    obj: MergedObject, source: MaskSource, grid: Grid, block: int = BLOCK
+) -> Iterator[tuple[CellBox, FloatArray]]:
+    """Fused stored logits of an object: its box and one cell around it, block by block.
+
+    Neighbouring blocks share one row or column of cells, so that contours drawn through the cells'
+    centres meet. A block without a positive cell is left out; a small object is one block.
+
+    Args:
+        obj: The object.
+        source: Where its masks are.
+        grid: The job's grid.
+        block: Side of a block, cells.
+
+    Yields:
+        Box and (height, width) float32 of :func:`fuse_box`, row by row.
+    """
+    tiles: CachedSource = cached(source)
+    around = obj.box.grown(1)
+    for row0, row1 in _steps(around.row0, around.row1, block):
+        for col0, col1 in _steps(around.col0, around.col1, block):
+            box = CellBox(row0, col0, row1, col1)
+            if not _touched(obj, box, grid):
+                continue
+            fused = fuse_box(obj, box, tiles, grid)
+            if (fused > 0).any():
+                yield box, fused
+
+
+def _steps(start: int, stop: int, block: int) -> list[tuple[int, int]]:
+    """Half-open intervals that cover a range and share one cell with the next one."""
+    if stop - start <= block + block // 2:
+        return [(start, stop)]
+    cuts = [*range(start, stop - 1, block), stop - 1]
+    return [(low, high + 1) for low, high in pairwise(cuts)]
+
+
+def _touched(obj: MergedObject, box: CellBox, grid: Grid) -> bool:
+    return any(
+        grid[tile].trusted.cells(grid.cell).intersects(box)
+        for tile in dict.fromkeys(ref.tile for ref in obj.members)
+    )
