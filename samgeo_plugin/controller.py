@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.PyQt import sip
@@ -60,9 +61,7 @@ class Controller(QObject):
         self.client = client
         self.reporter = reporter
         self.session = InteractiveSession(client, self)
-        self.choice = Choice(
-            model=str(settings.MODEL.get()), device=str(settings.DEVICE.get())
-        )
+        self.choice = Choice(model=str(settings.MODEL.get()), device=str(settings.DEVICE.get()))
         self.models: list[dict[str, Any]] = []
         self.target_id: Optional[str] = None
         self._kept: list[_Kept] = []
@@ -192,9 +191,7 @@ class Controller(QObject):
             if layer is None:
                 return
         try:
-            written = target.add_object(
-                layer, accepted.geometry, accepted.crs, accepted.attributes
-            )
+            written = target.add_object(layer, accepted.geometry, accepted.crs, accepted.attributes)
         except target.TargetError as error:
             self.reporter.show(
                 "error",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
@@ -284,7 +285,9 @@ class EngineClient(QObject):
         if self._state == STARTING and now - self._heard > self._patience.start:
             self._kill(tr("The engine did not start in time; see the log, then try again."))
         elif self._state == READY and now - self._heard > self._patience.silence:
-            self._kill(tr("The engine stopped answering and was ended; the next click restarts it."))
+            self._kill(
+                tr("The engine stopped answering and was ended; the next click restarts it.")
+            )
 
     # --- lines ----------------------------------------------------------------------------------
 
@@ -374,15 +377,13 @@ class EngineClient(QObject):
                 self._send(call)
 
     def _stray_line(self, line: bytes, why: str) -> None:
-        """A library's print on standard output harms nobody; a flood of it means another program."""
+        """A library's print on standard output harms nobody; a flood means another program."""
         self._stray += 1
         text = line[:200].decode("utf-8", "replace")
         self._last_words.append(text)
         self.logged.emit("warning", f"Not a message of the protocol ({why}): {text}")
         if self._stray > _MAX_STRAY_LINES:
-            self._kill(
-                tr("What was started is not the engine; check its Python in the settings.")
-            )
+            self._kill(tr("What was started is not the engine; check its Python in the settings."))
 
     # --- calls ----------------------------------------------------------------------------------
 

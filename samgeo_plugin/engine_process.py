@@ -49,7 +49,7 @@ def clean_environment(
         prefix: Folder of QGIS's own libraries; library paths below it are left out.
     """
     environment = QProcessEnvironment(source or QProcessEnvironment.systemEnvironment())
-    for name in environment.keys():
+    for name in list(environment.keys()):
         if name in _DROPPED or name.upper().startswith(_DROPPED_PREFIXES):
             environment.remove(name)
     for name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH"):

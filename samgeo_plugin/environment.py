@@ -197,9 +197,9 @@ def engine_command() -> EngineCommand:
         python = own_python()
         if shutil.which(python) is None:
             raise NoEngine(
-                tr("The engine's Python {python} is gone; name another one in the settings.").format(
-                    python=python
-                )
+                tr(
+                    "The engine's Python {python} is gone; name another one in the settings."
+                ).format(python=python)
             )
         variables = {}
         extra = os.environ.get("SAMGEO_PYTHONPATH")
@@ -282,9 +282,13 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
     inside = str(python_of(target))
     marker = read_marker(target) or Marker()
     if marker.build != build:
-        marker = replace(marker, done=tuple(step for step in marker.done if step in ("venv", "pip")))
+        marker = replace(
+            marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
+        )
     if marker.engine != wheel_version():
-        marker = replace(marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch")))
+        marker = replace(
+            marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
+        )
     if not python_of(target).exists():
         marker = Marker()
     marker = replace(marker, build=build, python=".".join(map(str, python.version)))
@@ -305,7 +309,9 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
         "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
         "--progress-bar", "off", "--only-binary", ":all:",
     )  # fmt: skip
-    pinned = ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
+    pinned = (
+        ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
+    )
     torch_index = _torch_index(build)
     path = wheel()
     steps = [

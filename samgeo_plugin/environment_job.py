@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable, Optional
+from typing import Optional
 
 from qgis.core import QgsApplication, QgsTask
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal

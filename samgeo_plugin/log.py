@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from qgis.core import Qgis, QgsMessageLog
 from qgis.PyQt import sip

@@ -5,8 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from qgis.core import QgsApplication, QgsProject, QgsVectorLayer
-from qgis.core import QgsCoordinateTransform, QgsCsException, QgsGeometry
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
@@ -172,9 +178,7 @@ class SamGeoPlugin(QObject):
         chosen = list(layer.selectedFeatures()) if isinstance(layer, QgsVectorLayer) else []
         polygons = [f.geometry() for f in chosen if f.geometry().type() == _polygon_type()]
         if len(polygons) != 1:
-            controller.reporter.show(
-                "info", tr("Select one polygon of the active layer first.")
-            )
+            controller.reporter.show("info", tr("Select one polygon of the active layer first."))
             return
         canvas = self.iface.mapCanvas()
         geometry = QgsGeometry(polygons[0])

@@ -8,8 +8,9 @@ question: what arrives after the user has gone on is dropped.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -288,7 +289,9 @@ class InteractiveSession(QObject):
         now = time.monotonic()
         self._lost = [moment for moment in self._lost if now - moment < 60] + [now]
         if len(self._lost) <= _REOPENINGS:
-            self.message.emit("warning", tr("{why} It is being restarted.").format(why=sentence), detail)
+            self.message.emit(
+                "warning", tr("{why} It is being restarted.").format(why=sentence), detail
+            )
             QTimer.singleShot(0, self._open)
         else:
             parameters, self._parameters = self._parameters, None
@@ -629,10 +632,10 @@ class InteractiveSession(QObject):
             made = [Candidate.from_dict(each) for each in (result.get("candidates") or [])[:1]]
         except MessageError:
             made = []
-        if made and self._cursor is not None and not self._prompts:
-            # An answer for where the cursor was is worth showing only while it still holds.
-            if made[0].geometry.boundingBox().contains(self._cursor):
-                shown = made[0].geometry
+        cursor = self._cursor
+        # An answer for where the cursor was is worth showing only while it still holds.
+        if made and not self._prompts and cursor is not None:
+            shown = made[0].geometry if made[0].geometry.boundingBox().contains(cursor) else None
         self.hover_changed.emit(shown)
         self._send_hover()
 

@@ -180,9 +180,9 @@ def to_layer_crs(
         moved.transform(transform)
     except QgsCsException as error:
         raise TargetError(
-            tr("The object lies outside the CRS of {name}; choose a layer with another CRS.").format(
-                name=layer.name()
-            )
+            tr(
+                "The object lies outside the CRS of {name}; choose a layer with another CRS."
+            ).format(name=layer.name())
         ) from error
     return moved
 
@@ -276,7 +276,7 @@ def _fitting(field: QgsField, value: Any) -> Any:
             text = str(value)
             return text[: field.length()] if field.length() > 0 else text
         if kind in (QVariant.Int, QVariant.LongLong, QVariant.UInt, QVariant.ULongLong):
-            return int(round(float(value)))
+            return round(float(value))
         if kind == QVariant.Double:
             return float(value)
         if kind == QVariant.Bool:

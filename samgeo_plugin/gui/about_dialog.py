@@ -54,7 +54,9 @@ class AboutDialog(QDialog):
             )
         )
         head.addWidget(title, 1)
-        rows = "".join(f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{does}</td></tr>" for key, does in keys())
+        rows = "".join(
+            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{does}</td></tr>" for key, does in keys()
+        )
         text = QTextBrowser()
         text.setOpenExternalLinks(True)
         text.setHtml(
@@ -65,9 +67,9 @@ class AboutDialog(QDialog):
                 how_title=tr("How it works"),
                 how=tr(
                     "The model runs in a process and a Python environment of its own. It looks at "
-                    "windows of the raster; an object that reaches a window's edge is followed into "
-                    "the next one, so no polygon is ever cut off. Whole rasters are segmented with "
-                    "the algorithms in the Processing toolbox."
+                    "windows of the raster; an object that reaches a window's edge is followed "
+                    "into the next one, so no polygon is ever cut off. Whole rasters are segmented "
+                    "with the algorithms in the Processing toolbox."
                 ),
                 licence_title=tr("Licence"),
                 licence=tr(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's models: size, licence and state; download, verify, remove, or a file of one's own."""
+"""The engine's models: size, licence, state; download, verify, remove; a file of one's own."""
 
 from __future__ import annotations
 
@@ -137,7 +137,10 @@ class ModelsDialog(QDialog):
 
     def _file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, tr("A file of weights"), "", tr("Weights (*.pth *.pt *.safetensors);;All files (*)")
+            self,
+            tr("A file of weights"),
+            "",
+            tr("Weights (*.pth *.pt *.safetensors);;All files (*)"),
         )
         if path:
             self._controller.choose(model=path)

@@ -159,7 +159,11 @@ class FilterPanel(QgsCollapsibleGroupBox):
         self._soon.start()
 
     def _layer_chosen(self, layer: Optional[QgsVectorLayer]) -> None:
-        names = {f.name().lower() for f in layer.fields()} if isinstance(layer, QgsVectorLayer) else set()
+        names = (
+            {f.name().lower() for f in layer.fields()}
+            if isinstance(layer, QgsVectorLayer)
+            else set()
+        )
         self.score.setEnabled("score" in names)
         self.area.setEnabled("area_m2" in names)
         self.reset.setEnabled(bool(names))

@@ -72,7 +72,10 @@ class RenderDialog(QDialog):
             return
         self.plan = plan
         text = tr("{width} × {height} pixels, {size} MB; the limit is {limit} a side").format(
-            width=plan.width, height=plan.height, size=max(1, round(plan.megabytes)), limit=plan.limit
+            width=plan.width,
+            height=plan.height,
+            size=max(1, round(plan.megabytes)),
+            limit=plan.limit,
         )
         self.facts.setText(text)
         ok.setEnabled(plan.fits)

@@ -30,7 +30,6 @@ _NEW_SCRATCH = "new:memory"
 _NEW_FILE = "new:file"
 
 
-
 def megabytes(size: Any) -> str:
     """A size for a person; empty where it is not known."""
     if not isinstance(size, (int, float)) or size <= 0:
@@ -156,7 +155,8 @@ class SourcePanel(QWidget):
                 self._controller.reporter.show("warning", str(error))
             if is_file:
                 bands = tuple(rasters.usual_bands(layer))
-                for box, band in zip(self.bands, bands * 3 if len(bands) == 1 else bands):
+                shown = bands * 3 if len(bands) == 1 else bands
+                for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
                     blocker = QSignalBlocker(box)
                     box.setBand(band)
                     del blocker
@@ -208,8 +208,12 @@ class SourcePanel(QWidget):
     def _fill_targets(self, *_: Any) -> None:
         blocker = QSignalBlocker(self.target)
         self.target.clear()
-        self.target.addItem(theme_icon("/mActionNewVectorLayer.svg"), tr("New temporary layer"), _NEW_SCRATCH)
-        self.target.addItem(theme_icon("/mActionNewGeoPackageLayer.svg"), tr("New GeoPackage layer…"), _NEW_FILE)
+        self.target.addItem(
+            theme_icon("/mActionNewVectorLayer.svg"), tr("New temporary layer"), _NEW_SCRATCH
+        )
+        self.target.addItem(
+            theme_icon("/mActionNewGeoPackageLayer.svg"), tr("New GeoPackage layer…"), _NEW_FILE
+        )
         layers = [
             layer
             for layer in QgsProject.instance().mapLayers().values()

@@ -23,7 +23,7 @@ except ImportError:
 FAKE = ROOT / "tests" / "plugin" / "fake_worker.py"
 
 
-@pytest.fixture()
+@pytest.fixture
 def fake_command():
     """Make an EngineCommand for the fake worker with the given words."""
     from samgeo_plugin.engine_process import EngineCommand
@@ -34,7 +34,7 @@ def fake_command():
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(qgis_app, fake_command):
     """Make clients of fake workers; every process is gone at the end."""
     from samgeo_plugin.engine_client import EngineClient, Patience
@@ -51,7 +51,7 @@ def client(qgis_app, fake_command):
         one.stop_and_wait(1.0)
 
 
-@pytest.fixture()
+@pytest.fixture
 def wait(qgis_app):
     """Run the event loop until something holds."""
     import time

@@ -78,7 +78,9 @@ class Worker:
         if method == "open":
             job.OpenParameters.from_dict(params)
             if not Path(params["rasters"][0]).exists():
-                raise Refusal("RasterError", f"{params['rasters'][0]} does not exist; name it anew.")
+                raise Refusal(
+                    "RasterError", f"{params['rasters'][0]} does not exist; name it anew."
+                )
             self.opened += 1
             say(job.Progress(request.id, "stretch", 1, 1, "größer"))
             return {
@@ -121,9 +123,10 @@ class Worker:
                                 "label": None}}
                 for k in range(1, 4)
             ]  # fmt: skip
-            Path(done.output).write_text(
-                json.dumps({"type": "FeatureCollection", "features": features})
-            )
+            from osgeo import gdal
+
+            text = json.dumps({"type": "FeatureCollection", "features": features})
+            gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
             return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
                     "failed": [], "seconds": 0.2, "warnings": ["One band only."]}  # fmt: skip
         if method == "models":

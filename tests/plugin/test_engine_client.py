@@ -7,11 +7,11 @@ import os
 import signal
 
 import pytest
+from qgis.PyQt.QtCore import QProcessEnvironment
+
 from samgeo_plugin.engine_client import READY, STOPPED, EngineClient, NoEngine
 from samgeo_plugin.engine_process import EngineCommand, LineBuffer, clean_environment
 from samgeo_plugin.job import MessageError
-
-from qgis.PyQt.QtCore import QProcessEnvironment
 
 
 class Answers:
@@ -59,7 +59,14 @@ def test_a_line_without_end_is_refused():
 
 def test_the_engines_environment_has_nothing_of_qgis():
     source = QProcessEnvironment()
-    for name in ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA", "PYTHONPATH", "PYTHONHOME", "QT_PLUGIN_PATH"):
+    for name in (
+        "PROJ_DATA",
+        "PROJ_LIB",
+        "GDAL_DATA",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "QT_PLUGIN_PATH",
+    ):
         source.insert(name, "/opt/qgis/share")
     source.insert("HOME", "/home/me")
     source.insert("LD_LIBRARY_PATH", f"/opt/qgis/lib{os.pathsep}/usr/local/lib")

@@ -6,9 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from samgeo_plugin import rasters
-
 from qgis.core import (
+    QgsContrastEnhancement,
     QgsCoordinateReferenceSystem,
     QgsProject,
     QgsRasterLayer,
@@ -16,10 +15,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from samgeo_plugin import rasters
+
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
 
-@pytest.fixture()
+@pytest.fixture
 def town(tmp_path, qgis_app):
     """A raster of 60 x 40 pixels of 0.5 m whose red is the column and whose green is the row."""
     path = tmp_path / "größe 1.tif"
@@ -57,7 +58,9 @@ def test_a_vector_layer_is_refused(qgis_app):
 
 
 def test_an_online_layer_is_no_file(qgis_app, town):
-    layer = QgsRasterLayer(f"type=xyz&url=file://{town}/{{z}}/{{x}}/{{y}}.png&zmax=1", "tiles", "wms")
+    layer = QgsRasterLayer(
+        f"type=xyz&url=file://{town}/{{z}}/{{x}}/{{y}}.png&zmax=1", "tiles", "wms"
+    )
     assert layer.isValid()
     assert rasters.file_of(layer) is None
 
@@ -91,11 +94,9 @@ def test_a_rendering_has_the_layers_pixels_in_their_places(town, wait, monkeypat
     layer = QgsRasterLayer(str(town), "town")
     QgsProject.instance().addMapLayer(layer)
     try:
-        for band in (1, 2, 3):  # show values as they are
-            layer.renderer()
-        from qgis.core import QgsContrastEnhancement
-
-        layer.setContrastEnhancement(QgsContrastEnhancement.ContrastEnhancementAlgorithm.NoEnhancement)
+        layer.setContrastEnhancement(
+            QgsContrastEnhancement.ContrastEnhancementAlgorithm.NoEnhancement
+        )
         plan = rasters.plan_rendering(layer.extent(), UTM, 0.5)
         renderer = rasters.LayerRenderer([layer], plan)
         done, failed, steps = [], [], []

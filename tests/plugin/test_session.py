@@ -7,11 +7,11 @@ import os
 import signal
 
 import pytest
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
+
 from samgeo_plugin.geojson import from_geometry, to_geometry
 from samgeo_plugin.job import MessageError, OpenParameters, Prompt
 from samgeo_plugin.session import CLOSED, READY, InteractiveSession, Refinement, crs_text
-
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 
 
 def point(x: float, y: float, positive: bool = True) -> Prompt:
@@ -28,7 +28,7 @@ class Watched:
         session.hover_changed.connect(self.hovers.append)
 
 
-@pytest.fixture()
+@pytest.fixture
 def opened(client, wait, tmp_path):
     """Make an open session on a fake worker with the given words."""
 
@@ -57,7 +57,12 @@ def test_geojson_goes_to_geometry_and_back():
     assert from_geometry(geometry) == polygon
     multi = {"type": "MultiPolygon", "coordinates": [polygon["coordinates"]] * 2}
     assert from_geometry(to_geometry(multi)) == multi
-    for wrong in (None, {}, {"type": "Point", "coordinates": [0, 0]}, {"type": "Polygon", "coordinates": [["a"]]}):
+    for wrong in (
+        None,
+        {},
+        {"type": "Point", "coordinates": [0, 0]},
+        {"type": "Polygon", "coordinates": [["a"]]},
+    ):
         with pytest.raises(MessageError):
             to_geometry(wrong)
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from samgeo_plugin import target
-
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
+
+from samgeo_plugin import target
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 SQUARE = QgsGeometry.fromWkt(
@@ -16,7 +16,14 @@ TWO = QgsGeometry.fromWkt(
     "MULTIPOLYGON(((300000 3000000, 300010 3000000, 300010 3000010, 300000 3000000)),"
     "((300020 3000000, 300030 3000000, 300030 3000010, 300020 3000000)))"
 )
-ATTRIBUTES = {"id": "f00d", "score": 0.87, "area_m2": 100.0, "tiles": 2, "label": "roof", "parent_id": None}
+ATTRIBUTES = {
+    "id": "f00d",
+    "score": 0.87,
+    "area_m2": 100.0,
+    "tiles": 2,
+    "label": "roof",
+    "parent_id": None,
+}
 
 
 def only(layer):
@@ -48,12 +55,21 @@ def test_geometry_arrives_in_the_layers_crs(qgis_app):
     layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "degrees", "memory")
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     centre = only(layer).geometry().centroid().asPoint()
-    assert (centre.x(), centre.y()) == (pytest.approx(84.98, abs=0.02), pytest.approx(27.11, abs=0.02))
+    assert (centre.x(), centre.y()) == (
+        pytest.approx(84.98, abs=0.02),
+        pytest.approx(27.11, abs=0.02),
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("Polygon", 2), ("MultiPolygon", 1), ("PolygonZ", 2), ("MultiPolygonZM", 1), ("CurvePolygon", 2)],
+    [
+        ("Polygon", 2),
+        ("MultiPolygon", 1),
+        ("PolygonZ", 2),
+        ("MultiPolygonZM", 1),
+        ("CurvePolygon", 2),
+    ],
 )
 def test_an_object_of_two_parts_fits_every_type_of_layer(qgis_app, kind, count):
     layer = QgsVectorLayer(f"{kind}?crs=EPSG:32645", kind, "memory")
@@ -127,7 +143,9 @@ def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
     first = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
     second = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
     small = SQUARE.buffer(-2, 1)
-    changed = target.change_geometries(layer, {first: small, second: small, 999: small}, UTM, "Refine")
+    changed = target.change_geometries(
+        layer, {first: small, second: small, 999: small}, UTM, "Refine"
+    )
     assert changed == 2
     assert {round(f.geometry().area()) for f in layer.getFeatures()} == {36}
     layer.undoStack().undo()
