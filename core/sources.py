@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
@@ -28,17 +29,33 @@ SUFFIXES = (
 )
 """Files of a folder that are taken for rasters."""
 
-CACHE_BYTES = 256 * 1024 * 1024
+CACHE_BYTES = 64 * 1024 * 1024
 """GDAL's block cache. Its own default is a share of the machine's memory, which grows with the
 raster and would make a job's memory depend on the machine."""
+
+STRIP_ROWS = 1280
+"""Rows of a raster in strips that the cache holds, so that a row of windows decodes each strip
+once; up to :data:`STRIP_BYTES`."""
+
+STRIP_BYTES = 512 * 1024 * 1024
 
 UNPLACED = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """Pixel to "ground" where a raster has no georeferencing: the way in which QGIS shows it."""
 
 
-def gdal_env() -> rasterio.Env:
-    """Settings under which all rasters are opened and read."""
-    return rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_ERROR_ON_LIBJPEG_WARNING=True)
+def gdal_env(dataset: rasterio.DatasetReader | None = None) -> rasterio.Env:
+    """Settings under which all rasters are opened and read.
+
+    Args:
+        dataset: What is read; a raster in strips needs a larger cache than one in blocks.
+    """
+    cache = CACHE_BYTES
+    if dataset is not None and dataset.block_shapes and dataset.block_shapes[0][1] > 4096:
+        # complex_int16 is GDAL's own; numpy does not know it.
+        sizes = (4 if d == "complex_int16" else np.dtype(d).itemsize for d in dataset.dtypes)
+        row = dataset.width * sum(sizes)
+        cache = min(max(cache, STRIP_ROWS * row), STRIP_BYTES)
+    return rasterio.Env(GDAL_CACHEMAX=cache, GDAL_ERROR_ON_LIBJPEG_WARNING=True)
 
 
 @dataclass(frozen=True, eq=False)
