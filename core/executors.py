@@ -9,6 +9,7 @@ of workers.
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -57,6 +58,11 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         return None
 
 
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
     """Several processes on this machine.
 
@@ -70,7 +76,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         if workers < 1:
             raise ParameterError(f"The number of workers must be at least 1, not {workers}.")
         self.workers = workers
-        self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
+        )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Future[R]] = deque()

@@ -7,9 +7,11 @@ clipped, in steps of 1/16, and cropped to where they matter. Zero is the border 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -142,7 +144,7 @@ def load_masks(path: Path) -> TileMasks:
             start += box.area
             ref = PromptRef(*(str(part) for part in prompt))
             masks.append(Mask(box, crop, float(score), float(stability), ref))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
             f"The finished tile {path} is damaged ({error}): delete it and run the job again."
         ) from error

@@ -1,0 +1,47 @@
+# `make demo` and `make test` are all that a newcomer needs; both make their environment first.
+PYTHON ?= python3
+# Extra options for pip, e.g. an index with CPU builds of torch.
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+QGIS_VENV := .venv-qgis
+QGIS_PYTHON ?= /usr/bin/python3
+PYTEST_ARGS ?=
+
+.PHONY: help env demo test lint test-core test-plugin package link screenshots clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
+
+env: $(VENV)/.done ## Make the engine's environment
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed: make PYTHON=/path/to/python" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.done ## Segment the sample raster with the embedded model; say where the result is
+	$(BIN)/python scripts/demo.py
+
+test: lint test-core test-plugin ## Everything
+
+lint: $(VENV)/.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict core
+
+test-core: $(VENV)/.done ## The engine's tests
+	$(BIN)/python -m pytest -q tests/core $(PYTEST_ARGS)
+
+$(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
+	scripts/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
+
+test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
+	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
+
+package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
+	$(BIN)/python scripts/package.py
+
+clean: ## Remove environments and everything built
+	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Attention between a prompt's few tokens and an image's many positions, re-associated.
+
+A prompt has n tokens (about 7), an image N positions (4096). The textbook projects all N positions
+to keys, queries and values anew for every prompt, 2 N C D operations each. All of it can move to
+the tokens' side without changing the result (h a head, W its slice of a projection):
+
+    score   (W_q t) . (W_k x)             = (W_k^T W_q t) . x       "folded" queries, n of them
+    output  sum_x a(x) (W_v x + b_v)      = W_v (sum_x a(x) x) + b_v           as sum a = 1
+    and, where the image asks the tokens,
+    output  W_o concat_h sum_t a_h(t) v_ht = sum_ht a_h(t) (W_o,h v_ht)    n x heads vectors
+
+What stays over all positions are products with heads x n (about 56) rows in place of 2 D (256).
+Where all prompts of an image share the positions' features (the first layer), the projections
+are computed once an image instead.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head attention; ``inner`` is the width of all heads together."""
+
+    def __init__(self, dim: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = 1.0 / math.sqrt(inner // heads)
+        self.q_proj = nn.Linear(dim, inner)
+        self.k_proj = nn.Linear(dim, inner)
+        self.v_proj = nn.Linear(dim, inner)
+        self.out_proj = nn.Linear(inner, dim)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(B, n, heads * d) to (B, heads, n, d)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The textbook form, used among tokens. All (B, n, dim)."""
+        out = F.scaled_dot_product_attention(
+            self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
+        )
+        merged: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return merged
+
+    def _rows(self, projection: nn.Linear) -> Tensor:
+        """A projection's weight by head: (heads, d, dim)."""
+        return projection.weight.unflatten(0, (self.heads, -1))
+
+    def image_keys(self, x: Tensor) -> Tensor:
+        """Keys of image positions (N, dim), without bias: (heads, d, N).
+
+        The bias adds the same to all of a query's scores, which softmax does not see.
+        """
+        return (x @ self.k_proj.weight.T).T.unflatten(0, (self.heads, -1)).contiguous()
+
+    def image_queries(self, x: Tensor) -> Tensor:
+        """Queries of image positions (N, dim): (heads, d, N)."""
+        return self.q_proj(x).T.unflatten(0, (self.heads, -1)).contiguous()
+
+    def image_values(self, x: Tensor) -> Tensor:
+        """Values of image positions (N, dim): (heads, N, d)."""
+        return self.v_proj(x).unflatten(-1, (self.heads, -1)).transpose(0, 1).contiguous()
+
+    def read_shared(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Tokens read an image that all of them share.
+
+        Args:
+            tokens: (B, n, dim).
+            keys: (heads, d, N) from :meth:`image_keys`.
+            values: (heads, N, d) from :meth:`image_values`.
+
+        Returns:
+            (B, n, dim).
+        """
+        batch = tokens.shape[0]
+        # Heads first: one product a head for all prompts, and the image is never repeated.
+        q = self.split(self.q_proj(tokens) * self.scale).transpose(0, 1).flatten(1, 2)
+        out = torch.bmm(torch.softmax(torch.bmm(q, keys), dim=-1), values)
+        out = out.unflatten(1, (batch, -1)).permute(1, 2, 0, 3).flatten(2)
+        merged: Tensor = self.out_proj(out)
+        return merged
+
+    def read_folded(self, tokens: Tensor, image: Tensor, position_keys: Tensor) -> Tensor:
+        """Tokens read images of their own.
+
+        Args:
+            tokens: (B, n, dim).
+            image: (B, N, dim), without positions.
+            position_keys: (heads, d, N), :meth:`image_keys` of the positional encoding.
+
+        Returns:
+            (B, n, dim).
+        """
+        q = self.split(self.q_proj(tokens) * self.scale)
+        folded = (q @ self._rows(self.k_proj)).flatten(1, 2)
+        scores = torch.baddbmm(_by_head(q, position_keys), folded, image.transpose(1, 2))
+        seen = torch.bmm(torch.softmax(scores, dim=-1), image).unflatten(1, (self.heads, -1))
+        out = seen @ self._rows(self.v_proj).transpose(1, 2)
+        merged: Tensor = self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
+        return merged
+
+    def write_shared(self, image: Tensor, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """An image that all prompts share reads each prompt's tokens, and adds what it read.
+
+        Args:
+            image: (N, dim) or (1, N, dim), what is added to.
+            queries: (heads, d, N) from :meth:`image_queries`.
+            keys: Tokens with their positions, (B, n, dim).
+            values: Tokens, (B, n, dim).
+
+        Returns:
+            (B, N, dim).
+        """
+        k = self.split(self.k_proj(keys) * self.scale)
+        return self._write(image, _by_head(k, queries), values)
+
+    def write_folded(
+        self, image: Tensor, position_queries: Tensor, keys: Tensor, values: Tensor
+    ) -> Tensor:
+        """As :meth:`write_shared` for images (B, N, dim) of their own.
+
+        ``position_queries`` are :meth:`image_queries` of the positional encoding alone.
+        """
+        k = self.split(self.k_proj(keys) * self.scale)
+        folded = (k @ self._rows(self.q_proj)).flatten(1, 2)
+        scores = torch.baddbmm(_by_head(k, position_queries), folded, image.transpose(1, 2))
+        return self._write(image, scores, values)
+
+    def _write(self, image: Tensor, scores: Tensor, values: Tensor) -> Tensor:
+        """Softmax over each head's tokens of scores (B, heads * n, N), then values, then add."""
+        batch, rows, positions = scores.shape
+        weights = torch.softmax(scores.view(batch, self.heads, -1, positions), dim=2)
+        v = self.split(self.v_proj(values))
+        # Each head's weights sum to 1, so that the bias may be spread over the heads.
+        out = v @ self.out_proj.weight.T.unflatten(0, (self.heads, -1))
+        out = (out + self.out_proj.bias / self.heads).flatten(1, 2)
+        return torch.baddbmm(
+            image.to(out.dtype), weights.view(batch, rows, positions).transpose(1, 2), out
+        )
+
+
+def _by_head(tokens: Tensor, image: Tensor) -> Tensor:
+    """Products of tokens (B, heads, n, d) with (heads, d, N) for all prompts: (B, heads * n, N)."""
+    batch, heads, count, _ = tokens.shape
+    out = torch.bmm(tokens.transpose(0, 1).flatten(1, 2), image)
+    out = out.view(heads, batch, count, -1).transpose(0, 1)
+    return out.reshape(batch, heads * count, -1)

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The mask decoder that the whole family shares, in the order that costs least.
+
+    tokens --> layer 0 --> layer 1 --> final read --> scores --> (failing prompts stop here)
+                 |           |                                        |
+    image  ------+-----------+----> features of each prompt ----> upscaling --> logits
+
+The results are the official ones (to rounding). What differs is where the work is done: see
+``attention.py`` for the re-association, :class:`ImageSide` for what is computed once an image.
+Transposed convolutions of stride 2 and size 2 are matrix products on channels-last data; the
+sub-pixels are put into their places once, in the finished masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .attention import Attention
+from .layers import Activation, Embed, Head, LayerNorm2d, Mlp
+
+
+@dataclass(frozen=True)
+class DecoderStyle:
+    """How the members of the family differ.
+
+    Args:
+        activation: In the token MLPs and heads.
+        plain_first: The first self-attention replaces the tokens (SAM) or is added (EfficientSAM).
+        positions_in_values: Positions are added to the tokens before self-attention for good
+            (EfficientSAM) or only to its queries and keys (SAM).
+        group_norm: Normalise the upscaled features over the whole map instead of by position.
+        high_features: Add finer feature maps of the encoder while upscaling (SAM 2).
+        object_score: There is a token for "is there an object at all" (SAM 2).
+        sigmoid_scores: Predicted IoU goes through a sigmoid (SAM 2).
+        quality_token: There is one more token after the masks' (SAM-HQ).
+    """
+
+    activation: Activation = F.relu
+    plain_first: bool = True
+    positions_in_values: bool = False
+    group_norm: bool = False
+    high_features: bool = False
+    object_score: bool = False
+    sigmoid_scores: bool = False
+    quality_token: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSide:
+    """What all prompts of an image share; made by :meth:`MaskDecoder.image_side`.
+
+    Args:
+        image: (N, dim), the encoder's features.
+        plain: (N, dim), the same plus the "no mask" row: the first layer's input.
+        keys, queries: (heads, d, N), the first layer's projections of ``plain``.
+        values: (heads, N, d), likewise.
+        shape: (h, w), N = h w.
+        fine: Finer features in the order of the upscaling, stride 8 then 4; empty but in SAM 2.
+        extra: Whatever else a family's masks need.
+    """
+
+    image: Tensor
+    plain: Tensor
+    keys: Tensor
+    queries: Tensor
+    values: Tensor
+    shape: tuple[int, int]
+    fine: tuple[Tensor, ...] = ()
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Prompts after the transformer: tokens (B, n, dim) and features (B, N, dim)."""
+
+    tokens: Tensor
+    features: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Attended:
+        return Attended(self.tokens[rows], self.features[rows])
+
+
+class Block(nn.Module):
+    """Self-attention of the tokens, tokens read the image, MLP, the image reads the tokens."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, style: DecoderStyle, first: bool) -> None:
+        super().__init__()
+        self.style = style
+        self.first = first
+        self.self_attn = Attention(dim, heads, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.cross_attn_token_to_image = Attention(dim, heads, dim // 2)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, hidden, style.activation)
+        self.norm3 = nn.LayerNorm(dim)
+        self.norm4 = nn.LayerNorm(dim)
+        self.cross_attn_image_to_token = Attention(dim, heads, dim // 2)
+
+    def self_attend(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        if self.first:
+            out = self.self_attn(tokens, tokens, tokens)
+            return self.norm1(out if self.style.plain_first else tokens + out)  # type: ignore[no-any-return]
+        placed = tokens + positions
+        if self.style.positions_in_values:
+            tokens = placed
+        return self.norm1(tokens + self.self_attn(placed, placed, tokens))  # type: ignore[no-any-return]
+
+    def think(self, tokens: Tensor, read: Tensor) -> Tensor:
+        """Add what was read from the image, then the MLP."""
+        tokens = self.norm2(tokens + read)
+        return self.norm3(tokens + self.mlp(tokens))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """Two blocks and a last look at the image."""
+
+    def __init__(self, dim: int, style: DecoderStyle, hidden: int = 2048, heads: int = 8) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            Block(dim, heads, hidden, style, first=index == 0) for index in range(2)
+        )
+        self.final_attn_token_to_image = Attention(dim, heads, dim // 2)
+        self.norm_final_attn = nn.LayerNorm(dim)
+
+
+class MaskDecoder(nn.Module):
+    """Tokens and image features to masks and scores.
+
+    Call :meth:`prepare` after the weights are loaded, :meth:`image_side` once an image, then
+    :meth:`attend`, :meth:`scores` and :meth:`masks` for each batch of prompts.
+    """
+
+    positions: Tensor
+    up1: Tensor
+    up2: Tensor
+
+    def __init__(
+        self, dim: int = 256, *, candidates: int = 3, style: DecoderStyle | None = None
+    ) -> None:
+        super().__init__()
+        style = style or DecoderStyle()
+        self.style = style
+        self.dim = dim
+        self.candidates = candidates
+        rows = candidates + 1
+        self.iou_token = Embed(1, dim)
+        self.mask_tokens = Embed(rows, dim)
+        self.transformer = Transformer(dim, style)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, dim // 4, 2, stride=2),
+            LayerNorm2d(dim // 4, 1e-5 if style.group_norm else 1e-6),
+            nn.GELU(),
+            nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            Head(dim, dim, dim // 8, style.activation) for _ in range(rows)
+        )
+        self.iou_prediction_head = Head(dim, 256, rows, style.activation)
+        if style.object_score:
+            self.obj_score_token = Embed(1, dim)
+        if style.quality_token:
+            self.hf_token = Embed(1, dim)
+        if style.high_features:
+            self.conv_s0 = nn.Conv2d(dim, dim // 8, 1)
+            self.conv_s1 = nn.Conv2d(dim, dim // 4, 1)
+
+    def prepare(self, positions: Tensor) -> None:
+        """Derive what depends only on the weights.
+
+        Args:
+            positions: (N, dim), positional encoding of the image's grid.
+        """
+        first, second = self.transformer.layers
+        final = self.transformer.final_attn_token_to_image
+        derived = {"positions": positions}
+        for index, block in enumerate((first, second)):
+            read, write = block.cross_attn_token_to_image, block.cross_attn_image_to_token
+            derived[f"read{index}"] = read.image_keys(positions)
+            derived[f"write{index}"] = write.image_queries(positions)
+        derived["read2"] = final.image_keys(positions)
+        derived["up1"] = _as_product(self.output_upscaling[0])
+        derived["up2"] = _as_product(self.output_upscaling[3])
+        for name, tensor in derived.items():
+            self.register_buffer(name, tensor.detach().contiguous(), persistent=False)
+
+    # Once an image ------------------------------------------------------------------------------
+
+    def image_side(
+        self, image: Tensor, no_mask: Tensor | None, fine: tuple[Tensor, ...] = ()
+    ) -> ImageSide:
+        """Everything that all prompts of an image share.
+
+        Args:
+            image: (dim, h, w), the encoder's features.
+            no_mask: (1, dim), added where prompts bring no mask; None where the family has none.
+            fine: SAM 2: (dim / 4, 2h, 2w) and (dim / 8, 4h, 4w).
+        """
+        _, height, width = image.shape
+        flat = image.flatten(1).T.contiguous()
+        plain = flat if no_mask is None else flat + no_mask
+        placed = plain + self.positions
+        block = self.transformer.layers[0]
+        read, write = block.cross_attn_token_to_image, block.cross_attn_image_to_token
+        return ImageSide(
+            image=flat,
+            plain=plain,
+            keys=read.image_keys(placed),
+            queries=write.image_queries(placed),
+            values=read.image_values(plain),
+            shape=(height, width),
+            fine=tuple(_to_subpixels(level, (height, width)) for level in fine),
+        )
+
+    # A batch of prompts -------------------------------------------------------------------------
+
+    def output_tokens(self) -> Tensor:
+        """The learned tokens before the prompt's own: (rows, dim)."""
+        tokens = [self.iou_token.weight, self.mask_tokens.weight]
+        if self.style.object_score:
+            tokens.insert(0, self.obj_score_token.weight)
+        if self.style.quality_token:
+            tokens.append(self.hf_token.weight)
+        return torch.cat(tokens)
+
+    def attend(self, side: ImageSide, prompts: Tensor, dense: Tensor | None = None) -> Attended:
+        """Run the transformer.
+
+        Args:
+            side: Of the image.
+            prompts: (B, k, dim) tokens of the prompts.
+            dense: (B, N, dim) from mask prompts, or None.
+        """
+        first, second = self.transformer.layers
+        batch = len(prompts)
+        start = torch.cat([self.output_tokens().expand(batch, -1, -1), prompts], dim=1)
+        tokens = first.self_attend(start, start)
+        read, write = first.cross_attn_token_to_image, first.cross_attn_image_to_token
+        if dense is None:
+            tokens = first.think(tokens, read.read_shared(tokens + start, side.keys, side.values))
+            image = write.write_shared(side.plain, side.queries, tokens + start, tokens)
+        else:
+            own = side.image + dense
+            tokens = first.think(tokens, read.read_folded(tokens + start, own, self.read0))
+            image = write.write_folded(own, self.write0, tokens + start, tokens)
+        image = first.norm4(image)
+
+        tokens = second.self_attend(tokens, start)
+        read, write = second.cross_attn_token_to_image, second.cross_attn_image_to_token
+        tokens = second.think(tokens, read.read_folded(tokens + start, image, self.read1))
+        image = second.norm4(write.write_folded(image, self.write1, tokens + start, tokens))
+
+        final = self.transformer.final_attn_token_to_image
+        tokens = tokens + final.read_folded(tokens + start, image, self.read2)
+        return Attended(self.transformer.norm_final_attn(tokens), image)
+
+    def _first_mask(self) -> int:
+        return 2 if self.style.object_score else 1
+
+    def scores(self, attended: Attended) -> Tensor:
+        """Predicted IoU of the single mask and of the candidates: (B, 1 + candidates)."""
+        out = self.iou_prediction_head(attended.tokens[:, self._first_mask() - 1]).float()
+        return out.sigmoid() if self.style.sigmoid_scores else out
+
+    def upscale(self, side: ImageSide, features: Tensor) -> Tensor:
+        """Features (B, N, dim) at a quarter of the stride: (B, 16 N, dim / 8), sub-pixel order."""
+        norm = self.output_upscaling[1]
+        batch, count, _ = features.shape
+        x = F.linear(features, self.up1).view(batch, count * 4, -1)
+        x = x + self.output_upscaling[0].bias
+        if side.fine:
+            x = x + side.fine[0]
+        if self.style.group_norm:
+            # Over positions and channels together; scale and shift by channel.
+            x = F.layer_norm(x, x.shape[1:], None, None, norm.eps) * norm.weight + norm.bias
+        else:
+            x = norm.last(x)
+        x = F.linear(F.gelu(x), self.up2).view(batch, count * 16, -1)
+        x = x + self.output_upscaling[3].bias
+        if side.fine:
+            x = x + side.fine[1]
+        return F.gelu(x)
+
+    def weigh(self, attended: Attended, rows: slice) -> Tensor:
+        """Output of the hypernetworks for some of the masks: (B, rows, dim / 8)."""
+        first = self._first_mask()
+        which = range(*rows.indices(self.candidates + 1))
+        return torch.stack(
+            [self.output_hypernetworks_mlps[i](attended.tokens[:, first + i]) for i in which], dim=1
+        )
+
+    def masks(self, side: ImageSide, attended: Attended, rows: slice) -> Tensor:
+        """Low-resolution logits of some of the masks: (B, rows, 4h, 4w) float32."""
+        fine = self.upscale(side, attended.features)
+        logits = torch.bmm(self.weigh(attended, rows).to(fine.dtype), fine.transpose(1, 2))
+        return from_subpixels(logits, side.shape).float()
+
+
+def _as_product(layer: nn.Module) -> Tensor:
+    """A 2 x 2 transposed convolution's weight for ``F.linear``: (4 * out, in)."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.permute(2, 3, 1, 0).flatten(0, 2)
+
+
+def _to_subpixels(image: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A finer map (C, h 2^k, w 2^k) in the order of the upscaling: (h w 4^k, C)."""
+    channels, height, width = image.shape
+    x = image.permute(1, 2, 0)
+    levels = (height // shape[0]).bit_length() - 1
+    x = x.view(shape[0], *[2] * levels, shape[1], *[2] * levels, channels)
+    order = [0, 1 + levels]
+    for level in range(levels):
+        order += [1 + level, 2 + levels + level]
+    return x.permute(*order, -1).reshape(height * width, channels)
+
+
+def from_subpixels(x: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(B, m, 16 h w) in the order of the upscaling as maps (B, m, 4h, 4w)."""
+    batch, rows, _ = x.shape
+    height, width = shape
+    x = x.view(batch, rows, height, width, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
+    return x.reshape(batch, rows, height * 4, width * 4)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Small parts that the families share. Attribute names are those of the official checkpoints."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of (B, C, H, W)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Channels last, so that torch's fused kernel does it in one pass.
+        last = x.permute(0, 2, 3, 1)
+        return self.last(last).permute(0, 3, 1, 2)
+
+    def last(self, x: Tensor) -> Tensor:
+        """The same for (..., C)."""
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+class Mlp(nn.Module):
+    """Two linear layers."""
+
+    def __init__(self, dim: int, hidden: int, activation: Activation = F.gelu) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(dim, hidden)
+        self.lin2 = nn.Linear(hidden, dim)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
+        return out
+
+
+class Head(nn.Module):
+    """Three linear layers: hypernetworks and the predicted IoU."""
+
+    def __init__(self, dim: int, hidden: int, out: int, activation: Activation = F.relu) -> None:
+        super().__init__()
+        sizes = (dim, hidden, hidden, out)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        out: Tensor = self.layers[-1](x)
+        return out
+
+
+class Embed(nn.Module):
+    """A learned row or rows, under the name ``weight`` as the checkpoints have it."""
+
+    def __init__(self, rows: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(rows, dim))
+
+
+def neck(width: int, out: int = 256) -> nn.Sequential:
+    """What follows every ViT of the family: (B, width, h, w) to (B, out, h, w)."""
+    return nn.Sequential(
+        nn.Conv2d(width, out, 1, bias=False),
+        LayerNorm2d(out),
+        nn.Conv2d(out, out, 3, padding=1, bias=False),
+        LayerNorm2d(out),
+    )
+
+
+def split_windows(x: Tensor, side: int) -> tuple[Tensor, tuple[int, int]]:
+    """Cut (B, H, W, C) into windows of ``side``, padded with 0 at the right and the bottom.
+
+    Returns:
+        (B * windows, side, side, C), and the padded (H, W).
+    """
+    batch, height, width, channels = x.shape
+    rows, cols = -(-height // side), -(-width // side)
+    if rows * side != height or cols * side != width:
+        x = F.pad(x, (0, 0, 0, cols * side - width, 0, rows * side - height))
+    x = x.view(batch, rows, side, cols, side, channels).transpose(2, 3)
+    return x.reshape(-1, side, side, channels), (rows * side, cols * side)
+
+
+def join_windows(x: Tensor, side: int, padded: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """Undo :func:`split_windows` (the side may have shrunk by pooling inside the window)."""
+    rows, cols = padded[0] // side, padded[1] // side
+    x = x.reshape(-1, rows, cols, side, side, x.shape[-1]).transpose(2, 3)
+    x = x.reshape(-1, rows * side, cols * side, x.shape[-1])
+    return x[:, : shape[0], : shape[1]]

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One job, from its parameters to a layer: raster, tiles, model, masks, merge, vectors."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, cast
+
+from .areas import AreaOfInterest
+from .errors import Cancelled, IncompleteError, ModelError, ParameterError, SamGeoWarning
+from .executors import Executor, make_executor
+from .grid import TRUST_MARGIN, Grid
+from .job import Progress, SegmentParameters
+from .layers import LayerWriter
+from .merge import MergeOptions, merge
+from .raster import Raster, RasterOptions, open_raster
+from .segmenter import Segmenter
+from .segmenters import make_segmenter
+from .stages import SegmenterFactory, TileStage, close_all
+from .store import JobStore, has_failures
+from .stretch import Stretch
+from .types import GroundBox, MergeMode
+from .vectors import VectorStage, write_objects
+
+DEFAULT_TILE = 1024
+"""Side of a window in pixels: what most of the family was trained on."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job has made.
+
+    Args:
+        output: Path of the layer.
+        layer: Its name in the file.
+        features: Polygons in it.
+        tiles: Tiles that were segmented (those without data are not counted).
+        failed: Names of tiles that failed, each with its reason.
+        seconds: Wall time.
+        warnings: What was changed or left out on the way.
+    """
+
+    output: str
+    layer: str
+    features: int
+    tiles: int
+    failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def raise_if_incomplete(self) -> None:
+        """Raise IncompleteError where tiles failed."""
+        if self.failed:
+            raise IncompleteError(
+                f"{self.output} is incomplete: {len(self.failed)} tiles failed "
+                f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
+                "Run the same command again to retry them."
+            )
+
+
+class Report:
+    """Progress to whoever asked for it, and a cancel in return.
+
+    Args:
+        progress: Called with each step.
+        cancelled: Asked at each step; True stops the job.
+    """
+
+    def __init__(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._progress = progress
+        self._cancelled = cancelled
+
+    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None:
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("Stopped. What is finished is kept: the same job goes on from there.")
+        if self._progress is not None:
+            self._progress(Progress(None, stage, done, total, message))
+
+
+def choose_grid(
+    height: int, width: int, segmenter: Segmenter, tile_size: int | None, margin: int | None
+) -> Grid:
+    """Tiles for a raster and a model.
+
+    A raster that fits into one window is one tile, whose window is no larger than it needs to be.
+    Sizes are rounded to whole mask cells.
+
+    Raises:
+        ParameterError: The sizes do not fit one another.
+    """
+    size = tile_size or DEFAULT_TILE
+    longest = max(height, width)
+    if tile_size is None and longest + 2 * TRUST_MARGIN <= size:
+        size = max(256, -(-(longest + 4 * TRUST_MARGIN) // 64) * 64)
+    cell = segmenter.cell_size(size)
+    trust = -(-TRUST_MARGIN // cell) * cell
+    if margin is None:
+        margin = max(size // 8, 2 * trust) if longest > size else 2 * trust
+    margin = -(-margin // cell) * cell
+    core = (size - 2 * margin) // cell * cell
+    if core < margin:
+        raise ParameterError(
+            f"A tile of {size} pixels has no room for a margin of {margin} on each side: "
+            "choose a larger --tile-size or a smaller --margin."
+        )
+    return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
+
+
+def run(
+    params: SegmentParameters,
+    *,
+    segmenter: Segmenter | SegmenterFactory | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> JobResult:
+    """Run a job, or go on with one that was interrupted.
+
+    Args:
+        params: What to do.
+        segmenter: Instead of ``params.model``: a segmenter, or a picklable function that makes
+            one in each worker.
+        progress: Called with each step.
+        cancelled: Asked between tiles; True stops the job with ``Cancelled``.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
+            output is written and ``JobResult.failed`` names them.
+    """
+    started = time.monotonic()
+    report = Report(progress, cancelled)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SamGeoWarning)
+        try:
+            result = _run(params, segmenter, report)
+        finally:
+            close_all()
+    notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
+    for note in notes:
+        warnings.warn(note, SamGeoWarning, stacklevel=2)
+    return JobResult(**{**vars(result), "seconds": time.monotonic() - started, "warnings": notes})
+
+
+def _run(
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
+) -> JobResult:
+    folder = Path(params.job_folder or f"{params.output}.job")
+    with open_raster(params.rasters, raster_options(params)) as raster:
+        writer = LayerWriter(
+            params.output,
+            params.crs or raster.crs,
+            source_crs=raster.crs,
+            layer_name=params.layer,
+            overwrite=params.overwrite or has_failures(folder),
+            modified=raster.modified,
+        )
+        area = _area_of_interest(params, raster)
+        report("stretch", 0, 1)
+        spec = raster.spec
+        report("stretch", 1, 1)
+        factory = _factory(params, segmenter)
+        here = factory()
+        grid = choose_grid(raster.height, raster.width, here, params.tile_size, params.margin)
+        store = JobStore(folder, grid.cell)
+        store.begin(_describe(raster, grid, here), fresh=params.fresh)
+        try:
+            with make_executor(params.workers, params.cluster) as executor:
+                tiles, failed = _segment_tiles(
+                    TileStage(spec, factory, grid, store), area, executor, report
+                )
+                merging = MergeOptions(mode=cast(MergeMode, params.mode))
+                objects = merge(store, grid, merging, executor, partial(report, "merge"))
+                stage = _vector_stage(params, raster, grid, store, here.name, area)
+                with writer:
+                    count = write_objects(objects, stage, writer, executor, report)
+        finally:
+            store.release()
+    if not failed and params.job_folder is None:
+        store.remove()
+    return JobResult(str(writer.path), writer.layer_name, count, tiles, failed)
+
+
+def _segment_tiles(
+    stage: TileStage, area: AreaOfInterest | None, executor: Executor, report: Report
+) -> tuple[int, list[str]]:
+    """Segment what is not done yet; the number of tiles with data, and those that failed."""
+    store, grid = stage.store, stage.grid
+    wanted = [t.index for t in grid if area is None or area.touches(t.core)]
+    pending = [index for index in wanted if not store.has(index)]
+    done = len(wanted) - len(pending)
+    tiles, failed = done, []
+    report("tiles", done, len(wanted))
+    # A lone worker is asked for tiles in their order, so it may read one ahead.
+    ahead = pending[1:] if executor.workers == 1 else []
+    for outcome in executor.map(stage, zip_longest(pending, ahead)):
+        done += 1
+        if outcome.error:
+            failed.append(f"{outcome.index.name}: {outcome.error}")
+        elif outcome.masks is not None:
+            tiles += 1
+        report("tiles", done, len(wanted), outcome.error)
+    if failed and not tiles:
+        raise ModelError(
+            f"None of the {len(failed)} tiles could be segmented; the first failed with: "
+            f"{failed[0]}"
+        )
+    return tiles, failed
+
+
+def _factory(
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+) -> SegmenterFactory:
+    if segmenter is None:
+        return partial(make_segmenter, params)
+    return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
+
+
+def _itself(segmenter: Segmenter) -> Segmenter:
+    return segmenter
+
+
+def raster_options(params: SegmentParameters) -> RasterOptions:
+    """How a job looks at its raster."""
+    return RasterOptions(
+        bands=None if params.bands is None else tuple(params.bands),
+        stretch=_stretch(params),
+        resolution=params.resolution,
+    )
+
+
+def _stretch(params: SegmentParameters) -> Stretch | None:
+    if params.stretch is None:
+        return None
+    if any(len(pair) != 2 for pair in params.stretch):
+        raise ParameterError(f"A stretch takes pairs of low and high, not {params.stretch}.")
+    return Stretch(tuple(p[0] for p in params.stretch), tuple(p[1] for p in params.stretch))
+
+
+def _area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
+    if params.extent is not None and params.area is not None:
+        raise ParameterError("Give either --extent or --area, not both.")
+    if params.extent is not None:
+        return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
+    if params.area is not None:
+        return AreaOfInterest.from_layer(params.area, raster)
+    return None
+
+
+def _vector_stage(
+    params: SegmentParameters,
+    raster: Raster,
+    grid: Grid,
+    store: JobStore,
+    model: str,
+    area: AreaOfInterest | None,
+) -> VectorStage:
+    t = raster.transform
+    half_pixel = 0.5 * min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
+    return VectorStage(
+        store=store,
+        grid=grid,
+        transform=(t.a, t.b, t.c, t.d, t.e, t.f),
+        crs=None if raster.crs is None else raster.crs.to_wkt(),
+        model=model,
+        source=raster.name,
+        tolerance=half_pixel if params.simplify is None else params.simplify,
+        min_area=params.min_area,
+        min_hole=params.min_hole,
+        area=area,
+    )
+
+
+def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any]:
+    """What the masks depend on, and with it the right to go on with a job's tiles."""
+    return {
+        "raster": {**raster.spec, "identity": raster.identity},
+        "grid": asdict(grid),
+        "model": segmenter.name,
+        "segmenter": segmenter.fingerprint,
+    }

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What there is to say about a raster before anything is done with it (``samgeo info``)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from affine import Affine
+
+from .bands import BandPlan
+from .sources import Source
+
+
+@dataclass(frozen=True)
+class BandInfo:
+    """A band as the file describes it."""
+
+    number: int
+    dtype: str
+    colour: str
+    nodata: float | None
+    scale: float
+    offset: float
+    description: str | None
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """What ``samgeo info`` prints; :meth:`to_json` is plain JSON.
+
+    Sizes are in pixels, (width, height); ``transform`` and ``working_transform`` are the six
+    numbers a, b, c, d, e, f of x = a col + b row + c, y = d col + e row + f.
+    """
+
+    sources: tuple[str, ...]
+    driver: str
+    size: tuple[int, int]
+    bands: tuple[BandInfo, ...]
+    used_bands: tuple[int, ...]
+    palette: bool
+    mask: str
+    crs: str | None
+    unit: str
+    transform: tuple[float, ...]
+    bounds: tuple[float, float, float, float]
+    overviews: tuple[int, ...]
+    block: tuple[int, int]
+    working_size: tuple[int, int]
+    working_transform: tuple[float, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = asdict(self)
+        for band in data["bands"]:
+            if band["nodata"] is not None and not math.isfinite(band["nodata"]):
+                band["nodata"] = str(band["nodata"])  # JSON has no NaN
+        return data
+
+
+def describe(
+    source: Source,
+    plan: BandPlan,
+    *,
+    working_size: tuple[int, int],
+    working_transform: Affine,
+) -> RasterInfo:
+    """Gather what a source's file says and what was chosen from it."""
+    dataset, crs, t = source.dataset, source.crs, source.transform
+    width, height = dataset.width, dataset.height
+    corners = [t @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    if crs is None:
+        unit = "unknown" if source.placed else "pixel"
+    else:
+        unit = "degree" if crs.is_geographic else (crs.linear_units or "unknown")
+    mask = {"none": "none", "nodata": "nodata values", "dataset": "mask band"}[plan.mask]
+    if plan.alpha is not None:
+        mask = "alpha band" if plan.mask == "none" else f"{mask} and alpha band"
+    code = crs.to_epsg() if crs else None
+    return RasterInfo(
+        sources=source.names,
+        driver="mosaic" if len(source.names) > 1 else str(dataset.driver),
+        size=(width, height),
+        bands=tuple(
+            BandInfo(
+                number=n,
+                dtype=dataset.dtypes[n - 1],
+                colour=dataset.colorinterp[n - 1].name,
+                nodata=dataset.nodatavals[n - 1],
+                scale=float(dataset.scales[n - 1]),
+                offset=float(dataset.offsets[n - 1]),
+                description=dataset.descriptions[n - 1],
+            )
+            for n in dataset.indexes
+        ),
+        used_bands=plan.colour,
+        palette=plan.palette is not None,
+        mask=mask,
+        crs=None if crs is None else (f"EPSG:{code}" if code else crs.to_wkt()),
+        unit=unit,
+        transform=tuple(t[:6]),
+        bounds=(min(xs), min(ys), max(xs), max(ys)),
+        overviews=tuple(dataset.overviews(plan.colour[0])),
+        block=tuple(dataset.block_shapes[plan.colour[0] - 1]),
+        working_size=working_size,
+        working_transform=tuple(working_transform[:6]),
+        notes=source.notes,
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import os
+import time
+
+import pytest
+from samgeo_core.errors import JobError, ParameterError
+from samgeo_core.executors import ProcessExecutor, SerialExecutor, make_executor
+
+
+def slow_for_small(number):
+    time.sleep(0.02 / (1 + number))
+    return number * number
+
+
+def die(number):
+    os._exit(9)
+
+
+def refuse(number):
+    raise ParameterError(f"not {number}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_items(workers):
+    with make_executor(workers) as executor:
+        assert list(executor.map(slow_for_small, range(20))) == [n * n for n in range(20)]
+
+
+def test_items_are_taken_as_they_are_needed():
+    taken = []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    with SerialExecutor() as executor:
+        results = executor.map(slow_for_small, items())
+        next(results)
+        assert taken == [0]
+
+
+def test_an_error_of_the_function_reaches_the_caller():
+    with make_executor(2) as executor, pytest.raises(ParameterError, match="not 3"):
+        list(executor.map(refuse, [3]))
+
+
+def test_a_killed_worker_is_said_in_a_sentence():
+    with ProcessExecutor(1) as executor, pytest.raises(JobError, match="fewer workers"):
+        list(executor.map(die, [1]))
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ParameterError, match="at least 1"):
+        make_executor(0)
