@@ -36,7 +36,7 @@ class DecoderStyle:
         high_features: Add finer feature maps of the encoder while upscaling (SAM 2).
         object_score: There is a token for "is there an object at all" (SAM 2).
         sigmoid_scores: Predicted IoU goes through a sigmoid (SAM 2).
-        stable_single: A single mask that is unstable gives way to the best candidate (SAM 2).
+        quality_token: There is one more token after the masks' (SAM-HQ).
     """
 
     activation: Activation = F.relu
@@ -46,11 +46,7 @@ class DecoderStyle:
     high_features: bool = False
     object_score: bool = False
     sigmoid_scores: bool = False
-    stable_single: bool = False
-
-
-STABILITY_DELTA, STABILITY_LIMIT = 0.05, 0.98
-"""SAM 2: where a single mask counts as unstable (its official settings)."""
+    quality_token: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +162,8 @@ class MaskDecoder(nn.Module):
         self.iou_prediction_head = Head(dim, 256, rows, style.activation)
         if style.object_score:
             self.obj_score_token = Embed(1, dim)
-            self.pred_obj_score_head = Head(dim, dim, 1)
+        if style.quality_token:
+            self.hf_token = Embed(1, dim)
         if style.high_features:
             self.conv_s0 = nn.Conv2d(dim, dim // 8, 1)
             self.conv_s1 = nn.Conv2d(dim, dim // 4, 1)
@@ -225,6 +222,8 @@ class MaskDecoder(nn.Module):
         tokens = [self.iou_token.weight, self.mask_tokens.weight]
         if self.style.object_score:
             tokens.insert(0, self.obj_score_token.weight)
+        if self.style.quality_token:
+            tokens.append(self.hf_token.weight)
         return torch.cat(tokens)
 
     def attend(self, side: ImageSide, prompts: Tensor, dense: Tensor | None = None) -> Attended:

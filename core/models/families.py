@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +19,22 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from . import hub
+from . import hiera, hub
 from .base import ModelInfo
+from .efficient_sam import EfficientSam, PlainViT
+from .hiera import HieraSize
 from .image import Preprocessing
+from .mobile_sam import MobileSam
 from .promptable import TorchModel
 from .runtime import Precision, pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
+from .sam2 import Sam2
+from .sam_hq import SamHq
+from .tiny_vit import TinyViT
 from .vit import WINDOW, ViT
+
+TINY_UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
+"""The classifier that MobileSAM's checkpoint still carries."""
 
 State = Mapping[str, Tensor]
 Shapes = Mapping[str, Sequence[int]]
@@ -54,7 +65,7 @@ class _Family:
     make: Callable[[Shapes, int | None], Network]
     ignored: tuple[str, ...] = ()
     """Beginnings of keys that the image side does not need."""
-    rename: Callable[[str], str] = staticmethod(lambda key: key)
+    rename: Callable[[str], str] = str
     """Official key to our attribute."""
 
 
@@ -91,7 +102,139 @@ def _make_sam(shapes: Shapes, _size: int | None) -> Network:
     return Sam(*make_vit(shapes))
 
 
+def make_tiny_vit(shapes: Shapes, size: int | None) -> tuple[TinyViT, Preprocessing]:
+    """The TinyViT of MobileSAM and light SAM-HQ for a checkpoint's shapes."""
+    prefix = "image_encoder.layers."
+    dims, depths, heads, windows = [], [], [], []
+    for stage in range(4):
+        blocks = f"{prefix}{stage}.blocks."
+        depths.append(count(shapes, blocks))
+        if stage == 0:
+            dims.append(shapes[f"{blocks}0.conv1.c.weight"][1])
+            heads.append(0)
+            windows.append(0)
+        else:
+            dims.append(shapes[f"{blocks}0.attn.proj.weight"][0])
+            table = shapes[f"{blocks}0.attn.attention_biases"]
+            heads.append(table[0])
+            windows.append(math.isqrt(table[1]))
+    return TinyViT(dims, depths, heads, windows), Preprocessing(size=size or 1024)
+
+
+TRUNK = "image_encoder.trunk."
+
+
+def _hiera_size(shapes: Shapes) -> HieraSize:
+    dim = shapes[f"{TRUNK}pos_embed"][1]
+    depth = count(shapes, f"{TRUNK}blocks.")
+    for size in hiera.SIZES:
+        if size.dim == dim and sum(size.stages) == depth:
+            return size
+    raise ValueError(f"no SAM 2 has {depth} blocks and a width of {dim}")
+
+
+def _sam2_variant(shapes: Shapes) -> str:
+    try:
+        return _hiera_size(shapes).name
+    except ValueError:
+        return "custom"
+
+
+def _make_sam2(shapes: Shapes, size: int | None) -> Network:
+    background = shapes[f"{TRUNK}pos_embed"][2:]
+    return Sam2(hiera.Encoder(_hiera_size(shapes), background), size or 1024)
+
+
+def _sam2_name(key: str) -> str:
+    key = key.removeprefix("sam_") if key.startswith("sam_") else key
+    return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
+
+
+SAM2_VIDEO = (
+    "memory_attention.",
+    "memory_encoder.",
+    "maskmem_tpos_enc",
+    "no_mem_pos_enc",
+    "no_obj_ptr",
+    "no_obj_embed_spatial",
+    "mask_downsample.",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+    "sam_mask_decoder.pred_obj_score_head.",
+)
+"""Tensors of SAM 2 that only tracking through video uses."""
+
+
+def _make_mobile_sam(shapes: Shapes, size: int | None) -> Network:
+    return MobileSam(*make_tiny_vit(shapes, size))
+
+
+def _hq_variant(shapes: Shapes) -> str:
+    return "vit_t" if "image_encoder.pos_embed" not in shapes else _vit_variant(shapes)
+
+
+def _make_sam_hq(shapes: Shapes, size: int | None) -> Network:
+    early = shapes["mask_decoder.compress_vit_feat.0.weight"][0]
+    if _hq_variant(shapes) == "vit_t":
+        return SamHq(*make_tiny_vit(shapes, size), early)
+    return SamHq(*make_vit(shapes), early)
+
+
+def _efficient_variant(shapes: Shapes) -> str:
+    known = {192: "vit_ti", 384: "vit_s"}
+    return known.get(_vit_dim(shapes), "custom")
+
+
+def _make_efficient_sam(shapes: Shapes, size: int | None) -> Network:
+    depth = count(shapes, "image_encoder.blocks.")
+    positions = shapes["image_encoder.pos_embed"][1]
+    return EfficientSam(PlainViT(_vit_dim(shapes), depth, positions), size or 1024)
+
+
+def _efficient_name(key: str) -> str:
+    for pattern, ours in (
+        (r"\.final_output_upscaling_layers\.0\.([01])\.", r".output_upscaling.\1."),
+        (r"\.final_output_upscaling_layers\.1\.0\.", ".output_upscaling.3."),
+        (r"(transformer\.layers\.\d+\.mlp)\.layers\.0\.0\.", r"\1.lin1."),
+        (r"(transformer\.layers\.\d+\.mlp)\.fc\.", r"\1.lin2."),
+        (r"\.layers\.([01])\.0\.", r".layers.\1."),
+        (r"\.fc\.", ".layers.2."),
+    ):
+        key = re.sub(pattern, ours, key)
+    return key
+
+
+# The first whose marks are all there is taken: families with more than SAM's come before it.
 FAMILIES: tuple[_Family, ...] = (
+    _Family(
+        "sam_hq",
+        ("image_encoder.", "mask_decoder.hf_token.weight", "mask_decoder.compress_vit_feat."),
+        _hq_variant,
+        _make_sam_hq,
+        ignored=TINY_UNUSED,
+    ),
+    _Family(
+        "efficient_sam",
+        ("image_encoder.pos_embed", "mask_decoder.final_output_upscaling_layers."),
+        _efficient_variant,
+        _make_efficient_sam,
+        rename=_efficient_name,
+    ),
+    _Family(
+        "mobile_sam",
+        ("image_encoder.layers.0.blocks.0.conv1.c.weight", "mask_decoder."),
+        lambda _: "vit_t",
+        _make_mobile_sam,
+        ignored=TINY_UNUSED,
+    ),
+    _Family(
+        "sam2",
+        (f"{TRUNK}pos_embed_window", "sam_mask_decoder."),
+        _sam2_variant,
+        _make_sam2,
+        ignored=SAM2_VIDEO,
+        rename=_sam2_name,
+    ),
     _Family(
         "sam",
         ("image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel_pos_h", "mask_decoder."),

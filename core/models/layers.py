@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -51,9 +52,7 @@ class Head(nn.Module):
     def __init__(self, dim: int, hidden: int, out: int, activation: Activation = F.relu) -> None:
         super().__init__()
         sizes = (dim, hidden, hidden, out)
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from datetime import datetime, timezone
 from pathlib import Path
 
 import geopandas as gpd
@@ -419,6 +420,43 @@ def test_changes_that_another_program_has_not_folded_in_are_not_lost(tmp_path: P
         assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(read(path, layer="trees")) == 4
+
+
+def test_tables_that_are_no_layers_stay_when_the_only_layer_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features(3))
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE notes (text TEXT)")
+        db.execute("INSERT INTO notes VALUES ('kept')")
+    db.close()
+    with LayerWriter(path, 32645, overwrite=True) as writer:
+        writer.write(features(4))
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+    assert len(read(path)) == 4
+
+
+def test_layer_names_know_no_case(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645, layer_name="Houses") as writer:
+        writer.write(features(3))
+    with pytest.raises(OutputError, match="exists"):
+        check_output(path, layer_name="houses")
+    with LayerWriter(path, 32645, layer_name="houses", overwrite=True) as writer:
+        writer.write(features(4))
+    assert len(read(path, layer="houses")) == 4
+
+
+def test_the_same_features_are_the_same_bytes(tmp_path: Path) -> None:
+    at = datetime(2024, 5, 6, tzinfo=timezone.utc)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for suffix in SUFFIXES:
+            with LayerWriter(tmp_path / name / f"x{suffix}", 32645, modified=at) as writer:
+                writer.write(features(50))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.suffix
 
 
 def test_what_is_no_geopackage_is_not_overwritten(tmp_path: Path) -> None:

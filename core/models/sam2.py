@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SAM 2 and 2.1 (Ravi et al. 2024) for single images; the memory for video is not here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .decoder import Attended, DecoderStyle, ImageSide, MaskDecoder
+from .hiera import Encoder
+from .image import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .prompt import PromptEncoder
+from .sam import SINGLE, Network
+
+LOGIT_LIMIT = 32.0
+"""The official predictor clips low-resolution logits to +- this."""
+
+STABILITY_DELTA, STABILITY_LIMIT = 0.05, 0.98
+"""Where a single mask counts as unstable."""
+
+EVERY = slice(0, None)
+
+
+class Sam2(Network):
+    """SAM 2 / 2.1, tiny to large.
+
+    A single mask that is unstable gives way
+    to the candidate with the best score, as in the official default.
+    """
+
+    family = "sam2"
+    score_threshold, stability_threshold = 0.8, 0.95
+
+    def __init__(self, image_encoder: Encoder, size: int = 1024) -> None:
+        style = DecoderStyle(high_features=True, object_score=True, sigmoid_scores=True)
+        preprocessing = Preprocessing(size, IMAGENET_MEAN, IMAGENET_STD, True, "smooth")
+        super().__init__(
+            image_encoder, PromptEncoder(box_first=True), MaskDecoder(style=style), preprocessing
+        )
+        self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, 256))
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        decoder = self.mask_decoder
+        image, fine8, fine4 = self.image_encoder(images, decoder.conv_s0, decoder.conv_s1)
+        # The official model says "no memory of earlier frames" this way.
+        image = image + self.no_mem_embed.view(1, -1, 1, 1)
+        return {"image": image, "fine8": fine8, "fine4": fine4}
+
+    def image_side(self, arrays: Mapping[str, Tensor]) -> ImageSide:
+        fine = (arrays["fine8"], arrays["fine4"])
+        return self.mask_decoder.image_side(arrays["image"], self.prompt_encoder.no_mask, fine)
+
+    def best_scores(self, attended: Attended, multimask: bool) -> Tensor:
+        # Which mask answers is known only once they are there: any of them may.
+        rows = slice(1, None) if multimask else EVERY
+        return self.mask_decoder.scores(attended)[:, rows].amax(dim=1)
+
+    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
+        if multimask:
+            logits, scores = super().masks(side, attended, True)
+            return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
+        scores = self.mask_decoder.scores(attended)
+        logits = self.mask_decoder.masks(side, attended, SINGLE)
+        unstable = _stability(logits[:, 0]) < STABILITY_LIMIT
+        single = scores[:, :1].clone()
+        if bool(unstable.any()):
+            others = self.mask_decoder.masks(side, attended[unstable], slice(1, None))
+            best, which = scores[unstable, 1:].max(dim=1)
+            logits[unstable, 0] = others[torch.arange(len(others)), which]
+            single[unstable, 0] = best
+        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), single
+
+
+def _stability(logits: Tensor) -> Tensor:
+    """Area above +delta over the area above -delta of (B, h, w); 1 where both are empty."""
+    flat = logits.flatten(1)
+    inner = (flat > STABILITY_DELTA).sum(dim=1).float()
+    outer = (flat > -STABILITY_DELTA).sum(dim=1).float()
+    return torch.where(outer > 0, inner / outer.clamp(min=1), torch.ones_like(outer))
