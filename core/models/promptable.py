@@ -195,16 +195,17 @@ class TorchModel:
             tokens = network.tokens(len(index), points, labels, boxes)
             dense = None if masks is None else network.dense(masks)
             attended = network.mask_decoder.attend(side, tokens, dense)
+            scores = network.scores(attended)
             if min_score is not None:
-                passed = network.best_scores(attended, multimask) >= min_score
+                passed = network.best(scores, multimask) >= min_score
                 if not bool(passed.all()):
                     index = index[passed.cpu().numpy()]
-                    attended = attended[passed]
+                    attended, scores = attended[passed], scores[passed]
             if not len(index):
                 cells = network.mask_size
                 m = network.candidates(multimask)
                 return index, np.empty((0, m, cells, cells), np.float32), np.empty((0, m), "f4")
-            logits, scores = network.masks(side, attended, multimask)
+            logits, scores = network.masks(side, attended, scores, multimask)
         if min_score is not None:
             # Families that choose among their masks afterwards may end below the best score.
             final = scores.amax(dim=1) >= min_score

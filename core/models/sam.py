@@ -103,17 +103,27 @@ class Network(nn.Module):
         """Masks a prompt."""
         return self.mask_decoder.candidates if multimask else 1
 
-    def best_scores(self, attended: Attended, multimask: bool) -> Tensor:
-        """The highest score that each prompt's masks can have (B,), before they are computed."""
-        return self._scores(attended, multimask).amax(dim=1)
+    def scores(self, attended: Attended) -> Tensor:
+        """Predicted IoU of the single mask and of the candidates: (B, 1 + candidates)."""
+        return self.mask_decoder.scores(attended)
 
-    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
-        """Logits (B, m, 4h, 4w) and scores (B, m), float32."""
+    def best(self, scores: Tensor, multimask: bool) -> Tensor:
+        """The highest score that each prompt's answer can have (B,), before there are masks."""
+        return scores[:, CANDIDATES if multimask else SINGLE].amax(dim=1)
+
+    def masks(
+        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, m, 4h, 4w) and their scores (B, m), float32.
+
+        Args:
+            side: Of the image.
+            attended: Of the prompts.
+            scores: Their :meth:`scores`.
+            multimask: Candidates instead of the single mask.
+        """
         rows = CANDIDATES if multimask else SINGLE
-        return self.mask_decoder.masks(side, attended, rows), self._scores(attended, multimask)
-
-    def _scores(self, attended: Attended, multimask: bool) -> Tensor:
-        return self.mask_decoder.scores(attended)[:, CANDIDATES if multimask else SINGLE]
+        return self.mask_decoder.masks(side, attended, rows), scores[:, rows]
 
 
 class Sam(Network):

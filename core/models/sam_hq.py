@@ -117,11 +117,12 @@ class SamHq(Network):
     def candidates(self, multimask: bool) -> int:
         return 1
 
-    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
+    def masks(
+        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
         decoder = self.mask_decoder
-        scores = self._scores(attended, multimask)
         rows = CANDIDATES if multimask else SINGLE
-        best, which = scores.max(dim=1, keepdim=True)
+        best, which = scores[:, rows].max(dim=1, keepdim=True)
         fine = decoder.upscale(side, attended.features)
         hyper = decoder.weigh(attended, rows).to(fine.dtype)
         hyper = hyper[torch.arange(len(hyper), device=hyper.device), which[:, 0]][:, None]
