@@ -329,7 +329,8 @@ class TorchModel:
                 f"The point at row {row:.1f}, column {col:.1f} lies outside the image of "
                 f"{int(limit[0])} x {int(limit[1])} pixels."
             )
-        return valid.any(axis=1)
+        any_valid: NDArray[np.bool_] = valid.any(axis=1)
+        return any_valid
 
 
 def _clipped(boxes: FloatArray, limit: NDArray[np.float64]) -> FloatArray:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .decoder import Attended, ImageSide, MaskDecoder
 from .image import Preprocessing
-from .prompt import PromptEncoder
+from .prompt import PointEncoder, PromptEncoder
 
 Accepts = frozenset[Literal["point", "box", "mask", "text"]]
 
@@ -46,7 +46,7 @@ class Network(nn.Module):
     def __init__(
         self,
         image_encoder: nn.Module,
-        prompt_encoder: nn.Module,
+        prompt_encoder: PointEncoder,
         mask_decoder: MaskDecoder,
         preprocessing: Preprocessing,
         stride: int = 16,
@@ -89,13 +89,12 @@ class Network(nn.Module):
         self, count: int, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
     ) -> Tensor:
         """Tokens (count, k, dim) of prompts with as many points each; see ``PromptEncoder``."""
-        tokens: Tensor = self.prompt_encoder.tokens(points, labels, boxes)
+        tokens = self.prompt_encoder.tokens(points, labels, boxes)
         return tokens if len(tokens) else tokens.new_zeros(count, 0, tokens.shape[-1])
 
     def dense(self, masks: Tensor) -> Tensor:
         """Mask prompts (n, 4h, 4w) of logits as (n, N, dim)."""
-        out: Tensor = self.prompt_encoder.dense(masks[:, None])
-        return out
+        return self.prompt_encoder.dense(masks[:, None])
 
     # Masks --------------------------------------------------------------------------------------
 

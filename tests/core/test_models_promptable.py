@@ -230,8 +230,8 @@ def test_kinds_that_a_family_does_not_understand_are_refused(
     loaded, embedding = model("efficient_sam"), embeddings["efficient_sam"]
     with pytest.raises(ModelError, match="mask prompts"):
         loaded.decode(embedding, Prompts(masks=np.zeros((1, 32, 32), np.float32)))
+    where = np.full((1, 1, 2), 5, np.float32)
     with pytest.raises(ModelError, match="background"):
-        where = np.full((1, 1, 2), 5, np.float32)
         loaded.decode(embedding, Prompts(points=where, labels=np.zeros((1, 1), np.int8)))
     with pytest.raises(PromptError, match="at most 6"):
         loaded.decode(embedding, points(1, 7))
