@@ -211,9 +211,7 @@ def prompt_maps(prompts: PromptTensors, height: int, width: int) -> tuple[Tensor
     size = torch.log2(torch.sqrt(half_h * half_w) / 32) / 4
     sizes = (size * present)[:, None, None].expand_as(depth)
     earlier = torch.zeros_like(depth) if prompts.masks is None else torch.tanh(prompts.masks / 4)
-    maps = torch.stack(
-        [near_on, wide_on, near_off, wide_off, inside, depth, earlier, sizes], dim=1
-    )
+    maps = torch.stack([near_on, wide_on, near_off, wide_off, inside, depth, earlier, sizes], dim=1)
     on = near_on + 0.2 * inside * depth.clamp(min=0) + 0.05 * earlier.clamp(min=0)
     ring = ((depth < 0) & (depth > -0.5)).float() * (1 - inside)
     off = near_off + 0.2 * ring

@@ -141,9 +141,7 @@ def read_pack(path: Path) -> list[Sample]:
     with np.load(path) as file:
         for number in range(len(file.files) // 2):
             image = cv2.imdecode(file[f"image{number}"], cv2.IMREAD_COLOR)
-            samples.append(
-                Sample(np.ascontiguousarray(image[..., ::-1]), file[f"labels{number}"])
-            )
+            samples.append(Sample(np.ascontiguousarray(image[..., ::-1]), file[f"labels{number}"]))
     return samples
 
 
@@ -186,9 +184,7 @@ def crop(
         borderMode=cv2.BORDER_REFLECT_101,
     )
     layers = [
-        cv2.warpAffine(
-            layer, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
+        cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         for layer in labels
     ]
     return image, np.stack(layers)

@@ -221,9 +221,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
-        count = 1 + int(
-            self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds)
-        )
+        count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
         self.net.train()
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
@@ -324,7 +322,9 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         last = now
         over = trainer.elapsed >= 60 * config.minutes
         if trainer.step % 20 == 0:
-            log.write(step=trainer.step, minutes=round(trainer.elapsed / 60, 2), rate=trainer.rate())
+            log.write(
+                step=trainer.step, minutes=round(trainer.elapsed / 60, 2), rate=trainer.rate()
+            )
         if over or now - saved > 60 * config.save_minutes:
             trainer.save()
             saved = now
