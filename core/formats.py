@@ -195,7 +195,7 @@ def _has_projects(path: Path) -> bool:
 
 
 def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    file = pa.ipc.open_file(pa.memory_map(str(written.spool)))
+    file = pa.ipc.open_file(pa.OSFile(str(written.spool)))
     return file.schema, (file.get_batch(index) for index in range(file.num_record_batches))
 
 

@@ -22,7 +22,8 @@ from samgeo_core.models import checkpoints, download, registry
 from samgeo_core.models.download import Listener, Source, fetch
 from samgeo_core.models.registry import ModelEntry
 from samgeo_core.models.weights import read_state
-from weights_server import Server
+
+from .weights_server import Server
 
 
 def saved(state) -> bytes:
