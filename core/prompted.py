@@ -11,6 +11,7 @@ job's folder, and a job that was killed goes on with the batches that are missin
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 import warnings
@@ -108,6 +109,9 @@ class PromptStage:
             },
             geometry=gpd.GeoSeries(shapes, dtype="geometry" if not shapes else None),
         )
+        # The notes first: where the features are, the batch is done.
+        text = json.dumps(notes, ensure_ascii=False)
+        write_atomically(notes_path(self.store, number), lambda path: _write_text(path, text))
         write_atomically(self.store.features_path(number), features.to_parquet)
         return notes
 
@@ -142,6 +146,15 @@ class PromptStage:
             "tiles": len(candidate.windows),
             "parent_id": "",
         }
+
+
+def notes_path(store: JobStore, number: int) -> Path:
+    """Where a batch's notes wait."""
+    return store.features_path(number).with_suffix(".json")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 _COLUMNS = (
@@ -468,11 +481,14 @@ def _ask_batches(
     params: SegmentParameters,
     report: Report,
 ) -> list[tuple[str, str]]:
-    """Ask what is not asked yet; the notes of this run."""
+    """Ask what is not asked yet; the notes of all batches."""
     total = sum(len(batch) for batch in batches)
     pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
     done = total - sum(len(batches[k]) for k in pending)
     notes: list[tuple[str, str]] = []
+    for k in sorted(set(range(len(batches))) - set(pending)):
+        earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
+        notes += [(str(name), str(reason)) for name, reason in earlier]
     report("prompts", done, total)
     with make_executor(params.workers, params.cluster) as executor:
         items = ((k, batches[k]) for k in pending)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -258,13 +259,7 @@ def identity_of(source: Source) -> str:
     which QGIS writes while one looks at a raster, do not.
     """
     digest = hashlib.sha256()
-    files = set(source.names)
-    for name in source.names:
-        if name.lower().endswith(".vrt"):
-            files.update(source.dataset.files)
-    for name in sorted(files):
-        if name.lower().endswith((".aux.xml", ".ovr")):
-            continue
+    for name in _files(source):
         path = Path(name)
         if path.is_file():
             status = path.stat()
@@ -273,3 +268,18 @@ def identity_of(source: Source) -> str:
             text = f"{name}\n"
         digest.update(text.encode())
     return digest.hexdigest()
+
+
+def modified_of(source: Source) -> datetime:
+    """When the newest source file was changed, UTC; the epoch where none is on this machine."""
+    times = [Path(name).stat().st_mtime for name in _files(source) if Path(name).is_file()]
+    return datetime.fromtimestamp(max(times, default=0.0), timezone.utc)
+
+
+def _files(source: Source) -> list[str]:
+    """Files that the pixels come from, sorted."""
+    files = set(source.names)
+    for name in source.names:
+        if name.lower().endswith(".vrt"):
+            files.update(source.dataset.files)
+    return sorted(name for name in files if not name.lower().endswith((".aux.xml", ".ovr")))
