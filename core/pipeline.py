@@ -105,6 +105,11 @@ def run(
         SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
             output is written and ``JobResult.failed`` names them.
     """
+    if params.prompts is not None and segmenter is None:
+        # Prompts choose windows of their own: prompted.py is a pipeline beside this one.
+        from .prompted import run_prompts
+
+        return run_prompts(params, progress=progress, cancelled=cancelled)
     started = time.monotonic()
     report = Report(progress, cancelled)
     with warnings.catch_warnings(record=True) as caught:
@@ -132,7 +137,7 @@ def _run(
             overwrite=params.overwrite or has_failures(folder),
             modified=raster.modified,
         )
-        area = _area_of_interest(params, raster)
+        area = area_of_interest(params, raster)
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
@@ -200,7 +205,7 @@ def _stretch(params: SegmentParameters) -> Stretch | None:
     return Stretch(tuple(p[0] for p in params.stretch), tuple(p[1] for p in params.stretch))
 
 
-def _area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
+def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
     if params.extent is not None and params.area is not None:
         raise ParameterError("Give either --extent or --area, not both.")
     if params.extent is not None:
