@@ -82,9 +82,7 @@ def evaluate(found: Sequence[Thing], truth: Sequence[Thing]) -> Score:
     for i, j, common in _pairs(truth, truth):
         if i != j and common > 0.9 * area_truth[i] and area_truth[j] >= area_truth[i]:
             within[i].add(j)
-    merges = sum(
-        sum(not within[j].intersection(held) for j in held) > 1 for held in holds.values()
-    )
+    merges = sum(sum(not within[j].intersection(held) for j in held) > 1 for held in holds.values())
     splits = sum(
         any(i not in used_found for i in parts) and len(parts) > 1 for parts in pieces.values()
     )
@@ -98,9 +96,7 @@ def evaluate(found: Sequence[Thing], truth: Sequence[Thing]) -> Score:
     )
 
 
-def edge_lengths(
-    found: Sequence[Thing], shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def edge_lengths(found: Sequence[Thing], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Cell sides between inside and outside of any object, by row and by column of the lattice.
 
     Returns:

@@ -114,9 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"seam of the truth itself on the first grid: {truth:.3f}")
     rng = np.random.default_rng(options.seed)
     source = serve(scene.things, grids[0], Noise(sigma=options.sigma, seed=options.seed))
-    counts = [
-        len(naive.first_come(source, grids[0], int(rng.integers(1 << 30)))) for _ in range(3)
-    ]
+    counts = [len(naive.first_come(source, grids[0], int(rng.integers(1 << 30)))) for _ in range(3)]
     print(f"'first come' in three other orders of the tiles: {counts} objects")
 
 
