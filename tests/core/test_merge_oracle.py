@@ -227,8 +227,11 @@ def test_every_footprint_of_banepa_comes_back_once_in_its_place(shared_data, til
         polygon = polygonize(fuse(obj, source, grid), grid)
         places.append(shapely.get_coordinates(shapely.centroid(polygon))[0])
     assert same_masks(found, truth.things) == (1466, 0)
-    # A contour cuts the corners of pixels, which moves small, lopsided shapes a little.
+    # A contour cuts the corners of pixels, which moves shapes that are small or that the raster
+    # cuts to slivers a little.
     moved = np.hypot(*(np.array(places) - [centroid(thing) for thing in found]).T)
     areas = np.array([np.count_nonzero(thing.mask) for thing in found])
-    assert moved[areas >= 100].max() < 0.05
+    inner = grid.bounds.cells(1).grown(-1)
+    whole = np.array([inner.contains(thing.box) for thing in found])
+    assert moved[whole & (areas >= 100)].max() < 0.05
     assert moved.max() < 0.15
