@@ -24,7 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .duplicates import Candidate, Criterion, remove_duplicates
+from .candidates import (
+    CROP_MARGIN,
+    Candidate,
+    Criterion,
+    make_candidate,
+    remove_duplicates,
+    stability_of,
+)
 from .errors import ParameterError
 from .lattice import choose_cell, pad_image, resample, valid_cells
 from .masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
@@ -36,9 +43,6 @@ from .types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
 
 VERSION = 1
 """Of the rules below; part of the fingerprint."""
-
-CROP_MARGIN = 2
-"""Cells kept around a mask: the contour runs in the first, fusion blends with the second."""
 
 EDGE_TOLERANCE = 20
 """Pixels: a mask this near to a crop's edge inside the window is taken for cut off (official)."""
@@ -206,7 +210,9 @@ class AutomaticSegmenter:
                 answers[row] = Mask(
                     *crop_box,
                     float(scores[best]),
-                    float(_stability(stored[None], self.options.stability_offset * LOGIT_STEPS)[0]),
+                    float(
+                        stability_of(stored[None], self.options.stability_offset * LOGIT_STEPS)[0]
+                    ),
                     hints[row].prompt,
                 )
         return answers
@@ -295,13 +301,14 @@ class AutomaticSegmenter:
         )
         if not view.valid.all():
             logits = np.where(view.valid, logits, ABSENT / STEPS)
-        stability = _stability(logits, self.options.stability_offset)
+        stability = stability_of(logits, self.options.stability_offset)
         for number in np.flatnonzero(stability >= self._min_stability):
-            candidate = _candidate(
+            candidate = make_candidate(
                 logits[number],
-                view,
-                float(decoded.scores[row[number], which[number]]),
-                float(stability[number]),
+                view.cells,
+                score=float(decoded.scores[row[number], which[number]]),
+                stability=float(stability[number]),
+                layer=view.layer,
             )
             if candidate is not None and not _cut_off(candidate, view):
                 yield candidate
@@ -338,38 +345,6 @@ def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> 
     for candidate in candidates:
         if candidate.area <= LARGEST_SKIPPER * view.cells.area:
             covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
-
-
-def _stability(logits: FloatArray, offset: float) -> FloatArray:
-    """IoU of each mask cut at +offset and at -offset: (n, h, w) to (n,); 0 where it is empty."""
-    high = np.count_nonzero(logits > offset, axis=(1, 2))
-    low = np.count_nonzero(logits > -offset, axis=(1, 2))
-    return np.asarray(high / np.maximum(low, 1), np.float32)
-
-
-def _candidate(logits: FloatArray, view: _View, score: float, stability: float) -> Candidate | None:
-    """A candidate from float logits on the view's cells; None where nothing is inside."""
-    rough = logits > 0
-    rows, cols = np.flatnonzero(rough.any(axis=1)), np.flatnonzero(rough.any(axis=0))
-    if rows.size == 0:
-        return None
-    whole = CellBox(0, 0, *logits.shape)
-    box = CellBox(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
-    box = box.grown(CROP_MARGIN).intersection(whole)
-    stored = quantize(logits[box.slices(whole)])
-    tight = crop_mask(stored, (box.row0, box.col0), margin=0)
-    if tight is None:
-        return None
-    origin = view.cells.row0, view.cells.col0
-    return Candidate(
-        tight=tight[0].shifted(*origin),
-        box=box.shifted(*origin),
-        logits=stored,
-        score=score,
-        stability=stability,
-        area=int(np.count_nonzero(tight[1] > 0)),
-        layer=view.layer,
-    )
 
 
 def _cut_off(candidate: Candidate, view: _View) -> bool:

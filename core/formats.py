@@ -14,6 +14,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ class Written:
         geometry: Polygons or lines.
         count: Number of features.
         bounds: xmin, ymin, xmax, ymax, or None without features.
+        modified: Time of change that GeoPackage and Shapefile note inside; UTC.
     """
 
     spool: Path
@@ -114,6 +116,7 @@ class Written:
     geometry: Geometry
     count: int
     bounds: tuple[float, ...] | None
+    modified: datetime
 
 
 def format_of(path: Path) -> Format:
@@ -162,7 +165,7 @@ def write_format(form: Format, written: Written, final: Path) -> None:
         OutputError: GDAL or pyarrow cannot write it, or what was written is not complete.
     """
     try:
-        if form.many_layers and final.exists():
+        if form.many_layers and final.exists() and _has_more(final, written.layer):
             _copy_database(final, written.target)
         if form.driver:
             _write_gdal(form, written)
@@ -170,7 +173,7 @@ def write_format(form: Format, written: Written, final: Path) -> None:
             _write_parquet(written)
         _verify(form, written)
         if form.driver == "GPKG":
-            store_style(written.target, written.layer, written.geometry)
+            store_style(written.target, written.layer, written.geometry, modified=written.modified)
     except _FAILURES as error:
         raise OutputError(
             f"{final} cannot be written as {form.name}: {error}. Nothing was left of it, and what "
@@ -178,9 +181,34 @@ def write_format(form: Format, written: Written, final: Path) -> None:
         ) from error
 
 
+def _has_more(path: Path, layer: str) -> bool:
+    """Whether a GeoPackage holds more than one layer and its style: that must be kept."""
+    own = {layer.lower(), "layer_styles"}
+    return any(name.lower() not in own for name in layers_in(path)) or _has_projects(path)
+
+
+def _has_projects(path: Path) -> bool:
+    """Whether QGIS keeps projects in a GeoPackage."""
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'qgis_projects'"
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        return bool(db.execute(query).fetchone()[0])
+
+
 def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    file = pa.ipc.open_file(pa.memory_map(str(written.spool)))
+    file = pa.ipc.open_file(pa.OSFile(str(written.spool)))
     return file.schema, (file.get_batch(index) for index in range(file.num_record_batches))
+
+
+@contextlib.contextmanager
+def _current_date(now: datetime) -> Iterator[None]:
+    """The time that GDAL's GeoPackage driver takes for now."""
+    name = "OGR_CURRENT_DATE"
+    before = pyogrio.get_gdal_config_option(name)
+    pyogrio.set_gdal_config_options({name: f"{now:%Y-%m-%dT%H:%M:%S}.000Z"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({name: before})
 
 
 def _write_gdal(form: Format, written: Written) -> None:
@@ -188,8 +216,11 @@ def _write_gdal(form: Format, written: Written) -> None:
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
         schema, batches = _for_shapefile(schema, batches, names)
+    options = dict(form.options)
+    if form.driver == "ESRI Shapefile":
+        options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _current_date(written.modified):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
@@ -200,7 +231,7 @@ def _write_gdal(form: Format, written: Written) -> None:
             geometry_name=GEOMETRY,
             geometry_type=f"Multi{kind}" if form.multi else "Unknown",
             crs=None if written.crs is None else written.crs.to_wkt(),
-            layer_options=dict(form.options),
+            layer_options=options,
         )
 
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -154,6 +155,8 @@ class LayerWriter:
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
         fields: Columns besides :data:`FIELDS`.
         geometry: Polygons or lines; both are written as multi-part.
+        modified: Time of change noted inside the file; None for now. A fixed one makes the same
+            features the same bytes.
 
     Raises:
         OutputError: The output cannot be written here (:func:`check_output`).
@@ -169,6 +172,7 @@ class LayerWriter:
         overwrite: bool = False,
         fields: Sequence[Field] = (),
         geometry: Geometry = "polygon",
+        modified: datetime | None = None,
     ) -> None:
         self.path = Path(path)
         self.layer_name = layer_name or self.path.stem
@@ -177,6 +181,7 @@ class LayerWriter:
         self.fields = (*FIELDS, *fields)
         self._check_fields()
         self._geometry: Geometry = geometry
+        self._modified = modified or datetime.now(timezone.utc)
         source, target = _pyproj(source_crs if source_crs is not None else crs), _pyproj(crs)
         if self._format.wgs84:
             if source is None:
@@ -280,6 +285,7 @@ class LayerWriter:
                 geometry=self._geometry,
                 count=self.count,
                 bounds=tuple(self._bounds) if self.count else None,
+                modified=self._modified,
             )
             # Someone else may have made the output since this job began.
             check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)

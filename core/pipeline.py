@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from .raster import Raster, RasterOptions, open_raster
 from .segmenter import Segmenter
 from .segmenters import make_segmenter
 from .stages import SegmenterFactory, TileStage, close_all
-from .store import JobStore
+from .store import JobStore, has_failures
 from .stretch import Stretch
 from .types import GroundBox, MergeMode
 from .vectors import VectorStage, write_objects
@@ -153,13 +154,15 @@ def run(
 def _run(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
 ) -> JobResult:
+    folder = Path(params.job_folder or f"{params.output}.job")
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,
             params.crs or raster.crs,
             source_crs=raster.crs,
             layer_name=params.layer,
-            overwrite=params.overwrite,
+            overwrite=params.overwrite or has_failures(folder),
+            modified=raster.modified,
         )
         area = _area_of_interest(params, raster)
         report("stretch", 0, 1)
@@ -168,7 +171,7 @@ def _run(
         factory = _factory(params, segmenter)
         here = factory()
         grid = choose_grid(raster.height, raster.width, here, params.tile_size, params.margin)
-        store = JobStore(Path(params.job_folder or f"{params.output}.job"), grid.cell)
+        store = JobStore(folder, grid.cell)
         store.begin(_describe(raster, grid, here), fresh=params.fresh)
         try:
             with make_executor(params.workers, params.cluster) as executor:
@@ -197,8 +200,9 @@ def _segment_tiles(
     done = len(wanted) - len(pending)
     tiles, failed = done, []
     report("tiles", done, len(wanted))
-    following = [*pending[1:], None] if executor.workers == 1 else [None] * len(pending)
-    for outcome in executor.map(stage, zip(pending, following, strict=True)):
+    # A lone worker is asked for tiles in their order, so it may read one ahead.
+    ahead = pending[1:] if executor.workers == 1 else []
+    for outcome in executor.map(stage, zip_longest(pending, ahead)):
         done += 1
         if outcome.error:
             failed.append(f"{outcome.index.name}: {outcome.error}")

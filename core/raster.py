@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,7 @@ from .pixels import SourcePixels
 from .raster_info import RasterInfo, describe
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, gdal_env, identity_of, open_source
+from .sources import expand_sources, gdal_env, identity_of, modified_of, open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 from .types import AnyArray, BoolArray, ByteArray, PixelBox
 
@@ -184,6 +185,11 @@ class Raster:
     def identity(self) -> str:
         """Digest over the source files' paths, sizes and times: another one, another raster."""
         return identity_of(self._source)
+
+    @property
+    def modified(self) -> datetime:
+        """When the newest of the source files was changed, UTC."""
+        return modified_of(self._source)
 
     @property
     def spec(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from .duplicates import Candidate
+from .candidates import Candidate
 from .types import BoolArray, CellBox
 
 _EIGHT = np.ones((3, 3), bool)

@@ -54,6 +54,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def has_failures(folder: Path) -> bool:
+    """Whether the last run of the job in a folder left tiles out: its output may be replaced."""
+    return any(folder.glob("tiles/*.failed"))
+
+
 @dataclass
 class JobStore:
     """The folder of one job. Picklable: worker processes open tiles by path.

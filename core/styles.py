@@ -8,6 +8,7 @@ objects that should be one, or one that should be two, catch the eye.
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -90,7 +91,9 @@ def qml(geometry: Geometry) -> str:
     )
 
 
-def store_style(path: Path, layer: str, geometry: Geometry, *, column: str = "geom") -> None:
+def store_style(
+    path: Path, layer: str, geometry: Geometry, *, modified: datetime, column: str = "geom"
+) -> None:
     """Make the style a GeoPackage's default for a layer, in the table that QGIS reads.
 
     Raises:
@@ -101,16 +104,18 @@ def store_style(path: Path, layer: str, geometry: Geometry, *, column: str = "ge
         with connection:
             connection.execute(_TABLE)
             connection.execute(
-                "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier) "
-                "VALUES ('layer_styles', 'attributes', 'layer_styles')"
+                "INSERT OR IGNORE INTO gpkg_contents "
+                "(table_name, data_type, identifier, last_change) "
+                "VALUES ('layer_styles', 'attributes', 'layer_styles', ?)",
+                (f"{modified:%Y-%m-%dT%H:%M:%S}.000Z",),
             )
             connection.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (layer,))
             connection.execute(
                 "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                 "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, "
-                "owner) VALUES ('', '', ?, ?, 'SamGeo objects', ?, '', 1, "
-                "'A colour for each object', '')",
-                (layer, column, qml(geometry)),
+                "owner, update_time) VALUES ('', '', ?, ?, 'SamGeo objects', ?, '', 1, "
+                "'A colour for each object', '', ?)",
+                (layer, column, qml(geometry), f"{modified:%Y-%m-%d %H:%M:%S}"),
             )
     finally:
         connection.close()

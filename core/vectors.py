@@ -23,7 +23,7 @@ from .executors import Executor
 from .grid import Grid
 from .layers import LayerWriter
 from .measures import measure
-from .merge import Merged, MergedObject, fuse
+from .merge import MaskSource, Merged, MergedObject, cached, fuse
 from .store import JobStore, write_atomically
 from .vectorize import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 
@@ -64,7 +64,8 @@ class VectorStage:
     def __call__(self, item: tuple[int, Sequence[MergedObject]]) -> list[str]:
         """Write a batch's features; the ids of objects that were left out."""
         number, objects = item
-        shapes = np.array([self._shape(obj) for obj in objects], dtype=object)
+        tiles = cached(self.store)
+        shapes = np.array([self._shape(obj, tiles) for obj in objects], dtype=object)
         sizes = measure(shapes, self.crs)
         keep = ~shapely.is_empty(shapes) & (sizes.area >= self.min_area)
         if self.area is not None:
@@ -90,8 +91,8 @@ class VectorStage:
         write_atomically(self.store.features_path(number), features.to_parquet)
         return [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
 
-    def _shape(self, obj: MergedObject) -> Geometry:
-        shape = to_ground(polygonize(fuse(obj, self.store, self.grid), self.grid), self.transform)
+    def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
+        shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), self.transform)
         shape = simplify(shape, self.tolerance)
         if self.min_hole > 0:
             shape = drop_small(shape, SizeLimits(hole=self.min_hole, area=self._square_metres))

@@ -3,13 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from painted import BACKGROUND, PaintedModel, paint, tile_image
 from samgeo_core import automatic
 from samgeo_core.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.errors import ParameterError
 from samgeo_core.masks import ABSENT, PromptRef
 from samgeo_core.segmenter import Hint, PromptableSegmenter
 from samgeo_core.types import CellBox, PixelBox
+
+from .painted import BACKGROUND, PaintedModel, paint, tile_image
 
 BOXES = {(16, 16, 64, 80): 10, (80, 100, 160, 140): 20, (180, 20, 240, 200): 30}
 SCENE = paint(BOXES)

@@ -14,9 +14,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import BoolArray, CellBox, LogitArray
+from .masks import crop_mask, quantize
+from .types import AnyArray, BoolArray, CellBox, FloatArray, LogitArray
 
 Criterion = Literal["mask", "box"]
+
+CROP_MARGIN = 2
+"""Cells kept around a mask: the contour runs in the first, fusion blends with the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,48 @@ class Candidate:
             self.area,
             self.logits.tobytes(),
         )
+
+
+def stability_of(logits: AnyArray, offset: float) -> FloatArray:
+    """IoU of each mask cut at +offset and at -offset: (n, h, w) to (n,); 0 where it is empty."""
+    high = np.count_nonzero(logits > offset, axis=(1, 2))
+    low = np.count_nonzero(logits > -offset, axis=(1, 2))
+    return np.asarray(high / np.maximum(low, 1), np.float32)
+
+
+def make_candidate(
+    logits: FloatArray, cells: CellBox, *, score: float, stability: float, layer: int = 0
+) -> Candidate | None:
+    """A candidate from float logits.
+
+    Args:
+        logits: (cells.height, cells.width) float32.
+        cells: Where they lie, in cells of the window.
+        score, stability, layer: As in :class:`Candidate`.
+
+    Returns:
+        The candidate, or None where nothing is inside.
+    """
+    rough = logits > 0
+    rows, cols = np.flatnonzero(rough.any(axis=1)), np.flatnonzero(rough.any(axis=0))
+    if rows.size == 0:
+        return None
+    whole = CellBox(0, 0, *logits.shape)
+    box = CellBox(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
+    box = box.grown(CROP_MARGIN).intersection(whole)
+    stored = quantize(logits[box.slices(whole)])
+    tight = crop_mask(stored, (box.row0, box.col0), margin=0)
+    if tight is None:
+        return None
+    return Candidate(
+        tight=tight[0].shifted(cells.row0, cells.col0),
+        box=box.shifted(cells.row0, cells.col0),
+        logits=stored,
+        score=score,
+        stability=stability,
+        area=int(np.count_nonzero(tight[1] > 0)),
+        layer=layer,
+    )
 
 
 def remove_duplicates(

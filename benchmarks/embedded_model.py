@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How good and how fast is the embedded model?
+
+    python benchmarks/embedded_model.py [--limit 150] [--pictures DIR] [--weights FILE]
+
+Objects that it was never trained on: buildings of the eastern part of the Banepa mosaic (its west
+is training data: the figures say how it does in a town whose other half it knows), fields in
+Denmark, and composed scenes of unused seeds. Prompts: the object's exact box (one mask asked for);
+one click in the object's deepest place (best of three, and the one it ranks first); one click at a
+random place inside; then clicks in the deepest place of the largest error, up to five. Beside it
+the filled box and GrabCut (Rother et al. 2004) with the same box. Times stand beside a fixed matrix
+product of the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from samgeo_core.models.base import Embedding, Prompts
+from samgeo_core.models.embedded import EmbeddedModel, load_embedded
+from samgeo_core.training.data import BANEPA_SPLIT, photographs
+from samgeo_core.training.prompts import correcting_point, tight_box
+from samgeo_core.training.scenes import Textures, compose
+
+SHARED = Path(
+    os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")
+)
+COLUMNS = ("box", "box+GC", "filled", "pt best3", "pt first", "random3", "3 clicks", "5 clicks")
+
+
+@dataclass
+class Scene:
+    """An image and the masks of its objects, each within its own box (r0, c0, r1, c1)."""
+
+    image: np.ndarray
+    objects: list[np.ndarray] = field(default_factory=list)
+
+
+def rasterised(shapes: list, shape: tuple[int, int], transform: object) -> Iterator[np.ndarray]:
+    from rasterio.features import rasterize
+
+    for geometry in shapes:
+        yield rasterize([geometry], out_shape=shape, transform=transform, dtype="uint8") > 0
+
+
+def banepa_east(limit: int) -> list[Scene]:
+    """Windows of 1024 x 1024 east of the dividing column; whole buildings of at least 100 px."""
+    import geopandas
+    import rasterio
+    from rasterio.windows import Window
+    from rasterio.windows import transform as window_transform
+
+    folder = SHARED / "eval" / "buildings_banepa"
+    with rasterio.open(folder / "mosaic_train_4326.tif") as source:
+        frame = geopandas.read_file(folder / "footprints_4326.gpkg").to_crs(source.crs)
+        inverse = ~source.transform
+        windows = [Window(BANEPA_SPLIT, row, 1024, 1024) for row in range(0, 3073, 512)]
+        images = [source.read([1, 2, 3], window=w).transpose(1, 2, 0) for w in windows]
+        places = [window_transform(w, source.transform) for w in windows]
+    chosen: list[list] = [[] for _ in windows]
+    shapes = list(frame.geometry)
+    np.random.default_rng(5).shuffle(shapes)  # type: ignore[arg-type]
+    count = 0
+    for geometry in shapes:
+        x0, y0, x1, y1 = geometry.bounds
+        (c0, r0), (c1, r1) = inverse * (x0, y1), inverse * (x1, y0)
+        if c0 < BANEPA_SPLIT or c1 > BANEPA_SPLIT + 1024 or r0 < 0 or r1 > 4096:
+            continue
+        offsets = [abs((r0 + r1) / 2 - (w.row_off + 512)) for w in windows]
+        best = int(np.argmin(offsets))
+        if r0 < windows[best].row_off or r1 > windows[best].row_off + 1024 or count >= limit:
+            continue
+        count += 1
+        chosen[best].append(geometry)
+    scenes = []
+    for image, transform, picked in zip(images, places, chosen, strict=True):
+        masks = [m for m in rasterised(picked, (1024, 1024), transform) if m.sum() >= 100]
+        scenes.append(Scene(np.ascontiguousarray(image), masks))
+    return scenes
+
+
+def denmark(limit: int) -> list[Scene]:
+    """All parcels of at least 12 px; the stretch is that of the engine (2 to 98 %)."""
+    import geopandas
+    import rasterio
+
+    folder = SHARED / "eval" / "fields_denmark_west"
+    with rasterio.open(folder / "s2_rgb_uint16.tif") as source:
+        bands = source.read([1, 2, 3]).astype(np.float32)
+        frame = geopandas.read_file(folder / "parcels.gpkg").to_crs(source.crs)
+        transform = source.transform
+    low, high = np.percentile(bands, [2, 98], axis=(1, 2))
+    scaled = (bands - low[:, None, None]) / (high - low)[:, None, None]
+    image = (np.clip(scaled, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    masks = rasterised(list(frame.geometry), image.shape[:2], transform)
+    return [Scene(np.ascontiguousarray(image), [m for m in masks if m.sum() >= 12][:limit])]
+
+
+def composed(limit: int) -> list[Scene]:
+    """Scenes of seeds that no pack uses."""
+    rng = np.random.default_rng(987654)
+    textures = Textures(photographs(SHARED / "train", 100, rng), rng)
+    scenes: list[Scene] = []
+    while sum(len(s.objects) for s in scenes) < limit:
+        image, labels = compose(textures, 512)
+        areas = np.bincount(labels[0].ravel())
+        areas[0] = 0
+        ids = rng.permutation(np.flatnonzero(areas >= 100))[: max(4, limit // 8)]
+        scenes.append(Scene(image, [labels[0] == i for i in ids]))
+    return scenes
+
+
+SETS: dict[str, Callable[[int], list[Scene]]] = {
+    "buildings, Banepa east": banepa_east,
+    "fields, Denmark": denmark,
+    "composed scenes": composed,
+}
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def full_size(logits: np.ndarray, embedding: Embedding) -> np.ndarray:
+    """(h, w) logits as a mask of the image's pixels."""
+    height, width = embedding.shape
+    cell_r, cell_c = embedding.cell_size
+    matrix = np.array([[1 / cell_c, 0, 0.5 / cell_c - 0.5], [0, 1 / cell_r, 0.5 / cell_r - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return (
+        cv2.warpAffine(logits, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        > 0
+    )
+
+
+def grabcut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """GrabCut with a box, on the box's surroundings."""
+    r0, c0, r1, c1 = box
+    pad = max(8, (r1 - r0) // 2, (c1 - c0) // 2)
+    top, left = max(r0 - pad, 0), max(c0 - pad, 0)
+    part = np.ascontiguousarray(image[top : r1 + pad, left : c1 + pad])
+    mask = np.zeros(part.shape[:2], np.uint8)
+    rectangle = (c0 - left, r0 - top, c1 - c0, r1 - r0)
+    out = np.zeros(image.shape[:2], bool)
+    try:
+        cv2.grabCut(part, mask, rectangle, np.zeros((1, 65)), np.zeros((1, 65)), 5, 0)
+    except cv2.error:
+        out[r0:r1, c0:c1] = True
+        return out
+    out[top : top + part.shape[0], left : left + part.shape[1]] = (mask == 1) | (mask == 3)
+    return out
+
+
+def deepest(mask: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    place = correcting_point(mask, np.zeros_like(mask), 1, rng)
+    assert place is not None
+    return place[0], place[1]
+
+
+def measure(
+    model: EmbeddedModel, embedding: Embedding, scene: Scene, rng: np.random.Generator
+) -> Iterator[tuple[dict[str, float], list[tuple[float, float]], dict[str, np.ndarray]]]:
+    """For each object: IoU by column, (predicted, real) pairs, masks for the picture."""
+    for truth in scene.objects:
+        row: dict[str, float] = {"area": float(truth.sum())}
+        pairs = []
+        box = tight_box(truth)
+        filled = np.zeros_like(truth)
+        filled[box[0] : box[2], box[1] : box[3]] = True
+        row["filled"] = iou(filled, truth)
+        row["box+GC"] = iou(grabcut(scene.image, box), truth)
+        answer = model.decode(
+            embedding, Prompts(boxes=np.array([box], np.float32)), multimask=False
+        )
+        by_box = full_size(answer.logits[0, 0], embedding)
+        row["box"] = iou(by_box, truth)
+        pairs.append((float(answer.scores[0, 0]), row["box"]))
+
+        clicks = [(*deepest(truth, rng), 1)]
+        random = np.argwhere(truth)[int(rng.integers(int(truth.sum())))] + 0.5
+        for name, place in (("random3", tuple(random)), ("pt best3", clicks[0][:2])):
+            answer = model.decode(embedding, _clicks([(*place, 1)]))
+            masks = [full_size(logits, embedding) for logits in answer.logits[0]]
+            values = [iou(mask, truth) for mask in masks]
+            row[name] = max(values)
+            pairs += list(zip(answer.scores[0].tolist(), values, strict=True))
+        first = int(answer.scores[0].argmax())
+        row["pt first"] = values[first]
+        current, logits = masks[first], answer.logits[0, first]
+        for number in range(2, 6):
+            place3 = correcting_point(truth, current, 1, rng)
+            if place3 is not None:
+                clicks.append(place3)
+                prompts = _clicks(clicks, logits)
+                answer = model.decode(embedding, prompts, multimask=False)
+                logits = answer.logits[0, 0]
+                current = full_size(logits, embedding)
+                pairs.append((float(answer.scores[0, 0]), iou(current, truth)))
+            if number in (3, 5):
+                row[f"{number} clicks"] = iou(current, truth)
+        yield row, pairs, {"truth": truth, "box": by_box, "point": masks[int(np.argmax(values))]}
+
+
+def _clicks(clicks: list, logits: np.ndarray | None = None) -> Prompts:
+    return Prompts(
+        points=np.array([[c[:2] for c in clicks]], np.float32),
+        labels=np.array([[c[2] for c in clicks]], np.int8),
+        masks=None if logits is None else logits[None],
+    )
+
+
+def draw(image: np.ndarray, shown: list[dict[str, np.ndarray]], path: Path) -> None:
+    """Truth in white, by box in yellow; beside it by point in red."""
+    scale = 3 if max(image.shape[:2]) < 600 else 1
+    big = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    panels = [big.copy(), big.copy(), big.copy()]
+    colours = {"truth": (255, 255, 255), "box": (255, 230, 0), "point": (255, 40, 40)}
+    for masks in shown:
+        for panel, name in zip(panels, colours, strict=True):
+            mask = masks[name].astype(np.uint8)
+            mask = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+            lines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(panel, lines, -1, colours[name], 2 if scale == 1 else 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.concatenate(panels, 1)[..., ::-1])
+
+
+def sizes(rows: list[dict[str, float]]) -> Iterator[tuple[str, list[dict[str, float]]]]:
+    yield "all", rows
+    for low, high in ((0, 400), (400, 2500), (2500, 10000), (10000, 10**9)):
+        part = [row for row in rows if low <= row["area"] < high]
+        if part:
+            yield f"{low} to {high} px" if high < 10**9 else f"from {low} px", part
+
+
+def timings(model: EmbeddedModel) -> None:
+    """Encode and decode beside a matrix product of 2048 (17.2 GFLOP)."""
+    image = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), dtype=np.uint8)
+    a = torch.randn(2048, 2048)
+    embedding = model.encode([image])[0]
+    point = Prompts(points=np.array([[[500, 500]]], np.float32), labels=np.ones((1, 1), np.int8))
+    box = Prompts(boxes=np.array([[460, 450, 540, 560]], np.float32))
+    works: dict[str, Callable[[], object]] = {
+        "matrix product of 2048": lambda: a @ a,
+        "encode 1024 x 1024": lambda: model.encode([image]),
+        "decode a point, 3 masks": lambda: model.decode(embedding, point),
+        "decode a box, 1 mask": lambda: model.decode(embedding, box, multimask=False),
+    }
+    print(f"\nTime, {torch.get_num_threads()} threads, least of 7")
+    reference = 0.0
+    for name, work in works.items():
+        work()
+        times = []
+        for _ in range(7):
+            begun = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - begun)
+        seconds = min(times)
+        reference = reference or seconds
+        print(f"  {name:26s} {seconds * 1e3:8.1f} ms {seconds / reference:7.2f} x")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limit", type=int, default=10**6, help="objects a set")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--skip-times", action="store_true")
+    options = parser.parse_args()
+    model = load_embedded("cpu", options.threads, options.weights)
+    print(f"{model.info.name} {model.info.fingerprint[:24]}")
+    rng = np.random.default_rng(0)
+    for title, make in SETS.items():
+        rows, pairs = [], []
+        for number, scene in enumerate(make(min(options.limit, 400))):
+            embedding = model.encode([scene.image])[0]
+            shown = []
+            for row, pair, masks in measure(model, embedding, scene, rng):
+                rows.append(row)
+                pairs += pair
+                shown.append(masks)
+            if options.pictures and shown and number < 3:
+                name = title.replace(" ", "_").replace(",", "")
+                draw(scene.image, shown, options.pictures / f"{name}_{number}.png")
+        print(f"\n{title}: mean IoU\n  {'':18s}{'n':>5s}" + "".join(f"{c:>10s}" for c in COLUMNS))
+        for name, part in sizes(rows):
+            means = "".join(f"{np.mean([r[c] for r in part]):10.3f}" for c in COLUMNS)
+            print(f"  {name:18s}{len(part):5d}{means}")
+        predicted, real = np.array(pairs).T
+        print(
+            f"  predicted IoU: correlation {np.corrcoef(predicted, real)[0, 1]:.2f}, mean error "
+            f"{np.abs(predicted - real).mean():.3f}, bias {np.mean(predicted - real):+.3f}"
+        )
+    if not options.skip_times:
+        timings(model)
+
+
+if __name__ == "__main__":
+    main()

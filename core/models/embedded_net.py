@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The embedded model's network: SAM's three parts, all convolutions, made for a CPU.
+
+::
+
+    image -> encoder (strides 4, 8, 16, 32) -> neck -> a16, a8, a4, e4     once an image
+    prompt -> maps at stride 4 + likeness to what was pointed at           once a prompt
+    maps, a16 -> trunk at strides 16 and 32 -> a8 -> coarse masks, IoU -> a4 -> masks at stride 4
+
+Where SAM ("Segment Anything", Kirillov et al. 2023) lets prompt tokens and image attend to each
+other, this network draws the prompts as maps beside the image features (as in RITM, Sofiiuk et al.
+2021), and compares every place's appearance with that under the prompt, which is what lets a small
+network answer for things it was never trained on. As in SAM 2 (Ravi et al. 2024) features of
+strides 4 and 8 reach the decoder. Dense 3 x 3 convolutions in channels-last order run at the speed
+of a matrix product in oneDNN; depthwise ones do not, so there are none.
+
+Everything an image contributes to the decoder's first sums is computed with the image
+(:class:`Features`), so that a prompt costs about 2.7 GFLOP on a 1024 x 1024 image.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+STRIDE = 4
+"""Image pixels along a side of a cell of the finest features and of the masks."""
+
+MULTIPLE = 32
+"""Image sides are padded to a multiple of the coarsest stride."""
+
+CANDIDATES = 3
+"""Masks offered for an ambiguous prompt; one more is made for an unambiguous one."""
+
+MAPS = 8
+"""Prompt maps: see :func:`prompt_maps`."""
+
+GROUPS = 4
+"""Groups of appearance channels, each compared by itself."""
+
+CLICK_SIGMA = 4.0
+BROAD_SIGMA = 32.0
+"""Widths of a click's two bumps, pixels."""
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Widths and depths. ``widths`` and ``depths`` go with strides 4, 8, 16 and 32."""
+
+    stem: int = 32
+    widths: tuple[int, int, int, int] = (48, 96, 192, 192)
+    depths: tuple[int, int, int, int] = (2, 2, 3, 2)
+    neck: tuple[int, int, int] = (32, 64, 128)
+    decoder: tuple[int, int, int, int] = (16, 32, 64, 96)
+    appearance: int = 16
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> NetConfig:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+class Features(NamedTuple):
+    """What the decoder needs of an image: (b, channels, h, w) at strides 16, 8, 4 and 4."""
+
+    a16: Tensor
+    a8: Tensor
+    a4: Tensor
+    e4: Tensor
+
+
+class PromptTensors(NamedTuple):
+    """``n`` prompts in pixels, (row, column).
+
+    ``points`` (n, k, 2) with ``labels`` (n, k) of 1, 0 and -1 (padding); ``boxes`` (n, 4) as
+    (row0, col0, row1, col1), NaN where there is none; ``masks`` (n, h, w) logits at stride 4 or
+    None.
+    """
+
+    points: Tensor
+    labels: Tensor
+    boxes: Tensor
+    masks: Tensor | None = None
+
+
+def conv(cin: int, cout: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """A convolution and its batch normalisation, which :func:`folded` merges."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, kernel, stride, padding, dilation, bias=False), nn.BatchNorm2d(cout)
+    )
+
+
+class Block(nn.Module):
+    """Residual block of two 3 x 3 convolutions (He et al. 2016)."""
+
+    def __init__(self, width: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = conv(width, width, dilation=dilation)
+        self.second = conv(width, width, dilation=dilation)
+        nn.init.zeros_(self.second[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.first(x), inplace=True)
+        return F.relu(x + self.second(y), inplace=True)
+
+
+def enlarge(x: Tensor) -> Tensor:
+    """Twice as many rows and columns, bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Encoder(nn.Module):
+    """Residual network with a feature pyramid on top (Lin et al. 2017)."""
+
+    def __init__(self, config: NetConfig) -> None:
+        super().__init__()
+        widths = (config.stem, *config.widths)
+        self.stem = conv(3, config.stem, stride=2)
+        self.down = nn.ModuleList(
+            conv(cin, cout, stride=2) for cin, cout in zip(widths, widths[1:], strict=False)
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(width) for _ in range(depth)))
+            for width, depth in zip(config.widths, config.depths, strict=True)
+        )
+        n4, n8, n16 = config.neck
+        w4, w8, w16, w32 = config.widths
+        self.from32 = conv(w32, n16, 1)
+        self.side16, self.mix16 = conv(w16, n16, 1), conv(n16, n16)
+        self.up8, self.side8, self.mix8 = conv(n16, n8, 1), conv(w8, n8, 1), conv(n8, n8)
+        self.up4, self.side4, self.mix4 = conv(n8, n4, 1), conv(w4, n4, 1), conv(n4, n4)
+        d4, d8, d16, _ = config.decoder
+        self.a16, self.a8, self.a4 = conv(n16, d16), conv(n8, d8), conv(n4, d4)
+        self.e4 = nn.Conv2d(n4, config.appearance, 1)
+
+    def forward(self, image: Tensor) -> Features:
+        """Features of (b, 3, h, w) images in -1 to 1, sides multiples of :data:`MULTIPLE`."""
+        x = F.relu(self.stem(image), inplace=True)
+        levels = []
+        for down, stage in zip(self.down, self.stages, strict=True):
+            x = stage(F.relu(down(x), inplace=True))
+            levels.append(x)
+        c4, c8, c16, c32 = levels
+        p16 = F.relu(self.side16(c16) + enlarge(self.from32(c32)), inplace=True)
+        p16 = F.relu(self.mix16(p16), inplace=True)
+        p8 = F.relu(self.side8(c8) + enlarge(self.up8(p16)), inplace=True)
+        p8 = F.relu(self.mix8(p8), inplace=True)
+        p4 = F.relu(self.side4(c4) + enlarge(self.up4(p8)), inplace=True)
+        p4 = F.relu(self.mix4(p4), inplace=True)
+        appearance = self.e4(p4)
+        b, c, h, w = appearance.shape
+        grouped = appearance.view(b, GROUPS, c // GROUPS, h, w)
+        unit = grouped * torch.rsqrt(grouped.square().sum(2, keepdim=True) + 1e-4)
+        return Features(self.a16(p16), self.a8(p8), self.a4(p4), unit.reshape(b, c, h, w))
+
+
+def bumps(points: Tensor, chosen: Tensor, rows: Tensor, cols: Tensor, sigma: float) -> Tensor:
+    """The largest of Gaussian bumps at the chosen points, (n, h, w); 0 where none is chosen."""
+    scale = -0.5 / sigma**2
+    by_row = torch.exp(scale * (rows - points[..., :1]).square()) * chosen[..., None]
+    by_col = torch.exp(scale * (cols - points[..., 1:]).square())
+    # One point at a time: (n, k, h, w) at once would be larger than all features together.
+    out = by_row[:, 0, :, None] * by_col[:, 0, None, :]
+    for k in range(1, points.shape[1]):
+        out = torch.maximum(out, by_row[:, k, :, None] * by_col[:, k, None, :])
+    return out
+
+
+def prompt_maps(prompts: PromptTensors, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Prompts drawn on the cells of stride 4.
+
+    Returns:
+        (n, 8, h, w) maps: narrow and broad bumps at clicks on the object, the same for clicks on
+        the background, inside of the box, distance from the box's border relative to its size
+        (1 in the centre, 0 on the border, down to -1 outside), earlier mask, size of the box;
+        and (n, 2, h, w) weights: where the object certainly is, and where it is not.
+    """
+    device = prompts.points.device
+    rows = (torch.arange(height, device=device) + 0.5) * STRIDE
+    cols = (torch.arange(width, device=device) + 0.5) * STRIDE
+    points, labels = prompts.points, prompts.labels
+    near_on = bumps(points, (labels == 1).float(), rows, cols, CLICK_SIGMA)
+    wide_on = bumps(points, (labels == 1).float(), rows, cols, BROAD_SIGMA)
+    near_off = bumps(points, (labels == 0).float(), rows, cols, CLICK_SIGMA)
+    wide_off = bumps(points, (labels == 0).float(), rows, cols, BROAD_SIGMA)
+
+    present = torch.isfinite(prompts.boxes[:, 0])
+    boxes = torch.nan_to_num(prompts.boxes)
+    half_h = ((boxes[:, 2] - boxes[:, 0]) / 2).clamp(min=0.5)
+    half_w = ((boxes[:, 3] - boxes[:, 1]) / 2).clamp(min=0.5)
+    away_r = (rows - (boxes[:, 0] + half_h)[:, None]).abs()
+    away_c = (cols - (boxes[:, 1] + half_w)[:, None]).abs()
+    relative = torch.maximum(
+        (away_r / half_h[:, None])[:, :, None], (away_c / half_w[:, None])[:, None, :]
+    )
+    there = present.float()[:, None, None]
+    depth = (1 - relative).clamp(-1, 1) * there
+    # Share of each cell inside the box, so that a small box is drawn to a fraction of a cell.
+    share_r = ((half_h[:, None] - away_r) / STRIDE + 0.5).clamp(0, 1)
+    share_c = ((half_w[:, None] - away_c) / STRIDE + 0.5).clamp(0, 1)
+    inside = share_r[:, :, None] * share_c[:, None, :] * there
+    size = torch.log2(torch.sqrt(half_h * half_w) / 32) / 4
+    sizes = (size * present)[:, None, None].expand_as(depth)
+    earlier = torch.zeros_like(depth) if prompts.masks is None else torch.tanh(prompts.masks / 4)
+    maps = torch.stack([near_on, wide_on, near_off, wide_off, inside, depth, earlier, sizes], dim=1)
+    on = near_on + 0.2 * inside * depth.clamp(min=0) + 0.05 * earlier.clamp(min=0)
+    ring = ((depth < 0) & (depth > -0.5)).float() * (1 - inside)
+    off = near_off + 0.2 * ring
+    return maps, torch.stack([on, off], dim=1)
+
+
+class Coarse(NamedTuple):
+    """A prompt half-way through the decoder: before the masks of stride 4."""
+
+    maps: Tensor
+    y8: Tensor
+    masks: Tensor
+    iou: Tensor
+
+
+class Decoder(nn.Module):
+    """Prompt maps and an image's features to four masks and their predicted IoU."""
+
+    def __init__(self, config: NetConfig) -> None:
+        super().__init__()
+        d4, d8, d16, d32 = config.decoder
+        maps = MAPS + 2 * GROUPS
+        self.m16, self.m8, self.m4 = conv(maps, d16), conv(maps, d8), conv(maps, d4)
+        self.down = conv(d16, d32, stride=2)
+        self.wide = nn.Sequential(Block(d32), Block(d32, dilation=2))
+        self.up16 = conv(d32, d16, 1)
+        self.leave = Block(d16)
+        self.up8, self.fine8 = conv(d16, d8, 1), Block(d8)
+        self.up4, self.fine4 = conv(d8, d4, 1), Block(d4)
+        self.coarse = nn.Conv2d(d8, CANDIDATES + 1, 1)
+        self.masks = nn.Conv2d(d4, CANDIDATES + 1, 3, padding=1)
+        for head in (self.coarse, self.masks):
+            assert head.bias is not None
+            # Most of a crop is not the object.
+            nn.init.constant_(head.bias, -2.0 if head is self.coarse else 0.0)
+            nn.init.normal_(head.weight, std=0.02)
+        self.judge = nn.Sequential(
+            nn.Linear(2 * d8 + d16 + 3 + CANDIDATES + 1, 64), nn.ReLU(), nn.Linear(64, 1)
+        )
+
+    def likeness(self, e4: Tensor, weights: Tensor) -> Tensor:
+        """Cosine, group by group, of each place's appearance with that under the prompt.
+
+        Args:
+            e4: (b, c, h, w), unit length within each group.
+            weights: (b * p, 2, h, w), see :func:`prompt_maps`.
+
+        Returns:
+            (b * p, 2 * groups, h, w); 0 where nothing was pointed at.
+        """
+        n, _, h, w = weights.shape
+        b, c = e4.shape[:2]
+        share = weights / (weights.sum((2, 3), keepdim=True) + 1e-3)
+        flat = e4.reshape(b, c, h * w)
+        token = share.reshape(b, -1, h * w) @ flat.transpose(1, 2)
+        token = token.view(b, -1, 1, GROUPS, c // GROUPS)
+        eye = torch.eye(GROUPS, device=e4.device, dtype=token.dtype)[:, :, None]
+        return ((token * eye).reshape(b, -1, c) @ flat).view(n, 2 * GROUPS, h, w)
+
+    def begin(self, features: Features, prompts: PromptTensors) -> Coarse:
+        """Everything up to stride 8: coarse masks and predicted IoU.
+
+        Prompts go with the images in turn, the same number with each.
+        """
+        height, width = features.a4.shape[-2:]
+        maps, weights = prompt_maps(prompts, height, width)
+        maps = torch.cat([maps, self.likeness(features.e4, weights)], dim=1)
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        maps8 = F.avg_pool2d(maps, 2)
+        maps16 = F.avg_pool2d(maps8, 2)
+        x = F.relu(shared(features.a16, self.m16(maps16)), inplace=True)
+        z = self.wide(F.relu(self.down(x), inplace=True))
+        x = self.leave(F.relu(x + enlarge(self.up16(z)), inplace=True))
+        y8 = shared(features.a8, self.m8(maps8)).add_(enlarge(self.up8(x)))
+        y8 = self.fine8(F.relu(y8, inplace=True))
+        masks = self.coarse(y8)
+        return Coarse(maps, y8, masks, self._judge(masks, y8, x))
+
+    def finish(self, features: Features, coarse: Coarse) -> Tensor:
+        """The (n, 4, h, w) mask logits of stride 4; the first is for unambiguous prompts."""
+        y4 = shared(features.a4, self.m4(coarse.maps)).add_(enlarge(self.up4(coarse.y8)))
+        fine: Tensor = self.masks(self.fine4(F.relu(y4, inplace=True)))
+        return fine + enlarge(coarse.masks)
+
+    def _judge(self, masks: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
+        """Predicted IoU as logits (n, 4), from the features inside and along each mask."""
+        n, k, h, w = masks.shape
+        p = torch.sigmoid(masks.float())
+        mass = p.sum((2, 3))
+        inside = _mean_under(p, y8)
+        along = _mean_under(p * (1 - p) + 1e-6, y8)
+        deep = _mean_under(F.avg_pool2d(p, 2), y16)
+        sure = p.square().sum((2, 3)) / (mass + 1e-3)
+        edge = (p * (1 - p)).sum((2, 3)) / (torch.sqrt(mass) + 1)
+        facts = torch.stack([torch.log2(mass + 1) / 8, sure, edge], dim=-1)
+        which = torch.eye(k, device=masks.device).expand(n, k, k)
+        out: Tensor = self.judge(torch.cat([inside, along, deep, facts, which], dim=-1))
+        return out[..., 0]
+
+
+def shared(image: Tensor, prompts: Tensor) -> Tensor:
+    """Sum of (b, c, h, w) of images and (b * p, c, h, w) of their prompts."""
+    b, n = len(image), len(prompts)
+    return (image[:, None] + prompts.view(b, n // b, *prompts.shape[1:])).flatten(0, 1)
+
+
+def _mean_under(weights: Tensor, features: Tensor) -> Tensor:
+    """Means of (n, c, h, w) features under (n, k, h, w) weights: (n, k, c)."""
+    share = weights / (weights.sum((2, 3), keepdim=True) + 1e-3)
+    return torch.einsum("nkhw,nchw->nkc", share, features.float())
+
+
+class EmbeddedNet(nn.Module):
+    """Encoder and decoder together."""
+
+    def __init__(self, config: NetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NetConfig()
+        self.encoder = Encoder(self.config)
+        self.decoder = Decoder(self.config)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """(b, 3, h, w) uint8 as float32 in -2 to 2, channels last."""
+    x = pixels.float().sub_(127.5).div_(63.75)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def folded(net: EmbeddedNet) -> EmbeddedNet:
+    """A copy for inference: batch normalisation merged into the convolutions before it."""
+    fast = copy.deepcopy(net).eval()
+    for module in fast.modules():
+        for name, child in list(module.named_children()):
+            if (
+                isinstance(child, nn.Sequential)
+                and len(child) == 2
+                and isinstance(child[0], nn.Conv2d)
+                and isinstance(child[1], nn.BatchNorm2d)
+            ):
+                setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
+    for parameter in fast.parameters():
+        parameter.requires_grad_(False)
+    return fast.to(memory_format=torch.channels_last)

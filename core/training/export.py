@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a checkpoint to the file that is shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ..models.embedded import FAMILY
+from ..models.embedded_net import EmbeddedNet, NetConfig
+
+
+def averaged(checkpoint: Path) -> tuple[EmbeddedNet, dict[str, Any]]:
+    """The averaged network of a checkpoint, and the checkpoint's numbers."""
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    net = EmbeddedNet(NetConfig.from_json(state["config"]))
+    net.load_state_dict(state["average"])
+    return net.eval(), {"steps": state["step"], "minutes": round(state["elapsed"] / 60, 1)}
+
+
+def export(
+    checkpoint: Path, out: Path, *, score_threshold: float, stability_threshold: float
+) -> dict[str, Any]:
+    """Write the averaged weights in half precision, and a .json with checksum beside them.
+
+    Returns:
+        What stands in the .json.
+    """
+    net, facts = averaged(checkpoint)
+    tensors = {
+        # Halves are enough for kernels; statistics and biases are small and stay exact.
+        name: (value.half() if value.ndim > 1 else value).contiguous()
+        for name, value in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    notes = {
+        "family": FAMILY,
+        "config": json.dumps(net.config.to_json()),
+        "score_threshold": str(score_threshold),
+        "stability_threshold": str(stability_threshold),
+    }
+    part = out.with_suffix(".part")
+    save_file(tensors, part, metadata=notes)
+    part.chmod(0o644)
+    part.replace(out)
+    card: dict[str, Any] = {
+        "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
+        "bytes": out.stat().st_size,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "score_threshold": score_threshold,
+        "stability_threshold": stability_threshold,
+        "licence": "GPL-2.0-or-later",
+        **facts,
+    }
+    out.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    return card

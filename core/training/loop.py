@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The training loop: time-boxed, resumable, on a CPU or a GPU.
+
+The schedule follows the clock, not the number of steps: a run is given minutes, and its learning
+rate falls along a cosine to the end of them, however fast the machine. Interrupted, it goes on
+from its last checkpoint with the minutes that were left.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..models.embedded_net import EmbeddedNet, PromptTensors, normalised
+from .data import Crops, Part
+from .losses import MaskLoss, round_loss
+from .prompts import KINDS, correcting_point, first_prompts
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run's settings.
+
+    Args:
+        out: Folder for the checkpoint, the log and the plot.
+        minutes: Length of the schedule.
+        images: Crops a step.
+        objects: Prompts a crop.
+        size: Side of a crop, pixels.
+        rate: Highest learning rate.
+        decay: AdamW's weight decay.
+        ema: Decay of the averaged weights a step.
+        workers: Processes that prepare crops.
+        seed: Of the data.
+        save_minutes: Between checkpoints.
+        device: "cpu" or "cuda".
+    """
+
+    out: Path
+    minutes: float = 90.0
+    images: int = 8
+    objects: int = 8
+    size: int = 256
+    rate: float = 2e-3
+    decay: float = 0.03
+    ema: float = 0.997
+    workers: int = 1
+    seed: int = 0
+    save_minutes: float = 3.0
+    device: str = "cpu"
+    later_rounds: tuple[float, ...] = (0.5, 0.3, 0.2)
+
+
+class Batches(IterableDataset[Batch]):
+    """Endless batches of crops, objects and first prompts; each worker its own random stream."""
+
+    def __init__(self, parts: list[Part], config: TrainConfig, seed: int) -> None:
+        self.parts, self.config, self.seed = parts, config, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        cv2.setNumThreads(0)
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
+        crops = Crops(self.parts, rng, self.config.size)
+        while True:
+            yield make_batch(crops, self.config.images, self.config.objects)
+
+
+def make_batch(crops: Crops, images: int, objects: int) -> Batch:
+    """Images (b, 3, s, s) uint8, stride-2 targets and first prompts of b * objects prompts."""
+    pixels, targets, prompts = [], [], []
+    for _ in range(images):
+        image, masks = crops.draw(objects)
+        pixels.append(image.transpose(2, 0, 1))
+        side = crops.size // 2
+        shares = masks.reshape(objects, side, 2, side, 2).mean((2, 4), dtype=np.float32)
+        targets.append(shares)
+        prompts.append(first_prompts(masks, crops.rng))
+    return {
+        "images": torch.from_numpy(np.stack(pixels)),
+        "targets": torch.from_numpy(np.concatenate(targets)),
+        **{
+            name: torch.from_numpy(np.concatenate([getattr(p, name) for p in prompts]))
+            for name in ("points", "labels", "boxes", "masks", "kinds")
+        },
+    }
+
+
+def corrected(
+    prompts: PromptTensors, fine: Tensor, iou: Tensor, targets: Tensor, rng: np.random.Generator
+) -> PromptTensors:
+    """The next round's prompts: one more click where the chosen mask is wrong, and that mask."""
+    n = len(fine)
+    alone = ((prompts.labels >= 0).sum(1) == 1) & ~torch.isfinite(prompts.boxes[:, 0])
+    chosen = torch.where(alone, iou[:, 1:].argmax(1) + 1, 0)
+    logits = fine[torch.arange(n, device=fine.device), chosen].detach().float()
+    given = (logits > 0).cpu().numpy()
+    wanted = torch.nn.functional.avg_pool2d(targets[:, None], 2)[:, 0].cpu().numpy() > 0.5
+    points = torch.zeros((n, 1, 2))
+    labels = torch.full((n, 1), -1, dtype=prompts.labels.dtype)
+    for i in range(n):
+        place = correcting_point(wanted[i], given[i], 4, rng)
+        if place is not None:
+            points[i, 0] = torch.tensor(place[:2])
+            labels[i, 0] = place[2]
+    device = fine.device
+    return PromptTensors(
+        torch.cat([prompts.points, points.to(device)], 1),
+        torch.cat([prompts.labels, labels.to(device)], 1),
+        prompts.boxes,
+        logits.clamp(-10, 10),
+    )
+
+
+def rounds(
+    net: EmbeddedNet, batch: Batch, count: int, rng: np.random.Generator
+) -> list[tuple[MaskLoss, Tensor]]:
+    """Losses of ``count`` rounds; from the second on, of a random half of the prompts."""
+    features = net.encoder(normalised(batch["images"]))
+    images, n = len(batch["images"]), len(batch["targets"])
+    targets, kinds = batch["targets"], batch["kinds"]
+    prompts = PromptTensors(batch["points"], batch["labels"], batch["boxes"], batch["masks"])
+    results = []
+    for number in range(count):
+        coarse = net.decoder.begin(features, prompts)
+        fine = net.decoder.finish(features, coarse)
+        points = (prompts.labels >= 0).sum(1)
+        ambiguous = (points == 1) & ~torch.isfinite(prompts.boxes[:, 0])
+        loss = round_loss(coarse.masks, fine, coarse.iou, targets, ambiguous)
+        results.append((loss, kinds if number == 0 else torch.full_like(kinds, -1)))
+        if number + 1 < count:
+            if number == 0:
+                # Objects were drawn in random order: the first half of each image's will do.
+                each = n // images
+                keep = torch.arange(n, device=targets.device).view(images, each)
+                keep = keep[:, : max(1, each // 2)].flatten()
+                assert prompts.masks is not None  # batches always have them
+                prompts = PromptTensors(*(part[keep] for part in prompts))
+                targets, kinds, fine = targets[keep], kinds[keep], fine[keep]
+                coarse = coarse._replace(iou=coarse.iou[keep])
+            prompts = corrected(prompts, fine, coarse.iou, targets, rng)
+    return results
+
+
+@dataclass
+class Trainer:
+    """Network, averaged network, optimiser and clock."""
+
+    config: TrainConfig
+    net: EmbeddedNet = field(default_factory=EmbeddedNet)
+    step: int = 0
+    elapsed: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.device = torch.device(self.config.device)
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval()
+        decayed = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.config.decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=self.config.rate,
+            fused=True,
+        )
+        self.rng = np.random.default_rng([self.config.seed, 77])
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.config.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(
+            {
+                "net": self.net.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "step": self.step,
+                "elapsed": self.elapsed,
+                "config": self.net.config.to_json(),
+            },
+            part,
+        )
+        part.replace(self.checkpoint)
+
+    def resume(self, path: Path, *, weights_only: bool = False) -> None:
+        """Go on from a checkpoint; with ``weights_only`` the clock and the optimiser start anew."""
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        self.net.load_state_dict(state["average" if weights_only else "net"])
+        self.average.load_state_dict(state["average"])
+        if not weights_only:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.elapsed = state["step"], state["elapsed"]
+
+    def rate(self) -> float:
+        """Learning rate now: a short warm-up, then a cosine over the run's minutes."""
+        done = min(1.0, self.elapsed / (60 * self.config.minutes))
+        cosine = 0.5 * (1 + math.cos(math.pi * done))
+        return self.config.rate * min(1.0, (self.step + 1) / 60) * (0.005 + 0.995 * cosine)
+
+    def update(self, batch: Batch) -> list[tuple[MaskLoss, Tensor]]:
+        """One step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
+        count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
+        self.net.train()
+        on_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
+            results = rounds(self.net, batch, count, self.rng)
+        total = results[0][0].total
+        for loss, _ in results[1:]:
+            total = total + 0.5 * loss.total
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+        return results
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.step % 2:
+            return
+        keep = min(self.config.ema**2, (1 + self.step) / (10 + self.step))
+        ours, theirs = self.average.state_dict(), self.net.state_dict()
+        floats = [name for name, value in ours.items() if value.dtype.is_floating_point]
+        torch._foreach_lerp_([ours[k] for k in floats], [theirs[k] for k in floats], 1 - keep)
+
+
+class Log:
+    """One JSON object a line: means since the last one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.sums = path, dict[str, list[float]]()
+
+    def add(self, results: list[tuple[MaskLoss, Tensor]]) -> None:
+        for number, (loss, kinds) in enumerate(results):
+            if number == 0:
+                self._add("loss", loss.total[None])
+                for kind in (0, 1):
+                    self._add(KINDS[kind], loss.single[kinds == kind])
+                    self._add(f"{KINDS[kind]}_best", loss.best[kinds == kind])
+                self._add("iou_error", (loss.predicted - loss.real).abs().flatten())
+            else:
+                self._add(f"round{number + 1}", loss.single)
+
+    def _add(self, name: str, values: Tensor) -> None:
+        self.sums.setdefault(name, []).extend(values.detach().float().cpu().tolist())
+
+    def write(self, **facts: float) -> None:
+        means = {k: round(float(np.mean(v)), 4) for k, v in self.sums.items() if v}
+        with self.path.open("a") as file:
+            file.write(json.dumps({**facts, **means}) + "\n")
+        self.sums.clear()
+
+
+@torch.no_grad()
+def validate(net: EmbeddedNet, batches: list[Batch]) -> dict[str, float]:
+    """Mean IoU for boxes and points on fixed batches, with the averaged weights."""
+    log = Log(Path())
+    device = next(net.parameters()).device
+    for batch in batches:
+        moved = {name: part.to(device) for name, part in batch.items()}
+        log.add(rounds(net, moved, 1, np.random.default_rng(0)))
+    return {f"valid_{k}": round(float(np.mean(v)), 4) for k, v in log.sums.items() if v}
+
+
+def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path | None) -> Trainer:
+    """Run until the minutes are over.
+
+    Args:
+        config: Settings; a checkpoint in ``config.out`` is gone on from.
+        parts: What to train on.
+        valid: What to measure on now and then; may be empty.
+        start: Checkpoint whose averaged weights to begin with, where there is none in ``out``.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    facts = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    (config.out / "config.json").write_text(json.dumps(facts, indent=1))
+    trainer = Trainer(config)
+    if trainer.checkpoint.exists():
+        trainer.resume(trainer.checkpoint)
+    elif start is not None:
+        trainer.resume(start, weights_only=True)
+    fixed: list[Batch] = []
+    if valid:
+        crops = Crops(valid, np.random.default_rng(1), config.size)
+        fixed = [make_batch(crops, 8, 8) for _ in range(4)]
+    loader = DataLoader(
+        Batches(parts, config, config.seed + 1000 * trainer.step),
+        batch_size=None,
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        pin_memory=config.device != "cpu",
+    )
+    log = Log(config.out / "log.jsonl")
+    last, saved = time.monotonic(), time.monotonic()
+    for batch in loader:
+        log.add(trainer.update(batch))
+        now = time.monotonic()
+        trainer.elapsed += now - last
+        last = now
+        over = trainer.elapsed >= 60 * config.minutes
+        if trainer.step % 20 == 0:
+            log.write(
+                step=trainer.step, minutes=round(trainer.elapsed / 60, 2), rate=trainer.rate()
+            )
+        if over or now - saved > 60 * config.save_minutes:
+            trainer.save()
+            saved = now
+            if fixed:
+                log.write(
+                    step=trainer.step,
+                    minutes=round(trainer.elapsed / 60, 2),
+                    **validate(trainer.average, fixed),
+                )
+        if over:
+            break
+    return trainer
+
+
+def plot(log: Path, out: Path) -> None:
+    """The log as curves over the minutes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    figure, axes = pyplot.subplots(1, 2, figsize=(12, 4))
+    for name in ("loss", "iou_error"):
+        picked = [(x["minutes"], x[name]) for x in lines if name in x]
+        axes[0].plot(*zip(*picked, strict=True), label=name)
+    names = ("box", "point", "point_best", "round2", "round3")
+    for name in (*names, "valid_box", "valid_point_best"):
+        picked = [(x["minutes"], x[name]) for x in lines if name in x]
+        if picked:
+            axes[1].plot(*zip(*picked, strict=True), label=name, lw=2 if "valid" in name else 1)
+    for axis in axes:
+        axis.set_xlabel("minutes")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
