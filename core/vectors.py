@@ -38,7 +38,7 @@ class VectorStage:
     """A batch of objects -> their features, in the job's folder. Picklable.
 
     Args:
-        store: Where the masks are, and where the features go.
+        store: Where the features go.
         grid: The job's tiles.
         transform: (a, b, c, d, e, f) of working pixel -> ground.
         crs: CRS of the ground as WKT, or None for pixels.
@@ -61,10 +61,10 @@ class VectorStage:
     min_hole: float = 0.0
     area: AreaOfInterest | None = None
 
-    def __call__(self, item: tuple[int, Sequence[MergedObject]]) -> list[str]:
+    def __call__(self, item: tuple[int, Sequence[MergedObject], MaskSource]) -> list[str]:
         """Write a batch's features; the ids of objects that were left out."""
-        number, objects = item
-        tiles = cached(self.store)
+        number, objects, masks = item
+        tiles = cached(masks)
         shapes = np.array([self._shape(obj, tiles) for obj in objects], dtype=object)
         sizes = measure(shapes, self.crs)
         keep = ~shapely.is_empty(shapes) & (sizes.area >= self.min_area)
@@ -103,9 +103,22 @@ class VectorStage:
 
 
 def write_objects(
-    objects: Merged, stage: VectorStage, writer: LayerWriter, executor: Executor, report: Report
+    objects: Merged,
+    masks: MaskSource,
+    stage: VectorStage,
+    writer: LayerWriter,
+    executor: Executor,
+    report: Report,
 ) -> int:
     """Turn all objects into features and append them to an open layer.
+
+    Args:
+        objects: What was merged.
+        masks: What they were merged from.
+        stage: Makes the features of a batch.
+        writer: The open layer.
+        executor: Runs the stage.
+        report: Told of progress.
 
     Returns:
         Number of features written.
@@ -115,7 +128,7 @@ def write_objects(
     batches = list(_batches(objects))
     dropped: set[str] = set()
     report("polygons", 0, len(batches))
-    for done, left_out in enumerate(executor.map(stage, _items(objects, batches)), 1):
+    for done, left_out in enumerate(executor.map(stage, _items(objects, batches, masks)), 1):
         dropped.update(left_out)
         report("polygons", done, len(batches))
     parents = _ancestors(objects, dropped)
@@ -138,9 +151,11 @@ def _batches(objects: Merged) -> Iterator[Any]:
     return (order[start:stop] for start, stop in pairwise(cuts))
 
 
-def _items(objects: Merged, batches: Sequence[Any]) -> Iterator[tuple[int, list[MergedObject]]]:
+def _items(
+    objects: Merged, batches: Sequence[Any], masks: MaskSource
+) -> Iterator[tuple[int, list[MergedObject], MaskSource]]:
     for number, rows in enumerate(batches):
-        yield number, [objects[int(row)] for row in rows]
+        yield number, [objects[int(row)] for row in rows], masks
 
 
 def _ancestors(objects: Merged, dropped: set[str]) -> dict[str, str]:
