@@ -122,28 +122,42 @@ def fragments(tile: TileNodes, zone: CellBox, least: int, coincide: float) -> Fr
         total = int(np.count_nonzero(crop))
         if total < min(least, all_areas[node]):
             continue
-        if total == inside.area:
-            nodes.append(node)
-            boxes.append((inside.row0, inside.col0, inside.row1, inside.col1))
-            areas.append(total)
-            shapes.append(crop)
-            continue
-        labels, _ = ndimage.label(crop, EIGHT)
-        for number, place in enumerate(ndimage.find_objects(labels), 1):
-            shape = labels[place] == number
-            area = int(np.count_nonzero(shape))
-            if area < min(least, all_areas[node]):
-                continue
-            row0, col0 = inside.row0 + place[0].start, inside.col0 + place[1].start
-            nodes.append(node)
-            boxes.append((row0, col0, row0 + shape.shape[0], col0 + shape.shape[1]))
-            areas.append(area)
-            shapes.append(shape)
+        for part, shape, area in _connected(tile, node, inside, crop, total):
+            if area >= min(least, all_areas[node]):
+                nodes.append(node)
+                boxes.append((part.row0, part.col0, part.row1, part.col1))
+                areas.append(area)
+                shapes.append(shape)
     box_array = np.array(boxes, np.int32).reshape(-1, 4)
     area_array = np.array(areas, np.int64)
     node_array = np.array(nodes, np.int32)
     depth = _depths(box_array, area_array, shapes, table["area"][node_array], coincide)
     return Fragments(node_array, box_array, area_array, shapes, depth)
+
+
+def _connected(
+    tile: TileNodes, node: int, box: CellBox, crop: BoolArray, total: int
+) -> list[tuple[CellBox, BoolArray, int]]:
+    """8-connected parts of a crop of a mask: box, mask, area.
+
+    Most crops are in one piece, and labelling is what the edge stage spends its time on: a full
+    crop is not labelled, nor is a whole mask that was found to be in one piece before.
+    """
+    whole = total == int(tile.table["area"][node])
+    if total == box.area or (whole and node in tile.in_one_piece):
+        return [(box, crop, total)]
+    labels, count = ndimage.label(crop, EIGHT)
+    if count == 1:
+        if whole:
+            tile.in_one_piece.add(node)
+        return [(box, crop, total)]
+    parts = []
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        shape = labels[place] == number
+        row0, col0 = box.row0 + place[0].start, box.col0 + place[1].start
+        inner = CellBox(row0, col0, row0 + shape.shape[0], col0 + shape.shape[1])
+        parts.append((inner, shape, int(np.count_nonzero(shape))))
+    return parts
 
 
 def _depths(
