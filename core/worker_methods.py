@@ -22,6 +22,7 @@ from .errors import ParameterError, PromptError, SamGeoWarning
 from .interactive import Answer, Session, Shape
 from .measures import measure
 from .models.base import PromptableModel
+from .outlines import right_angles_on_ground
 from .prompts import PromptTransform
 from .raster import Raster, RasterOptions, open_raster
 from .stretch import Stretch
@@ -329,8 +330,10 @@ class Engine:
         place = PromptTransform(raster.transform, raster.crs, asked.crs)
         geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
         if asked.outlines == "rectangles":
-            raise ParameterError("Right angles are not available yet.")
-        if asked.outlines != "contour":
+            t = raster.transform
+            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
+            geometry = right_angles_on_ground(geometry, 1.5 * pixel, raster.crs)
+        elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."
             )
