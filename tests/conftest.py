@@ -47,6 +47,9 @@ def sample_data() -> Path:
     return ROOT / "sample_data"
 
 
+HALF_METRE = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
+
+
 @pytest.fixture
 def make_raster(tmp_path: Path) -> Callable[..., Path]:
     """A function that writes an array (H, W) or (b, H, W) as a GeoTIFF and returns its path."""
@@ -56,7 +59,7 @@ def make_raster(tmp_path: Path) -> Callable[..., Path]:
         name: str = "raster.tif",
         *,
         crs: str | None = "EPSG:32633",
-        transform: Affine | None = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000),
+        transform: Affine | None = HALF_METRE,
         mask: np.ndarray | None = None,
         overviews: tuple[int, ...] = (),
         colours: tuple[str, ...] | None = None,

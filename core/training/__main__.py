@@ -28,10 +28,10 @@ from .loop import TrainConfig, plot, train
 from .packs import pack_real, pack_regions, pack_scenes
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.45, (0.45, 2.5)),
-    "banepa": (0.28, (0.3, 2.2)),
-    "dubai": (0.12, (0.5, 2.2)),
-    "regions": (0.15, (0.6, 2.5)),
+    "scenes": (0.4, (0.6, 2.5)),
+    "banepa": (0.3, (0.4, 2.2)),
+    "dubai": (0.1, (0.5, 2.2)),
+    "regions": (0.2, (0.8, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
