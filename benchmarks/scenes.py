@@ -162,7 +162,7 @@ def make_scene(
     nested: bool = True,
     tile: int = 512,
     detail: float = 1.0,
-    least: int = 1,
+    least: int = 150,
 ) -> Scene:
     """A scene of fields, houses, lakes, roads, rings and U shapes.
 
@@ -171,7 +171,7 @@ def make_scene(
         seed: Of everything random.
         nested: With houses in fields, islands in lakes, trees in courtyards.
         tile: The largest things are some two of these wide.
-        detail: Scale of the small things (houses of about 30 cells, fields of 120).
+        detail: Scale of the small things (houses of about 90 cells, fields of 120).
         least: Smaller leftovers of things that a road cuts are left out, cells.
     """
     shape = (size, size) if isinstance(size, int) else size
@@ -179,7 +179,8 @@ def make_scene(
     canvas = _Canvas(shape)
     high, wide = shape
     area = high * wide
-    _parcels(canvas, CellBox(0, 0, high // 2, wide // 2), 120 * detail, rng)
+    # Its two straight sides lie on none of the lines where tiles of usual sizes meet.
+    _parcels(canvas, CellBox(0, 0, int(0.53 * high), int(0.77 * wide)), 120 * detail, rng)
 
     def anywhere() -> tuple[float, float]:
         return rng.uniform(0, high), rng.uniform(0, wide)
@@ -196,18 +197,18 @@ def make_scene(
     big = min(tile * 1.1, large * 1.6)
     try_paint("lake", lambda r, c: blob(shape, r, c, rng.uniform(0.5, 1) * big * 0.6, rng),
               max(1, round(5 * many)))  # fmt: skip
-    try_paint("ring", lambda r, c: ring(shape, r, c, rng.uniform(0.3, 0.7) * big, 14 * detail),
+    try_paint("ring", lambda r, c: ring(shape, r, c, rng.uniform(0.3, 0.7) * big, 24 * detail),
               max(1, round(4 * many)))  # fmt: skip
-    try_paint("U", lambda r, c: letter_u(shape, r, c, rng.uniform(0.3, 1) * big, 16 * detail,
+    try_paint("U", lambda r, c: letter_u(shape, r, c, rng.uniform(0.3, 1) * big, 26 * detail,
               rng.uniform(0, 6.28)), max(2, round(14 * many)))  # fmt: skip
     density = 1 / detail**2
-    try_paint("small U", lambda r, c: letter_u(shape, r, c, rng.uniform(40, 110) * detail,
-              10 * detail, rng.uniform(0, 6.28)), round(90 * many * density))  # fmt: skip
-    try_paint("house", lambda r, c: rectangle(shape, r, c, rng.uniform(16, 60) * detail,
-              rng.uniform(16, 60) * detail, rng.uniform(0, 6.28)),
-              round(1100 * many * density))  # fmt: skip
+    try_paint("small U", lambda r, c: letter_u(shape, r, c, rng.uniform(90, 160) * detail,
+              26 * detail, rng.uniform(0, 6.28)), round(90 * many * density))  # fmt: skip
+    try_paint("house", lambda r, c: rectangle(shape, r, c, rng.uniform(48, 130) * detail,
+              rng.uniform(48, 130) * detail, rng.uniform(0, 6.28)),
+              round(1300 * many * density))  # fmt: skip
     for k in range(max(2, round(6 * many))):
-        mask, box = road(shape, rng, rng.uniform(8, 18) * detail, horizontal=bool(k % 2))
+        mask, box = road(shape, rng, rng.uniform(14, 26) * detail, horizontal=bool(k % 2))
         canvas.paint("road", mask, box, cut=True)
     things = canvas.things(least)
     if nested:
@@ -225,14 +226,14 @@ def _nested(
         if holder.kind not in ("parcel", "lake") or area < 2500 * detail**2:
             continue
         canvas = _Canvas(shape)
-        for _ in range(3 if holder.kind == "parcel" else 6):
+        for _ in range(2 if holder.kind == "parcel" else 6):
             row = rng.uniform(holder.box.row0, holder.box.row1)
             col = rng.uniform(holder.box.col0, holder.box.col1)
             if rng.random() < 0.5:
-                sides = rng.uniform(14, 40, 2) * detail
+                sides = rng.uniform(36, 70, 2) * detail
                 mask, box = rectangle(shape, row, col, *sides, rng.uniform(0, 6.28))
             else:
-                mask, box = blob(shape, row, col, rng.uniform(8, 26) * detail, rng)
+                mask, box = blob(shape, row, col, rng.uniform(18, 36) * detail, rng)
             if box.empty or not holder.box.contains(box) or not mask.any():
                 continue
             if not (holder.mask[box.slices(holder.box)] | ~mask).all():
@@ -241,8 +242,10 @@ def _nested(
         inner = canvas.things(1)
         found += inner
         for thing in inner:
-            core = ndimage.binary_erosion(thing.mask, EIGHT, iterations=max(2, int(3 * detail)))
-            if np.count_nonzero(core) >= 12:
+            area = np.count_nonzero(thing.mask)
+            core = ndimage.distance_transform_edt(np.pad(thing.mask, 1))[1:-1, 1:-1]
+            core = core > 0.35 * core.max()
+            if 100 * detail**2 < np.count_nonzero(core) < 0.45 * area:
                 deep = _Canvas(shape)
                 deep.paint("nested twice", core, thing.box, cut=True)
                 found += deep.things(12)[:1]

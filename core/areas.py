@@ -175,10 +175,11 @@ def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
     merged = shapely.union_all(shapely.make_valid(np.array(polygons, object)))
     if crs is None or target is None or crs.equals(target, ignore_axis_order=True):
         return _shifted_by_turns(merged, raster, target)
-    x0, y0, x1, y1 = merged.bounds
-    dense = shapely.segmentize(merged, max(x1 - x0, y1 - y0) / SEGMENTS)
     try:
         transformer = Transformer.from_crs(crs, target, always_xy=True)
+        near = _near_raster(merged, crs, transformer, raster)
+        x0, y0, x1, y1 = near.bounds
+        dense = near if near.is_empty else shapely.segmentize(near, _step(x1 - x0, y1 - y0))
         moved = shapely.transform(
             dense, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
         )
@@ -193,6 +194,47 @@ def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
             f"({target.name}) can show: choose a smaller one."
         )
     return _shifted_by_turns(shapely.make_valid(moved), raster, target)
+
+
+def _step(width: float, height: float) -> float:
+    return float(max(width, height)) / SEGMENTS
+
+
+def _near_raster(area: Any, crs: CRS, transformer: Transformer, raster: _Placed) -> Any:
+    """What of an area lies near the raster: the rest may lie where the raster's CRS ends.
+
+    Raises:
+        ParameterError: Nothing does.
+    """
+    box = raster.bounds
+    frame = _transformed(shapely.box(box.col0, box.row0, box.col1, box.row1), raster.transform)
+    a0, b0, a1, b1 = frame.bounds
+    outline = shapely.get_coordinates(shapely.segmentize(frame, _step(a1 - a0, b1 - b0)))
+    x, y = transformer.transform(outline[:, 0], outline[:, 1], direction="INVERSE")
+    x, y = np.asarray(x), np.asarray(y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return area  # the raster itself reaches beyond its CRS, as full discs do
+    turns: tuple[float, ...] = (0.0,)
+    if crs.is_geographic:
+        x = x - 360.0 * np.round((x - x[0]) / 360.0)
+        turns = (-360.0, 0.0, 360.0)
+    margin = 0.1 * max(np.ptp(x), np.ptp(y))
+    frame = shapely.box(x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)
+    parts = [
+        shapely.intersection(
+            shapely.transform(area, lambda xy, t=turn: xy + np.array([t, 0.0])), frame
+        )
+        for turn in turns
+    ]
+    near = shapely.union_all(parts)
+    if near.is_empty or near.area == 0:
+        u0, v0, u1, v1 = area.bounds
+        raise ParameterError(
+            f"The area of interest (x {u0:.6g} to {u1:.6g}, y {v0:.6g} to {v1:.6g} in {crs.name}) "
+            f"misses the raster {raster.name} (x {x.min():.6g} to {x.max():.6g}, y {y.min():.6g} "
+            f"to {y.max():.6g}): check its coordinates and coordinate system."
+        )
+    return near
 
 
 def _shifted_by_turns(geometry: Any, raster: _Placed, crs: CRS | None) -> Any:

@@ -7,41 +7,24 @@ Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prom
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .console import Console
-from .errors import Cancelled, ParameterError, SamGeoError
-from .job import MessageError, SegmentParameters
+from .cli_models import models
+from .console import Console, reporting
+from .errors import ParameterError
+from .job import SegmentParameters
+
+if TYPE_CHECKING:
+    from .raster_info import RasterInfo
+    from .stretch import Stretch
 
 _FORMATS = ".gpkg, .shp, .geojson, .fgb or .parquet"
-
-
-@contextmanager
-def _reporting(console: Console) -> Iterator[None]:
-    """Errors as one sentence (or one JSON object) and an exit code; warnings as lines."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        warnings.showwarning = lambda message, *_: console.warn(str(message))
-        try:
-            yield
-        except SamGeoError as error:
-            console.fail(error.kind, str(error))
-            sys.exit(error.exit_code)
-        except MessageError as error:
-            console.fail("ParameterError", str(error))
-            sys.exit(ParameterError.exit_code)
-        except KeyboardInterrupt:
-            console.fail("Cancelled", "Stopped. What is finished is kept.")
-            sys.exit(Cancelled.exit_code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -91,6 +74,10 @@ def main() -> None:
     show_default=True,
     help="As seen, with right angles (buildings), or as centre lines (roads).",
 )
+@click.option("--repair/--no-repair", default=True, help="Ask again for objects that tiles cut.")
+@click.option(
+    "--overview/--no-overview", default=True, help="Look for large objects from further away."
+)
 @click.option("--points-per-side", type=click.IntRange(1), default=32, show_default=True)
 @click.option(
     "--min-score", type=click.FloatRange(0, 1), help="Predicted IoU. [default: the model's]"
@@ -127,7 +114,7 @@ def segment(
     GeoParquet. Run the same command again after an interruption and it goes on where it was.
     """
     console = Console(quiet=quiet, as_json=as_json)
-    with _reporting(console):
+    with reporting(console):
         if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):
             raise ParameterError(
                 f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
@@ -159,20 +146,49 @@ def segment(
 def info(raster: tuple[str, ...], as_json: bool) -> None:
     """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
     console = Console(as_json=as_json)
-    with _reporting(console):
+    with reporting(console):
         from .raster import open_raster
 
         with open_raster(list(raster)) as opened:
-            values = {**opened.info.to_json(), "stretch": opened.stretch.to_json()}
+            known, stretch = opened.info, opened.stretch
         if as_json:
-            console.print_json(values)
+            console.print_json({**known.to_json(), "stretch": stretch.to_json()})
         else:
-            console.table(values)
+            console.table(_readable(known, stretch))
 
 
-@main.group()
-def models() -> None:
-    """List, download, verify and remove models."""
+def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
+    """A raster's description in words and few digits."""
+    a, b, _, d, e, _ = known.transform
+    bands = [
+        f"{band.number} {band.dtype} {band.description or band.colour}"
+        + ("" if band.nodata is None else f", no data {band.nodata:g}")
+        for band in known.bands
+    ]
+    limits = [f"{low:g} to {high:g}" for low, high in zip(stretch.low, stretch.high, strict=True)]
+    return {
+        "raster": ", ".join(known.sources),
+        "format": known.driver,
+        "size": f"{known.size[0]} x {known.size[1]} pixels",
+        "crs": known.crs or "none: works in pixels",
+        "pixel": f"{math.hypot(a, d):.6g} x {math.hypot(b, e):.6g} {known.unit}"
+        + (", rotated" if b or d else ""),
+        "extent": ", ".join(f"{value:.10g}" for value in known.bounds),
+        "bands": "; ".join(bands),
+        "shown as": _colours(known),
+        "no data": known.mask,
+        "stretch": "; ".join(limits),
+        "overviews": ", ".join(map(str, known.overviews)) or "none",
+        "notes": "; ".join(known.notes),
+    }
+
+
+def _colours(known: RasterInfo) -> str:
+    if known.palette:
+        return "the colours of its palette"
+    if len(known.used_bands) == 3:
+        return "red, green, blue = " + ", ".join(map(str, known.used_bands))
+    return f"grey = {known.used_bands[0]}"
 
 
 def _numbers(
@@ -200,6 +216,9 @@ def _pairs(text: str | None) -> list[list[float]] | None:
             f"--stretch takes low,high for all bands or for each of three: {text!r}."
         )
     return [values[i : i + 2] for i in range(0, len(values), 2)]
+
+
+main.add_command(models)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +14,8 @@ import rich.console
 import rich.progress
 import rich.table
 
-from .job import Progress
+from .errors import Cancelled, ParameterError, SamGeoError
+from .job import MessageError, Progress
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -50,7 +53,8 @@ class Console:
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
         self.as_json = as_json
-        self._out = rich.console.Console(highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else 160  # a pipe has no width of its own
+        self._out = rich.console.Console(highlight=False, soft_wrap=True, width=width)
         self._err = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
@@ -109,3 +113,22 @@ class Console:
                 bars.update(tasks[step.stage], completed=step.done, total=step.total or None)
 
             yield show
+
+
+@contextmanager
+def reporting(console: Console) -> Iterator[None]:
+    """Errors as one sentence (or one JSON object) and an exit code; warnings as lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *_: console.warn(str(message))
+        try:
+            yield
+        except SamGeoError as error:
+            console.fail(error.kind, str(error))
+            sys.exit(error.exit_code)
+        except MessageError as error:
+            console.fail("ParameterError", str(error))
+            sys.exit(ParameterError.exit_code)
+        except KeyboardInterrupt:
+            console.fail("Cancelled", "Stopped. What is finished is kept.")
+            sys.exit(Cancelled.exit_code)

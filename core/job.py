@@ -125,6 +125,8 @@ class SegmentParameters(_Parameters):
         mode: "hierarchy" keeps objects within objects; "flat" joins parts into one.
         shapes: "objects", or "coverage" (no gaps, no overlaps).
         outlines: "contour", "rectangles" (right angles), or "centerlines" (roads).
+        repair: Ask the model again for objects that tiles have cut.
+        overview: Look for objects larger than half a window at a quarter of the resolution.
         points_per_side: Automatic mode's grid of points on a window.
         min_score: Predicted IoU from which masks are kept.
         min_stability: Likewise.
@@ -164,6 +166,8 @@ class SegmentParameters(_Parameters):
     mode: str = _choice("hierarchy", "flat")
     shapes: str = _choice("objects", "coverage")
     outlines: str = _choice("contour", "rectangles", "centerlines")
+    repair: bool = True
+    overview: bool = True
     points_per_side: int = 32
     min_score: Optional[float] = None
     min_stability: Optional[float] = None
@@ -206,6 +210,115 @@ class Prompt(_Parameters):
     type: str
     coordinates: list[list[float]]
     positive: bool = True
+
+
+@dataclass(frozen=True)
+class PromptParameters(_Parameters):
+    """One question of an interactive session (method ``prompt``).
+
+    Args:
+        session: From ``open``.
+        prompts: All prompts of the object in work, oldest first, each a :class:`Prompt`.
+        crs: WKT or authority code of the prompts and of the answer; None for the raster's.
+        pixel_size: Ground units of ``crs`` a screen pixel; None for full resolution.
+        multimask: Three candidates rather than one.
+        hover: A preview under the cursor: nothing is remembered, nothing is followed.
+        simplify: Tolerance in ground units of the raster's CRS; None for half a working pixel.
+        candidate: Which candidate of the last answer the newest prompt corrects.
+    """
+
+    session: str
+    prompts: list[dict[str, Json]]
+    crs: Optional[str] = None
+    pixel_size: Optional[float] = None
+    multimask: bool = True
+    hover: bool = False
+    simplify: Optional[float] = None
+    candidate: int = 0
+
+
+@dataclass(frozen=True)
+class RefineParameters(_Parameters):
+    """Tidy one polygon (method ``refine``).
+
+    Args:
+        session: From ``open``.
+        geometry: GeoJSON Polygon or MultiPolygon.
+        crs: Its CRS and the answer's; None for the raster's.
+        simplify: Tolerance in ground units of the raster's CRS; None for none.
+        min_area: Smallest part kept, square metres.
+        min_hole: Smallest hole kept, square metres.
+        outlines: "contour" or "rectangles".
+    """
+
+    session: str
+    geometry: dict[str, Json]
+    crs: Optional[str] = None
+    simplify: Optional[float] = None
+    min_area: float = 0.0
+    min_hole: float = 0.0
+    outlines: str = "contour"
+
+
+@dataclass(frozen=True)
+class LookParameters(_Parameters):
+    """Where the cursor is and where it moves (method ``look``).
+
+    Args:
+        session: From ``open``.
+        x: Place in ``crs``.
+        y: Likewise.
+        crs: None for the raster's.
+        pixel_size: As in :class:`PromptParameters`.
+        dx: Movement since the last call, ground units of ``crs``.
+        dy: Likewise.
+    """
+
+    session: str
+    x: float
+    y: float
+    crs: Optional[str] = None
+    pixel_size: Optional[float] = None
+    dx: float = 0.0
+    dy: float = 0.0
+
+
+@dataclass(frozen=True)
+class EncodeParameters(OpenParameters):
+    """Fill the embedding cache for an area (method ``encode``).
+
+    Args:
+        extent: [xmin, ymin, xmax, ymax]; None for the whole raster.
+        extent_crs: Its CRS; None for the raster's.
+    """
+
+    extent: Optional[list[float]] = None
+    extent_crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class RegularizeParameters(_Parameters):
+    """Straighten the polygons of a layer (method ``regularize``).
+
+    Args:
+        input: Path of the layer.
+        output: Path of the layer to write.
+        layer: Name within ``input``.
+        method: "rectangles" or "centerlines".
+        simplify: Tolerance in ground units of the layer's CRS; None for the method's own.
+        min_iou: Keep a regularised polygon only where it agrees this well with its original.
+        min_width: Narrowest road, ground units of the layer's CRS.
+        overwrite: Replace an existing output.
+    """
+
+    input: str
+    output: str
+    layer: Optional[str] = None
+    method: str = "rectangles"
+    simplify: Optional[float] = None
+    min_iou: float = 0.85
+    min_width: float = 0.0
+    overwrite: bool = False
 
 
 # --- messages -----------------------------------------------------------------------------------

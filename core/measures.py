@@ -55,7 +55,7 @@ def measure(geometries: Sequence[Any] | NDArray[Any], crs: Any | None) -> Measur
     """
     shapes = np.asarray(geometries, dtype=object).reshape(-1)
     if crs is None:
-        return Measures(shapely.area(shapes), np.nan_to_num(shapely.length(shapes)))
+        return Measures(np.nan_to_num(shapely.area(shapes)), np.nan_to_num(shapely.length(shapes)))
     return _on_ellipsoid(shapes, CRS.from_user_input(_wkt(crs)))
 
 

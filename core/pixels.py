@@ -49,7 +49,7 @@ class SourcePixels:
         chosen = self.full if dataset is None else dataset
         window = Window(box.col0, box.row0, box.width, box.height)
         try:
-            with gdal_env():
+            with gdal_env(self.full):
                 values, valid = read_values(chosen, self.plan, window)
         except RasterioError as error:
             part = "" if chosen is self.full else " of an overview"

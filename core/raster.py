@@ -55,12 +55,14 @@ class RasterOptions:
             pixels become square. In geographic ones the pixel keeps its aspect (a square in
             degrees is none on the ground), and its geometric mean side is meant. None keeps the
             raster's pixels.
+        coarser: Whole number of these working pixels along a side of one of an overview's.
     """
 
     bands: tuple[int, ...] | None = None
     stretch: Stretch | None = None
     percentiles: tuple[float, float] | None = None
     resolution: float | None = None
+    coarser: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,11 @@ class Raster:
         self.crs: CRS | None = self._source.crs
 
     def _scales(self) -> tuple[float, float]:
+        """Source pixels a working pixel, down the rows and along the columns."""
+        rows, cols = self._resolution_scales()
+        return rows * self.options.coarser, cols * self.options.coarser
+
+    def _resolution_scales(self) -> tuple[float, float]:
         """Source pixels a working pixel, down the rows and along the columns."""
         resolution = self.options.resolution
         if resolution is None:
@@ -198,6 +205,7 @@ class Raster:
             "sources": list(self._source.names),
             "bands": None if self.options.bands is None else list(self.options.bands),
             "resolution": self.options.resolution,
+            "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
 
@@ -214,6 +222,7 @@ class Raster:
                 bands=None if spec["bands"] is None else tuple(spec["bands"]),
                 stretch=Stretch.from_json(spec["stretch"]),
                 resolution=spec["resolution"],
+                coarser=spec["coarser"],
             ),
         )
 

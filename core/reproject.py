@@ -100,6 +100,10 @@ def _cut(shape: Any) -> Any:
         piece = shapely.transform(
             shapely.intersection(sound, frame), lambda xy, t=turn: xy + np.array([t, 0.0])
         )
-        parts += [p for p in shapely.get_parts(piece) if shapely.get_dimensions(p) == dimension]
+        parts += [
+            part
+            for part in shapely.get_parts(piece)
+            if not part.is_empty and shapely.get_dimensions(part) == dimension
+        ]
     make = shapely.multipolygons if dimension == 2 else shapely.multilinestrings
     return parts[0] if len(parts) == 1 else make(parts)

@@ -27,6 +27,9 @@ ENOUGH = 1000
 STRIP_VALUES = 20_000
 """Values kept of each strip when it is."""
 
+PIECE = 256
+"""Side of the pieces in which a window with a damaged block is read again."""
+
 _Window = tuple[rasterio.DatasetReader, PixelBox]
 
 
@@ -49,14 +52,22 @@ def sample_values(pixels: SourcePixels) -> list[AnyArray]:
 def _gather(
     pixels: SourcePixels, windows: Iterator[_Window], limit: int | None = None
 ) -> list[AnyArray]:
-    """Valid values, band by band; damaged windows are passed over as long as one is sound."""
+    """Valid values, band by band.
+
+    A damaged window is read again in pieces, and damaged pieces are passed over, as long as
+    anything is sound.
+    """
     kept: list[list[AnyArray]] = [[] for _ in range(pixels.plan.bands)]
     sound, failure = False, None
-    for dataset, box in windows:
+    waiting: list[_Window] = []
+    while (window := waiting.pop() if waiting else next(windows, None)) is not None:
+        dataset, box = window
         try:
             values, valid = pixels.read(box, dataset)
         except RasterError as error:
             failure = error
+            if box.area > PIECE**2:
+                waiting.extend((dataset, piece) for piece in reversed(_tiled(box, PIECE)))
             continue
         sound = True
         for band, known in enumerate(valid):
@@ -85,11 +96,18 @@ def _all_windows(pixels: SourcePixels) -> Iterator[_Window]:
             yield pixels.full, box
 
 
-def _strips(height: int, width: int) -> Iterator[PixelBox]:
+def _strips(height: int, width: int) -> list[PixelBox]:
     """A raster in windows of at most 1024 x 4096 pixels."""
-    for row in range(0, height, 1024):
-        for col in range(0, width, 4096):
-            yield PixelBox(row, col, min(row + 1024, height), min(col + 4096, width))
+    return _tiled(PixelBox(0, 0, height, width), 1024, 4096)
+
+
+def _tiled(box: PixelBox, rows: int, cols: int | None = None) -> list[PixelBox]:
+    """A box in pieces of at most ``rows`` x ``cols`` pixels, row by row."""
+    return [
+        PixelBox(row, col, row + rows, col + (cols or rows)).intersection(box)
+        for row in range(box.row0, box.row1, rows)
+        for col in range(box.col0, box.col1, cols or rows)
+    ]
 
 
 def _spread(size: int) -> list[int]:

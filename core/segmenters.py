@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters -> the segmenter that does it; called once in every worker process."""
+"""A job's parameters -> the segmenter that does it; called once in every worker process.
+
+torch takes seconds and 300 MB to import: the models are imported here only when one is made, so
+that jobs with a segmenter of the caller's own never pay for it.
+"""
 
 from __future__ import annotations
 
 from .automatic import AutomaticOptions, AutomaticSegmenter
-from .errors import ParameterError
 from .job import SegmentParameters
-from .models.base import ConceptModel, PromptableModel
 from .segmenter import Segmenter
 
 
@@ -16,17 +18,13 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
         ParameterError: An option is out of range.
+        PromptError: A word is empty.
     """
-    # torch takes seconds and 300 MB to import; only jobs that run a model pay for it.
+    if params.words:
+        return _for_words(params)
     from .models.registry import load_model
 
     model = load_model(params.model, device=params.device, threads=params.threads)
-    if params.words:
-        return _concepts(params, model)
-    if not isinstance(model, PromptableModel):
-        raise ParameterError(
-            f"The model {params.model} needs words: name what to look for with --word."
-        )
     options = AutomaticOptions(
         points_per_side=params.points_per_side,
         score_threshold=params.min_score,
@@ -35,17 +33,15 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
     return AutomaticSegmenter(model, options)
 
 
-def _concepts(params: SegmentParameters, model: PromptableModel | ConceptModel) -> Segmenter:
-    from .concepts import ConceptSegmenter
+def _for_words(params: SegmentParameters) -> Segmenter:
+    from .concepts import ConceptOptions, ConceptSegmenter
+    from .models.concepts import load_concepts
     from .models.registry import load_model
 
-    finder: PromptableModel | ConceptModel = model
+    finder = load_concepts(params.detector or params.model, params.device, params.threads)
+    masker = None
     if params.detector is not None:
-        finder = load_model(params.detector, device=params.device, threads=params.threads)
-    if not isinstance(finder, ConceptModel):
-        raise ParameterError(
-            f"The model {params.detector or params.model} does not understand words: "
-            "name one that does with --detector, for instance grounding-dino-tiny."
-        )
-    promptable = model if isinstance(model, PromptableModel) else None
-    return ConceptSegmenter(finder, params.words, promptable, min_score=params.min_score)
+        masker = load_model(params.model, device=params.device, threads=params.threads)
+    return ConceptSegmenter(
+        finder, params.words, masker, ConceptOptions(min_score=params.min_score)
+    )

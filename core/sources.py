@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
@@ -28,17 +29,26 @@ SUFFIXES = (
 )
 """Files of a folder that are taken for rasters."""
 
-CACHE_BYTES = 256 * 1024 * 1024
-"""GDAL's block cache. Its own default is a share of the machine's memory, which grows with the
-raster and would make a job's memory depend on the machine."""
+CACHE_BYTES = 48 * 1024 * 1024, 256 * 1024 * 1024
+"""GDAL's block cache, at least and at most. Its own default is a share of the machine's memory,
+which would make a job's memory depend on the machine and grow with the raster until it is full."""
+
+CACHE_ROWS = 1536
+"""Rows that the cache should hold of a raster stored in strips: else a tile's neighbour to the
+right would decode all of its strips again."""
 
 UNPLACED = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """Pixel to "ground" where a raster has no georeferencing: the way in which QGIS shows it."""
 
 
-def gdal_env() -> rasterio.Env:
-    """Settings under which all rasters are opened and read."""
-    return rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_ERROR_ON_LIBJPEG_WARNING=True)
+def gdal_env(dataset: rasterio.DatasetReader | None = None) -> rasterio.Env:
+    """Settings under which rasters are opened and read."""
+    least, most = CACHE_BYTES
+    if dataset is not None and dataset.block_shapes[0][1] == dataset.width:
+        names = ["complex64" if name == "complex_int16" else name for name in dataset.dtypes]
+        pixel = sum(np.dtype(name).itemsize for name in names)
+        least = min(most, max(least, CACHE_ROWS * dataset.width * pixel))
+    return rasterio.Env(GDAL_CACHEMAX=least, GDAL_ERROR_ON_LIBJPEG_WARNING=True)
 
 
 @dataclass(frozen=True, eq=False)

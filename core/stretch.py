@@ -115,7 +115,8 @@ class Stretch:
                 kind = np.float64 if values.dtype == np.float64 else np.float32
                 # float64 limits next to float32 data: the difference is taken first, so that a
                 # large offset (heights, epochs) does not eat the contrast.
-                scaled = (values[band].astype(kind) - kind(low)) * kind(255.0 / (high - low))
+                with np.errstate(over="ignore", invalid="ignore"):  # where there are no data
+                    scaled = (values[band].astype(kind) - kind(low)) * kind(255.0 / (high - low))
                 scaled[~valid[band]] = 0
                 grey[band] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         if bands == 1:
@@ -172,9 +173,11 @@ def _limits(values: AnyArray, percentiles: tuple[float, float]) -> tuple[float, 
         return 0.0, 255.0
     kept = values if values.dtype == np.uint8 else _without_fill(values)
     low, high = (float(v) for v in np.percentile(kept.astype(np.float64), percentiles))
-    if not _distinct(low, high):
+    # What float32 arithmetic cannot tell apart is one value, unless it is done in float64.
+    share = 1e-13 if values.dtype == np.float64 else 1e-6
+    if not _distinct(low, high, share):
         low, high = float(values.min()), float(values.max())
-    if not _distinct(low, high):
+    if not _distinct(low, high, share):
         high = low + max(1.0, abs(low) * 1e-6)
     return low, high
 
@@ -190,6 +193,5 @@ def _without_fill(values: AnyArray) -> AnyArray:
     return above if len(np.unique(above[:100_000])) >= FILL_LEVELS else values
 
 
-def _distinct(low: float, high: float) -> bool:
-    """Whether float32 arithmetic can tell the limits apart."""
-    return high - low > 1e-6 * max(abs(low), abs(high), 1e-30)
+def _distinct(low: float, high: float, share: float) -> bool:
+    return high - low > share * max(abs(low), abs(high), 1e-30)

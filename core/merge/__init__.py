@@ -7,6 +7,7 @@ block; ``vectorize.py`` draws its contour.
 
 from .combine import Progress, merge
 from .fuse import fuse, fuse_box
+from .hooks import PatchedSource, TilePatch, overview_patches, repair_hints, repair_patches
 from .merged import Merged
 from .state import (
     CachedSource,
@@ -26,9 +27,14 @@ __all__ = [
     "Merged",
     "MergedObject",
     "NodeRef",
+    "PatchedSource",
     "Progress",
+    "TilePatch",
     "cached",
     "fuse",
     "fuse_box",
     "merge",
+    "overview_patches",
+    "repair_hints",
+    "repair_patches",
 ]

@@ -101,14 +101,14 @@ def _collect(
 
 def _shifted(pairs: NDArray[np.void], first: int, second: int) -> NDArray[np.void]:
     """Pairs with numbers within two tiles -> numbers within the whole table."""
-    result = pairs.copy()
+    result: NDArray[np.void] = pairs.copy()
     result["a"] += first
     result["b"] += second
     return result
 
 
 def _joined(parts: Parts, dtype: np.dtype[np.void]) -> NDArray[np.void]:
-    joined: NDArray[np.void] = np.concatenate(parts) if parts else np.empty(0, dtype)
+    joined: NDArray[np.void] = np.concatenate([np.empty(0, dtype), *parts])
     return joined
 
 

@@ -38,7 +38,8 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(B, n, heads * d) to (B, heads, n, d)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, count, _ = x.shape
+        return x.view(batch, count, self.heads, -1).transpose(1, 2)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The textbook form, used among tokens. All (B, n, dim)."""
@@ -50,22 +51,25 @@ class Attention(nn.Module):
 
     def _rows(self, projection: nn.Linear) -> Tensor:
         """A projection's weight by head: (heads, d, dim)."""
-        return projection.weight.unflatten(0, (self.heads, -1))
+        return _by_rows(projection.weight, self.heads)
 
     def image_keys(self, x: Tensor) -> Tensor:
         """Keys of image positions (N, dim), without bias: (heads, d, N).
 
         The bias adds the same to all of a query's scores, which softmax does not see.
         """
-        return (x @ self.k_proj.weight.T).T.unflatten(0, (self.heads, -1)).contiguous()
+        keys: Tensor = x @ self.k_proj.weight.T
+        return _by_rows(keys.T.contiguous(), self.heads)
 
     def image_queries(self, x: Tensor) -> Tensor:
         """Queries of image positions (N, dim): (heads, d, N)."""
-        return self.q_proj(x).T.unflatten(0, (self.heads, -1)).contiguous()
+        queries: Tensor = self.q_proj(x)
+        return _by_rows(queries.T.contiguous(), self.heads)
 
     def image_values(self, x: Tensor) -> Tensor:
         """Values of image positions (N, dim): (heads, N, d)."""
-        return self.v_proj(x).unflatten(-1, (self.heads, -1)).transpose(0, 1).contiguous()
+        values: Tensor = self.v_proj(x)
+        return _by_rows(values.T.contiguous(), self.heads).transpose(1, 2).contiguous()
 
     def read_shared(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Tokens read an image that all of them share.
@@ -78,11 +82,11 @@ class Attention(nn.Module):
         Returns:
             (B, n, dim).
         """
-        batch = tokens.shape[0]
+        batch, count, _ = tokens.shape
         # Heads first: one product a head for all prompts, and the image is never repeated.
         q = self.split(self.q_proj(tokens) * self.scale).transpose(0, 1).flatten(1, 2)
         out = torch.bmm(torch.softmax(torch.bmm(q, keys), dim=-1), values)
-        out = out.unflatten(1, (batch, -1)).permute(1, 2, 0, 3).flatten(2)
+        out = out.view(self.heads, batch, count, -1).permute(1, 2, 0, 3).flatten(2)
         merged: Tensor = self.out_proj(out)
         return merged
 
@@ -100,8 +104,8 @@ class Attention(nn.Module):
         q = self.split(self.q_proj(tokens) * self.scale)
         folded = (q @ self._rows(self.k_proj)).flatten(1, 2)
         scores = torch.baddbmm(_by_head(q, position_keys), folded, image.transpose(1, 2))
-        seen = torch.bmm(torch.softmax(scores, dim=-1), image).unflatten(1, (self.heads, -1))
-        out = seen @ self._rows(self.v_proj).transpose(1, 2)
+        seen = torch.bmm(torch.softmax(scores, dim=-1), image)
+        out = seen.view(*q.shape[:3], -1) @ self._rows(self.v_proj).transpose(1, 2)
         merged: Tensor = self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
         return merged
 
@@ -138,7 +142,7 @@ class Attention(nn.Module):
         weights = torch.softmax(scores.view(batch, self.heads, -1, positions), dim=2)
         v = self.split(self.v_proj(values))
         # Each head's weights sum to 1, so that the bias may be spread over the heads.
-        out = v @ self.out_proj.weight.T.unflatten(0, (self.heads, -1))
+        out = v @ _by_rows(self.out_proj.weight.T, self.heads)
         out = (out + self.out_proj.bias / self.heads).flatten(1, 2)
         return torch.baddbmm(
             image.to(out.dtype), weights.view(batch, rows, positions).transpose(1, 2), out
@@ -151,3 +155,8 @@ def _by_head(tokens: Tensor, image: Tensor) -> Tensor:
     out = torch.bmm(tokens.transpose(0, 1).flatten(1, 2), image)
     out = out.view(heads, batch, count, -1).transpose(0, 1)
     return out.reshape(batch, heads * count, -1)
+
+
+def _by_rows(x: Tensor, heads: int) -> Tensor:
+    """(heads * d, n) as (heads, d, n)."""
+    return x.reshape(heads, -1, x.shape[-1])

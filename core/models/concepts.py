@@ -27,6 +27,7 @@ from .base import Concept, ModelInfo
 from .checkpoints import locate
 from .download import sha256_of
 from .image import IMAGENET_MEAN, IMAGENET_STD, Floats3, check_image
+from .registry import REGISTRY
 from .roi_align import roi_align
 from .runtime import is_out_of_memory, pick_device, set_threads
 from .weights import check_file, weights_file
@@ -254,6 +255,12 @@ KINDS: Mapping[str, tuple[type[TransformersConcepts], str]] = {
 """``model_type`` of a config.json to our class and the class of transformers."""
 
 
+_WORDLESS = (
+    "does not understand words: choose sam3, or name grounding-dino-tiny or owlv2-base as the "
+    "detector beside it."
+)
+
+
 def load_concepts(
     name_or_path: str | Path, device: str = "auto", threads: int | None = None
 ) -> TransformersConcepts:
@@ -269,13 +276,13 @@ def load_concepts(
         ModelError: ``transformers`` is missing, or the model understands no words.
         CheckpointError: Files are missing or damaged.
     """
+    entry = REGISTRY.get(str(name_or_path))
+    if entry is not None and entry.kind != "concept":
+        raise ModelError(f"The model {entry.name} {_WORDLESS}")
     located = locate(name_or_path)
     kind = _model_type(located.path)
     if kind not in KINDS:
-        raise ModelError(
-            f"{located.name} ({kind}) does not understand words: choose sam3, "
-            "grounding-dino-tiny or owlv2-base."
-        )
+        raise ModelError(f"{located.name} ({kind}) {_WORDLESS}")
     try:
         import transformers
         from transformers.models.sam3 import modeling_sam3

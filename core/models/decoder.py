@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import Attention
-from .layers import Activation, Embed, Head, LayerNorm2d, Mlp
+from .layers import Activation, Embed, Head, LayerNorm2d, Mlp, parts
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,21 @@ class Block(nn.Module):
 
     def self_attend(self, tokens: Tensor, positions: Tensor) -> Tensor:
         if self.first:
-            out = self.self_attn(tokens, tokens, tokens)
-            return self.norm1(out if self.style.plain_first else tokens + out)  # type: ignore[no-any-return]
-        placed = tokens + positions
-        if self.style.positions_in_values:
-            tokens = placed
-        return self.norm1(tokens + self.self_attn(placed, placed, tokens))  # type: ignore[no-any-return]
+            out: Tensor = self.self_attn(tokens, tokens, tokens)
+            out = out if self.style.plain_first else tokens + out
+        else:
+            placed = tokens + positions
+            if self.style.positions_in_values:
+                tokens = placed
+            out = tokens + self.self_attn(placed, placed, tokens)
+        normal: Tensor = self.norm1(out)
+        return normal
 
     def think(self, tokens: Tensor, read: Tensor) -> Tensor:
         """Add what was read from the image, then the MLP."""
         tokens = self.norm2(tokens + read)
-        return self.norm3(tokens + self.mlp(tokens))  # type: ignore[no-any-return]
+        out: Tensor = self.norm3(tokens + self.mlp(tokens))
+        return out
 
 
 class Transformer(nn.Module):
@@ -126,6 +130,10 @@ class Transformer(nn.Module):
         self.final_attn_token_to_image = Attention(dim, heads, dim // 2)
         self.norm_final_attn = nn.LayerNorm(dim)
 
+    @property
+    def blocks(self) -> list[Block]:
+        return parts(self.layers, Block)
+
 
 class MaskDecoder(nn.Module):
     """Tokens and image features to masks and scores.
@@ -135,8 +143,15 @@ class MaskDecoder(nn.Module):
     """
 
     positions: Tensor
+    read0: Tensor
+    read1: Tensor
+    read2: Tensor
+    write0: Tensor
+    write1: Tensor
     up1: Tensor
+    up1_bias: Tensor
     up2: Tensor
+    up2_bias: Tensor
 
     def __init__(
         self, dim: int = 256, *, candidates: int = 3, style: DecoderStyle | None = None
@@ -174,7 +189,7 @@ class MaskDecoder(nn.Module):
         Args:
             positions: (N, dim), positional encoding of the image's grid.
         """
-        first, second = self.transformer.layers
+        first, second = self.transformer.blocks
         final = self.transformer.final_attn_token_to_image
         derived = {"positions": positions}
         for index, block in enumerate((first, second)):
@@ -182,8 +197,9 @@ class MaskDecoder(nn.Module):
             derived[f"read{index}"] = read.image_keys(positions)
             derived[f"write{index}"] = write.image_queries(positions)
         derived["read2"] = final.image_keys(positions)
-        derived["up1"] = _as_product(self.output_upscaling[0])
-        derived["up2"] = _as_product(self.output_upscaling[3])
+        first_up, second_up = parts(self.output_upscaling, nn.ConvTranspose2d)
+        derived["up1"], derived["up1_bias"] = _as_product(first_up)
+        derived["up2"], derived["up2_bias"] = _as_product(second_up)
         for name, tensor in derived.items():
             self.register_buffer(name, tensor.detach().contiguous(), persistent=False)
 
@@ -203,7 +219,7 @@ class MaskDecoder(nn.Module):
         flat = image.flatten(1).T.contiguous()
         plain = flat if no_mask is None else flat + no_mask
         placed = plain + self.positions
-        block = self.transformer.layers[0]
+        block = self.transformer.blocks[0]
         read, write = block.cross_attn_token_to_image, block.cross_attn_image_to_token
         return ImageSide(
             image=flat,
@@ -219,7 +235,7 @@ class MaskDecoder(nn.Module):
 
     def output_tokens(self) -> Tensor:
         """The learned tokens before the prompt's own: (rows, dim)."""
-        tokens = [self.iou_token.weight, self.mask_tokens.weight]
+        tokens: list[Tensor] = [self.iou_token.weight, self.mask_tokens.weight]
         if self.style.object_score:
             tokens.insert(0, self.obj_score_token.weight)
         if self.style.quality_token:
@@ -234,7 +250,7 @@ class MaskDecoder(nn.Module):
             prompts: (B, k, dim) tokens of the prompts.
             dense: (B, N, dim) from mask prompts, or None.
         """
-        first, second = self.transformer.layers
+        first, second = self.transformer.blocks
         batch = prompts.shape[0]
         start = torch.cat([self.output_tokens().expand(batch, -1, -1), prompts], dim=1)
         tokens = first.self_attend(start, start)
@@ -262,15 +278,14 @@ class MaskDecoder(nn.Module):
 
     def scores(self, attended: Attended) -> Tensor:
         """Predicted IoU of the single mask and of the candidates: (B, 1 + candidates)."""
-        out = self.iou_prediction_head(attended.tokens[:, self._first_mask() - 1]).float()
+        out: Tensor = self.iou_prediction_head(attended.tokens[:, self._first_mask() - 1]).float()
         return out.sigmoid() if self.style.sigmoid_scores else out
 
     def upscale(self, side: ImageSide, features: Tensor) -> Tensor:
         """Features (B, N, dim) at a quarter of the stride: (B, 16 N, dim / 8), sub-pixel order."""
-        norm = self.output_upscaling[1]
+        (norm,) = parts(self.output_upscaling, LayerNorm2d)
         batch, count, _ = features.shape
-        x = F.linear(features, self.up1).view(batch, count * 4, -1)
-        x = x + self.output_upscaling[0].bias
+        x = F.linear(features, self.up1, self.up1_bias).view(batch, count * 4, -1)
         if side.fine:
             x = x + side.fine[0]
         if self.style.group_norm:
@@ -278,8 +293,7 @@ class MaskDecoder(nn.Module):
             x = F.layer_norm(x, x.shape[1:], None, None, norm.eps) * norm.weight + norm.bias
         else:
             x = norm.last(x)
-        x = F.linear(F.gelu(x), self.up2).view(batch, count * 16, -1)
-        x = x + self.output_upscaling[3].bias
+        x = F.linear(F.gelu(x), self.up2, self.up2_bias).view(batch, count * 16, -1)
         if side.fine:
             x = x + side.fine[1]
         return F.gelu(x)
@@ -299,11 +313,11 @@ class MaskDecoder(nn.Module):
         return from_subpixels(logits, side.shape).float()
 
 
-def _as_product(layer: nn.Module) -> Tensor:
-    """A 2 x 2 transposed convolution's weight for ``F.linear``: (4 * out, in)."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight.permute(2, 3, 1, 0).flatten(0, 2)
+def _as_product(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
+    """A 2 x 2 transposed convolution for ``F.linear``: weight (4 * out, in), bias (4 * out)."""
+    out = layer.out_channels
+    bias = layer.weight.new_zeros(out) if layer.bias is None else layer.bias
+    return layer.weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(4)
 
 
 def _to_subpixels(image: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .decoder import DecoderStyle, ImageSide, MaskDecoder
+from .decoder import DecoderStyle, MaskDecoder
 from .image import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .layers import Embed, neck
-from .prompt import Positions
+from .prompt import PointEncoder
 from .sam import Network
 
 MOST_POINTS = 6
@@ -109,7 +108,7 @@ class PlainViT(nn.Module):
         return out
 
 
-class PointEncoder(nn.Module):
+class PaddedPoints(PointEncoder):
     """Points and corners of boxes, padded to :data:`MOST_POINTS`.
 
     Args:
@@ -118,17 +117,14 @@ class PointEncoder(nn.Module):
     """
 
     def __init__(self, dim: int, size: int) -> None:
-        super().__init__()
-        self.dim = dim
+        super().__init__(dim)
         self.size = size
-        self.pe_layer = Positions(dim)
         self.invalid_points = Embed(1, dim)
         self.point_embeddings = Embed(1, dim)
         self.bbox_top_left_embeddings = Embed(1, dim)
         self.bbox_bottom_right_embeddings = Embed(1, dim)
 
     def tokens(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> Tensor:
-        """As :meth:`.prompt.PromptEncoder.tokens`; all labels are 1."""
         parts: list[Tensor] = []
         if points is not None:
             parts.append(self.pe_layer(points) + self.point_embeddings.weight)
@@ -158,11 +154,8 @@ class EfficientSam(Network):
         )
         preprocessing = Preprocessing(size, IMAGENET_MEAN, IMAGENET_STD, True, "plain")
         super().__init__(
-            image_encoder, PointEncoder(256, size), MaskDecoder(style=style), preprocessing
+            image_encoder, PaddedPoints(256, size), MaskDecoder(style=style), preprocessing
         )
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         return {"image": self.image_encoder(images)}
-
-    def image_side(self, arrays: Mapping[str, Tensor]) -> ImageSide:
-        return self.mask_decoder.image_side(arrays["image"], None)

@@ -143,7 +143,11 @@ class Encoder(nn.Module):
         self.e4 = nn.Conv2d(n4, config.appearance, 1)
 
     def forward(self, image: Tensor) -> Features:
-        """Features of (b, 3, h, w) images in -1 to 1, sides multiples of :data:`MULTIPLE`."""
+        """Features of (b, 3, h, w) :func:`normalised` images."""
+        return self.features(*self.pyramid(image))
+
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of strides 16, 8 and 4; the image's sides are multiples of :data:`MULTIPLE`."""
         x = F.relu(self.stem(image), inplace=True)
         levels = []
         for down, stage in zip(self.down, self.stages, strict=True):
@@ -155,7 +159,10 @@ class Encoder(nn.Module):
         p8 = F.relu(self.side8(c8) + enlarge(self.up8(p16)), inplace=True)
         p8 = F.relu(self.mix8(p8), inplace=True)
         p4 = F.relu(self.side4(c4) + enlarge(self.up4(p8)), inplace=True)
-        p4 = F.relu(self.mix4(p4), inplace=True)
+        return p16, p8, F.relu(self.mix4(p4), inplace=True)
+
+    def features(self, p16: Tensor, p8: Tensor, p4: Tensor) -> Features:
+        """What the decoder needs of a pyramid."""
         appearance = self.e4(p4)
         b, c, h, w = appearance.shape
         grouped = appearance.view(b, GROUPS, c // GROUPS, h, w)
@@ -211,9 +218,7 @@ def prompt_maps(prompts: PromptTensors, height: int, width: int) -> tuple[Tensor
     size = torch.log2(torch.sqrt(half_h * half_w) / 32) / 4
     sizes = (size * present)[:, None, None].expand_as(depth)
     earlier = torch.zeros_like(depth) if prompts.masks is None else torch.tanh(prompts.masks / 4)
-    maps = torch.stack(
-        [near_on, wide_on, near_off, wide_off, inside, depth, earlier, sizes], dim=1
-    )
+    maps = torch.stack([near_on, wide_on, near_off, wide_off, inside, depth, earlier, sizes], dim=1)
     on = near_on + 0.2 * inside * depth.clamp(min=0) + 0.05 * earlier.clamp(min=0)
     ring = ((depth < 0) & (depth > -0.5)).float() * (1 - inside)
     off = near_off + 0.2 * ring

@@ -50,7 +50,9 @@ def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> 
         raise PromptError(
             f"Prompt {int(np.argmin(given))} is empty: give it a point, a box or a mask."
         )
-    return PromptTensors(_moved(points, device), _moved(labels, device), _moved(boxes, device), masks)
+    return PromptTensors(
+        _moved(points, device), _moved(labels, device), _moved(boxes, device), masks
+    )
 
 
 def _moved(array: NDArray[np.generic], device: torch.device) -> Tensor:

@@ -203,6 +203,7 @@ def _write(
             dynamic_shapes=shapes,
             opset_version=OPSET,
             external_data=False,
+            optimize=False,  # ONNX Runtime optimises when it loads; here it takes minutes
             verbose=False,
         )
 

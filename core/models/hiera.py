@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import Mlp, join_windows, split_windows
+from .layers import Mlp, join_windows, parts, split_windows
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Hiera(nn.Module):
         self.pos_embed_window = nn.Parameter(
             torch.zeros(1, size.dim, size.windows[0], size.windows[0])
         )
-        blocks = []
+        blocks: list[Block] = []
         dim, heads = size.dim, size.heads
         self.ends: list[int] = []
         for stage, depth in enumerate(size.stages):
@@ -199,7 +199,7 @@ class Encoder(nn.Module):
             (B, 256, S / 16, S / 16), (B, 64, S / 8, S / 8), (B, 32, S / 4, S / 4).
         """
         stride4, stride8, stride16, stride32 = self.trunk(images)
-        laterals = [lateral.conv for lateral in self.neck.convs]
+        laterals = [lateral.conv for lateral in parts(self.neck.convs, Lateral)]
         coarse = _convolve(stride32, laterals[0])
         image = _convolve(stride16, laterals[1])
         image = image + F.interpolate(coarse.float(), scale_factor=2.0, mode="nearest")

@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Activation = Callable[[Tensor], Tensor]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def parts(module: nn.Module, kind: type[M]) -> list[M]:
+    """A module's direct children of a kind, in their order."""
+    return [child for child in module.children() if isinstance(child, kind)]
 
 
 class LayerNorm2d(nn.Module):
@@ -52,7 +60,7 @@ class Head(nn.Module):
     def __init__(self, dim: int, hidden: int, out: int, activation: Activation = F.relu) -> None:
         super().__init__()
         sizes = (dim, hidden, hidden, out)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:

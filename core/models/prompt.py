@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .layers import Embed, LayerNorm2d
+from .layers import Embed, LayerNorm2d, parts
 
 
 class Positions(nn.Module):
@@ -44,7 +44,42 @@ class Positions(nn.Module):
         return encoded.flatten(0, 1)
 
 
-class PromptEncoder(nn.Module):
+class PointEncoder(nn.Module):
+    """What turns prompts into tokens.
+
+    Args:
+        dim: Width of a token.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.pe_layer = Positions(dim)
+
+    def tokens(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> Tensor:
+        """Tokens of ``n`` prompts that have the same number of points.
+
+        Args:
+            points: (n, k, 2) float32, (x, y) as fractions of the encoder's image, or None.
+            labels: (n, k), 1 or 0.
+            boxes: (n, 2, 2) float32, both corners likewise, or None.
+
+        Returns:
+            (n, tokens, dim) float32; (0, 0, dim) for prompts that are only masks.
+        """
+        raise NotImplementedError
+
+    def dense(self, masks: Tensor) -> Tensor:
+        """Masks (n, 1, 4h, 4w) of logits as something to add to the image: (n, h * w, dim)."""
+        raise NotImplementedError
+
+    @property
+    def no_mask(self) -> Tensor | None:
+        """What is added to the image where there is no mask, (1, dim), if anything."""
+        return None
+
+
+class PromptEncoder(PointEncoder):
     """Points, boxes and masks as SAM, SAM-HQ, MobileSAM and SAM 2 understand them.
 
     Args:
@@ -54,10 +89,8 @@ class PromptEncoder(nn.Module):
     """
 
     def __init__(self, dim: int = 256, *, box_first: bool = False) -> None:
-        super().__init__()
-        self.dim = dim
+        super().__init__(dim)
         self.box_first = box_first
-        self.pe_layer = Positions(dim)
         self.point_embeddings = nn.ModuleList(Embed(1, dim) for _ in range(4))
         self.not_a_point_embed = Embed(1, dim)
         self.no_mask_embed = Embed(1, dim)
@@ -72,36 +105,24 @@ class PromptEncoder(nn.Module):
         )
 
     def tokens(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None) -> Tensor:
-        """Tokens of ``n`` prompts that have the same number of points.
-
-        Args:
-            points: (n, k, 2) float32, (x, y) as fractions of the encoder's image, or None.
-            labels: (n, k), 1 or 0.
-            boxes: (n, 2, 2) float32, both corners likewise, or None.
-
-        Returns:
-            (n, tokens, dim) float32; no token at all for a prompt that is only a mask.
-        """
-        parts: list[Tensor] = []
-        kinds = torch.cat([embed.weight for embed in self.point_embeddings])  # type: ignore[misc]
+        found: list[Tensor] = []
+        kinds = torch.cat([embed.weight for embed in parts(self.point_embeddings, Embed)])
         if points is not None and labels is not None:
-            parts.append(self.pe_layer(points) + kinds[:2][labels.long()])
+            found.append(self.pe_layer(points) + kinds[:2][labels.long()])
         if boxes is not None:
             corners = self.pe_layer(boxes) + kinds[2:]
-            parts.insert(0 if self.box_first else len(parts), corners)
-        if not parts:
+            found.insert(0 if self.box_first else len(found), corners)
+        if not found:
             return kinds.new_zeros(0, 0, self.dim)
         if self.box_first or boxes is None:
-            count = parts[0].shape[0]
-            parts.append(self.not_a_point_embed.weight.expand(count, 1, self.dim))
-        return torch.cat(parts, dim=1)
+            count = found[0].shape[0]
+            found.append(self.not_a_point_embed.weight.expand(count, 1, self.dim))
+        return torch.cat(found, dim=1)
 
     def dense(self, masks: Tensor) -> Tensor:
-        """Masks (n, 1, 4h, 4w) of logits as something to add to the image: (n, h * w, dim)."""
         out: Tensor = self.mask_downscaling(masks)
         return out.flatten(2).transpose(1, 2)
 
     @property
     def no_mask(self) -> Tensor:
-        """What is added to the image where there is no mask: (1, dim)."""
         return self.no_mask_embed.weight

@@ -195,16 +195,17 @@ class TorchModel:
             tokens = network.tokens(len(index), points, labels, boxes)
             dense = None if masks is None else network.dense(masks)
             attended = network.mask_decoder.attend(side, tokens, dense)
+            scores = network.scores(attended)
             if min_score is not None:
-                passed = network.best_scores(attended, multimask) >= min_score
+                passed = network.best(scores, multimask) >= min_score
                 if not bool(passed.all()):
                     index = index[passed.cpu().numpy()]
-                    attended = attended[passed]
+                    attended, scores = attended[passed], scores[passed]
             if not len(index):
                 cells = network.mask_size
                 m = network.candidates(multimask)
                 return index, np.empty((0, m, cells, cells), np.float32), np.empty((0, m), "f4")
-            logits, scores = network.masks(side, attended, multimask)
+            logits, scores = network.masks(side, attended, scores, multimask)
         if min_score is not None:
             # Families that choose among their masks afterwards may end below the best score.
             final = scores.amax(dim=1) >= min_score
@@ -328,7 +329,8 @@ class TorchModel:
                 f"The point at row {row:.1f}, column {col:.1f} lies outside the image of "
                 f"{int(limit[0])} x {int(limit[1])} pixels."
             )
-        return valid.any(axis=1)
+        any_valid: NDArray[np.bool_] = valid.any(axis=1)
+        return any_valid
 
 
 def _clipped(boxes: FloatArray, limit: NDArray[np.float64]) -> FloatArray:

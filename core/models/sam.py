@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .decoder import Attended, ImageSide, MaskDecoder
 from .image import Preprocessing
-from .prompt import PromptEncoder
+from .prompt import PointEncoder, PromptEncoder
 
 Accepts = frozenset[Literal["point", "box", "mask", "text"]]
 
@@ -46,7 +46,7 @@ class Network(nn.Module):
     def __init__(
         self,
         image_encoder: nn.Module,
-        prompt_encoder: nn.Module,
+        prompt_encoder: PointEncoder,
         mask_decoder: MaskDecoder,
         preprocessing: Preprocessing,
         stride: int = 16,
@@ -89,13 +89,12 @@ class Network(nn.Module):
         self, count: int, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
     ) -> Tensor:
         """Tokens (count, k, dim) of prompts with as many points each; see ``PromptEncoder``."""
-        tokens: Tensor = self.prompt_encoder.tokens(points, labels, boxes)
+        tokens = self.prompt_encoder.tokens(points, labels, boxes)
         return tokens if tokens.shape[0] else tokens.new_zeros(count, 0, tokens.shape[-1])
 
     def dense(self, masks: Tensor) -> Tensor:
         """Mask prompts (n, 4h, 4w) of logits as (n, N, dim)."""
-        out: Tensor = self.prompt_encoder.dense(masks[:, None])
-        return out
+        return self.prompt_encoder.dense(masks[:, None])
 
     # Masks --------------------------------------------------------------------------------------
 
@@ -103,17 +102,27 @@ class Network(nn.Module):
         """Masks a prompt."""
         return self.mask_decoder.candidates if multimask else 1
 
-    def best_scores(self, attended: Attended, multimask: bool) -> Tensor:
-        """The highest score that each prompt's masks can have (B,), before they are computed."""
-        return self._scores(attended, multimask).amax(dim=1)
+    def scores(self, attended: Attended) -> Tensor:
+        """Predicted IoU of the single mask and of the candidates: (B, 1 + candidates)."""
+        return self.mask_decoder.scores(attended)
 
-    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
-        """Logits (B, m, 4h, 4w) and scores (B, m), float32."""
+    def best(self, scores: Tensor, multimask: bool) -> Tensor:
+        """The highest score that each prompt's answer can have (B,), before there are masks."""
+        return scores[:, CANDIDATES if multimask else SINGLE].amax(dim=1)
+
+    def masks(
+        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, m, 4h, 4w) and their scores (B, m), float32.
+
+        Args:
+            side: Of the image.
+            attended: Of the prompts.
+            scores: Their :meth:`scores`.
+            multimask: Candidates instead of the single mask.
+        """
         rows = CANDIDATES if multimask else SINGLE
-        return self.mask_decoder.masks(side, attended, rows), self._scores(attended, multimask)
-
-    def _scores(self, attended: Attended, multimask: bool) -> Tensor:
-        return self.mask_decoder.scores(attended)[:, CANDIDATES if multimask else SINGLE]
+        return self.mask_decoder.masks(side, attended, rows), scores[:, rows]
 
 
 class Sam(Network):

@@ -12,15 +12,13 @@ from .decoder import Attended, DecoderStyle, ImageSide, MaskDecoder
 from .hiera import Encoder
 from .image import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .prompt import PromptEncoder
-from .sam import SINGLE, Network
+from .sam import CANDIDATES, SINGLE, Network
 
 LOGIT_LIMIT = 32.0
 """The official predictor clips low-resolution logits to +- this."""
 
 STABILITY_DELTA, STABILITY_LIMIT = 0.05, 0.98
 """Where a single mask counts as unstable."""
-
-EVERY = slice(0, None)
 
 
 class Sam2(Network):
@@ -52,21 +50,21 @@ class Sam2(Network):
         fine = (arrays["fine8"], arrays["fine4"])
         return self.mask_decoder.image_side(arrays["image"], self.prompt_encoder.no_mask, fine)
 
-    def best_scores(self, attended: Attended, multimask: bool) -> Tensor:
+    def best(self, scores: Tensor, multimask: bool) -> Tensor:
         # Which mask answers is known only once they are there: any of them may.
-        rows = slice(1, None) if multimask else EVERY
-        return self.mask_decoder.scores(attended)[:, rows].amax(dim=1)
+        return super().best(scores, True) if multimask else scores.amax(dim=1)
 
-    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
+    def masks(
+        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
         if multimask:
-            logits, scores = super().masks(side, attended, True)
+            logits, scores = super().masks(side, attended, scores, True)
             return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
-        scores = self.mask_decoder.scores(attended)
         logits = self.mask_decoder.masks(side, attended, SINGLE)
         unstable = _stability(logits[:, 0]) < STABILITY_LIMIT
         single = scores[:, :1].clone()
         if bool(unstable.any()):
-            others = self.mask_decoder.masks(side, attended[unstable], slice(1, None))
+            others = self.mask_decoder.masks(side, attended[unstable], CANDIDATES)
             best, which = scores[unstable, 1:].max(dim=1)
             logits[unstable, 0] = others[torch.arange(len(others)), which]
             single[unstable, 0] = best

@@ -68,8 +68,9 @@ class HqDecoder(MaskDecoder):
         Returns:
             (B, dim / 8, 4h, 4w).
         """
-        out: Tensor = self.embedding_encoder(image)
-        return out + self.compress_vit_feat(early.permute(0, 3, 1, 2))
+        late: Tensor = self.embedding_encoder(image)
+        compressed: Tensor = self.compress_vit_feat(early.permute(0, 3, 1, 2))
+        return late + compressed
 
     def quality_masks(self, side: ImageSide, attended: Attended, fine: Tensor) -> Tensor:
         """High-quality logits (B, 1, 4h, 4w).
@@ -90,13 +91,15 @@ class HqDecoder(MaskDecoder):
         own = F.conv2d(hidden.flatten(0, 1)[None], weight, padding=1, groups=batch)[0]
         own = own + (hyper @ conv2.bias)[:, None, None]
         shared = torch.mm(hyper, image.flatten(1)).view(batch, *image.shape[1:])
-        return (own + shared)[:, None].float()
+        out: Tensor = (own + shared)[:, None].float()
+        return out
 
 
 class SamHq(Network):
     """SAM-HQ with ViT-B, L, H, or TinyViT (light HQ-SAM)."""
 
     family = "sam_hq"
+    mask_decoder: HqDecoder
 
     def __init__(self, image_encoder: nn.Module, preprocessing: Preprocessing, early: int) -> None:
         super().__init__(image_encoder, PromptEncoder(), HqDecoder(early), preprocessing)
@@ -117,11 +120,12 @@ class SamHq(Network):
     def candidates(self, multimask: bool) -> int:
         return 1
 
-    def masks(self, side: ImageSide, attended: Attended, multimask: bool) -> tuple[Tensor, Tensor]:
+    def masks(
+        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
         decoder = self.mask_decoder
-        scores = self._scores(attended, multimask)
         rows = CANDIDATES if multimask else SINGLE
-        best, which = scores.max(dim=1, keepdim=True)
+        best, which = scores[:, rows].max(dim=1, keepdim=True)
         fine = decoder.upscale(side, attended.features)
         hyper = decoder.weigh(attended, rows).to(fine.dtype)
         hyper = hyper[torch.arange(len(hyper), device=hyper.device), which[:, 0]][:, None]

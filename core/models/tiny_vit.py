@@ -145,9 +145,10 @@ class WindowBlock(nn.Module):
         windows, padded = split_windows(last, self.window)
         y = self.attn(windows.flatten(1, 2))
         last = last + join_windows(y, self.window, padded, shape)
-        last = self.local_conv(last.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        last = last + self.mlp(last)
-        return last.permute(0, 3, 1, 2)
+        mixed: Tensor = self.local_conv(last.permute(0, 3, 1, 2))
+        last = mixed.permute(0, 2, 3, 1)
+        out: Tensor = last + self.mlp(last)
+        return out.permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
@@ -161,7 +162,10 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return x if self.downsample is None else self.downsample(x)
+        if self.downsample is not None:
+            x = self.downsample(x)
+        out: Tensor = x
+        return out
 
 
 class TinyViT(nn.Module):

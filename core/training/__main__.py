@@ -28,10 +28,10 @@ from .loop import TrainConfig, plot, train
 from .packs import pack_real, pack_regions, pack_scenes
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.45, (0.45, 2.5)),
-    "banepa": (0.28, (0.3, 2.2)),
-    "dubai": (0.12, (0.5, 2.2)),
-    "regions": (0.15, (0.6, 2.5)),
+    "scenes": (0.4, (0.6, 2.5)),
+    "banepa": (0.3, (0.4, 2.2)),
+    "dubai": (0.1, (0.5, 2.2)),
+    "regions": (0.2, (0.8, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -40,7 +40,9 @@ def read_parts(cache: Path, pattern: str = "") -> list[Part]:
     """All packs of a folder as parts of the training set."""
     parts = []
     for name, (weight, zoom) in SHARES.items():
-        samples = [s for path in sorted(cache.glob(f"{pattern}{name}*.npz")) for s in read_pack(path)]
+        samples = [
+            s for path in sorted(cache.glob(f"{pattern}{name}*.npz")) for s in read_pack(path)
+        ]
         if samples:
             parts.append(Part(samples, weight, zoom))
     return parts
@@ -58,8 +60,15 @@ def main() -> None:
     run.add_argument("--cache", type=Path, required=True)
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--start", type=Path)
-    for name, kind in (("minutes", float), ("rate", float), ("images", int), ("objects", int),
-                       ("workers", int), ("seed", int), ("size", int)):
+    for name, kind in (
+        ("minutes", float),
+        ("rate", float),
+        ("images", int),
+        ("objects", int),
+        ("workers", int),
+        ("seed", int),
+        ("size", int),
+    ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
     run.add_argument("--device", default="cpu")
     run.add_argument("--threads", type=int, default=2)
@@ -84,8 +93,17 @@ def main() -> None:
         config = TrainConfig(
             **{
                 name: getattr(options, name)
-                for name in ("out", "minutes", "rate", "images", "objects", "workers", "seed",
-                             "size", "device")
+                for name in (
+                    "out",
+                    "minutes",
+                    "rate",
+                    "images",
+                    "objects",
+                    "workers",
+                    "seed",
+                    "size",
+                    "device",
+                )
             }
         )
         train(config, read_parts(options.cache), read_parts(options.cache, "valid_"), options.start)

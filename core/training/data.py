@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from skimage.measure import label as connected
 
 from ..types import AnyArray, BoolArray, ByteArray, FloatArray
@@ -141,9 +140,7 @@ def read_pack(path: Path) -> list[Sample]:
     with np.load(path) as file:
         for number in range(len(file.files) // 2):
             image = cv2.imdecode(file[f"image{number}"], cv2.IMREAD_COLOR)
-            samples.append(
-                Sample(np.ascontiguousarray(image[..., ::-1]), file[f"labels{number}"])
-            )
+            samples.append(Sample(np.ascontiguousarray(image[..., ::-1]), file[f"labels{number}"]))
     return samples
 
 
@@ -186,9 +183,7 @@ def crop(
         borderMode=cv2.BORDER_REFLECT_101,
     )
     layers = [
-        cv2.warpAffine(
-            layer, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
+        cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
         for layer in labels
     ]
     return image, np.stack(layers)
@@ -242,13 +237,13 @@ class Crops:
     parts: Sequence[Part]
     rng: np.random.Generator
     size: int = 256
-    smallest: int = 36
+    smallest: int = 64
 
-    def draw(self, objects: int) -> tuple[ByteArray, NDArray[np.bool_]]:
+    def draw(self, objects: int) -> tuple[ByteArray, Labels, BoolArray]:
         """A crop and the masks of some of its objects (repeated where it has fewer).
 
         Returns:
-            (size, size, 3) uint8 and (objects, size, size) bool.
+            (size, size, 3) uint8, (2, size, size) labels, and (objects, size, size) bool.
         """
         weights = np.array([part.weight for part in self.parts])
         while True:
@@ -258,7 +253,8 @@ class Crops:
             image, labels = crop(sample, self.size, zoom, self.rng)
             masks = self._choose(labels, objects)
             if masks is not None:
-                return recolour(image, self.rng), masks
+                both = labels if len(labels) == 2 else np.stack([labels[0], labels[0] * 0])
+                return recolour(image, self.rng), both, masks
 
     def _choose(self, labels: Labels, objects: int) -> BoolArray | None:
         layers, ids, weights = [], [], []

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..models.embedded_net import EmbeddedNet, PromptTensors, normalised
+from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
 from .data import Crops, Part
+from .dense import SameObject
 from .losses import MaskLoss, round_loss
 from .prompts import KINDS, correcting_point, first_prompts
 
@@ -62,7 +63,7 @@ class TrainConfig:
     seed: int = 0
     save_minutes: float = 3.0
     device: str = "cpu"
-    later_rounds: tuple[float, ...] = (0.5, 0.3, 0.2)
+    later_rounds: tuple[float, ...] = (0.7, 0.2, 0.1)
 
 
 class Batches(IterableDataset[Batch]):
@@ -81,10 +82,13 @@ class Batches(IterableDataset[Batch]):
 
 
 def make_batch(crops: Crops, images: int, objects: int) -> Batch:
-    """Images (b, 3, s, s) uint8, stride-2 targets and first prompts of b * objects prompts."""
-    pixels, targets, prompts = [], [], []
+    """Images (b, 3, s, s) uint8, labels at stride 4 and, of b * objects prompts, targets at stride
+    2 and first prompts."""
+    pixels, regions, targets, prompts = [], [], [], []
     for _ in range(images):
-        image, masks = crops.draw(objects)
+        image, labels, masks = crops.draw(objects)
+        middle = STRIDE // 2
+        regions.append(labels[:, middle::STRIDE, middle::STRIDE].astype(np.int32))
         pixels.append(image.transpose(2, 0, 1))
         side = crops.size // 2
         shares = masks.reshape(objects, side, 2, side, 2).mean((2, 4), dtype=np.float32)
@@ -92,6 +96,7 @@ def make_batch(crops: Crops, images: int, objects: int) -> Batch:
         prompts.append(first_prompts(masks, crops.rng))
     return {
         "images": torch.from_numpy(np.stack(pixels)),
+        "regions": torch.from_numpy(np.stack(regions)),
         "targets": torch.from_numpy(np.concatenate(targets)),
         **{
             name: torch.from_numpy(np.concatenate([getattr(p, name) for p in prompts]))
@@ -127,10 +132,9 @@ def corrected(
 
 
 def rounds(
-    net: EmbeddedNet, batch: Batch, count: int, rng: np.random.Generator
+    net: EmbeddedNet, features: Features, batch: Batch, count: int, rng: np.random.Generator
 ) -> list[tuple[MaskLoss, Tensor]]:
     """Losses of ``count`` rounds; from the second on, of a random half of the prompts."""
-    features = net.encoder(normalised(batch["images"]))
     images, n = len(batch["images"]), len(batch["targets"])
     targets, kinds = batch["targets"], batch["kinds"]
     prompts = PromptTensors(batch["points"], batch["labels"], batch["boxes"], batch["masks"])
@@ -169,8 +173,10 @@ class Trainer:
         self.device = torch.device(self.config.device)
         self.net = self.net.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval()
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.dense = SameObject(self.net.config.neck[0]).to(self.device)
+        parameters = [*self.net.parameters(), *self.dense.parameters()]
+        decayed = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": self.config.decay},
@@ -191,6 +197,7 @@ class Trainer:
         torch.save(
             {
                 "net": self.net.state_dict(),
+                "dense": self.dense.state_dict(),
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
@@ -206,6 +213,7 @@ class Trainer:
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.net.load_state_dict(state["average" if weights_only else "net"])
         self.average.load_state_dict(state["average"])
+        self.dense.load_state_dict(state["dense"])
         if not weights_only:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.elapsed = state["step"], state["elapsed"]
@@ -221,14 +229,15 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
-        count = 1 + int(
-            self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds)
-        )
+        count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
         self.net.train()
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
-            results = rounds(self.net, batch, count, self.rng)
-        total = results[0][0].total
+            pyramid = self.net.encoder.pyramid(normalised(batch["images"]))
+            features = self.net.encoder.features(*pyramid)
+            results = rounds(self.net, features, batch, count, self.rng)
+            together = self.dense(pyramid[2], features.e4, batch["regions"])
+        total = results[0][0].total + together
         for loss, _ in results[1:]:
             total = total + 0.5 * loss.total
         total.backward()
@@ -283,7 +292,8 @@ def validate(net: EmbeddedNet, batches: list[Batch]) -> dict[str, float]:
     device = next(net.parameters()).device
     for batch in batches:
         moved = {name: part.to(device) for name, part in batch.items()}
-        log.add(rounds(net, moved, 1, np.random.default_rng(0)))
+        features = net.encoder(normalised(moved["images"]))
+        log.add(rounds(net, features, moved, 1, np.random.default_rng(0)))
     return {f"valid_{k}": round(float(np.mean(v)), 4) for k, v in log.sums.items() if v}
 
 
@@ -324,7 +334,9 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         last = now
         over = trainer.elapsed >= 60 * config.minutes
         if trainer.step % 20 == 0:
-            log.write(step=trainer.step, minutes=round(trainer.elapsed / 60, 2), rate=trainer.rate())
+            log.write(
+                step=trainer.step, minutes=round(trainer.elapsed / 60, 2), rate=trainer.rate()
+            )
         if over or now - saved > 60 * config.save_minutes:
             trainer.save()
             saved = now

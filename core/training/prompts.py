@@ -120,7 +120,7 @@ def first_prompts(masks: BoolArray, rng: np.random.Generator) -> FirstPrompts:
             kind, int(rng.integers(2, POINTS + 1))
         )
         for k in range(count):
-            on = k == 0 and kind != "mask" or rng.random() < 0.5
+            on = (k == 0 and kind != "mask") or rng.random() < 0.5
             place = interior_point(mask, rng) if on else outside_point(mask, rng)
             if place is not None:
                 points[i, k] = place

@@ -396,7 +396,9 @@ def town(canvas: Canvas, sun: Sun) -> None:
 def trees(canvas: Canvas, sun: Sun, count: int, radius: float) -> None:
     """Crowns: lumpy discs, lighter towards the sun, with a shadow."""
     rng = canvas.rng
-    green = canvas.textures.colour() * 0.3 + np.array([60, 85, 50], np.float32) * rng.uniform(0.5, 1)
+    green = canvas.textures.colour() * 0.3 + np.array([60, 85, 50], np.float32) * rng.uniform(
+        0.5, 1
+    )
     groves = rng.uniform(0, canvas.size, (max(1, count // 6), 2))
     for _ in range(count):
         r = radius * float(np.exp(rng.normal(0, 0.3)))

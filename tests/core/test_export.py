@@ -14,6 +14,8 @@ from samgeo_core.models.vit import ViT
 
 from .painted import PaintedModel
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -107,7 +107,8 @@ def test_crops_give_masks_of_labelled_objects_only():
     part = data.Part([data.Sample(image, labels)], 1.0, (0.8, 1.2))
     crops = data.Crops([part], np.random.default_rng(0), size=128)
     for _ in range(5):
-        pixels, masks = crops.draw(6)
+        pixels, around, masks = crops.draw(6)
+        assert around.shape == (2, 128, 128)
         assert pixels.shape == (128, 128, 3)
         assert masks.shape == (6, 128, 128)
         assert (masks.sum((1, 2)) >= crops.smallest).all()
@@ -197,9 +198,7 @@ def test_only_the_best_candidate_is_asked_for_more():
     right = target4 * 20 - 10
     fine = torch.cat([right, -right, right, -right], 1).requires_grad_()
     coarse = torch.nn.functional.avg_pool2d(fine.detach(), 2)
-    result = losses.round_loss(
-        coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True])
-    )
+    result = losses.round_loss(coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True]))
     assert float(result.best[0]) > 0.9
     assert float(result.single[0]) > 0.9
     result.total.backward()

@@ -45,15 +45,17 @@ class Case:
 SQUARE = (SIZE, SIZE)
 CASES = (
     Case("sam_vit_b", "sam", "vit_b"),
-    Case("sam_vit_l_2_blocks", "sam", "custom"),
-    Case("sam_vit_h_2_blocks", "sam", "custom"),
+    Case("sam_vit_l_2_blocks", "sam", "custom", 512, (384, 512)),
+    Case("sam_vit_h_2_blocks", "sam", "custom", 512, (512, 384)),
     Case("mobile_sam", "mobile_sam", "vit_t"),
     Case("sam2.1_hiera_tiny", "sam2", "hiera_tiny", image=SQUARE),
     Case("sam2_hiera_small", "sam2", "hiera_small", 256, (256, 256)),
     Case("sam2.1_hiera_base_plus", "sam2", "hiera_base_plus", 256, (256, 256)),
-    Case("sam_hq_vit_b_2_blocks", "sam_hq", "custom"),
-    Case("sam_hq_vit_tiny", "sam_hq", "vit_t"),
-    Case("efficient_sam_vitt", "efficient_sam", "vit_ti", SIZE, SQUARE, ("points", "boxes", "both")),
+    Case("sam_hq_vit_b_2_blocks", "sam_hq", "custom", 512, (384, 512)),
+    Case("sam_hq_vit_tiny", "sam_hq", "vit_t", kinds=("both", "mask")),
+    Case(
+        "efficient_sam_vitt", "efficient_sam", "vit_ti", SIZE, SQUARE, ("points", "boxes", "both")
+    ),
 )
 
 
@@ -103,7 +105,9 @@ def prompts(kind: str, case: Case, seed: int = 2) -> dict[str, np.ndarray]:
     labels = np.tile(np.array([1, 0], np.int8), (PROMPTS, 1))
     if case.family == "efficient_sam":
         labels[:] = 1
-    corners = random.uniform(0, 0.4, (PROMPTS, 1, 2)) + np.array([[[0.0]], [[0.6]]]).reshape(1, 2, 1)
+    corners = random.uniform(0, 0.4, (PROMPTS, 1, 2)) + np.array([[[0.0]], [[0.6]]]).reshape(
+        1, 2, 1
+    )
     boxes = (corners * limit).astype(np.float32).reshape(PROMPTS, 4)
     cells = case.encoder_size // 4
     coarse = random.standard_normal((PROMPTS, cells // 8, cells // 8)) * 4

@@ -8,6 +8,7 @@ for data loading, training or the command line is replaced by empty modules, not
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import sys
@@ -208,8 +209,33 @@ def official(root: Path, case: Case) -> tuple[Any, Any]:
         return build.build_sam_vit_t(), sam_like
     if name == "sam_vit_b":
         return build.build_sam_vit_b(), sam_like
+    return two_blocks(name, case.encoder_size), sam_like
+
+
+def two_blocks(name: str, size: int) -> Any:
+    """SAM or SAM-HQ with ViT-B, L or H, as ``_build_sam`` makes them but for depth and size."""
+    parts = importlib.import_module("segment_anything.modeling")
     dim, heads = {"b": (768, 12), "l": (1024, 16), "h": (1280, 16)}[name.split("_vit_")[1][0]]
-    return build._build_sam(dim, 2, heads, [1]), sam_like
+    grid = size // 16
+    quality = "hq" in name
+    return parts.Sam(
+        image_encoder=parts.ImageEncoderViT(
+            depth=2,
+            embed_dim=dim,
+            img_size=size,
+            norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-6),
+            num_heads=heads,
+            use_rel_pos=True,
+            global_attn_indexes=[1],
+            window_size=14,
+        ),
+        prompt_encoder=parts.PromptEncoder(256, (grid, grid), (size, size), 16),
+        mask_decoder=(parts.MaskDecoderHQ if quality else parts.MaskDecoder)(
+            transformer_dim=256,
+            transformer=parts.TwoWayTransformer(2, 256, 8, 2048),
+            **({"vit_dim": dim} if quality else {}),
+        ),
+    )
 
 
 def main(root: Path, only: list[str]) -> None:

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``samgeo models``: list, describe, download, verify and remove the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from .console import Console, human_size, reporting
+from .job import Progress
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, describe, download, verify and remove models. Alone: list."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+@models.command("list")
+@_JSON
+def list_(as_json: bool = False) -> None:
+    """All known models, and which of them are here."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from .models.checkpoints import list_models
+
+        known = list_models()
+        if as_json:
+            console.print_json(
+                {
+                    "models": [
+                        {
+                            "name": status.entry.name,
+                            "family": status.entry.family,
+                            "title": status.entry.title,
+                            "licence": status.entry.licence,
+                            "size": status.entry.size,
+                            "installed": status.installed,
+                            "path": None if status.path is None else str(status.path),
+                        }
+                        for status in known
+                    ]
+                }
+            )
+            return
+        rows = []
+        for status in known:
+            entry = status.entry
+            state = "on disk" if status.installed else "to download"
+            if not entry.files:
+                state = "embedded"
+            size = human_size(entry.size) if entry.files else ""
+            rows.append([entry.name, entry.title, size, entry.licence, state])
+        console.rows(["name", "model", "size", "licence", "state"], rows)
+
+
+@models.command()
+@click.argument("name")
+@_JSON
+def info(name: str, as_json: bool) -> None:
+    """What is known of a model, by NAME or by the path of a file."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from .models.checkpoints import details
+
+        known = details(name)
+        values = {
+            "name": known.name,
+            "title": known.entry.title if known.entry else None,
+            "family": known.recognised.family if known.recognised else None,
+            "variant": known.recognised.variant if known.recognised else None,
+            "licence": known.entry.licence if known.entry else None,
+            "page": known.entry.page if known.entry else None,
+            "size": known.entry.size if known.entry else None,
+            "parameters": known.parameters,
+            "sha256": known.sha256,
+            "path": None if known.path is None else str(known.path),
+        }
+        if as_json:
+            console.print_json(values)
+        else:
+            console.table(values)
+
+
+@models.command()
+@click.argument("name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def download(name: str, yes: bool) -> None:
+    """Download a model; goes on where an interrupted download stopped."""
+    console = Console()
+    with reporting(console):
+        from .models import checkpoints
+        from .models.download import Listener
+        from .models.registry import find
+
+        entry = find(name)
+        console.say(f"{entry.title}: {human_size(entry.size)}, licence {entry.licence}")
+        console.say(f"  from  {entry.page}")
+        console.say(f"  to    {checkpoints.models_folder()}")
+        if not yes and not click.confirm("Download it?", default=True):
+            return
+        with console.progress() as show:
+            listener = Listener(
+                progress=lambda step: show(
+                    Progress(None, step.filename, step.done, step.total or 0)
+                )
+            )
+            path = checkpoints.download(name, listener)
+        console.say(f"{path} is complete and its checksum is right.")
+
+
+@models.command()
+@click.argument("name")
+@_JSON
+def verify(name: str, as_json: bool) -> None:
+    """Compare a model's files with their checksums."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from .errors import CheckpointError
+        from .models import checkpoints
+
+        results = checkpoints.verify(name)
+        if as_json:
+            console.print_json({"files": [{**asdict(r), "path": str(r.path)} for r in results]})
+        else:
+            for result in results:
+                console.say(f"{result.problem or 'right'}: {result.path}")
+        if any(result.problem for result in results):
+            raise CheckpointError(
+                f"{name} is damaged: remove it with 'samgeo models remove {name}' and download it "
+                "again."
+            )
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Delete a downloaded model."""
+    console = Console()
+    with reporting(console):
+        from .models import checkpoints
+
+        console.say(f"{human_size(checkpoints.remove(name))} freed.")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From the fused logits of one object to its polygon on the ground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import shapely
+from affine import Affine
+
+from . import vectorize
+from .field import Field
+from .masks import LOGIT_STEPS
+from .types import CellBox, FloatArray
+
+AT_ONCE = 4_000_000
+"""Cells contoured in one piece; a larger object is contoured in strips that are then joined."""
+
+HALF_PIXEL = 0.5
+"""Default tolerance of simplification, working pixels."""
+
+
+def object_polygon(
+    known: Field,
+    cell: int,
+    transform: Affine,
+    shape: tuple[int, int],
+    simplify: float | None = None,
+) -> Any:
+    """The object's polygon or multipolygon, valid, in the raster's CRS.
+
+    Args:
+        known: Fused logits; unknown cells are not the object.
+        cell: Side of a cell in working pixels.
+        transform: Of the working pixels.
+        shape: (height, width) of the raster, to which the polygon is cut: cells may reach beyond.
+        simplify: Tolerance in ground units; None for half a working pixel.
+
+    Returns:
+        A shapely geometry; an empty polygon where no cell belongs to the object.
+    """
+    box = known.positive_box()
+    if box is None:
+        return shapely.Polygon()
+    outer = box.grown(1)
+    rows = max(2, AT_ONCE // outer.width)
+    parts: list[Any] = []
+    for row in range(outer.row0, outer.row1 - 1, rows):
+        # Neighbouring strips share a row of cells, so that their contours meet vertex on vertex.
+        strip = CellBox(row, outer.col0, min(row + rows + 1, outer.row1), outer.col1)
+        values = _to_the_edge(known, strip) * LOGIT_STEPS
+        parts += vectorize.contours(values, strip, cell)
+    several = outer.height > rows + 1
+    pixels = shapely.union_all(parts) if several else shapely.multipolygons(parts)
+    pixels = shapely.intersection(
+        shapely.simplify(pixels, 0.0), shapely.box(0, 0, shape[1], shape[0])
+    )
+    a, b, c, d, e, f = transform[:6]
+    ground = vectorize.to_ground(vectorize.valid(pixels), (a, b, c, d, e, f))
+    pixel = float(np.sqrt(abs(a * e - b * d)))
+    return vectorize.simplify(
+        shapely.normalize(ground), HALF_PIXEL * pixel if simplify is None else simplify
+    )
+
+
+def _to_the_edge(known: Field, box: CellBox) -> FloatArray:
+    """Logits of a box; beyond the raster those of its edge, so that objects there are not bevelled.
+
+    The polygon is cut to the raster afterwards.
+    """
+    inside = box.intersection(known.bounds)
+    dense = known.dense(inside)
+    pad = (
+        (inside.row0 - box.row0, box.row1 - inside.row1),
+        (inside.col0 - box.col0, box.col1 - inside.col1),
+    )
+    return np.pad(dense, pad, mode="edge")

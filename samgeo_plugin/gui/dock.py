@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dock: what to work on above, the object in work below, the engine's state at the foot."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.gui import QgsCollapsibleGroupBox, QgsDockWidget, QgsScrollArea
+from qgis.PyQt.QtCore import QSize, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import (
+    QAction,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .. import engine_client
+from ..controller import Controller
+from ..i18n import tr
+from .icons import icon, theme_icon
+from .object_panel import ObjectPanel
+from .refinement_panel import FilterPanel, RefinementPanel
+from .source_panel import SourcePanel
+
+
+class Dock(QgsDockWidget):
+    """Dense and resizable; everything in it can be reached by keyboard.
+
+    Args:
+        controller: The plugin's state.
+        tool_action: The action that chooses the map tool.
+        parent: QGIS's main window.
+    """
+
+    automatic_wanted = pyqtSignal()
+    settings_wanted = pyqtSignal()
+    about_wanted = pyqtSignal()
+    cancel_wanted = pyqtSignal()
+
+    def __init__(
+        self, controller: Controller, tool_action: QAction, parent: Optional[QWidget] = None
+    ) -> None:
+        super().__init__(tr("SamGeo Seamless"), parent)
+        self.setObjectName("SamGeoSeamlessDock")
+        self._controller = controller
+        self.source = SourcePanel(controller)
+        self.object = ObjectPanel(controller.session)
+        self.refinement = RefinementPanel(controller)
+        self.refinement.setCollapsed(True)
+        self.filter = FilterPanel(controller)
+        self.filter.setCollapsed(True)
+
+        bar = QToolBar()
+        bar.setIconSize(QSize(18, 18))
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        bar.addAction(tool_action)
+        automatic = bar.addAction(icon("automatic"), tr("Automatic…"), self.automatic_wanted.emit)
+        automatic.setToolTip(tr("Segment the whole raster, or a part of it, with Processing"))
+        spacer = QWidget()
+        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(spacer)
+        for name, text, signal in (
+            ("/mActionOptions.svg", tr("Settings"), self.settings_wanted),
+            ("/mActionHelpContents.svg", tr("Help and about"), self.about_wanted),
+        ):
+            button = QToolButton()
+            button.setIcon(theme_icon(name))
+            button.setToolTip(text)
+            button.setAutoRaise(True)
+            button.clicked.connect(signal)
+            bar.addWidget(button)
+
+        work = QgsCollapsibleGroupBox(tr("Object in work"))
+        work.setFlat(True)
+        inner = QVBoxLayout(work)
+        inner.setContentsMargins(6, 4, 6, 4)
+        inner.addWidget(self.object)
+
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(6)
+        for widget in (self.source, work, self.refinement, self.filter):
+            column.addWidget(widget)
+        column.addStretch(1)
+        scroll = QgsScrollArea()
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(content)
+
+        self.state = QLabel()
+        self.state.setTextFormat(Qt.TextFormat.PlainText)
+        self.progress = QProgressBar()
+        self.progress.setMaximumHeight(14)
+        self.progress.setTextVisible(False)
+        self.cancel = QToolButton()
+        self.cancel.setIcon(theme_icon("/mTaskCancel.svg"))
+        self.cancel.setToolTip(tr("Stop what the engine is doing"))
+        self.cancel.setAutoRaise(True)
+        self.cancel.clicked.connect(self.cancel_wanted)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(6, 0, 6, 4)
+        foot.addWidget(self.state, 2)
+        foot.addWidget(self.progress, 1)
+        foot.addWidget(self.cancel)
+
+        whole = QWidget()
+        layout = QVBoxLayout(whole)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(bar)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(foot)
+        whole.setMinimumWidth(250)
+        self.setWidget(whole)
+
+        client = controller.client
+        client.state_changed.connect(self._show_engine)
+        client.greeted.connect(self._show_engine)
+        controller.session.status.connect(self.show_progress)
+        controller.session.changed.connect(self._show_engine)
+        self.show_progress("", 0, 0)
+
+    def show_progress(self, text: str, done: int, total: int) -> None:
+        """A stage with its bar; an empty text ends it."""
+        busy = bool(text)
+        self.progress.setVisible(busy)
+        self.cancel.setVisible(busy)
+        if busy:
+            self.progress.setRange(0, max(total, 0))
+            self.progress.setValue(done)
+            self.state.setText(_stage(text))
+            if total > 0 and done >= total:
+                self.show_progress("", 0, 0)
+        else:
+            self._show_engine()
+
+    def _show_engine(self, *_: Any) -> None:
+        if self.progress.isVisible() and self._controller.session.is_waiting:
+            return
+        client = self._controller.client
+        hello = client.hello
+        if client.state == engine_client.READY and hello is not None:
+            text = tr("Engine {version} on {device}").format(
+                version=hello.engine, device=hello.device
+            )
+        elif client.state == engine_client.STARTING:
+            text = tr("The engine is starting…")
+        else:
+            text = tr("The engine starts with the first click")
+        self.state.setText(text)
+
+
+def _stage(name: str) -> str:
+    """The engine's stages in the user's language; its own messages as they are."""
+    return {
+        "stretch": tr("Reading the raster's values"),
+        "encode": tr("Looking at the image"),
+        "encoding": tr("Looking at the image"),
+        "model": tr("Loading the model"),
+        "load": tr("Loading the model"),
+        "tiles": tr("Segmenting tiles"),
+        "merge": tr("Joining tiles"),
+        "vectors": tr("Drawing polygons"),
+        "download": tr("Downloading"),
+    }.get(name, name)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which of the engine's attributes goes into which field of the target layer."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from qgis.core import QgsVectorLayer
+from qgis.gui import QgsFieldComboBox
+from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
+
+from .. import target
+from ..i18n import tr
+
+
+class FieldDialog(QDialog):
+    """One row an attribute; an empty field leaves the attribute out."""
+
+    def __init__(self, layer: QgsVectorLayer, parent: Optional[QWidget] = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Fields of {layer}").format(layer=layer.name()))
+        self._layer = layer
+        self.boxes: dict[str, QgsFieldComboBox] = {}
+        form = QFormLayout()
+        chosen = target.mapping(layer)
+        for name, _, kind in target.SCHEMA:
+            box = QgsFieldComboBox()
+            box.setLayer(layer)
+            box.setAllowEmptyFieldName(True)
+            box.setField(chosen.get(name, ""))
+            self.boxes[name] = box
+            form.addRow(f"{name} ({kind})", box)
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(buttons)
+
+    def accept(self) -> None:
+        """Keep the mapping with the layer."""
+        target.set_mapping(
+            self._layer,
+            {name: box.currentField() for name, box in self.boxes.items() if box.currentField()},
+        )
+        super().accept()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tool on the map: clicks, boxes, strokes and keys become prompts of the session."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import QgsGeometry, QgsPointXY
+from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool
+from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QApplication
+
+from .. import settings
+from ..job import Prompt
+from ..session import InteractiveSession
+from .overlay import Overlay
+
+BOX = "box"
+STROKE = "stroke"
+
+_ACCEPT = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_NEXT = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
+
+
+class PromptTool(QgsMapTool):
+    """Left click adds, right click or Shift removes, a drag is a box or (with Ctrl) a stroke.
+
+    Its keys are taken by an event filter that exists only while the tool is active: QGIS's own
+    shortcuts (Ctrl+Z, Backspace, Esc) get them back as soon as another tool is chosen, and while
+    there is no object in work. Space and the middle button pan, as everywhere in QGIS.
+
+    Args:
+        canvas: The map.
+        session: What prompts go to.
+    """
+
+    left = pyqtSignal()
+    wanted = pyqtSignal()
+
+    def __init__(self, canvas: QgsMapCanvas, session: InteractiveSession) -> None:
+        super().__init__(canvas)
+        self._session = session
+        self._overlay: Optional[Overlay] = None
+        self._pressed: Optional[QPoint] = None
+        self._positive = True
+        self._drawing: Optional[str] = None
+        self._stroke: list[QgsPointXY] = []
+        self._swallow_release = False
+        self._listening = False
+        self.setCursor(Qt.CursorShape.CrossCursor)
+        session.changed.connect(self._show)
+        session.hover_changed.connect(self._show_hover)
+
+    # --- activation -----------------------------------------------------------------------------
+
+    def activate(self) -> None:
+        super().activate()
+        canvas = self.canvas()
+        if self._overlay is None:
+            self._overlay = Overlay(canvas)
+        self._listening = True
+        canvas.installEventFilter(self)
+        canvas.viewport().installEventFilter(self)
+        canvas.destinationCrsChanged.connect(self._map_changed)
+        canvas.extentsChanged.connect(self._map_changed)
+        self._map_changed()
+        canvas.setFocus()
+        self.wanted.emit()
+        self._show()
+
+    def deactivate(self) -> None:
+        canvas = self.canvas()
+        canvas.removeEventFilter(self)
+        canvas.viewport().removeEventFilter(self)
+        if self._listening:
+            self._listening = False
+            canvas.destinationCrsChanged.disconnect(self._map_changed)
+            canvas.extentsChanged.disconnect(self._map_changed)
+        self._stop_drawing()
+        self._session.leave()
+        self._session.clear()
+        if self._overlay is not None:
+            self._overlay.clear()
+        super().deactivate()
+
+    def dispose(self) -> None:
+        """Take the drawings away; the plugin is being unloaded."""
+        if self._overlay is not None:
+            self._overlay.remove()
+            self._overlay = None
+
+    def flags(self) -> Any:
+        # A right click is a prompt here, so no context menu.
+        return QgsMapTool.Flag(0)
+
+    def _map_changed(self) -> None:
+        canvas = self.canvas()
+        crs = canvas.mapSettings().destinationCrs()
+        self._session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+
+    # --- mouse ----------------------------------------------------------------------------------
+
+    def canvasPressEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
+        if event.button() not in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+            return
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self._swallow_release = False
+        self._pressed = QPoint(event.pixelPoint())
+        self._positive = event.button() == Qt.MouseButton.LeftButton and not shift
+        self._drawing = None
+
+    def canvasMoveEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
+        point = event.mapPoint()
+        if self._pressed is None:
+            self._session.move(point)
+            return
+        if self._drawing is None:
+            distance = (event.pixelPoint() - self._pressed).manhattanLength()
+            if distance < QApplication.startDragDistance():
+                return
+            self._begin_drawing(event)
+        if self._overlay is None:
+            return
+        if self._drawing == BOX:
+            self._overlay.show_box(self.toMapCoordinates(self._pressed), point)
+        elif self._drawing == STROKE and point != self._stroke[-1]:
+            self._stroke.append(point)
+            self._overlay.extend_stroke(point)
+
+    def canvasReleaseEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
+        if self._swallow_release:
+            self._swallow_release = False
+            return
+        if self._pressed is None:
+            return
+        start, drawing, stroke = self._pressed, self._drawing, list(self._stroke)
+        positive = self._positive
+        self._stop_drawing()
+        point = event.mapPoint()
+        if drawing == BOX:
+            corner = self.toMapCoordinates(start)
+            corners = [[corner.x(), corner.y()], [point.x(), point.y()]]
+            if self.canvas().rotation():
+                self._add(Prompt("polygon", self._screen_box(start, event.pixelPoint())))
+            else:
+                self._add(Prompt("box", corners))
+        elif drawing == STROKE:
+            self._add(Prompt("stroke", [[p.x(), p.y()] for p in stroke], positive))
+        else:
+            self._add(Prompt("point", [[point.x(), point.y()]], positive))
+
+    def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._swallow_release = True
+            self._pressed = None
+            self._session.accept_before_last()
+
+    def _begin_drawing(self, event: QgsMapMouseEvent) -> None:
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        as_stroke = control != (settings.DRAG.get() == STROKE)
+        # Only a stroke can say what does not belong; a box never does.
+        self._drawing = STROKE if as_stroke or not self._positive else BOX
+        self._session.leave()
+        if self._drawing == STROKE and self._overlay is not None and self._pressed is not None:
+            first = self.toMapCoordinates(self._pressed)
+            self._stroke = [first]
+            self._overlay.start_stroke(self._positive)
+            self._overlay.extend_stroke(first)
+
+    def _screen_box(self, start: QPoint, end: QPoint) -> list[list[float]]:
+        corners = [start, QPoint(end.x(), start.y()), end, QPoint(start.x(), end.y()), start]
+        points = [self.toMapCoordinates(corner) for corner in corners]
+        return [[p.x(), p.y()] for p in points]
+
+    def _stop_drawing(self) -> None:
+        self._pressed = None
+        self._drawing = None
+        self._stroke = []
+        if self._overlay is not None:
+            self._overlay.show_box(None, None)
+            self._overlay.end_stroke()
+
+    def _add(self, prompt: Prompt) -> None:
+        self.wanted.emit()
+        self._session.add(prompt)
+
+    def add_polygon(self, geometry: QgsGeometry) -> None:
+        """A polygon (in the map's CRS) as a mask prompt: its largest part's outer ring."""
+        parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
+        rings = [part[0] for part in parts if part]
+        if rings:
+            ring = max(rings, key=lambda r: QgsGeometry.fromPolygonXY([r]).area())
+            self._add(Prompt("polygon", [[p.x(), p.y()] for p in ring]))
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        kind = event.type()
+        if kind == QEvent.Type.Leave and watched is self.canvas().viewport():
+            self._session.leave()
+        if kind not in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress):
+            return False
+        action = self._action(event)
+        if action is None:
+            return False
+        event.accept()
+        if kind == QEvent.Type.KeyPress:
+            action()
+        return True
+
+    def _action(self, event: Any) -> Optional[Any]:
+        """What a key does now; None leaves it to QGIS."""
+        session, key = self._session, event.key()
+        plain = not event.modifiers() & (
+            Qt.KeyboardModifier.ControlModifier
+            | Qt.KeyboardModifier.AltModifier
+            | Qt.KeyboardModifier.MetaModifier
+        )
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        busy = bool(session.prompts)
+        if plain and key == Qt.Key.Key_Escape:
+            return self._escape
+        if not busy:
+            return None
+        if plain and key in _ACCEPT:
+            return session.accept
+        if plain and key in _NEXT:
+            return lambda: session.next_candidate(-1 if key == Qt.Key.Key_Backtab else 1)
+        if (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z):
+            return session.undo
+        return None
+
+    def _escape(self) -> None:
+        if self._drawing is not None:
+            self._stop_drawing()
+        elif not self._session.escape():
+            self.left.emit()
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        if self._overlay is not None and self._listening:
+            self._overlay.show_object(self._session.geometry)
+            self._overlay.show_prompts(self._session.prompts)
+
+    def _show_hover(self, geometry: Optional[QgsGeometry]) -> None:
+        if self._overlay is not None:
+            shown = geometry if self._listening and settings.HOVER.get() else None
+            self._overlay.show_hover(shown)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dock's upper half: raster, bands, model, device and target layer."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsVectorLayer
+from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.PyQt.QtCore import QSignalBlocker, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .. import rasters, target
+from ..controller import Controller
+from ..i18n import tr
+from .field_dialog import FieldDialog
+from .icons import theme_icon
+
+_NEW_SCRATCH = "new:memory"
+_NEW_FILE = "new:file"
+
+
+def megabytes(size: Any) -> str:
+    """A size for a person; empty where it is not known."""
+    if not isinstance(size, (int, float)) or size <= 0:
+        return ""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+class SourcePanel(QWidget):
+    """Shows and changes the controller's choice."""
+
+    models_wanted = pyqtSignal()
+    render_wanted = pyqtSignal()
+
+    def __init__(self, controller: Controller, parent: Optional[QWidget] = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
+
+        self.raster = QgsMapLayerComboBox()
+        self.raster.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.raster.setAllowEmptyLayer(True)
+        self.raster.setShowCrs(True)
+        _shrink(self.raster)
+        form.addRow(_label(tr("&Raster"), self.raster), self.raster)
+
+        self.render = QToolButton()
+        self.render.setText(tr("Render the visible extent…"))
+        self.render.setToolTip(
+            tr("This layer is not a file: its visible part can be rendered into a temporary one.")
+        )
+        self.render.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.render.setIcon(theme_icon("/mActionSaveMapAsImage.svg"))
+        self.render.clicked.connect(self.render_wanted)
+        self.render.hide()
+        self._rendered = QLabel()
+        self._rendered.setWordWrap(True)
+        self._rendered.hide()
+        form.addRow("", self.render)
+        form.addRow("", self._rendered)
+
+        self.model = QComboBox()
+        _shrink(self.model)
+        manage = QToolButton()
+        manage.setIcon(theme_icon("/propertyicons/settings.svg"))
+        manage.setToolTip(tr("Models: sizes, licences, download, files of one's own"))
+        manage.clicked.connect(self.models_wanted)
+        form.addRow(_label(tr("&Model"), self.model), _row(self.model, manage))
+
+        self.target = QComboBox()
+        _shrink(self.target)
+        self.fields = QToolButton()
+        self.fields.setIcon(theme_icon("/mIconFieldText.svg"))
+        self.fields.setToolTip(tr("Which attribute goes into which field"))
+        self.fields.clicked.connect(self._map_fields)
+        form.addRow(_label(tr("&Target"), self.target), _row(self.target, self.fields))
+
+        self._more = QgsCollapsibleGroupBox(tr("Bands and device"))
+        self._more.setFlat(True)
+        self._more.setCollapsed(True)
+        inner = QFormLayout(self._more)
+        inner.setVerticalSpacing(4)
+        self.bands = []
+        for text in (tr("Red"), tr("Green"), tr("Blue")):
+            box = QgsRasterBandComboBox()
+            _shrink(box)
+            box.bandChanged.connect(self._bands_chosen)
+            self.bands.append(box)
+            inner.addRow(text, box)
+        self.device = QComboBox()
+        for key, text in (
+            ("auto", tr("Automatic")),
+            ("cpu", tr("CPU")),
+            ("cuda", tr("NVIDIA GPU (CUDA)")),
+            ("mps", tr("Apple GPU (MPS)")),
+        ):
+            self.device.addItem(text, key)
+        inner.addRow(tr("Device"), self.device)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self._more)
+
+        self.raster.layerChanged.connect(self._raster_chosen)
+        self.model.activated.connect(self._model_chosen)
+        self.device.activated.connect(
+            lambda _: controller.choose(device=str(self.device.currentData()))
+        )
+        self.target.activated.connect(self._target_chosen)
+        controller.models_changed.connect(self._fill_models)
+        controller.choice_changed.connect(self._show_choice)
+        controller.target_changed.connect(self._fill_targets)
+        project = QgsProject.instance()
+        project.layersAdded.connect(self._fill_targets)
+        project.layersRemoved.connect(self._fill_targets)
+        self._fill_models()
+        self._fill_targets()
+        self._raster_chosen(self.raster.currentLayer())
+        self._show_choice()
+
+    def release(self) -> None:
+        """Let go of the project's signals; the panel is about to be deleted."""
+        project = QgsProject.instance()
+        project.layersAdded.disconnect(self._fill_targets)
+        project.layersRemoved.disconnect(self._fill_targets)
+
+    def choose_raster(self, layer: Optional[QgsMapLayer]) -> None:
+        """Show and use a raster that somebody else has chosen."""
+        if layer is not None:
+            self.raster.setLayer(layer)
+
+    # --- raster ---------------------------------------------------------------------------------
+
+    def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
+        for box in self.bands:
+            blocker = QSignalBlocker(box)
+            box.setLayer(layer)
+            del blocker
+        bands: tuple[int, ...] = ()
+        is_file = True
+        if layer is not None and layer.isValid():
+            try:
+                is_file = rasters.file_of(layer) is not None
+            except rasters.LayerError as error:
+                self._controller.reporter.show("warning", str(error))
+            if is_file:
+                bands = tuple(rasters.usual_bands(layer))
+                shown = bands * 3 if len(bands) == 1 else bands
+                for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
+                    blocker = QSignalBlocker(box)
+                    box.setBand(band)
+                    del blocker
+        self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
+        self.render.setVisible(not is_file)
+        for box in self.bands:
+            box.setEnabled(is_file and layer is not None)
+
+    def _bands_chosen(self) -> None:
+        bands = tuple(box.currentBand() for box in self.bands)
+        if all(band > 0 for band in bands):
+            self._controller.choose(bands=bands[:1] if len(set(bands)) == 1 else bands)
+
+    # --- model ----------------------------------------------------------------------------------
+
+    def _fill_models(self) -> None:
+        self.model.clear()
+        chosen = self._controller.choice.model
+        names = []
+        for model in self._controller.models:
+            name = str(model.get("name", ""))
+            words = [state_text(str(model.get("state", ""))), megabytes(model.get("size"))]
+            title = str(model.get("title") or name)
+            self.model.addItem(f"{title} ({', '.join(word for word in words if word)})", name)
+            at = self.model.count() - 1
+            tip = [str(model.get(key)) for key in ("licence", "note") if model.get(key)]
+            self.model.setItemData(at, "\n".join(tip), Qt.ItemDataRole.ToolTipRole)
+            names.append(name)
+        if not names:
+            self.model.addItem(tr("Embedded"), "embedded")
+            names.append("embedded")
+        if chosen not in names:
+            self.model.addItem(chosen, chosen)
+            names.append(chosen)
+        self.model.setCurrentIndex(names.index(chosen))
+
+    def _model_chosen(self, index: int) -> None:
+        name = str(self.model.itemData(index))
+        known = {str(m.get("name")): m for m in self._controller.models}
+        if known.get(name, {}).get("state") == "to download":
+            # Nothing is downloaded from here: the manager says what and how much first.
+            self._fill_models()
+            self.models_wanted.emit()
+            return
+        self._controller.choose(model=name)
+
+    # --- target ---------------------------------------------------------------------------------
+
+    def _fill_targets(self, *_: Any) -> None:
+        blocker = QSignalBlocker(self.target)
+        self.target.clear()
+        self.target.addItem(
+            theme_icon("/mActionNewVectorLayer.svg"), tr("New temporary layer"), _NEW_SCRATCH
+        )
+        self.target.addItem(
+            theme_icon("/mActionNewGeoPackageLayer.svg"), tr("New GeoPackage layer…"), _NEW_FILE
+        )
+        layers = [
+            layer
+            for layer in QgsProject.instance().mapLayers().values()
+            if isinstance(layer, QgsVectorLayer) and target.problem(layer) is None
+        ]
+        if layers:
+            self.target.insertSeparator(self.target.count())
+        for layer in sorted(layers, key=lambda each: each.name().lower()):
+            self.target.addItem(theme_icon("/mIconPolygonLayer.svg"), layer.name(), layer.id())
+        at = self.target.findData(self._controller.target_id)
+        self.target.setCurrentIndex(max(at, 0))
+        self.fields.setEnabled(at >= 0)
+        del blocker
+
+    def _target_chosen(self, index: int) -> None:
+        key = self.target.itemData(index)
+        if key == _NEW_SCRATCH:
+            self._controller.set_target(None)
+        elif key == _NEW_FILE:
+            path, _ = QFileDialog.getSaveFileName(
+                self,
+                tr("New GeoPackage layer"),
+                "",
+                "GeoPackage (*.gpkg)",
+                options=QFileDialog.Option.DontConfirmOverwrite,
+            )
+            if path:
+                path = path if path.lower().endswith(".gpkg") else path + ".gpkg"
+                self._controller.new_target(path)
+        else:
+            layer = QgsProject.instance().mapLayer(str(key))
+            if isinstance(layer, QgsVectorLayer):
+                self._controller.set_target(layer)
+        self._fill_targets()
+
+    def _map_fields(self) -> None:
+        layer = self._controller.target_layer()
+        if layer is not None:
+            FieldDialog(layer, self).exec()
+
+    # --- what others changed --------------------------------------------------------------------
+
+    def _show_choice(self) -> None:
+        choice = self._controller.choice
+        at = self.device.findData(choice.device)
+        if at < 0:
+            self.device.addItem(choice.device, choice.device)
+            at = self.device.count() - 1
+        self.device.setCurrentIndex(at)
+        at = self.model.findData(choice.model)
+        if at >= 0:
+            self.model.setCurrentIndex(at)
+        else:
+            self._fill_models()
+        shown = self.raster.currentLayer()
+        if choice.raster and (shown is None or shown.id() != choice.raster):
+            blocker = QSignalBlocker(self.raster)
+            self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
+            del blocker
+        self._rendered.setVisible(choice.rendered is not None)
+        self._rendered.setText(tr("A temporary rendering is in use."))
+
+
+def state_text(state: str) -> str:
+    return {
+        "embedded": tr("embedded"),
+        "on disk": tr("on disk"),
+        "to download": tr("to download"),
+    }.get(state, state)
+
+
+def _label(text: str, buddy: QWidget) -> QLabel:
+    label = QLabel(text)
+    label.setBuddy(buddy)
+    return label
+
+
+def _row(field: QWidget, *buttons: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(2)
+    layout.addWidget(field, 1)
+    for button in buttons:
+        layout.addWidget(button)
+    return row
+
+
+def _shrink(box: QComboBox) -> None:
+    """A long layer name must not make the dock wide."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

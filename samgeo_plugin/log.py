@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One sentence in the message bar, everything else in the log panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+from qgis.core import Qgis, QgsMessageLog
+from qgis.PyQt import sip
+from qgis.PyQt.QtWidgets import QPushButton
+
+from . import settings
+from .i18n import tr
+
+TAG = "SamGeo Seamless"
+
+_LEVELS = {
+    "debug": Qgis.MessageLevel.Info,
+    "info": Qgis.MessageLevel.Info,
+    "success": Qgis.MessageLevel.Success,
+    "warning": Qgis.MessageLevel.Warning,
+    "error": Qgis.MessageLevel.Critical,
+}
+
+
+def write(message: str, level: str = "info") -> None:
+    """A line in the log panel's tab of this plugin; never a pop-up."""
+    QgsMessageLog.logMessage(message, TAG, _LEVELS.get(level, Qgis.MessageLevel.Info), False)
+
+
+class Reporter:
+    """Shows sentences in a message bar and writes their details into the log.
+
+    Args:
+        iface: QGIS's interface, or None (``qgis_process``, tests): then only the log is used.
+    """
+
+    def __init__(self, iface: Optional[Any]) -> None:
+        self._iface = iface
+        self._shown: Optional[Any] = None
+
+    def show(
+        self,
+        level: str,
+        sentence: str,
+        detail: str = "",
+        action: Optional[tuple[str, Callable[[], None]]] = None,
+    ) -> None:
+        """One sentence with a way out.
+
+        Args:
+            level: "info", "success", "warning" or "error".
+            sentence: For a person.
+            detail: For the log panel.
+            action: Label and function of a button, where the way out is a click away.
+        """
+        write(sentence + (f"\n{detail}" if detail else ""), level)
+        if level == "error":
+            # Only the sentence: details may hold paths that nobody wants in a pasted report.
+            settings.LAST_ERROR.set(sentence)
+        if self._iface is None:
+            return
+        bar = self._iface.messageBar()
+        if self._shown is not None and not sip.isdeleted(self._shown):
+            bar.popWidget(self._shown)
+        item = bar.createMessage("SamGeo", sentence)
+        if action is not None:
+            button = QPushButton(action[0], item)
+            button.clicked.connect(action[1])
+            button.clicked.connect(lambda: bar.popWidget(item))
+            item.layout().addWidget(button)
+        elif detail:
+            button = QPushButton(tr("Details"), item)
+            button.clicked.connect(self.open_log)
+            item.layout().addWidget(button)
+        seconds = {"error": 0, "warning": 12}.get(level, 5)
+        self._shown = bar.pushWidget(item, _LEVELS[level], seconds)
+
+    def open_log(self) -> None:
+        """Bring the log panel's tab of this plugin to the front."""
+        if self._iface is not None:
+            self._iface.openMessageLog(TAG)

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What QGIS loads: actions, dock, map tool, options page and Processing provider."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTranslator
+from qgis.PyQt.QtWidgets import QAction
+
+from . import environment, i18n, rasters, settings
+from .controller import Controller
+from .engine_client import EngineClient
+from .environment_job import Setup
+from .i18n import tr
+from .log import Reporter
+from .processing.provider import SamGeoProvider
+
+
+class SamGeoPlugin(QObject):
+    """The plugin's life between initGui and unload.
+
+    Args:
+        iface: QGIS's interface; ``qgis_process`` has none and only calls initProcessing.
+    """
+
+    def __init__(self, iface: Any) -> None:
+        super().__init__()
+        self.iface = iface
+        self.translator: Optional[QTranslator] = i18n.install()
+        self.provider: Optional[SamGeoProvider] = None
+        self.controller: Optional[Controller] = None
+        self.dock: Any = None
+        self.tool: Any = None
+        self.setup: Optional[Setup] = None
+        self._actions: list[QAction] = []
+        self._factory: Any = None
+        self._setup_dialog: Any = None
+        self._models_dialog: Any = None
+        self._renderer: Optional[rasters.LayerRenderer] = None
+        self._previous_tool: Any = None
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def initProcessing(self) -> None:  # noqa: N802
+        """Also called by ``qgis_process``, where there is no window."""
+        self.provider = SamGeoProvider()
+        QgsApplication.processingRegistry().addProvider(self.provider)
+
+    def initGui(self) -> None:  # noqa: N802
+        from .gui.dock import Dock
+        from .gui.icons import icon
+        from .gui.map_tool import PromptTool
+        from .gui.options_page import OptionsFactory
+
+        self.initProcessing()
+        window = self.iface.mainWindow()
+        client = EngineClient(environment.engine_command, environment.qgis_prefix(), parent=self)
+        reporter = Reporter(self.iface)
+        self.controller = controller = Controller(client, reporter, self)
+        self.setup = Setup(self)
+        self.setup.finished.connect(self._set_up_finished)
+        controller.setup_wanted.connect(self.offer_setup)
+        controller.choice_changed.connect(self._choice_changed)
+
+        self.tool_action = QAction(icon("segment"), tr("Segment"), window)
+        self.tool_action.setObjectName("SamGeoSegment")
+        self.tool_action.setToolTip(tr("Segment objects by clicks, boxes and strokes"))
+        self.tool_action.setCheckable(True)
+        self.tool_action.triggered.connect(self._choose_tool)
+        self.dock = Dock(controller, self.tool_action, window)
+        self.dock_action = self.dock.toggleViewAction()
+        self.dock_action.setIcon(icon("samgeo"))
+        self.dock_action.setText(tr("SamGeo Seamless panel"))
+        settings_action = QAction(tr("Settings…"), window)
+        settings_action.triggered.connect(self.open_settings)
+        about_action = QAction(tr("Help and about…"), window)
+        about_action.triggered.connect(self.open_about)
+        self._actions = [self.dock_action, self.tool_action, settings_action, about_action]
+        for action in self._actions:
+            self.iface.addPluginToRasterMenu(tr("SamGeo Seamless"), action)
+        for action in (self.dock_action, self.tool_action):
+            self.iface.addRasterToolBarIcon(action)
+        self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
+
+        self.tool = PromptTool(self.iface.mapCanvas(), controller.session)
+        self.tool.setAction(self.tool_action)
+        self.tool.wanted.connect(self._tool_wanted)
+        self.tool.left.connect(self._leave_tool)
+        self.dock.automatic_wanted.connect(self.open_automatic)
+        self.dock.settings_wanted.connect(self.open_settings)
+        self.dock.about_wanted.connect(self.open_about)
+        self.dock.cancel_wanted.connect(self._cancel)
+        self.dock.source.models_wanted.connect(self.open_models)
+        self.dock.source.render_wanted.connect(self.render_layer)
+        self.dock.object.polygon_wanted.connect(self._use_selected_polygon)
+
+        self._factory = OptionsFactory(client, self.setup)
+        self.iface.registerOptionsWidgetFactory(self._factory)
+        # The event loop has ended when this comes, and the engine must not outlive QGIS.
+        QCoreApplication.instance().aboutToQuit.connect(self._stop_processes)
+        if environment.state() in (environment.ABSENT, environment.PARTIAL):
+            self.iface.initializationCompleted.connect(self._offer_once)
+
+    def unload(self) -> None:
+        """Give everything back; nothing of the plugin stays in QGIS."""
+        if self.provider is not None:
+            QgsApplication.processingRegistry().removeProvider(self.provider)
+            self.provider = None
+        if self.controller is None:
+            return
+        QCoreApplication.instance().aboutToQuit.disconnect(self._stop_processes)
+        canvas = self.iface.mapCanvas()
+        if self.tool is not None:
+            canvas.unsetMapTool(self.tool)
+            self.tool.dispose()
+        self._stop_processes()
+        self.iface.unregisterOptionsWidgetFactory(self._factory)
+        for action in self._actions:
+            self.iface.removePluginRasterMenu(tr("SamGeo Seamless"), action)
+        for action in (self.dock_action, self.tool_action):
+            self.iface.removeRasterToolBarIcon(action)
+        self.iface.removeDockWidget(self.dock)
+        self.dock.source.release()
+        for widget in (self.dock, self._setup_dialog, self._models_dialog):
+            if widget is not None:
+                widget.deleteLater()
+        if self.translator is not None:
+            QCoreApplication.removeTranslator(self.translator)
+        self.dock = self.tool = self.controller = self._factory = None
+        self._setup_dialog = self._models_dialog = None
+
+    def _stop_processes(self) -> None:
+        if self._renderer is not None:
+            self._renderer.cancel()
+        if self.setup is not None:
+            self.setup.shut_down()
+        if self.controller is not None:
+            self.controller.close()
+
+    # --- the tool -------------------------------------------------------------------------------
+
+    def _choose_tool(self, checked: bool) -> None:
+        canvas = self.iface.mapCanvas()
+        if not checked:
+            self._leave_tool()
+            return
+        if canvas.mapTool() is not self.tool:
+            self._previous_tool = canvas.mapTool()
+        canvas.setMapTool(self.tool)
+        self.dock.setUserVisible(True)
+
+    def _leave_tool(self) -> None:
+        canvas = self.iface.mapCanvas()
+        canvas.unsetMapTool(self.tool)
+        previous = self._previous_tool
+        self._previous_tool = None
+        if previous is not None:
+            canvas.setMapTool(previous)
+        else:
+            self.iface.actionPan().trigger()
+
+    def _tool_wanted(self) -> None:
+        controller = self.controller
+        if controller is None:
+            return
+        if controller.raster_layer() is None:
+            self.dock.source.choose_raster(self._likely_raster())
+        if controller.open() and not controller.models:
+            controller.refresh_models()
+
+    def _likely_raster(self) -> Optional[QgsRasterLayer]:
+        """The active layer, or the topmost raster that is shown."""
+        active = self.iface.activeLayer()
+        if isinstance(active, QgsRasterLayer):
+            return active
+        for layer in self.iface.mapCanvas().layers():
+            if isinstance(layer, QgsRasterLayer):
+                return layer
+        return None
+
+    def _choice_changed(self) -> None:
+        # With the tool in hand the next click must not wait for another raster or model.
+        controller = self.controller
+        in_hand = self.tool is not None and self.iface.mapCanvas().mapTool() is self.tool
+        if in_hand and controller is not None and controller.raster_layer() is not None:
+            controller.open()
+
+    def _use_selected_polygon(self) -> None:
+        controller, layer = self.controller, self.iface.activeLayer()
+        if controller is None:
+            return
+        chosen = list(layer.selectedFeatures()) if isinstance(layer, QgsVectorLayer) else []
+        polygons = [f.geometry() for f in chosen if f.geometry().type() == _polygon_type()]
+        if len(polygons) != 1:
+            controller.reporter.show("info", tr("Select one polygon of the active layer first."))
+            return
+        canvas = self.iface.mapCanvas()
+        geometry = QgsGeometry(polygons[0])
+        transform = QgsCoordinateTransform(
+            layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+        try:
+            geometry.transform(transform)
+        except QgsCsException as error:
+            controller.reporter.show(
+                "warning", tr("The polygon lies outside the map's CRS."), str(error)
+            )
+            return
+        if canvas.mapTool() is not self.tool:
+            self._choose_tool(True)
+        self.tool.add_polygon(geometry)
+
+    def _cancel(self) -> None:
+        if self._renderer is not None:
+            self._renderer.cancel()
+        if self.controller is not None:
+            self.controller.session.cancel()
+
+    # --- windows --------------------------------------------------------------------------------
+
+    def _offer_once(self) -> None:
+        if self.controller is None or settings.OFFERED.get():
+            return
+        settings.OFFERED.set(True)
+        self.controller.reporter.show(
+            "info",
+            tr("SamGeo Seamless needs its engine once; nothing is downloaded before you agree."),
+            action=(tr("Set up…"), self.offer_setup),
+        )
+
+    def offer_setup(self) -> None:
+        """The window that says what a click downloads."""
+        from .gui.setup_dialog import SetupDialog
+
+        if self.controller is None or self.setup is None:
+            return
+        if self._setup_dialog is None:
+            self._setup_dialog = SetupDialog(
+                self.controller.client, self.setup, self.iface.mainWindow()
+            )
+        self._setup_dialog.show()
+        self._setup_dialog.raise_()
+
+    def _set_up_finished(self, well: bool, sentence: str) -> None:
+        if self.controller is None:
+            return
+        self.controller.reporter.show("success" if well else "error", sentence)
+        if well:
+            self.controller.refresh_models()
+
+    def open_settings(self) -> None:
+        from .gui.options_page import PAGE
+
+        self.iface.showOptionsDialog(self.iface.mainWindow(), PAGE)
+
+    def open_about(self) -> None:
+        from .gui.about_dialog import AboutDialog
+
+        AboutDialog(self.iface.mainWindow()).exec()
+
+    def open_models(self) -> None:
+        from .gui.models_dialog import ModelsDialog
+
+        if self.controller is not None:
+            self._models_dialog = ModelsDialog(self.controller, self.iface.mainWindow())
+            self._models_dialog.exec()
+            self._models_dialog = None
+
+    def open_automatic(self) -> None:
+        """Processing's dialog, filled in with what the dock says."""
+        import processing
+
+        if self.controller is None:
+            return
+        choice = self.controller.choice
+        parameters: dict[str, Any] = {"MODEL": choice.model, "DEVICE": choice.device}
+        layer = self.controller.raster_layer()
+        if layer is not None:
+            parameters["INPUT"] = choice.rendered or layer.id()
+        if choice.bands and not choice.rendered:
+            parameters["BANDS"] = list(choice.bands)
+        processing.execAlgorithmDialog("samgeo:segmentraster", parameters)
+
+    # --- layers that are not files --------------------------------------------------------------
+
+    def render_layer(self) -> None:
+        """Render the visible extent of the chosen layer, then use the picture."""
+        from .gui.render_dialog import RenderDialog
+
+        controller = self.controller
+        if controller is None or self._renderer is not None:
+            return
+        layer = controller.raster_layer()
+        if layer is None:
+            return
+        dialog = RenderDialog(layer.name(), self.iface.mapCanvas(), self.iface.mainWindow())
+        if not dialog.exec() or dialog.plan is None:
+            return
+        self.start_rendering(layer, dialog.plan)
+
+    def start_rendering(self, layer: Any, plan: rasters.RenderPlan) -> None:
+        """Without the dialog: render a layer by a plan and use the picture."""
+        controller = self.controller
+        if controller is None:
+            return
+        layer_id = layer.id()
+        self._renderer = rasters.LayerRenderer([layer], plan, self)
+
+        def finished(path: str) -> None:
+            self._rendering_ended()
+            if controller.choice.raster == layer_id:
+                controller.choose(rendered=path)
+                controller.reporter.show("success", tr("The visible extent is ready."))
+
+        def failed(sentence: str) -> None:
+            self._rendering_ended()
+            controller.reporter.show("warning", sentence)
+
+        self._renderer.finished.connect(finished)
+        self._renderer.failed.connect(failed)
+        self._renderer.progress.connect(
+            lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
+        )
+        self.dock.show_progress(tr("Rendering the map"), 0, 0)
+        self._renderer.start()
+
+    def _rendering_ended(self) -> None:
+        self.dock.show_progress("", 0, 0)
+        if self._renderer is not None:
+            self._renderer.deleteLater()
+        self._renderer = None
+
+
+def _polygon_type() -> Any:
+    from qgis.core import QgsWkbTypes
+
+    return QgsWkbTypes.GeometryType.PolygonGeometry

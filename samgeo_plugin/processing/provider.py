@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The provider ``samgeo``."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..gui.icons import FOLDER as ICONS
+from .outlines import RegularizeOutlines, RoadCenterlines
+from .raster_tools import EncodeRaster, RasterStatistics
+from .segment_from_prompts import SegmentFromPrompts
+from .segment_raster import SegmentRaster
+
+ALGORITHMS = (
+    SegmentRaster,
+    SegmentFromPrompts,
+    RegularizeOutlines,
+    RoadCenterlines,
+    EncodeRaster,
+    RasterStatistics,
+)
+
+
+class SamGeoProvider(QgsProcessingProvider):
+    """Listed in the toolbox as "SamGeo Seamless"."""
+
+    def id(self) -> str:
+        return "samgeo"
+
+    def name(self) -> str:
+        return "SamGeo Seamless"
+
+    def icon(self) -> QIcon:
+        return QIcon(str(ICONS / "samgeo.svg"))
+
+    def svgIconPath(self) -> str:  # noqa: N802
+        return str(ICONS / "samgeo.svg")
+
+    def loadAlgorithms(self) -> None:  # noqa: N802
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm())

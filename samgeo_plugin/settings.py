@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The plugin's settings: every key with its type and default in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from qgis.core import QgsSettings
+
+_PREFIX = "samgeo_seamless/"
+
+Value = Union[str, int, float, bool]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key below ``samgeo_seamless/``; the default fixes the type."""
+
+    key: str
+    default: Value
+
+    def get(self) -> Any:
+        value = QgsSettings().value(_PREFIX + self.key, self.default)
+        kind = type(self.default)
+        if kind is bool:
+            return value if isinstance(value, bool) else str(value).lower() in ("true", "1")
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            return self.default
+
+    def set(self, value: Value) -> None:
+        QgsSettings().setValue(_PREFIX + self.key, value)
+
+    def clear(self) -> None:
+        QgsSettings().remove(_PREFIX + self.key)
+
+
+PYTHON = Setting("environment/python", "")
+"""A Python of one's own with the engine in it; empty for the managed environment."""
+
+FOLDER = Setting("environment/folder", "")
+"""Where the managed environment lives; empty for the standard place."""
+
+BUILD = Setting("environment/build", "cpu")
+"""Build of torch: "cpu" or "cuda"."""
+
+DEVICE = Setting("engine/device", "auto")
+THREADS = Setting("engine/threads", 0)
+MODEL = Setting("engine/model", "embedded")
+RENDER_LIMIT = Setting("render/limit", 8192)
+"""Largest side, in pixels, of a temporary rendering of a layer that is not a file."""
+
+DRAG = Setting("tool/drag", "box")
+HOVER = Setting("tool/hover", True)
+OFFERED = Setting("environment/offered", False)
+LAST_ERROR = Setting("diagnose/last_error", "")
+
+
+def qgis_value(key: str, default: Value) -> Any:
+    """A setting of QGIS itself."""
+    return QgsSettings().value(key, default)
+
+
+def qgis_flag(key: str) -> bool:
+    """A yes-or-no setting of QGIS itself."""
+    return str(QgsSettings().value(key, False)).lower() in ("true", "1")

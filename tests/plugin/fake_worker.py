@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A worker that speaks the protocol without any model, and misbehaves on demand. Tests only.
+
+``FAKE_WORKER`` holds words: ``slow=SECONDS`` (every answer), ``crash=METHOD`` (exit code 3 when it
+comes), ``once=PATH`` (crash only while this file is missing, and make it), ``garbage`` (a print on
+standard output before the greeting), ``flood`` (nothing but prints), ``protocol=N``, ``silent``
+(greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
+(every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import Empty, Queue
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "core"))
+import job
+
+WORDS = dict(word.partition("=")[::2] for word in os.environ.get("FAKE_WORKER", "").split())
+_lock = threading.Lock()
+
+
+def say(message: job.Message) -> None:
+    line = job.encode(message)
+    with _lock:
+        if "split" in WORDS:
+            for at in range(0, len(line), 7):
+                sys.stdout.buffer.write(line[at : at + 7])
+                sys.stdout.buffer.flush()
+                time.sleep(0.001)
+        else:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+
+
+def circle(x: float, y: float, radius: float) -> dict:
+    ring = [
+        [x + radius * math.cos(k * math.pi / 16), y + radius * math.sin(k * math.pi / 16)]
+        for k in range(32)
+    ]
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.queue: Queue = Queue()
+        self.cancelled: set[int] = set()
+        self.current = None
+        self.last: dict[str, list] = {}
+        self.opened = 0
+
+    def candidates(self, params: dict) -> list[dict]:
+        first = params["prompts"][0]["coordinates"]
+        x = sum(p[0] for p in first) / len(first)
+        y = sum(p[1] for p in first) / len(first)
+        unit = params.get("pixel_size") or 1.0
+        radii = [10.0 + len(params["prompts"]), 20.0, 5.0]
+        return [
+            {
+                "geometry": circle(x, y, radius * unit),
+                "score": 0.9 - 0.1 * k,
+                "stability": 0.95,
+                "area_m2": math.pi * radius**2,
+                "perimeter_m": 2 * math.pi * radius,
+                "tiles": 1,
+            }
+            for k, radius in enumerate(radii[: 3 if params.get("multimask") else 1])
+        ]
+
+    def answer(self, request: job.Request) -> dict:
+        params, method = request.params, request.method
+        if method == "open":
+            job.OpenParameters.from_dict(params)
+            if not Path(params["rasters"][0]).exists():
+                raise Refusal(
+                    "RasterError", f"{params['rasters'][0]} does not exist; name it anew."
+                )
+            self.opened += 1
+            say(job.Progress(request.id, "stretch", 1, 1, "größer"))
+            return {
+                "session": f"s{self.opened}", "crs": None, "width": 100, "height": 100, "bands": 3,
+                "extent": [0, 0, 100, 100], "stretch": [[0, 255]] * 3,
+                "model": {"name": "fake", "device": "cpu"}, "warnings": [],
+            }  # fmt: skip
+        if method == "prompt":
+            prompts = [job.Prompt.from_dict(prompt) for prompt in params["prompts"]]
+            if not any(prompt.positive for prompt in prompts):
+                raise Refusal("PromptError", "No prompt says what belongs; add a point on it.")
+            made = self.candidates(params)
+            if not params.get("hover"):
+                self.last[params["session"]] = made
+            return {"candidates": made, "limit": None, "encoded": 0}
+        if method == "accept":
+            chosen = self.last.pop(params["session"])[params["candidate"]]
+            attributes = {k: v for k, v in chosen.items() if k != "geometry"}
+            attributes |= {"id": "f00d", "prompt_id": None, "prompt_type": "point", "label": None,
+                           "model": "fake", "source": "town.tif", "parent_id": None}  # fmt: skip
+            return {"attributes": attributes, "geometry": chosen["geometry"]}
+        if method == "refine":
+            ring = params["geometry"]["coordinates"][0]
+            kept = ring[:-1:4] if params.get("simplify") else ring[:-1]
+            if params.get("outlines") == "rectangles":
+                xs, ys = [x for x, _ in ring], [y for _, y in ring]
+                kept = [[min(xs), min(ys)], [max(xs), min(ys)], [max(xs), max(ys)],
+                        [min(xs), max(ys)]]  # fmt: skip
+            geometry = {"type": "Polygon", "coordinates": [[*kept, kept[0]]]}
+            return {"geometry": geometry, "area_m2": 1.0, "perimeter_m": 4.0}
+        if method == "look":
+            return {"encoded": True}
+        if method == "segment":
+            done = job.SegmentParameters.from_dict(params)
+            for step in range(20):
+                if request.id in self.cancelled:
+                    raise Refusal("Cancelled", "Cancelled after a tile.")
+                say(job.Progress(request.id, "tiles", step, 20))
+                time.sleep(float(WORDS.get("tile", 0.01)))
+            features = [
+                {"type": "Feature", "geometry": circle(85.5 + k / 100, 27.6, 0.001),
+                 "properties": {"id": f"o{k}", "score": 0.5 + k / 10, "stability": 0.9,
+                                "area_m2": 10.0 * k, "perimeter_m": 1.0, "prompt_id": str(k),
+                                "label": None}}
+                for k in range(1, 4)
+            ]  # fmt: skip
+            from osgeo import gdal
+
+            text = json.dumps({"type": "FeatureCollection", "features": features})
+            gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
+            return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
+                    "failed": [], "seconds": 0.2, "warnings": ["One band only."]}  # fmt: skip
+        if method == "models":
+            return {"models": [
+                {"name": "embedded", "family": "fake", "title": "Embedded", "size": 5_000_000,
+                 "licence": "MIT", "state": "embedded", "path": None, "note": ""},
+                {"name": "sam-vit-b", "family": "sam", "title": "SAM ViT-B", "size": 375_042_383,
+                 "licence": "Apache-2.0", "state": "to download", "path": None, "note": ""},
+            ]}  # fmt: skip
+        if method == "statistics":
+            return {"stretch": [[0.0, 255.0]], "info": {}}
+        return {}
+
+    def work(self) -> None:
+        while True:
+            request = self.queue.get()
+            self.current = request.id
+            try:
+                time.sleep(float(WORDS.get("slow", 0)))
+                if WORDS.get("crash") == request.method and not (
+                    "once" in WORDS and Path(WORDS["once"]).exists()
+                ):
+                    if "once" in WORDS:
+                        Path(WORDS["once"]).touch()
+                    print("Segmentation fault, says the test", file=sys.stderr, flush=True)
+                    os._exit(3)
+                if request.id in self.cancelled:
+                    raise Refusal("Cancelled", "Cancelled.")
+                say(job.Result(request.id, self.answer(request)))
+            except Refusal as refusal:
+                say(job.Failure(request.id, refusal.kind, str(refusal), "a detail"))
+            except Exception as error:
+                say(job.Failure(request.id, "InternalError", repr(error)))
+            self.current = None
+
+    def beat(self) -> None:
+        while True:
+            time.sleep(float(WORDS.get("beat", 0.2)))
+            say(job.Heartbeat(self.current))
+
+    def run(self) -> None:
+        threading.Thread(target=self.work, daemon=True).start()
+        if "silent" not in WORDS:
+            threading.Thread(target=self.beat, daemon=True).start()
+        for line in sys.stdin.buffer:
+            request = job.decode(line)
+            if request.method == "shutdown":
+                say(job.Result(request.id, {}))
+                if "deaf" not in WORDS:
+                    return
+            elif request.method == "cancel":
+                self.cancelled.add(request.params["id"])
+                self.drop_waiting(request.params["id"])
+                say(job.Result(request.id, {"cancelled": True}))
+            elif "silent" not in WORDS:
+                self.queue.put(request)
+        if "deaf" in WORDS:
+            time.sleep(60)
+
+    def drop_waiting(self, request_id: int) -> None:
+        waiting = []
+        while True:
+            try:
+                waiting.append(self.queue.get_nowait())
+            except Empty:
+                break
+        for request in waiting:
+            if request.id == request_id:
+                say(job.Failure(request.id, "Cancelled", "Cancelled."))
+            else:
+                self.queue.put(request)
+
+
+class Refusal(Exception):
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def main() -> None:
+    if "mute" in WORDS:
+        time.sleep(60)
+    if "garbage" in WORDS:
+        print("A library that prints; größer", flush=True)
+    while "flood" in WORDS:
+        print("yes", flush=True)
+    if "long" in WORDS:
+        sys.stdout.buffer.write(b"x" * (job.MAX_LINE + 4096))
+        sys.stdout.buffer.flush()
+        time.sleep(60)
+    version = int(WORDS.get("protocol", job.PROTOCOL_VERSION))
+    say(job.Hello(version, "0.0.fake", sys.version.split()[0], "cpu"))
+    Worker().run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The algorithms against the fake worker: parameters, sinks, cancel, crashes, inputs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from osgeo import gdal, osr
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingUtils,
+    QgsProject,
+    QgsVectorLayer,
+)
+
+from samgeo_plugin import environment, rasters
+from samgeo_plugin.processing import jobs
+from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
+from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
+
+
+class Feedback(QgsProcessingFeedback):
+    """Remembers what it was told; cancels after some progress when asked to."""
+
+    def __init__(self, cancel_at: float = 1e9) -> None:
+        super().__init__()
+        self.warnings: list = []
+        self.steps: list = []
+        self._cancel_at = cancel_at
+        self.progressChanged.connect(self._step)
+
+    def _step(self, value: float) -> None:
+        self.steps.append(value)
+        if value >= self._cancel_at:
+            self.cancel()
+
+    def pushWarning(self, text: str) -> None:  # noqa: N802
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def provider(qgis_app):
+    made = SamGeoProvider()
+    QgsApplication.processingRegistry().addProvider(made)
+    yield made
+    QgsApplication.processingRegistry().removeProvider(made)
+
+
+@pytest.fixture
+def engine(fake_command, monkeypatch, tmp_path):
+    """Let algorithms start fake workers with the given words."""
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path / "jobs")
+
+    def use(words: str = "") -> None:
+        monkeypatch.setattr(environment, "engine_command", lambda: fake_command(words))
+
+    use()
+    return use
+
+
+@pytest.fixture
+def town(tmp_path, qgis_app):
+    path = tmp_path / "town.tif"
+    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 3, gdal.GDT_Byte)
+    file.SetGeoTransform([85.5, 0.001, 0, 27.62, 0, -0.001])
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(4326)
+    file.SetProjection(reference.ExportToWkt())
+    file = None
+    return str(path)
+
+
+class Refused(Exception):
+    """What an algorithm said when it refused."""
+
+
+def run(name: str, parameters: dict, feedback=None):
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"samgeo:{name}")
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    feedback = feedback or Feedback()
+    why = ""
+    try:
+        results, _ = algorithm.run(parameters, context, feedback, {}, False)
+    except QgsProcessingException as error:
+        why = str(error)
+    if why:
+        # A traceback would keep these alive until after QGIS has ended, which then crashes.
+        del algorithm, context, feedback
+        raise Refused(why)
+    return results, context, feedback
+
+
+def layer_of(results: dict, context: QgsProcessingContext):
+    return QgsProcessingUtils.mapLayerFromString(results["OUTPUT"], context)
+
+
+def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
+    assert {a.name() for a in provider.algorithms()} == {
+        "segmentraster", "segmentfromprompts", "regularizeoutlines", "roadcenterlines",
+        "encoderaster", "rasterstatistics",
+    }  # fmt: skip
+    for algorithm in provider.algorithms():
+        assert algorithm.shortHelpString()
+        assert not algorithm.icon().isNull()
+        assert not algorithm.flags() & algorithm.flags().__class__(algorithm.Flag.FlagNoThreading)
+        assert algorithm.flags() & algorithm.Flag.FlagCanCancel
+    assert len(ALGORITHMS) == 6
+
+
+@pytest.mark.parametrize(
+    "sink", ["memory:", "TEMPORARY_OUTPUT", "file.gpkg", "file.shp", "file.geojson"]
+)
+def test_a_raster_is_segmented_into_any_sink(provider, engine, town, tmp_path, sink):
+    target = str(tmp_path / sink) if sink.startswith("file") else sink
+    results, context, feedback = run("segmentraster", {"INPUT": town, "OUTPUT": target})
+    layer = layer_of(results, context)
+    assert layer.featureCount() == 3
+    assert layer.crs().authid() == "EPSG:4326"
+    assert layer.fields().lookupField("score") >= 0
+    assert all(f.geometry().isGeosValid() for f in layer.getFeatures())
+    assert results["COUNT"] == 3
+    assert feedback.warnings == ["One band only."]
+    assert feedback.steps == sorted(feedback.steps)
+
+
+def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, monkeypatch):
+    asked = {}
+    real = EngineRun.call
+
+    def spy(self, method, params, on_progress=None):
+        asked.update(params)
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    run(
+        "segmentraster",
+        {
+            "INPUT": town, "OUTPUT": "memory:", "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]",
+            "BANDS": [3, 2, 1], "MIN_AREA": 12.5, "OUTLINES": "rectangles", "MODE": "flat",
+            "DEVICE": "cpu", "MIN_SCORE": 0.7, "THREADS": 2, "MODEL": "sam-vit-b",
+        },
+    )  # fmt: skip
+    assert asked["rasters"] == [town]
+    assert asked["extent"] == [85.51, 27.59, 85.53, 27.61]
+    assert asked["extent_crs"] == "EPSG:4326"
+    assert asked["bands"] == [3, 2, 1]
+    assert (asked["min_area"], asked["outlines"], asked["mode"]) == (12.5, "rectangles", "flat")
+    assert (asked["device"], asked["min_score"], asked["threads"]) == ("cpu", 0.7, 2)
+    assert asked["model"] == "sam-vit-b"
+    assert asked["tile_size"] is None
+
+
+def test_an_extent_that_misses_the_raster_is_refused(provider, engine, town):
+    with pytest.raises(Refused, match="misses the raster"):
+        run(
+            "segmentraster",
+            {"INPUT": town, "OUTPUT": "memory:", "EXTENT": "10,11,10,11 [EPSG:4326]"},
+        )
+
+
+def test_prompts_carry_their_attributes_over(provider, engine, town):
+    prompts = QgsVectorLayer(
+        "Point?crs=EPSG:4326&field=owner:string&field=score:double", "p", "memory"
+    )
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes([f"owner {k}", 0.1])
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    try:
+        results, context, _ = run(
+            "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"}
+        )
+        layer = layer_of(results, context)
+        assert {f["prompt_id"]: f["owner"] for f in layer.getFeatures()} == {
+            "1": "owner 1", "2": "owner 2", "3": "owner 3",
+        }  # fmt: skip
+        names = [field.name() for field in layer.fields()]
+        assert names.count("score") == 1
+        prompts.dataProvider().truncate()
+        with pytest.raises(Refused, match="no features"):
+            run("segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"})
+    finally:
+        QgsProject.instance().removeMapLayer(prompts)
+
+
+def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):
+    engine("tile=0.1")
+    feedback = Feedback(cancel_at=5)
+    started = time.monotonic()
+    with pytest.raises(Refused, match="Cancelled"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"}, feedback)
+    assert time.monotonic() - started < 2.0
+
+
+def test_a_crash_is_one_sentence(provider, engine, town):
+    engine("crash=segment")
+    with pytest.raises(Refused, match="ended with code 3"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+
+
+def test_silence_is_noticed(fake_command):
+    from samgeo_plugin.engine_client import Patience
+
+    run = EngineRun(fake_command("silent"), Feedback(), patience=Patience(silence=0.5, stop=0.5))
+    with run as engine, pytest.raises(EngineRunError, match="stopped answering"):
+        engine.call("statistics", {})
+
+
+def test_without_an_environment_the_algorithm_says_what_to_do(provider, monkeypatch, tmp_path):
+    monkeypatch.delenv("SAMGEO_PYTHON", raising=False)
+    monkeypatch.setenv("SAMGEO_ENVIRONMENT", str(tmp_path / "none"))
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:segmentraster")
+    can, why = algorithm.canExecute()
+    assert not can
+    assert "set it up" in why
+
+
+def test_in_a_model(provider, engine, town):
+    model = QgsProcessingModelAlgorithm("town", "tests")
+    model.addModelParameter(
+        QgsProcessingParameterRasterLayer("raster", "raster"), QgsProcessingModelParameter("raster")
+    )
+    child = QgsProcessingModelChildAlgorithm("samgeo:segmentraster")
+    child.setChildId("segment")
+    child.addParameterSources(
+        "INPUT", [QgsProcessingModelChildParameterSource.fromModelParameter("raster")]
+    )
+    output = QgsProcessingModelOutput("objects")
+    output.setChildId("segment")
+    output.setChildOutputName("OUTPUT")
+    child.setModelOutputs({"objects": output})
+    model.addChildAlgorithm(child)
+    model.updateDestinationParameters()
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    names = [d.name() for d in model.destinationParameterDefinitions()]
+    results, ok = model.run({"raster": town, names[0]: "memory:"}, context, Feedback())
+    assert ok
+    layer = QgsProcessingUtils.mapLayerFromString(results[names[0]], context)
+    assert layer.featureCount() == 3
+
+
+def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
+    raster = tmp_path / "a.tif"
+    raster.write_text("one")
+    params = {"rasters": [str(raster)], "model": "embedded", "output": "x", "min_area": 1.0}
+    first = jobs.folder_for(params)
+    assert jobs.folder_for({**params, "output": "y", "min_area": 5.0}) == first
+    assert jobs.folder_for({**params, "model": "other"}) != first
+    raster.write_text("longer")
+    assert jobs.folder_for(params) != first
+
+
+def test_statistics_give_a_report(provider, engine, town, tmp_path):
+    page = tmp_path / "report.html"
+    results, _, _ = run("rasterstatistics", {"INPUT": town, "OUTPUT_HTML_FILE": str(page)})
+    assert results["STRETCH"] == "[[0.0, 255.0]]"
+    assert "<td>255</td>" in page.read_text()
+
+
+def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
+    provider, engine, town, monkeypatch
+):
+    # A file plays its part: QGIS 3.22 crashes at its end once a tile layer was rendered offscreen.
+    monkeypatch.setattr(rasters, "file_of", lambda layer: None)
+    with pytest.raises(Refused, match="extent and a resolution"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+    asked = {}
+    real = EngineRun.call
+
+    def spy(self, method, params, on_progress=None):
+        asked.update(params)
+        file = gdal.Open(params["rasters"][0])
+        asked["size"] = (file.RasterXSize, file.RasterYSize, file.RasterCount)
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    results, context, _ = run(
+        "segmentraster",
+        {"INPUT": town, "OUTPUT": "memory:", "RESOLUTION": 0.0005,
+         "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]"},
+    )  # fmt: skip
+    assert layer_of(results, context).featureCount() == 3
+    assert asked["size"] == (40, 40, 4)
+    assert asked["resolution"] is None
+    monkeypatch.setattr(rasters.settings.RENDER_LIMIT.__class__, "get", lambda self: 16)
+    with pytest.raises(Refused, match="limit of 16"):
+        run(
+            "segmentraster",
+            {"INPUT": town, "OUTPUT": "memory:", "RESOLUTION": 0.0005,
+             "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]"},
+        )  # fmt: skip

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The object in work, without widgets: prompts, candidates, undo, hover, crash, refinement."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
+
+from samgeo_plugin.geojson import from_geometry, to_geometry
+from samgeo_plugin.job import MessageError, OpenParameters, Prompt
+from samgeo_plugin.session import CLOSED, READY, InteractiveSession, Refinement, crs_text
+
+
+def point(x: float, y: float, positive: bool = True) -> Prompt:
+    return Prompt("point", [[x, y]], positive)
+
+
+class Watched:
+    def __init__(self, session: InteractiveSession) -> None:
+        self.accepted: list = []
+        self.messages: list = []
+        self.hovers: list = []
+        session.accepted.connect(self.accepted.append)
+        session.message.connect(lambda *args: self.messages.append(args))
+        session.hover_changed.connect(self.hovers.append)
+
+
+@pytest.fixture
+def opened(client, wait, tmp_path):
+    """Make an open session on a fake worker with the given words."""
+
+    def make(words: str = "", **patience: float):
+        raster = tmp_path / "town.tif"
+        raster.touch()
+        session = InteractiveSession(client(words, **patience))
+        session.use_map(QgsCoordinateReferenceSystem("EPSG:32645"), 0.5)
+        session.open(OpenParameters([str(raster)]))
+        wait(lambda: session.state == READY)
+        return session, Watched(session)
+
+    return make
+
+
+def test_geojson_goes_to_geometry_and_back():
+    polygon = {
+        "type": "Polygon",
+        "coordinates": [
+            [[0.0, 0.0], [10.125, 0.0], [10.0, 10.0], [0.0, 0.0]],
+            [[6.0, 2.0], [8.0, 2.0], [8.0, 4.0], [6.0, 2.0]],
+        ],
+    }
+    geometry = to_geometry(polygon)
+    assert geometry.isGeosValid()
+    assert from_geometry(geometry) == polygon
+    multi = {"type": "MultiPolygon", "coordinates": [polygon["coordinates"]] * 2}
+    assert from_geometry(to_geometry(multi)) == multi
+    for wrong in (
+        None,
+        {},
+        {"type": "Point", "coordinates": [0, 0]},
+        {"type": "Polygon", "coordinates": [["a"]]},
+    ):
+        with pytest.raises(MessageError):
+            to_geometry(wrong)
+
+
+def test_a_crs_is_named_by_code_or_wkt():
+    assert crs_text(QgsCoordinateReferenceSystem()) is None
+    assert crs_text(QgsCoordinateReferenceSystem("EPSG:4326")) == "EPSG:4326"
+    custom = QgsCoordinateReferenceSystem()
+    custom.createFromProj("+proj=laea +lat_0=10 +lon_0=20 +ellps=GRS80")
+    assert crs_text(custom).startswith("PROJCRS[")
+
+
+def test_a_click_gives_candidates_and_tab_goes_through_them(opened, wait):
+    session, _ = opened()
+    session.add(point(100, 200))
+    assert session.is_waiting
+    wait(lambda: session.candidates)
+    assert [round(c.score, 1) for c in session.candidates] == [0.9, 0.8, 0.7]
+    sizes = []
+    for _ in range(3):
+        sizes.append(session.geometry.area())
+        session.next_candidate()
+    assert len(set(sizes)) == 3
+    assert session.index == 0
+    assert session.geometry.contains(QgsPointXY(100, 200))
+
+
+def test_undo_and_escape_go_back_in_steps(opened, wait):
+    session, _ = opened()
+    for x in (1, 2, 3):
+        session.add(point(x, 0))
+    assert session.escape()
+    assert [p.coordinates[0][0] for p in session.prompts] == [1, 2]
+    assert session.escape()
+    assert session.prompts == ()
+    assert not session.escape(), "with nothing left the tool itself is next"
+    session.add(point(4, 0))
+    assert session.undo()
+    assert session.candidates == ()
+    assert not session.undo()
+    assert not session.is_waiting
+
+
+def test_only_the_answer_to_the_last_question_counts(opened, wait):
+    session, _ = opened("slow=0.1")
+    session.add(point(0, 0))
+    session.add(point(5, 5))
+    session.clear()
+    session.add(point(1000, 1000))
+    wait(lambda: session.candidates)
+    assert session.geometry.contains(QgsPointXY(1000, 1000))
+
+
+def test_accept_hands_over_geometry_and_attributes_and_is_ready_for_the_next(opened, wait):
+    session, watched = opened()
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate()
+    shown = QgsGeometry(session.geometry)
+    assert session.accept()
+    assert session.prompts == ()
+    wait(lambda: watched.accepted)
+    accepted = watched.accepted[0]
+    assert accepted.geometry.equals(shown)
+    assert accepted.attributes["model"] == "fake"
+    assert accepted.crs.authid() == "EPSG:32645"
+    assert not session.accept(), "nothing is left to accept"
+
+
+def test_accept_before_the_answer_waits_for_it(opened, wait):
+    session, watched = opened("slow=0.1")
+    session.add(point(100, 200))
+    assert session.accept()
+    assert not watched.accepted
+    wait(lambda: watched.accepted)
+    assert watched.accepted[0].geometry.contains(QgsPointXY(100, 200))
+
+
+def test_the_first_click_of_a_double_click_is_no_prompt_of_its_own(opened, wait):
+    session, watched = opened()
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate()
+    wanted = QgsGeometry(session.geometry)
+    session.add(point(500, 500))
+    assert session.accept_before_last()
+    wait(lambda: watched.accepted)
+    assert watched.accepted[0].geometry.equals(wanted)
+    session.add(point(7, 7))
+    assert session.accept_before_last()
+    wait(lambda: len(watched.accepted) == 2)
+    assert watched.accepted[1].geometry.contains(QgsPointXY(7, 7))
+
+
+def test_a_refused_prompt_is_taken_back_and_said(opened, wait):
+    session, watched = opened()
+    session.add(point(0, 0, positive=False))
+    wait(lambda: watched.messages)
+    assert "add a point" in watched.messages[0][1]
+    assert session.prompts == ()
+
+
+def test_hover_shows_a_polygon_under_the_cursor_until_there_is_a_prompt(opened, wait):
+    session, watched = opened()
+    session.move(QgsPointXY(50, 50))
+    wait(lambda: any(watched.hovers))
+    assert watched.hovers[-1].contains(QgsPointXY(50, 50))
+    assert session.window_ready
+    session.add(point(50, 50))
+    assert watched.hovers[-1] is None
+    session.move(QgsPointXY(51, 51))
+    wait(lambda: session.candidates)
+    assert watched.hovers[-1] is None
+
+
+def test_a_hover_answer_for_where_the_cursor_was_is_dropped(opened, wait):
+    session, watched = opened("slow=0.1")
+    session.move(QgsPointXY(50, 50))
+    session.move(QgsPointXY(5000, 5000))
+    wait(lambda: any(watched.hovers))
+    shown = [hover for hover in watched.hovers if hover is not None]
+    assert shown[0].contains(QgsPointXY(5000, 5000))
+
+
+def test_killed_in_the_middle_of_a_click_the_object_survives(opened, wait):
+    session, watched = opened("slow=0.2")
+    session.add(point(100, 200))
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.candidates, 20)
+    assert session.geometry.contains(QgsPointXY(100, 200))
+    assert [level for level, *_ in watched.messages] == ["warning"]
+    assert "restarted" in watched.messages[0][1]
+
+
+def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
+    session, watched = opened("crash=prompt")
+    session.add(point(100, 200))
+    wait(lambda: session.state == CLOSED, 20)
+    assert watched.messages[-1][0] == "error"
+    assert len(watched.messages) == 3
+    assert session.prompts == ()
+
+
+def test_refinement_shows_and_accepts_the_refined_polygon(opened, wait):
+    session, watched = opened()
+    session.set_refinement(Refinement(simplify=0.5))
+    session.add(point(100, 200))
+    wait(lambda: session.geometry is not None and session.geometry.constGet().nCoordinates() < 20)
+    session.accept()
+    wait(lambda: watched.accepted)
+    assert watched.accepted[0].geometry.constGet().nCoordinates() < 20
+    assert watched.accepted[0].raw.constGet().nCoordinates() == 33
+
+
+def test_accept_right_after_a_click_waits_for_the_refinement_too(opened, wait):
+    session, watched = opened("slow=0.05")
+    session.set_refinement(Refinement(simplify=0.5))
+    session.add(point(100, 200))
+    session.accept()
+    wait(lambda: watched.accepted)
+    assert watched.accepted[0].geometry.constGet().nCoordinates() < 20
+
+
+def test_a_raster_that_is_gone_closes_the_session_with_a_sentence(client, wait):
+    session = InteractiveSession(client())
+    watched = Watched(session)
+    session.open(OpenParameters(["/nowhere/town.tif"]))
+    wait(lambda: watched.messages)
+    assert session.state == CLOSED
+    assert watched.messages[0][0] == "error"
+    assert "/nowhere/town.tif" in watched.messages[0][1]
+
+
+def test_a_new_crs_of_the_project_gives_the_object_up(opened, wait):
+    session, watched = opened()
+    session.add(point(100, 200))
+    session.use_map(QgsCoordinateReferenceSystem("EPSG:4326"), 0.00001)
+    assert session.prompts == ()
+    assert "CRS" in watched.messages[0][1]

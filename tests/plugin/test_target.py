@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Accepted objects in layers of every kind: checks, fields, types, undo."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
+
+from samgeo_plugin import target
+
+UTM = QgsCoordinateReferenceSystem("EPSG:32645")
+SQUARE = QgsGeometry.fromWkt(
+    "POLYGON((300000 3000000, 300010 3000000, 300010 3000010, 300000 3000010, 300000 3000000))"
+)
+TWO = QgsGeometry.fromWkt(
+    "MULTIPOLYGON(((300000 3000000, 300010 3000000, 300010 3000010, 300000 3000000)),"
+    "((300020 3000000, 300030 3000000, 300030 3000010, 300020 3000000)))"
+)
+ATTRIBUTES = {
+    "id": "f00d",
+    "score": 0.87,
+    "area_m2": 100.0,
+    "tiles": 2,
+    "label": "roof",
+    "parent_id": None,
+}
+
+
+def only(layer):
+    return next(iter(layer.getFeatures()))
+
+
+def test_a_new_layer_holds_every_attribute(qgis_app):
+    layer = target.new_scratch_layer("roofs", UTM)
+    written = target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert len(written.feature_ids) == 1
+    feature = only(layer)
+    assert feature["id"] == "f00d"
+    assert feature["score"] == 0.87
+    assert feature["tiles"] == 2
+    assert feature.geometry().area() == pytest.approx(100.0)
+
+
+def test_one_undo_takes_an_object_back(qgis_app):
+    layer = target.new_scratch_layer("roofs", UTM)
+    target.add_object(layer, TWO, UTM, ATTRIBUTES)
+    assert layer.featureCount() == 1
+    layer.undoStack().undo()
+    assert layer.featureCount() == 0
+    layer.undoStack().redo()
+    assert layer.featureCount() == 1
+
+
+def test_geometry_arrives_in_the_layers_crs(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "degrees", "memory")
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    centre = only(layer).geometry().centroid().asPoint()
+    assert (centre.x(), centre.y()) == (
+        pytest.approx(84.98, abs=0.02),
+        pytest.approx(27.11, abs=0.02),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("Polygon", 2),
+        ("MultiPolygon", 1),
+        ("PolygonZ", 2),
+        ("MultiPolygonZM", 1),
+        ("CurvePolygon", 2),
+    ],
+)
+def test_an_object_of_two_parts_fits_every_type_of_layer(qgis_app, kind, count):
+    layer = QgsVectorLayer(f"{kind}?crs=EPSG:32645", kind, "memory")
+    written = target.add_object(layer, TWO, UTM, ATTRIBUTES)
+    assert len(written.feature_ids) == count
+    assert layer.commitChanges(), layer.commitErrors()
+    assert layer.featureCount() == count
+    assert sum(f.geometry().area() for f in layer.getFeatures()) == pytest.approx(100.0)
+
+
+def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
+    layer = QgsVectorLayer(
+        "Polygon?crs=EPSG:32645&field=SCORE:string(3)&field=quality:double&field=tiles:string",
+        "mine",
+        "memory",
+    )
+    assert target.mapping(layer) == {"score": "SCORE", "tiles": "tiles"}
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert only(layer).attributes()[0] == "0.8"
+    target.set_mapping(layer, {"score": "quality", "label": "gone"})
+    assert target.mapping(layer) == {"score": "quality"}
+    layer.undoStack().undo()
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert only(layer)["quality"] == 0.87
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("LineString?crs=EPSG:32645", "no polygons"),
+        ("Point?crs=EPSG:32645", "no polygons"),
+        ("Polygon", "no CRS"),
+    ],
+)
+def test_a_layer_of_the_wrong_kind_is_refused_with_a_way_out(qgis_app, uri, says):
+    layer = QgsVectorLayer(uri, "wrong", "memory")
+    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32645" if "crs" in uri else ""))
+    with pytest.raises(target.TargetError, match=says):
+        target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+
+
+def test_a_read_only_layer_is_refused(qgis_app):
+    layer = target.new_scratch_layer("roofs", UTM)
+    layer.setReadOnly(True)
+    with pytest.raises(target.TargetError, match="read-only"):
+        target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+
+
+def test_a_geopackage_layer_is_saved_and_read_back(qgis_app, tmp_path):
+    path = str(tmp_path / "größe 1.gpkg")
+    layer = target.new_geopackage_layer(path, "roofs", UTM)
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert layer.commitChanges(), layer.commitErrors()
+    again = QgsVectorLayer(f"{path}|layername=roofs", "again", "ogr")
+    assert again.featureCount() == 1
+    assert again.crs() == UTM
+    assert only(again)["id"] == "f00d"
+    with pytest.raises(target.TargetError, match="already"):
+        target.new_geopackage_layer(path, "roofs", UTM)
+    target.new_geopackage_layer(path, "fields", UTM)
+    assert QgsVectorLayer(f"{path}|layername=roofs", "still", "ogr").featureCount() == 1
+
+
+def test_a_geopackage_where_nothing_can_be_written_is_refused(qgis_app, tmp_path):
+    with pytest.raises(target.TargetError, match="cannot be written"):
+        target.new_geopackage_layer(str(tmp_path / "no" / "folder.gpkg"), "roofs", UTM)
+
+
+def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
+    layer = target.new_scratch_layer("roofs", UTM)
+    first = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
+    second = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
+    small = SQUARE.buffer(-2, 1)
+    changed = target.change_geometries(
+        layer, {first: small, second: small, 999: small}, UTM, "Refine"
+    )
+    assert changed == 2
+    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {36}
+    layer.undoStack().undo()
+    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {100}
