@@ -331,9 +331,10 @@ class Engine:
         place = PromptTransform(raster.transform, raster.crs, asked.crs)
         geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
         if asked.outlines == "rectangles":
-            # In metres or square pixels: in degrees there are no right angles.
-            geometry = squared(geometry, raster.crs, asked.simplify)
-        if asked.outlines != "contour":
+            t = raster.transform
+            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
+            geometry = squared(geometry, raster.crs, 1.5 * pixel)
+        elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."
             )
