@@ -1,34 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Have QGIS for the plugin's tests, and an environment of QGIS's own Python with pytest-qgis.
+# Make the environment of the plugin's tests: QGIS from the system's packages where it is missing,
+# and a venv of QGIS's own Python that sees it.
 #
-#   scripts/install_qgis.sh /usr/bin/python3 .venv-qgis
-#
-# Installs QGIS with apt where it is missing and may be (Debian, root or sudo); elsewhere it says
-# so, leaves no environment, and the plugin's tests are skipped by name.
+#   scripts/install_qgis.sh QGIS_PYTHON VENV
 set -euo pipefail
-python=$1
-venv=$2
+python=$1 venv=$2
 
-has_qgis() { "$python" -c 'import qgis.core' 2>/dev/null; }
-has_window() { command -v Xvfb >/dev/null && command -v openbox >/dev/null; }
+have_qgis() { QT_QPA_PLATFORM=offscreen "$python" -c 'import qgis.core, osgeo.gdal' 2>/dev/null; }
 
-if ! has_qgis || ! has_window; then
-  if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
-    sudo=""
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      qgis python3-qgis qgis-providers python3-gdal python3-venv xvfb openbox xdotool x11-utils >/dev/null
+missing=()
+have_qgis || missing+=(qgis python3-qgis qgis-providers python3-gdal)
+"$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+command -v Xvfb >/dev/null || missing+=(xvfb)
+command -v openbox >/dev/null || missing+=(openbox)
+command -v import >/dev/null || missing+=(imagemagick)
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Please install ${missing[*]}, then run this again." >&2
+    exit 1
   fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
-if ! has_qgis; then
-  echo "QGIS is not here and cannot be installed: the plugin's tests will be skipped." >&2
-  echo "On Debian: apt-get install qgis python3-qgis xvfb openbox" >&2
-  exit 0
-fi
+have_qgis || { echo "$python cannot import QGIS; name its Python with QGIS_PYTHON." >&2; exit 1; }
+
 "$python" -m venv --clear --system-site-packages "$venv"
-# --ignore-installed: Debian's own pytest is older than what pytest-qgis wants.
-"$venv/bin/python" -m pip install -q --disable-pip-version-check --ignore-installed \
-  -c constraints.txt pytest pytest-qgis pytest-timeout
+"$venv/bin/python" -m pip install -q --disable-pip-version-check \
+  pytest==8.4.2 pytest-qgis==2.1.0 pytest-timeout==2.4.0
 touch "$venv/.done"
