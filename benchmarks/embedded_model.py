@@ -24,7 +24,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-
 from samgeo_core.models.base import Embedding, Prompts
 from samgeo_core.models.embedded import EmbeddedModel, load_embedded
 from samgeo_core.training.data import BANEPA_SPLIT, photographs
@@ -138,7 +137,9 @@ def full_size(logits: np.ndarray, embedding: Embedding) -> np.ndarray:
     matrix = np.array([[1 / cell_c, 0, 0.5 / cell_c - 0.5], [0, 1 / cell_r, 0.5 / cell_r - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return (
-        cv2.warpAffine(logits, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        cv2.warpAffine(
+            logits, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
         > 0
     )
 

@@ -26,11 +26,11 @@ def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometr
     """
     with rasterio.open(raster) as file:
         transform, shape, crs = file.transform, file.shape, file.crs
-    back = ~transform
+    a, b, c, d, e, f = (~transform)[:6]
     frame = shapely.box(0, 0, shape[1], shape[0])
     things, shapes = [], []
     for polygon in gpd.read_file(footprints).to_crs(crs).geometry:
-        pixels = shapely.transform(polygon, lambda xy: np.column_stack(back * (xy[:, 0], xy[:, 1])))
+        pixels = shapely.transform(polygon, lambda xy: xy @ [[a, d], [b, e]] + [c, f])
         pixels = shapely.intersection(shapely.make_valid(pixels), frame)
         if shapely.area(pixels) == 0:
             continue
@@ -43,8 +43,11 @@ def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometr
         inner = CellBox(rows[0], cols[0], rows[-1] + 1, cols[-1] + 1)
         tight = CellBox(*(int(side) for side in (inner.row0, inner.col0, inner.row1, inner.col1)))
         things.append(
-            Thing(tight.shifted(box.row0, box.col0), mask[tight.slices(CellBox(0, 0, *box.shape))],
-                  "footprint")  # fmt: skip
+            Thing(
+                tight.shifted(box.row0, box.col0),
+                mask[tight.slices(CellBox(0, 0, *box.shape))],
+                "footprint",
+            )
         )
         shapes.append(pixels)
     return Scene(shape, things), shapes

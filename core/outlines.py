@@ -8,10 +8,12 @@ lengths do: give polygons in a metric CRS or in square pixels, not in degrees.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pyproj import CRS
 from shapely import Geometry
 
 from .vectorize import polygon_parts, simplest, valid
@@ -58,6 +60,23 @@ def right_angles(
         if len(parts) > 1
         else simplest(shapely.multipolygons(parts))
     )
+
+
+def right_angles_on_ground(geometry: Geometry, tolerance: float, crs: Any | None) -> Geometry:
+    """:func:`right_angles` for any CRS: what is square on the ground, not in degrees.
+
+    Args:
+        geometry: Polygon or MultiPolygon in ``crs``.
+        tolerance: As there, units of ``crs``.
+        crs: Anything pyproj understands, or rasterio's; None for pixels.
+    """
+    if shapely.is_empty(geometry) or crs is None or not CRS.from_user_input(crs).is_geographic:
+        return right_angles(geometry, tolerance)
+    # Near an object a degree of longitude is cos(latitude) of one of latitude.
+    _, south, _, north = shapely.bounds(geometry)
+    narrow = np.array([max(float(np.cos(np.radians((south + north) / 2))), 1e-6), 1.0])
+    square = right_angles(shapely.transform(geometry, lambda xy: xy * narrow), tolerance)
+    return shapely.transform(square, lambda xy: xy / narrow)
 
 
 def _iou(a: Geometry, b: Geometry) -> float:

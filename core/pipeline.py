@@ -27,7 +27,7 @@ from .stages import SegmenterFactory, TileStage, close_all, segment_tiles
 from .store import JobStore, has_failures
 from .stretch import Stretch
 from .types import GroundBox, MergeMode
-from .vectors import VectorStage, write_objects
+from .vectors import WIDTH, FeatureMaker, VectorStage, write_coverage, write_objects
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,9 @@ def _run(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
 ) -> JobResult:
     folder = Path(params.job_folder or f"{params.output}.job")
+    lines = params.outlines == "centerlines"
+    if params.shapes == "coverage" and params.outlines != "contour":
+        raise ParameterError(f"A coverage has no outlines of the kind {params.outlines}.")
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,
@@ -136,6 +139,8 @@ def _run(
             layer_name=params.layer,
             overwrite=params.overwrite or has_failures(folder),
             modified=raster.modified,
+            geometry="line" if lines else "polygon",
+            fields=(WIDTH,) if lines else (),
         )
         area = area_of_interest(params, raster)
         report("stretch", 0, 1)
@@ -162,9 +167,15 @@ def _run(
                         objects, masks = look.from_afar(objects, masks)
                     if params.repair:
                         objects, masks = look.at_what_was_cut(objects, masks)
-                vectors = _vector_stage(params, raster, grid, store, here.name, area)
+                maker = _feature_maker(params, raster, here.name, area)
                 with writer:
-                    count = write_objects(objects, masks, vectors, writer, executor, report)
+                    if params.shapes == "coverage":
+                        count = write_coverage(
+                            objects, masks, grid, maker, writer, executor, report
+                        )
+                    else:
+                        vectors = VectorStage(store, grid, maker, params.outlines)
+                        count = write_objects(objects, masks, vectors, writer, executor, report)
         finally:
             store.release()
     if not failed and params.job_folder is None:
@@ -215,19 +226,12 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
     return None
 
 
-def _vector_stage(
-    params: SegmentParameters,
-    raster: Raster,
-    grid: Grid,
-    store: JobStore,
-    model: str,
-    area: AreaOfInterest | None,
-) -> VectorStage:
+def _feature_maker(
+    params: SegmentParameters, raster: Raster, model: str, area: AreaOfInterest | None
+) -> FeatureMaker:
     t = raster.transform
     half_pixel = 0.5 * min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
-    return VectorStage(
-        store=store,
-        grid=grid,
+    return FeatureMaker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
         model=model,

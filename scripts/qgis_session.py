@@ -50,8 +50,10 @@ class Stalls:
     def __init__(self) -> None:
         self.longest: dict[str, float] = {}
         self.over: dict[str, int] = {}
+        self.working: dict[str, float] = {}
         self._part = "start"
         self._last = time.monotonic()
+        self._used = time.thread_time()
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
@@ -59,17 +61,22 @@ class Stalls:
 
     def part(self, name: str) -> None:
         self._part = name
-        self._last = time.monotonic()
+        self._last, self._used = time.monotonic(), time.thread_time()
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        now, used = time.monotonic(), time.thread_time()
         gap = (now - self._last) * 1000 - 5
-        self._last = now
+        # What the thread itself worked: on a crowded machine the rest is other people's turn.
+        work = (used - self._used) * 1000
+        self._last, self._used = now, used
+        self.working[self._part] = max(self.working.get(self._part, 0.0), work)
         self.longest[self._part] = max(self.longest.get(self._part, 0.0), gap)
         self.over[self._part] = self.over.get(self._part, 0) + (gap > 50)
 
 
 class Session:
+    """The steps of the story and the tools for them."""
+
     def __init__(self) -> None:
         self.report: dict = {"qgis": Qgis.QGIS_VERSION, "steps": [], "ok": False}
         self.stalls = Stalls()
@@ -251,6 +258,8 @@ class Session:
         iface.setActiveLayer(layer)
         self.plugin.dock.setUserVisible(True)
         self.wait(1)
+        self.plugin.controller.choose(raster=layer.id(), bands=(1, 2, 3))
+        self.plugin.controller.new_target(str(OUT / "roofs.gpkg"))
         if self.canvas.mapSettings().destinationCrs().authid() != "EPSG:32645":
             raise Failed("the map is not in the project's CRS")
         self.step("mosaic opened", crs=layer.crs().authid(), project="EPSG:32645")
@@ -277,18 +286,19 @@ class Session:
             geometry = QgsGeometry(feature.geometry())
             geometry.transform(move)
             box = geometry.boundingBox()
-            if not view.contains(box) or not 80 < geometry.area() < 400:
+            if not view.contains(box) or not 90 < geometry.area() < 500:
                 continue
             roofs.append(
                 {
                     "geometry": geometry,
                     "point": geometry.pointOnSurface().asPoint(),
                     "height": box.height(),
-                    "fill": geometry.area() / box.area(),
+                    "fill": geometry.area() / geometry.convexHull().area(),
                     "id": feature.id(),
                 }
             )
-        roofs.sort(key=lambda roof: (-round(roof["fill"], 2), roof["id"]))
+        roofs = [roof for roof in roofs if roof["fill"] > 0.9]
+        roofs.sort(key=lambda roof: roof["point"].sqrDist(middle))
         if len(roofs) < 4:
             raise Failed("fewer than four roofs in view")
         chosen = roofs[:4]
@@ -332,6 +342,11 @@ class Session:
         panel.setCollapsed(False)
         before = vertices(layer)
         panel.accepted_too.setChecked(True)
+        panel.simplify.setValue(1.0)
+        self.until(lambda: vertices(layer) < before, "simpler outlines of the accepted roofs", 30)
+        self.step("accepted roofs simplified", vertices=[before, vertices(layer)])
+        panel.simplify.setValue(0.0)
+        self.until(lambda: vertices(layer) == before, "the roofs as they were", 30)
         panel.outlines.setCurrentIndex(1)
         self.until(lambda: vertices(layer) != before, "right angles on the accepted roofs", 30)
         self.wait(0.3)
@@ -422,6 +437,7 @@ def main() -> None:
         print(session.report["error"], flush=True)
         session.picture("failed")
     session.report["stalls_ms"] = {k: round(v) for k, v in session.stalls.longest.items()}
+    session.report["work_ms"] = {k: round(v) for k, v in session.stalls.working.items()}
     session.report["stalls_over_50"] = session.stalls.over
     session.report["engine"] = session.plugin.controller.client.pid
     (OUT / "report.json").write_text(json.dumps(session.report, indent=1, default=str))

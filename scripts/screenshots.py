@@ -92,7 +92,11 @@ def display(number: int) -> list[subprocess.Popen[bytes]]:
 def run(options: argparse.Namespace, profiles: Path) -> int:
     install(options.zip, profiles)
     options.out.mkdir(parents=True, exist_ok=True)
-    for old in (*options.out.glob("*.png"), options.out / "report.json"):
+    for old in (
+        *options.out.glob("*.png"),
+        *options.out.glob("*.gpkg*"),
+        options.out / "report.json",
+    ):
         old.unlink(missing_ok=True)
     number = 90 + os.getpid() % 400
     servers = display(number)
@@ -143,6 +147,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         print("-", step["step"], facts or "")
     print("IoU with the footprints:", report.get("iou"))
     print("Longest stall of the main thread, ms:", report["stalls_ms"])
+    print("Longest piece of work of the main thread, ms:", report["work_ms"])
     print("Processes left behind:", left or "none", "| QGIS's exit code:", qgis.returncode)
     if report.get("error"):
         print(report["error"])

@@ -198,9 +198,7 @@ def test_only_the_best_candidate_is_asked_for_more():
     right = target4 * 20 - 10
     fine = torch.cat([right, -right, right, -right], 1).requires_grad_()
     coarse = torch.nn.functional.avg_pool2d(fine.detach(), 2)
-    result = losses.round_loss(
-        coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True])
-    )
+    result = losses.round_loss(coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True]))
     assert float(result.best[0]) > 0.9
     assert float(result.single[0]) > 0.9
     result.total.backward()
