@@ -39,7 +39,7 @@ $(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
 	@mkdir -p $(QGIS_VENV) && touch $@
 
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
-	scripts/test_plugin.sh $(QGIS_VENV) $(VENV) $(PYTEST_ARGS)
+	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python scripts/package.py
