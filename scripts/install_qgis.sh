@@ -17,8 +17,9 @@ command -v openbox >/dev/null || missing+=(openbox)
 command -v import >/dev/null || missing+=(imagemagick)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Please install ${missing[*]}, then run this again." >&2
-    exit 1
+    # No failure: everyone can test the engine. The plugin's tests say that they are skipped.
+    echo "The plugin's tests need ${missing[*]}: install them and run 'make clean test'." >&2
+    exit 0
   fi
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -27,5 +28,5 @@ have_qgis || { echo "$python cannot import QGIS; name its Python with QGIS_PYTHO
 
 "$python" -m venv --clear --system-site-packages "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check \
-  pytest==8.4.2 pytest-qgis==2.1.0 pytest-timeout==2.4.0
+  -c "$(dirname "$0")/../constraints.txt" pytest pytest-qgis pytest-timeout
 touch "$venv/.done"

@@ -31,6 +31,9 @@ from .prompts import KINDS, correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
 
+LARGER = 1.6
+"""Side of the larger crops beside that of the usual ones: they show large objects."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -42,6 +45,7 @@ class TrainConfig:
         images: Crops a step.
         objects: Prompts a crop.
         size: Side of a crop, pixels.
+        large: Share of steps on fewer, larger crops.
         rate: Highest learning rate.
         decay: AdamW's weight decay.
         ema: Decay of the averaged weights a step.
@@ -53,17 +57,18 @@ class TrainConfig:
 
     out: Path
     minutes: float = 90.0
-    images: int = 8
+    images: int = 6
     objects: int = 8
-    size: int = 256
-    rate: float = 2e-3
+    size: int = 192
+    large: float = 0.25
+    rate: float = 1.5e-3
     decay: float = 0.03
     ema: float = 0.997
     workers: int = 1
     seed: int = 0
     save_minutes: float = 3.0
     device: str = "cpu"
-    later_rounds: tuple[float, ...] = (0.7, 0.2, 0.1)
+    later_rounds: tuple[float, ...] = (0.6, 0.25, 0.15)
 
 
 class Batches(IterableDataset[Batch]):
@@ -76,9 +81,16 @@ class Batches(IterableDataset[Batch]):
         cv2.setNumThreads(0)
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
-        crops = Crops(self.parts, rng, self.config.size)
+        config = self.config
+        small = Crops(self.parts, rng, config.size)
+        side = 32 * round(config.size * LARGER / 32)
+        large = Crops(self.parts, rng, side)
+        fewer = max(2, round(config.images * (config.size / side) ** 2))
         while True:
-            yield make_batch(crops, self.config.images, self.config.objects)
+            if rng.random() < config.large:
+                yield make_batch(large, fewer, config.objects)
+            else:
+                yield make_batch(small, config.images, config.objects)
 
 
 def make_batch(crops: Crops, images: int, objects: int) -> Batch:
