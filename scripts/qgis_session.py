@@ -303,7 +303,7 @@ class Session:
             raise Failed("fewer than four roofs in view")
         chosen = roofs[:4]
         around = QgsGeometry.unaryUnion([roof["geometry"] for roof in chosen]).boundingBox()
-        around.scale(1.15)
+        around.scale(2.0)
         self.canvas.setExtent(around)
         self.canvas.refresh()
         self.wait(2)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensors
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
