@@ -30,6 +30,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/controller.py" />
+   <source>The target layer is gone; choose another one.</source>
+   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
   </message>
@@ -1593,11 +1598,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/target.py" />
    <source>The object lies outside the CRS of {name}; choose a layer with another CRS.</source>
    <translation>Das Objekt liegt außerhalb des KBS von {name}; wählen Sie einen Layer mit anderem KBS.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The target layer is gone; choose another one.</source>
-   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/target.py" />
