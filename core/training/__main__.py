@@ -20,12 +20,12 @@ import argparse
 import json
 from pathlib import Path
 
-import cv2
 import torch
 
 from .data import Part, read_pack
 from .export import export
 from .loop import TrainConfig, plot, train
+from .opencv import cv2
 from .packs import pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {

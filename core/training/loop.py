@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,6 +26,7 @@ from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, 
 from .data import Crops, Part
 from .dense import SameObject
 from .losses import MaskLoss, round_loss
+from .opencv import cv2
 from .prompts import KINDS, correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
@@ -165,7 +165,12 @@ def rounds(
                 keep = torch.arange(n, device=targets.device).view(images, each)
                 keep = keep[:, : max(1, each // 2)].flatten()
                 assert prompts.masks is not None  # batches always have them
-                prompts = PromptTensors(*(part[keep] for part in prompts))
+                prompts = PromptTensors(
+                    prompts.points[keep],
+                    prompts.labels[keep],
+                    prompts.boxes[keep],
+                    prompts.masks[keep],
+                )
                 targets, kinds, fine = targets[keep], kinds[keep], fine[keep]
                 coarse = coarse._replace(iou=coarse.iou[keep])
             prompts = corrected(prompts, fine, coarse.iou, targets, rng)
@@ -183,7 +188,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.config.device)
-        self.net = self.net.to(self.device, memory_format=torch.channels_last)
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.dense = SameObject(self.net.config.neck[0]).to(self.device)
         parameters = [*self.net.parameters(), *self.dense.parameters()]

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensors
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import data, loop, losses, packs, prompts, regions, scenes
+from samgeo_core.training import canvas, data, loop, losses, packs, prompts, regions, scenes
 from samgeo_core.training.export import export
 
 TINY = NetConfig(
@@ -25,10 +24,10 @@ SHARED = Path(
 seeds = st.integers(0, 2**31)
 
 
-def textures(seed: int) -> scenes.Textures:
+def textures(seed: int) -> canvas.Textures:
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 255, (140, 160, 3), dtype=np.uint8) for _ in range(3)]
-    return scenes.Textures(images, rng)
+    return canvas.Textures(images, rng)
 
 
 def ellipse(seed: int, size: int = 64) -> np.ndarray:
@@ -64,9 +63,9 @@ def test_labels_are_in_one_piece_and_parts_have_numbers_of_their_own():
 def test_parcels_share_borders():
     shared = 0
     for seed in range(6):
-        canvas = scenes.Canvas(96, textures(seed))
-        scenes.parcels(canvas, 30.0)
-        layer = canvas.labels[0].astype(int)
+        sheet = canvas.Canvas(96, textures(seed))
+        scenes.parcels(sheet, 30.0)
+        layer = sheet.labels[0].astype(int)
         assert len(np.unique(layer)) > 3
         left, right = layer[:, :-1], layer[:, 1:]
         shared += int(((left != right) & (left > 0) & (right > 0)).sum())
