@@ -15,7 +15,7 @@ from .errors import PromptError
 from .field import Field
 from .prompts import PixelPrompt, along_stroke, joint_extent, window_prompts
 from .types import BoolArray, CellBox, FloatArray, PixelBox
-from .windows import Check, Extent, Level
+from .windows import Check, Level
 
 NEAR_CLICK = 1 / 16
 """Reach of a corrective prompt in window sides: changes that come this near are taken over."""
@@ -104,9 +104,10 @@ def begin(question: Question) -> tuple[Candidate, ...]:
     positive = [prompt for prompt in question.prompts if prompt.positive]
     extent = joint_extent(positive)
     window = level.lattice.around(extent)
-    check_data(level, positive, window)
+    check_data(level, positive)
     if level.lattice.margin(window, extent) < WELL_INSIDE * level.lattice.size:
-        return _begin_from_afar(question, extent)
+        return _begin_from_afar(question)
+    check_window(level, window)
     asked = window_prompts(question.prompts, window, level.cell, accepts=level.model.info.accepts)
     said = asked and level.ask(window, asked, multimask=question.multimask, check=question.check)
     if not said:
@@ -118,17 +119,25 @@ def begin(question: Question) -> tuple[Candidate, ...]:
     return _different(candidates)
 
 
-def check_data(level: Level, prompts: Sequence[PixelPrompt], window: PixelBox) -> None:
+def check_window(level: Level, window: PixelBox) -> None:
+    """Refuse a window without any data.
+
+    Raises:
+        PromptError: There is no image.
+    """
+    if level.key(window) is None:
+        raise PromptError(
+            "The raster has no data around the prompt: give it where there is an image."
+        )
+
+
+def check_data(level: Level, prompts: Sequence[PixelPrompt]) -> None:
     """Refuse points on pixels without data.
 
     Raises:
         PromptError: Names the point.
     """
     height, width = level.source.shape
-    if level.key(window) is None:
-        raise PromptError(
-            "The raster has no data around the prompt: give it where there is an image."
-        )
     for prompt in prompts:
         if prompt.type != "point":
             continue
@@ -185,7 +194,7 @@ def _different(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 # -- prompts that no window holds ----------------------------------------------------------------
 
 
-def _begin_from_afar(question: Question, extent: Extent) -> tuple[Candidate, ...]:
+def _begin_from_afar(question: Question) -> tuple[Candidate, ...]:
     """Prompts wider than a window: a coarse answer first, then its outline window by window."""
     level = question.level
     step = 2
@@ -243,7 +252,8 @@ def correct(
     level = question.level
     found: list[Candidate] = []
     windows = _windows_for(level, new)
-    check_data(level, [p for p in new if p.positive], windows[0])
+    check_data(level, [p for p in new if p.positive])
+    check_window(level, windows[0])
     for window in windows:
         # Several windows only for a stroke that no window holds: one candidate goes on then.
         bases = [base] if not found else [found[0]]
