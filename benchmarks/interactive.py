@@ -436,7 +436,7 @@ def many(args: argparse.Namespace) -> None:
     import rasterio
     import shapely
     from samgeo_core.job import SegmentParameters
-    from samgeo_core.prompted import run_prompts
+    from samgeo_core.prompt_jobs import run_prompts
 
     from tests.core.promptable_oracle import labels_to_pixels
 

@@ -20,8 +20,9 @@ import numpy as np
 import shapely
 
 from . import job
-from .answering import Candidate, Question, begin, correct, nothing_known
+from .answering import Candidate, Question, begin, nothing_known
 from .continuation import Limits, Report
+from .corrections import correct
 from .embeddings import EmbeddingCache
 from .errors import ParameterError, PromptError
 from .measures import measure

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import shapely
 from rasterio.features import shapes
-from samgeo_core.answering import near_changes
 from samgeo_core.continuation import Limits
+from samgeo_core.corrections import near_changes
 from samgeo_core.embeddings import EmbeddingCache
 from samgeo_core.errors import Cancelled, ParameterError, PromptError
 from samgeo_core.interactive import Session
