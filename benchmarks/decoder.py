@@ -129,8 +129,7 @@ def plain(bench: Bench) -> Run:
             image = image + made.prompt_encoder.no_mask
         keys, tokens = plain_transformer(decoder, image.expand(count, -1, -1).clone(), prompts)
         maps = keys.transpose(1, 2).reshape(count, -1, GRID, GRID)
-        masks = plain_masks(bench, maps, tokens)
-        return masks
+        return plain_masks(bench, maps, tokens)
 
     return run
 
