@@ -377,7 +377,7 @@ def from_subpixels(x: Tensor, shape: tuple[int, int]) -> Tensor:
     """(B, m, 16 h w) float32 in the order of the upscaling as maps (B, m, 4h, 4w)."""
     batch, rows, _ = x.shape
     height, width = shape
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling():
         # Graphs for other engines know no numbers of 8 bytes in the place of two.
         x = x.view(batch, rows, height, width, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
         return x.reshape(batch, rows, height * 4, width * 4)
