@@ -10,7 +10,8 @@ convolutions, all prompts in one batch), and against the libraries that are inst
 ``transformers`` and ``segment-anything-py`` (without its requirement torchvision). All in the same
 run, in turn; the table says the median a prompt. CPU time counts all threads and is the fair figure
 where other programs run. Memory (Linux) is what a decoding adds at its peak, in a process of its
-own, the results (0.75 MB a prompt) included. The difference is the largest between ours and the other's logits.
+own, the results (0.75 MB a prompt) included. The difference is the largest between ours and the
+other's logits.
 """
 
 from __future__ import annotations
