@@ -115,34 +115,41 @@ def edge_lengths(found: Sequence[Thing], shape: tuple[int, int]) -> tuple[np.nda
     return rows, cols
 
 
-def tile_lines(length: int, size: int, margin: int, trust: int) -> np.ndarray:
-    """Where tiles could show along one axis: core, window and trusted lines, cells."""
-    cores = np.arange(size, length, size)
-    steps = np.array([0, margin, -margin, margin - trust, trust - margin])
-    lines = np.unique((cores[:, None] + steps).ravel())
+SEAMS = "seams"
+CUTS = "cuts"
+
+
+def tile_lines(length: int, grid: Grid, kind: str) -> np.ndarray:
+    """Where tiles could show along one axis, cells: the lines of cores and windows (``SEAMS``), or
+    those of trusted windows, where masks without a partner end (``CUTS``)."""
+    core, margin, trust = (n // grid.cell for n in (grid.core, grid.margin, grid.trust))
+    cores = np.arange(core, length, core)
+    steps = [0, margin, -margin] if kind == SEAMS else [margin - trust, trust - margin]
+    lines = np.unique((cores[:, None] + np.array(steps)).ravel())
     return lines[(lines > 0) & (lines < length)]
 
 
 def seam_excess(
-    found: Sequence[Thing], shape: tuple[int, int], grid: Grid, offsets: int = 20, seed: int = 1
+    found: Sequence[Thing],
+    shape: tuple[int, int],
+    grid: Grid,
+    kind: str = SEAMS,
+    offsets: int = 20,
+    seed: int = 1,
 ) -> float:
     """Edge length on the tiles' lines over its mean on the same lines moved at random.
 
-    1 where the tiles leave no trace. The offsets are drawn without those that bring lines onto
-    lines again.
+    1 where the tiles leave no trace. Offsets that bring lines onto lines again are not drawn.
     """
-    cell = grid.cell
     rng = np.random.default_rng(seed)
     lengths = edge_lengths(found, shape)
-    patterns = [
-        tile_lines(n, grid.core // cell, grid.margin // cell, grid.trust // cell) for n in shape
-    ]
+    patterns = [tile_lines(n, grid, kind) for n in shape]
     on = sum(float(length[lines].sum()) for length, lines in zip(lengths, patterns, strict=True))
     moved = []
     for _ in range(offsets):
         total = 0.0
         for length, lines in zip(lengths, patterns, strict=True):
-            span = grid.core // cell
+            span = grid.core // grid.cell
             own = set((lines % span).tolist())
             shift = int(rng.integers(1, span))
             while own & {(line + shift) % span for line in own}:

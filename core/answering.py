@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from scipy.ndimage import label as label_parts
 
-from .continuation import Guide, Limits, Report, Walk
+from .continuation import Guide, Limits, Report, Walk, points_inside
 from .errors import PromptError
 from .field import Field
 from .prompts import PixelPrompt, along_stroke, joint_extent, window_prompts
@@ -283,11 +283,10 @@ def _corrected(
     before = base.known.dense(cells)
     accepts = level.model.info.accepts
     found: list[Candidate] = []
+    prompts = (*question.prompts, *_reminders(question.prompts, new, before, window, level.cell))
     # The earlier mask may outvote a click; without it the click is heard.
     for earlier in (before if (before > 0).any() else None, None):
-        asked = window_prompts(
-            question.prompts, window, level.cell, logits=earlier, accepts=accepts
-        )
+        asked = window_prompts(prompts, window, level.cell, logits=earlier, accepts=accepts)
         said = asked and level.ask(window, asked, multimask=multimask, check=question.check)
         if not said:
             return [base]
@@ -298,6 +297,41 @@ def _corrected(
         if found or earlier is None:
             break
     return found or [base]
+
+
+def _reminders(
+    prompts: Sequence[PixelPrompt],
+    new: Sequence[PixelPrompt],
+    before: FloatArray,
+    window: PixelBox,
+    cell: int,
+) -> list[PixelPrompt]:
+    """Points on the object as it is, for a window in which the user has given none before.
+
+    Without them the model may take a click far along a river for a question about the bank.
+    """
+    size = window.row1 - window.row0
+    inside = before > 0
+    if not inside.any():
+        return []
+    for prompt in prompts[: len(prompts) - len(new)]:
+        spots = prompt.points - (window.row0, window.col0)
+        if prompt.positive and ((spots >= 0) & (spots < size)).all(axis=1).any():
+            return []
+    for prompt in new:
+        if not prompt.positive:
+            # A reminder beside a negative click would contradict it.
+            row, col = (prompt.points.mean(axis=0) - (window.row0, window.col0)) / cell
+            rows, cols = np.ogrid[: inside.shape[0], : inside.shape[1]]
+            reach = NEAR_CLICK * size / cell
+            inside = inside & ((rows - row) ** 2 + (cols - col) ** 2 > (2 * reach) ** 2)
+    if not inside.any():
+        return []
+    origin = np.array([window.row0, window.col0], np.float64)
+    return [
+        PixelPrompt("point", (origin + (np.array(spot) + 0.5) * cell)[None])
+        for spot in points_inside(inside, 2)
+    ]
 
 
 def _obeys(logits: FloatArray, new: Sequence[PixelPrompt], window: PixelBox, cell: int) -> bool:
@@ -329,7 +363,13 @@ def _taken_over(
     rows, cols = trusted.slices(window.cells(level.cell))
     after = logits[rows, cols]
     before = base.known.dense(trusted)
-    share = near_changes(before, after, _reach(new, trusted, level))
+    share = near_changes(
+        before,
+        after,
+        _reach(new, trusted, level),
+        add=any(prompt.positive for prompt in new),
+        take=not all(prompt.positive for prompt in new),
+    )
     known = base.known.blend(trusted, after, share)
     walk = question.walk()
     fresh = [trusted]
@@ -344,25 +384,37 @@ def _taken_over(
     return Candidate(known, score, frozenset(asked), walk.limit or base.limit)
 
 
-def near_changes(before: FloatArray, after: FloatArray, near: BoolArray) -> FloatArray:
+def near_changes(
+    before: FloatArray,
+    after: FloatArray,
+    near: BoolArray,
+    *,
+    add: bool = True,
+    take: bool = True,
+) -> FloatArray:
     """How much of a corrected mask to take over, cell by cell: 0 or 1.
 
     Args:
         before: (h, w) float32 logits so far.
         after: Those of the corrected mask.
         near: (h, w) bool, the cells near the new prompts.
+        add: Whether cells may be added: a positive prompt adds.
+        take: Whether cells may be taken away: a negative one does.
 
     Returns:
-        (h, w) float32: 1 near the prompts and in all connected parts that change sign and come
-        near, with a cell around them for a smooth outline; 0 in all other parts.
+        (h, w) float32: 1 near the prompts and in the connected parts that are added or taken away
+        and come near, with a cell around them for a smooth outline; 0 elsewhere.
     """
-    change = (before > 0) != (after > 0)
-    parts, count = label_parts(change, structure=_EIGHT)
-    wanted = np.zeros(count + 1, bool)
-    wanted[np.unique(parts[near])] = True
-    wanted[0] = False
-    taken = wanted[parts]
-    rejected = change & ~taken
+    was, is_now = before > 0, after > 0
+    taken = np.zeros(before.shape, bool)
+    for change, wanted in ((is_now & ~was, add), (was & ~is_now, take)):
+        if wanted:
+            parts, count = label_parts(change, structure=_EIGHT)
+            reached = np.zeros(count + 1, bool)
+            reached[np.unique(parts[near])] = True
+            reached[0] = False
+            taken |= reached[parts]
+    rejected = (was != is_now) & ~taken
     share: BoolArray = (binary_dilation(taken, structure=_EIGHT) | near) & ~rejected
     return share.astype(np.float32)
 

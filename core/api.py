@@ -43,6 +43,8 @@ class SegmentOptions(TypedDict, total=False):
     mode: MergeMode
     shapes: Shapes
     outlines: str
+    repair: bool
+    overview: bool
     points_per_side: int
     min_score: float | None
     min_stability: float | None
@@ -91,4 +93,8 @@ def segment(
         values = {"rasters": [str(r) for r in rasters], "output": str(target), **options}
         params = SegmentParameters.from_dict(values)
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
-        return target if output is not None else gpd.read_file(target)
+        return (
+            target
+            if output is not None
+            else gpd.read_file(target, layer=params.layer or target.stem)
+        )

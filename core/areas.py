@@ -214,7 +214,7 @@ def _near_raster(area: Any, crs: CRS, transformer: Transformer, raster: _Placed)
     x, y = np.asarray(x), np.asarray(y)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return area  # the raster itself reaches beyond its CRS, as full discs do
-    turns = (0.0,)
+    turns: tuple[float, ...] = (0.0,)
     if crs.is_geographic:
         x = x - 360.0 * np.round((x - x[0]) / 360.0)
         turns = (-360.0, 0.0, 360.0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NodataShadowWarning
 
 from .errors import ParameterError, RasterError
 from .types import AnyArray, BoolArray, ByteArray
@@ -137,7 +139,10 @@ def read_values(
     """
     raw = dataset.read(list(plan.colour), window=window)
     if plan.mask == "nodata":
-        valid = dataset.read_masks(list(plan.colour), window=window) > 0
+        with warnings.catch_warnings():
+            # Beside an alpha band: both are looked at, see below.
+            warnings.simplefilter("ignore", NodataShadowWarning)
+            valid = dataset.read_masks(list(plan.colour), window=window) > 0
     elif plan.mask == "dataset":
         one = dataset.read_masks(plan.colour[0], window=window) > 0
         valid = np.repeat(one[None], len(plan.colour), axis=0)

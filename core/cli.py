@@ -74,6 +74,10 @@ def main() -> None:
     show_default=True,
     help="As seen, with right angles (buildings), or as centre lines (roads).",
 )
+@click.option("--repair/--no-repair", default=True, help="Ask again for objects that tiles cut.")
+@click.option(
+    "--overview/--no-overview", default=True, help="Look for large objects from further away."
+)
 @click.option("--points-per-side", type=click.IntRange(1), default=32, show_default=True)
 @click.option(
     "--min-score", type=click.FloatRange(0, 1), help="Predicted IoU. [default: the model's]"

@@ -245,24 +245,31 @@ class Walk:
         self, exits: list[tuple[int, int]]
     ) -> list[tuple[PixelBox, list[tuple[int, int]]]]:
         """The windows in whose middle the exits lie, those with the most exits first."""
-        cell = self.level.cell
+        cell, lattice = self.level.cell, self.level.lattice
+        windows: dict[tuple[int, int], PixelBox] = {}
         places: dict[PixelBox, list[tuple[int, int]]] = {}
+        # All cells of a quarter step lie in the middle of the same window: ask once for them all.
+        quarter = max(lattice.size // 4 // cell, 1)
         for row, col in exits:
-            at = ((row + 0.5) * cell, (col + 0.5) * cell)
-            places.setdefault(self.level.lattice.around((*at, *at)), []).append((row, col))
+            key = (row // quarter, col // quarter)
+            if key not in windows:
+                at = ((row + 0.5) * cell, (col + 0.5) * cell)
+                windows[key] = lattice.around((*at, *at))
+            places.setdefault(windows[key], []).append((row, col))
         return sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))
 
     def _step(self, known: Field, window: PixelBox, cells: list[tuple[int, int]]) -> Field | None:
         """One more window, to decide some cells; None where the model finds no object there."""
         lattice = self.level.lattice
         trusted, weights = lattice.trusted(window), lattice.weights(window)
-        before, behind = known.read(trusted)
-        at = np.array(cells) - (trusted.row0, trusted.col0)
+        before, behind = known.read(trusted.grown(1))
+        at = np.array(cells) - (trusted.row0 - 1, trusted.col0 - 1)
         beside = _grown(before > 0)[at[:, 0], at[:, 1]]
         if not (beside & (behind[at[:, 0], at[:, 1]] <= 0)).any():
             return known  # an earlier window of this round has decided these places
         if self._inside_guide(trusted):
             sure = np.full(trusted.shape, LOGIT_RANGE, np.float32)
+            behind = behind[1:-1, 1:-1]
             return known.add(trusted, sure, np.where(behind > 0, 0, weights).astype(np.float32))
         self.windows.add(window)
         answer = self.ask_again(known, window)

@@ -147,28 +147,45 @@ class Field:
 
     def exits(self) -> list[tuple[int, int]]:
         """Unknown cells of the raster that lie beside a cell of the object: where it goes on."""
-        found: set[tuple[int, int]] = set()
+        found: list[tuple[int, int]] = []
+        size = self.block
         for row, col in self.blocks:
-            size = self.block
-            cells = CellBox(row * size, col * size, (row + 1) * size, (col + 1) * size)
-            if not (self.blocks[row, col][0] > 0).any():
+            if not self._may_go_on(row, col):
                 continue
+            cells = CellBox(row * size, col * size, (row + 1) * size, (col + 1) * size)
             around = cells.grown(1)
             logits, weights = self.read(around)
-            inside, unknown = logits > 0, weights <= 0
+            inside = logits > 0
             beside = np.zeros_like(inside)
             beside[1:, :] |= inside[:-1, :]
             beside[:-1, :] |= inside[1:, :]
             beside[:, 1:] |= inside[:, :-1]
             beside[:, :-1] |= inside[:, 1:]
-            rows, cols = np.nonzero(beside & unknown)
-            for r, c in zip(rows + around.row0, cols + around.col0, strict=True):
-                if (
-                    self.bounds.row0 <= r < self.bounds.row1
-                    and self.bounds.col0 <= c < self.bounds.col1
-                ):
-                    found.add((int(r), int(c)))
-        return sorted(found)
+            rows, cols = np.nonzero(beside & (weights <= 0))
+            rows, cols = rows + around.row0, cols + around.col0
+            real = (rows >= self.bounds.row0) & (rows < self.bounds.row1)
+            real &= (cols >= self.bounds.col0) & (cols < self.bounds.col1)
+            found += zip(rows[real].tolist(), cols[real].tolist(), strict=True)
+        return sorted(set(found))
+
+    def _may_go_on(self, row: int, col: int) -> bool:
+        """Whether a block of the object has unknown cells in it or on the other side of its edge."""
+        logits, weights = self.blocks[row, col]
+        inside = logits > 0
+        if not inside.any():
+            return False
+        if not weights.all():
+            return True
+        edges = (
+            (inside[0], (row - 1, col), (-1, slice(None))),
+            (inside[-1], (row + 1, col), (0, slice(None))),
+            (inside[:, 0], (row, col - 1), (slice(None), -1)),
+            (inside[:, -1], (row, col + 1), (slice(None), 0)),
+        )
+        return any(
+            edge.any() and (index not in self.blocks or not self.blocks[index][1][at].all())
+            for edge, index, at in edges
+        )
 
     def same(self, other: Field) -> float:
         """IoU of two objects on one lattice."""

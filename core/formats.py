@@ -182,16 +182,16 @@ def write_format(form: Format, written: Written, final: Path) -> None:
 
 
 def _has_more(path: Path, layer: str) -> bool:
-    """Whether a GeoPackage holds more than one layer and its style: that must be kept."""
-    own = {layer.lower(), "layer_styles"}
-    return any(name.lower() not in own for name in layers_in(path)) or _has_projects(path)
+    """Whether a GeoPackage holds anything but one layer and its style: that must be kept.
 
-
-def _has_projects(path: Path) -> bool:
-    """Whether QGIS keeps projects in a GeoPackage."""
-    query = "SELECT count(*) FROM sqlite_master WHERE name = 'qgis_projects'"
+    Other layers, QGIS projects, and tables that no register knows.
+    """
+    query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
     with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        return bool(db.execute(query).fetchone()[0])
+        tables = [row[0] for row in db.execute(query)]
+    own = {layer.lower(), "layer_styles"}
+    bookkeeping = ("gpkg_", "sqlite_", f"rtree_{layer.lower()}_")
+    return any(name not in own and not name.startswith(bookkeeping) for name in tables)
 
 
 def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -232,6 +232,8 @@ def _write_gdal(form: Format, written: Written) -> None:
             geometry_type=f"Multi{kind}" if form.multi else "Unknown",
             crs=None if written.crs is None else written.crs.to_wkt(),
             layer_options=options,
+            # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
+            dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
         )
 
 

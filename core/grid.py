@@ -18,7 +18,7 @@ on behind it, so everything up to it is believed. Only pixels here; the CRS is `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .errors import ParameterError
@@ -26,6 +26,10 @@ from .types import PixelBox, TileIndex
 
 TRUST_MARGIN = 8
 """Pixels at a window's edge where mask values are not believed (c in the design)."""
+
+
+DEFAULT_TILE = 1024
+"""Side of a window in pixels: what most of the SAM family was trained on."""
 
 
 @dataclass(frozen=True)
@@ -155,3 +159,43 @@ class Grid:
         if not (0 <= row < self.height and 0 <= col < self.width):
             raise IndexError(f"pixel ({row}, {col}) of a raster of {self.height} x {self.width}")
         return TileIndex(int(row) // self.core, int(col) // self.core)
+
+
+def choose_grid(
+    height: int,
+    width: int,
+    cell_size: Callable[[int], int],
+    tile_size: int | None,
+    margin: int | None,
+) -> Grid:
+    """Tiles for a raster and a model.
+
+    A raster that fits into one window is one tile, whose window is no larger than it needs to be.
+    Sizes are rounded to whole mask cells.
+
+    Args:
+        height: Of the raster, working pixels.
+        width: Likewise.
+        cell_size: Side in pixels of the model's mask cells for a window of a size.
+        tile_size: Side of a window, pixels; None: what suits the raster.
+        margin: Of a window around its core, pixels; None: an eighth of the window.
+
+    Raises:
+        ParameterError: The sizes do not fit one another.
+    """
+    size = tile_size or DEFAULT_TILE
+    longest = max(height, width)
+    if tile_size is None and longest + 2 * TRUST_MARGIN <= size:
+        size = max(256, -(-(longest + 4 * TRUST_MARGIN) // 64) * 64)
+    cell = cell_size(size)
+    trust = -(-TRUST_MARGIN // cell) * cell
+    if margin is None:
+        margin = max(size // 8, 2 * trust) if longest > size else 2 * trust
+    margin = -(-margin // cell) * cell
+    core = (size - 2 * margin) // cell * cell
+    if core < margin:
+        raise ParameterError(
+            f"A tile of {size} pixels has no room for a margin of {margin} on each side: "
+            "choose a larger --tile-size or a smaller --margin."
+        )
+    return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)

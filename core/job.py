@@ -125,6 +125,8 @@ class SegmentParameters(_Parameters):
         mode: "hierarchy" keeps objects within objects; "flat" joins parts into one.
         shapes: "objects", or "coverage" (no gaps, no overlaps).
         outlines: "contour", "rectangles" (right angles), or "centerlines" (roads).
+        repair: Ask the model again for objects that tiles have cut.
+        overview: Look for objects larger than half a window at a quarter of the resolution.
         points_per_side: Automatic mode's grid of points on a window.
         min_score: Predicted IoU from which masks are kept.
         min_stability: Likewise.
@@ -164,6 +166,8 @@ class SegmentParameters(_Parameters):
     mode: str = _choice("hierarchy", "flat")
     shapes: str = _choice("objects", "coverage")
     outlines: str = _choice("contour", "rectangles", "centerlines")
+    repair: bool = True
+    overview: bool = True
     points_per_side: int = 32
     min_score: Optional[float] = None
     min_stability: Optional[float] = None

@@ -127,7 +127,9 @@ def check_output(
     name = layer_name or path.stem
     if path.exists():
         existing = layers_in(path) if form.many_layers else (name,)
-        if name in existing and not overwrite:
+        # Names of tables know no case.
+        taken = name.lower() in {other.lower() for other in existing}
+        if taken and not overwrite:
             where = f"The layer {name} of {path}" if form.many_layers else f"The output {path}"
             raise OutputError(
                 f"{where} exists already: allow it to be replaced (--overwrite) or choose another "

@@ -9,28 +9,25 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
 from .areas import AreaOfInterest
-from .errors import Cancelled, IncompleteError, ModelError, ParameterError, SamGeoWarning
-from .executors import Executor, make_executor
-from .grid import TRUST_MARGIN, Grid
+from .errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
+from .executors import make_executor
+from .grid import Grid, Tile, choose_grid
 from .job import Progress, SegmentParameters
 from .layers import LayerWriter
-from .merge import MergeOptions, merge
+from .merge import MaskSource, MergeOptions
 from .raster import Raster, RasterOptions, open_raster
-from .segmenter import Segmenter
+from .second_look import SecondLook
+from .segmenter import PromptableSegmenter, Segmenter
 from .segmenters import make_segmenter
-from .stages import SegmenterFactory, TileStage, close_all
+from .stages import SegmenterFactory, TileStage, close_all, segment_tiles
 from .store import JobStore, has_failures
 from .stretch import Stretch
 from .types import GroundBox, MergeMode
-from .vectors import VectorStage, write_objects
-
-DEFAULT_TILE = 1024
-"""Side of a window in pixels: what most of the family was trained on."""
+from .vectors import WIDTH, FeatureMaker, VectorStage, write_coverage, write_objects
 
 
 @dataclass(frozen=True)
@@ -88,35 +85,6 @@ class Report:
             self._progress(Progress(None, stage, done, total, message))
 
 
-def choose_grid(
-    height: int, width: int, segmenter: Segmenter, tile_size: int | None, margin: int | None
-) -> Grid:
-    """Tiles for a raster and a model.
-
-    A raster that fits into one window is one tile, whose window is no larger than it needs to be.
-    Sizes are rounded to whole mask cells.
-
-    Raises:
-        ParameterError: The sizes do not fit one another.
-    """
-    size = tile_size or DEFAULT_TILE
-    longest = max(height, width)
-    if tile_size is None and longest + 2 * TRUST_MARGIN <= size:
-        size = max(256, -(-(longest + 4 * TRUST_MARGIN) // 64) * 64)
-    cell = segmenter.cell_size(size)
-    trust = -(-TRUST_MARGIN // cell) * cell
-    if margin is None:
-        margin = max(size // 8, 2 * trust) if longest > size else 2 * trust
-    margin = -(-margin // cell) * cell
-    core = (size - 2 * margin) // cell * cell
-    if core < margin:
-        raise ParameterError(
-            f"A tile of {size} pixels has no room for a margin of {margin} on each side: "
-            "choose a larger --tile-size or a smaller --margin."
-        )
-    return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
-
-
 def run(
     params: SegmentParameters,
     *,
@@ -137,6 +105,11 @@ def run(
         SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
             output is written and ``JobResult.failed`` names them.
     """
+    if params.prompts is not None and segmenter is None:
+        # Prompts choose windows of their own: prompted.py is a pipeline beside this one.
+        from .prompted import run_prompts
+
+        return run_prompts(params, progress=progress, cancelled=cancelled)
     started = time.monotonic()
     report = Report(progress, cancelled)
     with warnings.catch_warnings(record=True) as caught:
@@ -155,6 +128,9 @@ def _run(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
 ) -> JobResult:
     folder = Path(params.job_folder or f"{params.output}.job")
+    lines = params.outlines == "centerlines"
+    if params.shapes == "coverage" and params.outlines != "contour":
+        raise ParameterError(f"A coverage has no outlines of the kind {params.outlines}.")
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,
@@ -163,26 +139,43 @@ def _run(
             layer_name=params.layer,
             overwrite=params.overwrite or has_failures(folder),
             modified=raster.modified,
+            geometry="line" if lines else "polygon",
+            fields=(WIDTH,) if lines else (),
         )
-        area = _area_of_interest(params, raster)
+        area = area_of_interest(params, raster)
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
         factory = _factory(params, segmenter)
         here = factory()
-        grid = choose_grid(raster.height, raster.width, here, params.tile_size, params.margin)
+        grid = choose_grid(
+            raster.height, raster.width, here.cell_size, params.tile_size, params.margin
+        )
         store = JobStore(folder, grid.cell)
         store.begin(_describe(raster, grid, here), fresh=params.fresh)
         try:
+            wants = partial(_wants, area)
+            stage = TileStage(spec, factory, grid, store, folder)
             with make_executor(params.workers, params.cluster) as executor:
-                tiles, failed = _segment_tiles(
-                    TileStage(spec, factory, grid, store), area, executor, report
-                )
+                tiles, failed = segment_tiles(stage, wants, executor, report)
                 merging = MergeOptions(mode=cast(MergeMode, params.mode))
-                objects = merge(store, grid, merging, executor, partial(report, "merge"))
-                stage = _vector_stage(params, raster, grid, store, here.name, area)
+                look = SecondLook(stage, area, merging, executor, report)
+                objects = look.merged()
+                masks: MaskSource = store
+                if isinstance(here, PromptableSegmenter):
+                    if params.overview and len(grid) > 1:
+                        objects, masks = look.from_afar(objects, masks)
+                    if params.repair:
+                        objects, masks = look.at_what_was_cut(objects, masks)
+                maker = _feature_maker(params, raster, here.name, area)
                 with writer:
-                    count = write_objects(objects, stage, writer, executor, report)
+                    if params.shapes == "coverage":
+                        count = write_coverage(
+                            objects, masks, grid, maker, writer, executor, report
+                        )
+                    else:
+                        vectors = VectorStage(store, grid, maker, params.outlines)
+                        count = write_objects(objects, masks, vectors, writer, executor, report)
         finally:
             store.release()
     if not failed and params.job_folder is None:
@@ -190,31 +183,8 @@ def _run(
     return JobResult(str(writer.path), writer.layer_name, count, tiles, failed)
 
 
-def _segment_tiles(
-    stage: TileStage, area: AreaOfInterest | None, executor: Executor, report: Report
-) -> tuple[int, list[str]]:
-    """Segment what is not done yet; the number of tiles with data, and those that failed."""
-    store, grid = stage.store, stage.grid
-    wanted = [t.index for t in grid if area is None or area.touches(t.core)]
-    pending = [index for index in wanted if not store.has(index)]
-    done = len(wanted) - len(pending)
-    tiles, failed = done, []
-    report("tiles", done, len(wanted))
-    # A lone worker is asked for tiles in their order, so it may read one ahead.
-    ahead = pending[1:] if executor.workers == 1 else []
-    for outcome in executor.map(stage, zip_longest(pending, ahead)):
-        done += 1
-        if outcome.error:
-            failed.append(f"{outcome.index.name}: {outcome.error}")
-        elif outcome.masks is not None:
-            tiles += 1
-        report("tiles", done, len(wanted), outcome.error)
-    if failed and not tiles:
-        raise ModelError(
-            f"None of the {len(failed)} tiles could be segmented; the first failed with: "
-            f"{failed[0]}"
-        )
-    return tiles, failed
+def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
+    return area is None or area.touches(tile.core)
 
 
 def _factory(
@@ -246,7 +216,7 @@ def _stretch(params: SegmentParameters) -> Stretch | None:
     return Stretch(tuple(p[0] for p in params.stretch), tuple(p[1] for p in params.stretch))
 
 
-def _area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
+def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
     if params.extent is not None and params.area is not None:
         raise ParameterError("Give either --extent or --area, not both.")
     if params.extent is not None:
@@ -256,19 +226,12 @@ def _area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfIntere
     return None
 
 
-def _vector_stage(
-    params: SegmentParameters,
-    raster: Raster,
-    grid: Grid,
-    store: JobStore,
-    model: str,
-    area: AreaOfInterest | None,
-) -> VectorStage:
+def _feature_maker(
+    params: SegmentParameters, raster: Raster, model: str, area: AreaOfInterest | None
+) -> FeatureMaker:
     t = raster.transform
     half_pixel = 0.5 * min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
-    return VectorStage(
-        store=store,
-        grid=grid,
+    return FeatureMaker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
         model=model,

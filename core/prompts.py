@@ -26,7 +26,7 @@ from .errors import PromptError
 from .models.base import BACKGROUND, FOREGROUND, Prompts
 from .types import BoolArray, FloatArray, PixelBox
 
-PromptKind = Literal["point", "box", "stroke", "polygon"]
+PromptKind = Literal["point", "box", "stroke", "polygon", "mask"]
 Positions = NDArray[np.float64]
 
 STROKE_POINTS = 8
@@ -162,7 +162,8 @@ class PixelPrompt:
     Args:
         type: What ``points`` mean.
         points: (n, 2) float64 (row, column): one point; two corners (least, greatest) of a box;
-            a stroke's vertices; a polygon's outer ring.
+            a stroke's vertices; an outer ring. A "polygon" is given to the model as its box and
+            as a mask, a "mask" as a mask alone.
         positive: False where it names what does not belong to the object.
     """
 
@@ -356,9 +357,10 @@ def window_prompts(
                 min(row1, window.row1),
                 min(col1, window.col1),
             )
-            if box[0] < box[2] and box[1] < box[3]:
+            as_mask = prompt.type == "mask" and "mask" in accepts
+            if box[0] < box[2] and box[1] < box[3] and not as_mask:
                 boxes.append(box)
-            if prompt.type == "polygon" and logits is None:
+            if prompt.type in ("polygon", "mask") and logits is None:
                 logits = polygon_logits(prompt.points, window, cell)
     if "mask" not in accepts:
         logits = None

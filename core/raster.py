@@ -47,7 +47,8 @@ class RasterOptions:
     Args:
         bands: One or three band numbers from 1, in the order red, green, blue; None chooses
             (:func:`samgeo_core.bands.plan_bands`).
-        stretch: Limits from an earlier run; None estimates them once for the whole raster.
+        stretch: Limits from an earlier run, a pair a band or one for all; None estimates them once
+            for the whole raster.
         percentiles: Limits in per cent of the values. None leaves pictures of bytes as they are
             and takes the 2nd and 98th percentile of everything else.
         resolution: Side of a working pixel on the ground, in units of the raster's CRS (pixels,
@@ -55,12 +56,14 @@ class RasterOptions:
             pixels become square. In geographic ones the pixel keeps its aspect (a square in
             degrees is none on the ground), and its geometric mean side is meant. None keeps the
             raster's pixels.
+        coarser: Whole number of these working pixels along a side of one of an overview's.
     """
 
     bands: tuple[int, ...] | None = None
     stretch: Stretch | None = None
     percentiles: tuple[float, float] | None = None
     resolution: float | None = None
+    coarser: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,11 @@ class Raster:
 
     def _scales(self) -> tuple[float, float]:
         """Source pixels a working pixel, down the rows and along the columns."""
+        rows, cols = self._resolution_scales()
+        return rows * self.options.coarser, cols * self.options.coarser
+
+    def _resolution_scales(self) -> tuple[float, float]:
+        """Source pixels a working pixel, down the rows and along the columns."""
         resolution = self.options.resolution
         if resolution is None:
             return 1.0, 1.0
@@ -147,7 +155,7 @@ class Raster:
 
     def _check_stretch(self) -> None:
         stretch, bands = self.options.stretch, self._pixels.plan.bands
-        if stretch is not None and len(stretch.low) != bands:
+        if stretch is not None and len(stretch.low) not in (1, bands):
             raise ParameterError(
                 f"The stretch has limits for {len(stretch.low)} band(s), but {bands} are read "
                 f"from {self._source.name}: give one pair of limits a band."
@@ -198,6 +206,7 @@ class Raster:
             "sources": list(self._source.names),
             "bands": None if self.options.bands is None else list(self.options.bands),
             "resolution": self.options.resolution,
+            "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
 
@@ -214,6 +223,7 @@ class Raster:
                 bands=None if spec["bands"] is None else tuple(spec["bands"]),
                 stretch=Stretch.from_json(spec["stretch"]),
                 resolution=spec["resolution"],
+                coarser=spec["coarser"],
             ),
         )
 
@@ -241,8 +251,10 @@ class Raster:
         Raises:
             RasterError: Not one sampled window of the raster can be read.
         """
-        if self.options.stretch is not None:
-            return self.options.stretch
+        given = self.options.stretch
+        if given is not None:
+            repeat = self._pixels.plan.bands // len(given.low)
+            return Stretch(given.low * repeat, given.high * repeat)
         plan, percentiles = self._pixels.plan, self.options.percentiles
         picture = plan.palette is not None or (plan.photo and self._pixels.reads_bytes)
         if picture and percentiles is None:

@@ -84,12 +84,22 @@ def resample(
     shape = (values.shape[0], *total.shape)
     means, kept = np.zeros(shape, kind), np.zeros(shape, bool)
     for band in range(shape[0]):
-        known = valid[band].astype(kind)
-        clean = np.where(valid[band], values[band], 0).astype(kind)
-        weight = (across @ (down @ known).T).T
-        summed = (across @ (down @ clean).T).T
+        clean = values[band].astype(kind)
+        weight = total
+        if not valid[band].all():
+            clean[~valid[band]] = 0
+            weight = _spread(down, across, valid[band].astype(kind))
+            # A pixel whose sources are all valid has the same weight here as in a window
+            # without any gap, to the last bit.
+            weight = np.where(np.abs(weight - total) < 1e-6, total, weight)
+        summed = _spread(down, across, clean)
         np.divide(summed, weight, out=means[band], where=weight > 0)
         # Rounding: half of a pixel may add up to a hair less than half.
-        kept[band] = weight >= total * kind(0.5) - kind(1e-6)
-        kept[band] &= weight > 0
+        kept[band] = (weight >= total * kind(0.5) - kind(1e-6)) & (weight > 0)
     return means, kept
+
+
+def _spread(down: csr_matrix, across: csr_matrix, image: AnyArray) -> AnyArray:
+    """``down @ image @ across.T``, (H, W)."""
+    narrow = np.ascontiguousarray((down @ image).T)
+    return np.ascontiguousarray((across @ narrow).T)

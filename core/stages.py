@@ -2,7 +2,7 @@
 """The stages that run in workers: small picklable objects that are called with small items.
 
 A stage carries paths and numbers, never arrays; what is costly to open (raster, model) is opened
-once a process and kept in :data:`_OPEN`.
+once a process and kept.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
-from .errors import SamGeoError
-from .grid import Grid
+from .errors import ModelError, SamGeoError
+from .executors import Executor
+from .grid import Grid, Tile
 from .raster import Raster, RasterWindow
 from .segmenter import Segmenter, TileImage
 from .store import JobStore
 from .types import TileIndex
 
 SegmenterFactory = Callable[[], Segmenter]
+Report = Callable[..., None]
+"""Called with a stage's name, steps done, steps in all, perhaps a message; may raise Cancelled."""
 
 
 @dataclass
-class _Workshop:
-    """What one process has open for a job: the segmenter, and a raster with its reading thread."""
+class Workshop:
+    """What a process has open for a stage: the segmenter, a raster and its reading thread."""
 
     raster: Raster
     segmenter: Segmenter
@@ -37,13 +42,29 @@ class _Workshop:
         self.raster.close()
 
 
-_OPEN: dict[str, _Workshop] = {}
+_OPEN: dict[Path, Workshop] = {}
+"""By the folder of a stage's tiles."""
+
+_SEGMENTERS: dict[Path, Segmenter] = {}
+"""By the folder of the job: its stages share one model."""
+
+
+def workshop(stage: TileStage) -> Workshop:
+    """What this process has open for a stage; opened at the first call."""
+    job, tiles = stage.job, stage.store.folder
+    if job not in _SEGMENTERS:
+        close_all()
+        _SEGMENTERS[job] = stage.factory()
+    if tiles not in _OPEN:
+        _OPEN[tiles] = Workshop(Raster.from_spec(stage.spec), _SEGMENTERS[job])
+    return _OPEN[tiles]
 
 
 def close_all() -> None:
     """Close what the stages of this process have open."""
     while _OPEN:
         _OPEN.popitem()[1].close()
+    _SEGMENTERS.clear()
 
 
 @dataclass(frozen=True)
@@ -64,19 +85,14 @@ class TileStage:
         factory: Makes the segmenter; called once a process.
         grid: The job's tiles.
         store: Where masks are kept.
+        job: The job's folder.
     """
 
     spec: Mapping[str, Any]
     factory: SegmenterFactory
     grid: Grid
     store: JobStore
-
-    def _workshop(self) -> _Workshop:
-        key = str(self.store.folder)
-        if key not in _OPEN:
-            close_all()
-            _OPEN[key] = _Workshop(Raster.from_spec(self.spec), self.factory())
-        return _OPEN[key]
+    job: Path
 
     def _read(self, raster: Raster, index: TileIndex) -> RasterWindow | None:
         tile = self.grid[index]
@@ -106,7 +122,7 @@ class TileStage:
         return TileOutcome(index, None, f"{kind}: {message}")
 
     def _segment(self, index: TileIndex, following: TileIndex | None) -> TileOutcome:
-        shop = self._workshop()
+        shop = workshop(self)
         reading = shop.ahead.pop(index, None) or shop.thread.submit(self._read, shop.raster, index)
         if following is not None and following not in shop.ahead:
             shop.ahead[following] = shop.thread.submit(self._read, shop.raster, following)
@@ -118,3 +134,48 @@ class TileStage:
         masks = shop.segmenter.segment(image)
         self.store.save(masks)
         return TileOutcome(index, len(masks.masks))
+
+
+def segment_tiles(
+    stage: TileStage,
+    wants: Callable[[Tile], bool],
+    executor: Executor,
+    report: Report,
+    name: str = "tiles",
+) -> tuple[int, list[str]]:
+    """Segment what is not done yet.
+
+    Args:
+        stage: What to do with a tile.
+        wants: Whether a tile is to be segmented.
+        executor: Runs the stage.
+        report: Told of progress.
+        name: Of this stage, for progress.
+
+    Returns:
+        The number of tiles with data, and the names of those that failed, with the reason.
+
+    Raises:
+        ModelError: All of them failed.
+    """
+    store = stage.store
+    wanted = [tile.index for tile in stage.grid if wants(tile)]
+    pending = [index for index in wanted if not store.has(index)]
+    done = tiles = len(wanted) - len(pending)
+    failed: list[str] = []
+    report(name, done, len(wanted))
+    # A lone worker is asked for tiles in their order, so it may read one ahead.
+    ahead = pending[1:] if executor.workers == 1 else []
+    for outcome in executor.map(stage, zip_longest(pending, ahead)):
+        done += 1
+        if outcome.error:
+            failed.append(f"{outcome.index.name}: {outcome.error}")
+        elif outcome.masks is not None:
+            tiles += 1
+        report(name, done, len(wanted), outcome.error)
+    if failed and not tiles:
+        raise ModelError(
+            f"None of the {len(failed)} tiles could be segmented; the first failed with: "
+            f"{failed[0]}"
+        )
+    return tiles, failed

@@ -8,6 +8,8 @@
       lock                held while a process works on the job
       tiles/r00002_c00005.npz      masks of a finished tile
       tiles/r00002_c00006.failed   why a tile failed (JSON); tried again at the next start
+      patched/r00002_c00005.npz    a tile's masks after a second look (second_look.py)
+      overview/tiles/...           the same for the overview
       features/00000012.parquet    polygons of a batch of objects, before the layer is written
 
 A file is written under another name and then moved, so that what has its final name is whole.
@@ -113,7 +115,7 @@ class JobStore:
             known = None
         if known is not None:
             self._compare(known, wanted)
-            for partial in self.folder.glob("*/.*.part"):
+            for partial in self.folder.rglob(".*.part"):
                 partial.unlink(missing_ok=True)
             return True
         text = json.dumps(wanted, indent=1, sort_keys=True, ensure_ascii=False)
@@ -160,7 +162,7 @@ class JobStore:
             )
 
     def _clear(self) -> None:
-        for name in ("tiles", "features"):
+        for name in ("tiles", "patched", "overview", "features"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "job.json").unlink(missing_ok=True)
 
@@ -206,6 +208,18 @@ class JobStore:
         text = json.dumps(values, indent=1, ensure_ascii=False)
         write_atomically(self._failure_path(index), lambda path: _write_text(path, text))
 
+    # --- changed tiles ---
+
+    def patched_path(self, index: TileIndex) -> Path:
+        return self.folder / "patched" / f"{index.name}.npz"
+
+    def save_patched(self, tile: TileMasks) -> None:
+        """Keep a tile's masks as a second look has changed them, beside the first ones."""
+        write_atomically(self.patched_path(tile.index), lambda path: save_masks(path, tile))
+
+    def clear_patched(self) -> None:
+        shutil.rmtree(self.folder / "patched", ignore_errors=True)
+
     # --- features ---
 
     def features_path(self, batch: int) -> Path:
@@ -213,6 +227,18 @@ class JobStore:
 
     def clear_features(self) -> None:
         shutil.rmtree(self.folder / "features", ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class PatchedTiles:
+    """A job's masks as a second look has changed them."""
+
+    store: JobStore
+
+    def load(self, index: TileIndex) -> TileMasks:
+        """Masks of a tile; see :meth:`JobStore.load`."""
+        path = self.store.patched_path(index)
+        return load_masks(path) if path.exists() else self.store.load(index)
 
 
 def _write_text(path: Path, text: str) -> None:

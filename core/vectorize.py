@@ -83,6 +83,8 @@ def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geom
     for box, values in blocks:
         parts += contours(values, box, grid.cell)
         count += 1
+    if not parts:
+        return shapely.Polygon()
     whole = shapely.union_all(parts) if count > 1 else shapely.multipolygons(parts)
     whole = shapely.simplify(whole, 0.0)  # drops vertices on straight lines, as between blocks
     minx, miny, maxx, maxy = shapely.bounds(whole)

@@ -9,8 +9,8 @@ feature that is in the layer, and which of them are too small is known only at t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from typing import Any
 
 import geopandas as gpd
@@ -19,11 +19,14 @@ import shapely
 from shapely import Geometry
 
 from .areas import AreaOfInterest
+from .centrelines import centre_lines, road_mask
+from .coverage import CoverageOptions, coverage
 from .executors import Executor
 from .grid import Grid
-from .layers import LayerWriter
+from .layers import Field, LayerWriter
 from .measures import measure
 from .merge import MaskSource, Merged, MergedObject, cached, fuse
+from .regularize import squared
 from .store import JobStore, write_atomically
 from .vectorize import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 
@@ -33,13 +36,15 @@ BATCH = 128
 Report = Callable[[str, int, int], None]
 
 
+WIDTH = Field("width_m", "real")
+"""Mean width of a road, metres on the ground; only where centre lines are drawn."""
+
+
 @dataclass(frozen=True)
-class VectorStage:
-    """A batch of objects -> their features, in the job's folder. Picklable.
+class FeatureMaker:
+    """Objects and their shapes -> features: sizes, attributes, and what is left out. Picklable.
 
     Args:
-        store: Where the masks are, and where the features go.
-        grid: The job's tiles.
         transform: (a, b, c, d, e, f) of working pixel -> ground.
         crs: CRS of the ground as WKT, or None for pixels.
         model: For the attribute ``model``.
@@ -50,8 +55,6 @@ class VectorStage:
         area: Area of interest; objects that lie mostly outside are left out.
     """
 
-    store: JobStore
-    grid: Grid
     transform: AffineTuple
     crs: str | None
     model: str
@@ -61,15 +64,23 @@ class VectorStage:
     min_hole: float = 0.0
     area: AreaOfInterest | None = None
 
-    def __call__(self, item: tuple[int, Sequence[MergedObject]]) -> list[str]:
-        """Write a batch's features; the ids of objects that were left out."""
-        number, objects = item
-        tiles = cached(self.store)
-        shapes = np.array([self._shape(obj, tiles) for obj in objects], dtype=object)
-        sizes = measure(shapes, self.crs)
-        keep = ~shapely.is_empty(shapes) & (sizes.area >= self.min_area)
+    @property
+    def pixel(self) -> float:
+        """Mean side of a working pixel, ground units."""
+        a, b, _, d, e, _ = self.transform
+        return float(np.sqrt(abs(a * e - b * d)))
+
+    def features(
+        self, objects: Sequence[MergedObject], shapes: Sequence[Geometry]
+    ) -> tuple[gpd.GeoDataFrame, list[str]]:
+        """Features of objects whose shapes lie on the ground; the ids of those left out."""
+        ground = np.array([*shapes, None], dtype=object)[:-1]
+        sizes = measure(ground, self.crs)
+        keep = ~shapely.is_empty(ground)
+        if self.min_area > 0:
+            keep &= sizes.area >= self.min_area
         if self.area is not None:
-            keep &= np.array([self.area.keeps(shape) for shape in shapes], dtype=bool)
+            keep &= np.array([self.area.keeps(shape) for shape in ground], dtype=bool)
         kept = [obj for obj, good in zip(objects, keep, strict=True) if good]
         features = gpd.GeoDataFrame(
             {
@@ -86,26 +97,92 @@ class VectorStage:
                 "tiles": np.array([obj.tiles for obj in kept], np.int64),
                 "parent_id": [obj.parent_id for obj in kept],
             },
-            geometry=gpd.GeoSeries(shapes[keep]),
+            geometry=gpd.GeoSeries(ground[keep]),
         )
-        write_atomically(self.store.features_path(number), features.to_parquet)
-        return [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
+        return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
 
-    def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
-        shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), self.transform)
-        shape = simplify(shape, self.tolerance)
-        if self.min_hole > 0:
-            shape = drop_small(shape, SizeLimits(hole=self.min_hole, area=self._square_metres))
-        return shape
-
-    def _square_metres(self, polygon: Geometry) -> float:
+    def square_metres(self, polygon: Geometry) -> float:
         return float(measure([polygon], self.crs).area[0])
 
 
+@dataclass(frozen=True)
+class VectorStage:
+    """A batch of objects -> their features, in the job's folder. Picklable.
+
+    Args:
+        store: Where the features go.
+        grid: The job's tiles.
+        maker: Makes features of shapes.
+        outlines: "contour", "rectangles" or "centerlines".
+    """
+
+    store: JobStore
+    grid: Grid
+    maker: FeatureMaker
+    outlines: str = "contour"
+
+    def __call__(self, item: tuple[int, Sequence[MergedObject], MaskSource]) -> list[str]:
+        """Write a batch's features; the ids of objects that were left out."""
+        number, objects, masks = item
+        tiles = cached(masks)
+        widths: list[float] = []
+        if self.outlines == "centerlines":
+            roads = [self._road(obj, tiles) for obj in objects]
+            shapes, widths = [shape for shape, _ in roads], [width for _, width in roads]
+        else:
+            shapes = [self._shape(obj, tiles) for obj in objects]
+        features, left_out = self.maker.features(objects, shapes)
+        if self.outlines == "centerlines":
+            gone = set(left_out)
+            kept = [w for obj, w in zip(objects, widths, strict=True) if obj.id not in gone]
+            features[WIDTH.name] = np.array(kept, np.float64).round(2)
+        write_atomically(self.store.features_path(number), features.to_parquet)
+        return left_out
+
+    def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
+        maker = self.maker
+        shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), maker.transform)
+        if self.outlines == "rectangles" and not shapely.is_empty(shape):
+            shape = squared(shape, maker.crs, 1.5 * maker.pixel)
+        shape = simplify(shape, maker.tolerance)
+        if maker.min_hole > 0:
+            shape = drop_small(shape, SizeLimits(hole=maker.min_hole, area=maker.square_metres))
+        return shape
+
+    def _road(self, obj: MergedObject, tiles: MaskSource) -> tuple[Geometry, float]:
+        """Centre lines of an object, and their mean width in metres."""
+        maker, cell = self.maker, self.grid.cell
+        mask, coarser = road_mask(fuse(obj, tiles, self.grid), obj.box)
+        found = centre_lines(mask, (0, 0), cell * coarser)
+        if not found:
+            return shapely.MultiLineString(), 0.0
+        corner = obj.box.col0 * cell, obj.box.row0 * cell
+        lines = shapely.multilinestrings([one.line for one in found])
+        lines = shapely.transform(lines, lambda xy: xy + corner)
+        lengths = np.array([shapely.length(one.line) for one in found])
+        width = float(np.average([one.width for one in found], weights=lengths))
+        ground = shapely.simplify(to_ground(lines, maker.transform), maker.tolerance)
+        stretched = measure([ground], maker.crs).perimeter[0] / lengths.sum()
+        return ground, width * float(stretched)
+
+
 def write_objects(
-    objects: Merged, stage: VectorStage, writer: LayerWriter, executor: Executor, report: Report
+    objects: Merged,
+    masks: MaskSource,
+    stage: VectorStage,
+    writer: LayerWriter,
+    executor: Executor,
+    report: Report,
 ) -> int:
     """Turn all objects into features and append them to an open layer.
+
+    Args:
+        objects: What was merged.
+        masks: What they were merged from.
+        stage: Makes the features of a batch.
+        writer: The open layer.
+        executor: Runs the stage.
+        report: Told of progress.
 
     Returns:
         Number of features written.
@@ -115,7 +192,7 @@ def write_objects(
     batches = list(_batches(objects))
     dropped: set[str] = set()
     report("polygons", 0, len(batches))
-    for done, left_out in enumerate(executor.map(stage, _items(objects, batches)), 1):
+    for done, left_out in enumerate(executor.map(stage, _items(objects, batches, masks)), 1):
         dropped.update(left_out)
         report("polygons", done, len(batches))
     parents = _ancestors(objects, dropped)
@@ -131,6 +208,35 @@ def write_objects(
     return count
 
 
+def write_coverage(
+    objects: Merged,
+    masks: MaskSource,
+    grid: Grid,
+    maker: FeatureMaker,
+    writer: LayerWriter,
+    executor: Executor,
+    report: Report,
+) -> int:
+    """Append all objects to an open layer as a coverage: no gaps, no overlaps, nothing nested.
+
+    Returns:
+        Number of features written.
+    """
+    options = CoverageOptions(tolerance=maker.tolerance / maker.pixel)
+    ready = coverage(objects, masks, grid, executor, options)
+    count = 0
+    report("coverage", 0, len(objects))
+    while batch := list(islice(ready, BATCH)):
+        some = [replace(objects[number], parent_id="") for number, _ in batch]
+        shapes = [to_ground(shape, maker.transform) for _, shape in batch]
+        features, _ = maker.features(some, shapes)
+        writer.write(features)
+        count += len(features)
+        report("coverage", count, len(objects))
+    report("coverage", len(objects), len(objects))
+    return count
+
+
 def _batches(objects: Merged) -> Iterator[Any]:
     """Numbers of the objects of each batch, neighbours together, so that tiles are loaded once."""
     order = objects.by_place()
@@ -138,9 +244,11 @@ def _batches(objects: Merged) -> Iterator[Any]:
     return (order[start:stop] for start, stop in pairwise(cuts))
 
 
-def _items(objects: Merged, batches: Sequence[Any]) -> Iterator[tuple[int, list[MergedObject]]]:
+def _items(
+    objects: Merged, batches: Sequence[Any], masks: MaskSource
+) -> Iterator[tuple[int, list[MergedObject], MaskSource]]:
     for number, rows in enumerate(batches):
-        yield number, [objects[int(row)] for row in rows]
+        yield number, [objects[int(row)] for row in rows], masks
 
 
 def _ancestors(objects: Merged, dropped: set[str]) -> dict[str, str]:

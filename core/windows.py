@@ -215,16 +215,23 @@ class Level:
         octave: Working pixel in powers of two of the full-resolution pixel. Below 0 the pixels
             are the full-resolution ones, but the windows are smaller than the model's input, so
             that the model magnifies them.
+        cell: Side of a mask cell in working pixels, and with it the windows' size; None for the
+            octave's own.
     """
 
     def __init__(
-        self, source: Source, model: PromptableModel, cache: EmbeddingCache, octave: int = 0
+        self,
+        source: Source,
+        model: PromptableModel,
+        cache: EmbeddingCache,
+        octave: int = 0,
+        cell: int | None = None,
     ) -> None:
         self.source = source
         self.model = model
         self.cache = cache
         self.octave = octave
-        cell = max(model_cell(model) >> max(-octave, 0), 1)
+        cell = cell or max(model_cell(model) >> max(-octave, 0), 1)
         height, width = source.shape
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0

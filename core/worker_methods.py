@@ -24,6 +24,7 @@ from .measures import measure
 from .models.base import PromptableModel
 from .prompts import PromptTransform
 from .raster import Raster, RasterOptions, open_raster
+from .regularize import regularize_layer, squared
 from .stretch import Stretch
 from .types import PixelBox
 from .vectorize import SizeLimits, drop_small, simplify, valid
@@ -100,6 +101,7 @@ class Engine:
             "segment": self._segment,
             "encode": self._encode,
             "statistics": self._statistics,
+            "regularize": self._regularize,
             "models": self._list_models,
         }
 
@@ -329,8 +331,10 @@ class Engine:
         place = PromptTransform(raster.transform, raster.crs, asked.crs)
         geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
         if asked.outlines == "rectangles":
-            raise ParameterError("Right angles are not available yet.")
-        if asked.outlines != "contour":
+            t = raster.transform
+            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
+            geometry = squared(geometry, raster.crs, 1.5 * pixel)
+        elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."
             )
@@ -350,6 +354,9 @@ class Engine:
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
+
+    def _regularize(self, params: Json, context: Context) -> Json:
+        return regularize_layer(job.RegularizeParameters.from_dict(params), context.progress)
 
     # -- jobs ------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from qgis.core import (
     QgsCsException,
     QgsGeometry,
     QgsProject,
+    QgsRasterLayer,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTranslator
@@ -69,6 +70,7 @@ class SamGeoPlugin(QObject):
         self.setup = Setup(self)
         self.setup.finished.connect(self._set_up_finished)
         controller.setup_wanted.connect(self.offer_setup)
+        controller.choice_changed.connect(self._choice_changed)
 
         self.tool_action = QAction(icon("segment"), tr("Segment"), window)
         self.tool_action.setObjectName("SamGeoSegment")
@@ -168,8 +170,30 @@ class SamGeoPlugin(QObject):
             self.iface.actionPan().trigger()
 
     def _tool_wanted(self) -> None:
-        if self.controller is not None and self.controller.open() and not self.controller.models:
-            self.controller.refresh_models()
+        controller = self.controller
+        if controller is None:
+            return
+        if controller.raster_layer() is None:
+            self.dock.source.choose_raster(self._likely_raster())
+        if controller.open() and not controller.models:
+            controller.refresh_models()
+
+    def _likely_raster(self) -> Optional[QgsRasterLayer]:
+        """The active layer, or the topmost raster that is shown."""
+        active = self.iface.activeLayer()
+        if isinstance(active, QgsRasterLayer):
+            return active
+        for layer in self.iface.mapCanvas().layers():
+            if isinstance(layer, QgsRasterLayer):
+                return layer
+        return None
+
+    def _choice_changed(self) -> None:
+        # With the tool in hand the next click must not wait for another raster or model.
+        controller = self.controller
+        in_hand = self.tool is not None and self.iface.mapCanvas().mapTool() is self.tool
+        if in_hand and controller is not None and controller.raster_layer() is not None:
+            controller.open()
 
     def _use_selected_polygon(self) -> None:
         controller, layer = self.controller, self.iface.activeLayer()

@@ -214,7 +214,7 @@ def add_object(
     for name, target in mapping(layer).items():
         index = fields.lookupField(target)
         value = attributes.get(name)
-        if index >= 0 and value is not None:
+        if index >= 0 and value not in (None, ""):
             values[index] = _fitting(fields.at(index), value)
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)

@@ -59,6 +59,7 @@ class Fragments:
         node: (n,) int32, row in the tile's table.
         box: (n, 4) int32.
         area: (n,) int64 cells.
+        whole: (n,) bool, the fragment is all of its mask.
         shape: n bool arrays on the boxes.
         depth: (n,) int32, rank by size of the whole mask among fragments that coincide in the
             zone: 0 for the largest. It tells an object from the one nested in it where the zone
@@ -68,6 +69,7 @@ class Fragments:
     node: NDArray[np.int32]
     box: NDArray[np.int32]
     area: NDArray[np.int64]
+    whole: BoolArray
     shape: list[BoolArray]
     depth: NDArray[np.int32]
 
@@ -94,13 +96,12 @@ class TileLinks:
     overlaps: dict[TileIndex, NDArray[np.void]]
 
 
-def fragments(tile: TileNodes, zone: CellBox, least: int, coincide: float) -> Fragments:
+def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
     """Cut a tile's masks to a zone and split them into 8-connected fragments.
 
     Args:
         tile: The tile's nodes.
         zone: The overlap zone.
-        least: Smallest fragment, cells; one that is its whole mask counts however small it is.
         coincide: IoU from which on two fragments are the same within the zone.
     """
     table = tile.table
@@ -114,36 +115,50 @@ def fragments(tile: TileNodes, zone: CellBox, least: int, coincide: float) -> Fr
     boxes: list[tuple[int, int, int, int]] = []
     areas: list[int] = []
     shapes: list[BoolArray] = []
-    all_boxes, all_areas = tile.boxes.tolist(), table["area"].tolist()
+    all_boxes = tile.boxes.tolist()
     for node in meets.tolist():
         box = CellBox(*all_boxes[node])
         inside = box.intersection(zone)
         crop = tile.shapes[node][inside.slices(box)]
         total = int(np.count_nonzero(crop))
-        if total < min(least, all_areas[node]):
+        if total == 0:
             continue
-        if total == inside.area:
+        for part, shape, area in _connected(tile, node, inside, crop, total):
             nodes.append(node)
-            boxes.append((inside.row0, inside.col0, inside.row1, inside.col1))
-            areas.append(total)
-            shapes.append(crop)
-            continue
-        labels, _ = ndimage.label(crop, EIGHT)
-        for number, place in enumerate(ndimage.find_objects(labels), 1):
-            shape = labels[place] == number
-            area = int(np.count_nonzero(shape))
-            if area < min(least, all_areas[node]):
-                continue
-            row0, col0 = inside.row0 + place[0].start, inside.col0 + place[1].start
-            nodes.append(node)
-            boxes.append((row0, col0, row0 + shape.shape[0], col0 + shape.shape[1]))
+            boxes.append((part.row0, part.col0, part.row1, part.col1))
             areas.append(area)
             shapes.append(shape)
     box_array = np.array(boxes, np.int32).reshape(-1, 4)
     area_array = np.array(areas, np.int64)
     node_array = np.array(nodes, np.int32)
-    depth = _depths(box_array, area_array, shapes, table["area"][node_array], coincide)
-    return Fragments(node_array, box_array, area_array, shapes, depth)
+    size = table["area"][node_array]
+    depth = _depths(box_array, area_array, shapes, size, coincide)
+    return Fragments(node_array, box_array, area_array, area_array == size, shapes, depth)
+
+
+def _connected(
+    tile: TileNodes, node: int, box: CellBox, crop: BoolArray, total: int
+) -> list[tuple[CellBox, BoolArray, int]]:
+    """8-connected parts of a crop of a mask: box, mask, area.
+
+    Most crops are in one piece, and labelling is what the edge stage spends its time on: a full
+    crop is not labelled, nor is a whole mask that was found to be in one piece before.
+    """
+    whole = total == int(tile.table["area"][node])
+    if total == box.area or (whole and node in tile.in_one_piece):
+        return [(box, crop, total)]
+    labels, count = ndimage.label(crop, EIGHT)
+    if count == 1:
+        if whole:
+            tile.in_one_piece.add(node)
+        return [(box, crop, total)]
+    parts = []
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        shape = labels[place] == number
+        row0, col0 = box.row0 + place[0].start, box.col0 + place[1].start
+        inner = CellBox(row0, col0, row0 + shape.shape[0], col0 + shape.shape[1])
+        parts.append((inner, shape, int(np.count_nonzero(shape))))
+    return parts
 
 
 def _depths(
@@ -171,18 +186,20 @@ def _depths(
 
 
 def match(
-    a: Fragments, b: Fragments, allowed: BoolArray, options: MergeOptions, cell: int
+    a: Fragments, b: Fragments, allowed: BoolArray, options: MergeOptions, least: int, cell: int
 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """Edges between the fragments of two tiles in their zone, and the overlaps that remain.
 
-    One-to-one, greedily in the order (IoU rounded to 1e-3 descending, difference of nesting depth,
-    cells in common descending, order of the nodes).
+    Two fragments can be linked if both have ``least`` cells, or if one is all that its tile knows
+    of the object, however small. One-to-one, greedily in the order (IoU rounded to 1e-3
+    descending, difference of nesting depth, cells in common descending, order of the nodes).
 
     Args:
         a: Fragments of the first tile.
         b: Fragments of the second tile, in the same zone.
         allowed: (nodes of the first, nodes of the second) bool: may these be one object?
         options: Thresholds.
+        least: Smallest fragment, cells.
         cell: Side of a cell, pixels.
 
     Returns:
@@ -206,7 +223,9 @@ def match(
     iou = np.rint(1000.0 * common / (a.area[first] + b.area[second] - common)) / 1000.0
     apart = np.abs(a.depth[first] - b.depth[second])
     order = np.lexsort((second, first, -common, apart, -iou))
-    order = order[iou[order] >= options.match_iou]
+    able = (a.area[first] >= least) & (b.area[second] >= least)
+    able |= a.whole[first] | b.whole[second]
+    order = order[(iou[order] >= options.match_iou) & able[order]]
     taken_a, taken_b = np.zeros(len(a), bool), np.zeros(len(b), bool)
     accepted = []
     for k in order.tolist():
@@ -216,10 +235,10 @@ def match(
             accepted.append(k)
     links = [(a.node[first[k]], b.node[second[k]], iou[k], apart[k], common[k]) for k in accepted]
     if options.mode == "flat":
-        least = options.cells(options.join_area, cell)
+        large = options.cells(options.join_area, cell)
         share_a, share_b = common / a.area[first], common / b.area[second]
-        joins_a = ~taken_a[first] & (a.area[first] >= least) & (share_a >= options.join_containment)
-        joins_b = ~taken_b[second] & (b.area[second] >= least)
+        joins_a = ~taken_a[first] & (a.area[first] >= large) & (share_a >= options.join_containment)
+        joins_b = ~taken_b[second] & (b.area[second] >= large)
         joins_b &= share_b >= options.join_containment
         for k in np.flatnonzero(joins_a | joins_b).tolist():
             score = 0.5 * max(share_a[k] * joins_a[k], share_b[k] * joins_b[k])
@@ -303,17 +322,20 @@ class LinkTiles:
     def link(self, index: TileIndex, prepared: _Prepared) -> TileLinks:
         tile = prepared[index]
         links, overlaps = {}, {}
-        least = self.options.cells(self.options.min_fragment, self.grid.cell)
+        # A line one pixel wide that crosses a narrow zone has no more pixels than the zone is wide.
+        narrow = 2 * (self.grid.margin - self.grid.trust)
+        least = self.options.cells(min(self.options.min_fragment, narrow), self.grid.cell)
         for other_index in self.grid.forward(index):
             other = prepared[other_index]
             zone = tile.trusted.intersection(other.trusted)
             if zone.empty or not len(tile) or not len(other):
                 continue
             found, rest = match(
-                fragments(tile, zone, least, self.options.coincide),
-                fragments(other, zone, least, self.options.coincide),
+                fragments(tile, zone, self.options.coincide),
+                fragments(other, zone, self.options.coincide),
                 _same_prompt(tile, other),
                 self.options,
+                least,
                 self.grid.cell,
             )
             links[other_index] = found

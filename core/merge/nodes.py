@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class TileNodes:
             into ``prompts``.
         shapes: The n masks, bool on their boxes.
         prompts: The different prompts of this tile.
+        in_one_piece: Masks known to be 8-connected; filled by the edge stage.
     """
 
     index: TileIndex
@@ -63,6 +64,7 @@ class TileNodes:
     table: NodeArray
     shapes: list[BoolArray]
     prompts: tuple[PromptRef, ...]
+    in_one_piece: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.shapes)

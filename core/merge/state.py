@@ -67,8 +67,9 @@ class MergeOptions:
     Args:
         mode: "hierarchy": one mask to one mask, nested objects survive. "flat": what lies inside
             another object's mask is part of it (buildings, fields).
-        min_fragment: Smallest fragment of a mask in an overlap zone that can find a partner. A
-            mask that lies wholly in the zone counts however small it is, and one cell always does.
+        min_fragment: Smallest fragment of a mask in an overlap zone that can find a partner (at
+            least one cell; less where the zone is narrower than this many pixels). If one of two
+            fragments is all that its tile knows of the object, they may be of any size.
         match_iou: Least IoU within the zone of two fragments of one object.
         coincide: IoU within the zone from which on fragments of one tile count as the same there,
             and are told apart by the size of their masks.

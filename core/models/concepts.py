@@ -25,9 +25,9 @@ from ..errors import CheckpointError, ModelError, PromptError
 from ..types import ByteArray, FloatArray
 from .base import Concept, ModelInfo
 from .checkpoints import locate
-from .registry import REGISTRY
 from .download import sha256_of
 from .image import IMAGENET_MEAN, IMAGENET_STD, Floats3, check_image
+from .registry import REGISTRY
 from .roi_align import roi_align
 from .runtime import is_out_of_memory, pick_device, set_threads
 from .weights import check_file, weights_file

@@ -255,7 +255,7 @@ class MaskDecoder(nn.Module):
             dense: (B, N, dim) from mask prompts, or None.
         """
         first, second = self.transformer.blocks
-        batch = len(prompts)
+        batch = prompts.shape[0]
         start = torch.cat([self.output_tokens().expand(batch, -1, -1), prompts], dim=1)
         tokens = first.self_attend(start, start)
         read, write = first.cross_attn_token_to_image, first.cross_attn_image_to_token

@@ -21,6 +21,7 @@ Everything an image contributes to the decoder's first sums is computed with the
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -65,7 +66,10 @@ class NetConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NetConfig:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**given)
 
 
 class Features(NamedTuple):
@@ -106,7 +110,8 @@ class Block(nn.Module):
         super().__init__()
         self.first = conv(width, width, dilation=dilation)
         self.second = conv(width, width, dilation=dilation)
-        nn.init.zeros_(self.second[1].weight)
+        # Zero at first, so that a block begins as the identity (Goyal et al. 2017).
+        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.first(x), inplace=True)
@@ -126,7 +131,7 @@ class Encoder(nn.Module):
         widths = (config.stem, *config.widths)
         self.stem = conv(3, config.stem, stride=2)
         self.down = nn.ModuleList(
-            conv(cin, cout, stride=2) for cin, cout in zip(widths, widths[1:], strict=False)
+            conv(cin, cout, stride=2) for cin, cout in itertools.pairwise(widths)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(depth)))
@@ -143,7 +148,11 @@ class Encoder(nn.Module):
         self.e4 = nn.Conv2d(n4, config.appearance, 1)
 
     def forward(self, image: Tensor) -> Features:
-        """Features of (b, 3, h, w) images in -1 to 1, sides multiples of :data:`MULTIPLE`."""
+        """Features of (b, 3, h, w) :func:`normalised` images."""
+        return self.features(*self.pyramid(image))
+
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of strides 16, 8 and 4; the image's sides are multiples of :data:`MULTIPLE`."""
         x = F.relu(self.stem(image), inplace=True)
         levels = []
         for down, stage in zip(self.down, self.stages, strict=True):
@@ -155,7 +164,10 @@ class Encoder(nn.Module):
         p8 = F.relu(self.side8(c8) + enlarge(self.up8(p16)), inplace=True)
         p8 = F.relu(self.mix8(p8), inplace=True)
         p4 = F.relu(self.side4(c4) + enlarge(self.up4(p8)), inplace=True)
-        p4 = F.relu(self.mix4(p4), inplace=True)
+        return p16, p8, F.relu(self.mix4(p4), inplace=True)
+
+    def features(self, p16: Tensor, p8: Tensor, p4: Tensor) -> Features:
+        """What the decoder needs of a pyramid."""
         appearance = self.e4(p4)
         b, c, h, w = appearance.shape
         grouped = appearance.view(b, GROUPS, c // GROUPS, h, w)
@@ -298,7 +310,7 @@ class Decoder(nn.Module):
 
     def _judge(self, masks: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
         """Predicted IoU as logits (n, 4), from the features inside and along each mask."""
-        n, k, h, w = masks.shape
+        n, k = masks.shape[:2]
         p = torch.sigmoid(masks.float())
         mass = p.sum((2, 3))
         inside = _mean_under(p, y8)
@@ -354,4 +366,5 @@ def folded(net: EmbeddedNet) -> EmbeddedNet:
                 setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
     for parameter in fast.parameters():
         parameter.requires_grad_(False)
-    return fast.to(memory_format=torch.channels_last)
+    last: EmbeddedNet = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return last

@@ -90,7 +90,7 @@ class Network(nn.Module):
     ) -> Tensor:
         """Tokens (count, k, dim) of prompts with as many points each; see ``PromptEncoder``."""
         tokens = self.prompt_encoder.tokens(points, labels, boxes)
-        return tokens if len(tokens) else tokens.new_zeros(count, 0, tokens.shape[-1])
+        return tokens if tokens.shape[0] else tokens.new_zeros(count, 0, tokens.shape[-1])
 
     def dense(self, masks: Tensor) -> Tensor:
         """Mask prompts (n, 4h, 4w) of logits as (n, N, dim)."""

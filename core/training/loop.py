@@ -17,18 +17,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..models.embedded_net import EmbeddedNet, PromptTensors, normalised
+from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
 from .data import Crops, Part
+from .dense import SameObject
 from .losses import MaskLoss, round_loss
+from .opencv import cv2
 from .prompts import KINDS, correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
+
+LARGER = 1.6
+"""Side of the larger crops beside that of the usual ones: they show large objects."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class TrainConfig:
         images: Crops a step.
         objects: Prompts a crop.
         size: Side of a crop, pixels.
+        large: Share of steps on fewer, larger crops.
         rate: Highest learning rate.
         decay: AdamW's weight decay.
         ema: Decay of the averaged weights a step.
@@ -52,17 +57,18 @@ class TrainConfig:
 
     out: Path
     minutes: float = 90.0
-    images: int = 8
+    images: int = 6
     objects: int = 8
-    size: int = 256
-    rate: float = 2e-3
+    size: int = 192
+    large: float = 0.25
+    rate: float = 1.5e-3
     decay: float = 0.03
     ema: float = 0.997
     workers: int = 1
     seed: int = 0
     save_minutes: float = 3.0
     device: str = "cpu"
-    later_rounds: tuple[float, ...] = (0.5, 0.3, 0.2)
+    later_rounds: tuple[float, ...] = (0.6, 0.25, 0.15)
 
 
 class Batches(IterableDataset[Batch]):
@@ -75,16 +81,26 @@ class Batches(IterableDataset[Batch]):
         cv2.setNumThreads(0)
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
-        crops = Crops(self.parts, rng, self.config.size)
+        config = self.config
+        small = Crops(self.parts, rng, config.size)
+        side = 32 * round(config.size * LARGER / 32)
+        large = Crops(self.parts, rng, side)
+        fewer = max(2, round(config.images * (config.size / side) ** 2))
         while True:
-            yield make_batch(crops, self.config.images, self.config.objects)
+            if rng.random() < config.large:
+                yield make_batch(large, fewer, config.objects)
+            else:
+                yield make_batch(small, config.images, config.objects)
 
 
 def make_batch(crops: Crops, images: int, objects: int) -> Batch:
-    """Images (b, 3, s, s) uint8, stride-2 targets and first prompts of b * objects prompts."""
-    pixels, targets, prompts = [], [], []
+    """Images (b, 3, s, s) uint8, labels at stride 4 and, of b * objects prompts, targets at stride
+    2 and first prompts."""
+    pixels, regions, targets, prompts = [], [], [], []
     for _ in range(images):
-        image, masks = crops.draw(objects)
+        image, labels, masks = crops.draw(objects)
+        middle = STRIDE // 2
+        regions.append(labels[:, middle::STRIDE, middle::STRIDE].astype(np.int32))
         pixels.append(image.transpose(2, 0, 1))
         side = crops.size // 2
         shares = masks.reshape(objects, side, 2, side, 2).mean((2, 4), dtype=np.float32)
@@ -92,6 +108,7 @@ def make_batch(crops: Crops, images: int, objects: int) -> Batch:
         prompts.append(first_prompts(masks, crops.rng))
     return {
         "images": torch.from_numpy(np.stack(pixels)),
+        "regions": torch.from_numpy(np.stack(regions)),
         "targets": torch.from_numpy(np.concatenate(targets)),
         **{
             name: torch.from_numpy(np.concatenate([getattr(p, name) for p in prompts]))
@@ -127,10 +144,9 @@ def corrected(
 
 
 def rounds(
-    net: EmbeddedNet, batch: Batch, count: int, rng: np.random.Generator
+    net: EmbeddedNet, features: Features, batch: Batch, count: int, rng: np.random.Generator
 ) -> list[tuple[MaskLoss, Tensor]]:
     """Losses of ``count`` rounds; from the second on, of a random half of the prompts."""
-    features = net.encoder(normalised(batch["images"]))
     images, n = len(batch["images"]), len(batch["targets"])
     targets, kinds = batch["targets"], batch["kinds"]
     prompts = PromptTensors(batch["points"], batch["labels"], batch["boxes"], batch["masks"])
@@ -149,7 +165,12 @@ def rounds(
                 keep = torch.arange(n, device=targets.device).view(images, each)
                 keep = keep[:, : max(1, each // 2)].flatten()
                 assert prompts.masks is not None  # batches always have them
-                prompts = PromptTensors(*(part[keep] for part in prompts))
+                prompts = PromptTensors(
+                    prompts.points[keep],
+                    prompts.labels[keep],
+                    prompts.boxes[keep],
+                    prompts.masks[keep],
+                )
                 targets, kinds, fine = targets[keep], kinds[keep], fine[keep]
                 coarse = coarse._replace(iou=coarse.iou[keep])
             prompts = corrected(prompts, fine, coarse.iou, targets, rng)
@@ -167,10 +188,12 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.config.device)
-        self.net = self.net.to(self.device, memory_format=torch.channels_last)
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        others = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.dense = SameObject(self.net.config.neck[0]).to(self.device)
+        parameters = [*self.net.parameters(), *self.dense.parameters()]
+        decayed = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": self.config.decay},
@@ -191,6 +214,7 @@ class Trainer:
         torch.save(
             {
                 "net": self.net.state_dict(),
+                "dense": self.dense.state_dict(),
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
@@ -206,6 +230,7 @@ class Trainer:
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.net.load_state_dict(state["average" if weights_only else "net"])
         self.average.load_state_dict(state["average"])
+        self.dense.load_state_dict(state["dense"])
         if not weights_only:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.elapsed = state["step"], state["elapsed"]
@@ -225,8 +250,11 @@ class Trainer:
         self.net.train()
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
-            results = rounds(self.net, batch, count, self.rng)
-        total = results[0][0].total
+            pyramid = self.net.encoder.pyramid(normalised(batch["images"]))
+            features = self.net.encoder.features(*pyramid)
+            results = rounds(self.net, features, batch, count, self.rng)
+            together = self.dense(pyramid[2], features.e4, batch["regions"])
+        total = results[0][0].total + together
         for loss, _ in results[1:]:
             total = total + 0.5 * loss.total
         total.backward()
@@ -281,7 +309,8 @@ def validate(net: EmbeddedNet, batches: list[Batch]) -> dict[str, float]:
     device = next(net.parameters()).device
     for batch in batches:
         moved = {name: part.to(device) for name, part in batch.items()}
-        log.add(rounds(net, moved, 1, np.random.default_rng(0)))
+        features = net.encoder(normalised(moved["images"]))
+        log.add(rounds(net, features, moved, 1, np.random.default_rng(0)))
     return {f"valid_{k}": round(float(np.mean(v)), 4) for k, v in log.sums.items() if v}
 
 

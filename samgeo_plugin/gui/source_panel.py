@@ -139,6 +139,11 @@ class SourcePanel(QWidget):
         project.layersAdded.disconnect(self._fill_targets)
         project.layersRemoved.disconnect(self._fill_targets)
 
+    def choose_raster(self, layer: Optional[QgsMapLayer]) -> None:
+        """Show and use a raster that somebody else has chosen."""
+        if layer is not None:
+            self.raster.setLayer(layer)
+
     # --- raster ---------------------------------------------------------------------------------
 
     def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
@@ -268,6 +273,11 @@ class SourcePanel(QWidget):
             self.model.setCurrentIndex(at)
         else:
             self._fill_models()
+        shown = self.raster.currentLayer()
+        if choice.raster and (shown is None or shown.id() != choice.raster):
+            blocker = QSignalBlocker(self.raster)
+            self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
+            del blocker
         self._rendered.setVisible(choice.rendered is not None)
         self._rendered.setText(tr("A temporary rendering is in use."))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A perfect promptable model over a raster of labels: what it answers is the truth, window by window.
+"""A perfect promptable model over a raster of labels: it answers the truth, window by window.
 
 The pixels of a :class:`LabelSource` carry the labels (label = red + 256 * green), so that the model
 knows no more of the raster than the window that it was given to encode. What it sees of an object
@@ -13,12 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
+from samgeo_core.embeddings import EmbeddingCache
 from samgeo_core.errors import ModelError
+from samgeo_core.interactive import Session
 from samgeo_core.models.base import Decoded, Embedding, ModelInfo, Prompts
 from samgeo_core.raster import RasterWindow
 from samgeo_core.types import PixelBox
 
 SURE = 8.0
+ALL = ("point", "box", "mask")
 
 
 def labels_to_pixels(labels):
@@ -66,7 +69,7 @@ class OracleModel:
         mask_size: Cells along it.
         candidates: How many masks with ``multimask``: the object, then the object without its
             upper half, then everything.
-        deaf_to_masks: Answer points and boxes only.
+        accepts: Kinds of prompt.
     """
 
     def __init__(
@@ -155,16 +158,11 @@ class OracleModel:
         return sorted(chosen - banned)
 
 
-def oracle_session(labels, *, model=None, cache=None, transform=None, crs=None, **more):
+def oracle_session(labels, *, model=None, cache=None, transform=None, crs=None, valid=None, **more):
     """A session on a raster of labels."""
-    from samgeo_core.embeddings import EmbeddingCache
-    from samgeo_core.interactive import Session
-
-    model = model or OracleModel()
-    cache = cache if cache is not None else EmbeddingCache(folder=None, in_memory=256)
     return Session(
-        lambda factor: LabelSource(labels, transform, crs, factor, more.pop("valid", None)),
-        model,
-        cache,
+        lambda factor: LabelSource(labels, transform, crs, factor, valid),
+        model or OracleModel(),
+        cache if cache is not None else EmbeddingCache(folder=None, in_memory=256),
         **more,
     )

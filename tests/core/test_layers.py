@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from datetime import datetime, timezone
 from pathlib import Path
 
 import geopandas as gpd
@@ -331,33 +332,35 @@ def test_a_shapefile_that_cannot_be_moved_comes_back(
 
 DISK_FULL = """
 import resource, signal, sys
+from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_layers import features
+from test_layers import SUFFIXES, features
 from samgeo_core.errors import OutputError
 from samgeo_core.layers import LayerWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-try:
-    with LayerWriter(sys.argv[1], 32645) as writer:
-        for first in range(0, 4000, 1000):
-            writer.write(features(1000, first=first))
-        # From here on no file may grow beyond this: what a full disk looks like.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
-except OutputError as error:
-    print("OutputError", error)
+for suffix in SUFFIXES:
+    try:
+        with LayerWriter(Path(sys.argv[1]) / f"big{suffix}", 32645) as writer:
+            for first in range(0, 4000, 1000):
+                writer.write(features(1000, first=first))
+            # From here on no file may grow beyond this: what a full disk looks like.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1))
+    except OutputError as error:
+        print("OutputError", suffix, error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit of file sizes needs POSIX")
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"big{suffix}"
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", DISK_FULL, str(path), str(Path(__file__).parent), "60000"],
+        [sys.executable, "-c", DISK_FULL, str(tmp_path), str(Path(__file__).parent)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert result.stdout.startswith("OutputError"), result.stderr
+    said = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("Output")]
+    assert said == SUFFIXES, result.stderr
     assert left_in(tmp_path) == []
 
 
@@ -417,6 +420,43 @@ def test_changes_that_another_program_has_not_folded_in_are_not_lost(tmp_path: P
         assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(read(path, layer="trees")) == 4
+
+
+def test_tables_that_are_no_layers_stay_when_the_only_layer_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features(3))
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE notes (text TEXT)")
+        db.execute("INSERT INTO notes VALUES ('kept')")
+    db.close()
+    with LayerWriter(path, 32645, overwrite=True) as writer:
+        writer.write(features(4))
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+    assert len(read(path)) == 4
+
+
+def test_layer_names_know_no_case(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645, layer_name="Houses") as writer:
+        writer.write(features(3))
+    with pytest.raises(OutputError, match="exists"):
+        check_output(path, layer_name="houses")
+    with LayerWriter(path, 32645, layer_name="houses", overwrite=True) as writer:
+        writer.write(features(4))
+    assert len(read(path, layer="houses")) == 4
+
+
+def test_the_same_features_are_the_same_bytes(tmp_path: Path) -> None:
+    at = datetime(2024, 5, 6, tzinfo=timezone.utc)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for suffix in SUFFIXES:
+            with LayerWriter(tmp_path / name / f"x{suffix}", 32645, modified=at) as writer:
+                writer.write(features(50))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.suffix
 
 
 def test_what_is_no_geopackage_is_not_overwritten(tmp_path: Path) -> None:

@@ -267,3 +267,42 @@ def test_the_function_returns_polygons(raster):
 
 
 BOUNDS = scene().things[0].box.__class__(0, 0, SIZE, SIZE)
+
+
+def test_a_coverage_has_neither_gaps_nor_overlaps(raster, tmp_path):
+    output = tmp_path / "a.gpkg"
+    result = pipeline.run(job(raster, output, shapes="coverage"), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    assert result.features == len(layer) > 20
+    assert shapely.coverage_is_valid(layer.geometry.explode().array)
+    assert set(layer.parent_id) == {""}
+
+
+def test_roads_become_lines_with_their_width(raster, tmp_path):
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(raster, output, outlines="centerlines"), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    roads = layer[layer.perimeter_m > 0.9 * SIZE * 0.3]
+    assert set(layer.geom_type) == {"MultiLineString"}
+    assert len(roads) >= 1
+    assert roads.width_m.between(1, 20).all()
+
+
+def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):
+    path = write_raster(
+        tmp_path / "degrees.tif",
+        crs="EPSG:4326",
+        transform=rasterio.Affine(3e-6, 0, 25, 0, -1.5e-6, 60),
+    )
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(path, output, outlines="rectangles", simplify=0), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects").to_crs(32635)
+    corners = []
+    for shape in layer.geometry:
+        xy = np.asarray(shape.geoms[0].exterior.coords)
+        if len(xy) == 5:
+            sides = np.diff(xy, axis=0)
+            turn = np.degrees(np.arctan2(sides[:, 1], sides[:, 0]))
+            corners.append(np.abs(np.abs((np.diff(turn) + 180) % 360 - 180) - 90).max())
+    assert len(corners) > 10
+    assert np.median(corners) < 0.5

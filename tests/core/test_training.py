@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensors
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import data, loop, losses, packs, prompts, regions, scenes
+from samgeo_core.training import canvas, data, loop, losses, packs, prompts, regions, scenes
 from samgeo_core.training.export import export
 
 TINY = NetConfig(
@@ -25,10 +24,10 @@ SHARED = Path(
 seeds = st.integers(0, 2**31)
 
 
-def textures(seed: int) -> scenes.Textures:
+def textures(seed: int) -> canvas.Textures:
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 255, (140, 160, 3), dtype=np.uint8) for _ in range(3)]
-    return scenes.Textures(images, rng)
+    return canvas.Textures(images, rng)
 
 
 def ellipse(seed: int, size: int = 64) -> np.ndarray:
@@ -64,9 +63,9 @@ def test_labels_are_in_one_piece_and_parts_have_numbers_of_their_own():
 def test_parcels_share_borders():
     shared = 0
     for seed in range(6):
-        canvas = scenes.Canvas(96, textures(seed))
-        scenes.parcels(canvas, 30.0)
-        layer = canvas.labels[0].astype(int)
+        sheet = canvas.Canvas(96, textures(seed))
+        scenes.parcels(sheet, 30.0)
+        layer = sheet.labels[0].astype(int)
         assert len(np.unique(layer)) > 3
         left, right = layer[:, :-1], layer[:, 1:]
         shared += int(((left != right) & (left > 0) & (right > 0)).sum())
@@ -107,7 +106,8 @@ def test_crops_give_masks_of_labelled_objects_only():
     part = data.Part([data.Sample(image, labels)], 1.0, (0.8, 1.2))
     crops = data.Crops([part], np.random.default_rng(0), size=128)
     for _ in range(5):
-        pixels, masks = crops.draw(6)
+        pixels, around, masks = crops.draw(6)
+        assert around.shape == (2, 128, 128)
         assert pixels.shape == (128, 128, 3)
         assert masks.shape == (6, 128, 128)
         assert (masks.sum((1, 2)) >= crops.smallest).all()
@@ -197,9 +197,7 @@ def test_only_the_best_candidate_is_asked_for_more():
     right = target4 * 20 - 10
     fine = torch.cat([right, -right, right, -right], 1).requires_grad_()
     coarse = torch.nn.functional.avg_pool2d(fine.detach(), 2)
-    result = losses.round_loss(
-        coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True])
-    )
+    result = losses.round_loss(coarse, fine, torch.zeros((1, 4)), target2, torch.tensor([True]))
     assert float(result.best[0]) > 0.9
     assert float(result.single[0]) > 0.9
     result.total.backward()

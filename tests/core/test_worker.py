@@ -11,11 +11,11 @@ import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promptable_oracle import labels_to_pixels
+from .promptable_oracle import labels_to_pixels
 from samgeo_core import job
 from samgeo_core.worker import lines
 from shapely.geometry import shape
-from worker_client import Client
+from .worker_client import Client
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,8 @@ def test_a_newer_prompt_replaces_one_that_waits(start, town):
 def test_the_heart_beats_while_it_works(start, town):
     client = start("slow=4.5")
     session = client.ask("open", rasters=[str(town)], model="oracle")["session"]
-    number = client.send("prompt", session=session, prompts=[point(*at(100, 100))])
+    prompts = [point(*at(100, 100))]
+    number = client.send("prompt", session=session, prompts=prompts, multimask=False)
     client.answer(number)
     busy = [message for _, message in client.heartbeats if message["busy"] == number]
     assert len(busy) >= 2

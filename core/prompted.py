@@ -1,0 +1,548 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One polygon for every feature of a prompt layer.
+
+Prompts are grouped by the window in which they lie well inside; a window is encoded once and its
+prompts are decoded together. An object that reaches its window's trusted border is followed into
+the neighbours like a clicked one (``continuation.py``), so that no prompt loses a part at a border.
+Batches of windows are independent: they run in any number of workers, their features wait in the
+job's folder, and a job that was killed goes on with the batches that are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from .answering import Candidate, Question, add_window, begin, nothing_known
+from .areas import AreaOfInterest
+from .continuation import Limits
+from .embeddings import EmbeddingCache
+from .errors import ParameterError, PromptError, SamGeoWarning
+from .executors import make_executor
+from .job import Progress, SegmentParameters
+from .layers import LayerWriter, carried_fields
+from .measures import measure
+from .models.base import PromptableModel, Prompts
+from .outline import object_polygon
+from .pipeline import JobResult, Report, area_of_interest, raster_options
+from .prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
+from .prompts import joint_extent, window_prompts
+from .raster import Raster, open_raster
+from .store import JobStore, write_atomically
+from .types import FloatArray, PixelBox
+from .vectorize import SizeLimits, drop_small
+from .windows import Level, model_cell
+
+AT_ONCE = 32
+"""Prompts decoded at once: three float masks of each are 24 MB."""
+
+BATCH = 128
+"""Prompts of a work item, about: windows are never split, so that none is encoded twice."""
+
+ModelFactory = Callable[[], PromptableModel]
+
+
+@dataclass(frozen=True)
+class PromptStage:
+    """A batch of prompts -> their features, in the job's folder. Picklable.
+
+    Args:
+        spec: The raster with the job's stretch (``Raster.spec``).
+        factory: Makes the model; called once a process.
+        store: Where the features go.
+        cell: Side of a mask cell, working pixels.
+        cached: Whether embeddings are kept on disk for later jobs and sessions.
+        simplify: Tolerance, ground units; None for half a working pixel.
+        min_hole: Smallest hole, m2 on the ellipsoid (square pixels without a CRS).
+    """
+
+    spec: Mapping[str, Any]
+    factory: ModelFactory
+    store: JobStore
+    cell: int
+    cached: bool = True
+    simplify: float | None = None
+    min_hole: float = 0.0
+
+    def __call__(self, item: tuple[int, Sequence[LayerPrompt]]) -> list[tuple[str, str]]:
+        """Write a batch's features.
+
+        Returns:
+            (prompt id, what happened) of prompts without a polygon or with one that is cut short.
+        """
+        number, prompts = item
+        notes: list[tuple[str, str]] = []
+        level = _level(self)
+        rows: list[dict[str, Any]] = []
+        shapes: list[Any] = []
+        for prompt, outcome in ask_all(level, prompts, coarser=partial(_coarser, self)):
+            if isinstance(outcome, str):
+                notes.append((prompt.id, outcome))
+                continue
+            shape = self._shape(outcome, level)
+            if shape.is_empty:
+                notes.append((prompt.id, "the model finds nothing there"))
+                continue
+            if outcome.limit is not None:
+                notes.append((prompt.id, outcome.limit))
+            shapes.append(shape)
+            rows.append(self._attributes(prompt, outcome, level, shape))
+        crs = level.source.crs
+        sizes = measure(shapes, crs)
+        features = gpd.GeoDataFrame(
+            {
+                **{name: [row[name] for row in rows] for name in _COLUMNS},
+                "area_m2": sizes.area.round(3),
+                "perimeter_m": sizes.perimeter.round(3),
+            },
+            geometry=gpd.GeoSeries(shapes, dtype="geometry" if not shapes else None),
+        )
+        # The notes first: where the features are, the batch is done.
+        text = json.dumps(notes, ensure_ascii=False)
+        write_atomically(notes_path(self.store, number), lambda path: _write_text(path, text))
+        write_atomically(self.store.features_path(number), features.to_parquet)
+        return notes
+
+    def _shape(self, candidate: Candidate, level: Level) -> Any:
+        source = level.source
+        shape = object_polygon(
+            candidate.known, level.cell, source.transform, source.shape, self.simplify
+        )
+        if self.min_hole > 0:
+
+            def area(part: Any) -> float:
+                return float(measure([part], source.crs).area[0])
+
+            shape = drop_small(shape, SizeLimits(hole=self.min_hole, area=area))
+        return shape
+
+    def _attributes(
+        self, prompt: LayerPrompt, candidate: Candidate, level: Level, shape: Any
+    ) -> dict[str, Any]:
+        digest = hashlib.blake2b(shapely.to_wkb(shape), digest_size=8)
+        digest.update(f"{prompt.row}|{prompt.id}".encode())
+        return {
+            "row": prompt.row,
+            "id": digest.hexdigest(),
+            "score": round(candidate.score, 4),
+            "stability": round(candidate.stability, 4),
+            "prompt_id": prompt.id,
+            "prompt_type": prompt.type,
+            "label": prompt.label,
+            "model": level.model.info.name,
+            "source": getattr(level.source, "name", ""),
+            "tiles": len(candidate.windows),
+            "parent_id": "",
+        }
+
+
+def notes_path(store: JobStore, number: int) -> Path:
+    """Where a batch's notes wait."""
+    return store.features_path(number).with_suffix(".json")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+_COLUMNS = (
+    "row",
+    "id",
+    "score",
+    "stability",
+    "prompt_id",
+    "prompt_type",
+    "label",
+    "model",
+    "source",
+    "tiles",
+    "parent_id",
+)
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+def windows_of(level: Level, prompts: Sequence[LayerPrompt]) -> dict[PixelBox, list[LayerPrompt]]:
+    """Prompts by the window in which they are asked, windows row by row."""
+    groups: dict[PixelBox, list[LayerPrompt]] = {}
+    for prompt in prompts:
+        window = level.lattice.around(joint_extent(prompt.prompts))
+        groups.setdefault(window, []).append(prompt)
+    return dict(sorted(groups.items()))
+
+
+def ask_all(
+    level: Level,
+    prompts: Sequence[LayerPrompt],
+    *,
+    coarser: Callable[[int], Level | None] = lambda step: None,
+    limits: Limits | None = None,
+    check: Callable[[], None] | None = None,
+) -> Iterator[tuple[LayerPrompt, Candidate | str]]:
+    """Every prompt's object, window by window.
+
+    Args:
+        level: The raster at its working resolution.
+        prompts: In its pixels.
+        coarser: As in :class:`~.answering.Question`.
+        limits: How far an object is followed.
+        check: Raises ``Cancelled``.
+
+    Yields:
+        A prompt and its candidate, or the reason why there is none.
+    """
+    for window, group in windows_of(level, prompts).items():
+        if check is not None:
+            check()
+        if level.encode(window) is None:
+            yield from ((prompt, "the raster has no data there") for prompt in group)
+            continue
+        together: dict[tuple[int, bool, bool], list[tuple[LayerPrompt, Prompts]]] = {}
+        for prompt in group:
+            question = Question(
+                level, coarser, prompt.prompts, multimask=prompt.type == "point", check=check
+            )
+            if limits is not None:
+                question = replace(question, limits=limits)
+            extent = joint_extent(prompt.prompts)
+            if not _has_data(level, extent):
+                yield prompt, "the raster has no data there"
+            elif level.lattice.margin(window, extent) < level.lattice.size / 16:
+                yield prompt, _alone(question)
+            else:
+                asked = window_prompts(
+                    prompt.prompts, window, level.cell, accepts=level.model.info.accepts
+                )
+                if asked is None:
+                    yield prompt, "the model does not understand prompts of this kind"
+                    continue
+                kind = (
+                    0 if asked.points is None else asked.points.shape[1],
+                    asked.boxes is not None,
+                    asked.masks is not None,
+                )
+                together.setdefault(kind, []).append((prompt, asked))
+        for same in together.values():
+            yield from _together(level, window, same, coarser, limits, check)
+
+
+def _has_data(level: Level, extent: tuple[float, float, float, float]) -> bool:
+    height, width = level.source.shape
+    row0, col0 = min(int(extent[0]), height - 1), min(int(extent[1]), width - 1)
+    row1, col1 = max(math.ceil(extent[2]), row0 + 1), max(math.ceil(extent[3]), col0 + 1)
+    return level.source.has_data(PixelBox(max(row0, 0), max(col0, 0), row1, col1))
+
+
+def _alone(question: Question) -> Candidate | str:
+    """A prompt that no window holds."""
+    try:
+        found = begin(question)
+    except PromptError as error:
+        return str(error)
+    return found[0] if found else "the model finds nothing there"
+
+
+def _together(
+    level: Level,
+    window: PixelBox,
+    same: Sequence[tuple[LayerPrompt, Prompts]],
+    coarser: Callable[[int], Level | None],
+    limits: Limits | None,
+    check: Callable[[], None] | None,
+) -> Iterator[tuple[LayerPrompt, Candidate | str]]:
+    """Prompts of one kind in one window, decoded in batches, each followed where it goes on."""
+    multimask = same[0][0].type == "point"
+    for start in range(0, len(same), AT_ONCE):
+        part = same[start : start + AT_ONCE]
+        said = level.ask(window, stacked([asked for _, asked in part]), multimask=multimask)
+        if said is None:
+            continue
+        for (prompt, _), logits, scores in zip(part, *said, strict=True):
+            best = int(np.argmax(scores))
+            known = add_window(nothing_known(level), level, window, cast(FloatArray, logits[best]))
+            if known.positive_box() is None:
+                yield prompt, "the model finds nothing there"
+                continue
+            question = Question(level, coarser, prompt.prompts, check=check)
+            if limits is not None:
+                question = replace(question, limits=limits)
+            walk = question.walk([window])
+            known = walk.follow(known)
+            yield (
+                prompt,
+                Candidate(known, float(scores[best]), frozenset(walk.windows), walk.limit),
+            )
+
+
+def stacked(prompts: Sequence[Prompts]) -> Prompts:
+    """Prompts of one kind (as many points, a box or none, a mask or none) as one batch."""
+    first = prompts[0]
+    return Prompts(
+        points=None if first.points is None else np.concatenate([p.points for p in prompts]),
+        labels=None if first.labels is None else np.concatenate([p.labels for p in prompts]),
+        boxes=None if first.boxes is None else np.concatenate([p.boxes for p in prompts]),
+        masks=None if first.masks is None else np.concatenate([p.masks for p in prompts]),
+    )
+
+
+# -- what a process has open ---------------------------------------------------------------------
+
+
+@dataclass
+class _Workshop:
+    raster: Raster
+    model: PromptableModel
+    levels: dict[int, Level]
+
+    def close(self) -> None:
+        for level in self.levels.values():
+            cast(Raster, level.source).close()
+
+
+_OPEN: dict[str, _Workshop] = {}
+
+
+def _close_all() -> None:
+    while _OPEN:
+        _OPEN.popitem()[1].close()
+
+
+def _workshop(stage: PromptStage) -> _Workshop:
+    key = str(stage.store.folder)
+    if key not in _OPEN:
+        _close_all()
+        raster = Raster.from_spec(stage.spec)
+        model = stage.factory()
+        cache = EmbeddingCache() if stage.cached else EmbeddingCache(folder=None)
+        _OPEN[key] = _Workshop(raster, model, {1: Level(raster, model, cache, 0, stage.cell)})
+    return _OPEN[key]
+
+
+def _level(stage: PromptStage) -> Level:
+    return _workshop(stage).levels[1]
+
+
+def _coarser(stage: PromptStage, step: int) -> Level | None:
+    """The level at ``step`` working pixels a pixel, or the coarsest that makes sense."""
+    shop = _workshop(stage)
+    level = shop.levels[1]
+    longest = max(level.source.shape) / level.lattice.size
+    if longest <= 1:
+        return None
+    factor = min(step, 2 ** math.ceil(math.log2(longest)))
+    if factor not in shop.levels:
+        spec = {**stage.spec, "resolution": level.resolution * factor}
+        coarse = Raster.from_spec(spec)
+        octave = int(math.log2(factor))
+        shop.levels[factor] = Level(coarse, shop.model, level.cache, octave, stage.cell)
+    return shop.levels[factor]
+
+
+# -- a job ---------------------------------------------------------------------------------------
+
+
+def run_prompts(
+    params: SegmentParameters,
+    *,
+    factory: ModelFactory | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    cached: bool = True,
+) -> JobResult:
+    """A job with a layer of prompts (``params.prompts``), or the rest of one that was interrupted.
+
+    Args:
+        params: What to do.
+        factory: Makes the model, instead of ``params.model``; picklable where there are workers.
+        progress: Called with each step.
+        cancelled: Asked between batches; True stops the job with ``Cancelled``.
+        cached: Whether embeddings are kept on disk for later jobs and sessions.
+
+    Returns:
+        What was made. Each prompt without a polygon is named in ``warnings``, with the reason.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays.
+    """
+    if params.prompts is None:
+        raise ParameterError("Name the layer of prompts with --prompts.")
+    started = time.monotonic()
+    report = Report(progress, cancelled)
+    with open_raster(params.rasters, raster_options(params)) as raster:
+        layer = read_prompts(
+            LayerOptions(
+                params.prompts,
+                params.prompts_layer,
+                cast(PromptAs, params.prompt_as),
+                params.prompt_id,
+                params.prompt_label,
+            ),
+            raster.transform,
+            raster.crs,
+            raster.shape,
+        )
+        fields, names = carried_fields(layer.attributes)
+        writer = LayerWriter(
+            params.output,
+            params.crs or raster.crs,
+            source_crs=raster.crs,
+            layer_name=params.layer,
+            overwrite=params.overwrite,
+            fields=fields,
+            modified=raster.modified,
+        )
+        report("stretch", 0, 1)
+        spec = raster.spec
+        report("stretch", 1, 1)
+        make = factory or partial(_load, params.model, params.device, params.threads)
+        model = make()
+        cell = cell_for(model, params.tile_size, raster.shape)
+        store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
+        store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
+        stage = PromptStage(spec, make, store, cell, cached, params.simplify, params.min_hole)
+        try:
+            batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
+            notes = _ask_batches(stage, batches, params, report)
+            notes = [*((i, reason) for i, reason in layer.left_out), *notes]
+            area = area_of_interest(params, raster)
+            with writer:
+                count = _write(stage, len(batches), writer, layer, names, params, area, notes)
+        finally:
+            store.release()
+            _close_all()
+    if params.job_folder is None:
+        store.remove()
+    sentences = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
+    for sentence in sentences:
+        warnings.warn(sentence, SamGeoWarning, stacklevel=2)
+    return JobResult(
+        str(writer.path),
+        writer.layer_name,
+        count,
+        len(batches),
+        [],
+        time.monotonic() - started,
+        sentences,
+    )
+
+
+def _load(name: str, device: str, threads: int | None) -> PromptableModel:
+    from .models.registry import load_model
+
+    return load_model(name, device=device, threads=threads)
+
+
+def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, int]) -> int:
+    """Side of a mask cell for windows of a size; smaller windows for a raster that needs no more.
+
+    Raises:
+        ParameterError: The size does not fit the model's masks.
+    """
+    cells = model.info.mask_size
+    if tile_size is None:
+        cell = model_cell(model)
+        while cell > 1 and cell % 2 == 0 and max(shape) * 2 <= cell * cells:
+            cell //= 2
+        return cell
+    if tile_size % cells:
+        raise ParameterError(
+            f"A tile of {tile_size} pixels does not fit the model's masks of {cells} cells: "
+            f"choose a multiple of {cells}."
+        )
+    return tile_size // cells
+
+
+def _batches(level: Level, prompts: Sequence[LayerPrompt]) -> list[list[LayerPrompt]]:
+    """Prompts in work items of whole windows."""
+    batches: list[list[LayerPrompt]] = [[]]
+    for group in windows_of(level, prompts).values():
+        if batches[-1] and len(batches[-1]) + len(group) > BATCH:
+            batches.append([])
+        batches[-1] += group
+    return batches
+
+
+def _ask_batches(
+    stage: PromptStage,
+    batches: Sequence[Sequence[LayerPrompt]],
+    params: SegmentParameters,
+    report: Report,
+) -> list[tuple[str, str]]:
+    """Ask what is not asked yet; the notes of all batches."""
+    total = sum(len(batch) for batch in batches)
+    pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
+    done = total - sum(len(batches[k]) for k in pending)
+    notes: list[tuple[str, str]] = []
+    for k in sorted(set(range(len(batches))) - set(pending)):
+        earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
+        notes += [(str(name), str(reason)) for name, reason in earlier]
+    report("prompts", done, total)
+    with make_executor(params.workers, params.cluster) as executor:
+        items = ((k, batches[k]) for k in pending)
+        for k, found in zip(pending, executor.map(stage, items), strict=True):
+            notes += found
+            done += len(batches[k])
+            report("prompts", done, total)
+    return notes
+
+
+def _write(
+    stage: PromptStage,
+    count: int,
+    writer: LayerWriter,
+    layer: PromptLayer,
+    names: Mapping[str, str],
+    params: SegmentParameters,
+    area: AreaOfInterest | None,
+    notes: list[tuple[str, str]],
+) -> int:
+    """Append all batches to the open layer, with their prompts' attributes."""
+    for number in range(count):
+        features = gpd.read_parquet(stage.store.features_path(number))
+        keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
+        if area is not None:
+            keep &= np.array([area.keeps(shape) for shape in features.geometry], bool)
+        for name in features["prompt_id"][~keep]:
+            notes.append((name, "its polygon is smaller than --min-area or outside the area"))
+        features = features[keep]
+        carried = layer.attributes.iloc[features["row"].to_numpy()].rename(columns=dict(names))
+        features = features.drop(columns="row")
+        for column in carried.columns:
+            features[column] = carried[column].to_numpy()
+        writer.write(features)
+    return writer.count
+
+
+def _describe(
+    params: SegmentParameters, raster: Raster, model: PromptableModel, cell: int
+) -> dict[str, Any]:
+    """What the features depend on, and with it the right to go on with a job's batches."""
+    path = Path(params.prompts or "")
+    status = path.stat() if path.exists() else None
+    return {
+        "raster": {**raster.spec, "identity": raster.identity},
+        "cell": cell,
+        "model": asdict(model.info) | {"accepts": sorted(model.info.accepts)},
+        "prompts": [
+            str(path),
+            params.prompts_layer,
+            params.prompt_as,
+            params.prompt_id,
+            params.prompt_label,
+            None if status is None else [status.st_size, status.st_mtime_ns],
+        ],
+        "shapes": [params.simplify, params.min_hole],
+    }

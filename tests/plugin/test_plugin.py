@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The plugin as QGIS sees it: load, dock, choice, target, refinement, unload."""
+
+from __future__ import annotations
+
+import os
+from unittest.mock import MagicMock
+
+import pytest
+from osgeo import gdal, osr
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsSettings,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+from qgis.gui import QgsMapCanvas, QgsMapToolPan, QgsMessageBar
+from qgis.PyQt.QtWidgets import QMainWindow
+
+from samgeo_plugin import environment, settings, target
+from samgeo_plugin.gui.refinement_panel import FilterPanel
+from samgeo_plugin.job import Prompt
+from samgeo_plugin.plugin import SamGeoPlugin
+from samgeo_plugin.session import READY
+
+UTM = QgsCoordinateReferenceSystem("EPSG:32645")
+
+
+class Iface:
+    """As much of QGIS's interface as the plugin uses, with a real canvas and message bar."""
+
+    def __init__(self) -> None:
+        self.window = QMainWindow()
+        self.canvas = QgsMapCanvas(self.window)
+        self.bar = QgsMessageBar(self.window)
+        self.active = None
+        self.docks: list = []
+        self.icons: list = []
+        self.factories: list = []
+        self.initializationCompleted = MagicMock()
+        self.actionPan = MagicMock()
+
+    def mainWindow(self):  # noqa: N802
+        return self.window
+
+    def mapCanvas(self):  # noqa: N802
+        return self.canvas
+
+    def messageBar(self):  # noqa: N802
+        return self.bar
+
+    def activeLayer(self):  # noqa: N802
+        return self.active
+
+    def addDockWidget(self, area, dock):  # noqa: N802
+        self.docks.append(dock)
+        self.window.addDockWidget(area, dock)
+
+    def removeDockWidget(self, dock):  # noqa: N802
+        self.docks.remove(dock)
+        self.window.removeDockWidget(dock)
+
+    def addRasterToolBarIcon(self, action):  # noqa: N802
+        self.icons.append(action)
+
+    def removeRasterToolBarIcon(self, action):  # noqa: N802
+        self.icons.remove(action)
+
+    def addPluginToRasterMenu(self, name, action):  # noqa: N802
+        self.icons.append(action)
+
+    def removePluginRasterMenu(self, name, action):  # noqa: N802
+        self.icons.remove(action)
+
+    def registerOptionsWidgetFactory(self, factory):  # noqa: N802
+        self.factories.append(factory)
+
+    def unregisterOptionsWidgetFactory(self, factory):  # noqa: N802
+        self.factories.remove(factory)
+
+    def text(self) -> str:
+        item = self.bar.currentItem()
+        return item.text() if item is not None else ""
+
+
+@pytest.fixture
+def town(tmp_path, qgis_app):
+    path = tmp_path / "town.tif"
+    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 4, gdal.GDT_Byte)
+    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    file.SetProjection(reference.ExportToWkt())
+    file = None
+    layer = QgsRasterLayer(str(path), "town")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def loaded(qgis_app, fake_command, monkeypatch, tmp_path):
+    """The plugin in a window, with a fake engine whose words can be set before the first use."""
+    QgsSettings().remove("samgeo_seamless")
+    words = {"text": ""}
+    monkeypatch.setattr(environment, "engine_command", lambda: fake_command(words["text"]))
+    monkeypatch.setattr(environment, "state", lambda: environment.OWN)
+    iface = Iface()
+    plugin = SamGeoPlugin(iface)
+    plugin.initGui()
+    iface.canvas.setDestinationCrs(UTM)
+    iface.canvas.setExtent(QgsRectangle(300000, 3000000, 300030, 3000020))
+    plugin.words = words
+    yield plugin
+    if plugin.controller is not None:
+        plugin.unload()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def click(plugin, x=300010.0, y=3000010.0):
+    plugin.controller.session.add(Prompt("point", [[x, y]]))
+
+
+def test_unload_gives_everything_back(loaded, wait):
+    iface = loaded.iface
+    registry = QgsApplication.processingRegistry()
+    assert registry.providerById("samgeo") is not None
+    assert iface.docks
+    client = loaded.controller.client
+    client.request("models", {"action": "list"})
+    wait(lambda: client.state == "ready")
+    pid = client.pid
+    loaded.unload()
+    assert [iface.docks, iface.icons, iface.factories] == [[], [], []]
+    assert registry.providerById("samgeo") is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_first_use_of_the_tool_takes_the_active_raster(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    assert loaded.dock.source.raster.currentLayer() == town
+    assert loaded.controller.choice.bands == (1, 2, 3)
+    wait(lambda: loaded.controller.models)
+    assert loaded.dock.source.model.count() == 2
+    assert "375 MB" in loaded.dock.source.model.itemText(1)
+
+
+def test_without_a_raster_a_click_says_so(loaded):
+    loaded.tool_action.trigger()
+    assert "raster layer" in loaded.iface.text()
+
+
+def test_a_raster_that_was_moved_is_one_sentence(loaded, town, tmp_path):
+    (tmp_path / "town.tif").rename(tmp_path / "elsewhere.tif")
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    assert "moved or deleted" in loaded.iface.text()
+
+
+def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):
+    loaded.controller.refresh_models()
+    wait(lambda: loaded.controller.models)
+    asked = []
+    loaded.dock.source.models_wanted.disconnect()
+    loaded.dock.source.models_wanted.connect(lambda: asked.append(True))
+    loaded.dock.source.model.setCurrentIndex(1)
+    loaded.dock.source.model.activated.emit(1)
+    assert asked
+    assert loaded.controller.choice.model == "embedded"
+    assert loaded.dock.source.model.currentIndex() == 0
+
+
+def test_accepted_objects_go_into_a_new_layer_and_then_the_same(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for count in (1, 2):
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(
+            lambda count=count: (
+                loaded.controller.target_layer() is not None
+                and loaded.controller.target_layer().featureCount() == count
+            )
+        )
+    layer = loaded.controller.target_layer()
+    assert layer.crs() == UTM
+    assert "town" in layer.name()
+    assert loaded.dock.source.target.currentText() == layer.name()
+
+
+def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, town, wait):
+    layer = target.new_scratch_layer("mine", UTM)
+    QgsProject.instance().addMapLayer(layer)
+    assert loaded.controller.set_target(layer)
+    layer.setReadOnly(True)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    loaded.controller.session.accept()
+    wait(lambda: "read-only" in loaded.iface.text())
+    from qgis.PyQt.QtWidgets import QPushButton
+
+    loaded.iface.bar.currentItem().findChild(QPushButton).click()
+    assert loaded.controller.target_layer() is not layer
+    assert loaded.controller.target_layer().featureCount() == 1
+
+
+def test_a_line_layer_is_not_offered_and_refused(loaded):
+    lines = QgsVectorLayer("LineString?crs=EPSG:32645", "lines", "memory")
+    QgsProject.instance().addMapLayer(lines)
+    assert loaded.dock.source.target.findText("lines") < 0
+    assert not loaded.controller.set_target(lines)
+    assert "no polygons" in loaded.iface.text()
+
+
+def test_refinement_changes_accepted_objects_and_back(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    loaded.controller.session.accept()
+    wait(lambda: loaded.controller.target_layer() is not None)
+    layer = loaded.controller.target_layer()
+
+    def vertices() -> int:
+        return sum(f.geometry().constGet().nCoordinates() for f in layer.getFeatures())
+
+    wait(lambda: vertices() == 33)
+    panel = loaded.dock.refinement
+    panel.accepted_too.setChecked(True)
+    panel.simplify.setValue(0.5)
+    wait(lambda: vertices() == 9)
+    panel.simplify.setValue(0.0)
+    wait(lambda: vertices() == 33)
+
+
+def test_the_dock_shows_the_engines_crash_as_a_message(loaded, town, wait):
+    loaded.words["text"] = "crash=prompt"
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    wait(lambda: "ended" in loaded.iface.text())
+    assert settings.LAST_ERROR.get() == "" or "ended" in settings.LAST_ERROR.get()
+
+
+def test_without_an_environment_the_offer_is_made_and_no_error(loaded, town, wait, monkeypatch):
+    from samgeo_plugin.engine_client import NoEngine
+
+    def none():
+        raise NoEngine("The engine is not set up yet; set it up in the settings.")
+
+    loaded.controller.client._command = none
+    monkeypatch.setattr(environment, "state", lambda: environment.ABSENT)
+    wanted = []
+    loaded.controller.setup_wanted.disconnect()
+    loaded.controller.setup_wanted.connect(lambda: wanted.append(True))
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: "not set up" in loaded.iface.text())
+    from qgis.core import Qgis
+    from qgis.PyQt.QtWidgets import QPushButton
+
+    assert loaded.iface.bar.currentItem().level() == Qgis.MessageLevel.Info
+    loaded.iface.bar.currentItem().findChild(QPushButton).click()
+    assert wanted
+
+
+def test_a_layer_that_is_no_file_is_rendered_and_used(loaded, town, wait, monkeypatch):
+    from samgeo_plugin import rasters
+
+    monkeypatch.setattr(rasters, "file_of", lambda layer: None)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    assert "render the visible extent" in loaded.iface.text()
+    assert not loaded.dock.source.render.isHidden()
+    plan = rasters.plan_rendering(town.extent(), UTM, 0.5)
+    loaded.start_rendering(town, plan)
+    wait(lambda: loaded.controller.choice.rendered)
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    assert loaded.controller.parameters().rasters == [loaded.controller.choice.rendered]
+    assert loaded.controller.parameters().bands is None
+
+
+def test_score_and_size_filter_a_result_without_running_again(loaded, tmp_path):
+    source = target.new_scratch_layer("result", UTM)
+    source.startEditing()
+    for k in range(10):
+        feature = QgsFeature(source.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"MULTIPOLYGON((({k} 0,{k} 1,{k + 1} 1,{k} 0)))"))
+        feature["score"] = 0.5 + k * 0.05
+        feature["area_m2"] = 10.0 * k
+        source.addFeature(feature)
+    source.commitChanges()
+    path = str(tmp_path / "result.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(source, path, context, options)
+    layer = QgsVectorLayer(path, "result", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    panel: FilterPanel = loaded.dock.filter
+    panel.layer.setLayer(layer)
+    panel.score.setValue(70)
+    panel.apply()
+    assert layer.featureCount() == 6
+    panel.area.setValue(60)
+    panel.apply()
+    assert layer.featureCount() == sum(
+        0.5 + k * 0.05 >= 0.7 and 10.0 * k >= panel.least_area() for k in range(10)
+    )
+    panel.reset.click()
+    assert layer.featureCount() == 10
+    layer.startEditing()
+    panel.score.setValue(70)
+    panel.apply()
+    assert "being edited" in loaded.iface.text()
+    layer.rollBack()
+
+
+def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "outlines", "memory")
+    square = QgsGeometry.fromWkt("POLYGON((84.98 27.1, 84.981 27.1, 84.981 27.101, 84.98 27.1))")
+    feature = QgsFeature()
+    feature.setGeometry(square)
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    loaded.iface.canvas.setMapTool(QgsMapToolPan(loaded.iface.canvas))
+    loaded.iface.active = layer
+    loaded.dock.object.polygon.click()
+    assert "Select one polygon" in loaded.iface.text()
+    layer.selectAll()
+    loaded.dock.source.choose_raster(town)
+    loaded.dock.object.polygon.click()
+    prompts = loaded.controller.session.prompts
+    assert prompts[0].type == "polygon"
+    x, y = prompts[0].coordinates[0]
+    assert 290000 < x < 310000
+    assert 2990000 < y < 3010000
