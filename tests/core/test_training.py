@@ -232,7 +232,7 @@ def test_training_learns_stops_and_goes_on(tmp_path):
     trainer.save()
 
     again = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
-    again.resume(again.checkpoint)
+    again.resume()
     assert again.step == 41
     assert again.elapsed == 30.0
     assert again.rate() == pytest.approx(trainer.rate())
@@ -266,7 +266,7 @@ def test_later_rounds_add_a_click_in_the_error_and_the_mask(tmp_path):
 
 
 def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
-    from samgeo_core.models.embedded import load_embedded
+    from samgeo_core.models.embedded import load_embedded, read_network
 
     trainer = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
     trainer.save()
@@ -277,6 +277,12 @@ def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
     assert model.info.score_threshold == 0.6
     assert card["sha256"] in model.info.fingerprint
     assert json.loads(out.with_suffix(".json").read_text()) == card
+
+    tuned = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
+    tuned.start_from(read_network(out)[0])
+    assert tuned.step == 0
+    for name, value in trainer.average.state_dict().items():
+        assert torch.allclose(value, tuned.net.state_dict()[name], atol=1e-3)
 
 
 def test_the_log_draws(tmp_path):
