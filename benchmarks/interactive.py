@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How fast, how whole and how lean is prompting?
 
-    python benchmarks/interactive.py [speed second whole borders many] [--threads 2] [--limit 300]
+    python benchmarks/interactive.py [speed second whole borders many] [--threads 2]
 
 speed    one prompt on an encoded window: the decoder of ViT-B (random weights) against the official
          predictor in the same run, then the embedded model, in the process and through the worker
@@ -327,8 +327,8 @@ def borders(args: argparse.Namespace) -> None:
                     row(name, near, far, near - far, lost)
 
 
-def _scene(limit: int) -> tuple[Any, list[Any], np.ndarray]:
-    """The mosaic, footprints in its pixels (the first ``limit``), and their labels."""
+def _scene(side: int) -> tuple[Any, list[Any], np.ndarray]:
+    """The mosaic, footprints in its pixels (in a square at 450, 450), and all labels."""
     import geopandas as gpd
     import shapely
     from rasterio.features import rasterize
@@ -343,7 +343,14 @@ def _scene(limit: int) -> tuple[Any, list[Any], np.ndarray]:
     inner = shapely.box(0, 0, raster.width, raster.height)
     shapes = [s for s in shapes if shapely.within(s, inner) and s.area >= 400]
     labels = rasterize([(s, k + 1) for k, s in enumerate(shapes)], out_shape=raster.shape)
-    return raster, shapes[:limit], labels.astype(np.int32)
+    square = shapely.box(450, 450, 450 + side, 450 + side)
+    inside = [k for k, s in enumerate(shapes) if shapely.intersects(square, s.centroid)]
+    # The chosen ones first; the others stay in the picture as one more label.
+    rank = np.full(len(shapes) + 1, len(inside) + 1, np.int32)
+    rank[0] = 0
+    rank[np.array(inside) + 1] = np.arange(1, len(inside) + 1)
+    chosen = [shapes[k] for k in inside]
+    return raster, chosen, rank[labels]
 
 
 def _borders(
@@ -357,7 +364,7 @@ def _borders(
     from samgeo_core.prompts import PixelPrompt
     from samgeo_core.vectorize import valid
 
-    raster, shapes, labels = _scene(args.limit)
+    raster, shapes, labels = _scene(args.side if what == "embedded" else 2600)
     if what == "perfect":
         model: Any = OracleModel(1024, 256, candidates=1)
         source: Any = LabelSource(labels)
@@ -367,7 +374,8 @@ def _borders(
         model = load_model("embedded", device="cpu", threads=args.threads)
         source = raster
     cell = tile // model.info.mask_size
-    level = Level(source, model, EmbeddingCache(None, in_memory=4), 0, cell)
+    cache = EmbeddingCache(args.cache if what == "embedded" else None, in_memory=4)
+    level = Level(source, model, cache, 0, cell)
     prompts = []
     for k, shape in enumerate(shapes):
         if prompt_as == "box":
@@ -428,7 +436,7 @@ def many(args: argparse.Namespace) -> None:
     import rasterio
     import shapely
     from samgeo_core.job import SegmentParameters
-    from samgeo_core.prompted import run_prompts
+    from samgeo_core.prompt_jobs import run_prompts
 
     from tests.core.promptable_oracle import labels_to_pixels
 
@@ -514,11 +522,13 @@ def main() -> None:
     parser.add_argument("what", nargs="*", help=", ".join(names))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--limit", type=int, default=300, help="footprints of Banepa")
+    parser.add_argument("--side", type=int, default=1100, help="pixels of Banepa for borders")
     args = parser.parse_args()
-    for name in args.what or names:
-        names[name](args)
-        print(flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        args.cache = Path(folder)  # boxes and points share their windows
+        for name in args.what or names:
+            names[name](args)
+            print(flush=True)
 
 
 if __name__ == "__main__":

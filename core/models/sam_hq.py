@@ -124,8 +124,13 @@ class SamHq(Network):
         return 1
 
     def masks(
-        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+        self,
+        side: ImageSide,
+        attended: Attended,
+        multimask: bool,
+        scores: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
+        scores = self.scores(attended) if scores is None else scores
         decoder = self.mask_decoder
         rows = CANDIDATES if multimask else SINGLE
         best, which = scores[:, rows].max(dim=1, keepdim=True)

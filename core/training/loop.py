@@ -17,16 +17,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..models.embedded import read_network
 from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
 from .data import Crops, Part
 from .dense import SameObject
 from .losses import MaskLoss, round_loss
+from .opencv import cv2
 from .prompts import KINDS, correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
@@ -165,7 +166,12 @@ def rounds(
                 keep = torch.arange(n, device=targets.device).view(images, each)
                 keep = keep[:, : max(1, each // 2)].flatten()
                 assert prompts.masks is not None  # batches always have them
-                prompts = PromptTensors(*(part[keep] for part in prompts))
+                prompts = PromptTensors(
+                    prompts.points[keep],
+                    prompts.labels[keep],
+                    prompts.boxes[keep],
+                    prompts.masks[keep],
+                )
                 targets, kinds, fine = targets[keep], kinds[keep], fine[keep]
                 coarse = coarse._replace(iou=coarse.iou[keep])
             prompts = corrected(prompts, fine, coarse.iou, targets, rng)
@@ -183,7 +189,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.config.device)
-        self.net = self.net.to(self.device, memory_format=torch.channels_last)
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.dense = SameObject(self.net.config.neck[0]).to(self.device)
         parameters = [*self.net.parameters(), *self.dense.parameters()]
@@ -220,15 +226,21 @@ class Trainer:
         )
         part.replace(self.checkpoint)
 
-    def resume(self, path: Path, *, weights_only: bool = False) -> None:
-        """Go on from a checkpoint; with ``weights_only`` the clock and the optimiser start anew."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.net.load_state_dict(state["average" if weights_only else "net"])
+    def resume(self) -> None:
+        """Go on from the run's own checkpoint: weights, optimiser, step and clock."""
+        state: dict[str, Any] = torch.load(
+            self.checkpoint, map_location=self.device, weights_only=True
+        )
+        self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.dense.load_state_dict(state["dense"])
-        if not weights_only:
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.elapsed = state["step"], state["elapsed"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+    def start_from(self, net: EmbeddedNet) -> None:
+        """Begin with another network's weights; optimiser and clock start anew."""
+        self.net.load_state_dict(net.state_dict())
+        self.average.load_state_dict(net.state_dict())
 
     def rate(self) -> float:
         """Learning rate now: a short warm-up, then a cosine over the run's minutes."""
@@ -316,16 +328,17 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         config: Settings; a checkpoint in ``config.out`` is gone on from.
         parts: What to train on.
         valid: What to measure on now and then; may be empty.
-        start: Checkpoint whose averaged weights to begin with, where there is none in ``out``.
+        start: Exported weights (.safetensors) to begin with where ``out`` has no checkpoint: the
+            shipped ones for fine-tuning.
     """
     config.out.mkdir(parents=True, exist_ok=True)
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
     (config.out / "config.json").write_text(json.dumps(facts, indent=1))
     trainer = Trainer(config)
     if trainer.checkpoint.exists():
-        trainer.resume(trainer.checkpoint)
+        trainer.resume()
     elif start is not None:
-        trainer.resume(start, weights_only=True)
+        trainer.start_from(read_network(start)[0])
     fixed: list[Batch] = []
     if valid:
         crops = Crops(valid, np.random.default_rng(1), config.size)

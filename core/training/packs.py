@@ -8,12 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from .canvas import Textures
 from .data import BANEPA_HELD_OUT, Sample, banepa, dubai, photographs, read_image, write_pack
+from .opencv import cv2
 from .regions import region_sample
-from .scenes import Textures, compose
+from .scenes import compose
 
 
 def pack_real(shared: Path, out: Path) -> None:
@@ -77,7 +78,7 @@ def pack_towns(maker: Path, out: Path, *, seeds: range) -> Path:
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, str(maker), "--seed", str(seed), "--out", folder]
-            subprocess.run(command, check=True)  # noqa: S603
+            subprocess.run(command, check=True)
             samples.append(read_town(Path(folder)))
     path = out / "town.npz"
     write_pack(path, samples)
