@@ -810,8 +810,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Also what was accepted and is not saved yet</source>
-   <translation>Auch, was übernommen und noch nicht gespeichert ist</translation>
+   <source>Accepted objects too</source>
+   <translation>Auch übernommene Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -882,6 +882,11 @@
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Smallest part</source>
    <translation>Kleinster Teil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Those that were accepted since the layer was last saved</source>
+   <translation>Was seit dem letzten Speichern des Layers übernommen wurde</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
