@@ -147,3 +147,12 @@ def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):
     assert checkpoints.remove(EMBEDDED) == 0
     with pytest.raises(CheckpointError, match="comes with the package"):
         checkpoints.download(EMBEDDED)
+
+
+def test_a_fine_tuned_embedded_model_is_recognised_by_its_file(tmp_path):
+    from samgeo_core.models.embedded import WEIGHTS
+
+    copy = tmp_path / "my_roofs.safetensors"
+    copy.write_bytes(WEIGHTS.read_bytes())
+    model = load_model(copy, device="cpu")
+    assert (model.info.name, model.info.family) == ("my_roofs", "embedded")
