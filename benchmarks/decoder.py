@@ -17,6 +17,8 @@ other's logits.
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import multiprocessing
 import statistics
 import sys
@@ -273,6 +275,9 @@ def grown(family: str, way: str, prompts: int, threads: int, out: object) -> Non
     torch.set_num_threads(threads)
     with torch.inference_mode():
         run = WAYS[way](make(family, prompts))
+        gc.collect()
+        # What was freed goes back to the system, so that it does not hide what comes.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         before = resident("VmRSS")
         if run is not None:

@@ -83,7 +83,8 @@ class _PointDecoder(nn.Module):
         tokens = network.tokens(
             count, prompts.get("points"), prompts.get("labels"), prompts.get("boxes")
         )
-        return network.masks(side, network.mask_decoder.attend(side, tokens), True)
+        attended = network.mask_decoder.attend(side, tokens)
+        return network.masks(side, attended, network.scores(attended), True)
 
     def forward(
         self, features: list[Tensor], points: Tensor, labels: Tensor

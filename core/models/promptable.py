@@ -128,7 +128,8 @@ class TorchModel:
             while len(self._sides) >= KEPT_IMAGES:
                 del self._sides[next(iter(self._sides))]
             arrays = {
-                name: torch.from_numpy(np.asarray(array)).to(self.device, torch.float32)
+                # A copy: the arrays may be a read-only map of a file.
+                name: torch.from_numpy(np.array(array, np.float32)).to(self.device)
                 for name, array in embedding.arrays.items()
             }
             with self._autocast():
