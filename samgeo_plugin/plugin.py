@@ -15,7 +15,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTranslator
+from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
 from . import environment, i18n, rasters, settings
@@ -111,6 +111,8 @@ class SamGeoPlugin(QObject):
         QCoreApplication.instance().aboutToQuit.connect(self._stop_processes)
         if environment.state() in (environment.ABSENT, environment.PARTIAL):
             self.iface.initializationCompleted.connect(self._offer_once)
+            if window.isVisible():  # installed while QGIS runs: that signal was sent long ago
+                QTimer.singleShot(0, self._offer_once)
 
     def unload(self) -> None:
         """Give everything back; nothing of the plugin stays in QGIS."""
@@ -238,7 +240,7 @@ class SamGeoPlugin(QObject):
         settings.OFFERED.set(True)
         self.controller.reporter.show(
             "info",
-            tr("SamGeo Seamless needs its engine once; nothing is downloaded before you agree."),
+            tr("The engine has to be set up once; nothing is downloaded unasked."),
             action=(tr("Set up…"), self.offer_setup),
         )
 

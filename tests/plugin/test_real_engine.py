@@ -157,6 +157,23 @@ def test_a_persons_first_ten_minutes_in_a_real_window(package, tmp_path):
     assert all(iou > 0.5 for iou in report["iou"]), report["iou"]
 
 
+@pytest.mark.skipif(
+    not (shutil.which("qgis") and shutil.which("Xvfb")), reason="needs qgis and Xvfb"
+)
+@pytest.mark.timeout(200)
+def test_a_first_start_without_an_environment_shows_the_offer(package, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SAMGEO_PYTHON")}
+    environment["SAMGEO_ENVIRONMENT"] = str(tmp_path / "none")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--zip", str(package),
+         "--out", str(tmp_path / "pictures"), "--timeout", "150",
+         "--script", str(ROOT / "scripts" / "qgis_first_start.py")],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "450 MB" in done.stdout
+
+
 def below(pid: int) -> set[int]:
     """Every process below this one."""
     found: set[int] = set()

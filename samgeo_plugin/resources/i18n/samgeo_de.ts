@@ -1085,11 +1085,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
-   <source>SamGeo Seamless needs its engine once; nothing is downloaded before you agree.</source>
-   <translation>SamGeo Seamless braucht einmal seine Engine; ohne Ihre Zustimmung wird nichts heruntergeladen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/plugin.py" />
    <source>SamGeo Seamless panel</source>
    <translation>Bedienfeld SamGeo Seamless</translation>
   </message>
@@ -1112,6 +1107,11 @@
    <location filename="samgeo_plugin/plugin.py" />
    <source>Settings…</source>
    <translation>Einstellungen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>The engine has to be set up once; nothing is downloaded unasked.</source>
+   <translation>Die Engine muss einmal eingerichtet werden; ungefragt wird nichts heruntergeladen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
