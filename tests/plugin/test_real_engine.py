@@ -27,7 +27,7 @@ pytestmark = [
 ]
 # Debian's wrapper hands it an option that it does not know; the program itself is beside it.
 QGIS_PROCESS = shutil.which("qgis_process.bin") or shutil.which("qgis_process") or "qgis_process"
-WINDOW = "85.5206,27.6315,85.5212,27.6320 [EPSG:4326]"
+WINDOW = "85.5206,85.5210,27.6316,27.6319 [EPSG:4326]"
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +81,9 @@ def mosaic() -> str:
 @pytest.mark.timeout(300)
 def test_a_raster_is_segmented_from_a_shell_without_a_display(profile, tmp_path):
     output = tmp_path / "objects.gpkg"
-    run(profile, "segmentraster", f"INPUT={mosaic()}", f"EXTENT={WINDOW}", "POINTS_PER_SIDE=12",
+    # Thresholds of the test: the small model's own may change with every training.
+    run(profile, "segmentraster", f"INPUT={mosaic()}", f"EXTENT={WINDOW}",
+        "POINTS_PER_SIDE=12", "MIN_SCORE=0.1", "MIN_STABILITY=0.1",
         f"OUTPUT={output}")  # fmt: skip
     layer = QgsVectorLayer(str(output), "objects", "ogr")
     assert layer.featureCount() > 3
