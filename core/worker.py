@@ -22,11 +22,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import __version__, job
 from .errors import Cancelled, SamGeoError, SamGeoWarning
-from .worker_methods import Context, Engine
+
+if TYPE_CHECKING:
+    from .worker_methods import Engine
 
 HEARTBEAT_SECONDS = 2.0
 GRACE_SECONDS = 4.0
@@ -108,13 +110,13 @@ class Worker:
     """Reads requests from one stream and answers on another.
 
     Args:
-        engine: Does the work.
+        engine: Makes what does the work. Called after the greeting: what it imports takes seconds.
         stdin: Where requests come from.
         stdout: Where answers go; nothing else may write there.
     """
 
-    def __init__(self, engine: Engine, stdin: BinaryIO, stdout: BinaryIO) -> None:
-        self._engine = engine
+    def __init__(self, engine: Callable[[], Engine], stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._make = engine
         self._stdin = stdin
         self._channel = Channel(stdout)
         self._waiting: deque[Task] = deque()
@@ -128,6 +130,7 @@ class Worker:
             job.Hello(job.PROTOCOL_VERSION, __version__, platform.python_version(), "auto")
         )
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        self._engine = self._make()
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         while (task := self._next()) is not None:
             self._work(task)
@@ -247,6 +250,8 @@ class Worker:
                 idle = False
 
     def _work(self, task: Task) -> None:
+        from .worker_methods import Context  # loaded with the engine, after the greeting
+
         request = task.request
         context = Context(
             check=task.check,
@@ -365,10 +370,16 @@ def own_streams() -> tuple[BinaryIO, BinaryIO]:
     return stdin, stdout
 
 
-def main(engine: Engine | None = None) -> None:
+def _engine() -> Engine:
+    from .worker_methods import Engine
+
+    return Engine()
+
+
+def main(engine: Callable[[], Engine] = _engine) -> None:
     """Serve one client on standard input and output until it is gone."""
     stdin, stdout = own_streams()
-    Worker(engine or Engine(), stdin, stdout).run()
+    Worker(engine, stdin, stdout).run()
     sys.stderr.flush()
     # Threads of libraries (torch, GDAL) must not keep a process alive that has said good-bye.
     os._exit(0)

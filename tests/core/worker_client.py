@@ -144,7 +144,7 @@ def serve() -> None:
         return Odd(128, 64)
 
     worker.HEARTBEAT_SECONDS = float(words.get("beat", worker.HEARTBEAT_SECONDS))
-    worker.main(Engine(load))
+    worker.main(lambda: Engine(load))
 
 
 if __name__ == "__main__":
