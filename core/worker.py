@@ -130,8 +130,8 @@ class Worker:
             job.Hello(job.PROTOCOL_VERSION, __version__, platform.python_version(), "auto")
         )
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
-        self._engine = self._make()
         threading.Thread(target=self._read, name="reader", daemon=True).start()
+        self._engine = self._make()
         while (task := self._next()) is not None:
             self._work(task)
         self._engine.close()
@@ -167,9 +167,6 @@ class Worker:
         elif message.method == "shutdown":
             self._answer(message.id, {})
             self._close()
-        elif message.method not in self._engine.methods:
-            known = ", ".join([*sorted(self._engine.methods), "cancel", "shutdown"])
-            self._refuse(message.id, f"There is no method {message.method!r:.80}; known: {known}.")
         else:
             self._enqueue(message)
 
@@ -253,6 +250,11 @@ class Worker:
         from .worker_methods import Context  # loaded with the engine, after the greeting
 
         request = task.request
+        if request.method not in self._engine.methods:
+            known = ", ".join([*sorted(self._engine.methods), "cancel", "shutdown"])
+            reason = f"There is no method {request.method!r:.80}; known: {known}."
+            self._finish(task, partial(self._refuse, request.id, reason))
+            return
         context = Context(
             check=task.check,
             progress=lambda stage, done, total, message="": self._progress(

@@ -227,6 +227,13 @@ def test_it_ends_within_five_seconds_after_standard_input_closed(start, town):
     assert time.monotonic() - began < 5.0
 
 
+def test_it_ends_too_when_standard_input_closes_while_it_loads(start):
+    client = start()  # greeted, but not loaded yet
+    began = time.monotonic()
+    client.end()
+    assert time.monotonic() - began < 5.0
+
+
 def test_shutdown_is_answered_and_ends_the_process(start):
     client = start()
     assert client.ask("shutdown") == {}
