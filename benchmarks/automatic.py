@@ -315,7 +315,8 @@ def main() -> None:
         one_side(arguments.one)
         return
     print(
-        "encoder     case  side            masks  wall s   cpu s  peak MB  wall x  cpu x matched  stored"
+        "encoder     case  side            masks  wall s   cpu s  peak MB  wall x  cpu x "
+        "matched  stored"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

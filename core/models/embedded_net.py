@@ -21,6 +21,7 @@ Everything an image contributes to the decoder's first sums is computed with the
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -65,7 +66,10 @@ class NetConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> NetConfig:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**given)
 
 
 class Features(NamedTuple):
@@ -106,7 +110,8 @@ class Block(nn.Module):
         super().__init__()
         self.first = conv(width, width, dilation=dilation)
         self.second = conv(width, width, dilation=dilation)
-        nn.init.zeros_(self.second[1].weight)
+        # Zero at first, so that a block begins as the identity (Goyal et al. 2017).
+        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.first(x), inplace=True)
@@ -126,7 +131,7 @@ class Encoder(nn.Module):
         widths = (config.stem, *config.widths)
         self.stem = conv(3, config.stem, stride=2)
         self.down = nn.ModuleList(
-            conv(cin, cout, stride=2) for cin, cout in zip(widths, widths[1:], strict=False)
+            conv(cin, cout, stride=2) for cin, cout in itertools.pairwise(widths)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(depth)))
@@ -305,7 +310,7 @@ class Decoder(nn.Module):
 
     def _judge(self, masks: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
         """Predicted IoU as logits (n, 4), from the features inside and along each mask."""
-        n, k, h, w = masks.shape
+        n, k = masks.shape[:2]
         p = torch.sigmoid(masks.float())
         mass = p.sum((2, 3))
         inside = _mean_under(p, y8)
@@ -361,4 +366,5 @@ def folded(net: EmbeddedNet) -> EmbeddedNet:
                 setattr(module, name, fuse_conv_bn_eval(child[0], child[1]))
     for parameter in fast.parameters():
         parameter.requires_grad_(False)
-    return fast.to(memory_format=torch.channels_last)
+    last: EmbeddedNet = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return last

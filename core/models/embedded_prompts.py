@@ -29,10 +29,12 @@ def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> 
     if prompts.points is not None and prompts.labels is not None and prompts.points.shape[1]:
         _check_points(prompts.points, prompts.labels, embedding.shape)
         labels = np.asarray(prompts.labels, np.int8)
-        points = np.where(labels[..., None] == PADDING, 0, prompts.points) * np.float32(scale)
+        points = np.where(labels[..., None] == PADDING, 0, prompts.points) * np.array(
+            scale, np.float32
+        )
         given |= (labels != PADDING).any(axis=1)
     if prompts.boxes is not None:
-        boxes = _clipped(prompts.boxes, embedding.shape) * np.float32(scale * 2)
+        boxes = _clipped(prompts.boxes, embedding.shape) * np.array(scale * 2, np.float32)
         given[:] = True
     masks: Tensor | None = None
     if prompts.masks is not None:

@@ -128,7 +128,8 @@ class TorchModel:
             while len(self._sides) >= KEPT_IMAGES:
                 del self._sides[next(iter(self._sides))]
             arrays = {
-                name: torch.from_numpy(np.asarray(array)).to(self.device, torch.float32)
+                # A copy: the arrays may be a read-only map of a file.
+                name: torch.from_numpy(np.array(array, np.float32)).to(self.device)
                 for name, array in embedding.arrays.items()
             }
             with self._autocast():
@@ -205,7 +206,7 @@ class TorchModel:
                 cells = network.mask_size
                 m = network.candidates(multimask)
                 return index, np.empty((0, m, cells, cells), np.float32), np.empty((0, m), "f4")
-            logits, scores = network.masks(side, attended, scores, multimask)
+            logits, scores = network.masks(side, attended, multimask, scores)
         if min_score is not None:
             # Families that choose among their masks afterwards may end below the best score.
             final = scores.amax(dim=1) >= min_score

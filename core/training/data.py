@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from skimage.measure import label as connected
 
-from ..types import AnyArray, BoolArray, ByteArray, FloatArray
-from .scenes import Labels, smooth_noise
+from ..types import AnyArray, BoolArray, ByteArray
+from .canvas import Labels, smooth_noise
+from .opencv import cv2
 
 BANEPA_SPLIT = 2048
 """Column of the Banepa mosaic: west of it is trained on, east of it is only ever tested."""
@@ -108,7 +108,8 @@ def dubai(folder: Path) -> Iterator[Sample]:
             continue
         labels = np.zeros(image.shape[:2], np.int32)
         for colour in DUBAI_COLOURS.values():
-            pieces = connected(np.abs(mask.astype(int) - colour).max(-1) < 8, connectivity=1)
+            here = np.abs(mask.astype(int) - colour).max(-1) < 8
+            pieces: AnyArray = connected(here, connectivity=1)  # type: ignore[no-untyped-call]
             areas = np.bincount(pieces.ravel())
             keep = (areas >= 60) & (areas < 0.3 * pieces.size)
             keep[0] = False
@@ -171,7 +172,7 @@ def crop(
     high = np.minimum(np.ceil(corners.max(0) + centre).astype(int) + 8, (width, height))
     part = (slice(low[1], high[1]), slice(low[0], high[0]))
     matrix[:, 2] -= low
-    image, labels = sample.image[part], sample.labels[(slice(None), *part)]
+    image, labels = sample.image[part], sample.labels[:, part[0], part[1]]
     if zoom < 0.8:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / zoom)
     interpolation = cv2.INTER_LINEAR if zoom < 1.5 or rng.random() < 0.5 else cv2.INTER_CUBIC
@@ -190,8 +191,8 @@ def crop(
 
 
 def recolour(image: ByteArray, rng: np.random.Generator) -> ByteArray:
-    """Other light, other sensors: gains, gamma, saturation, haze, false colour, grey, blur, noise."""
-    x: FloatArray = image.astype(np.float32) / 255
+    """Other light, other sensors: gains, gamma, saturation, haze, false colour, blur, noise."""
+    x: AnyArray = image.astype(np.float32) / 255
     if rng.random() < 0.12:
         x = x[..., rng.permutation(3)]
     if rng.random() < 0.06:
@@ -206,7 +207,7 @@ def recolour(image: ByteArray, rng: np.random.Generator) -> ByteArray:
     x = x * rng.uniform(0.7, 1.3) * (1 + rng.normal(0, 0.07, 3)) + rng.normal(0, 0.05)
     x = np.clip(x, 0, 1) ** float(np.exp(rng.normal(0, 0.25)))
     if rng.random() < 0.15:
-        haze = rng.uniform(0.1, 0.5) * (1 + 0.5 * smooth_noise(rng, *x.shape[:2], 200))[..., None]
+        haze = rng.uniform(0.1, 0.5) * (1 + 0.5 * smooth_noise(rng, x.shape[:2], 200))[..., None]
         x = x * (1 - haze) + 0.8 * haze
     if rng.random() < 0.2:
         x = cv2.GaussianBlur(x.astype(np.float32), (0, 0), float(rng.uniform(0.4, 1.6)))

@@ -17,19 +17,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..models.embedded import read_network
 from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
 from .data import Crops, Part
 from .dense import SameObject
 from .losses import MaskLoss, round_loss
+from .opencv import cv2
 from .prompts import KINDS, correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
+
+LARGER = 1.6
+"""Side of the larger crops beside that of the usual ones: they show large objects."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class TrainConfig:
         images: Crops a step.
         objects: Prompts a crop.
         size: Side of a crop, pixels.
+        large: Share of steps on fewer, larger crops.
         rate: Highest learning rate.
         decay: AdamW's weight decay.
         ema: Decay of the averaged weights a step.
@@ -53,17 +58,18 @@ class TrainConfig:
 
     out: Path
     minutes: float = 90.0
-    images: int = 8
+    images: int = 6
     objects: int = 8
-    size: int = 256
-    rate: float = 2e-3
+    size: int = 192
+    large: float = 0.25
+    rate: float = 1.5e-3
     decay: float = 0.03
     ema: float = 0.997
     workers: int = 1
     seed: int = 0
     save_minutes: float = 3.0
     device: str = "cpu"
-    later_rounds: tuple[float, ...] = (0.7, 0.2, 0.1)
+    later_rounds: tuple[float, ...] = (0.6, 0.25, 0.15)
 
 
 class Batches(IterableDataset[Batch]):
@@ -76,9 +82,16 @@ class Batches(IterableDataset[Batch]):
         cv2.setNumThreads(0)
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
-        crops = Crops(self.parts, rng, self.config.size)
+        config = self.config
+        small = Crops(self.parts, rng, config.size)
+        side = 32 * round(config.size * LARGER / 32)
+        large = Crops(self.parts, rng, side)
+        fewer = max(2, round(config.images * (config.size / side) ** 2))
         while True:
-            yield make_batch(crops, self.config.images, self.config.objects)
+            if rng.random() < config.large:
+                yield make_batch(large, fewer, config.objects)
+            else:
+                yield make_batch(small, config.images, config.objects)
 
 
 def make_batch(crops: Crops, images: int, objects: int) -> Batch:
@@ -153,7 +166,12 @@ def rounds(
                 keep = torch.arange(n, device=targets.device).view(images, each)
                 keep = keep[:, : max(1, each // 2)].flatten()
                 assert prompts.masks is not None  # batches always have them
-                prompts = PromptTensors(*(part[keep] for part in prompts))
+                prompts = PromptTensors(
+                    prompts.points[keep],
+                    prompts.labels[keep],
+                    prompts.boxes[keep],
+                    prompts.masks[keep],
+                )
                 targets, kinds, fine = targets[keep], kinds[keep], fine[keep]
                 coarse = coarse._replace(iou=coarse.iou[keep])
             prompts = corrected(prompts, fine, coarse.iou, targets, rng)
@@ -171,7 +189,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.config.device)
-        self.net = self.net.to(self.device, memory_format=torch.channels_last)
+        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.dense = SameObject(self.net.config.neck[0]).to(self.device)
         parameters = [*self.net.parameters(), *self.dense.parameters()]
@@ -208,15 +226,21 @@ class Trainer:
         )
         part.replace(self.checkpoint)
 
-    def resume(self, path: Path, *, weights_only: bool = False) -> None:
-        """Go on from a checkpoint; with ``weights_only`` the clock and the optimiser start anew."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.net.load_state_dict(state["average" if weights_only else "net"])
+    def resume(self) -> None:
+        """Go on from the run's own checkpoint: weights, optimiser, step and clock."""
+        state: dict[str, Any] = torch.load(
+            self.checkpoint, map_location=self.device, weights_only=True
+        )
+        self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.dense.load_state_dict(state["dense"])
-        if not weights_only:
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.elapsed = state["step"], state["elapsed"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+    def start_from(self, net: EmbeddedNet) -> None:
+        """Begin with another network's weights; optimiser and clock start anew."""
+        self.net.load_state_dict(net.state_dict())
+        self.average.load_state_dict(net.state_dict())
 
     def rate(self) -> float:
         """Learning rate now: a short warm-up, then a cosine over the run's minutes."""
@@ -304,16 +328,17 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         config: Settings; a checkpoint in ``config.out`` is gone on from.
         parts: What to train on.
         valid: What to measure on now and then; may be empty.
-        start: Checkpoint whose averaged weights to begin with, where there is none in ``out``.
+        start: Exported weights (.safetensors) to begin with where ``out`` has no checkpoint: the
+            shipped ones for fine-tuning.
     """
     config.out.mkdir(parents=True, exist_ok=True)
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
     (config.out / "config.json").write_text(json.dumps(facts, indent=1))
     trainer = Trainer(config)
     if trainer.checkpoint.exists():
-        trainer.resume(trainer.checkpoint)
+        trainer.resume()
     elif start is not None:
-        trainer.resume(start, weights_only=True)
+        trainer.start_from(read_network(start)[0])
     fixed: list[Batch] = []
     if valid:
         crops = Crops(valid, np.random.default_rng(1), config.size)

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from .canvas import Textures
 from .data import BANEPA_HELD_OUT, Sample, banepa, dubai, photographs, read_image, write_pack
+from .opencv import cv2
 from .regions import region_sample
-from .scenes import Textures, compose
+from .scenes import compose
 
 
 def pack_real(shared: Path, out: Path) -> None:
@@ -42,4 +46,40 @@ def pack_regions(shared: Path, out: Path, *, seed: int, count: int) -> Path:
     found = (region_sample(read_image(paths[i])) for i in order[:count])
     path = out / f"regions_{seed:04d}.npz"
     write_pack(path, [sample for sample in found if sample is not None])
+    return path
+
+
+def read_town(folder: Path) -> Sample:
+    """What ``sample_data/make.py`` wrote: fields, ponds, houses and crowns; roads unknown."""
+    import geopandas
+    import rasterio
+    from rasterio.features import rasterize
+
+    with rasterio.open(folder / "town.tif") as source:
+        image = np.ascontiguousarray(source.read([1, 2, 3]).transpose(1, 2, 0))
+        transform = source.transform
+    shapes: list[tuple[object, int]] = []
+    for layer in ("fields", "water", "roads", "buildings", "trees"):
+        frame = geopandas.read_file(folder / "town_truth.gpkg", layer=layer)
+        for number, shape in enumerate(frame.geometry):
+            if layer == "roads":
+                road = shape.buffer(frame["width_m"][number] / 2, cap_style="flat")
+                shapes.append((road, 0))
+            elif not shape.is_empty:
+                shapes.append((shape, len(shapes) + 1))
+    # Later ones lie above earlier ones.
+    labels = rasterize(shapes, out_shape=image.shape[:2], transform=transform, dtype="uint16")
+    return Sample(image, labels[None])
+
+
+def pack_towns(maker: Path, out: Path, *, seeds: range) -> Path:
+    """Sample scenes (``sample_data/make.py``) of other seeds than the shipped one."""
+    samples = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, str(maker), "--seed", str(seed), "--out", folder]
+            subprocess.run(command, check=True)
+            samples.append(read_town(Path(folder)))
+    path = out / "town.npz"
+    write_pack(path, samples)
     return path

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import AnyArray, BoolArray, FloatArray
+from .opencv import cv2
 
 POINTS = 4
 """Points a first prompt has at most; shorter ones are padded with label -1."""
@@ -86,7 +86,8 @@ def drawn_box(mask: BoolArray, rng: np.random.Generator) -> AnyArray:
     box = np.array([row0, col0, row1, col1]) + error
     middle = (box[:2] + box[2:]) / 2
     box[:2], box[2:] = np.minimum(box[:2], middle - 1), np.maximum(box[2:], middle + 1)
-    return np.clip(box, 0, [*mask.shape, *mask.shape])
+    out: AnyArray = np.clip(box, 0, [*mask.shape, *mask.shape])
+    return out
 
 
 def earlier_mask(mask: BoolArray, rng: np.random.Generator) -> FloatArray:
@@ -95,7 +96,7 @@ def earlier_mask(mask: BoolArray, rng: np.random.Generator) -> FloatArray:
     small = cv2.resize(
         mask.astype(np.float32), (width // 4, height // 4), interpolation=cv2.INTER_AREA
     )
-    shift = np.float32([[1, 0, rng.normal(0, 1)], [0, 1, rng.normal(0, 1)]])  # type: ignore[arg-type]
+    shift = np.array([[1, 0, rng.normal(0, 1)], [0, 1, rng.normal(0, 1)]])
     small = cv2.warpAffine(small, shift, (width // 4, height // 4))
     small = cv2.GaussianBlur(small, (0, 0), float(rng.uniform(0.3, 2)))
     out: FloatArray = ((small - rng.uniform(0.3, 0.7)) * rng.uniform(6, 20)).astype(np.float32)
@@ -109,7 +110,7 @@ def first_prompts(masks: BoolArray, rng: np.random.Generator) -> FirstPrompts:
     labels = np.full((n, POINTS), -1, np.int8)
     boxes = np.full((n, 4), np.nan, np.float32)
     earlier = np.zeros((n, height // 4, width // 4), np.float32)
-    kinds = rng.choice(len(KINDS), n, p=SHARES)
+    kinds = np.asarray(rng.choice(len(KINDS), n, p=SHARES), np.int64)
     for i, mask in enumerate(masks):
         kind = KINDS[kinds[i]]
         if "box" in kind:
@@ -125,7 +126,7 @@ def first_prompts(masks: BoolArray, rng: np.random.Generator) -> FirstPrompts:
             if place is not None:
                 points[i, k] = place
                 labels[i, k] = 1 if on else 0
-    return FirstPrompts(points, labels, boxes, earlier, kinds.astype(np.int64))
+    return FirstPrompts(points, labels, boxes, earlier, kinds)
 
 
 def correcting_point(

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 from skimage.segmentation import felzenszwalb
 
 from ..types import BoolArray, ByteArray, FloatArray
 from .data import Sample
+from .opencv import cv2
 
 SCALES = (40.0, 90.0, 200.0, 450.0)
 

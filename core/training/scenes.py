@@ -13,177 +13,17 @@ objects, layer 1 their parts (roof faces, things standing on something).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from skimage.measure import label as connected
 
 from ..types import AnyArray, BoolArray, ByteArray, FloatArray
-
-Labels = NDArray[np.uint16]
-"""(layers, H, W) uint16, 0 where nothing is known."""
-
-
-@dataclass
-class Textures:
-    """A bank of photographs to cut patches from.
-
-    Args:
-        images: (H, W, 3) uint8 RGB, at least 128 px a side.
-        rng: Source of all randomness.
-    """
-
-    images: Sequence[ByteArray]
-    rng: np.random.Generator
-
-    def patch(self, height: int, width: int, scale: float | None = None) -> FloatArray:
-        """A random piece, turned and scaled (magnified by ``scale``), (height, width, 3) float32."""
-        rng = self.rng
-        image = self.images[int(rng.integers(len(self.images)))]
-        factor = float(np.exp(rng.uniform(-0.7, 0.9))) if scale is None else scale
-        angle = rng.uniform(0, 2 * np.pi)
-        cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
-        centre = rng.uniform(0.2, 0.8, 2) * (image.shape[1], image.shape[0])
-        matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
-        matrix[:, 2] = centre - matrix[:, :2] @ (width / 2, height / 2)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        out = cv2.warpAffine(
-            image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
-        )
-        return out.astype(np.float32)
-
-    def colour(self) -> FloatArray:
-        """A colour that occurs in the photographs, or now and then any colour."""
-        if self.rng.random() < 0.2:
-            return self.rng.uniform(20, 240, 3).astype(np.float32)
-        image = self.images[int(self.rng.integers(len(self.images)))]
-        row = int(self.rng.integers(image.shape[0] - 8))
-        col = int(self.rng.integers(image.shape[1] - 8))
-        mean: FloatArray = image[row : row + 8, col : col + 8].mean((0, 1)).astype(np.float32)
-        return mean
-
-
-def smooth_noise(
-    rng: np.random.Generator, height: int, width: int, wavelength: float
-) -> FloatArray:
-    """Noise with features of about ``wavelength`` pixels, mean 0, values about -1 to 1."""
-    rows, cols = max(2, int(height / wavelength) + 2), max(2, int(width / wavelength) + 2)
-    coarse = rng.normal(0, 0.7, (rows, cols)).astype(np.float32)
-    out: FloatArray = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return out
-
-
-@dataclass
-class Canvas:
-    """A scene being painted; image float32 0 to 255, labels as of now."""
-
-    size: int
-    textures: Textures
-    image: FloatArray = field(init=False)
-    labels: Labels = field(init=False)
-    count: int = 0
-
-    def __post_init__(self) -> None:
-        self.image = self.textures.patch(self.size, self.size)
-        self.labels = np.zeros((2, self.size, self.size), np.uint16)
-
-    @property
-    def rng(self) -> np.random.Generator:
-        return self.textures.rng
-
-    def cover(self, polygon: AnyArray) -> tuple[tuple[slice, slice], FloatArray] | None:
-        """Share of each pixel inside a polygon of (x, y), and the window it lies in."""
-        low = np.floor(polygon.min(0)).astype(int) - 2
-        high = np.ceil(polygon.max(0)).astype(int) + 3
-        low, high = np.maximum(low, 0), np.minimum(high, self.size)
-        if (high - low).min() < 3:
-            return None
-        alpha = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        points = np.round((polygon - low - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(alpha, [points], 255, lineType=cv2.LINE_AA, shift=4)
-        window = (slice(low[1], high[1]), slice(low[0], high[0]))
-        return window, alpha.astype(np.float32) / 255
-
-    def paint(
-        self, window: tuple[slice, slice], alpha: FloatArray, paint: FloatArray, part: bool = False
-    ) -> None:
-        """Lay a new object over what is there."""
-        self.count += 1
-        self.image[window] += alpha[..., None] * (paint - self.image[window])
-        inside = alpha > 0.5
-        if not part:
-            self.labels[0][window][inside] = self.count
-            self.labels[1][window][inside] = 0
-        else:
-            self.labels[1][window][inside] = self.count
-
-    def darken(self, window: tuple[slice, slice], alpha: FloatArray, factor: float) -> None:
-        """A shadow: no object, and what lies in it keeps its label."""
-        self.image[window] *= 1 - alpha[..., None] * (1 - factor)
-
-    def filling(self, window: tuple[slice, slice], contrast: float | None = None) -> FloatArray:
-        """A patch of texture around a colour of its own, to fill an object with."""
-        rng = self.rng
-        height, width = window[0].stop - window[0].start, window[1].stop - window[1].start
-        patch = self.textures.patch(height, width)
-        if rng.random() < 0.12:
-            return patch
-        strength = float(rng.beta(1.2, 2.5)) if contrast is None else contrast
-        mean = patch.mean((0, 1), keepdims=True)
-        return self.textures.colour() + strength * (patch - mean)
-
-
-# --- shapes, all (n, 2) float64 of (x, y) --------------------------------------------------------
-
-
-def footprint(rng: np.random.Generator, long: float, short: float) -> AnyArray:
-    """A house's outline around the origin: a rectangle, or an L, T, U or stepped shape."""
-    a, b = long / 2, short / 2
-    kind = rng.random()
-    if kind < 0.55:
-        shape = [(-a, -b), (a, -b), (a, b), (-a, b)]
-    elif kind < 0.75:
-        x, y = a * rng.uniform(-0.4, 0.5), b * rng.uniform(-0.4, 0.4)
-        shape = [(-a, -b), (a, -b), (a, y), (x, y), (x, b), (-a, b)]
-    elif kind < 0.85:
-        x0, x1 = sorted(rng.uniform(-0.8 * a, 0.8 * a, 2))
-        y = b * rng.uniform(-0.3, 0.4)
-        shape = [(-a, -b), (a, -b), (a, y), (x1, y), (x1, b), (x0, b), (x0, y), (-a, y)]
-    elif kind < 0.93:
-        x0, x1 = -a * rng.uniform(0.1, 0.6), a * rng.uniform(0.1, 0.6)
-        y = b * rng.uniform(-0.6, 0.2)
-        shape = [(-a, -b), (a, -b), (a, b), (x1, b), (x1, y), (x0, y), (x0, b), (-a, b)]
-    else:
-        turn = np.linspace(0, 2 * np.pi, int(rng.choice([6, 8, 24])), endpoint=False)
-        shape = list(zip(b * np.cos(turn), b * np.sin(turn), strict=True))
-    out = np.array(shape)
-    if rng.random() < 0.3:
-        out[:, 0] += out[:, 1] * rng.normal(0, 0.12)
-    return out
-
-
-def turned(shape: AnyArray, angle: float, centre: AnyArray) -> AnyArray:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return shape @ np.array([[cos, sin], [-sin, cos]]) + centre
-
-
-def blob(rng: np.random.Generator, radius: float, roughness: float) -> AnyArray:
-    """A closed curve around the origin from a few harmonics, stretched."""
-    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    r = np.ones_like(turn)
-    for harmonic in range(2, 8):
-        phase = rng.uniform(0, 2 * np.pi)
-        r += roughness / harmonic**0.8 * rng.normal() * np.cos(harmonic * turn + phase)
-    r = np.maximum(r, 0.25) * radius
-    stretch = float(np.exp(rng.normal(0, 0.25)))
-    shape = np.stack([r * np.cos(turn) * stretch, r * np.sin(turn) / stretch], axis=1)
-    return turned(shape, rng.uniform(0, np.pi), np.zeros(2))
-
-
-# --- what lies in a scene ------------------------------------------------------------------------
+from .canvas import Canvas, Labels, Textures, smooth_noise
+from .opencv import cv2
+from .shapes import blob, footprint, turned
 
 
 def parcels(canvas: Canvas, cell: float) -> None:
@@ -193,8 +33,8 @@ def parcels(canvas: Canvas, cell: float) -> None:
     axes = turned(np.eye(2), angle, np.zeros(2))
     yy, xx = np.mgrid[0:size, 0:size].astype(np.float32) - size / 2
     warp = rng.uniform(0, 0.15) * cell
-    u = xx * axes[0, 0] + yy * axes[0, 1] + warp * smooth_noise(rng, size, size, 2.5 * cell)
-    v = xx * axes[1, 0] + yy * axes[1, 1] + warp * smooth_noise(rng, size, size, 2.5 * cell)
+    u = xx * axes[0, 0] + yy * axes[0, 1] + warp * smooth_noise(rng, (size, size), 2.5 * cell)
+    v = xx * axes[1, 0] + yy * axes[1, 1] + warp * smooth_noise(rng, (size, size), 2.5 * cell)
     ids = np.zeros((size, size), np.int32)
     if rng.random() < 0.65:
         _split(ids, u, v, np.ones((size, size), bool), cell, rng)
@@ -202,8 +42,6 @@ def parcels(canvas: Canvas, cell: float) -> None:
         count = max(4, int((1.5 * size / cell) ** 2))
         seeds = rng.uniform(-0.75 * size, 0.75 * size, (count, 2))
         aspect = rng.uniform(1, 2.5)
-        from scipy.spatial import cKDTree
-
         tree = cKDTree(seeds * (1, aspect))
         points = np.stack([u.ravel(), v.ravel() * aspect], axis=1)
         ids = (tree.query(points)[1] + 1).reshape(size, size).astype(np.int32)
@@ -231,7 +69,7 @@ def parcels(canvas: Canvas, cell: float) -> None:
             paint += family + rng.normal(0, spread, 3) - paint.mean((0, 1))
         height, width = alpha.shape
         if rng.random() < 0.5:
-            drift = smooth_noise(rng, height, width, rng.uniform(0.4, 1.5) * cell)
+            drift = smooth_noise(rng, (height, width), rng.uniform(0.4, 1.5) * cell)
             paint *= 1 + rng.uniform(0.03, 0.15) * drift[..., None]
         if lines and rng.random() < 0.7:
             turn = angle + rng.choice([0, np.pi / 2])
@@ -311,7 +149,7 @@ def house(canvas: Canvas, polygon: AnyArray, angle: float, sun: Sun, height: flo
     if found is None:
         return
     window, alpha = found
-    paint = canvas.filling(window, contrast=float(rng.beta(1, 4)))
+    paint: AnyArray = canvas.filling(window, contrast=float(rng.beta(1, 4)))
     centre = polygon.mean(0)
     local = turned(polygon - centre, -angle, np.zeros(2))
     low, high = local.min(0), local.max(0)
@@ -339,7 +177,7 @@ def house(canvas: Canvas, polygon: AnyArray, angle: float, sun: Sun, height: flo
     canvas.paint(window, alpha, paint)
     canvas.image[window] = np.clip(canvas.image[window], 0, 255)
     inside = alpha > 0.5
-    if roof < 0.5 and np.ptp(faces[inside]) > 0 if inside.any() else False:
+    if roof < 0.5 and inside.any() and np.ptp(faces[inside]) > 0:
         for face in np.unique(faces):
             piece = inside & (faces == face)
             if piece.sum() > 40:
@@ -415,7 +253,7 @@ def trees(canvas: Canvas, sun: Sun, count: int, radius: float) -> None:
         rows, cols = np.mgrid[window[0], window[1]]
         offset = np.stack([cols + 0.5, rows + 0.5], axis=-1) - centre
         light = 1 - 0.3 * np.clip(offset @ sun.direction / r, -1, 1)
-        light = light + rng.uniform(0.1, 0.3) * smooth_noise(rng, *alpha.shape, max(2.0, r / 4))
+        light = light + rng.uniform(0.1, 0.3) * smooth_noise(rng, alpha.shape, max(2.0, r / 4))
         paint = canvas.filling(window, 0.3)
         paint += green * np.exp(rng.normal(0, 0.15)) - paint.mean((0, 1))
         canvas.paint(window, alpha, np.clip(paint * light[..., None], 0, 255).astype(np.float32))
@@ -450,19 +288,25 @@ def things(canvas: Canvas, sun: Sun, count: int) -> None:
         canvas.paint(*found, canvas.filling(found[0], 0.08), part=rng.random() < 0.3)
 
 
-def photographed(image: FloatArray, rng: np.random.Generator, coarse: bool) -> ByteArray:
+def photographed(painted: FloatArray, rng: np.random.Generator, coarse: bool) -> ByteArray:
     """A painted image as a camera would give it: blur, noise, haze, JPEG; uint8."""
     sigma = rng.uniform(0.3, 1.1) if not coarse else rng.uniform(0.6, 1.4)
-    image = cv2.GaussianBlur(np.clip(image, 0, 255), (0, 0), float(sigma))
-    light = smooth_noise(rng, *image.shape[:2], image.shape[0] / 2)
+    image: AnyArray = cv2.GaussianBlur(np.clip(painted, 0, 255), (0, 0), float(sigma))
+    light = smooth_noise(rng, image.shape[:2], image.shape[0] / 2)
     image = image * (1 + rng.uniform(0, 0.1) * light[..., None])
     image = image + rng.normal(0, rng.uniform(0.5, 5), image.shape)
-    out = np.clip(image, 0, 255).astype(np.uint8)
+    out: ByteArray = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 95))]
         done, code = cv2.imencode(".jpg", out, quality)
         if done:
             out = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return out
+
+
+def _pieces(layer: AnyArray) -> AnyArray:
+    """Every connected piece with a number of its own."""
+    out: AnyArray = connected(layer, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -496,8 +340,7 @@ def compose(textures: Textures, size: int = 384) -> tuple[ByteArray, Labels]:
         things(canvas, sun, int(rng.integers(0, 25)))
         if rng.random() < 0.7:
             trees(canvas, sun, int(rng.integers(2, 50)), float(np.exp(rng.uniform(1.5, 3.4))))
-    labels = np.stack(
-        [connected(layer, background=0, connectivity=1) for layer in canvas.labels]
-    ).astype(np.uint16)
+    pieces = [_pieces(layer) for layer in canvas.labels]
+    labels = np.stack(pieces).astype(np.uint16)
     labels[1][labels[1] > 0] += labels[0].max()
     return photographed(canvas.image, rng, coarse), labels

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.embedded import CARD, FAR, WEIGHTS, EmbeddedModel, load_embedded

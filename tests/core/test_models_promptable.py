@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,3 +316,17 @@ def test_half_precision_stays_near(embeddings: dict[str, Embedding]) -> None:
     exact = model("sam").decode(embeddings["sam"], points(4))
     assert out.logits.dtype == np.float32
     assert np.abs(out.logits - exact.logits).mean() < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+def test_embeddings_from_a_read_only_file_in_half_precision_decode(
+    embeddings: dict[str, Embedding],
+) -> None:
+    exact = embeddings["sam"]
+    arrays = {name: array.astype(np.float16) for name, array in exact.arrays.items()}
+    for array in arrays.values():
+        array.setflags(write=False)
+    kept = replace(exact, arrays=arrays)
+    out = model("sam").decode(kept, points(3))
+    expected = model("sam").decode(exact, points(3))
+    assert np.abs(out.logits - expected.logits).max() < 0.05

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensors
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import data, loop, losses, packs, prompts, regions, scenes
+from samgeo_core.training import canvas, data, loop, losses, packs, prompts, regions, scenes
 from samgeo_core.training.export import export
 
 TINY = NetConfig(
@@ -25,10 +24,10 @@ SHARED = Path(
 seeds = st.integers(0, 2**31)
 
 
-def textures(seed: int) -> scenes.Textures:
+def textures(seed: int) -> canvas.Textures:
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 255, (140, 160, 3), dtype=np.uint8) for _ in range(3)]
-    return scenes.Textures(images, rng)
+    return canvas.Textures(images, rng)
 
 
 def ellipse(seed: int, size: int = 64) -> np.ndarray:
@@ -64,9 +63,9 @@ def test_labels_are_in_one_piece_and_parts_have_numbers_of_their_own():
 def test_parcels_share_borders():
     shared = 0
     for seed in range(6):
-        canvas = scenes.Canvas(96, textures(seed))
-        scenes.parcels(canvas, 30.0)
-        layer = canvas.labels[0].astype(int)
+        sheet = canvas.Canvas(96, textures(seed))
+        scenes.parcels(sheet, 30.0)
+        layer = sheet.labels[0].astype(int)
         assert len(np.unique(layer)) > 3
         left, right = layer[:, :-1], layer[:, 1:]
         shared += int(((left != right) & (left > 0) & (right > 0)).sum())
@@ -233,7 +232,7 @@ def test_training_learns_stops_and_goes_on(tmp_path):
     trainer.save()
 
     again = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
-    again.resume(again.checkpoint)
+    again.resume()
     assert again.step == 41
     assert again.elapsed == 30.0
     assert again.rate() == pytest.approx(trainer.rate())
@@ -267,7 +266,7 @@ def test_later_rounds_add_a_click_in_the_error_and_the_mask(tmp_path):
 
 
 def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
-    from samgeo_core.models.embedded import load_embedded
+    from samgeo_core.models.embedded import load_embedded, read_network
 
     trainer = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
     trainer.save()
@@ -278,6 +277,12 @@ def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
     assert model.info.score_threshold == 0.6
     assert card["sha256"] in model.info.fingerprint
     assert json.loads(out.with_suffix(".json").read_text()) == card
+
+    tuned = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
+    tuned.start_from(read_network(out)[0])
+    assert tuned.step == 0
+    for name, value in trainer.average.state_dict().items():
+        assert torch.allclose(value, tuned.net.state_dict()[name], atol=1e-3)
 
 
 def test_the_log_draws(tmp_path):
