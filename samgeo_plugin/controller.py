@@ -180,7 +180,9 @@ class Controller(QObject):
         except target.TargetError as error:
             self.reporter.show("error", str(error))
             return None
-        QgsProject.instance().addMapLayer(layer)
+        if QgsProject.instance().addMapLayer(layer) is None:
+            self.reporter.show("error", tr("The target layer is gone; choose another one."))
+            return None
         self.target_id = layer.id()
         self.target_changed.emit()
         return layer

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qgis.PyQt.QtCore import QMetaType, QVariant
 
-if hasattr(QVariant, "String"):  # Qt 5, and QGIS's own additions to Qt 6
-    TEXT, REAL, INTEGER, LONG = QVariant.String, QVariant.Double, QVariant.Int, QVariant.LongLong
-    WHOLE = (QVariant.Int, QVariant.LongLong, QVariant.UInt, QVariant.ULongLong)
-    TRUTH = QVariant.Bool
-else:
-    _KINDS = QMetaType.Type
-    TEXT, REAL, INTEGER, LONG = _KINDS.QString, _KINDS.Double, _KINDS.Int, _KINDS.LongLong
-    WHOLE = (_KINDS.Int, _KINDS.LongLong, _KINDS.UInt, _KINDS.ULongLong)
-    TRUTH = _KINDS.Bool
+
+def _kind(old: str, new: str) -> Any:
+    """QGIS before 3.38 knows only the old name, QGIS 4 perhaps only the new one."""
+    return getattr(QVariant, old) if hasattr(QVariant, old) else getattr(QMetaType.Type, new)
+
+
+TEXT = _kind("String", "QString")
+REAL = _kind("Double", "Double")
+INTEGER = _kind("Int", "Int")
+LONG = _kind("LongLong", "LongLong")
+WHOLE = (INTEGER, LONG, _kind("UInt", "UInt"), _kind("ULongLong", "ULongLong"))
+TRUTH = _kind("Bool", "Bool")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from qgis.core import (
+    Qgis,
     QgsApplication,
     QgsCoordinateTransform,
     QgsCsException,
@@ -210,10 +211,13 @@ class SamGeoPlugin(QObject):
             layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
         )
         try:
-            geometry.transform(transform)
+            moved = geometry.transform(transform) == Qgis.GeometryOperationResult.Success
+            detail = ""
         except QgsCsException as error:
+            moved, detail = False, str(error)
+        if not moved:
             controller.reporter.show(
-                "warning", tr("The polygon lies outside the map's CRS."), str(error)
+                "warning", tr("The polygon lies outside the map's CRS."), detail
             )
             return
         if canvas.mapTool() is not self.tool:
@@ -278,7 +282,7 @@ class SamGeoPlugin(QObject):
 
     def open_automatic(self) -> None:
         """Processing's dialog, filled in with what the dock says."""
-        import processing
+        from qgis import processing
 
         if self.controller is None:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
@@ -176,14 +177,17 @@ def to_layer_crs(
     """
     moved = QgsGeometry(geometry)
     transform = QgsCoordinateTransform(crs, layer.crs(), QgsProject.instance())
+    cause: Optional[Exception] = None
     try:
-        moved.transform(transform)
+        outcome = moved.transform(transform)
     except QgsCsException as error:
+        outcome, cause = Qgis.GeometryOperationResult.NothingHappened, error
+    if outcome != Qgis.GeometryOperationResult.Success:
         raise TargetError(
             tr(
                 "The object lies outside the CRS of {name}; choose a layer with another CRS."
             ).format(name=layer.name())
-        ) from error
+        ) from cause
     return moved
 
 

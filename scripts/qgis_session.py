@@ -141,11 +141,15 @@ class Session:
 
     def key(self, key: Qt.Key, keys=PLAIN) -> bool:
         """As the window system sends it: first as a shortcut's chance, then as a key."""
-        target = QApplication.focusWidget() or self.canvas
+        taken = self.would_take(key, keys)
+        QTest.keyClick(QApplication.focusWidget() or self.canvas, key, keys)
+        return taken
+
+    def would_take(self, key: Qt.Key, keys=PLAIN) -> bool:
+        """Whether the tool claims a key before QGIS's shortcuts can."""
         override = QKeyEvent(QEvent.Type.ShortcutOverride, key, keys)
         override.ignore()
-        QApplication.sendEvent(target, override)
-        QTest.keyClick(target, key, keys)
+        QApplication.sendEvent(QApplication.focusWidget() or self.canvas, override)
         return bool(override.isAccepted())
 
     # --- the story ------------------------------------------------------------------------------
@@ -217,7 +221,7 @@ class Session:
         self.until(lambda: session.candidates, "a polygon for a second box")
         self.key(Qt.Key.Key_Backspace)
         self.until(lambda: not session.prompts, "Backspace takes the box back")
-        if self.key(Qt.Key.Key_Backspace):
+        if self.would_take(Qt.Key.Key_Backspace):
             raise Failed("Backspace was taken although nothing is in work")
         self.drag(*self.corners(roof))
         self.until(lambda: session.candidates, "a polygon for the box again")
@@ -265,15 +269,16 @@ class Session:
         self.step("mosaic opened", crs=layer.crs().authid(), project="EPSG:32645")
 
     def choose_roofs(self) -> list[dict]:
-        """Four middling roofs near the mosaic's middle, in the map's CRS."""
+        """Four roofs of some size that stand a little apart, in the map's CRS."""
         to_map = QgsCoordinateTransform(
             self.raster.crs(), QgsCoordinateReferenceSystem("EPSG:32645"), QgsProject.instance()
         )
         extent = to_map.transformBoundingBox(self.raster.extent())
-        middle = extent.center()
-        width = extent.width() / 6
+        # The east, which the embedded model was not trained on.
+        middle = QgsPointXY(extent.xMinimum() + 0.78 * extent.width(), extent.center().y())
+        half = extent.width() / 6
         view = QgsRectangle(
-            middle.x() - width, middle.y() - width, middle.x() + width, middle.y() + width
+            middle.x() - half, middle.y() - 2 * half, middle.x() + half, middle.y() + 2 * half
         )
         move = QgsCoordinateTransform(
             self.truth.crs(), QgsCoordinateReferenceSystem("EPSG:32645"), QgsProject.instance()
@@ -286,7 +291,7 @@ class Session:
             geometry = QgsGeometry(feature.geometry())
             geometry.transform(move)
             box = geometry.boundingBox()
-            if not view.contains(box) or not 90 < geometry.area() < 500:
+            if not view.contains(box) or not 150 < geometry.area() < 1200:
                 continue
             roofs.append(
                 {
@@ -297,13 +302,17 @@ class Session:
                     "id": feature.id(),
                 }
             )
-        roofs = [roof for roof in roofs if roof["fill"] > 0.9]
-        roofs.sort(key=lambda roof: roof["point"].sqrDist(middle))
+        roofs = [roof for roof in roofs if roof["fill"] > 0.93]
         if len(roofs) < 4:
             raise Failed("fewer than four roofs in view")
-        chosen = roofs[:4]
+        # The four nearest to one another's middle, so that one picture shows them all.
+        best: tuple[float, list[dict]] = (float("inf"), [])
+        for roof in roofs:
+            near = sorted(roofs, key=lambda other: other["point"].sqrDist(roof["point"]))[:4]
+            best = min(best, (near[3]["point"].sqrDist(roof["point"]), near), key=lambda b: b[0])
+        chosen = sorted(best[1], key=lambda roof: -rectangularity(roof["geometry"]))
         around = QgsGeometry.unaryUnion([roof["geometry"] for roof in chosen]).boundingBox()
-        around.scale(2.0)
+        around.scale(1.7)
         self.canvas.setExtent(around)
         self.canvas.refresh()
         self.wait(2)
@@ -317,8 +326,9 @@ class Session:
         )
 
     def accept_best(self, roof: dict) -> None:
-        """Choose the candidate a person would, then press Enter."""
+        """Click where it is still wrong, choose the candidate a person would, press Enter."""
         session = self.plugin.controller.session
+        clicks = self.correct(roof)
         scored = [
             (overlap(candidate.geometry, roof["geometry"]), index)
             for index, candidate in enumerate(session.candidates)
@@ -333,7 +343,23 @@ class Session:
         self.until(lambda: written, "the object in the layer")
         self.plugin.controller.written.disconnect(written.append)
         roof["iou"] = best
-        self.step("accepted with Enter", iou=round(best, 3))
+        self.step("accepted with Enter", iou=round(best, 3), corrections=clicks)
+
+    def correct(self, roof: dict) -> int:
+        """Up to six clicks in the middle of the largest mistake, as a person makes them."""
+        session = self.plugin.controller.session
+        for clicks in range(6):
+            shape = max(
+                (candidate.geometry for candidate in session.candidates),
+                key=lambda geometry: overlap(geometry, roof["geometry"]),
+            ).makeValid()
+            if overlap(shape, roof["geometry"]) > 0.75:
+                return clicks
+            missing, extra = roof["geometry"].difference(shape), shape.difference(roof["geometry"])
+            wrong, button = max((missing, LEFT), (extra, RIGHT), key=lambda each: each[0].area())
+            self.click(wrong.poleOfInaccessibility(0.5)[0].asPoint(), button)
+            self.until(lambda: not session.is_waiting and session.candidates, "a correction")
+        return 6
 
     def refine(self, layer: QgsVectorLayer) -> None:
         """The panel changes what was accepted, and back."""
@@ -379,7 +405,7 @@ class Session:
         active = self.canvas.mapTool() is self.plugin.tool
         if left != [2, 0] or active:
             raise Failed(f"Esc leaves {left} prompts, tool active: {active}")
-        if self.key(Qt.Key.Key_Escape) or self.key(Qt.Key.Key_Tab):
+        if self.would_take(Qt.Key.Key_Escape) or self.would_take(Qt.Key.Key_Tab):
             raise Failed("a key is still taken although the tool is not active")
         self.step("Esc in steps, keys given back")
         self.plugin.tool_action.trigger()
@@ -424,6 +450,11 @@ class Session:
 
 def vertices(layer: QgsVectorLayer) -> int:
     return sum(f.geometry().constGet().nCoordinates() for f in layer.getFeatures())
+
+
+def rectangularity(geometry: QgsGeometry) -> float:
+    """How much of its smallest rectangle a polygon fills."""
+    return geometry.area() / geometry.orientedMinimumBoundingBox()[1]
 
 
 def overlap(one: QgsGeometry, other: QgsGeometry) -> float:

@@ -50,7 +50,11 @@ class RefinementPanel(QgsCollapsibleGroupBox):
         self.outlines.addItem(tr("As the model sees it"), "contour")
         self.outlines.addItem(tr("Right angles (buildings)"), "rectangles")
         form.addRow(tr("Outline"), self.outlines)
-        self.accepted_too = QCheckBox(tr("Also what was accepted and is not saved yet"))
+        self.outlines.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.accepted_too = QCheckBox(tr("Accepted objects too"))
+        self.accepted_too.setToolTip(tr("Those that were accepted since the layer was last saved"))
         form.addRow(self.accepted_too)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)

@@ -29,12 +29,10 @@ class AreaAlgorithm(EngineAlgorithm):
     AREA = "AREA"
 
     def add_extent(self) -> None:
-        self.addParameter(
-            QgsProcessingParameterExtent(self.EXTENT, tr("Extent"), None, optional=True)
-        )
+        self.declare(QgsProcessingParameterExtent(self.EXTENT, tr("Extent"), None, optional=True))
 
     def add_area(self) -> None:
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterFeatureSource(
                 self.AREA,
                 tr("Area of interest"),

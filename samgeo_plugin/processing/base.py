@@ -97,25 +97,30 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     # --- parameters -----------------------------------------------------------------------------
 
+    def declare(self, parameter: QgsProcessingParameterDefinition) -> None:
+        """Add a parameter; one that is refused (a name twice) is a mistake of ours."""
+        if not self.addParameter(parameter):
+            raise ValueError(parameter.name())
+
     def add_raster(self) -> None:
-        self.addParameter(QgsProcessingParameterRasterLayer(self.INPUT, tr("Raster")))
+        self.declare(QgsProcessingParameterRasterLayer(self.INPUT, tr("Raster")))
 
     def add_model(self) -> None:
         model = QgsProcessingParameterString(self.MODEL, tr("Model"), "embedded")
         model.setHelp(
             tr("“embedded”, a name from the list of models, or the path of a file of weights")
         )
-        self.addParameter(model)
+        self.declare(model)
 
     def add_device(self) -> None:
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterEnum(
                     self.DEVICE, tr("Device"), DEVICES, False, "auto", False, True
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(
                     self.THREADS,
@@ -205,12 +210,18 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
+        why = ""
         try:
             return self.work(parameters, context, feedback)
+        except QgsProcessingException as error:
+            why = str(error)
         finally:
+            self._layer = None
             if self._folder is not None:
                 self._folder.cleanup()
                 self._folder = None
+        # Raised anew: QGIS never lets go of an exception's frames, nor of the layers within them.
+        raise QgsProcessingException(why)
 
     def work(
         self,

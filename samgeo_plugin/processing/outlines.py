@@ -32,12 +32,12 @@ class OutlineAlgorithm(EngineAlgorithm):
         return "outlines"
 
     def add_input(self) -> None:
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterFeatureSource(
                 self.INPUT, tr("Polygons"), [QgsProcessing.SourceType.TypeVectorPolygon]
             )
         )
-        self.addParameter(
+        self.declare(
             self.number(
                 self.SIMPLIFY,
                 tr("Simplify (metres)"),
@@ -46,7 +46,7 @@ class OutlineAlgorithm(EngineAlgorithm):
         )
 
     def add_output(self, text: str, kind: Any) -> None:
-        self.addParameter(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind))
+        self.declare(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind))
 
     def outline_options(
         self, parameters: dict[str, Any], context: QgsProcessingContext
@@ -101,7 +101,7 @@ class RegularizeOutlines(OutlineAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_input()
-        self.addParameter(
+        self.declare(
             self.number(
                 self.MIN_IOU,
                 tr("Least overlap with the given outline (IoU)"),
@@ -142,7 +142,7 @@ class RoadCenterlines(OutlineAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_input()
-        self.addParameter(self.number(self.MIN_WIDTH, tr("Least width (metres)"), 0.0))
+        self.declare(self.number(self.MIN_WIDTH, tr("Least width (metres)"), 0.0))
         self.add_output(tr("Centre lines"), QgsProcessing.SourceType.TypeVectorLine)
 
     def outline_options(

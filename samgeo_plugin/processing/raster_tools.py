@@ -32,7 +32,7 @@ class RasterToolAlgorithm(AreaAlgorithm):
         return "rastertools"
 
     def add_bands(self) -> None:
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterBand(
                     self.BANDS,
@@ -130,11 +130,9 @@ class RasterStatistics(RasterToolAlgorithm):
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
         self.add_bands()
-        self.addParameter(self.number("LOW", tr("Lower percentile"), 2.0, maximum=50.0))
-        self.addParameter(
-            self.number("HIGH", tr("Upper percentile"), 98.0, minimum=50.0, maximum=100.0)
-        )
-        self.addParameter(
+        self.declare(self.number("LOW", tr("Lower percentile"), 2.0, maximum=50.0))
+        self.declare(self.number("HIGH", tr("Upper percentile"), 98.0, minimum=50.0, maximum=100.0))
+        self.declare(
             QgsProcessingParameterFileDestination(
                 self.HTML, tr("Report"), tr("HTML files (*.html)"), None, True
             )

@@ -53,26 +53,26 @@ class SegmentFromPrompts(SegmentAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterFeatureSource(
                 self.PROMPTS, tr("Prompts"), [QgsProcessing.SourceType.TypeVectorAnyGeometry]
             )
         )
         self.add_model()
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterEnum(
                 self.AS, tr("Use prompts as"), PROMPT_AS, False, PROMPT_AS[0], False, True
             )
         )
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterField(
                 self.LABEL, tr("Field with a label"), None, self.PROMPTS, optional=True
             )
         )
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterBoolean(self.KEEP, tr("Carry the prompts' attributes over"), True)
         )
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterEnum(
                 self.OUTLINES, tr("Outlines"), OUTLINES, False, OUTLINES[0], False, True
             )
@@ -81,7 +81,7 @@ class SegmentFromPrompts(SegmentAlgorithm):
         self.add_shape_parameters()
         self.add_work_parameters()
         self.add_device()
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterFeatureSink(
                 self.OUTPUT, tr("Objects"), QgsProcessing.SourceType.TypeVectorAnyGeometry
             )

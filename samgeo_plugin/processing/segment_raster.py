@@ -46,9 +46,9 @@ class SegmentAlgorithm(AreaAlgorithm):
         return "segmentation"
 
     def add_shape_parameters(self) -> None:
-        self.addParameter(self.number(self.MIN_AREA, tr("Smallest object (m²)"), 0.0))
-        self.addParameter(self.advanced(self.number(self.MIN_HOLE, tr("Smallest hole (m²)"), 0.0)))
-        self.addParameter(
+        self.declare(self.number(self.MIN_AREA, tr("Smallest object (m²)"), 0.0))
+        self.declare(self.advanced(self.number(self.MIN_HOLE, tr("Smallest hole (m²)"), 0.0)))
+        self.declare(
             self.advanced(
                 self.number(
                     self.SIMPLIFY,
@@ -59,7 +59,7 @@ class SegmentAlgorithm(AreaAlgorithm):
         )
 
     def add_work_parameters(self) -> None:
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterBand(
                     self.BANDS,
@@ -71,7 +71,7 @@ class SegmentAlgorithm(AreaAlgorithm):
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(
                     self.RESOLUTION,
@@ -80,19 +80,19 @@ class SegmentAlgorithm(AreaAlgorithm):
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(
                     self.TILE_SIZE, tr("Side of a window (pixels)"), minimum=256, whole=True
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(self.MARGIN, tr("Overlap of windows (pixels)"), minimum=16, whole=True)
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterCrs(
                     self.TARGET_CRS, tr("CRS of the result"), None, optional=True
@@ -174,25 +174,25 @@ class SegmentRaster(SegmentAlgorithm):
         self.add_model()
         self.add_extent()
         self.add_area()
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterEnum(
                 self.MODE, tr("Objects within objects"), MODES, False, MODES[0], False, True
             )
         )
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterEnum(
                 self.OUTLINES, tr("Outlines"), OUTLINES, False, OUTLINES[0], False, True
             )
         )
         self.add_shape_parameters()
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterEnum(
                     self.SHAPES, tr("Shapes"), SHAPES, False, SHAPES[0], False, True
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(
                     self.POINTS, tr("Points a side of a window"), 32, minimum=1, maximum=256,
@@ -200,25 +200,23 @@ class SegmentRaster(SegmentAlgorithm):
                 )
             )
         )  # fmt: skip
-        self.addParameter(self.advanced(self.number(self.SCORE, tr("Least score"), maximum=1.0)))
-        self.addParameter(
-            self.advanced(self.number(self.STABILITY, tr("Least stability"), maximum=1.0))
-        )
+        self.declare(self.advanced(self.number(self.SCORE, tr("Least score"), maximum=1.0)))
+        self.declare(self.advanced(self.number(self.STABILITY, tr("Least stability"), maximum=1.0)))
         self.add_work_parameters()
         self.add_device()
-        self.addParameter(
+        self.declare(
             self.advanced(
                 self.number(self.WORKERS, tr("Processes"), 1, minimum=1, maximum=256, whole=True)
             )
         )
-        self.addParameter(
+        self.declare(
             self.advanced(
                 QgsProcessingParameterBoolean(
                     self.FRESH, tr("Forget what a cancelled run has done"), False
                 )
             )
         )
-        self.addParameter(
+        self.declare(
             QgsProcessingParameterFeatureSink(
                 self.OUTPUT, tr("Objects"), QgsProcessing.SourceType.TypeVectorAnyGeometry
             )

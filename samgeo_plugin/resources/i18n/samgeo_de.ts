@@ -30,6 +30,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/controller.py" />
+   <source>The target layer is gone; choose another one.</source>
+   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
   </message>
@@ -805,8 +810,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Also what was accepted and is not saved yet</source>
-   <translation>Auch, was übernommen und noch nicht gespeichert ist</translation>
+   <source>Accepted objects too</source>
+   <translation>Auch übernommene Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -877,6 +882,11 @@
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Smallest part</source>
    <translation>Kleinster Teil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Those that were accepted since the layer was last saved</source>
+   <translation>Was seit dem letzten Speichern des Layers übernommen wurde</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -1593,11 +1603,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/target.py" />
    <source>The object lies outside the CRS of {name}; choose a layer with another CRS.</source>
    <translation>Das Objekt liegt außerhalb des KBS von {name}; wählen Sie einen Layer mit anderem KBS.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The target layer is gone; choose another one.</source>
-   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/target.py" />
