@@ -36,6 +36,7 @@ test-core: $(VENV)/.done ## The engine's tests
 
 $(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
 	scripts/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
+	@mkdir -p $(QGIS_VENV) && touch $@
 
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
 	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)

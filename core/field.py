@@ -169,7 +169,7 @@ class Field:
         return sorted(set(found))
 
     def _may_go_on(self, row: int, col: int) -> bool:
-        """Whether a block of the object has unknown cells in it or on the other side of its edge."""
+        """Whether a block of the object has unknown cells in it or across its edge."""
         logits, weights = self.blocks[row, col]
         inside = logits > 0
         if not inside.any():

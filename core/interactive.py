@@ -20,8 +20,9 @@ import numpy as np
 import shapely
 
 from . import job
-from .answering import Candidate, Question, begin, correct, nothing_known
+from .answering import Candidate, Question, begin, nothing_known
 from .continuation import Limits, Report
+from .corrections import correct
 from .embeddings import EmbeddingCache
 from .errors import ParameterError, PromptError
 from .measures import measure
@@ -80,6 +81,7 @@ class _Round:
 
     prompts: tuple[PixelPrompt, ...]
     base: int
+    multimask: bool
     candidates: tuple[Candidate, ...]
 
     @property
@@ -211,7 +213,7 @@ class Session:
         pixels = from_job(prompts, self.place(crs, self._octave))
         check_inside(pixels, level.source.shape)
         before = level_encoded(self._levels)
-        self._rewind(pixels, candidate)
+        self._rewind(pixels, candidate, multimask)
         if self._rounds and self._rounds[-1].keys == tuple(p.key for p in pixels):
             candidates = self._rounds[-1].candidates
         else:
@@ -227,18 +229,19 @@ class Session:
                 report=report,
             )
             candidates = begin(question) if base is None else correct(question, base, new)
-            self._rounds.append(_Round(tuple(pixels), candidate, candidates))
+            self._rounds.append(_Round(tuple(pixels), candidate, multimask, candidates))
             del self._rounds[:-HISTORY]
         return Answer(level, candidates, level_encoded(self._levels) - before)
 
-    def _rewind(self, prompts: Sequence[PixelPrompt], candidate: int) -> None:
+    def _rewind(self, prompts: Sequence[PixelPrompt], candidate: int, multimask: bool) -> None:
         """Drop rounds that these prompts do not go on from."""
         keys = tuple(prompt.key for prompt in prompts)
         while self._rounds:
             last = self._rounds[-1]
             if last.keys == keys:
                 # The same prompts on another candidate of the round before are another question.
-                if len(self._rounds) < 2 or last.base == candidate:
+                same_base = len(self._rounds) < 2 or last.base == candidate
+                if same_base and last.multimask == multimask:
                     return
             elif last.keys == keys[: len(last.keys)]:
                 return
@@ -388,15 +391,16 @@ class Session:
         others = lattice.neighbours(here)
         # A cursor at rest needs no more than where it is.
         ahead_of = [w for w in others if length > 0 and against(w) < 0]
-        return level, [w for w in (here, *sorted(ahead_of, key=against)) if not level.ready(w)]
+        wanted = (here, *sorted(ahead_of, key=against))
+        return level, [window for window in wanted if not level.known_ready(window)]
 
     def is_encoded(self, at: Sequence[float], level: Level, crs: Any = None) -> bool:
-        """Whether a prompt at a place would be answered without encoding; False off the raster."""
+        """Whether a prompt at a place is known to need no encoding; reads nothing."""
         place = PromptTransform(level.source.transform, level.source.crs, crs)
         row, col = (float(v) for v in place.to_pixels([at])[0])
         if not (0 <= row < level.lattice.height and 0 <= col < level.lattice.width):
             return False
-        return level.ready(level.lattice.around((row, col, row, col)))
+        return level.known_ready(level.lattice.around((row, col, row, col)))
 
     def windows_over(self, extent: Sequence[float] | None, crs: Any = None) -> list[PixelBox]:
         """The full-resolution windows over an area.

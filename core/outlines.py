@@ -8,12 +8,10 @@ lengths do: give polygons in a metric CRS or in square pixels, not in degrees.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS
 from shapely import Geometry
 
 from .vectorize import polygon_parts, simplest, valid
@@ -54,29 +52,14 @@ def right_angles(
         direct = _regular_polygon(part, tolerance, slanted)
         good = direct is not None and _iou(direct, part) >= least_iou
         parts.append(direct if good else part)
+    if not parts:
+        return shapely.Polygon()
     # Regularised parts may touch one another; a union keeps the whole valid.
     return (
         simplest(valid(shapely.union_all(parts)))
         if len(parts) > 1
         else simplest(shapely.multipolygons(parts))
     )
-
-
-def right_angles_on_ground(geometry: Geometry, tolerance: float, crs: Any | None) -> Geometry:
-    """:func:`right_angles` for any CRS: what is square on the ground, not in degrees.
-
-    Args:
-        geometry: Polygon or MultiPolygon in ``crs``.
-        tolerance: As there, units of ``crs``.
-        crs: Anything pyproj understands, or rasterio's; None for pixels.
-    """
-    if shapely.is_empty(geometry) or crs is None or not CRS.from_user_input(crs).is_geographic:
-        return right_angles(geometry, tolerance)
-    # Near an object a degree of longitude is cos(latitude) of one of latitude.
-    _, south, _, north = shapely.bounds(geometry)
-    narrow = np.array([max(float(np.cos(np.radians((south + north) / 2))), 1e-6), 1.0])
-    square = right_angles(shapely.transform(geometry, lambda xy: xy * narrow), tolerance)
-    return shapely.transform(square, lambda xy: xy / narrow)
 
 
 def _iou(a: Geometry, b: Geometry) -> float:
@@ -135,7 +118,7 @@ class _Side:
 
 def _square_ring(points: Points, tolerance: float, slanted: float) -> Points | None:
     """Corners of a closed ring whose sides are along x, along y or oblique; None if degenerate."""
-    sides = [_side(p, q, slanted) for p, q in _steps(points)]
+    sides = [_side(p, q, slanted, tolerance) for p, q in _steps(points)]
     upright = sum(side.length for side in sides if side.kind != 2)
     if upright < LEAST_UPRIGHT * sum(side.length for side in sides):
         return None
@@ -163,15 +146,17 @@ def _steps(points: Points) -> list[tuple[Points, Points]]:
     return list(zip(points, np.roll(points, -1, axis=0), strict=True))
 
 
-def _side(p: Points, q: Points, slanted: float) -> _Side:
+def _side(p: Points, q: Points, slanted: float, tolerance: float) -> _Side:
     dx, dy = q - p
     length = float(np.hypot(dx, dy))
     angle = abs(np.arctan2(dy, dx))
     from_x = min(angle, np.pi - angle)
+    from_axis = min(from_x, np.pi / 2 - from_x)
     middle = (p + q) / 2
-    if from_x <= slanted or (from_x < np.pi / 4 and np.pi / 4 <= slanted):
-        return _Side(0, (0.0, 1.0), float(middle[1]), length)
-    if np.pi / 2 - from_x <= slanted or np.pi / 4 <= slanted:
+    # A short oblique side is a corner that was cut off, not a wall.
+    if from_axis <= slanted or length < 4 * tolerance:
+        if from_x < np.pi / 4:
+            return _Side(0, (0.0, 1.0), float(middle[1]), length)
         return _Side(1, (1.0, 0.0), float(middle[0]), length)
     normal = (float(-dy / length), float(dx / length))
     return _Side(2, normal, float(middle @ np.array(normal)), length)

@@ -106,8 +106,8 @@ def run(
             output is written and ``JobResult.failed`` names them.
     """
     if params.prompts is not None and segmenter is None:
-        # Prompts choose windows of their own: prompted.py is a pipeline beside this one.
-        from .prompted import run_prompts
+        # Prompts choose windows of their own: prompt_jobs.py is a pipeline beside this one.
+        from .prompt_jobs import run_prompts
 
         return run_prompts(params, progress=progress, cancelled=cancelled)
     started = time.monotonic()

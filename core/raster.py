@@ -47,7 +47,8 @@ class RasterOptions:
     Args:
         bands: One or three band numbers from 1, in the order red, green, blue; None chooses
             (:func:`samgeo_core.bands.plan_bands`).
-        stretch: Limits from an earlier run; None estimates them once for the whole raster.
+        stretch: Limits from an earlier run, a pair a band or one for all; None estimates them once
+            for the whole raster.
         percentiles: Limits in per cent of the values. None leaves pictures of bytes as they are
             and takes the 2nd and 98th percentile of everything else.
         resolution: Side of a working pixel on the ground, in units of the raster's CRS (pixels,
@@ -154,7 +155,7 @@ class Raster:
 
     def _check_stretch(self) -> None:
         stretch, bands = self.options.stretch, self._pixels.plan.bands
-        if stretch is not None and len(stretch.low) != bands:
+        if stretch is not None and len(stretch.low) not in (1, bands):
             raise ParameterError(
                 f"The stretch has limits for {len(stretch.low)} band(s), but {bands} are read "
                 f"from {self._source.name}: give one pair of limits a band."
@@ -250,8 +251,10 @@ class Raster:
         Raises:
             RasterError: Not one sampled window of the raster can be read.
         """
-        if self.options.stretch is not None:
-            return self.options.stretch
+        given = self.options.stretch
+        if given is not None:
+            repeat = self._pixels.plan.bands // len(given.low)
+            return Stretch(given.low * repeat, given.high * repeat)
         plan, percentiles = self._pixels.plan, self.options.percentiles
         picture = plan.palette is not None or (plan.photo and self._pixels.reads_bytes)
         if picture and percentiles is None:

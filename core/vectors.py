@@ -26,7 +26,7 @@ from .grid import Grid
 from .layers import Field, LayerWriter
 from .measures import measure
 from .merge import MaskSource, Merged, MergedObject, cached, fuse
-from .outlines import right_angles_on_ground
+from .regularize import squared
 from .store import JobStore, write_atomically
 from .vectorize import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 
@@ -142,8 +142,8 @@ class VectorStage:
     def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
         maker = self.maker
         shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), maker.transform)
-        if self.outlines == "rectangles":
-            shape = right_angles_on_ground(shape, 1.5 * maker.pixel, maker.crs)
+        if self.outlines == "rectangles" and not shapely.is_empty(shape):
+            shape = squared(shape, maker.crs, 1.5 * maker.pixel)
         shape = simplify(shape, maker.tolerance)
         if maker.min_hole > 0:
             shape = drop_small(shape, SizeLimits(hole=maker.min_hole, area=maker.square_metres))

@@ -259,6 +259,10 @@ class Level:
         key = self.key(window)
         return key is None or key in self.cache
 
+    def known_ready(self, window: PixelBox) -> bool:
+        """Like :meth:`ready`, but reads nothing: False for a window that was never looked at."""
+        return window in self._keys and self.ready(window)
+
     def encode(self, window: PixelBox, check: Check | None = None) -> Embedding | None:
         """A window's embedding, from the cache or made now; None where there are no data."""
         if window in self._keys:

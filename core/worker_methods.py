@@ -22,7 +22,6 @@ from .errors import ParameterError, PromptError, SamGeoWarning
 from .interactive import Answer, Session, Shape
 from .measures import measure
 from .models.base import PromptableModel
-from .outlines import right_angles_on_ground
 from .prompts import PromptTransform
 from .raster import Raster, RasterOptions, open_raster
 from .regularize import regularize_layer, squared
@@ -334,7 +333,7 @@ class Engine:
         if asked.outlines == "rectangles":
             t = raster.transform
             pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
-            geometry = right_angles_on_ground(geometry, 1.5 * pixel, raster.crs)
+            geometry = squared(geometry, raster.crs, 1.5 * pixel)
         elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."

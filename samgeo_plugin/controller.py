@@ -66,6 +66,7 @@ class Controller(QObject):
         self.target_id: Optional[str] = None
         self._kept: list[_Kept] = []
         self._refining = 0
+        self.refused = ""
         self._next_refinement: Optional[Refinement] = None
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
@@ -214,6 +215,11 @@ class Controller(QObject):
         if accepted_too:
             self.refine_accepted(refinement)
 
+    @property
+    def is_refining(self) -> bool:
+        """Accepted objects are being refined."""
+        return bool(self._refining)
+
     def refine_accepted(self, refinement: Refinement) -> None:
         """Refine what was accepted since the layer was last saved; the last wish counts."""
         if self._refining:
@@ -225,12 +231,14 @@ class Controller(QObject):
         kept = [k for k in self._kept if k.written.layer_id == layer.id()]
         kept = [k for k in kept if len(k.written.feature_ids) == 1]
         self._refining = len(kept)
+        self.refused = ""
 
         def done(one: _Kept, geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:
             if geometry is not None:
                 one.refined = geometry
             elif failure is not None:
                 write(failure.message, "warning")
+                self.refused = failure.message
             self._refining -= 1
             if not self._refining:
                 self._put_refined(layer, kept)
@@ -252,6 +260,8 @@ class Controller(QObject):
         if following is not None:
             self.refine_accepted(following)
             return
+        if self.refused:
+            self.reporter.show("warning", self.refused)
         if sip.isdeleted(layer) or not kept:
             return
         shapes = {k.written.feature_ids[0]: k.refined for k in kept if k.refined is not None}

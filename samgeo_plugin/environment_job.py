@@ -21,6 +21,9 @@ from .environment import Plan, PythonFacts, Step
 from .i18n import tr
 from .job import MessageError
 
+_TASKS: list[QgsTask] = []
+"""A task that only the task manager knows is forgotten by Python before it has run."""
+
 _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("No space left", "not enough space", "Errno 28", "ENOSPC"),
@@ -320,7 +323,7 @@ class Setup(QObject):
         self.finished.emit(well, sentence)
 
 
-def remove(done: Callable[[str], None]) -> Optional[QgsTask]:
+def remove(done: Callable[[str], None]) -> None:
     """Delete the managed environment in the background; ``done`` gets an error or nothing.
 
     A folder without our marker is left alone.
@@ -328,7 +331,7 @@ def remove(done: Callable[[str], None]) -> Optional[QgsTask]:
     target = environment.folder()
     if environment.read_marker(target) is None:
         done(tr("{folder} was not made by this plugin and is left alone.").format(folder=target))
-        return None
+        return
 
     def delete(task: QgsTask) -> None:
         # The marker goes last, so that an interrupted removal can be repeated.
@@ -342,10 +345,10 @@ def remove(done: Callable[[str], None]) -> Optional[QgsTask]:
         (target / environment.MARKER).unlink()
         target.rmdir()
 
-    task = QgsTask.fromFunction(
-        tr("Remove the engine's environment"),
-        delete,
-        on_finished=lambda error, result=None: done(str(error) if error else ""),
-    )
+    def finished(error: Optional[Exception], result: object = None) -> None:
+        _TASKS.clear()
+        done(str(error) if error else "")
+
+    task = QgsTask.fromFunction(tr("Remove the engine's environment"), delete, on_finished=finished)
+    _TASKS.append(task)
     QgsApplication.taskManager().addTask(task)
-    return task

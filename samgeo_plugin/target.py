@@ -22,8 +22,8 @@ from qgis.core import (
     QgsVectorLayerUtils,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QVariant
 
+from . import field_types
 from .i18n import tr
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
@@ -32,18 +32,18 @@ MAPPING_PROPERTY = "samgeo_seamless/fields"
 STYLES = Path(__file__).parent / "resources" / "styles"
 
 SCHEMA: tuple[tuple[str, Any, str], ...] = (
-    ("id", QVariant.String, "text"),
-    ("score", QVariant.Double, "double"),
-    ("stability", QVariant.Double, "double"),
-    ("area_m2", QVariant.Double, "double"),
-    ("perimeter_m", QVariant.Double, "double"),
-    ("prompt_id", QVariant.String, "text"),
-    ("prompt_type", QVariant.String, "text"),
-    ("label", QVariant.String, "text"),
-    ("model", QVariant.String, "text"),
-    ("source", QVariant.String, "text"),
-    ("tiles", QVariant.Int, "integer"),
-    ("parent_id", QVariant.String, "text"),
+    ("id", field_types.TEXT, "text"),
+    ("score", field_types.REAL, "double"),
+    ("stability", field_types.REAL, "double"),
+    ("area_m2", field_types.REAL, "double"),
+    ("perimeter_m", field_types.REAL, "double"),
+    ("prompt_id", field_types.TEXT, "text"),
+    ("prompt_type", field_types.TEXT, "text"),
+    ("label", field_types.TEXT, "text"),
+    ("model", field_types.TEXT, "text"),
+    ("source", field_types.TEXT, "text"),
+    ("tiles", field_types.INTEGER, "integer"),
+    ("parent_id", field_types.TEXT, "text"),
 )
 """The engine's attributes of an object, as fields."""
 
@@ -272,14 +272,14 @@ def _fitting(field: QgsField, value: Any) -> Any:
     """The value as the field's type: numbers into text and back, cut to the field's length."""
     kind = field.type()
     try:
-        if kind == QVariant.String:
+        if kind == field_types.TEXT:
             text = str(value)
             return text[: field.length()] if field.length() > 0 else text
-        if kind in (QVariant.Int, QVariant.LongLong, QVariant.UInt, QVariant.ULongLong):
+        if kind in field_types.WHOLE:
             return round(float(value))
-        if kind == QVariant.Double:
+        if kind == field_types.REAL:
             return float(value)
-        if kind == QVariant.Bool:
+        if kind == field_types.TRUTH:
             return bool(value)
     except (TypeError, ValueError):
         return None

@@ -303,7 +303,7 @@ class Session:
             raise Failed("fewer than four roofs in view")
         chosen = roofs[:4]
         around = QgsGeometry.unaryUnion([roof["geometry"] for roof in chosen]).boundingBox()
-        around.scale(1.15)
+        around.scale(2.0)
         self.canvas.setExtent(around)
         self.canvas.refresh()
         self.wait(2)
@@ -348,7 +348,11 @@ class Session:
         panel.simplify.setValue(0.0)
         self.until(lambda: vertices(layer) == before, "the roofs as they were", 30)
         panel.outlines.setCurrentIndex(1)
-        self.until(lambda: vertices(layer) != before, "right angles on the accepted roofs", 30)
+        controller = self.plugin.controller
+        self.wait(0.5)
+        self.until(lambda: not controller.is_refining, "right angles on the accepted roofs", 30)
+        if controller.refused:
+            raise Failed(f"right angles: {controller.refused}")
         self.wait(0.3)
         self.picture("right_angles")
         self.step(

@@ -47,15 +47,18 @@ def merge(
     Returns:
         The objects in canonical order.
     """
-    state = _collect(source, grid, options, executor, progress)
-    nodes, inside, links, across, prompts = state
+    nodes, inside, links, across, prompts = _collect(source, grid, options, executor, progress)
     tile = tile_numbers(nodes, grid)
     label = own(nodes, connect(nodes, tile, links))
+    del links  # every table counts: nothing is kept longer than it is needed
     merged = _arrange(nodes, label, tile, prompts, grid)
     keep = drop_duplicates(merged, tile, inside, across, source, grid, options, executor)
+    del across
     if not keep.all():
         label = merged.groups.label
-        merged = _arrange(nodes, compact(label, (label >= 0) & keep[label]), tile, prompts, grid)
+        del merged
+        label = compact(label, (label >= 0) & keep[label])
+        merged = _arrange(nodes, label, tile, prompts, grid)
     if options.mode == "hierarchy":
         merged.parent[:] = find_parents(merged.groups, merged.summary, inside, options.nested)
     return merged
@@ -90,8 +93,12 @@ def _collect(
         for target, parts in ((links, table.links), (across, table.overlaps)):
             for other, found in parts.items():
                 target.append(_shifted(found, first, int(offset[number_of(other, grid)])))
+    nodes = np.empty(int(offset[-1]), NODE)
+    for number in range(len(tables)):
+        nodes[offset[number] : offset[number + 1]] = tables[number].nodes
+    tables.clear()
     return (
-        _joined([table.nodes for table in tables], NODE),
+        nodes,
         _joined(inside, OVERLAP),
         _joined(links, LINK),
         _joined(across, OVERLAP),

@@ -127,16 +127,18 @@ class Attention(nn.Module):
     def write_folded(
         self, image: Tensor, position_queries: Tensor, keys: Tensor, values: Tensor
     ) -> Tensor:
-        """As :meth:`write_shared` for images (B, N, dim) of their own.
+        """As :meth:`write_shared` for images (B, N, dim) of their own, which are overwritten.
 
         ``position_queries`` are :meth:`image_queries` of the positional encoding alone.
         """
         k = self.split(self.k_proj(keys) * self.scale)
         folded = (k @ self._rows(self.q_proj)).flatten(1, 2)
         scores = torch.baddbmm(_by_head(k, position_queries), folded, image.transpose(1, 2))
-        return self._write(image, scores, values)
+        return self._write(image, scores, values, overwrite=True)
 
-    def _write(self, image: Tensor, scores: Tensor, values: Tensor) -> Tensor:
+    def _write(
+        self, image: Tensor, scores: Tensor, values: Tensor, overwrite: bool = False
+    ) -> Tensor:
         """Softmax over each head's tokens of scores (B, heads * n, N), then values, then add."""
         batch, rows, positions = scores.shape
         weights = torch.softmax(scores.view(batch, self.heads, -1, positions), dim=2)
@@ -144,9 +146,10 @@ class Attention(nn.Module):
         # Each head's weights sum to 1, so that the bias may be spread over the heads.
         out = v @ _by_rows(self.out_proj.weight.T, self.heads)
         out = (out + self.out_proj.bias / self.heads).flatten(1, 2)
-        return torch.baddbmm(
-            image.to(out.dtype), weights.view(batch, rows, positions).transpose(1, 2), out
-        )
+        shares = weights.view(batch, rows, positions).transpose(1, 2)
+        if overwrite and image.dtype == shares.dtype == out.dtype:
+            return image.baddbmm_(shares, out)
+        return torch.baddbmm(image.to(out.dtype), shares, out)
 
 
 def _by_head(tokens: Tensor, image: Tensor) -> Tensor:

@@ -110,6 +110,11 @@ def locate(name_or_path: str | Path) -> Located:
             raise CheckpointError(f"There is no file {path}: check the path of the checkpoint.")
         return Located(path.stem if path.is_file() else path.name, path)
     entry = find(str(name_or_path))
+    if entry.name == EMBEDDED:
+        from .embedded import CARD, WEIGHTS
+
+        checksum = json.loads(CARD.read_text("utf-8"))["sha256"] if CARD.exists() else None
+        return Located(EMBEDDED, WEIGHTS, entry, checksum)
     manifest = _manifest(entry)
     if manifest is None:
         raise CheckpointError(
@@ -250,11 +255,15 @@ def verify(name_or_path: str | Path) -> list[Verification]:
     entry = located.entry
     manifest = (_manifest(entry) if entry else None) or {}
     folder = located.path if located.path.is_dir() else located.path.parent
+    if entry is not None and entry.name == EMBEDDED:
+        manifest = {located.path.name: located.sha256 or ""}
     names = list(manifest) or [weights_file(located.path).name]
     published = {source.sha256 for known in REGISTRY.values() for source in known.files} - {""}
     found = []
     for name in names:
         path = folder / name
+        if not path.exists():
+            raise CheckpointError(f"{path} is missing: install or download {located.name} again.")
         checksum = sha256_of(path)
         expected = manifest.get(name, checksum)
         problem = "" if checksum == expected else "the file has changed since its download"
@@ -262,7 +271,8 @@ def verify(name_or_path: str | Path) -> list[Verification]:
             check_file(path)
         except CheckpointError as error:
             problem = problem or str(error)
-        found.append(Verification(path, checksum, expected, expected in published, problem))
+        official = expected in published or (entry is not None and entry.name == EMBEDDED)
+        found.append(Verification(path, checksum, expected, official, problem))
     return found
 
 

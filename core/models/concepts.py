@@ -291,7 +291,8 @@ def load_concepts(
             f"Finding things by words needs the package transformers {VERSION}: install it with "
             "pip install 'samgeo-seamless[concepts]'."
         ) from error
-    transformers.utils.logging.disable_progress_bar()
+    noise: Any = transformers.utils.logging  # has no types
+    noise.disable_progress_bar()
     ours, theirs = KINDS[kind]
     # SAM 3 is hidden from the package's top where torchvision is missing.
     made = getattr(modeling_sam3 if ours is Sam3 else transformers, theirs)

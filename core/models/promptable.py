@@ -205,7 +205,7 @@ class TorchModel:
                 cells = network.mask_size
                 m = network.candidates(multimask)
                 return index, np.empty((0, m, cells, cells), np.float32), np.empty((0, m), "f4")
-            logits, scores = network.masks(side, attended, scores, multimask)
+            logits, scores = network.masks(side, attended, multimask, scores)
         if min_score is not None:
             # Families that choose among their masks afterwards may end below the best score.
             final = scores.amax(dim=1) >= min_score

@@ -261,6 +261,10 @@ def load_model(
             f"{found.entry.name} finds things by words: use it with text prompts, or choose "
             "another model for points, boxes and automatic masks."
         )
+    if found.path.suffix == ".safetensors" and weights.family_note(found.path) == EMBEDDED:
+        from .embedded import load_embedded
+
+        return load_embedded(device, threads, found.path)  # fine-tuned by the user
     state = weights.read_state(found.path)
     return families.build(
         state,

@@ -90,7 +90,7 @@ class Network(nn.Module):
     ) -> Tensor:
         """Tokens (count, k, dim) of prompts with as many points each; see ``PromptEncoder``."""
         tokens = self.prompt_encoder.tokens(points, labels, boxes)
-        return tokens if len(tokens) else tokens.new_zeros(count, 0, tokens.shape[-1])
+        return tokens if tokens.shape[0] else tokens.new_zeros(count, 0, tokens.shape[-1])
 
     def dense(self, masks: Tensor) -> Tensor:
         """Mask prompts (n, 4h, 4w) of logits as (n, N, dim)."""
@@ -111,16 +111,21 @@ class Network(nn.Module):
         return scores[:, CANDIDATES if multimask else SINGLE].amax(dim=1)
 
     def masks(
-        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+        self,
+        side: ImageSide,
+        attended: Attended,
+        multimask: bool,
+        scores: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Logits (B, m, 4h, 4w) and their scores (B, m), float32.
 
         Args:
             side: Of the image.
             attended: Of the prompts.
-            scores: Their :meth:`scores`.
             multimask: Candidates instead of the single mask.
+            scores: Their :meth:`scores`, where those are known already.
         """
+        scores = self.scores(attended) if scores is None else scores
         rows = CANDIDATES if multimask else SINGLE
         return self.mask_decoder.masks(side, attended, rows), scores[:, rows]
 

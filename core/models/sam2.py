@@ -55,10 +55,15 @@ class Sam2(Network):
         return super().best(scores, True) if multimask else scores.amax(dim=1)
 
     def masks(
-        self, side: ImageSide, attended: Attended, scores: Tensor, multimask: bool
+        self,
+        side: ImageSide,
+        attended: Attended,
+        multimask: bool,
+        scores: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
+        scores = self.scores(attended) if scores is None else scores
         if multimask:
-            logits, scores = super().masks(side, attended, scores, True)
+            logits, scores = super().masks(side, attended, True, scores)
             return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
         logits = self.mask_decoder.masks(side, attended, SINGLE)
         unstable = _stability(logits[:, 0]) < STABILITY_LIMIT

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -133,3 +133,12 @@ def unpacked(file: Fetched, member: str) -> Fetched:
     os.replace(fresh, target)
     file.path.unlink()
     return Fetched(target, sha256_of(target), target.stat().st_size)
+
+
+def family_note(path: Path) -> str:
+    """The family that a safetensors file names in its notes, as those of our training do; or ""."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return str((file.metadata() or {}).get("family", ""))
+    except (OSError, SafetensorError):
+        return ""  # read_state says what is wrong with it

@@ -148,8 +148,10 @@ class Dock(QgsDockWidget):
         client = self._controller.client
         hello = client.hello
         if client.state == engine_client.READY and hello is not None:
+            # What the model runs on is known once a raster is open; before, what was asked for.
+            model = self._controller.session.info.get("model") or {}
             text = tr("Engine {version} on {device}").format(
-                version=hello.engine, device=hello.device
+                version=hello.engine, device=model.get("device") or hello.device
             )
         elif client.state == engine_client.STARTING:
             text = tr("The engine is starting…")

@@ -29,10 +29,9 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QVariant
 from qgis.PyQt.QtGui import QIcon
 
-from .. import environment, rasters, target
+from .. import environment, field_types, rasters, target
 from ..engine_client import NoEngine
 from ..gui.icons import FOLDER as ICONS
 from ..i18n import tr
@@ -281,7 +280,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """A vector input as a GeoPackage with its features' ids; the engine reads only files."""
         path = str(self.work_folder() / f"{name}.gpkg")
         fields = QgsFields()
-        fields.append(QgsField(SOURCE_FID, QVariant.LongLong))
+        fields.append(QgsField(SOURCE_FID, field_types.LONG))
         for field in source.fields():
             if field.name().lower() not in ("fid", SOURCE_FID):
                 fields.append(field)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import shapely
 from rasterio.features import shapes
-from samgeo_core.answering import near_changes
 from samgeo_core.continuation import Limits
+from samgeo_core.corrections import near_changes
 from samgeo_core.embeddings import EmbeddingCache
 from samgeo_core.errors import Cancelled, ParameterError, PromptError
 from samgeo_core.interactive import Session
@@ -149,8 +149,8 @@ def test_nothing_of_an_object_is_followed_into_missing_data():
     answer = session.prompt([point(100, 215)])
     assert answer.limit is None
     assert iou(outline(session, answer), shapely.box(20, 200, 300, 230)) >= 0.97
+    session.reset()
     with pytest.raises(PromptError, match="no data"):
-        session.reset()
         session.prompt([point(310, 215)])
 
 

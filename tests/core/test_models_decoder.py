@@ -56,7 +56,7 @@ def test_every_form_of_attention_is_the_textbook_one(
     torch.testing.assert_close(read, textbook(layer, tokens, own + place, own))
     read = layer.read_shared(tokens, layer.image_keys(shared + place), layer.image_values(shared))
     torch.testing.assert_close(read, textbook(layer, tokens, same + place, same))
-    write = layer.write_folded(own, layer.image_queries(place), tokens + extra, tokens)
+    write = layer.write_folded(own.clone(), layer.image_queries(place), tokens + extra, tokens)
     torch.testing.assert_close(write, own + textbook(layer, own + place, tokens + extra, tokens))
     write = layer.write_shared(shared, layer.image_queries(shared + place), tokens + extra, tokens)
     torch.testing.assert_close(write, same + textbook(layer, same + place, tokens + extra, tokens))

@@ -11,7 +11,7 @@ import shapely
 from affine import Affine
 from samgeo_core.errors import Cancelled, JobError, ParameterError, PromptError
 from samgeo_core.job import SegmentParameters
-from samgeo_core.prompted import run_prompts
+from samgeo_core.prompt_jobs import run_prompts
 
 from .promptable_oracle import OracleModel, labels_to_pixels
 
@@ -143,7 +143,7 @@ def test_prompts_that_cannot_be_answered_are_named_one_by_one(village, tmp_path)
 
 
 def test_a_stopped_job_goes_on_where_it_was(village, tmp_path, monkeypatch):
-    monkeypatch.setattr("samgeo_core.prompted.BATCH", 10)
+    monkeypatch.setattr("samgeo_core.prompt_jobs.BATCH", 10)
     prompts = layer_of(tmp_path, [ground(box) for box in village[1]], code=range(100))
     params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_id="code")
     asked = iter(range(1000))

@@ -499,7 +499,12 @@ def test_the_spec_opens_the_same_raster_with_the_same_stretch(make_raster: Make)
 
 def test_a_given_stretch_must_fit_the_bands(make_raster: Make) -> None:
     with pytest.raises(ParameterError, match="limits"):
-        open_raster(make_raster(RGB), RasterOptions(stretch=Stretch((0.0,), (1.0,))))
+        open_raster(make_raster(RGB[:1]), RasterOptions(stretch=Stretch((0.0,) * 3, (1.0,) * 3)))
+
+
+def test_one_pair_of_limits_goes_for_all_bands(make_raster: Make) -> None:
+    with open_raster(make_raster(RGB), RasterOptions(stretch=Stretch((2.0,), (9.0,)))) as raster:
+        assert raster.stretch == Stretch((2.0,) * 3, (9.0,) * 3)
 
 
 def test_data_in_one_corner_of_a_large_raster_are_found_for_the_stretch(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError
 from samgeo_core.models import checkpoints, families
 from samgeo_core.models.base import PromptableModel, Prompts
+from samgeo_core.models.download import sha256_of
 from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.registry import EMBEDDED, REGISTRY, find, load_model
 from samgeo_core.models.sam import Sam
@@ -124,3 +127,32 @@ def test_a_word_model_is_no_model_for_points(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "locate", lambda _: located)
     with pytest.raises(ModelError, match="words"):
         load_model("sam3", "cpu")
+
+
+def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):
+    from samgeo_core.models import embedded
+
+    weights, card = tmp_path / "w.safetensors", tmp_path / "card.json"
+    monkeypatch.setattr(embedded, "WEIGHTS", weights)
+    monkeypatch.setattr(embedded, "CARD", card)
+    with pytest.raises(CheckpointError, match="missing"):
+        checkpoints.verify(EMBEDDED)
+    save_file({"x": torch.ones(3)}, weights)
+    card.write_text(json.dumps({"sha256": sha256_of(weights)}))
+    (right,) = checkpoints.verify(EMBEDDED)
+    assert (right.problem, right.published) == ("", True)
+    save_file({"x": torch.zeros(3)}, weights)
+    (changed,) = checkpoints.verify(EMBEDDED)
+    assert "changed" in changed.problem
+    assert checkpoints.remove(EMBEDDED) == 0
+    with pytest.raises(CheckpointError, match="comes with the package"):
+        checkpoints.download(EMBEDDED)
+
+
+def test_a_fine_tuned_embedded_model_is_recognised_by_its_file(tmp_path):
+    from samgeo_core.models.embedded import WEIGHTS
+
+    copy = tmp_path / "my_roofs.safetensors"
+    copy.write_bytes(WEIGHTS.read_bytes())
+    model = load_model(copy, device="cpu")
+    assert (model.info.name, model.info.family) == ("my_roofs", "embedded")

@@ -11,10 +11,11 @@ import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .promptable_oracle import labels_to_pixels
 from samgeo_core import job
 from samgeo_core.worker import lines
 from shapely.geometry import shape
+
+from .promptable_oracle import labels_to_pixels
 from .worker_client import Client
 
 

@@ -126,12 +126,9 @@ def test_in_a_rotated_map_a_box_stays_what_was_seen(bench):
 
 
 def test_keys_work_and_only_while_an_object_is_in_work(bench, wait):
-    hand, session, tool = bench
-    for key, keys in (
-        (Qt.Key.Key_Tab, PLAIN),
-        (Qt.Key.Key_Backspace, PLAIN),
-        (Qt.Key.Key_Z, CONTROL),
-    ):
+    hand, session, _ = bench
+    shared = ((Qt.Key.Key_Tab, PLAIN), (Qt.Key.Key_Backspace, PLAIN), (Qt.Key.Key_Z, CONTROL))
+    for key, keys in shared:
         assert not hand.key(key, keys), "nothing is in work: QGIS keeps its shortcuts"
     hand.click(100, 100)
     wait(lambda: session.candidates)

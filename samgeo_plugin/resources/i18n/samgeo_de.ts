@@ -1,0 +1,1618 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de" sourcelanguage="en">
+ <context>
+  <name>SamGeo</name>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Objects</source>
+   <translation>Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Objects of {raster}</source>
+   <translation>Objekte von {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Refine accepted objects</source>
+   <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Set up…</source>
+   <translation>Einrichten…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>Use a new layer</source>
+   <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
+   <source>{name} is not a file; render the visible extent first.</source>
+   <translation>{name} ist keine Datei; rendern Sie zuerst den sichtbaren Ausschnitt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>Cancelled.</source>
+   <translation>Abgebrochen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine did not start in time; see the log, then try again.</source>
+   <translation>Die Engine ist nicht rechtzeitig gestartet; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine sent more than the protocol allows and was ended.</source>
+   <translation>Die Engine hat mehr gesendet, als das Protokoll erlaubt, und wurde beendet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine speaks version {theirs} of the protocol and the plugin {ours}; update the engine in the settings.</source>
+   <translation>Die Engine spricht Version {theirs} des Protokolls, die Erweiterung {ours}; aktualisieren Sie die Engine in den Einstellungen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine stopped answering and was ended; the next click restarts it.</source>
+   <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; der nächste Klick startet sie neu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine was stopped.</source>
+   <translation>Die Engine wurde angehalten.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>The engine's Python {program} cannot be started; check it in the settings.</source>
+   <translation>Das Python der Engine, {program}, lässt sich nicht starten; prüfen Sie es in den Einstellungen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_client.py" />
+   <source>What was started is not the engine; check its Python in the settings.</source>
+   <translation>Was gestartet wurde, ist nicht die Engine; prüfen Sie ihr Python in den Einstellungen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_process.py" />
+   <source>The engine crashed (code {code}).</source>
+   <translation>Die Engine ist abgestürzt (Code {code}).</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_process.py" />
+   <source>The engine ended with code {code}.</source>
+   <translation>Die Engine hat sich mit Code {code} beendet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine_process.py" />
+   <source>The engine was stopped by the system, often because memory ran out.</source>
+   <translation>Die Engine wurde vom System beendet, oft weil der Speicher ausging.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>Check the engine</source>
+   <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>Install PyTorch ({build})</source>
+   <translation>PyTorch installieren ({build})</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>Install the engine</source>
+   <translation>Engine installieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>Make the environment</source>
+   <translation>Umgebung anlegen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>Renew pip</source>
+   <translation>pip erneuern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>The engine is not set up yet; set it up in the settings.</source>
+   <translation>Die Engine ist noch nicht eingerichtet; richten Sie sie in den Einstellungen ein.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>The engine's Python {python} is gone; name another one in the settings.</source>
+   <translation>Das Python der Engine, {python}, ist nicht mehr da; nennen Sie in den Einstellungen ein anderes.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>The engine's setup is not finished; go on with it in the settings.</source>
+   <translation>Die Einrichtung der Engine ist nicht abgeschlossen; setzen Sie sie in den Einstellungen fort.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>{folder} cannot be written to; choose another folder.</source>
+   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
+   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment.py" />
+   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
+   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>A package does not exist for this Python and system; choose another Python.</source>
+   <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>Remove the engine's environment</source>
+   <translation>Umgebung der Engine entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>Step {at} of {total}: {title}</source>
+   <translation>Schritt {at} von {total}: {title}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The disk is full; free some space or choose another folder, then retry.</source>
+   <translation>Der Datenträger ist voll; schaffen Sie Platz oder wählen Sie einen anderen Ordner und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The engine is ready.</source>
+   <translation>Die Engine ist bereit.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The folder cannot be written to; choose another folder.</source>
+   <translation>In den Ordner kann nicht geschrieben werden; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
+   <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The proxy refuses the connection; check QGIS's network settings, then retry.</source>
+   <translation>Der Proxy verweigert die Verbindung; prüfen Sie die Netzwerkeinstellungen von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The server's certificate is not trusted; add your network's authority to QGIS's authentication settings, then retry.</source>
+   <translation>Dem Zertifikat des Servers wird nicht vertraut; fügen Sie die Zertifizierungsstelle Ihres Netzes in der Authentifizierung von QGIS hinzu und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>The setup was cancelled; it can go on from here.</source>
+   <translation>Die Einrichtung wurde abgebrochen; sie kann hier fortgesetzt werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>This Python cannot make environments; install python3-venv or choose another Python.</source>
+   <translation>Dieses Python kann keine Umgebungen anlegen; installieren Sie python3-venv oder wählen Sie ein anderes Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>{folder} was not made by this plugin and is left alone.</source>
+   <translation>{folder} wurde nicht von dieser Erweiterung angelegt und bleibt unberührt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/environment_job.py" />
+   <source>{step} failed; see the log, then retry.</source>
+   <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Backspace, Ctrl+Z</source>
+   <translation>Rücktaste, Strg+Z</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Ctrl and drag</source>
+   <translation>Strg und ziehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Drag</source>
+   <translation>Ziehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Enter, double click</source>
+   <translation>Eingabe, Doppelklick</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Esc</source>
+   <translation>Esc</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>GNU General Public License, version 2 or later. Models come with licences of their own, which are shown before a download.</source>
+   <translation>GNU General Public License, Version 2 oder später. Modelle haben eigene Lizenzen, die vor dem Herunterladen gezeigt werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>How it works</source>
+   <translation>So funktioniert es</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Left click</source>
+   <translation>Linksklick</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Licence</source>
+   <translation>Lizenz</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>On the map</source>
+   <translation>Auf der Karte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Right click, or Shift and left click</source>
+   <translation>Rechtsklick oder Umschalt und Linksklick</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Right drag, or Shift and drag</source>
+   <translation>Rechts ziehen oder Umschalt und ziehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>SamGeo Seamless</source>
+   <translation>SamGeo Seamless</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Seam-free polygons from rasters with the Segment Anything family</source>
+   <translation>Nahtlose Polygone aus Rastern mit der Segment-Anything-Familie</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Space, middle button</source>
+   <translation>Leertaste, mittlere Maustaste</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Tab, Shift+Tab</source>
+   <translation>Tab, Umschalt+Tab</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>The model runs in a process and a Python environment of its own. It looks at windows of the raster; an object that reaches a window's edge is followed into the next one, so no polygon is ever cut off. Whole rasters are segmented with the algorithms in the Processing toolbox.</source>
+   <translation>Das Modell läuft in einem eigenen Prozess und einer eigenen Python-Umgebung. Es betrachtet Fenster des Rasters; ein Objekt, das den Rand eines Fensters erreicht, wird ins nächste verfolgt, sodass nie ein Polygon abgeschnitten wird. Ganze Raster werden mit den Algorithmen der Werkzeugkiste segmentiert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>a box around it (or a stroke, as chosen in the panel)</source>
+   <translation>ein Rechteck um das Objekt (oder ein Strich, wie im Bedienfeld gewählt)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>a point on the object</source>
+   <translation>ein Punkt auf dem Objekt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>a point that does not belong to it</source>
+   <translation>ein Punkt, der nicht dazugehört</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>a stroke along it (or a box)</source>
+   <translation>ein Strich entlang des Objekts (oder ein Rechteck)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>a stroke over what does not belong to it</source>
+   <translation>ein Strich über das, was nicht dazugehört</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>accept: write the polygon into the target layer</source>
+   <translation>übernehmen: das Polygon in den Ziellayer schreiben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>move the map</source>
+   <translation>die Karte verschieben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>take the last prompt back</source>
+   <translation>die letzte Eingabe zurücknehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>the last prompt, all prompts, then the tool</source>
+   <translation>die letzte Eingabe, alle Eingaben, dann das Werkzeug</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>the next or the previous candidate</source>
+   <translation>der nächste oder vorige Vorschlag</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Automatic…</source>
+   <translation>Automatisch…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Downloading</source>
+   <translation>Herunterladen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Drawing polygons</source>
+   <translation>Polygone zeichnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Engine {version} on {device}</source>
+   <translation>Engine {version} auf {device}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Help and about</source>
+   <translation>Hilfe und Info</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Joining tiles</source>
+   <translation>Kacheln verbinden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Loading the model</source>
+   <translation>Modell laden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Looking at the image</source>
+   <translation>Bild betrachten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Object in work</source>
+   <translation>Objekt in Arbeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Reading the raster's values</source>
+   <translation>Werte des Rasters lesen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Segment the whole raster, or a part of it, with Processing</source>
+   <translation>Das ganze Raster oder einen Teil davon mit Verarbeitung segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Segmenting tiles</source>
+   <translation>Kacheln segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Settings</source>
+   <translation>Einstellungen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Stop what the engine is doing</source>
+   <translation>Anhalten, was die Engine gerade tut</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>The engine is starting…</source>
+   <translation>Die Engine startet…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>The engine starts with the first click</source>
+   <translation>Die Engine startet mit dem ersten Klick</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A Python of your own is used: {python}</source>
+   <translation>Ein eigenes Python wird benutzt: {python}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A Python, or the folder of an environment, in which samgeo-seamless is installed</source>
+   <translation>Ein Python oder der Ordner einer Umgebung, in der samgeo-seamless installiert ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A click downloads about {download} MB (PyTorch for {build} and the packages that the engine needs, from PyPI and pytorch.org) and uses {disk} MB in {folder}, with Python {version} of {python}. Nothing else on the system is changed.</source>
+   <translation>Ein Klick lädt etwa {download} MB herunter (PyTorch für {build} und die Pakete, die die Engine braucht, von PyPI und pytorch.org) und belegt {disk} MB in {folder}, mit Python {version} aus {python}. Sonst wird am System nichts geändert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>CPU (works everywhere)</source>
+   <translation>CPU (läuft überall)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>CUDA (NVIDIA GPU)</source>
+   <translation>CUDA (NVIDIA-GPU)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Cancel</source>
+   <translation>Abbrechen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Delete {folder} with everything in it?</source>
+   <translation>{folder} mit allem darin löschen?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Diagnose</source>
+   <translation>Diagnose</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Existing Python</source>
+   <translation>Vorhandenes Python</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Folder</source>
+   <translation>Ordner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Go on with the setup</source>
+   <translation>Einrichtung fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Looking for a Python…</source>
+   <translation>Ein Python wird gesucht…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>No Python from 3.10 on was found; install one, or name an existing Python.</source>
+   <translation>Kein Python ab 3.10 gefunden; installieren Sie eines oder nennen Sie ein vorhandenes.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Not set up yet.</source>
+   <translation>Noch nicht eingerichtet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Nothing is downloaded or installed.</source>
+   <translation>Es wird nichts heruntergeladen oder installiert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Nothing needs to be downloaded.</source>
+   <translation>Es muss nichts heruntergeladen werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>PyTorch build</source>
+   <translation>PyTorch-Variante</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Ready, but older than the plugin.</source>
+   <translation>Bereit, aber älter als die Erweiterung.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Ready.</source>
+   <translation>Bereit.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Remove the engine</source>
+   <translation>Engine entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Remove…</source>
+   <translation>Entfernen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Removing…</source>
+   <translation>Wird entfernt…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Set up again</source>
+   <translation>Neu einrichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Set up the engine</source>
+   <translation>Engine einrichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>State</source>
+   <translation>Zustand</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The engine's own wheel is installed from the plugin; few or no downloads.</source>
+   <translation>Die Engine selbst wird aus der Erweiterung installiert; es wird wenig oder nichts heruntergeladen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The environment was removed.</source>
+   <translation>Die Umgebung wurde entfernt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The report is on the clipboard.</source>
+   <translation>Der Bericht liegt in der Zwischenablage.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The setup is not finished.</source>
+   <translation>Die Einrichtung ist nicht abgeschlossen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Update the engine</source>
+   <translation>Engine aktualisieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>none: the plugin makes and keeps its own environment</source>
+   <translation>keines: die Erweiterung legt eine eigene Umgebung an</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/field_dialog.py" />
+   <source>Fields of {layer}</source>
+   <translation>Felder von {layer}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>A file of weights</source>
+   <translation>Eine Datei mit Gewichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Delete the file of {title}?</source>
+   <translation>Die Datei von {title} löschen?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Done.</source>
+   <translation>Fertig.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Download a model</source>
+   <translation>Modell herunterladen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Download {title}, {size}, under the licence {licence}?</source>
+   <translation>{title}, {size}, unter der Lizenz {licence} herunterladen?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Download…</source>
+   <translation>Herunterladen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Model</source>
+   <translation>Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Models</source>
+   <translation>Modelle</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Note</source>
+   <translation>Anmerkung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Remove a model</source>
+   <translation>Modell entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Size</source>
+   <translation>Größe</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Use</source>
+   <translation>Benutzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Use a file…</source>
+   <translation>Datei benutzen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Verify</source>
+   <translation>Prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Weights (*.pth *.pt *.safetensors);;All files (*)</source>
+   <translation>Gewichte (*.pth *.pt *.safetensors);;Alle Dateien (*)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>of its authors</source>
+   <translation>ihrer Autoren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>of unknown size</source>
+   <translation>unbekannter Größe</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Accept</source>
+   <translation>Übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Candidate {number} and its score (Tab)</source>
+   <translation>Vorschlag {number} und seine Güte (Tab)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Choose the Segment tool and click an object on the map.</source>
+   <translation>Wählen Sie das Werkzeug Segmentieren und klicken Sie auf ein Objekt der Karte.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Clear</source>
+   <translation>Verwerfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Click an object, or drag a box around it.</source>
+   <translation>Klicken Sie auf ein Objekt oder ziehen Sie ein Rechteck darum.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Drag: box</source>
+   <translation>Ziehen: Rechteck</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Drag: stroke</source>
+   <translation>Ziehen: Strich</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Give the object up (Esc twice)</source>
+   <translation>Das Objekt verwerfen (zweimal Esc)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Left click adds, right click removes, Enter accepts.</source>
+   <translation>Linksklick fügt hinzu, Rechtsklick nimmt weg, Eingabe übernimmt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Looking at the image…</source>
+   <translation>Das Bild wird betrachtet…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Take the last prompt back (Ctrl+Z, Backspace)</source>
+   <translation>Die letzte Eingabe zurücknehmen (Strg+Z, Rücktaste)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>The image here is being prepared; a click waits for it.</source>
+   <translation>Das Bild wird hier vorbereitet; ein Klick wartet darauf.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>The raster is being opened…</source>
+   <translation>Das Raster wird geöffnet…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Undo</source>
+   <translation>Rückgängig</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Use the selected polygon as a prompt</source>
+   <translation>Das gewählte Polygon als Eingabe benutzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>What a drag on the map draws; Ctrl draws the other one</source>
+   <translation>Was das Ziehen auf der Karte zeichnet; mit Strg das andere</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Write the polygon into the target layer (Enter, double click)</source>
+   <translation>Das Polygon in den Ziellayer schreiben (Eingabe, Doppelklick)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>{count} windows</source>
+   <translation>{count} Fenster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source> pixels</source>
+   <translation> Pixel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>CPU threads of the engine</source>
+   <translation>CPU-Threads der Engine</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Engine</source>
+   <translation>Engine</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Fewer threads leave more of the computer to QGIS</source>
+   <translation>Weniger Threads lassen QGIS mehr vom Rechner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Largest side of a temporary rendering</source>
+   <translation>Längste Seite einer vorläufigen Darstellung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Show the polygon that a click would make</source>
+   <translation>Das Polygon zeigen, das ein Klick ergäbe</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Work</source>
+   <translation>Arbeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>automatic</source>
+   <translation>automatisch</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Also what was accepted and is not saved yet</source>
+   <translation>Auch, was übernommen und noch nicht gespeichert ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>As the model sees it</source>
+   <translation>Wie das Modell es sieht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Filter a result</source>
+   <translation>Ergebnis filtern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Layer</source>
+   <translation>Layer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Least area</source>
+   <translation>Kleinste Fläche</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Least score</source>
+   <translation>Kleinste Güte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Outline</source>
+   <translation>Umriss</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Refinement</source>
+   <translation>Verfeinerung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Right angles (buildings)</source>
+   <translation>Rechte Winkel (Gebäude)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Show all</source>
+   <translation>Alle zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Simplify</source>
+   <translation>Vereinfachen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Smaller holes are filled</source>
+   <translation>Kleinere Löcher werden gefüllt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Smaller parts of the polygon are left out</source>
+   <translation>Kleinere Teile des Polygons entfallen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Smallest hole</source>
+   <translation>Kleinstes Loch</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Smallest part</source>
+   <translation>Kleinster Teil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Tolerance in ground units of the raster's CRS</source>
+   <translation>Toleranz in Bodeneinheiten des Raster-KBS</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>off</source>
+   <translation>aus</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>{count} objects</source>
+   <translation>{count} Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>{layer} cannot be filtered; save it as a GeoPackage first.</source>
+   <translation>{layer} lässt sich nicht filtern; speichern Sie den Layer zuerst als GeoPackage.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>{layer} is being edited; save it first, then filter it.</source>
+   <translation>{layer} wird bearbeitet; speichern Sie zuerst, dann filtern Sie.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/render_dialog.py" />
+   <source>Picture</source>
+   <translation>Bild</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/render_dialog.py" />
+   <source>Render {layer}</source>
+   <translation>{layer} rendern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/render_dialog.py" />
+   <source>Resolution, a pixel</source>
+   <translation>Auflösung, ein Pixel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/render_dialog.py" />
+   <source>The visible part of the map layer is rendered as it looks and used in its place. The file is temporary and goes with this QGIS.</source>
+   <translation>Der sichtbare Teil des Layers wird gerendert, wie er aussieht, und an seiner Stelle benutzt. Die Datei ist vorläufig und vergeht mit diesem QGIS.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/render_dialog.py" />
+   <source>{width} × {height} pixels, {size} MB; the limit is {limit} a side</source>
+   <translation>{width} × {height} Pixel, {size} MB; die Grenze liegt bei {limit} je Seite</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/setup_dialog.py" />
+   <source>Set up SamGeo Seamless</source>
+   <translation>SamGeo Seamless einrichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/setup_dialog.py" />
+   <source>The engine runs in its own process and its own Python environment, so that it can never disturb QGIS. It is set up once; nothing is downloaded before you click.</source>
+   <translation>Die Engine läuft in einem eigenen Prozess und einer eigenen Python-Umgebung, sodass sie QGIS nie stören kann. Sie wird einmal eingerichtet; vor Ihrem Klick wird nichts heruntergeladen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>&amp;Model</source>
+   <translation>&amp;Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>&amp;Raster</source>
+   <translation>&amp;Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>&amp;Target</source>
+   <translation>&amp;Ziel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>A temporary rendering is in use.</source>
+   <translation>Eine vorläufige Darstellung wird benutzt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Apple GPU (MPS)</source>
+   <translation>Apple-GPU (MPS)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Automatic</source>
+   <translation>Automatisch</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Bands and device</source>
+   <translation>Bänder und Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Blue</source>
+   <translation>Blau</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>CPU</source>
+   <translation>CPU</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Device</source>
+   <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Embedded</source>
+   <translation>Eingebaut</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Green</source>
+   <translation>Grün</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Models: sizes, licences, download, files of one's own</source>
+   <translation>Modelle: Größen, Lizenzen, Herunterladen, eigene Dateien</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>NVIDIA GPU (CUDA)</source>
+   <translation>NVIDIA-GPU (CUDA)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New GeoPackage layer</source>
+   <translation>Neuer GeoPackage-Layer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New GeoPackage layer…</source>
+   <translation>Neuer GeoPackage-Layer…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New temporary layer</source>
+   <translation>Neuer temporärer Layer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Red</source>
+   <translation>Rot</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Render the visible extent…</source>
+   <translation>Sichtbaren Ausschnitt rendern…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>This layer is not a file: its visible part can be rendered into a temporary one.</source>
+   <translation>Dieser Layer ist keine Datei: sein sichtbarer Teil kann in eine vorläufige gerendert werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Which attribute goes into which field</source>
+   <translation>Welches Attribut in welches Feld kommt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>embedded</source>
+   <translation>eingebaut</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>on disk</source>
+   <translation>vorhanden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>to download</source>
+   <translation>herunterzuladen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/log.py" />
+   <source>Details</source>
+   <translation>Einzelheiten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Help and about…</source>
+   <translation>Hilfe und Info…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Rendering the map</source>
+   <translation>Karte rendern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>SamGeo Seamless needs its engine once; nothing is downloaded before you agree.</source>
+   <translation>SamGeo Seamless braucht einmal seine Engine; ohne Ihre Zustimmung wird nichts heruntergeladen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>SamGeo Seamless panel</source>
+   <translation>Bedienfeld SamGeo Seamless</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Segment</source>
+   <translation>Segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Segment objects by clicks, boxes and strokes</source>
+   <translation>Objekte mit Klicks, Rechtecken und Strichen segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Select one polygon of the active layer first.</source>
+   <translation>Wählen Sie zuerst ein Polygon des aktiven Layers aus.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Settings…</source>
+   <translation>Einstellungen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>The polygon lies outside the map's CRS.</source>
+   <translation>Das Polygon liegt außerhalb des Karten-KBS.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>The visible extent is ready.</source>
+   <translation>Der sichtbare Ausschnitt ist bereit.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/area.py" />
+   <source>Area of interest</source>
+   <translation>Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/area.py" />
+   <source>Extent</source>
+   <translation>Ausdehnung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/area.py" />
+   <source>The extent misses the raster {name}; choose one that overlaps it.</source>
+   <translation>Die Ausdehnung verfehlt das Raster {name}; wählen Sie eine, die es überdeckt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>As many as there are cores where nothing is said</source>
+   <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>CPU threads</source>
+   <translation>CPU-Threads</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>Choose a raster that exists and can be read.</source>
+   <translation>Wählen Sie ein Raster, das vorhanden und lesbar ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>Raster</source>
+   <translation>Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>Rendering {width} × {height} pixels</source>
+   <translation>{width} × {height} Pixel werden gerendert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>The engine's result {file} cannot be read; see the log.</source>
+   <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>The layer {name} could not be handed to the engine: {why}</source>
+   <translation>Der Layer {name} konnte der Engine nicht übergeben werden: {why}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>The layer {name} has no features with a geometry; choose another one.</source>
+   <translation>Der Layer {name} hat keine Objekte mit Geometrie; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>{count} tiles failed and are missing: {names}</source>
+   <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
+   <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>“embedded”, a name from the list of models, or the path of a file of weights</source>
+   <translation>„embedded“, ein Name aus der Liste der Modelle oder der Pfad einer Datei mit Gewichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/engine_run.py" />
+   <source>Stopping after the tile in work…</source>
+   <translation>Hält nach der Kachel in Arbeit an…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/engine_run.py" />
+   <source>The engine stopped answering and was ended; run the algorithm again.</source>
+   <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; starten Sie den Algorithmus erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Centre lines</source>
+   <translation>Mittellinien</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Chosen from each polygon's size where nothing is said</source>
+   <translation>Ohne Angabe nach der Größe jedes Polygons gewählt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Gives building outlines right angles along their main direction. A polygon keeps its own shape where the regular one would overlap it less than the least IoU.</source>
+   <translation>Gibt Gebäudeumrissen rechte Winkel entlang ihrer Hauptrichtung. Ein Polygon behält seine eigene Form, wo sich das regelmäßige weniger mit ihm deckte als die kleinste IoU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Least overlap with the given outline (IoU)</source>
+   <translation>Kleinste Deckung mit dem gegebenen Umriss (IoU)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Least width (metres)</source>
+   <translation>Kleinste Breite (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Outlines</source>
+   <translation>Umrisse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Polygons</source>
+   <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Regularize building outlines</source>
+   <translation>Gebäudeumrisse begradigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Road centre lines</source>
+   <translation>Straßenmittellinien</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Simplify (metres)</source>
+   <translation>Vereinfachen (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/outlines.py" />
+   <source>Turns polygons of roads into their centre lines. Short spurs are pruned and loops are kept; the width stands in an attribute.</source>
+   <translation>Macht aus Polygonen von Straßen ihre Mittellinien. Kurze Stummel werden entfernt, Schleifen bleiben; die Breite steht in einem Attribut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Band</source>
+   <translation>Band</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Band {number}: {low} to {high}</source>
+   <translation>Band {number}: {low} bis {high}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Bands shown as red, green and blue</source>
+   <translation>Bänder für Rot, Grün und Blau</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Computes the contrast stretch that the model sees: one for the whole raster, so that no tile differs from its neighbours. Nodata is left out.</source>
+   <translation>Berechnet die Kontraststreckung, die das Modell sieht: eine für das ganze Raster, sodass sich keine Kachel von ihren Nachbarn unterscheidet. Nodata bleibt außen vor.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Encode raster</source>
+   <translation>Raster kodieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>HTML files (*.html)</source>
+   <translation>HTML-Dateien (*.html)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>High</source>
+   <translation>Oben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Lets the model look at the raster beforehand and keeps what it saw on the disk, so that clicks are answered at once later. Windows that were seen before are not seen again.</source>
+   <translation>Lässt das Modell das Raster vorab betrachten und bewahrt auf dem Datenträger, was es sah, sodass Klicks später sofort beantwortet werden. Was schon betrachtet wurde, wird nicht noch einmal betrachtet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Low</source>
+   <translation>Unten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Lower percentile</source>
+   <translation>Unteres Perzentil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Raster statistics for segmentation</source>
+   <translation>Rasterstatistik für die Segmentierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Raster tools</source>
+   <translation>Rasterwerkzeuge</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Report</source>
+   <translation>Bericht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Stretch, as JSON</source>
+   <translation>Streckung, als JSON</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Upper percentile</source>
+   <translation>Oberes Perzentil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Windows encoded now</source>
+   <translation>Jetzt kodierte Fenster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>Windows in the extent</source>
+   <translation>Fenster in der Ausdehnung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/raster_tools.py" />
+   <source>{encoded} of {windows} windows were encoded, the others were there already</source>
+   <translation>{encoded} von {windows} Fenstern wurden kodiert, die anderen lagen schon vor</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Carry the prompts' attributes over</source>
+   <translation>Attribute der Eingaben übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Field with a label</source>
+   <translation>Feld mit einer Beschriftung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Makes one polygon for each feature of a layer: points mark objects, polygons are boxes or rough outlines, lines run along objects. The layer may have any CRS.
+
+“prompt_id” of a polygon is the id of its prompt; the prompts' attributes are carried over.</source>
+   <translation>Macht ein Polygon für jedes Objekt eines Layers: Punkte markieren Objekte, Polygone sind Rechtecke oder grobe Umrisse, Linien laufen an Objekten entlang. Der Layer darf jedes KBS haben.
+
+„prompt_id“ eines Polygons ist die Kennung seiner Eingabe; die Attribute der Eingaben werden übernommen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Prompts</source>
+   <translation>Eingaben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Segment from prompts</source>
+   <translation>Aus Eingaben segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
+   <source>Use prompts as</source>
+   <translation>Eingaben benutzen als</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>CRS of the result</source>
+   <translation>KBS des Ergebnisses</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
+
+“hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
+
+A run that was cancelled goes on where it was when it is started again with the same raster and model.
+
+A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working resolution.</source>
+   <translation>Findet jedes Objekt eines Rasters und schreibt je eines ein Polygon, wie viele Kacheln es auch überquert. Jedes Polygon trägt Güte, Stabilität, Fläche und Umfang, sodass schwache nachher ohne neuen Lauf gefiltert werden können.
+
+„hierarchy“ behält Objekte in Objekten; „flat“ fügt Teile zu einem zusammen. „coverage“ ergibt Polygone ohne Lücken und Überlappungen, wie für Felder. „rectangles“ macht rechte Winkel, wie für Gebäude; „centerlines“ ergibt Linien, wie für Straßen.
+
+Ein abgebrochener Lauf geht dort weiter, wo er war, wenn er mit demselben Raster und Modell neu gestartet wird.
+
+Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Forget what a cancelled run has done</source>
+   <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Half a working pixel where nothing is said</source>
+   <translation>Ohne Angabe ein halber Arbeitspixel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Least stability</source>
+   <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Objects within objects</source>
+   <translation>Objekte in Objekten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Overlap of windows (pixels)</source>
+   <translation>Überlappung der Fenster (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Points a side of a window</source>
+   <translation>Punkte je Seite eines Fensters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Processes</source>
+   <translation>Prozesse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Segment raster</source>
+   <translation>Raster segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Segmentation</source>
+   <translation>Segmentierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Shapes</source>
+   <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Side of a window (pixels)</source>
+   <translation>Seite eines Fensters (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Simplify (ground units of the raster)</source>
+   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Smallest hole (m²)</source>
+   <translation>Kleinstes Loch (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Smallest object (m²)</source>
+   <translation>Kleinstes Objekt (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>The raster's own where nothing is said</source>
+   <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Working resolution (ground units a pixel)</source>
+   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>The extent is empty; zoom to the place that you mean.</source>
+   <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>The layer {name} cannot be read; repair its data source.</source>
+   <translation>Der Layer {name} ist nicht lesbar; reparieren Sie seine Datenquelle.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>The layer {name} is broken; repair its data source.</source>
+   <translation>Der Layer {name} ist defekt; reparieren Sie seine Datenquelle.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>The rendering was cancelled.</source>
+   <translation>Das Rendern wurde abgebrochen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>The resolution must be a positive number.</source>
+   <translation>Die Auflösung muss eine positive Zahl sein.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{file} cannot be written; is the disk full?</source>
+   <translation>{file} kann nicht geschrieben werden; ist der Datenträger voll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{file} could not be written in full; is the disk full?</source>
+   <translation>{file} konnte nicht ganz geschrieben werden; ist der Datenträger voll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{file} was moved or deleted; repair the layer's data source.</source>
+   <translation>{file} wurde verschoben oder gelöscht; reparieren Sie die Datenquelle des Layers.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{name} is no raster layer; choose one.</source>
+   <translation>{name} ist kein Rasterlayer; wählen Sie einen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{width} × {height} pixels exceed the limit of {limit}; zoom in or choose a coarser resolution.</source>
+   <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>The engine's answer could not be read.</source>
+   <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>The engine's polygon could not be read.</source>
+   <translation>Das Polygon der Engine konnte nicht gelesen werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>The model finds no object there; click elsewhere or draw a box.</source>
+   <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>The project's CRS has changed; the object in work was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>{why} It ended several times; choose a smaller model or see the log.</source>
+   <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/session.py" />
+   <source>{why} It is being restarted.</source>
+   <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>Add segmented object</source>
+   <translation>Segmentiertes Objekt hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} cannot be edited; choose another one.</source>
+   <translation>Der Layer {name} lässt sich nicht bearbeiten; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} cannot hold this polygon; choose another one.</source>
+   <translation>Der Layer {name} kann dieses Polygon nicht aufnehmen; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} has no CRS; set one in its properties.</source>
+   <translation>Der Layer {name} hat kein KBS; setzen Sie eines in seinen Eigenschaften.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} holds no polygons; choose a polygon layer.</source>
+   <translation>Der Layer {name} enthält keine Polygone; wählen Sie einen Polygonlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} is read-only; choose another one or a new layer.</source>
+   <translation>Der Layer {name} ist schreibgeschützt; wählen Sie einen anderen oder einen neuen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The layer {name} refused the object; see its form's constraints.</source>
+   <translation>Der Layer {name} hat das Objekt abgelehnt; sehen Sie nach den Bedingungen seines Formulars.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The object lies outside the CRS of {name}; choose a layer with another CRS.</source>
+   <translation>Das Objekt liegt außerhalb des KBS von {name}; wählen Sie einen Layer mit anderem KBS.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>The target layer is gone; choose another one.</source>
+   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>unknown reason</source>
+   <translation>unbekannter Grund</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>{file} cannot be written ({why}); choose another folder.</source>
+   <translation>{file} kann nicht geschrieben werden ({why}); wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/target.py" />
+   <source>{file} has a layer {name} already; choose another name.</source>
+   <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
+  </message>
+ </context>
+</TS>

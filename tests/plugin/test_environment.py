@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The engine's environment: plan, resume, refusals, hints, proxy, report. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsSettings
+
+from samgeo_plugin import diagnose, environment, environment_job, network, settings
+from samgeo_plugin.engine_client import NoEngine
+from samgeo_plugin.environment import Marker, PythonFacts, Size, Step
+from samgeo_plugin.environment_job import EnvironmentJob, PythonSearch, Setup
+
+FACTS = PythonFacts(sys.executable, (3, 11, 2), True)
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path, qgis_app):
+    """A folder with a space and an umlaut; no other environment is in the way."""
+    QgsSettings().remove("samgeo_seamless")
+    monkeypatch.delenv("SAMGEO_PYTHON", raising=False)
+    folder = tmp_path / "größe 1" / "environment"
+    monkeypatch.setenv("SAMGEO_ENVIRONMENT", str(folder))
+    return folder
+
+
+def plan_of(place: Path, *steps: Step) -> environment.Plan:
+    return environment.Plan(place, sys.executable, "cpu", steps, Size(1, 1))
+
+
+def python(name: str, code: str) -> Step:
+    return Step(name, name.title(), sys.executable, ("-c", code))
+
+
+def finish(job, wait) -> tuple[bool, str]:
+    ends: list = []
+    job.finished.connect(lambda well, text: ends.append((well, text)))
+    job.start()
+    wait(lambda: ends, 30)
+    return ends[0]
+
+
+def test_states_from_nothing_to_complete(place):
+    assert environment.state() == environment.ABSENT
+    with pytest.raises(NoEngine, match="set it up"):
+        environment.engine_command()
+    environment.write_marker(place, Marker(done=("venv",)))
+    assert environment.state() == environment.PARTIAL
+    with pytest.raises(NoEngine, match="not finished"):
+        environment.engine_command()
+    python = environment.python_of(place)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(done=steps, engine=environment.wheel_version()))
+    assert environment.state() == environment.COMPLETE
+    assert environment.engine_command().program == str(python)
+
+
+def test_an_engine_older_than_the_plugin_is_outdated_and_only_it_is_renewed(place, monkeypatch):
+    python = environment.python_of(place)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(done=steps, engine="0.0.1"))
+    monkeypatch.setattr(environment, "wheel_version", lambda: "0.1.0")
+    assert environment.state() == environment.OUTDATED
+    plan = environment.make_plan(FACTS, "cpu")
+    assert [step.name for step in plan.steps] == ["engine", "check"]
+
+
+def test_another_build_of_torch_keeps_the_venv(place):
+    python = environment.python_of(place)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(done=steps, engine=environment.wheel_version()))
+    names = [step.name for step in environment.make_plan(FACTS, "cuda").steps]
+    assert names == ["torch", "engine", "check"]
+
+
+def test_an_own_python_or_its_folder_is_used_as_it_is(place, tmp_path):
+    settings.PYTHON.set(sys.executable)
+    assert environment.state() == environment.OWN
+    assert environment.engine_command().program == sys.executable
+    venv = tmp_path / "venv"
+    environment.python_of(venv).parent.mkdir(parents=True)
+    os.symlink(sys.executable, environment.python_of(venv))
+    settings.PYTHON.set(str(venv))
+    assert environment.engine_command().program == str(environment.python_of(venv))
+    settings.PYTHON.set("/no/such/python")
+    with pytest.raises(NoEngine, match="/no/such/python"):
+        environment.engine_command()
+    settings.PYTHON.clear()
+
+
+def test_a_folder_with_other_files_a_full_disk_and_a_protected_folder_are_refused(
+    place, monkeypatch
+):
+    place.mkdir(parents=True)
+    (place / "thesis.txt").touch()
+    assert "other files" in environment.refuse_folder(place, Size(1, 1))
+    (place / "thesis.txt").unlink()
+    assert environment.refuse_folder(place, Size(1, 1)) is None
+    assert "MB free" in environment.refuse_folder(place, Size(1, 10**9))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "cannot be written" in environment.refuse_folder(place, Size(1, 1))
+
+
+def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
+    flag = place.parent / "flag"
+    steps = (
+        python("venv", "print('made größe')"),
+        python("torch", f"import os, sys; sys.exit(0 if os.path.exists({str(flag)!r}) else 1)"),
+        python("check", "print('fine')"),
+    )
+    lines: list = []
+    job = EnvironmentJob(plan_of(place, *steps))
+    job.output.connect(lines.append)
+    well, text = finish(job, wait)
+    assert not well
+    assert "Torch failed" in text
+    assert "made größe" in lines
+    assert environment.read_marker(place).done == ("venv",)
+    flag.touch()
+    rest = environment.Plan(
+        place, sys.executable, "cpu", steps[1:], Size(1, 1), environment.read_marker(place)
+    )
+    assert finish(EnvironmentJob(rest), wait)[0]
+    assert environment.read_marker(place).done == ("venv", "torch", "check")
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("NewConnectionError(...): Failed to establish a new connection", "cannot be reached"),
+        ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "not trusted"),
+        ("ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))", "proxy refuses"),
+        ("The virtual environment was not created: ensurepip is not available", "python3-venv"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "does not exist"),
+    ],
+)
+def test_what_pip_says_becomes_one_sentence_with_a_way_out(place, wait, output, says):
+    step = python("torch", f"import sys; print({output!r}); sys.exit(1)")
+    well, text = finish(EnvironmentJob(plan_of(place, step)), wait)
+    assert not well
+    assert says in text
+    assert text.count(".") <= 3
+
+
+def test_cancel_ends_the_command_and_keeps_what_is_done(place, wait):
+    setup = Setup()
+    steps = (python("venv", "pass"), python("torch", "import time; time.sleep(60)"))
+    ends: list = []
+    setup.finished.connect(lambda *end: ends.append(end))
+    setup.start(plan_of(place, *steps))
+    wait(lambda: setup.at == 1)
+    setup.cancel()
+    wait(lambda: ends)
+    assert ends[0][0] is False
+    assert "go on" in ends[0][1]
+    assert not setup.running
+    assert environment.read_marker(place).done == ("venv",)
+
+
+def test_only_a_folder_of_ours_is_removed(place, wait):
+    place.mkdir(parents=True)
+    (place / "thesis.txt").touch()
+    told: list = []
+    environment_job.remove(told.append)
+    assert "left alone" in told[0]
+    environment.write_marker(place, Marker())
+    environment_job.remove(told.append)
+    wait(lambda: len(told) == 2)
+    assert told[1] == ""
+    assert not place.exists()
+
+
+def test_the_search_asks_pythons_and_leaves_out_what_is_none(place, wait, tmp_path):
+    old = tmp_path / "python2"
+    old.write_text('#!/bin/sh\necho \'{"version": [3, 9, 1], "venv": true, "ensurepip": true}\'\n')
+    noise = tmp_path / "qgis"
+    noise.write_text("#!/bin/sh\necho hello\n")
+    for script in (old, noise):
+        script.chmod(0o755)
+    found: list = []
+    search = PythonSearch([str(old), str(noise), "/no/such", sys.executable])
+    search.found.connect(found.append)
+    search.start()
+    wait(lambda: found)
+    assert found[0].path == sys.executable
+    assert found[0].version == sys.version_info[:3]
+
+
+def test_the_plan_pins_torch_and_takes_the_cpu_index(place, monkeypatch, tmp_path):
+    (tmp_path / "constraints.txt").write_text("# no\ntorch==2.13.0\nnumpy==2.4.6\n")
+    monkeypatch.setattr(environment, "ENGINE", tmp_path)
+    monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
+    monkeypatch.delenv("SAMGEO_TORCH_INDEX", raising=False)
+    torch = next(s for s in environment.make_plan(FACTS, "cpu").steps if s.name == "torch")
+    assert torch.arguments[-1] == "torch==2.13.0"
+    assert "https://download.pytorch.org/whl/cpu" in torch.arguments
+    cuda = next(s for s in environment.make_plan(FACTS, "cuda").steps if s.name == "torch")
+    assert "--index-url" not in cuda.arguments
+    engine = next(s for s in environment.make_plan(FACTS, "cpu").steps if s.name == "engine")
+    assert "-c" in engine.arguments
+    assert all(s.network for s in environment.make_plan(FACTS, "cpu").steps if s.name == "pip")
+
+
+def test_qgis_proxy_is_handed_on_and_never_shown(place):
+    store = QgsSettings()
+    for key, value in (
+        ("proxyEnabled", True), ("proxyType", "HttpProxy"), ("proxyHost", "proxy.example"),
+        ("proxyPort", "3128"), ("proxyUser", "me@work"), ("proxyPassword", "p:w"),
+        ("noProxyUrls", ["http://intranet.example/x"]),
+    ):  # fmt: skip
+        store.setValue(f"proxy/{key}", value)
+    try:
+        variables = network.proxy_variables()
+        assert variables["HTTPS_PROXY"] == "http://me%40work:p%3Aw@proxy.example:3128"
+        assert variables["NO_PROXY"] == "intranet.example"
+        text = network.without_secrets(f"via {variables['HTTPS_PROXY']} from {Path.home()}/x")
+        assert text == "via http://***@proxy.example:3128 from ~/x"
+        assert "p%3Aw" not in diagnose.report(None)
+    finally:
+        store.remove("proxy")
+    assert network.proxy_variables() == {}
+
+
+def test_the_report_says_versions_places_and_the_last_error(place):
+    settings.LAST_ERROR.set("The disk is full.")
+    environment.write_marker(place, Marker(done=("venv",), engine="0.0.1"))
+    text = diagnose.report(None)
+    for part in ("0.1.0", "partial", "The disk is full.", "venv", "0.0.1", "größe 1"):
+        assert part in text
+    settings.LAST_ERROR.clear()
+
+
+def test_a_damaged_marker_is_no_environment(place):
+    place.mkdir(parents=True)
+    (place / environment.MARKER).write_text("{")
+    assert environment.read_marker(place) is None
+    (place / environment.MARKER).write_text(json.dumps([1]))
+    assert environment.read_marker(place) is None
+    assert environment.state() == environment.ABSENT
+    shutil.rmtree(place)
+
+
+def test_the_widget_says_how_much_a_click_downloads(place, wait, client):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    widget = EnvironmentWidget(client(), Setup())
+    widget.show()
+    wait(lambda: "MB" in widget.promise.text(), 20)
+    assert "450 MB" in widget.promise.text()
+    assert widget.set_up.isEnabled()
+    assert widget.set_up.text() == "Set up the engine"
+    widget.show_report()
+    assert "Plugin" in widget.output.toPlainText()
+    widget.close()
