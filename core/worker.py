@@ -22,11 +22,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import __version__, job
 from .errors import Cancelled, SamGeoError, SamGeoWarning
-from .worker_methods import Context, Engine
+
+if TYPE_CHECKING:
+    from .worker_methods import Engine
 
 HEARTBEAT_SECONDS = 2.0
 GRACE_SECONDS = 4.0
@@ -108,13 +110,13 @@ class Worker:
     """Reads requests from one stream and answers on another.
 
     Args:
-        engine: Does the work.
+        engine: Makes what does the work. Called after the greeting: what it imports takes seconds.
         stdin: Where requests come from.
         stdout: Where answers go; nothing else may write there.
     """
 
-    def __init__(self, engine: Engine, stdin: BinaryIO, stdout: BinaryIO) -> None:
-        self._engine = engine
+    def __init__(self, engine: Callable[[], Engine], stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._make = engine
         self._stdin = stdin
         self._channel = Channel(stdout)
         self._waiting: deque[Task] = deque()
@@ -129,6 +131,7 @@ class Worker:
         )
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
         threading.Thread(target=self._read, name="reader", daemon=True).start()
+        self._engine = self._make()
         while (task := self._next()) is not None:
             self._work(task)
         self._engine.close()
@@ -164,9 +167,6 @@ class Worker:
         elif message.method == "shutdown":
             self._answer(message.id, {})
             self._close()
-        elif message.method not in self._engine.methods:
-            known = ", ".join([*sorted(self._engine.methods), "cancel", "shutdown"])
-            self._refuse(message.id, f"There is no method {message.method!r:.80}; known: {known}.")
         else:
             self._enqueue(message)
 
@@ -247,7 +247,14 @@ class Worker:
                 idle = False
 
     def _work(self, task: Task) -> None:
+        from .worker_methods import Context  # loaded with the engine, after the greeting
+
         request = task.request
+        if request.method not in self._engine.methods:
+            known = ", ".join([*sorted(self._engine.methods), "cancel", "shutdown"])
+            reason = f"There is no method {request.method!r:.80}; known: {known}."
+            self._finish(task, partial(self._refuse, request.id, reason))
+            return
         context = Context(
             check=task.check,
             progress=lambda stage, done, total, message="": self._progress(
@@ -365,10 +372,16 @@ def own_streams() -> tuple[BinaryIO, BinaryIO]:
     return stdin, stdout
 
 
-def main(engine: Engine | None = None) -> None:
+def _engine() -> Engine:
+    from .worker_methods import Engine
+
+    return Engine()
+
+
+def main(engine: Callable[[], Engine] = _engine) -> None:
     """Serve one client on standard input and output until it is gone."""
     stdin, stdout = own_streams()
-    Worker(engine or Engine(), stdin, stdout).run()
+    Worker(engine, stdin, stdout).run()
     sys.stderr.flush()
     # Threads of libraries (torch, GDAL) must not keep a process alive that has said good-bye.
     os._exit(0)

@@ -24,7 +24,6 @@ from .measures import measure
 from .models.base import PromptableModel
 from .prompts import PromptTransform
 from .raster import Raster, RasterOptions, open_raster
-from .regularize import regularize_layer, squared
 from .stretch import Stretch
 from .types import PixelBox
 from .vectorize import SizeLimits, drop_small, simplify, valid
@@ -331,6 +330,8 @@ class Engine:
         place = PromptTransform(raster.transform, raster.crs, asked.crs)
         geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
         if asked.outlines == "rectangles":
+            from .regularize import squared  # with geopandas: a second to import
+
             t = raster.transform
             pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
             geometry = squared(geometry, raster.crs, 1.5 * pixel)
@@ -356,6 +357,8 @@ class Engine:
         }
 
     def _regularize(self, params: Json, context: Context) -> Json:
+        from .regularize import regularize_layer
+
         return regularize_layer(job.RegularizeParameters.from_dict(params), context.progress)
 
     # -- jobs ------------------------------------------------------------------------------------

@@ -42,6 +42,9 @@ CANDIDATES = 3
 MAPS = 8
 """Prompt maps: see :func:`prompt_maps`."""
 
+AGREEMENTS = 5
+"""Numbers that say how well a mask fits its prompt: see :func:`agreement`."""
+
 GROUPS = 4
 """Groups of appearance channels, each compared by itself."""
 
@@ -261,7 +264,9 @@ class Decoder(nn.Module):
             nn.init.constant_(head.bias, -2.0 if head is self.coarse else 0.0)
             nn.init.normal_(head.weight, std=0.02)
         self.judge = nn.Sequential(
-            nn.Linear(2 * d8 + d16 + 3 + CANDIDATES + 1, 64), nn.ReLU(), nn.Linear(64, 1)
+            nn.Linear(2 * d8 + d16 + 3 + CANDIDATES + 1 + AGREEMENTS, 64),
+            nn.ReLU(),
+            nn.Linear(64, 1),
         )
 
     def likeness(self, e4: Tensor, weights: Tensor) -> Tensor:
@@ -300,7 +305,7 @@ class Decoder(nn.Module):
         y8 = shared(features.a8, self.m8(maps8)).add_(enlarge(self.up8(x)))
         y8 = self.fine8(F.relu(y8, inplace=True))
         masks = self.coarse(y8)
-        return Coarse(maps, y8, masks, self._judge(masks, y8, x))
+        return Coarse(maps, y8, masks, self._judge(masks, maps8, y8, x))
 
     def finish(self, features: Features, coarse: Coarse) -> Tensor:
         """The (n, 4, h, w) mask logits of stride 4; the first is for unambiguous prompts."""
@@ -308,20 +313,56 @@ class Decoder(nn.Module):
         fine: Tensor = self.masks(self.fine4(F.relu(y4, inplace=True)))
         return fine + enlarge(coarse.masks)
 
-    def _judge(self, masks: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
+    def _judge(self, masks: Tensor, maps: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
         """Predicted IoU as logits (n, 4), from the features inside and along each mask."""
         n, k = masks.shape[:2]
-        p = torch.sigmoid(masks.float())
+        # Sums over a large image must not be sums over its far background: no object below 0.1.
+        p = ((torch.sigmoid(masks.float()) - 0.1) / 0.9).clamp(min=0)
         mass = p.sum((2, 3))
         inside = _mean_under(p, y8)
-        along = _mean_under(p * (1 - p) + 1e-6, y8)
+        along = _mean_under(p * (1 - p), y8)
         deep = _mean_under(F.avg_pool2d(p, 2), y16)
         sure = p.square().sum((2, 3)) / (mass + 1e-3)
         edge = (p * (1 - p)).sum((2, 3)) / (torch.sqrt(mass) + 1)
         facts = torch.stack([torch.log2(mass + 1) / 8, sure, edge], dim=-1)
         which = torch.eye(k, device=masks.device).expand(n, k, k)
-        out: Tensor = self.judge(torch.cat([inside, along, deep, facts, which], dim=-1))
+        fit = agreement(masks.float(), p, maps.float())
+        out: Tensor = self.judge(torch.cat([inside, along, deep, facts, which, fit], dim=-1))
         return out[..., 0]
+
+
+def agreement(masks: Tensor, p: Tensor, maps: Tensor) -> Tensor:
+    """How well masks fit their prompt.
+
+    Args:
+        masks: (n, k, h, w) logits.
+        p: Their probabilities.
+        maps: (n, >= 5, h, w) prompt maps of the same stride.
+
+    Returns:
+        (n, k, 5): probability at the clicks on the object and at those on the background, share of
+        the mask outside the box, share of the box inside the mask, and stability: the area cut at
+        a logit of 1 over that at -1, with soft edges.
+    """
+    on, off, inside = maps[:, None, 0], maps[:, None, 2], maps[:, None, 4]
+
+    def total(x: Tensor) -> Tensor:
+        return x.sum((2, 3))
+
+    boxed = total(inside)
+    within = total(p * inside)
+    mass = total(p)
+    high, low = torch.sigmoid(4 * (masks - 1)), torch.sigmoid(4 * (masks + 1))
+    return torch.stack(
+        [
+            total(p * on) / (total(on) + 1e-3),
+            total(p * off) / (total(off) + 1e-3),
+            (1 - within / (mass + 1e-3)) * (boxed > 0),
+            within / (boxed + 1e-3),
+            total(high) / (total(low) + 1),
+        ],
+        dim=-1,
+    )
 
 
 def shared(image: Tensor, prompts: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ The shipped weights come from::
     python -m samgeo_core.training pack --shared ../shared/data --sample-data sample_data \\
         --cache CACHE
     python -m samgeo_core.training train --cache CACHE --out RUN --minutes 90
-    python -m samgeo_core.training export RUN/checkpoint.pt core/models/embedded.safetensors
+    python -m samgeo_core.training export RUN/checkpoint.pt core/models/embedded.safetensors \\
+        --cache CACHE
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::
@@ -82,6 +83,8 @@ def main() -> None:
     ship = commands.add_parser("export", help="write a checkpoint's averaged weights")
     ship.add_argument("checkpoint", type=Path)
     ship.add_argument("out", type=Path)
+    ship.add_argument("--cache", type=Path, help="packs to calibrate the predicted IoU on")
+    ship.add_argument("--steps", type=int, default=60, help="of the calibration")
     ship.add_argument("--score-threshold", type=float, default=0.7)
     ship.add_argument("--stability-threshold", type=float, default=0.8)
     draw = commands.add_parser("plot", help="draw a run's log")
@@ -121,6 +124,8 @@ def main() -> None:
             options.out,
             score_threshold=options.score_threshold,
             stability_threshold=options.stability_threshold,
+            parts=read_parts(options.cache) if options.cache else None,
+            steps=options.steps,
         )
         print(json.dumps(card, indent=2))
     else:

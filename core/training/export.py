@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 
 from ..models.embedded import FAMILY
 from ..models.embedded_net import EmbeddedNet, NetConfig
+from .calibrate import calibrate
+from .data import Part
 
 
 def averaged(checkpoint: Path) -> tuple[EmbeddedNet, dict[str, Any]]:
@@ -24,14 +26,30 @@ def averaged(checkpoint: Path) -> tuple[EmbeddedNet, dict[str, Any]]:
 
 
 def export(
-    checkpoint: Path, out: Path, *, score_threshold: float, stability_threshold: float
+    checkpoint: Path,
+    out: Path,
+    *,
+    score_threshold: float,
+    stability_threshold: float,
+    parts: list[Part] | None = None,
+    steps: int = 60,
 ) -> dict[str, Any]:
     """Write the averaged weights in half precision, and a .json with checksum beside them.
+
+    Args:
+        checkpoint: Of a run.
+        out: The .safetensors to write.
+        score_threshold: Default predicted IoU above which automatic masks are kept.
+        stability_threshold: Likewise for stability.
+        parts: Training data to calibrate the predicted IoU on, or None to leave it as it is.
+        steps: Of the calibration.
 
     Returns:
         What stands in the .json.
     """
     net, facts = averaged(checkpoint)
+    if parts is not None:
+        facts["calibration"] = round(calibrate(net, parts, steps=steps), 3)
     tensors = {
         # Halves are enough for kernels; statistics and biases are small and stay exact.
         name: (value.half() if value.ndim > 1 else value).contiguous()

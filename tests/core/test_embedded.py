@@ -15,6 +15,7 @@ from samgeo_core.models.embedded_net import (
     EmbeddedNet,
     NetConfig,
     PromptTensors,
+    agreement,
     folded,
     normalised,
     prompt_maps,
@@ -203,6 +204,42 @@ def test_a_box_of_a_fraction_of_a_cell_is_drawn_by_its_share():
     empty = torch.zeros((1, 1, 2)), torch.full((1, 1), -1)
     maps, _ = prompt_maps(PromptTensors(*empty, torch.tensor([[4.0, 4, 8, 6]])), 8, 8)
     assert float(maps[0, 4, 1, 1]) == pytest.approx(0.5)
+
+
+def test_the_predicted_iou_does_not_depend_on_the_background_far_away():
+    decoder = tiny_network().decoder
+    torch.manual_seed(1)
+    masks = torch.full((1, 4, 12, 16), -4.0)
+    masks[:, :, 3:8, 4:9] = torch.randn(1, 4, 5, 5) + 2
+    maps, y8, y16 = torch.rand(1, 5, 12, 16), torch.randn(1, 8, 12, 16), torch.randn(1, 16, 6, 8)
+
+    def on_a_larger_image(x: torch.Tensor, value: float) -> torch.Tensor:
+        return torch.nn.functional.pad(x, (0, 3 * x.shape[3], 0, 3 * x.shape[2]), value=value)
+
+    with torch.no_grad():
+        small = decoder._judge(masks, maps, y8, y16)
+        large = decoder._judge(
+            on_a_larger_image(masks, -4.0),
+            on_a_larger_image(maps, 0.0),
+            on_a_larger_image(y8, 5.0),
+            on_a_larger_image(y16, 5.0),
+        )
+    assert torch.allclose(small, large, atol=1e-3)
+
+
+def test_agreement_tells_a_mask_that_fits_its_prompt():
+    masks = torch.full((1, 2, 10, 10), -8.0)
+    masks[0, 0, 2:6, 2:6] = 8
+    masks[0, 1, 5:9, 5:9] = 8
+    maps = torch.zeros(1, 5, 10, 10)
+    maps[0, 0, 3, 3] = maps[0, 2, 8, 8] = 1
+    maps[0, 4, 2:6, 2:6] = 1
+    right, wrong = agreement(masks, torch.sigmoid(masks), maps)[0]
+    assert torch.allclose(right, torch.tensor([1.0, 0, 0, 1, 16 / 17]), atol=0.02)
+    assert wrong[0] < 0.01
+    assert wrong[1] > 0.99
+    assert wrong[2] > 0.9
+    assert wrong[3] < 0.1
 
 
 def test_an_embedding_of_another_model_is_refused(model, embedding):

@@ -11,7 +11,7 @@ import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core import job
+from samgeo_core import job, worker
 from samgeo_core.worker import lines
 from shapely.geometry import shape
 
@@ -207,7 +207,8 @@ def test_a_newer_prompt_replaces_one_that_waits(start, town):
 
 
 def test_the_heart_beats_while_it_works(start, town):
-    client = start("slow=4.5")
+    assert worker.HEARTBEAT_SECONDS == 2.0
+    client = start("slow=1.0 beat=0.2")
     session = client.ask("open", rasters=[str(town)], model="oracle")["session"]
     prompts = [point(*at(100, 100))]
     number = client.send("prompt", session=session, prompts=prompts, multimask=False)
@@ -221,6 +222,13 @@ def test_it_ends_within_five_seconds_after_standard_input_closed(start, town):
     session = client.ask("open", rasters=[str(town)], model="oracle")["session"]
     client.send("prompt", session=session, prompts=[point(*at(100, 100))])
     time.sleep(0.5)
+    began = time.monotonic()
+    client.end()
+    assert time.monotonic() - began < 5.0
+
+
+def test_it_ends_too_when_standard_input_closes_while_it_loads(start):
+    client = start()  # greeted, but not loaded yet
     began = time.monotonic()
     client.end()
     assert time.monotonic() - began < 5.0

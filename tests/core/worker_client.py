@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A client of the worker for tests, and (run as a script) the worker with an oracle as its model.
 
-``ORACLE`` in the environment holds words: ``slow=SECONDS`` (every encoding), ``print`` (the model
-prints to standard output, from Python and from C, as libraries do).
+``ORACLE`` in the environment holds words: ``slow=SECONDS`` (every encoding), ``beat=SECONDS`` (of
+the heart), ``print`` (the model prints to standard output, from Python and from C, as libraries
+do).
 """
 
 from __future__ import annotations
@@ -121,8 +122,8 @@ class Client:
 
 def serve() -> None:
     from promptable_oracle import OracleModel
+    from samgeo_core import worker
     from samgeo_core.errors import ModelError
-    from samgeo_core.worker import main
     from samgeo_core.worker_methods import Engine
 
     words = dict(word.partition("=")[::2] for word in os.environ["ORACLE"].split())
@@ -142,7 +143,8 @@ def serve() -> None:
             raise ModelError(f"There is no model {name!r}.")
         return Odd(128, 64)
 
-    main(Engine(load))
+    worker.HEARTBEAT_SECONDS = float(words.get("beat", worker.HEARTBEAT_SECONDS))
+    worker.main(lambda: Engine(load))
 
 
 if __name__ == "__main__":
