@@ -75,7 +75,7 @@ def build_wheel(folder: Path) -> Path:
 
 def runtime_constraints() -> str:
     """``constraints.txt`` less what only developers install."""
-    developers = {"pytest", "pytest-timeout", "hypothesis", "ruff", "mypy", "setuptools",
+    developers = {"pytest", "pytest-qgis", "pytest-timeout", "hypothesis", "ruff", "mypy", "setuptools",
                   "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
     kept = []
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
