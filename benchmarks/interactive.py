@@ -231,8 +231,7 @@ def embedded_round_trip(model: Any, folder: Path, args: argparse.Namespace) -> N
             session.reset()
             x, y = next(clicks)
             answer = session.prompt([job.Prompt("point", [[x, y]])])
-            for candidate in answer.candidates:
-                session.shape(candidate, answer.level)
+            session.shapes(answer)
 
         for _ in range(12):
             ask()  # neighbours that an object needs are encoded now

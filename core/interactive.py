@@ -43,6 +43,9 @@ from .windows import Check, Level, Source, model_cell
 HYSTERESIS = 0.75
 """Octaves of zoom by which the view must differ from the working resolution before it changes."""
 
+KEPT_PLACES = 16
+"""Transformations kept: making one takes longer than using it."""
+
 HISTORY = 32
 """Answers kept to go back to."""
 
@@ -106,6 +109,9 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     _levels: dict[int, Level] = field(default_factory=dict, init=False, repr=False)
     _octave: int = field(default=0, init=False)
+    _places: dict[tuple[int, str], PromptTransform] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _rounds: list[_Round] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -158,8 +164,15 @@ class Session:
 
     def place(self, crs: Any = None, octave: int = 0) -> PromptTransform:
         """Between positions in a CRS and the pixels of a level."""
-        source = self.level(octave).source
-        return PromptTransform(source.transform, source.crs, crs)
+        return self._place_at(self.level(octave), crs)
+
+    def _place_at(self, level: Level, crs: Any) -> PromptTransform:
+        key = (level.octave, str(crs))
+        if key not in self._places:
+            self._places[key] = PromptTransform(level.source.transform, level.source.crs, crs)
+            while len(self._places) > KEPT_PLACES:
+                del self._places[next(iter(self._places))]
+        return self._places[key]
 
     def set_view(self, at: Sequence[float], pixel_size: float | None, crs: Any = None) -> None:
         """Choose the working resolution for a view; ignored while an object is in work.
@@ -344,15 +357,27 @@ class Session:
             crs: CRS of the polygon; None for the raster's.
             simplify: Tolerance in ground units of the raster's CRS; None for half a pixel.
         """
+        return self.shapes(Answer(level, (candidate,), 0), crs=crs, simplify=simplify)[0]
+
+    def shapes(
+        self, answer: Answer, *, crs: Any = None, simplify: float | None = None
+    ) -> list[Shape]:
+        """All candidates' polygons, as :meth:`shape` makes one."""
+        level = answer.level
         source = level.source
-        geometry = object_polygon(
-            candidate.known, level.cell, source.transform, source.shape, simplify
-        )
-        measures = measure([geometry], source.crs)
+        polygons = [
+            object_polygon(found.known, level.cell, source.transform, source.shape, simplify)
+            for found in answer.candidates
+        ]
+        # Measured together: finding the ellipsoid of a CRS takes longer than measuring.
+        sizes = measure(polygons, source.crs)
         if crs is not None:
-            place = PromptTransform(source.transform, source.crs, crs)
-            geometry = shapely.transform(geometry, place.from_raster)
-        return Shape(geometry, float(measures.area[0]), float(measures.perimeter[0]))
+            place = self._place_at(level, crs)
+            polygons = [shapely.transform(polygon, place.from_raster) for polygon in polygons]
+        return [
+            Shape(polygon, float(area), float(perimeter))
+            for polygon, area, perimeter in zip(polygons, sizes.area, sizes.perimeter, strict=True)
+        ]
 
     # -- ahead of the mouse ----------------------------------------------------------------------
 
@@ -396,7 +421,7 @@ class Session:
 
     def is_encoded(self, at: Sequence[float], level: Level, crs: Any = None) -> bool:
         """Whether a prompt at a place is known to need no encoding; reads nothing."""
-        place = PromptTransform(level.source.transform, level.source.crs, crs)
+        place = self._place_at(level, crs)
         row, col = (float(v) for v in place.to_pixels([at])[0])
         if not (0 <= row < level.lattice.height and 0 <= col < level.lattice.width):
             return False

@@ -215,15 +215,8 @@ class Engine:
     def _shapes(
         self, opened: _Opened, answer: Answer, asked: job.PromptParameters
     ) -> list[tuple[Candidate, Shape]]:
-        return [
-            (
-                candidate,
-                opened.session.shape(
-                    candidate, answer.level, crs=asked.crs, simplify=asked.simplify
-                ),
-            )
-            for candidate in answer.candidates
-        ]
+        shapes = opened.session.shapes(answer, crs=asked.crs, simplify=asked.simplify)
+        return list(zip(answer.candidates, shapes, strict=True))
 
     def _accept(self, params: Json, context: Context) -> Json:
         opened = self._find(params)

@@ -84,7 +84,7 @@ class _PointDecoder(nn.Module):
             count, prompts.get("points"), prompts.get("labels"), prompts.get("boxes")
         )
         attended = network.mask_decoder.attend(side, tokens)
-        return network.masks(side, attended, network.scores(attended), True)
+        return network.masks(side, attended, True)
 
     def forward(
         self, features: list[Tensor], points: Tensor, labels: Tensor
