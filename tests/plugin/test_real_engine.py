@@ -156,6 +156,10 @@ def test_a_persons_first_ten_minutes_in_a_real_window(package, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((pictures / "report.json").read_text())
     assert report["ok"]
+    # The thread's own work, so that a crowded machine does not fail the test; QGIS itself opens and
+    # draws the mosaic in "load". The longest stalls by the clock are in the report too.
+    work = {part: ms for part, ms in report["work_ms"].items() if part not in ("load", "picture")}
+    assert max(work.values()) < 50, work
     assert all(iou > 0.5 for iou in report["iou"]), report["iou"]
 
 
