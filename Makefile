@@ -40,9 +40,16 @@ $(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
 
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
 	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/test_package.py
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python scripts/package.py
+
+link: ## Link the plugin into this user's QGIS profile, for development
+	$(PYTHON) scripts/link.py
+
+screenshots: $(VENV)/.done package ## Drive a real QGIS window and keep its pictures
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) scripts/screenshots.py --out build/screenshots
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info
