@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``samgeo models``: list, describe, download, verify and remove the weights."""
+"""``samgeo models``: list, describe, download, verify, remove and export."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -146,3 +147,19 @@ def remove(name: str) -> None:
         from .models import checkpoints
 
         console.say(f"{human_size(checkpoints.remove(name))} freed.")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(file_okay=False))
+def export(name: str, folder: str) -> None:
+    """Write a model's encoder and decoders as ONNX files into FOLDER."""
+    console = Console()
+    with reporting(console):
+        from .models.export import export_onnx
+        from .models.registry import load_model
+
+        written = export_onnx(load_model(name, "cpu"), Path(folder))
+        for file in written.files:
+            console.say(str(written.folder / file))
+        console.say(f"largest difference from torch: {written.difference:.1e}")
