@@ -150,7 +150,7 @@ class EmbeddedModel:
                 f"The embedding was made by another model than {self._info.name}: encode the "
                 "image again."
             )
-        tensors = to_tensors(prompts, embedding, self._device)
+        tensors = _without_spare_masks(to_tensors(prompts, embedding, self._device))
         features = self._features(embedding)
         size = CPU_PROMPTS if self._device.type == "cpu" else GPU_PROMPTS
         index: list[NDArray[np.int64]] = []
@@ -230,6 +230,18 @@ class EmbeddedModel:
         )
         masks[large][inner] = fine[inner]
         return masks[0]
+
+
+def _without_spare_masks(prompts: PromptTensors) -> PromptTensors:
+    """Earlier masks only where there is neither a click nor a box.
+
+    The network of this version is led astray by an earlier mask beside clicks (five clicks on
+    fields: IoU 0.11 with it, 0.73 without), so it is not shown any there.
+    """
+    if prompts.masks is None:
+        return prompts
+    spare = (prompts.labels != PADDING).any(1) | torch.isfinite(prompts.boxes[:, 0])
+    return prompts._replace(masks=prompts.masks * ~spare[:, None, None])
 
 
 def _row(coarse: Coarse, i: int) -> Coarse:
