@@ -10,6 +10,7 @@ holds one batch, however many there are. The formats themselves are in ``formats
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -141,6 +142,18 @@ def check_output(
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be written to: {error.strerror}.") from error
     return form
+
+
+def discard_leftovers(path: str | Path) -> None:
+    """Delete what a killed :class:`LayerWriter` has left beside its output.
+
+    Only for a caller who knows that nobody else is writing this output just now.
+    """
+    path = Path(path)
+    name = re.compile(re.escape(f".{path.stem}.") + r"[a-z0-9_]{8}\.part")
+    for left in path.parent.glob(".*.part"):
+        if name.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class LayerWriter:

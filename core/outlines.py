@@ -20,6 +20,9 @@ LEAST_UPRIGHT = 0.7
 """Share of a ring's length along its two main directions below which it is no right-angled thing
 (a round tank has about a half)."""
 
+SHORT = 6.0
+"""Oblique sides shorter than this many tolerances are corners that were cut off, not walls."""
+
 Points = NDArray[np.float64]
 
 LEAST_IOU = 0.85
@@ -154,7 +157,7 @@ def _side(p: Points, q: Points, slanted: float, tolerance: float) -> _Side:
     from_axis = min(from_x, np.pi / 2 - from_x)
     middle = (p + q) / 2
     # A short oblique side is a corner that was cut off, not a wall.
-    if from_axis <= slanted or length < 4 * tolerance:
+    if from_axis <= slanted or length < SHORT * tolerance:
         if from_x < np.pi / 4:
             return _Side(0, (0.0, 1.0), float(middle[1]), length)
         return _Side(1, (1.0, 0.0), float(middle[0]), length)

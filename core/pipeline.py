@@ -17,7 +17,7 @@ from .errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
 from .executors import make_executor
 from .grid import Grid, Tile, choose_grid
 from .job import Progress, SegmentParameters
-from .layers import LayerWriter
+from .layers import LayerWriter, discard_leftovers
 from .merge import MaskSource, MergeOptions
 from .raster import Raster, RasterOptions, open_raster
 from .second_look import SecondLook
@@ -153,6 +153,7 @@ def _run(
         )
         store = JobStore(folder, grid.cell)
         store.begin(_describe(raster, grid, here), fresh=params.fresh)
+        discard_leftovers(params.output)
         try:
             wants = partial(_wants, area)
             stage = TileStage(spec, factory, grid, store, folder)

@@ -20,7 +20,7 @@ from .embeddings import EmbeddingCache
 from .errors import ParameterError, SamGeoWarning
 from .executors import make_executor
 from .job import Progress, SegmentParameters
-from .layers import LayerWriter, carried_fields
+from .layers import LayerWriter, carried_fields, discard_leftovers
 from .models.base import PromptableModel
 from .pipeline import JobResult, Report, area_of_interest, raster_options
 from .prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
@@ -91,6 +91,7 @@ def run_prompts(
         cell = cell_for(model, params.tile_size, raster.shape)
         store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
         store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
+        discard_leftovers(params.output)
         stage = PromptStage(spec, make, store, cell, cached, params.simplify, params.min_hole)
         try:
             batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)

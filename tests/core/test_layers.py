@@ -25,6 +25,7 @@ from samgeo_core.layers import (
     LayerWriter,
     carried_fields,
     check_output,
+    discard_leftovers,
     write_layer,
 )
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
@@ -609,3 +610,15 @@ def test_write_layer_streams_from_a_generator(tmp_path: Path) -> None:
         warnings.simplefilter("error", SamGeoWarning)
         assert write_layer(batches, LayerWriter(tmp_path / "a.fgb", 32645)) == 1000
     assert len(read(tmp_path / "a.fgb")) == 1000
+
+
+def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
+    mine, others, file = (
+        tmp_path / name for name in (".town.ab12_xyz.part", ".town.b.ab12_xyz.part", ".town.part")
+    )
+    mine.mkdir()
+    (mine / "features.arrow").write_bytes(b"half")
+    others.mkdir()
+    file.write_bytes(b"")
+    discard_leftovers(tmp_path / "town.gpkg")
+    assert sorted(tmp_path.iterdir()) == sorted([others, file])
