@@ -8,6 +8,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyogrio
 from PIL import Image, ImageDraw
 from samgeo_core.raster import open_raster
 from samgeo_core.types import PixelBox
@@ -35,7 +36,8 @@ def overlay(
         box = box or PixelBox(0, 0, raster.height, raster.width)
         pixels = raster.read(box).pixels
         inverse, crs = ~raster.transform, raster.crs
-    layer = geopandas.read_file(layer_path)
+    # A GeoPackage holds its style as another layer; the first is the polygons'.
+    layer = geopandas.read_file(layer_path, layer=pyogrio.list_layers(layer_path)[0][0])
     if crs is not None and layer.crs is not None and layer.crs != crs:
         layer = layer.to_crs(crs)
     image = Image.fromarray(np.kron(pixels, np.ones((zoom, zoom, 1), np.uint8)), "RGB")
