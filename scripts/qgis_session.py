@@ -480,6 +480,8 @@ def main() -> None:
     for layer in QgsProject.instance().mapLayers().values():
         if isinstance(layer, QgsVectorLayer) and layer.isEditable():
             layer.rollBack()
+    # Saved by now; else QGIS would ask whether the temporary layer may be lost.
+    QgsProject.instance().removeAllMapLayers()
     QgsProject.instance().setDirty(False)
     iface.actionExit().trigger()
 
