@@ -160,9 +160,7 @@ def test_a_persons_first_ten_minutes_in_a_real_window(package, tmp_path):
     # draws the mosaic in "load". The longest stalls by the clock are in the report too.
     work = {part: ms for part, ms in report["work_ms"].items() if part not in ("load", "picture")}
     assert max(work.values()) < 50, work
-    # How good the small model is, is not the plugin's; that its polygons lie on the roofs, is.
-    assert min(report["iou"]) > 0.4, report["iou"]
-    assert sum(report["iou"]) / len(report["iou"]) > 0.6, report["iou"]
+    assert all(iou > 0.5 for iou in report["iou"]), report["iou"]
 
 
 @pytest.mark.skipif(
