@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,9 +12,12 @@ import numpy as np
 import rasterio
 import shapely
 from rasterio.features import rasterize
-from samgeo_core.types import CellBox
+from samgeo_core.masks import Mask, PromptRef, TileMasks, crop_mask, quantize
+from samgeo_core.types import CellBox, TileIndex
+from scipy.ndimage import binary_dilation, binary_erosion
 from shapely import Geometry
 
+from .oracle import Oracle
 from .scenes import Scene, Thing
 
 
@@ -21,8 +25,9 @@ def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometr
     """Footprints burnt one by one onto a raster's pixels; they may overlap and nest.
 
     Returns:
-        The scene and each thing's footprint in pixel coordinates, cut to the raster. A footprint
-        that holds no pixel's centre is burnt with all pixels that it touches, so none is lost.
+        The scene and each thing's footprint in pixel coordinates, whole, even at the raster's end.
+        A footprint that holds no pixel's centre is burnt with all pixels that it touches, so none
+        is lost.
     """
     with rasterio.open(raster) as file:
         transform, shape, crs = file.transform, file.shape, file.crs
@@ -31,7 +36,8 @@ def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometr
     things, shapes = [], []
     for polygon in gpd.read_file(footprints).to_crs(crs).geometry:
         pixels = shapely.transform(polygon, lambda xy: xy @ [[a, d], [b, e]] + [c, f])
-        pixels = shapely.intersection(shapely.make_valid(pixels), frame)
+        uncut = shapely.make_valid(pixels)
+        pixels = shapely.intersection(uncut, frame)
         if shapely.area(pixels) == 0:
             continue
         x0, y0, x1, y1 = shapely.bounds(pixels)
@@ -49,7 +55,7 @@ def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometr
                 "footprint",
             )
         )
-        shapes.append(pixels)
+        shapes.append(uncut)
     return Scene(shape, things), shapes
 
 
@@ -58,6 +64,50 @@ def _burn(pixels: Geometry, box: CellBox, *, all_touched: bool) -> np.ndarray:
     return rasterize(
         [pixels], out_shape=box.shape, transform=origin, all_touched=all_touched, dtype=np.uint8
     ).astype(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class FootprintOracle(Oracle):
+    """An oracle whose logits say where between two cells' centres a footprint's border runs.
+
+    Logits are the distances of the cells' centres from the border, as those of a perfect model;
+    :class:`Oracle` says inside or outside alone.
+
+    Args:
+        footprints: Each thing's footprint in pixel coordinates; cells are pixels here.
+    """
+
+    footprints: Sequence[Geometry] = ()
+    logits: list[tuple[CellBox, np.ndarray]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        logits = [_signed(t, f) for t, f in zip(self.things, self.footprints, strict=True)]
+        object.__setattr__(self, "logits", logits)
+
+    def load(self, index: TileIndex) -> TileMasks:
+        window = self.grid[index].window.cells(1)
+        masks = []
+        for box, logits in self.logits:
+            part = box.intersection(window)
+            if not part.empty:
+                cut = crop_mask(quantize(logits[part.slices(box)]), (part.row0, part.col0))
+                if cut is not None:
+                    masks.append(Mask(*cut, 0.9, 0.95, PromptRef()))
+        return TileMasks(index, 1, masks)
+
+
+def _signed(thing: Thing, footprint: Geometry) -> tuple[CellBox, np.ndarray]:
+    """Logits of a footprint: 2 a pixel from the border, up to 4 pixels away."""
+    box = thing.box.grown(4)
+    rows, cols = np.mgrid[box.row0 : box.row1, box.col0 : box.col1] + 0.5
+    shapely.prepare(footprint)
+    side = np.where(shapely.contains_xy(footprint, cols, rows), 1.0, -1.0)
+    near = binary_dilation(side > 0, iterations=4) & ~binary_erosion(side > 0, iterations=4)
+    distance = np.full(box.shape, 4.0)
+    places = shapely.points(cols[near], rows[near])
+    distance[near] = shapely.distance(places, shapely.boundary(footprint))
+    return box, (2 * side * np.minimum(distance, 4)).astype(np.float32)
 
 
 def centroid(thing: Thing) -> tuple[float, float]:

@@ -49,8 +49,7 @@ def object_polygon(
     for row in range(outer.row0, outer.row1 - 1, rows):
         # Neighbouring strips share a row of cells, so that their contours meet vertex on vertex.
         strip = CellBox(row, outer.col0, min(row + rows + 1, outer.row1), outer.col1)
-        values = _to_the_edge(known, strip) * LOGIT_STEPS
-        parts += vectorize.contours(values, strip, cell)
+        parts += vectorize.contours(_to_the_edge(known, strip), strip, cell)
     several = outer.height > rows + 1
     pixels = shapely.union_all(parts) if several else shapely.multipolygons(parts)
     pixels = shapely.intersection(
@@ -65,14 +64,8 @@ def object_polygon(
 
 
 def _to_the_edge(known: Field, box: CellBox) -> FloatArray:
-    """Logits of a box; beyond the raster those of its edge, so that objects there are not bevelled.
-
-    The polygon is cut to the raster afterwards.
-    """
+    """Logits of a box, continued beyond the raster; the polygon is cut to the raster afterwards."""
     inside = box.intersection(known.bounds)
-    dense = known.dense(inside)
-    pad = (
-        (inside.row0 - box.row0, box.row1 - inside.row1),
-        (inside.col0 - box.col0, box.col1 - inside.col1),
-    )
-    return np.pad(dense, pad, mode="edge")
+    values = np.zeros(box.shape, np.float32)
+    values[inside.slices(box)] = known.dense(inside)
+    return vectorize.beyond_edges(values * LOGIT_STEPS, box, known.bounds)

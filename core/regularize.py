@@ -26,7 +26,7 @@ from .errors import OutputError, ParameterError
 from .job import RegularizeParameters
 from .layers import FIELDS, Field, LayerWriter, carried_fields
 from .measures import measure
-from .outlines import right_angles
+from .right_angles import right_angles
 from .vectorize import polygon_parts
 
 BATCH = 500

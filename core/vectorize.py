@@ -62,6 +62,48 @@ def contours(values: FloatArray, box: CellBox, cell: int) -> list[Geometry]:
     return [part for polygon in polygons for part in polygon_parts(valid(polygon))]
 
 
+def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray:
+    """Logits with those beyond the raster filled in, so that an object that the raster cuts goes on
+    across the edge as it came: bevelled there otherwise, by up to half a cell.
+
+    Each outer cell continues its row or column in a straight line. An edge cell that is inside goes
+    on inside; one that is outside may lead inside only beside another that is (the thin tip of an
+    object that leaves the raster at a narrow angle), so that nothing new appears. What is contoured
+    with them is to be cut to the raster.
+
+    Args:
+        values: (height, width) on the cells of ``box``; those outside of ``whole`` are not looked
+            at.
+        box: May reach beyond ``whole``.
+        whole: All cells of the raster; at least one of them in ``box``.
+
+    Returns:
+        ``values`` itself where nothing lies beyond, else a filled copy.
+    """
+    rows, cols = box.intersection(whole).slices(box)
+    if (rows.stop - rows.start, cols.stop - cols.start) == values.shape:
+        return values
+    filled: FloatArray = values.copy()
+    filled[: rows.start] = _continued(filled, rows.start, rows.start + 1, rows)
+    filled[rows.stop :] = _continued(filled, rows.stop - 1, rows.stop - 2, rows)
+    turned = filled.T
+    turned[: cols.start] = _continued(turned, cols.start, cols.start + 1, cols)
+    turned[cols.stop :] = _continued(turned, cols.stop - 1, cols.stop - 2, cols)
+    return filled
+
+
+def _continued(values: FloatArray, last: int, before: int, known: slice) -> FloatArray:
+    """The row beyond the row ``last``, whose inner neighbour is ``before``."""
+    edge = values[last]
+    inner = values[before] if known.start <= before < known.stop else edge
+    further = 2 * edge - inner
+    held = np.where(edge > 0, np.maximum(further, 1.0), further)
+    runs = np.cumsum(np.diff(held > 0, prepend=False))
+    rooted = np.bincount(runs, edge > 0)[runs] > 0
+    out: FloatArray = np.where(rooted, held, np.minimum(held, -1.0)).astype(np.float32)
+    return out
+
+
 def _polygon(points: NDArray[np.float64], offsets: NDArray[np.uint32]) -> Geometry:
     rings = [points[start:stop] for start, stop in pairwise(offsets)]
     return shapely.Polygon(rings[0], [ring for ring in rings[1:] if len(ring) >= 4])
@@ -80,8 +122,9 @@ def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geom
     """
     parts: list[Geometry] = []
     count = 0
+    cells = grid.bounds.cells(grid.cell)
     for box, values in blocks:
-        parts += contours(values, box, grid.cell)
+        parts += contours(beyond_edges(values, box, cells), box, grid.cell)
         count += 1
     if not parts:
         return shapely.Polygon()
@@ -89,7 +132,6 @@ def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geom
     whole = shapely.simplify(whole, 0.0)  # drops vertices on straight lines, as between blocks
     minx, miny, maxx, maxy = shapely.bounds(whole)
     if minx < 0 or miny < 0 or maxx > grid.width or maxy > grid.height:
-        # The last cell may reach beyond a raster whose sides are no multiples of it.
         whole = shapely.intersection(whole, shapely.box(0, 0, grid.width, grid.height))
     return simplest(shapely.normalize(valid(whole)))
 

@@ -65,8 +65,7 @@ def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) ->
 
     Returns:
         (height, width) float32 in stored steps (1/16 logit), > 0 inside. ``ABSENT`` where no
-        member's tile sees. Beyond the raster, the edge cells mirrored below zero: the border of an
-        object that the raster cuts runs exactly along the raster's edge.
+        member's tile sees, and beyond the raster.
     """
     whole = lattice(grid)
     inside = box.intersection(whole)
@@ -95,7 +94,6 @@ def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) ->
             total[place] += weight * _logits(index, by_tile[index], region, source)
             weights[place] += weight
         np.divide(total, weights, out=view, where=weights > 0)
-    _mirror(fused, inside, box)
     return fused
 
 
@@ -112,19 +110,6 @@ def _logits(
             place = common.slices(region)
             np.maximum(values[place], mask.logits[common.slices(mask.box)], out=values[place])
     return values
-
-
-def _mirror(fused: FloatArray, inside: CellBox, box: CellBox) -> None:
-    """Fill what lies beyond the raster with the edge cells' values, made negative."""
-    rows, cols = inside.slices(box)
-    if rows.start > 0:
-        fused[: rows.start, cols] = -np.abs(fused[rows.start, cols])
-    if rows.stop < box.height:
-        fused[rows.stop :, cols] = -np.abs(fused[rows.stop - 1, cols])
-    if cols.start > 0:
-        fused[:, : cols.start] = -np.abs(fused[:, cols.start, None])
-    if cols.stop < box.width:
-        fused[:, cols.stop :] = -np.abs(fused[:, cols.stop - 1, None])
 
 
 def fuse(

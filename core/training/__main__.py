@@ -34,11 +34,11 @@ from .opencv import cv2
 from .packs import pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.34, (0.6, 2.5)),
-    "town": (0.06, (0.4, 2.0)),
-    "banepa": (0.3, (0.4, 2.2)),
-    "dubai": (0.1, (0.5, 2.2)),
-    "regions": (0.2, (0.8, 3.0)),
+    "scenes": (0.34, (0.5, 4.0)),
+    "town": (0.1, (0.4, 2.5)),
+    "banepa": (0.3, (0.4, 2.5)),
+    "dubai": (0.1, (0.5, 2.5)),
+    "regions": (0.16, (0.8, 4.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -51,7 +51,7 @@ def read_parts(cache: Path, pattern: str = "") -> list[Part]:
             s for path in sorted(cache.glob(f"{pattern}{name}*.npz")) for s in read_pack(path)
         ]
         if samples:
-            parts.append(Part(samples, weight, zoom))
+            parts.append(Part(name, samples, weight, zoom))
     return parts
 
 
@@ -79,6 +79,7 @@ def main() -> None:
     ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
     run.add_argument("--device", default="cpu")
+    run.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     run.add_argument("--threads", type=int, default=2)
     ship = commands.add_parser("export", help="write a checkpoint's averaged weights")
     ship.add_argument("checkpoint", type=Path)
@@ -95,7 +96,9 @@ def main() -> None:
     cv2.setNumThreads(0)
     if options.command == "pack":
         pack_real(options.shared, options.cache)
-        pack_towns(options.sample_data / "make.py", options.cache, seeds=range(101, 103))
+        pack_towns(options.sample_data / "make.py", options.cache / "town.npz", range(101, 107))
+        pack_towns(options.sample_data / "make.py", options.cache / "valid_town.npz", range(8, 9))
+        pack_scenes(options.shared, options.cache, seed=900, count=40, prefix="valid_")
         for seed in range(options.packs):
             pack_scenes(options.shared, options.cache, seed=seed, count=options.count)
             pack_regions(options.shared, options.cache, seed=seed, count=options.count)
@@ -114,6 +117,7 @@ def main() -> None:
                     "seed",
                     "size",
                     "device",
+                    "precision",
                 )
             }
         )

@@ -221,11 +221,13 @@ class Part:
     """One source's share in training.
 
     Args:
+        name: Of the source.
         samples: Its images.
         weight: Relative number of crops from it.
         zoom: (smallest, largest) magnification, drawn uniformly in the logarithm.
     """
 
+    name: str
     samples: Sequence[Sample]
     weight: float
     zoom: tuple[float, float]

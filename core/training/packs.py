@@ -26,13 +26,15 @@ def pack_real(shared: Path, out: Path) -> None:
     write_pack(out / "dubai.npz", list(dubai(shared / "train" / "landcover_dubai")))
 
 
-def pack_scenes(shared: Path, out: Path, *, seed: int, count: int, size: int = 384) -> Path:
+def pack_scenes(
+    shared: Path, out: Path, *, seed: int, count: int, size: int = 384, prefix: str = ""
+) -> Path:
     """One pack of composed scenes; the seed decides everything in it."""
     out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
     textures = Textures(photographs(shared / "train", 400, rng), rng)
-    path = out / f"scenes_{seed:04d}.npz"
+    path = out / f"{prefix}scenes_{seed:04d}.npz"
     write_pack(path, [Sample(*compose(textures, size)) for _ in range(count)])
     return path
 
@@ -72,7 +74,7 @@ def read_town(folder: Path) -> Sample:
     return Sample(image, labels[None])
 
 
-def pack_towns(maker: Path, out: Path, *, seeds: range) -> Path:
+def pack_towns(maker: Path, path: Path, seeds: range) -> None:
     """Sample scenes (``sample_data/make.py``) of other seeds than the shipped one."""
     samples = []
     for seed in seeds:
@@ -80,6 +82,4 @@ def pack_towns(maker: Path, out: Path, *, seeds: range) -> Path:
             command = [sys.executable, str(maker), "--seed", str(seed), "--out", folder]
             subprocess.run(command, check=True)
             samples.append(read_town(Path(folder)))
-    path = out / "town.npz"
     write_pack(path, samples)
-    return path

@@ -17,8 +17,9 @@ from samgeo_core.merge import CachedSource, MergeOptions, fuse, fuse_box, merge
 from samgeo_core.merge.nodes import tight
 from samgeo_core.types import CellBox
 from samgeo_core.vectorize import polygonize
+from scipy.spatial import cKDTree
 
-from benchmarks.footprints import centroid, footprint_scene, same_masks
+from benchmarks.footprints import FootprintOracle, centroid, footprint_scene, same_masks
 from benchmarks.oracle import Oracle
 from benchmarks.scenes import Scene, Thing, make_scene
 
@@ -235,3 +236,27 @@ def test_every_footprint_of_banepa_comes_back_once_in_its_place(shared_data, til
     whole = np.array([inner.contains(thing.box) for thing in found])
     assert moved[whole & (areas >= 100)].max() < 0.05
     assert moved.max() < 0.15
+
+
+@pytest.mark.parametrize("tile", [512, 1024])
+def test_the_polygons_lie_on_the_footprints_of_banepa(shared_data, tile):
+    """Positions against the vector footprints themselves, to a twentieth of a pixel (0.7 cm)."""
+    folder = shared_data / "eval" / "buildings_banepa"
+    truth, footprints = footprint_scene(
+        folder / "mosaic_train_4326.tif", folder / "footprints_4326.gpkg"
+    )
+    grid = Grid(*truth.shape, tile - 128, 64)
+    source = CachedSource(FootprintOracle(truth.things, grid, footprints=footprints), 30)
+    objects = merge_here(source, grid)
+    assert len(objects) == 1466
+    polygons = np.array([polygonize(fuse(obj, source, grid), grid) for obj in objects])
+    visible = shapely.intersection(footprints, shapely.box(0, 0, grid.width, grid.height))
+    wanted = shapely.get_coordinates(shapely.centroid(visible))
+    distances, nearest = cKDTree(shapely.get_coordinates(shapely.centroid(polygons))).query(wanted)
+    assert len(set(nearest.tolist())) == 1466
+    areas = shapely.area(visible)
+    whole = shapely.area(footprints) - areas < 1e-6
+    assert distances[whole | (areas >= 100)].max() < 0.05
+    # Of what the raster's edge leaves of a footprint, tips thinner than a pixel may hold no centre.
+    assert np.count_nonzero(distances > 0.05) <= 3
+    assert distances.max() < 0.5

@@ -103,7 +103,7 @@ def test_a_crop_moves_image_and_labels_alike(seed, zoom):
 
 def test_crops_give_masks_of_labelled_objects_only():
     image, labels = scenes.compose(textures(2), 160)
-    part = data.Part([data.Sample(image, labels)], 1.0, (0.8, 1.2))
+    part = data.Part("spots", [data.Sample(image, labels)], 1.0, (0.8, 1.2))
     crops = data.Crops([part], np.random.default_rng(0), size=128)
     for _ in range(5):
         pixels, around, masks = crops.draw(6)
@@ -212,7 +212,7 @@ def test_only_the_best_candidate_is_asked_for_more():
 
 def small_part() -> data.Part:
     samples = [data.Sample(*scenes.compose(textures(seed), 96)) for seed in range(2)]
-    return data.Part(samples, 1.0, (0.8, 1.2))
+    return data.Part("spots", samples, 1.0, (0.8, 1.2))
 
 
 def config(out: Path) -> loop.TrainConfig:

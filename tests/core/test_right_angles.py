@@ -8,7 +8,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from samgeo_core.outlines import main_direction, right_angles
+from samgeo_core.right_angles import main_direction, right_angles
 from shapely import affinity
 
 L_SHAPE = shapely.Polygon([(0, 0), (40, 0), (40, 18), (20, 18), (20, 30), (0, 30)])
