@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,12 @@ from .continuation import Limits, Report
 from .corrections import correct
 from .embeddings import EmbeddingCache
 from .errors import ParameterError, PromptError
+from .levels import Levels
 from .measures import measure
 from .models.base import PromptableModel
 from .outline import object_polygon
 from .prompts import (
     PixelPrompt,
-    PromptTransform,
     box_prompt,
     check_inside,
     from_job,
@@ -38,13 +38,7 @@ from .prompts import (
     window_prompts,
 )
 from .types import PixelBox
-from .windows import Check, Level, Source, model_cell
-
-HYSTERESIS = 0.75
-"""Octaves of zoom by which the view must differ from the working resolution before it changes."""
-
-KEPT_PLACES = 16
-"""Transformations kept: making one takes longer than using it."""
+from .windows import Check, Level, Source
 
 HISTORY = 32
 """Answers kept to go back to."""
@@ -107,72 +101,15 @@ class Session:
     model: PromptableModel
     cache: EmbeddingCache
     limits: Limits = field(default_factory=Limits)
-    _levels: dict[int, Level] = field(default_factory=dict, init=False, repr=False)
-    _octave: int = field(default=0, init=False)
-    _places: dict[tuple[int, str], PromptTransform] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    levels: Levels = field(init=False, repr=False)
     _rounds: list[_Round] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._octave = min(0, self.coarsest)
-
-    # -- levels ----------------------------------------------------------------------------------
+        self.levels = Levels(self.open_level, self.model, self.cache)
 
     def level(self, octave: int = 0) -> Level:
-        """The raster at a working resolution.
-
-        Args:
-            octave: 2 ** octave full-resolution pixels a working pixel; below 0 smaller windows of
-                full-resolution pixels, magnified by the model. Clamped to what makes sense.
-        """
-        octave = min(max(octave, self.finest), self.coarsest)
-        if octave not in self._levels:
-            source = self._full if octave <= 0 else self.open_level(2**octave)
-            self._levels[octave] = Level(source, self.model, self.cache, octave)
-        return self._levels[octave]
-
-    @cached_property
-    def _full(self) -> Source:
-        return self.open_level(1)
-
-    @property
-    def finest(self) -> int:
-        """The octave at which a mask cell is a pixel."""
-        return -int(math.log2(model_cell(self.model)))
-
-    @cached_property
-    def coarsest(self) -> int:
-        """The octave at which one window holds the whole raster."""
-        size = model_cell(self.model) * self.model.info.mask_size
-        return max(self.finest, math.ceil(math.log2(max(self._full.shape) / size)))
-
-    def _coarser(self, than: int, step: int) -> Level | None:
-        octave = min(than + int(math.log2(step)), self.coarsest)
-        return self.level(octave) if octave > than else None
-
-    def octave_for(self, view: float) -> int:
-        """The working resolution for a view of so many full-resolution pixels a screen pixel.
-
-        The one in use stays until the view differs plainly, so that zooming a little to see
-        better does not change what is seen.
-        """
-        wanted = math.log2(max(view, 1e-9))
-        if abs(wanted - self._octave) > HYSTERESIS:
-            return min(max(math.floor(wanted + 0.5), self.finest), self.coarsest)
-        return self._octave
-
-    def place(self, crs: Any = None, octave: int = 0) -> PromptTransform:
-        """Between positions in a CRS and the pixels of a level."""
-        return self._place_at(self.level(octave), crs)
-
-    def _place_at(self, level: Level, crs: Any) -> PromptTransform:
-        key = (level.octave, str(crs))
-        if key not in self._places:
-            self._places[key] = PromptTransform(level.source.transform, level.source.crs, crs)
-            while len(self._places) > KEPT_PLACES:
-                del self._places[next(iter(self._places))]
-        return self._places[key]
+        """The raster at a working resolution, see :meth:`.levels.Levels.level`."""
+        return self.levels.level(octave)
 
     def set_view(self, at: Sequence[float], pixel_size: float | None, crs: Any = None) -> None:
         """Choose the working resolution for a view; ignored while an object is in work.
@@ -182,16 +119,8 @@ class Session:
             pixel_size: Ground units of ``crs`` a screen pixel; None for full resolution.
             crs: Of both.
         """
-        if self._rounds:
-            return
-        self._octave = self._octave_at(at, pixel_size, crs)
-
-    def _octave_at(self, at: Sequence[float], pixel_size: float | None, crs: Any) -> int:
-        if pixel_size is None:
-            return min(0, self.coarsest)
-        if not (math.isfinite(pixel_size) and pixel_size > 0):
-            raise ParameterError(f"The size of a screen pixel must be above 0, not {pixel_size}.")
-        return self.octave_for(self.place(crs).pixel_length(at, pixel_size))
+        if not self._rounds:
+            self.levels.octave = self.levels.octave_at(at, pixel_size, crs)
 
     # -- prompts ---------------------------------------------------------------------------------
 
@@ -222,10 +151,10 @@ class Session:
         """
         if prompts and prompts[0].coordinates and len(prompts[0].coordinates[0]) == 2:
             self.set_view(prompts[0].coordinates[0], pixel_size, crs)
-        level = self.level(self._octave)
-        pixels = from_job(prompts, self.place(crs, self._octave))
+        level = self.level(self.levels.octave)
+        pixels = from_job(prompts, self.levels.place(crs, self.levels.octave))
         check_inside(pixels, level.source.shape)
-        before = level_encoded(self._levels)
+        before = self.levels.encoded
         self._rewind(pixels, candidate, multimask)
         if self._rounds and self._rounds[-1].keys == tuple(p.key for p in pixels):
             candidates = self._rounds[-1].candidates
@@ -234,7 +163,7 @@ class Session:
             new = pixels[len(self._rounds[-1].prompts) :] if self._rounds else pixels
             question = Question(
                 level=level,
-                coarser=partial(self._coarser, self._octave),
+                coarser=partial(self.levels.coarser, self.levels.octave),
                 prompts=tuple(pixels),
                 multimask=multimask,
                 limits=self.limits,
@@ -244,7 +173,7 @@ class Session:
             candidates = begin(question) if base is None else correct(question, base, new)
             self._rounds.append(_Round(tuple(pixels), candidate, multimask, candidates))
             del self._rounds[:-HISTORY]
-        return Answer(level, candidates, level_encoded(self._levels) - before)
+        return Answer(level, candidates, self.levels.encoded - before)
 
     def _rewind(self, prompts: Sequence[PixelPrompt], candidate: int, multimask: bool) -> None:
         """Drop rounds that these prompts do not go on from."""
@@ -279,11 +208,11 @@ class Session:
         check: Check | None = None,
     ) -> Answer:
         """A preview from one window that is encoded already; remembers and encodes nothing."""
-        octave = self._octave
+        octave = self.levels.octave
         if not self._rounds and prompts and prompts[0].coordinates:
-            octave = self._octave_at(prompts[0].coordinates[0], pixel_size, crs)
+            octave = self.levels.octave_at(prompts[0].coordinates[0], pixel_size, crs)
         level = self.level(octave)
-        pixels = from_job(prompts, self.place(crs, octave))
+        pixels = from_job(prompts, self.levels.place(crs, octave))
         check_inside(pixels, level.source.shape)
         window = level.lattice.around(joint_extent(pixels))
         if not level.ready(window):
@@ -307,7 +236,7 @@ class Session:
         """The last answer of the object in work."""
         if not self._rounds:
             return None
-        return Answer(self.level(self._octave), self._rounds[-1].candidates, 0)
+        return Answer(self.level(self.levels.octave), self._rounds[-1].candidates, 0)
 
     @property
     def prompts(self) -> tuple[PixelPrompt, ...]:
@@ -336,12 +265,7 @@ class Session:
 
     def close(self) -> None:
         """Close the raster at all resolutions."""
-        coarser = [level.source for level in self._levels.values() if level.octave > 0]
-        for source in (self._full, *coarser):
-            closing = getattr(source, "close", None)
-            if closing is not None:
-                closing()
-        self._levels.clear()
+        self.levels.close()
         self._rounds.clear()
 
     # -- polygons --------------------------------------------------------------------------------
@@ -372,7 +296,7 @@ class Session:
         # Measured together: finding the ellipsoid of a CRS takes longer than measuring.
         sizes = measure(polygons, source.crs)
         if crs is not None:
-            place = self._place_at(level, crs)
+            place = self.levels.place_at(level, crs)
             polygons = [shapely.transform(polygon, place.from_raster) for polygon in polygons]
         return [
             Shape(polygon, float(area), float(perimeter))
@@ -395,9 +319,9 @@ class Session:
             The level and windows that are not encoded yet; nothing where the cursor is off the
             raster.
         """
-        octave = self._octave if self._rounds else self._octave_at(at, pixel_size, crs)
+        octave = self.levels.octave if self._rounds else self.levels.octave_at(at, pixel_size, crs)
         level = self.level(octave)
-        place = self.place(crs, octave)
+        place = self.levels.place(crs, octave)
         row, col = (float(v) for v in place.to_pixels([at])[0])
         lattice = level.lattice
         if not (0 <= row < lattice.height and 0 <= col < lattice.width):
@@ -421,7 +345,7 @@ class Session:
 
     def is_encoded(self, at: Sequence[float], level: Level, crs: Any = None) -> bool:
         """Whether a prompt at a place is known to need no encoding; reads nothing."""
-        place = self._place_at(level, crs)
+        place = self.levels.place_at(level, crs)
         row, col = (float(v) for v in place.to_pixels([at])[0])
         if not (0 <= row < level.lattice.height and 0 <= col < level.lattice.width):
             return False
@@ -444,12 +368,7 @@ class Session:
         if len(extent) != 4 or not all(math.isfinite(v) for v in extent):
             raise ParameterError(f"An extent is [xmin, ymin, xmax, ymax], not {list(extent)!r}.")
         corners = np.array([extent[:2], extent[2:]], np.float64)
-        box = box_prompt(corners, self.place(crs, level.octave)).extent
+        box = box_prompt(corners, self.levels.place(crs, level.octave)).extent
         if box[2] <= 0 or box[3] <= 0 or box[0] >= height or box[1] >= width:
             raise ParameterError("The extent lies outside the raster: check its CRS.")
         return level.lattice.covering(box)
-
-
-def level_encoded(levels: dict[int, Level]) -> int:
-    """Windows encoded so far at all levels."""
-    return sum(level.encoded for level in levels.values())

@@ -58,6 +58,7 @@ def run_prompts(
     """
     if params.prompts is None:
         raise ParameterError("Name the layer of prompts with --prompts.")
+    _check_shapes(params)
     started = time.monotonic()
     report = Report(progress, cancelled)
     with open_raster(params.rasters, raster_options(params)) as raster:
@@ -92,7 +93,9 @@ def run_prompts(
         store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
         store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
         discard_leftovers(params.output)
-        stage = PromptStage(spec, make, store, cell, cached, params.simplify, params.min_hole)
+        stage = PromptStage(
+            spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
+        )
         try:
             batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
             notes = _ask_batches(stage, batches, params, report)
@@ -117,6 +120,21 @@ def run_prompts(
         time.monotonic() - started,
         sentences,
     )
+
+
+def _check_shapes(params: SegmentParameters) -> None:
+    """Options that only make sense where the objects are not named one by one."""
+    usual = SegmentParameters(params.rasters, params.output)
+    for name, given, allowed in (
+        ("outlines", params.outlines, ("contour", "rectangles")),
+        ("shapes", params.shapes, (usual.shapes,)),
+        ("mode", params.mode, (usual.mode,)),
+    ):
+        if given not in allowed:
+            raise ParameterError(
+                f"With --prompts there is one polygon a prompt: --{name} {given} does not go with "
+                f"it; use {' or '.join(allowed)}."
+            )
 
 
 def _load(name: str, device: str, threads: int | None) -> PromptableModel:
@@ -224,5 +242,5 @@ def _describe(
             params.prompt_label,
             None if status is None else [status.st_size, status.st_mtime_ns],
         ],
-        "shapes": [params.simplify, params.min_hole],
+        "shapes": [params.simplify, params.min_hole, params.outlines],
     }

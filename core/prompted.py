@@ -29,13 +29,14 @@ from .embeddings import EmbeddingCache
 from .errors import PromptError
 from .measures import measure
 from .models.base import PromptableModel, Prompts
-from .outline import object_polygon
+from .outline import HALF_PIXEL, object_polygon
 from .prompt_layer import LayerPrompt
 from .prompts import joint_extent, window_prompts
 from .raster import Raster
+from .regularize import squared
 from .store import JobStore, write_atomically
 from .types import FloatArray, PixelBox
-from .vectorize import SizeLimits, drop_small
+from .vectorize import SizeLimits, drop_small, simplify
 from .windows import Level
 
 AT_ONCE = 32
@@ -56,6 +57,7 @@ class PromptStage:
         cached: Whether embeddings are kept on disk for later jobs and sessions.
         simplify: Tolerance, ground units; None for half a working pixel.
         min_hole: Smallest hole, m2 on the ellipsoid (square pixels without a CRS).
+        outlines: "contour" or "rectangles" (right angles).
     """
 
     spec: Mapping[str, Any]
@@ -65,6 +67,7 @@ class PromptStage:
     cached: bool = True
     simplify: float | None = None
     min_hole: float = 0.0
+    outlines: str = "contour"
 
     def __call__(self, item: tuple[int, Sequence[LayerPrompt]]) -> list[tuple[str, str]]:
         """Write a batch's features.
@@ -107,9 +110,19 @@ class PromptStage:
 
     def _shape(self, candidate: Candidate, level: Level) -> Any:
         source = level.source
+        straight = self.outlines == "rectangles"
         shape = object_polygon(
-            candidate.known, level.cell, source.transform, source.shape, self.simplify
+            candidate.known,
+            level.cell,
+            source.transform,
+            source.shape,
+            0.0 if straight else self.simplify,
         )
+        if straight and not shape.is_empty:
+            t = source.transform
+            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
+            shape = squared(shape, source.crs, 1.5 * pixel)
+            shape = simplify(shape, HALF_PIXEL * pixel if self.simplify is None else self.simplify)
         if self.min_hole > 0:
 
             def area(part: Any) -> float:

@@ -247,7 +247,7 @@ class Worker:
                 idle = False
 
     def _work(self, task: Task) -> None:
-        from .worker_methods import Context  # loaded with the engine, after the greeting
+        from .worker_jobs import Context  # loaded with the engine, after the greeting
 
         request = task.request
         if request.method not in self._engine.methods:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the worker can do: one function a method of ``docs/protocol.md``."""
+"""What the worker can do in a session: one function a method of ``docs/protocol.md``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
 
-from . import job
+from . import job, worker_jobs
 from .answering import Candidate
 from .embeddings import EmbeddingCache
 from .errors import ParameterError, PromptError, SamGeoWarning
@@ -27,10 +26,9 @@ from .raster import Raster, RasterOptions, open_raster
 from .stretch import Stretch
 from .types import PixelBox
 from .vectorize import SizeLimits, drop_small, simplify, valid
-from .windows import Check, Level
+from .windows import Level
+from .worker_jobs import Context, Json, Method
 
-Json = dict[str, Any]
-Method = Callable[[Json, "Context"], Json]
 LoadModel = Callable[[str, str, "int | None"], PromptableModel]
 
 AHEAD = 6
@@ -38,21 +36,6 @@ AHEAD = 6
 
 KEPT_MODELS = 2
 """Loaded models kept: switching back and forth between two costs nothing."""
-
-
-class Progress(Protocol):
-    """Tells the client how far a request is; raises ``Cancelled`` where it is not wanted."""
-
-    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None: ...
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a method may use of the request that it answers."""
-
-    check: Check
-    progress: Progress
-    log: Callable[[str, str], None]
 
 
 @dataclass(eq=False)
@@ -97,11 +80,8 @@ class Engine:
             "reset": self._reset,
             "look": self._look,
             "close": self._close,
-            "segment": self._segment,
             "encode": self._encode,
-            "statistics": self._statistics,
-            "regularize": self._regularize,
-            "models": self._list_models,
+            **worker_jobs.METHODS,
         }
 
     def close(self) -> None:
@@ -348,63 +328,6 @@ class Engine:
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
-
-    def _regularize(self, params: Json, context: Context) -> Json:
-        from .regularize import regularize_layer
-
-        return regularize_layer(job.RegularizeParameters.from_dict(params), context.progress)
-
-    # -- jobs ------------------------------------------------------------------------------------
-
-    def _segment(self, params: Json, context: Context) -> Json:
-        from .pipeline import run
-
-        asked = job.SegmentParameters.from_dict(params)
-
-        def cancelled() -> bool:
-            context.check()
-            return False
-
-        result = run(
-            asked,
-            progress=lambda p: context.progress(p.stage, p.done, p.total, p.message),
-            cancelled=cancelled,
-        )
-        return dict(vars(result))
-
-    def _statistics(self, params: Json, context: Context) -> Json:
-        known = {"rasters", "bands", "percentiles"}
-        unknown = sorted(set(params) - known)
-        if unknown:
-            raise ParameterError(f"Unknown parameter {unknown[0]!r:.80}: known are {known}.")
-        opening = {k: v for k, v in params.items() if k in ("rasters", "bands")}
-        asked = job.OpenParameters.from_dict(opening)
-        percentiles = params.get("percentiles")
-        if percentiles is not None and not (
-            isinstance(percentiles, list)
-            and len(percentiles) == 2
-            and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in percentiles)
-        ):
-            raise ParameterError(
-                f"Percentiles are two numbers, low and high, not {percentiles!r:.80}."
-            )
-        options = RasterOptions(
-            bands=None if asked.bands is None else tuple(asked.bands),
-            percentiles=None if percentiles is None else (percentiles[0], percentiles[1]),
-        )
-        with open_raster(asked.rasters, options) as raster:
-            context.progress("stretch", 0, 1)
-            stretch = raster.stretch
-            context.progress("stretch", 1, 1)
-            pairs = [list(pair) for pair in zip(stretch.low, stretch.high, strict=True)]
-            return {"stretch": pairs, "info": raster.info.to_json()}
-
-    # -- models ----------------------------------------------------------------------------------
-
-    def _list_models(self, params: Json, context: Context) -> Json:
-        from .worker_models import do_models
-
-        return do_models(params, context.check, context.progress)
 
 
 def levels_of(raster: Raster) -> Callable[[int], Raster]:

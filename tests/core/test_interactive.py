@@ -329,10 +329,10 @@ def test_the_working_resolution_follows_the_zoom_with_hysteresis_but_not_under_a
 
     def octave(view):
         session.set_view((1024, 1024), view)
-        return session.level(session.octave_for(view)).octave
+        return session.level(session.levels.octave_for(view)).octave
 
     assert [octave(v) for v in (1.0, 1.6, 1.7, 4.0, 2.5, 2.3)] == [0, 0, 1, 2, 2, 1]
-    assert octave(1000) == session.coarsest == 4
+    assert octave(1000) == session.levels.coarsest == 4
     session.reset()
     answer = session.prompt([point(1050, 1050)], pixel_size=4.0)
     assert answer.level.octave == 2

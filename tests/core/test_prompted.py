@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import geopandas as gpd
@@ -194,3 +195,31 @@ def test_attributes_that_the_schema_has_itself_are_carried_under_another_name(vi
     assert (feature["prompt_score"], feature["height"]) == (7, 3.5)
     assert feature["score"] == pytest.approx(0.95)
     assert "x" in {feature.get(name) for name in ("prompt_id", "prompt_prompt_id", "prompt_id_1")}
+
+
+def test_outlines_may_be_made_rectangular(village, tmp_path):
+    houses = village[1]
+    chosen = houses[:12]
+    prompts = layer_of(tmp_path, [ground(house) for house in chosen])
+    plain = parameters(village, prompts, tmp_path / "plain.gpkg")
+    straight = replace(plain, output=str(tmp_path / "straight.gpkg"), outlines="rectangles")
+    for params in (plain, straight):
+        run_prompts(params, factory=oracle, cached=False)
+    before, after = (gpd.read_file(params.output).geometry for params in (plain, straight))
+    assert len(after) == len(before) == len(chosen)
+    for shape, house in zip(after, chosen, strict=True):
+        assert shapely.get_num_coordinates(shape) == 5
+        assert shape.area / shape.minimum_rotated_rectangle.area > 0.999
+        true = ground(house)
+        assert shape.intersection(true).area / shape.union(true).area > 0.9
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("outlines", "centerlines"), ("shapes", "coverage"), ("mode", "flat")]
+)
+def test_options_that_do_not_go_with_prompts_are_refused(village, tmp_path, option, value):
+    prompts = layer_of(tmp_path, [ground(village[1][0])])
+    params = parameters(village, prompts, tmp_path / "out.gpkg", **{option: value})
+    with pytest.raises(ParameterError, match=f"--{option} {value}"):
+        run_prompts(params, factory=oracle, cached=False)
+    assert not (tmp_path / "out.gpkg").exists()
