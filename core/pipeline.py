@@ -164,7 +164,7 @@ def _run(
                 objects = look.merged()
                 masks: MaskSource = store
                 if isinstance(here, PromptableSegmenter):
-                    if params.overview and len(grid) > 1:
+                    if params.overview and tiles > 1:  # else nothing is larger than a tile
                         objects, masks = look.from_afar(objects, masks)
                     if params.repair:
                         objects, masks = look.at_what_was_cut(objects, masks)
