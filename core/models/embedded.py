@@ -16,17 +16,17 @@ import hashlib
 import json
 import weakref
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import CheckpointError, ModelError
-from ..types import ByteArray, FloatArray
+from ..types import ByteArray
 from .base import PADDING, Decoded, Embedding, ModelInfo, Prompts
 from .embedded_net import (
     CANDIDATES,
@@ -42,6 +42,7 @@ from .embedded_net import (
     normalised,
 )
 from .embedded_prompts import to_tensors
+from .embedded_regions import Regions, cut_features, cut_prompts, one_row
 from .image import check_image
 from .runtime import in_batches, pick_device, set_threads
 
@@ -50,14 +51,18 @@ CARD = Path(__file__).with_name("embedded.json")
 
 FAMILY = "embedded"
 INPUT_SIZE = 1024
-CPU_PROMPTS, GPU_PROMPTS = 2, 64
-"""Prompts decoded together: few on a CPU, for its cache."""
+CPU_PROMPTS, GPU_PROMPTS = 1, 64
+"""Prompts decoded together in the whole image: few on a CPU, for its cache; as many more in smaller
+surroundings as these are smaller."""
 
 KEPT_IMAGES = 2
 """Images whose features are kept as tensors, about 12 MB each."""
 
 FAR = -2.0
 """Coarse logit below which nothing of an object is expected: the fine stage looks no further."""
+
+OUTSIDE = -10.0
+"""Logit of what lies outside of the surroundings in which a prompt was answered."""
 
 
 class EmbeddedModel:
@@ -152,54 +157,80 @@ class EmbeddedModel:
             )
         tensors = _without_spare_masks(to_tensors(prompts, embedding, self._device))
         features = self._features(embedding)
-        size = CPU_PROMPTS if self._device.type == "cpu" else GPU_PROMPTS
-        index: list[NDArray[np.int64]] = []
-        logits: list[FloatArray] = []
-        scores: list[FloatArray] = []
+        height, width = features.a4.shape[-2:]
+        regions = Regions(tensors, height * STRIDE, width * STRIDE)
+        answers: dict[int, tuple[Tensor, Tensor]] = {}
+        todo = {size: np.flatnonzero(regions.first == k).tolist()
+                for k, size in enumerate(regions.sizes)}  # fmt: skip
+        for size, larger in zip_longest(regions.sizes, regions.sizes[1:]):
 
-        def work(rows: Sequence[int]) -> None:
-            part = PromptTensors(
-                *(None if t is None else t[rows[0] : rows[-1] + 1] for t in tensors)  # type: ignore[arg-type]
-            )
-            kept, masks, judged = self._decode(features, part, multimask, min_score)
-            index.append(np.asarray(rows, np.int64)[kept.cpu().numpy()])
-            logits.append(masks.cpu().numpy())
-            scores.append(judged.cpu().numpy())
+            def work(rows: Sequence[int], size: int = size, larger: int | None = larger) -> None:
+                for row, found in self._decode(
+                    features, tensors, rows, regions, size, multimask, min_score
+                ).items():
+                    if found is not None:
+                        answers[row] = found
+                    elif larger is not None:
+                        todo[larger].append(row)
 
-        for _ in in_batches(range(len(prompts)), size, work, "prompts"):
-            pass
+            area = (max(regions.sizes) / size) ** 2
+            count = round(area * (CPU_PROMPTS if self._device.type == "cpu" else GPU_PROMPTS))
+            for _ in in_batches(sorted(todo[size]), count, work, "prompts"):
+                pass
         m = CANDIDATES if multimask else 1
-        if not index:
-            return Decoded(
-                np.empty(0, np.int64),
-                np.empty((0, m, *embedding.mask_shape), np.float32),
-                np.empty((0, m), np.float32),
+        logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
+        scores = np.empty((len(answers), m), np.float32)
+        index = np.array(sorted(answers), np.int64)
+        for k, row in enumerate(index.tolist()):
+            found, judged = answers.pop(row)
+            top, left, rows, cols = (
+                side // STRIDE for side in regions.corner(row, STRIDE * max(found.shape[-2:]))
             )
-        return Decoded(np.concatenate(index), np.concatenate(logits), np.concatenate(scores))
+            logits[k, :, top : top + rows, left : left + cols] = found.cpu().numpy()
+            scores[k] = judged.cpu().numpy()
+        return Decoded(index, logits, scores)
 
     def _decode(
-        self, features: Features, prompts: PromptTensors, multimask: bool, min_score: float | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Which prompts pass, their logits (p, m, h, w) and scores (p, m)."""
-        coarse = self._net.decoder.begin(features, prompts)
+        self,
+        features: Features,
+        prompts: PromptTensors,
+        rows: Sequence[int],
+        regions: Regions,
+        size: int,
+        multimask: bool,
+        min_score: float | None,
+    ) -> dict[int, tuple[Tensor, Tensor] | None]:
+        """Some prompts' logits (m, h, w) in their squares of a size, and scores (m,).
+
+        None for those whose masks reach their square's border; those that do not pass are left out.
+        """
+        chosen = list(rows)
+        places = [regions.corner(row, size) for row in chosen]
+        whole = regions.is_whole(size)
+        part = cut_prompts(prompts, chosen, places)
+        seen = features if whole else cut_features(features, places)
+        coarse = self._net.decoder.begin(seen, part)
         scores = torch.sigmoid(coarse.iou)
         if multimask:
             which = torch.arange(1, CANDIDATES + 1, device=scores.device)
             which = which.expand(len(scores), CANDIDATES)
         else:
-            alone = (prompts.labels != PADDING).sum(1) == 1
-            alone &= ~torch.isfinite(prompts.boxes[:, 0])
-            if prompts.masks is not None:
+            alone = (part.labels != PADDING).sum(1) == 1
+            alone &= ~torch.isfinite(part.boxes[:, 0])
+            if part.masks is not None:
                 alone[:] = False
             which = torch.where(alone, scores.argmax(1), 0)[:, None]
         scores = scores.gather(1, which)
-        kept = torch.arange(len(scores), device=scores.device)
-        if min_score is not None:
-            kept = torch.nonzero(scores.amax(1) >= min_score)[:, 0]
-        masks = [self._fine(features, _row(coarse, int(i)), which[i]) for i in kept]
-        height, width = features.a4.shape[-2:]
-        empty = torch.empty((0, which.shape[1], height, width))
-        return kept, torch.stack(masks) if masks else empty, scores[kept]
+        out: dict[int, tuple[Tensor, Tensor] | None] = {}
+        for i, row in enumerate(chosen):
+            if min_score is not None and float(scores[i].amax()) < min_score:
+                continue
+            if not whole and regions.cut_short(coarse.masks[i, which[i]], places[i]):
+                out[row] = None
+                continue
+            mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
+            out[row] = self._fine(mine, one_row(coarse, i), which[i]), scores[i]
+        return out
 
     def _fine(self, features: Features, coarse: Coarse, which: Tensor) -> Tensor:
         """A prompt's chosen masks at stride 4, (m, h, w).
@@ -242,10 +273,6 @@ def _without_spare_masks(prompts: PromptTensors) -> PromptTensors:
         return prompts
     spare = (prompts.labels != PADDING).any(1) | torch.isfinite(prompts.boxes[:, 0])
     return prompts._replace(masks=prompts.masks * ~spare[:, None, None])
-
-
-def _row(coarse: Coarse, i: int) -> Coarse:
-    return Coarse(*(part[i : i + 1] for part in coarse))
 
 
 def fitted(image: ByteArray) -> tuple[Tensor, tuple[float, float]]:

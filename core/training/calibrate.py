@@ -7,16 +7,19 @@ batch. Here all else stands still, in its final state, and crops are larger, as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from ..models.embedded_net import EmbeddedNet, normalised
+from ..models.embedded_regions import SIDES
 from .data import Crops, Part
 from .loop import make_batch, rounds
 
 
 def calibrate(
-    net: EmbeddedNet, parts: list[Part], *, steps: int, size: int = 320, seed: int = 5
+    net: EmbeddedNet, parts: list[Part], *, steps: int, sides: Sequence[int] = SIDES, seed: int = 5
 ) -> float:
     """Train ``net.decoder.judge`` in place.
 
@@ -24,7 +27,7 @@ def calibrate(
         net: Final weights.
         parts: Training data.
         steps: Batches of 2 crops and 24 objects, in up to three rounds of clicks.
-        size: Side of a crop, pixels.
+        sides: Sides of the crops, pixels, in turn: those in which prompts will be answered.
         seed: Of the data.
 
     Returns:
@@ -39,10 +42,10 @@ def calibrate(
     optimiser = torch.optim.AdamW(net.decoder.judge.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     rng = np.random.default_rng(seed)
-    crops = Crops(parts, rng, size)
+    crops = [Crops(parts, rng, side) for side in sides]
     pairs = []
     for step in range(steps):
-        batch = make_batch(crops, 2, 12)
+        batch = make_batch(crops[step % len(crops)], 2, 12)
         with torch.no_grad():
             features = net.encoder(normalised(batch["images"]))
         results = rounds(net, features, batch, 1 + step % 3, rng)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A prompt is answered around it first, and in the whole image only where that is needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samgeo_core.models import embedded, embedded_regions
+from samgeo_core.models.base import Prompts
+from samgeo_core.models.embedded import load_embedded
+from samgeo_core.models.embedded_net import PromptTensors
+from samgeo_core.models.embedded_regions import SIDES, Regions
+
+from .test_embedded import tiny_network, write
+
+NAN = float("nan")
+
+
+def prompts(points=(), boxes=None) -> PromptTensors:
+    n = len(points) or len(boxes)
+    xy = torch.tensor(points, dtype=torch.float32) if points else torch.zeros(n, 1, 2)
+    labels = torch.full(xy.shape[:2], 1 if points else -1, dtype=torch.int8)
+    return PromptTensors(xy, labels, torch.tensor(boxes or [[NAN] * 4] * n).float())
+
+
+sides = st.integers(1, 32).map(lambda k: 32 * k)
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=sides, width=sides, data=st.data())
+def test_squares_lie_inside_the_image_around_their_prompts(height, width, data):
+    row = data.draw(st.floats(0, height, width=32))
+    col = data.draw(st.floats(0, width, width=32))
+    regions = Regions(prompts([[(row, col)]]), height, width)
+    assert regions.sizes[-1] == max(height, width)
+    assert list(regions.sizes) == sorted(set(regions.sizes))
+    for size in regions.sizes:
+        top, left, rows, cols = regions.corner(0, size)
+        assert top % 32 == left % 32 == rows % 32 == cols % 32 == 0
+        assert 0 <= top <= row <= top + rows <= height
+        assert 0 <= left <= col <= left + cols <= width
+        assert max(rows, cols) == size
+        assert regions.is_whole(size) == (size == max(height, width))
+
+
+@pytest.mark.parametrize(
+    ("extent", "expected"), [(100, SIDES[0]), (300, SIDES[1]), (500, 1024), (1024, 1024)]
+)
+def test_a_box_is_answered_in_a_square_that_shows_its_surroundings(extent, expected):
+    start = 512 - extent / 2
+    boxes = [[start, start, start + extent, start + extent]]
+    regions = Regions(prompts(boxes=boxes), 1024, 1024)
+    assert regions.sizes[regions.first[0]] == expected
+
+
+def test_a_mask_prompt_alone_is_answered_in_the_whole_image():
+    regions = Regions(prompts(boxes=[[NAN] * 4]), 1024, 1024)
+    assert regions.sizes[regions.first[0]] == 1024
+
+
+def test_only_borders_within_the_image_cut_a_mask_short():
+    regions = Regions(prompts([[(0, 0)]]), 1024, 1024)
+    place = regions.corner(0, 256)
+    logits = torch.full((1, 32, 32), -1.0)
+    logits[0, 0, 5] = logits[0, 5, 0] = 1  # the image's own corner
+    assert not regions.cut_short(logits, place)
+    logits[0, -1, 5] = 1
+    assert regions.cut_short(logits, place)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_embedded("cpu")
+
+
+@pytest.fixture(scope="module")
+def painted(shipped):
+    """A plain with houses of 20 to 480 pixels a side; their boxes; and the plain's embedding."""
+    rng = np.random.default_rng(3)
+    image = rng.normal((90, 120, 70), 6, (1024, 1024, 3)).clip(0, 255).astype(np.uint8)
+    boxes = [(30, 30, 50, 50), (100, 60, 180, 130), (60, 500, 300, 700), (480, 40, 960, 500)]
+    for r0, c0, r1, c1 in boxes:
+        image[r0:r1, c0:c1] = rng.normal((200, 90, 70), 6, (r1 - r0, c1 - c0, 3)).clip(0, 255)
+    return boxes, shipped.encode([image])[0]
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return np.count_nonzero((a > 0) & (b > 0)) / max(1, np.count_nonzero((a > 0) | (b > 0)))
+
+
+def test_masks_are_those_of_the_whole_image(shipped, painted, monkeypatch):
+    boxes, embedding = painted
+    asked = Prompts(boxes=np.array(boxes, np.float32))
+    near = shipped.decode(embedding, asked, multimask=False)
+    monkeypatch.setattr(embedded_regions, "SIDES", ())
+    far = shipped.decode(embedding, asked, multimask=False)
+    assert near.index.tolist() == far.index.tolist() == [0, 1, 2, 3]
+    assert near.logits.shape == far.logits.shape
+    for one, other in zip(near.logits[:, 0], far.logits[:, 0], strict=True):
+        assert overlap(one, other) > 0.9
+
+
+def sizes_asked(model, monkeypatch) -> list[int]:
+    """The squares' sides, as the model is asked in them."""
+    sizes: list[int] = []
+    decode = model._decode
+
+    def spy(*arguments):
+        sizes.append(arguments[4])
+        return decode(*arguments)
+
+    monkeypatch.setattr(model, "_decode", spy)
+    return sizes
+
+
+def test_an_object_that_leaves_its_square_is_asked_for_in_a_larger_one(tmp_path, monkeypatch):
+    net = tiny_network()
+    net.decoder.coarse.bias.data.fill_(1000)  # the object is everywhere
+    model = load_embedded("cpu", path=write(tmp_path / "all.safetensors", net))
+    embedding = model.encode([np.zeros((1024, 1024, 3), np.uint8)])[0]
+    sizes = sizes_asked(model, monkeypatch)
+    answer = model.decode(
+        embedding, Prompts(np.array([[[720, 270]]], np.float32), np.ones((1, 1), np.int8))
+    )
+    assert sizes == [*SIDES, 1024]
+    assert answer.logits.shape == (1, 3, 256, 256)
+    assert (answer.logits > 0).all()
+
+
+def test_prompts_that_do_not_pass_are_asked_once(shipped, painted, monkeypatch):
+    _, embedding = painted
+    sizes = sizes_asked(shipped, monkeypatch)
+    points = np.array([[[720, 270]], [[900, 800]]], np.float32)
+    answer = shipped.decode(embedding, Prompts(points, np.ones((2, 1), np.int8)), min_score=1.1)
+    assert len(answer.index) == 0
+    assert sizes == [SIDES[0]]
+
+
+def test_cells_outside_of_the_square_are_certainly_not_the_object(shipped, painted):
+    boxes, embedding = painted
+    answer = shipped.decode(
+        embedding, Prompts(boxes=np.array(boxes[:1], np.float32)), multimask=False
+    )
+    assert (answer.logits[0, 0, 128:, 128:] == embedded.OUTSIDE).all()
