@@ -347,8 +347,8 @@ def recall(model: EmbeddedModel, scenes: list[Scene]) -> None:
 def thresholds(model: EmbeddedModel, banepa: Path) -> None:
     """What the default thresholds would give on held-back training data: F1 at IoU 0.5.
 
-    The southern end of Banepa's western half (never trained on, nor tested) and a sample scene that
-    was trained on. Of Banepa only buildings are known, so masks of nothing known are not counted.
+    The southern end of Banepa's western half and a sample scene of seed 8: neither was trained on,
+    neither is tested. Of Banepa only buildings are known, so masks of nothing known are not counted.
 
     Args:
         model: Any thresholds.
@@ -361,7 +361,7 @@ def thresholds(model: EmbeddedModel, banepa: Path) -> None:
         part = (slice(0, 512), slice(left, left + 512))
         inside = [o[part] for o in objects if o[part].sum() == o.sum() >= 100]
         scenes.append(Scene(np.ascontiguousarray(held.image[part]), inside))
-    scenes += sample_scene(1000, seed=101)[:1]
+    scenes += sample_scene(1000, seed=8)[:1]
     open_model = load_embedded("cpu", torch.get_num_threads())
     open_model._net, open_model._info = (
         model._net,
