@@ -88,18 +88,26 @@ def network(family: str) -> Network:
 
 
 def make(family: str, prompts: int) -> Bench:
-    made = network(family)
+    model = with_weights(network(family), family)
+    image, clicks = question(prompts)
+    return Bench(model, model.encode([image])[0], clicks)
+
+
+def with_weights(made: Network, name: str) -> TorchModel:
+    """A model with random weights on the CPU."""
     made.load_state_dict(weights({k: v.shape for k, v in made.state_dict().items()}))
     made.eval().requires_grad_(False)
     made.prepare()
-    info = ModelInfo(family, family, "benchmark", 1024, GRID * 4, made.accepts)
-    model = TorchModel(made, info, torch.device("cpu"))
+    info = ModelInfo(name, made.family, "benchmark", 1024, GRID * 4, made.accepts)
+    return TorchModel(made, info, torch.device("cpu"))
+
+
+def question(prompts: int) -> tuple[np.ndarray, Prompts]:
+    """An image of 1024 x 1024 and clicks on it."""
     random = np.random.RandomState(0)
     image = random.randint(0, 256, (1024, 1024, 3)).astype(np.uint8)
     points = random.uniform(0, 1024, (prompts, 1, 2)).astype(np.float32)
-    return Bench(
-        model, model.encode([image])[0], Prompts(points=points, labels=np.ones((prompts, 1), "i1"))
-    )
+    return image, Prompts(points=points, labels=np.ones((prompts, 1), "i1"))
 
 
 # The ways to decode ------------------------------------------------------------------------------
