@@ -151,11 +151,12 @@ def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path, state):
 
 
 def test_a_word_model_is_no_model_for_points(folder, monkeypatch):
-    entry = find("sam3")
-    located = checkpoints.Located("sam3", folder, entry)
+    entry = find("grounding-dino-tiny")
+    located = checkpoints.Located(entry.name, folder, entry)
     monkeypatch.setattr(checkpoints, "locate", lambda _: located)
+    (folder / "config.json").write_text('{"model_type": "grounding-dino"}', "utf-8")
     with pytest.raises(ModelError, match="words"):
-        load_model("sam3", "cpu")
+        load_model(entry.name, "cpu")
 
 
 def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):
