@@ -14,6 +14,7 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 import torch
 
 from ..errors import ModelError, SamGeoWarning
+from .lanes import side_by_side
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -117,7 +118,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_batches(
-    items: Sequence[T], size: int, work: Callable[[Sequence[T]], R], what: str
+    items: Sequence[T],
+    size: int,
+    work: Callable[[Sequence[T]], R],
+    what: str,
+    *,
+    lanes: bool = False,
 ) -> Iterator[R]:
     """Run ``work`` over slices of ``items``, halving the batch when memory runs out.
 
@@ -126,10 +132,16 @@ def in_batches(
         size: Items a batch at most.
         work: Does one batch.
         what: "images" or "prompts", for the message.
+        lanes: Batches side by side on the CPU's cores, see ``lanes.py``.
 
     Raises:
         ModelError: Memory ran out even for one item.
     """
+    if lanes:
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        for results in side_by_side(lambda part: list(in_batches(part, size, work, what)), parts):
+            yield from results
+        return
     start = 0
     while start < len(items):
         batch = items[start : start + size]
