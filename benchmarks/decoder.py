@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How fast is the mask decoder, and how much memory does it take?
 
-    python benchmarks/decoder.py [--prompts 64] [--rounds 3] [--threads 1] [--family sam ...]
+    python benchmarks/decoder.py [--prompts 64] [--rounds 3] [--threads 1] [--busy] [--family sam]
 
 One click a prompt, three masks each, on an embedding of 64 x 64 (an image of 1024 x 1024), random
 weights. Ours against the same weights in the official formulation ("plain": image features repeated
@@ -9,22 +9,24 @@ for every prompt, keys, values and queries projected for every prompt and layer,
 convolutions, all prompts in one batch), and against the libraries that are installed:
 ``transformers`` and ``segment-anything-py`` (without its requirement torchvision). All in the same
 run, in turn; the table says the median a prompt. CPU time counts all threads and is the fair figure
-where other programs run. Memory (Linux) is what a decoding adds at its peak, in a process of its
-own, the results (0.75 MB a prompt) included. The difference is the largest between ours and the
-other's logits.
+where other programs run; --busy runs one meanwhile, which keeps a core busy. Memory (Linux) is what
+a decoding adds at its peak, in a process of its own, the results (0.75 MB a prompt) included. The
+difference is the largest between ours and the other's logits.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import multiprocessing
 import statistics
+import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,18 +90,26 @@ def network(family: str) -> Network:
 
 
 def make(family: str, prompts: int) -> Bench:
-    made = network(family)
+    model = with_weights(network(family), family)
+    image, clicks = question(prompts)
+    return Bench(model, model.encode([image])[0], clicks)
+
+
+def with_weights(made: Network, name: str) -> TorchModel:
+    """A model with random weights on the CPU."""
     made.load_state_dict(weights({k: v.shape for k, v in made.state_dict().items()}))
     made.eval().requires_grad_(False)
     made.prepare()
-    info = ModelInfo(family, family, "benchmark", 1024, GRID * 4, made.accepts)
-    model = TorchModel(made, info, torch.device("cpu"))
+    info = ModelInfo(name, made.family, "benchmark", 1024, GRID * 4, made.accepts)
+    return TorchModel(made, info, torch.device("cpu"))
+
+
+def question(prompts: int) -> tuple[np.ndarray, Prompts]:
+    """An image of 1024 x 1024 and clicks on it."""
     random = np.random.RandomState(0)
     image = random.randint(0, 256, (1024, 1024, 3)).astype(np.uint8)
     points = random.uniform(0, 1024, (prompts, 1, 2)).astype(np.float32)
-    return Bench(
-        model, model.encode([image])[0], Prompts(points=points, labels=np.ones((prompts, 1), "i1"))
-    )
+    return image, Prompts(points=points, labels=np.ones((prompts, 1), "i1"))
 
 
 # The ways to decode ------------------------------------------------------------------------------
@@ -331,11 +341,24 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=promptable.CPU_PROMPTS)
     parser.add_argument("--family", nargs="*", default=NAMES, choices=NAMES)
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--busy", action="store_true", help="beside a process that does nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     promptable.CPU_PROMPTS = given.batch
-    for family in given.family:
-        measure(family, given.prompts, given.rounds, given.threads, not given.no_memory)
+    with beside() if given.busy else contextlib.nullcontext():
+        for family in given.family:
+            measure(family, given.prompts, given.rounds, given.threads, not given.no_memory)
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[None]:
+    """A process that keeps a core busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def list_(as_json: bool = False) -> None:
                             "family": status.entry.family,
                             "title": status.entry.title,
                             "licence": status.entry.licence,
-                            "size": status.entry.size,
+                            "size": status.entry.size or status.bytes_here,
                             "installed": status.installed,
                             "path": None if status.path is None else str(status.path),
                         }
@@ -55,7 +55,7 @@ def list_(as_json: bool = False) -> None:
             state = "on disk" if status.installed else "to download"
             if not entry.files:
                 state = "embedded"
-            size = human_size(entry.size) if entry.files else ""
+            size = human_size(entry.size or status.bytes_here)
             rows.append([entry.name, entry.title, size, entry.licence, state])
         console.rows(["name", "model", "size", "licence", "state"], rows)
 
@@ -70,22 +70,23 @@ def info(name: str, as_json: bool) -> None:
         from .models.checkpoints import details
 
         known = details(name)
-        values = {
+        family = known.entry.family if known.entry else None
+        values: dict[str, object] = {
             "name": known.name,
             "title": known.entry.title if known.entry else None,
-            "family": known.recognised.family if known.recognised else None,
+            "family": known.recognised.family if known.recognised else family,
             "variant": known.recognised.variant if known.recognised else None,
             "licence": known.entry.licence if known.entry else None,
             "page": known.entry.page if known.entry else None,
-            "size": known.entry.size if known.entry else None,
-            "parameters": known.parameters,
-            "sha256": known.sha256,
+            "size": known.size,
+            "parameters": known.parameters or None,
+            "sha256": known.sha256 or None,
             "path": None if known.path is None else str(known.path),
         }
         if as_json:
             console.print_json(values)
         else:
-            console.table(values)
+            console.table({**values, "size": human_size(known.size)})
 
 
 @models.command()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
 """Name of the geometry column in the Arrow file."""
+
+LEAST_SPACE = 1 << 20
+"""Bytes free below which a file that could not be written is put down to a full disk."""
 
 _FAILURES = (
     DataLayerError,
@@ -176,9 +180,17 @@ def write_format(form: Format, written: Written, final: Path) -> None:
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
     except _FAILURES as error:
         raise OutputError(
-            f"{final} cannot be written as {form.name}: {error}. Nothing was left of it, and what "
-            "was there before is unchanged."
+            f"{final} cannot be written as {form.name}: {_reason(error, written.target)}. Nothing "
+            "was left of it, and what was there before is unchanged."
         ) from error
+
+
+def _reason(error: Exception, target: Path) -> str:
+    """Why a file could not be written: GDAL does not say that a disk is full."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(target.parent).free < LEAST_SPACE:
+            return f"the disk is full, make room on it or choose another folder ({error})"
+    return str(error)
 
 
 def _has_more(path: Path, layer: str) -> bool:

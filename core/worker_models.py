@@ -102,7 +102,7 @@ def _status(status: Any) -> dict[str, Any]:
         "name": entry.name,
         "family": entry.family,
         "title": entry.title,
-        "size": entry.size,
+        "size": entry.size or status.bytes_here,
         "licence": entry.licence,
         "state": state,
         "path": None if status.path is None else str(status.path),

@@ -28,7 +28,7 @@ from . import families
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .families import Recognised
 from .registry import EMBEDDED, REGISTRY, ModelEntry, find
-from .weights import check_file, read_state, unpacked, weights_file
+from .weights import check_file, family_note, read_state, unpacked, weights_file
 
 MANIFEST = "manifest.json"
 FOLDER_VARIABLE, OFFLINE_VARIABLE = "SAMGEO_MODELS_DIR", "SAMGEO_OFFLINE"
@@ -63,7 +63,17 @@ class Status:
 
 @dataclass(frozen=True)
 class Details:
-    """What is known of a model, for ``samgeo models info``."""
+    """What is known of a model, for ``samgeo models info``.
+
+    Args:
+        name: In the registry, or of the file.
+        path: The checkpoint or folder; None where it is not here.
+        entry: Of the registry; None for a path.
+        recognised: What its tensors say; None where it is not here or understands words only.
+        parameters: Numbers in its tensors, 0 where it is not here.
+        sha256: Of the weights: of what is here, else the published one; "" where unknown.
+        size: Bytes of what is here, else about what there is to download.
+    """
 
     name: str
     path: Path | None
@@ -71,6 +81,7 @@ class Details:
     recognised: Recognised | None
     parameters: int
     sha256: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -133,9 +144,14 @@ def list_models() -> list[Status]:
     """All known models, in the registry's order."""
     found = []
     for entry in REGISTRY.values():
+        if entry.name == EMBEDDED:
+            weights = locate(EMBEDDED).path
+            here = _size(weights)
+            found.append(Status(entry, bool(here), weights if here else None, here))
+            continue
         folder = _folder(entry)
-        here = sum(p.stat().st_size for p in folder.glob("*") if p.is_file())
-        installed = entry.name == EMBEDDED or _manifest(entry) is not None
+        here = _size(folder)
+        installed = _manifest(entry) is not None
         found.append(Status(entry, installed, folder if folder.exists() else None, here))
     return found
 
@@ -148,16 +164,25 @@ def details(name_or_path: str | Path) -> Details:
         CheckpointError: The file cannot be read.
     """
     entry = REGISTRY.get(str(name_or_path))
-    if entry is not None and (entry.name == EMBEDDED or _manifest(entry) is None):
-        return Details(entry.name, None, entry, None, 0, "")
+    if entry is not None and entry.name != EMBEDDED and _manifest(entry) is None:
+        published = entry.files[0].sha256 if len(entry.files) == 1 else ""
+        return Details(entry.name, None, entry, None, 0, published, entry.size)
     located = locate(name_or_path)
     state = read_state(located.path)
     recognised = None
-    if entry is None or entry.kind == "promptable":
+    if located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
+        recognised = Recognised(EMBEDDED, "", EMBEDDED)
+    elif entry is None or entry.kind == "promptable":
         recognised = families.recognise({key: tuple(value.shape) for key, value in state.items()})
-    parameters = sum(tensor.numel() for tensor in state.values())
-    checksum = located.sha256 or sha256_of(weights_file(located.path))
-    return Details(located.name, located.path, entry, recognised, parameters, checksum)
+    return Details(
+        located.name,
+        located.path,
+        entry,
+        recognised,
+        parameters=sum(tensor.numel() for tensor in state.values()),
+        sha256=_checksum(located),
+        size=_size(located.path),
+    )
 
 
 # Getting and removing them ----------------------------------------------------------------------
@@ -277,6 +302,20 @@ def verify(name_or_path: str | Path) -> list[Verification]:
 
 
 # A model's folder -------------------------------------------------------------------------------
+
+
+def _checksum(located: Located) -> str:
+    """Of the weights: of the file itself where it is small, else as noted when it came."""
+    if located.sha256 and located.name != EMBEDDED:
+        return located.sha256
+    return sha256_of(weights_file(located.path))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of a folder's files; 0 where there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.glob("*") if file.is_file())
 
 
 def _is_path(text: str) -> bool:

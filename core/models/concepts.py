@@ -9,7 +9,6 @@ prepared by this module, words by the model's own tokenizer.
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,19 +20,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import CheckpointError, ModelError, PromptError
+from ..errors import ModelError, PromptError
 from ..types import ByteArray, FloatArray
 from .base import Concept, ModelInfo
 from .checkpoints import locate
 from .download import sha256_of
 from .image import IMAGENET_MEAN, IMAGENET_STD, Floats3, check_image
+from .pretrained import VERSION, load_pretrained, model_type, not_loaded, require_transformers
 from .registry import REGISTRY
 from .roi_align import roi_align
 from .runtime import is_out_of_memory, pick_device, set_threads
-from .weights import check_file, weights_file
-
-VERSION = "5.23.0"
-"""Of transformers, that this module was tried with."""
+from .weights import weights_file
 
 NO_BOX = -10
 """SAM 3's label of a box that is only padding."""
@@ -280,60 +277,27 @@ def load_concepts(
     if entry is not None and entry.kind != "concept":
         raise ModelError(f"The model {entry.name} {_WORDLESS}")
     located = locate(name_or_path)
-    kind = _model_type(located.path)
+    kind = model_type(located.path)
     if kind not in KINDS:
         raise ModelError(f"{located.name} ({kind}) {_WORDLESS}")
-    try:
-        import transformers
-        from transformers.models.sam3 import modeling_sam3
-    except ImportError as error:
-        raise ModelError(
-            f"Finding things by words needs the package transformers {VERSION}: install it with "
-            "pip install 'samgeo-seamless[concepts]'."
-        ) from error
-    noise: Any = transformers.utils.logging  # has no types
-    noise.disable_progress_bar()
+    transformers = require_transformers("Finding things by words")
+    from transformers.models.sam3 import modeling_sam3
+
     ours, theirs = KINDS[kind]
     # SAM 3 is hidden from the package's top where torchvision is missing.
     made = getattr(modeling_sam3 if ours is Sam3 else transformers, theirs)
-    weights = weights_file(located.path)
-    check_file(weights)
     chosen = pick_device(device)
     set_threads(threads)
+    model = load_pretrained(made, located)
     try:
-        model, report = made.from_pretrained(
-            str(located.path),
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             str(located.path), local_files_only=True
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{located.path} cannot be loaded as {located.name} ({first}): download it again."
-        ) from error
-    if report["missing_keys"] or report["mismatched_keys"]:
-        some = sorted(map(str, report["missing_keys"] or report["mismatched_keys"]))[0]
-        raise CheckpointError(
-            f"{weights.name} lacks tensors of {located.name} (the first is {some}): download it "
-            "again."
-        )
-    checksum = located.sha256 or sha256_of(weights)
+        raise not_loaded(located, error) from error
+    checksum = located.sha256 or sha256_of(weights_file(located.path))
     fingerprint = hashlib.sha256(f"{checksum} {kind} {VERSION}".encode()).hexdigest()[:32]
     return ours(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
-
-
-def _model_type(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "config.json").read_text("utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder} holds no readable config.json: give the folder of a model from the hub."
-        ) from error
 
 
 def _prepared(image: ByteArray, size: tuple[int, int], mean: Floats3, std: Floats3) -> Tensor:

@@ -145,7 +145,8 @@ def _make_sam2(shapes: Shapes, size: int | None) -> Network:
     return Sam2(hiera.Encoder(_hiera_size(shapes), background), size or 1024)
 
 
-def _sam2_name(key: str) -> str:
+def sam2_name(key: str) -> str:
+    """Our name of a tensor of SAM 2."""
     key = key.removeprefix("sam_") if key.startswith("sam_") else key
     return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
 
@@ -233,7 +234,7 @@ FAMILIES: tuple[_Family, ...] = (
         _sam2_variant,
         _make_sam2,
         ignored=SAM2_VIDEO,
-        rename=_sam2_name,
+        rename=sam2_name,
     ),
     _Family(
         "sam",
@@ -329,22 +330,42 @@ def build(
             "file is incomplete or of a newer version."
         ) from error
     _load(network, state, family)
+    return finished(
+        network,
+        name=name,
+        device=chosen,
+        dtype=dtype,
+        checksum=fingerprint or weights_checksum(state),
+        batch=batch,
+    )
+
+
+def finished(
+    network: Network,
+    *,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    checksum: str,
+    batch: int | None = None,
+) -> TorchModel:
+    """A model around a network that has its weights; ``checksum`` is theirs."""
     network.eval().requires_grad_(False)
-    network.to(chosen)
+    network.to(device)
     network.prepare()
     settings = {**network.settings(), "dtype": str(dtype)}
     info = ModelInfo(
         name=name,
-        family=family.name,
-        fingerprint=_fingerprint(fingerprint or weights_checksum(state), settings),
+        family=network.family,
+        fingerprint=_fingerprint(checksum, settings),
         input_size=network.preprocessing.size,
         mask_size=network.mask_size,
         accepts=network.accepts,
-        device=str(chosen),
+        device=str(device),
         score_threshold=network.score_threshold,
         stability_threshold=network.stability_threshold,
     )
-    return TorchModel(network, info, chosen, dtype, batch)
+    return TorchModel(network, info, device, dtype, batch)
 
 
 def _load(network: Network, state: State, family: _Family) -> None:

@@ -111,8 +111,17 @@ def official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return _official(state, lambda tensor, row: tensor[row : row + 1])
 
 
-def _official(items: Mapping[str, T], cut: Callable[[T, int], T]) -> dict[str, T]:
-    two = any(key.startswith("vision_encoder.backbone.") for key in items)
+def official_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """:func:`official` for all but the encoder of SAM 3, whose other parts are SAM 2's."""
+    head = {key: value for key, value in state.items() if not key.startswith("vision_encoder.")}
+    return _official(head, lambda tensor, row: tensor[row : row + 1], two=True)
+
+
+def _official(
+    items: Mapping[str, T], cut: Callable[[T, int], T], two: bool | None = None
+) -> dict[str, T]:
+    if two is None:
+        two = any(key.startswith("vision_encoder.backbone.") for key in items)
     out = {}
     for key, value in items.items():
         if key.startswith(_UNUSED):

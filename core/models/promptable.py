@@ -168,6 +168,7 @@ class TorchModel:
                     side, group, slice(rows[0], rows[-1] + 1), multimask, min_score
                 ),
                 "prompts",
+                lanes=self.device.type == "cpu",
             ):
                 found.append(part)
         index = np.concatenate([part[0] for part in found] or [np.empty(0, np.int64)])

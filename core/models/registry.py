@@ -256,6 +256,12 @@ def load_model(
 
         return load_embedded(device, threads)
     found = checkpoints.locate(name_or_path)
+    if found.path.is_dir() and (found.path / "config.json").exists():
+        from .pretrained import model_type
+        from .sam3 import MODEL_TYPES, load_sam3
+
+        if model_type(found.path) in MODEL_TYPES:
+            return load_sam3(found, device, threads, precision)
     if found.entry is not None and found.entry.kind == "concept":
         raise ModelError(
             f"{found.entry.name} finds things by words: use it with text prompts, or choose "

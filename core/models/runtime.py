@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
@@ -12,7 +13,8 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 import torch
 
-from ..errors import ModelError
+from ..errors import ModelError, SamGeoWarning
+from .lanes import side_by_side
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -24,24 +26,50 @@ def pick_device(device: str = "auto") -> torch.device:
     """The device to run on.
 
     Args:
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        device: "auto", "cpu", "cuda", "cuda:1", "mps". "auto" is the CPU, with a warning, where
+            there is a GPU that this build of torch cannot run on (too old, or its driver).
 
     Raises:
-        ModelError: There is no such device.
+        ModelError: There is no such device, or it cannot be used.
     """
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda:0")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+            wanted = "cuda:0"
+        elif torch.backends.mps.is_available():
+            wanted = "mps"
+        else:
+            return torch.device("cpu")
+        try:
+            return _tried(wanted)
+        except _UNUSABLE as error:
+            warnings.warn(
+                f"The GPU ({wanted}) cannot be used ({_first_line(error)}), so the model runs on "
+                "the CPU: update the GPU's driver, or choose device 'cpu' to silence this.",
+                SamGeoWarning,
+                stacklevel=2,
+            )
+            return torch.device("cpu")
     try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return _tried(device)
+    except _UNUSABLE as error:
         raise ModelError(
-            f"The device '{device}' cannot be used ({reason}): choose 'auto' or 'cpu'."
+            f"The device '{device}' cannot be used ({_first_line(error)}): choose 'auto' or 'cpu'."
         ) from error
+
+
+_UNUSABLE = (RuntimeError, AssertionError, NotImplementedError)
+"""What torch raises for a device that is not there, or for which it has no code."""
+
+
+def _tried(device: str) -> torch.device:
+    """The device, once it has computed something: a GPU that is too old is there, but cannot."""
+    chosen = torch.device(device)
+    (torch.ones(1, device=chosen) + 1).cpu()
     return chosen
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
@@ -90,7 +118,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def in_batches(
-    items: Sequence[T], size: int, work: Callable[[Sequence[T]], R], what: str
+    items: Sequence[T],
+    size: int,
+    work: Callable[[Sequence[T]], R],
+    what: str,
+    *,
+    lanes: bool = False,
 ) -> Iterator[R]:
     """Run ``work`` over slices of ``items``, halving the batch when memory runs out.
 
@@ -99,10 +132,16 @@ def in_batches(
         size: Items a batch at most.
         work: Does one batch.
         what: "images" or "prompts", for the message.
+        lanes: Batches side by side on the CPU's cores, see ``lanes.py``.
 
     Raises:
         ModelError: Memory ran out even for one item.
     """
+    if lanes:
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        for results in side_by_side(lambda part: list(in_batches(part, size, work, what)), parts):
+            yield from results
+        return
     start = 0
     while start < len(items):
         batch = items[start : start + size]

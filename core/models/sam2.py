@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from .decoder import Attended, DecoderStyle, ImageSide, MaskDecoder
-from .hiera import Encoder
 from .image import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .prompt import PromptEncoder
 from .sam import CANDIDATES, SINGLE, Network
@@ -24,18 +23,34 @@ STABILITY_DELTA, STABILITY_LIMIT = 0.05, 0.98
 class Sam2(Network):
     """SAM 2 / 2.1, tiny to large.
 
-    A single mask that is unstable gives way
-    to the candidate with the best score, as in the official default.
+    A single mask that is unstable gives way to the candidate with the best score, as in the
+    official default.
+
+    Args:
+        image_encoder: Called like :class:`~.hiera.Encoder`.
+        size: Side of the encoder's square, pixels.
+        preprocessing: Instead of SAM 2's of that size.
+        stride: Pixels of the square along a side of one position of the features.
     """
 
     family = "sam2"
     score_threshold, stability_threshold = 0.8, 0.95
 
-    def __init__(self, image_encoder: Encoder, size: int = 1024) -> None:
+    def __init__(
+        self,
+        image_encoder: nn.Module,
+        size: int = 1024,
+        *,
+        preprocessing: Preprocessing | None = None,
+        stride: int = 16,
+    ) -> None:
         style = DecoderStyle(high_features=True, object_score=True, sigmoid_scores=True)
-        preprocessing = Preprocessing(size, IMAGENET_MEAN, IMAGENET_STD, True, "smooth")
         super().__init__(
-            image_encoder, PromptEncoder(box_first=True), MaskDecoder(style=style), preprocessing
+            image_encoder,
+            PromptEncoder(box_first=True),
+            MaskDecoder(style=style),
+            preprocessing or Preprocessing(size, IMAGENET_MEAN, IMAGENET_STD, True, "smooth"),
+            stride,
         )
         self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, 256))
 

@@ -87,7 +87,9 @@ def _check_safetensors(path: Path, name: str) -> None:
 
 
 def _damaged(name: str, why: str) -> CheckpointError:
-    return CheckpointError(f"{name} is damaged ({why}): delete it and download it again.")
+    return CheckpointError(
+        f"{name} is damaged, or no file of weights ({why}): get it again, or choose another."
+    )
 
 
 def _shards(folder: Path) -> Iterator[Path]:

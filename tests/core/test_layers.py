@@ -11,6 +11,7 @@ import sys
 import warnings
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -287,6 +288,29 @@ def test_a_failure_leaves_the_old_one_and_nothing_else(
     with pytest.raises(error), LayerWriter(path, 32645, overwrite=True) as writer:  # noqa: PT012
         writer.write(features(7))
         raise error
+    assert unchanged(path.parent, before)
+
+
+def test_a_full_disk_is_called_by_its_name(
+    existing: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = existing
+
+    def broken(*_: object, **__: object) -> None:
+        raise pyogrio.errors.DataSourceError("no such table: gpkg_contents")
+
+    monkeypatch.setattr("pyogrio.write_arrow", broken)
+    monkeypatch.setattr("samgeo_core.formats._write_parquet", broken)
+    monkeypatch.setattr(
+        "samgeo_core.formats.shutil.disk_usage", lambda _: SimpleNamespace(free=4096)
+    )
+    with (
+        pytest.raises(
+            OutputError, match=r"old\.\w+ cannot be written as .*: the disk is full, make"
+        ),
+        LayerWriter(path, 32645, overwrite=True) as writer,
+    ):
+        writer.write(features(7))
     assert unchanged(path.parent, before)
 
 

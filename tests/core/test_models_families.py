@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from samgeo_core.errors import CheckpointError, ModelError
+from samgeo_core.errors import CheckpointError, ModelError, SamGeoWarning
 from samgeo_core.models import families, hub, runtime
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.families import build, recognise, unwrap, weights_checksum
@@ -84,6 +84,27 @@ def test_devices_precisions_and_threads_that_do_not_exist() -> None:
     before = torch.get_num_threads()
     runtime.set_threads(before)
     assert torch.get_num_threads() == before
+
+
+def test_a_gpu_that_is_too_old_gives_way_to_the_cpu_or_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ones = torch.ones
+
+    def without_code(*args: object, device: torch.device) -> torch.Tensor:
+        if device.type == "cuda":
+            raise RuntimeError(
+                "CUDA error: no kernel image is available for execution on the device\n"
+                "CUDA kernel errors might be asynchronously reported at some other API call."
+            )
+        return ones(*args, device=device)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(runtime.torch, "ones", without_code)
+    with pytest.warns(SamGeoWarning, match=r"no kernel image.*runs on the CPU.*driver"):
+        assert runtime.pick_device("auto").type == "cpu"
+    with pytest.raises(ModelError, match=r"'cuda:0' cannot be used.*no kernel image.*'cpu'"):
+        runtime.pick_device("cuda:0")
 
 
 # The second oracle, and the hub's layouts ------------------------------------------------------

@@ -52,9 +52,7 @@ def test_every_entry_says_what_it_is_and_what_it_costs():
 
 def test_promptable_entries_are_of_families_that_this_version_builds():
     known = {family.name for family in families.FAMILIES} | {EMBEDDED}
-    missing = {e.family for e in REGISTRY.values() if e.kind == "promptable"} - known
-    if missing:
-        pytest.skip(f"not merged yet: {', '.join(sorted(missing))}")
+    assert {e.family for e in REGISTRY.values() if e.kind == "promptable"} <= known
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -89,14 +87,45 @@ def test_details_of_a_file_are_its_family_size_and_checksum(tmp_path, state):
     assert found.recognised is not None
     assert (found.recognised.family, found.recognised.layout) == ("sam", "official")
     assert found.parameters == sum(tensor.numel() for tensor in state.values())
-    assert len(found.sha256) == 64
+    assert found.sha256 == sha256_of(tmp_path / "mine.pth")
+    assert found.size == (tmp_path / "mine.pth").stat().st_size
     assert found.entry is None
+
+
+def test_details_of_the_embedded_model_are_those_of_its_file():
+    from samgeo_core.models.embedded import CARD, WEIGHTS
+
+    card = json.loads(CARD.read_text("utf-8"))
+    found = checkpoints.details(EMBEDDED)
+    assert found.path is not None
+    assert found.path.samefile(WEIGHTS)
+    assert (found.size, found.sha256) == (WEIGHTS.stat().st_size, sha256_of(WEIGHTS))
+    assert (found.size, found.sha256) == (card["bytes"], card["sha256"])
+    assert found.recognised is not None
+    assert found.recognised.family == EMBEDDED
+    assert found.parameters >= card["parameters"]
+
+
+def test_a_fine_tuned_embedded_model_is_recognised_by_its_notes(tmp_path):
+    save_file({"x": torch.ones(3)}, tmp_path / "tuned.safetensors", {"family": EMBEDDED})
+    found = checkpoints.details(tmp_path / "tuned.safetensors")
+    assert found.recognised is not None
+    assert (found.recognised.family, found.parameters) == (EMBEDDED, 3)
+
+
+def test_the_list_says_how_large_the_embedded_model_is():
+    from samgeo_core.models.embedded import WEIGHTS
+
+    first = checkpoints.list_models()[0]
+    assert (first.entry.name, first.installed) == (EMBEDDED, True)
+    assert first.bytes_here == WEIGHTS.stat().st_size
 
 
 def test_details_of_a_model_that_is_not_here_need_no_file(folder):
     found = checkpoints.details("sam-vit-b")
     assert found.path is None
     assert found.entry is find("sam-vit-b")
+    assert (found.size, found.sha256) == (found.entry.size, found.entry.files[0].sha256)
 
 
 def test_nothing_is_downloaded_by_loading(folder):
@@ -122,11 +151,12 @@ def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path, state):
 
 
 def test_a_word_model_is_no_model_for_points(folder, monkeypatch):
-    entry = find("sam3")
-    located = checkpoints.Located("sam3", folder, entry)
+    entry = find("grounding-dino-tiny")
+    located = checkpoints.Located(entry.name, folder, entry)
     monkeypatch.setattr(checkpoints, "locate", lambda _: located)
+    (folder / "config.json").write_text('{"model_type": "grounding-dino"}', "utf-8")
     with pytest.raises(ModelError, match="words"):
-        load_model("sam3", "cpu")
+        load_model(entry.name, "cpu")
 
 
 def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How long does each model of the family take to encode an image, and to decode a prompt?
+
+    python -m benchmarks.families [--models mobile-sam sam-vit-b ...] [--threads 2] [--rounds 3]
+
+Real sizes, random weights (the embedded model has its own), one image of 1024 x 1024 on the CPU,
+medians. *first click* is the first answer on a new embedding: what all prompts of an image share
+is computed there. *a prompt* is the time of one of many that are asked together, three masks each.
+CPU time counts all threads and is the fair figure where other programs run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from samgeo_core.models.base import PromptableModel, Prompts
+from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
+from samgeo_core.models.embedded import load_embedded
+from samgeo_core.models.hiera import SIZES, Encoder
+from samgeo_core.models.image import Preprocessing
+from samgeo_core.models.mobile_sam import MobileSam
+from samgeo_core.models.registry import EMBEDDED, REGISTRY
+from samgeo_core.models.sam import Network, Sam
+from samgeo_core.models.sam2 import Sam2
+from samgeo_core.models.sam_hq import SamHq
+from samgeo_core.models.tiny_vit import TinyViT
+from samgeo_core.models.vit import ViT
+
+from benchmarks.decoder import question, with_weights
+
+LARGE = ("sam-vit-l", "sam-vit-h")
+"""Only measured when named: they take minutes and gigabytes."""
+
+
+def _vit(size: str) -> ViT:
+    dim, depth, heads = {"b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}[size]
+    return ViT(dim, depth, heads, range(depth // 4 - 1, depth, depth // 4), 64)
+
+
+def _hiera(number: int) -> Network:
+    return Sam2(Encoder(SIZES[number], (7, 7)))
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "mobile-sam": lambda: MobileSam(TinyViT(), Preprocessing()),
+    "efficient-sam-ti": lambda: EfficientSam(PlainViT(192, 12)),
+    "efficient-sam-s": lambda: EfficientSam(PlainViT(384, 12)),
+    "sam2.1-tiny": lambda: _hiera(0),
+    "sam2.1-small": lambda: _hiera(1),
+    "sam2.1-base-plus": lambda: _hiera(2),
+    "sam2.1-large": lambda: _hiera(3),
+    "sam-hq-tiny": lambda: SamHq(TinyViT(), Preprocessing(), 160),
+    "sam-vit-b": lambda: Sam(_vit("b"), Preprocessing()),
+    "sam-hq-vit-b": lambda: SamHq(_vit("b"), Preprocessing(), 768),
+    "sam-vit-l": lambda: Sam(_vit("l"), Preprocessing()),
+    "sam-vit-h": lambda: Sam(_vit("h"), Preprocessing()),
+}
+
+
+def make(name: str) -> tuple[PromptableModel, int]:
+    """A model and how many parameters it has."""
+    if name == EMBEDDED:
+        model = load_embedded("cpu")
+        return model, sum(p.numel() for p in model._net.parameters())
+    network = NETWORKS[name]()
+    parameters = sum(p.numel() for p in network.parameters())
+    return with_weights(network, name), parameters
+
+
+def timed(work: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
+    """Median wall and processor seconds of a piece of work, and its last result."""
+    wall, used, result = [], [], None
+    for _ in range(rounds):
+        start, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        wall.append(time.perf_counter() - start)
+        used.append(time.process_time() - cpu)
+    return statistics.median(wall), statistics.median(used), result
+
+
+def measure(name: str, prompts: int, rounds: int) -> str:
+    model, parameters = make(name)
+    image, clicks = question(prompts)
+    one = Prompts(points=clicks.points[:1], labels=clicks.labels[:1])  # type: ignore[index]
+    model.decode(model.encode([image])[0], one)  # warm
+    encode, encode_cpu, _ = timed(lambda: model.encode([image])[0], rounds)
+    fresh = iter([model.encode([image])[0] for _ in range(rounds)])
+    first, _, _ = timed(lambda: model.decode(next(fresh), one), rounds)
+    embedding = model.encode([image])[0]
+    model.decode(embedding, one)
+    decode, decode_cpu, decoded = timed(lambda: model.decode(embedding, clicks), rounds)
+    assert np.isfinite(decoded.logits).all()
+    return (
+        f"{name:18}{parameters / 1e6:8.1f}{encode:9.2f}{encode_cpu:9.2f}{first * 1e3:9.0f}"
+        f"{decode / prompts * 1e3:10.1f}{decode_cpu / prompts * 1e3:9.1f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore
+    known = [EMBEDDED, *NETWORKS]
+    assert set(known) <= set(REGISTRY)
+    default = [name for name in known if name not in LARGE]
+    parser.add_argument("--models", nargs="+", choices=known, default=default)
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    print(f"1024 x 1024, {given.threads} thread(s), median of {given.rounds}")
+    print(f"{'':26}{'encode':>9}{'':9}{'first':>9}{'a prompt':>10}")
+    print(f"{'model':18}{'million':>8}{'s':>9}{'CPU s':>9}{'click ms':>9}{'ms':>10}{'CPU ms':>9}")
+    for name in given.models:
+        print(measure(name, given.prompts, given.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
