@@ -136,7 +136,7 @@ class Dock(QgsDockWidget):
         if busy:
             self.progress.setRange(0, max(total, 0))
             self.progress.setValue(done)
-            self.state.setText(_stage(text))
+            self.state.setText(text)
             if total > 0 and done >= total:
                 self.show_progress("", 0, 0)
         else:
@@ -158,18 +158,3 @@ class Dock(QgsDockWidget):
         else:
             text = tr("The engine starts with the first click")
         self.state.setText(text)
-
-
-def _stage(name: str) -> str:
-    """The engine's stages in the user's language; its own messages as they are."""
-    return {
-        "stretch": tr("Reading the raster's values"),
-        "encode": tr("Looking at the image"),
-        "encoding": tr("Looking at the image"),
-        "model": tr("Loading the model"),
-        "load": tr("Loading the model"),
-        "tiles": tr("Segmenting tiles"),
-        "merge": tr("Joining tiles"),
-        "vectors": tr("Drawing polygons"),
-        "download": tr("Downloading"),
-    }.get(name, name)

@@ -19,9 +19,9 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ..candidates import Refinement
 from ..controller import Controller
 from ..i18n import tr
-from ..session import Refinement
 
 _SLIDER_STEPS = 100
 _LARGEST = 10_000.0
