@@ -57,11 +57,15 @@ def current(layer: QgsVectorLayer) -> Optional[str]:
         return SCORE if _shows(renderer, layer, SCORE) else None
     if isinstance(renderer, QgsCategorizedSymbolRenderer):
         return LABEL if _shows(renderer, layer, LABEL) else None
-    return REVIEW if str(layer.customProperty(_PROPERTY, "")) == REVIEW else None
+    return REVIEW if _as_reviewed(layer) == str(layer.customProperty(_PROPERTY, "")) else None
 
 
-_PROPERTY = "samgeo_seamless/style"
-"""Custom property of a layer: the style that it was given last."""
+_PROPERTY = "samgeo_seamless/review"
+"""Custom property of a layer: how it is drawn where it has the style for review."""
+
+
+def _as_reviewed(layer: QgsVectorLayer) -> str:
+    return "" if layer.renderer() is None else str(layer.renderer().dump())
 
 
 def apply(layer: QgsVectorLayer, name: str) -> None:
@@ -73,8 +77,9 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
         renderer.setClassAttribute(field)
         if name == LABEL:
             _add_labels(layer, field, renderer)
-    layer.setCustomProperty(_PROPERTY, name)
-    layer.emitStyleChanged()
+    if name == REVIEW:
+        layer.setCustomProperty(_PROPERTY, _as_reviewed(layer))
+    layer.rendererChanged.emit()
     layer.triggerRepaint()
 
 
@@ -100,14 +105,15 @@ def _shows(renderer: Any, layer: QgsVectorLayer, name: str) -> bool:
 
 def _add_labels(layer: QgsVectorLayer, field: str, renderer: QgsCategorizedSymbolRenderer) -> None:
     """A colour for each of the layer's labels that the style does not know."""
-    known = {str(category.value()).lower() for category in renderer.categories()}
+    categories = renderer.categories()  # they own their symbols
+    known = {str(category.value()).lower() for category in categories}
     values = layer.uniqueValues(layer.fields().lookupField(field), _MOST_LABELS)
     new = sorted(
         str(v) for v in values if v not in (None, "") and str(v) and str(v).lower() not in known
     )
     ramp = QgsLimitedRandomColorRamp(max(len(new), 1))
     for number, value in enumerate(new):
-        symbol = renderer.categories()[0].symbol().clone()
+        symbol = categories[0].symbol().clone()
         colour = ramp.color(number / max(len(new) - 1, 1))
         colour.setAlpha(symbol.color().alpha())
         symbol.setColor(colour)

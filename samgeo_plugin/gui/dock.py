@@ -25,7 +25,8 @@ from ..controller import Controller
 from ..i18n import tr
 from .icons import icon, theme_icon
 from .object_panel import ObjectPanel
-from .refinement_panel import FilterPanel, RefinementPanel
+from .refinement_panel import RefinementPanel
+from .review_panel import ReviewPanel
 from .source_panel import SourcePanel
 
 
@@ -53,8 +54,8 @@ class Dock(QgsDockWidget):
         self.object = ObjectPanel(controller.session)
         self.refinement = RefinementPanel(controller)
         self.refinement.setCollapsed(True)
-        self.filter = FilterPanel(controller)
-        self.filter.setCollapsed(True)
+        self.review = ReviewPanel(controller)
+        self.review.setCollapsed(True)
 
         bar = QToolBar()
         bar.setIconSize(QSize(18, 18))
@@ -86,7 +87,7 @@ class Dock(QgsDockWidget):
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(6)
-        for widget in (self.source, work, self.refinement, self.filter):
+        for widget in (self.source, work, self.refinement, self.review):
             column.addWidget(widget)
         column.addStretch(1)
         scroll = QgsScrollArea()
