@@ -9,7 +9,9 @@ of workers.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -58,9 +60,21 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         return None
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them."""
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them.
+
+    A main process that is killed cannot end its workers, and they would wait for work for ever:
+    each watches it and goes when it is gone.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_main_process, name="watch", daemon=True).start()
+
+
+def _end_with_main_process() -> None:
+    main = multiprocessing.parent_process()
+    if main is not None:
+        main.join()
+        os._exit(1)
 
 
 class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
@@ -77,7 +91,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             raise ParameterError(f"The number of workers must be at least 1, not {workers}.")
         self.workers = workers
         self._pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
         )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

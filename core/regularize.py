@@ -70,9 +70,13 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
     else:
         tolerance = params.simplify
     first = _read(params, 0, min(BATCH, total))
-    fields, names = carried_fields(first.drop(columns=[f.name for f in FIELDS if f.name in first]))
+    measured = (Field("width_m", "real"),) if lines else ()
+    # What is measured anew takes the place of a field of the same name.
+    fields, names = carried_fields(
+        first.drop(columns=[f.name for f in (*FIELDS, *measured) if f.name in first])
+    )
     geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
-    extra = (*fields, Field("width_m", "real")) if lines else fields
+    extra = (*fields, *measured)
     changed = 0
     with LayerWriter(
         params.output, crs, overwrite=params.overwrite, fields=extra, geometry=geometry

@@ -12,11 +12,12 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from . import rasters, settings, target
+from .candidates import Accepted, Refinement
 from .engine_client import EngineClient
 from .i18n import tr
 from .job import Failure, OpenParameters
 from .log import Reporter, write
-from .session import Accepted, InteractiveSession, Refinement
+from .session import InteractiveSession
 
 
 @dataclass

@@ -134,6 +134,7 @@ class SamGeoPlugin(QObject):
             self.iface.removeRasterToolBarIcon(action)
         self.iface.removeDockWidget(self.dock)
         self.dock.source.release()
+        self.dock.review.release()
         for widget in (self.dock, self._setup_dialog, self._models_dialog):
             if widget is not None:
                 widget.deleteLater()

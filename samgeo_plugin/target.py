@@ -24,13 +24,11 @@ from qgis.core import (
     QgsWkbTypes,
 )
 
-from . import field_types
+from . import field_types, styles
 from .i18n import tr
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
-
-STYLES = Path(__file__).parent / "resources" / "styles"
 
 SCHEMA: tuple[tuple[str, Any, str], ...] = (
     ("id", field_types.TEXT, "text"),
@@ -74,7 +72,7 @@ def new_scratch_layer(name: str, crs: QgsCoordinateReferenceSystem) -> QgsVector
     layer.setCrs(crs)
     layer.dataProvider().addAttributes(schema_fields().toList())
     layer.updateFields()
-    style(layer, "review")
+    styles.apply(layer, styles.REVIEW)
     return layer
 
 
@@ -115,14 +113,8 @@ def new_geopackage_layer(path: str, name: str, crs: QgsCoordinateReferenceSystem
                 file=path, why=message or tr("unknown reason")
             )
         )
-    style(layer, "review")
+    styles.store(layer, styles.REVIEW)
     return layer
-
-
-def style(layer: QgsVectorLayer, name: str) -> None:
-    """Give a layer one of the plugin's styles ("review", "score", "label")."""
-    layer.loadNamedStyle(str(STYLES / f"{name}.qml"))
-    layer.triggerRepaint()
 
 
 def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:

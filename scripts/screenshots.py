@@ -21,6 +21,8 @@ import time
 import zipfile
 from pathlib import Path
 
+from processes import below, left_of
+
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = os.environ.get("SAMGEO_SHARED_DATA")
 PLACES = [Path(GIVEN)] if GIVEN else [parent / "shared" / "data" for parent in ROOT.parents]
@@ -47,28 +49,6 @@ def install(package: Path, profiles: Path) -> None:
         "[locale]\noverrideFlag=true\nuserLocale=en_US\n",
         encoding="utf-8",
     )
-
-
-def children(pid: int) -> set[int]:
-    """Every process below this one."""
-    found: set[int] = set()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found |= {int(folder.name)} | children(int(folder.name))
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def display(number: int) -> list[subprocess.Popen[bytes]]:
@@ -122,7 +102,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
             seen: set[int] = set()
             end = time.monotonic() + options.timeout
             while qgis.poll() is None and time.monotonic() < end:
-                seen |= children(qgis.pid)
+                seen |= below(qgis.pid)
                 time.sleep(0.2)
             if qgis.poll() is None:
                 subprocess.run(
@@ -131,8 +111,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
                     check=False,
                 )  # fmt: skip
                 qgis.kill()
-        time.sleep(1.0)
-        left = sorted(pid for pid in seen if alive(pid))
+        left = left_of(seen, 1.0)
     finally:
         for server in reversed(servers):
             server.terminate()

@@ -25,7 +25,8 @@ from ..controller import Controller
 from ..i18n import tr
 from .icons import icon, theme_icon
 from .object_panel import ObjectPanel
-from .refinement_panel import FilterPanel, RefinementPanel
+from .refinement_panel import RefinementPanel
+from .review_panel import ReviewPanel
 from .source_panel import SourcePanel
 
 
@@ -53,8 +54,8 @@ class Dock(QgsDockWidget):
         self.object = ObjectPanel(controller.session)
         self.refinement = RefinementPanel(controller)
         self.refinement.setCollapsed(True)
-        self.filter = FilterPanel(controller)
-        self.filter.setCollapsed(True)
+        self.review = ReviewPanel(controller)
+        self.review.setCollapsed(True)
 
         bar = QToolBar()
         bar.setIconSize(QSize(18, 18))
@@ -86,7 +87,7 @@ class Dock(QgsDockWidget):
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(6)
-        for widget in (self.source, work, self.refinement, self.filter):
+        for widget in (self.source, work, self.refinement, self.review):
             column.addWidget(widget)
         column.addStretch(1)
         scroll = QgsScrollArea()
@@ -136,7 +137,7 @@ class Dock(QgsDockWidget):
         if busy:
             self.progress.setRange(0, max(total, 0))
             self.progress.setValue(done)
-            self.state.setText(_stage(text))
+            self.state.setText(text)
             if total > 0 and done >= total:
                 self.show_progress("", 0, 0)
         else:
@@ -158,18 +159,3 @@ class Dock(QgsDockWidget):
         else:
             text = tr("The engine starts with the first click")
         self.state.setText(text)
-
-
-def _stage(name: str) -> str:
-    """The engine's stages in the user's language; its own messages as they are."""
-    return {
-        "stretch": tr("Reading the raster's values"),
-        "encode": tr("Looking at the image"),
-        "encoding": tr("Looking at the image"),
-        "model": tr("Loading the model"),
-        "load": tr("Loading the model"),
-        "tiles": tr("Segmenting tiles"),
-        "merge": tr("Joining tiles"),
-        "vectors": tr("Drawing polygons"),
-        "download": tr("Downloading"),
-    }.get(name, name)

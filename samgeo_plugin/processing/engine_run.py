@@ -34,8 +34,9 @@ from ..job import (
 _TICK = 100
 """Milliseconds between two looks at the cancel button."""
 
-_CANCEL_PATIENCE = 60.0
-"""Seconds for the tile in work after a cancel; then the process is ended."""
+_CANCEL_PATIENCE = 3.0
+"""Seconds to stop by itself after a cancel; then the process is ended. Nothing is lost but the tile
+in work, which may take minutes: a job can be killed at any moment and goes on from there."""
 
 
 class EngineRunError(Exception):
@@ -126,7 +127,7 @@ class EngineRun:
             if self._feedback.isCanceled():
                 if cancelled is None:
                     cancelled = time.monotonic()
-                    self._feedback.pushInfo(tr("Stopping after the tile in work…"))
+                    self._feedback.pushInfo(tr("Stopping…"))
                     if not asked:
                         raise EngineRunError(tr("Cancelled."), "Cancelled")
                     self._process.write(

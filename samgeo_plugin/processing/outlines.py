@@ -3,97 +3,80 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingException,
-    QgsProcessingFeedback,
-    QgsProcessingParameterFeatureSink,
-    QgsProcessingParameterFeatureSource,
-)
+from qgis.core import QgsFeatureSource
 
+from .. import styles
 from ..i18n import tr
+from ..job import RegularizeParameters
 from .base import EngineAlgorithm
+from .given import SOURCE_FID, Given, units_a_metre
+from .parameters import LINES, POLYGONS
+from .results import Carried, ResultLayer
 
 
 class OutlineAlgorithm(EngineAlgorithm):
-    """A polygon layer in, its outlines drawn anew."""
+    """A polygon layer in, its outlines drawn anew; features keep their attributes."""
 
-    SIMPLIFY = "SIMPLIFY"
-    method = "rectangles"
-    style = "review"
+    method = ""
+    style = ""
+    names: ClassVar[dict[str, str]]
+    """The engine's fields that are added, with their names in the result."""
 
-    def group(self) -> str:
-        return tr("Outlines")
-
-    def groupId(self) -> str:  # noqa: N802
-        return "outlines"
+    group_key = "outlines"
 
     def add_input(self) -> None:
-        self.declare(
-            QgsProcessingParameterFeatureSource(
-                self.INPUT, tr("Polygons"), [QgsProcessing.SourceType.TypeVectorPolygon]
-            )
-        )
-        self.declare(
-            self.number(
-                self.SIMPLIFY,
-                tr("Simplify (metres)"),
-                help_text=tr("Chosen from each polygon's size where nothing is said"),
-            )
+        self.add_source(self.INPUT, tr("Polygons"), POLYGONS)
+        self.add_number(
+            self.SIMPLIFY,
+            tr("Simplify (metres)"),
+            note=tr("Chosen from each polygon's size where nothing is said"),
         )
 
-    def add_output(self, text: str, kind: Any) -> None:
-        self.declare(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind))
-
-    def outline_options(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> dict[str, Any]:
+    def outline_options(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
         """What this method needs beside the input."""
         raise NotImplementedError
 
-    def work(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        source = self.parameterAsSource(parameters, self.INPUT, context)
-        if source is None:
-            raise QgsProcessingException(self.invalidSourceError(parameters, self.INPUT))
-        params = {
-            "input": self.save_source(source, "polygons", context, feedback),
-            "output": str(self.work_folder() / "outlines.gpkg"),
-            "layer": "polygons",
-            "method": self.method,
-            "simplify": self.given_number(parameters, self.SIMPLIFY, context),
-            "overwrite": True,
-            **self.outline_options(parameters, context),
-        }
-        result = self.run_engine("regularize", params, feedback)
-        layer = self.open_result(str(result["output"]))
-        written = self.write_sink(parameters, layer, context, feedback, self.style)
-        return {**written, "CHANGED": result.get("changed")}
+    def work(self, given: Given) -> dict[str, Any]:
+        source = given.source(self.INPUT)
+        metres = given.number(self.SIMPLIFY)
+        params = RegularizeParameters(
+            given.vector_path(source, "polygons"),
+            str(given.folder / "outlines.gpkg"),
+            layer="polygons",
+            method=self.method,
+            simplify=None if metres is None else metres * units_a_metre(source.sourceCrs()),
+            overwrite=True,
+            **self.outline_options(given, source),
+        )
+        result = self.run_engine(given, "regularize", params.to_dict())
+        layer = ResultLayer(
+            str(result["output"]),
+            style=self.style,
+            carried=Carried.all_of(source, SOURCE_FID),
+            names=self.names,
+            single=self.method == "centerlines",
+        )
+        return {**self.write_result(given, layer), "CHANGED": result.get("changed")}
 
 
 class RegularizeOutlines(OutlineAlgorithm):
     """Right angles where they fit."""
 
     MIN_IOU = "MIN_IOU"
+
+    key = "regularizeoutlines"
     icon_name = "regularize"
+    keywords = ("buildings", "roofs", "right angles", "orthogonalize", "footprints")
+    method = "rectangles"
+    style = styles.REVIEW
+    names: ClassVar[dict[str, str]] = {"area_m2": "area_m2", "perimeter_m": "perimeter_m"}
 
-    def name(self) -> str:
-        return "regularizeoutlines"
-
-    def displayName(self) -> str:  # noqa: N802
+    def title(self) -> str:
         return tr("Regularize building outlines")
 
-    def tags(self) -> list[str]:
-        return ["buildings", "roofs", "right angles", "orthogonalize", "footprints"]
-
-    def shortHelpString(self) -> str:  # noqa: N802
+    def about(self) -> str:
         return tr(
             "Gives building outlines right angles along their main direction. A polygon keeps its "
             "own shape where the regular one would overlap it less than the least IoU."
@@ -101,40 +84,31 @@ class RegularizeOutlines(OutlineAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_input()
-        self.declare(
-            self.number(
-                self.MIN_IOU,
-                tr("Least overlap with the given outline (IoU)"),
-                0.85,
-                maximum=1.0,
-            )
+        self.add_number(
+            self.MIN_IOU, tr("Least overlap with the given outline (IoU)"), 0.85, most=1.0
         )
-        self.add_output(tr("Outlines"), QgsProcessing.SourceType.TypeVectorPolygon)
+        self.add_sink(tr("Outlines"), POLYGONS)
 
-    def outline_options(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> dict[str, Any]:
-        return {"min_iou": self.parameterAsDouble(parameters, self.MIN_IOU, context)}
+    def outline_options(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
+        return {"min_iou": given.number(self.MIN_IOU)}
 
 
 class RoadCenterlines(OutlineAlgorithm):
     """A skeleton without spurs, with the width as an attribute."""
 
     MIN_WIDTH = "MIN_WIDTH"
-    method = "centerlines"
-    style = "lines"
+
+    key = "roadcenterlines"
     icon_name = "centerlines"
+    keywords = ("roads", "skeleton", "centerlines", "rivers", "network")
+    method = "centerlines"
+    style = styles.LINES
+    names: ClassVar[dict[str, str]] = {"perimeter_m": "length_m", "width_m": "width_m"}
 
-    def name(self) -> str:
-        return "roadcenterlines"
-
-    def displayName(self) -> str:  # noqa: N802
+    def title(self) -> str:
         return tr("Road centre lines")
 
-    def tags(self) -> list[str]:
-        return ["roads", "skeleton", "centerlines", "rivers", "network"]
-
-    def shortHelpString(self) -> str:  # noqa: N802
+    def about(self) -> str:
         return tr(
             "Turns polygons of roads into their centre lines. Short spurs are pruned and loops are "
             "kept; the width stands in an attribute."
@@ -142,10 +116,11 @@ class RoadCenterlines(OutlineAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_input()
-        self.declare(self.number(self.MIN_WIDTH, tr("Least width (metres)"), 0.0))
-        self.add_output(tr("Centre lines"), QgsProcessing.SourceType.TypeVectorLine)
+        self.add_number(self.MIN_WIDTH, tr("Least width (metres)"), 0.0)
+        self.add_sink(tr("Centre lines"), LINES)
 
-    def outline_options(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
-    ) -> dict[str, Any]:
-        return {"min_width": self.parameterAsDouble(parameters, self.MIN_WIDTH, context)}
+    def outline_options(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
+        crs = source.sourceCrs()
+        # In degrees the engine measures widths in metres, elsewhere in the CRS's own units.
+        units = 1.0 if crs.isGeographic() else units_a_metre(crs)
+        return {"min_width": (given.number(self.MIN_WIDTH) or 0.0) * units}

@@ -3,67 +3,38 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterBand,
     QgsProcessingParameterFileDestination,
 )
 
 from ..i18n import tr
-from ..job import OpenParameters
-from .area import AreaAlgorithm
+from ..job import EncodeParameters
+from .base import EngineAlgorithm
+from .given import Given
+from .stretch_report import stretch_report
 
 
-class RasterToolAlgorithm(AreaAlgorithm):
-    """Common to both: a raster and its bands."""
-
-    def group(self) -> str:
-        return tr("Raster tools")
-
-    def groupId(self) -> str:  # noqa: N802
-        return "rastertools"
-
-    def add_bands(self) -> None:
-        self.declare(
-            self.advanced(
-                QgsProcessingParameterBand(
-                    self.BANDS,
-                    tr("Bands shown as red, green and blue"),
-                    None,
-                    self.INPUT,
-                    True,
-                    True,
-                )
-            )
-        )
-
-    def bands(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Any:
-        return self.parameterAsInts(parameters, self.BANDS, context) or None
-
-
-class EncodeRaster(RasterToolAlgorithm):
+class EncodeRaster(EngineAlgorithm):
     """Interactive work on an encoded raster answers at once."""
 
+    WINDOWS = "WINDOWS"
+    ENCODED = "ENCODED"
+
+    key = "encoderaster"
+    group_key = "rastertools"
     icon_name = "encode"
+    keywords = ("embeddings", "cache", "prepare", "sam")
 
-    def name(self) -> str:
-        return "encoderaster"
-
-    def displayName(self) -> str:  # noqa: N802
+    def title(self) -> str:
         return tr("Encode raster")
 
-    def tags(self) -> list[str]:
-        return ["embeddings", "cache", "prepare", "sam"]
-
-    def shortHelpString(self) -> str:  # noqa: N802
+    def about(self) -> str:
         return tr(
             "Lets the model look at the raster beforehand and keeps what it saw on the disk, so "
             "that clicks are answered at once later. Windows that were seen before are not "
@@ -76,52 +47,41 @@ class EncodeRaster(RasterToolAlgorithm):
         self.add_extent()
         self.add_bands()
         self.add_device()
-        self.addOutput(QgsProcessingOutputNumber("WINDOWS", tr("Windows in the extent")))
-        self.addOutput(QgsProcessingOutputNumber("ENCODED", tr("Windows encoded now")))
+        self.addOutput(QgsProcessingOutputNumber(self.WINDOWS, tr("Windows in the extent")))
+        self.addOutput(QgsProcessingOutputNumber(self.ENCODED, tr("Windows encoded now")))
 
-    def work(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        path, _ = self.raster_path(feedback)
-        opening = OpenParameters.from_dict(
-            {
-                "rasters": [path],
-                **self.engine_options(parameters, context),
-                "bands": self.bands(parameters, context),
-            }
-        )
-        params = opening.to_dict()
-        self.confine(params, parameters, context, feedback)
-        result = self.run_engine("encode", params, feedback)
-        feedback.pushInfo(
+    def work(self, given: Given) -> dict[str, Any]:
+        place = given.place()
+        path, _ = given.raster_path()
+        options = {**given.engine_options(), **place, "bands": given.bands()}
+        params = EncodeParameters([path], **options)
+        result = self.run_engine(given, "encode", params.to_dict())
+        windows, encoded = result.get("windows"), result.get("encoded")
+        given.feedback.pushInfo(
             tr("{encoded} of {windows} windows were encoded, the others were there already").format(
-                encoded=result.get("encoded"), windows=result.get("windows")
+                encoded=encoded, windows=windows
             )
         )
-        return {"WINDOWS": result.get("windows"), "ENCODED": result.get("encoded")}
+        return {self.WINDOWS: windows, self.ENCODED: encoded}
 
 
-class RasterStatistics(RasterToolAlgorithm):
+class RasterStatistics(EngineAlgorithm):
     """The one stretch that every tile of a raster gets."""
 
-    PERCENTILES = ("LOW", "HIGH")
+    LOW = "LOW"
+    HIGH = "HIGH"
     HTML = "OUTPUT_HTML_FILE"
+    STRETCH = "STRETCH"
 
+    key = "rasterstatistics"
+    group_key = "rastertools"
     icon_name = "statistics"
+    keywords = ("stretch", "percentiles", "contrast", "nodata")
 
-    def name(self) -> str:
-        return "rasterstatistics"
-
-    def displayName(self) -> str:  # noqa: N802
+    def title(self) -> str:
         return tr("Raster statistics for segmentation")
 
-    def tags(self) -> list[str]:
-        return ["stretch", "percentiles", "contrast", "nodata"]
-
-    def shortHelpString(self) -> str:  # noqa: N802
+    def about(self) -> str:
         return tr(
             "Computes the contrast stretch that the model sees: one for the whole raster, so that "
             "no tile differs from its neighbours. Nodata is left out."
@@ -130,61 +90,36 @@ class RasterStatistics(RasterToolAlgorithm):
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
         self.add_bands()
-        self.declare(self.number("LOW", tr("Lower percentile"), 2.0, maximum=50.0))
-        self.declare(self.number("HIGH", tr("Upper percentile"), 98.0, minimum=50.0, maximum=100.0))
-        self.declare(
-            QgsProcessingParameterFileDestination(
-                self.HTML, tr("Report"), tr("HTML files (*.html)"), None, True
-            )
+        self.add_number(self.LOW, tr("Lower percentile"), 2.0, most=50.0)
+        self.add_number(self.HIGH, tr("Upper percentile"), 98.0, least=50.0, most=100.0)
+        report = QgsProcessingParameterFileDestination(
+            self.HTML, tr("Report"), tr("HTML files (*.html)"), None, True
         )
-        self.addOutput(QgsProcessingOutputString("STRETCH", tr("Stretch, as JSON")))
+        self.declare(report)
+        self.addOutput(QgsProcessingOutputString(self.STRETCH, tr("Stretch, as JSON")))
 
-    def work(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        path, _ = self.raster_path(feedback)
+    def work(self, given: Given) -> dict[str, Any]:
+        path, _ = given.raster_path()
         result = self.run_engine(
+            given,
             "statistics",
             {
                 "rasters": [path],
-                "bands": self.bands(parameters, context),
-                "percentiles": [
-                    self.parameterAsDouble(parameters, "LOW", context),
-                    self.parameterAsDouble(parameters, "HIGH", context),
-                ],
+                "bands": given.bands(),
+                "percentiles": [given.number(self.LOW), given.number(self.HIGH)],
             },
-            feedback,
         )
+        info = result.get("info") or {}
         stretch = result.get("stretch") or []
-        for number, (low, high) in enumerate(stretch, start=1):
-            feedback.pushInfo(
+        used = info.get("used_bands") or range(1, len(stretch) + 1)
+        for number, (low, high) in zip(used, stretch):  # noqa: B905 - Python 3.9
+            given.feedback.pushInfo(
                 tr("Band {number}: {low} to {high}").format(number=number, low=low, high=high)
             )
-        results: dict[str, Any] = {"STRETCH": json.dumps(stretch)}
-        report = self.parameterAsFileOutput(parameters, self.HTML, context)
+        results: dict[str, Any] = {self.STRETCH: json.dumps(stretch)}
+        report = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
         if report:
-            Path(report).write_text(
-                _page(path, stretch, result.get("info") or {}), encoding="utf-8"
-            )
+            page = stretch_report(Path(path).name, stretch, info)
+            Path(report).write_text(page, encoding="utf-8")
             results[self.HTML] = report
         return results
-
-
-def _page(path: str, stretch: list[list[float]], info: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td>{number}</td><td>{low:g}</td><td>{high:g}</td></tr>"
-        for number, (low, high) in enumerate(stretch, start=1)
-    )
-    facts = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
-        for name, value in info.items()
-    )
-    return (
-        f"<!DOCTYPE html><meta charset='utf-8'><title>{html.escape(Path(path).name)}</title>"
-        f"<h3>{html.escape(Path(path).name)}</h3><table border='1' cellspacing='0' cellpadding='4'>"
-        f"<tr><th>{tr('Band')}</th><th>{tr('Low')}</th><th>{tr('High')}</th></tr>{rows}</table>"
-        f"<br><table border='1' cellspacing='0' cellpadding='4'>{facts}</table>"
-    )

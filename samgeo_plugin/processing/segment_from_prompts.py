@@ -3,25 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSink,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-)
+from qgis.core import QgsProcessingParameterField
 
 from ..i18n import tr
-from ..job import SegmentParameters
-from .base import SOURCE_FID
-from .segment_raster import OUTLINES, SegmentAlgorithm
+from .given import SOURCE_FID, Given
+from .parameters import ANY_VECTOR
+from .results import Carried
+from .segment_raster import SegmentAlgorithm
 
-PROMPT_AS = ["auto", "point", "box", "mask", "box+mask"]
+PROMPT_AS = ("auto", "point", "box", "mask", "box+mask")
 
 
 class SegmentFromPrompts(SegmentAlgorithm):
@@ -32,18 +25,14 @@ class SegmentFromPrompts(SegmentAlgorithm):
     LABEL = "LABEL_FIELD"
     KEEP = "KEEP_ATTRIBUTES"
 
+    key = "segmentfromprompts"
     icon_name = "segment"
+    keywords = ("sam", "segment anything", "points", "boxes", "prompts", "deep learning")
 
-    def name(self) -> str:
-        return "segmentfromprompts"
-
-    def displayName(self) -> str:  # noqa: N802
+    def title(self) -> str:
         return tr("Segment from prompts")
 
-    def tags(self) -> list[str]:
-        return ["sam", "segment anything", "points", "boxes", "prompts", "deep learning"]
-
-    def shortHelpString(self) -> str:  # noqa: N802
+    def about(self) -> str:
         return tr(
             "Makes one polygon for each feature of a layer: points mark objects, polygons are "
             "boxes or rough outlines, lines run along objects. The layer may have any CRS.\n\n"
@@ -53,67 +42,36 @@ class SegmentFromPrompts(SegmentAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
-        self.declare(
-            QgsProcessingParameterFeatureSource(
-                self.PROMPTS, tr("Prompts"), [QgsProcessing.SourceType.TypeVectorAnyGeometry]
-            )
-        )
+        self.add_source(self.PROMPTS, tr("Prompts"), ANY_VECTOR)
         self.add_model()
-        self.declare(
-            QgsProcessingParameterEnum(
-                self.AS, tr("Use prompts as"), PROMPT_AS, False, PROMPT_AS[0], False, True
-            )
-        )
+        self.add_choice(self.AS, tr("Use prompts as"), PROMPT_AS)
         self.declare(
             QgsProcessingParameterField(
                 self.LABEL, tr("Field with a label"), None, self.PROMPTS, optional=True
             )
         )
-        self.declare(
-            QgsProcessingParameterBoolean(self.KEEP, tr("Carry the prompts' attributes over"), True)
-        )
-        self.declare(
-            QgsProcessingParameterEnum(
-                self.OUTLINES, tr("Outlines"), OUTLINES, False, OUTLINES[0], False, True
-            )
-        )
+        self.add_flag(self.KEEP, tr("Carry the prompts' attributes over"), True)
+        self.add_outlines()
         self.add_extent()
-        self.add_shape_parameters()
-        self.add_work_parameters()
+        self.add_sizes()
+        self.add_tiling()
         self.add_device()
-        self.declare(
-            QgsProcessingParameterFeatureSink(
-                self.OUTPUT, tr("Objects"), QgsProcessing.SourceType.TypeVectorAnyGeometry
-            )
-        )
+        self.add_sink(tr("Objects"))
 
-    def work(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> dict[str, Any]:
-        params = self.common(parameters, context, feedback)
-        source = self.parameterAsSource(parameters, self.PROMPTS, context)
-        if source is None:
-            from qgis.core import QgsProcessingException
-
-            raise QgsProcessingException(self.invalidSourceError(parameters, self.PROMPTS))
-        labels = self.parameterAsFields(parameters, self.LABEL, context)
-        params.update(
-            prompts=self.save_source(source, "prompts", context, feedback),
-            prompts_layer="prompts",
-            prompt_id=SOURCE_FID,
-            prompt_label=labels[0] if labels else None,
-            prompt_as=self.parameterAsEnumString(parameters, self.AS, context),
-            outlines=self.parameterAsEnumString(parameters, self.OUTLINES, context),
+    def work(self, given: Given) -> dict[str, Any]:
+        source = given.source(self.PROMPTS)
+        labels = given.fields(self.LABEL)
+        result, layer = self.segment(
+            given,
+            {
+                **self.segment_options(given),
+                "prompts": given.vector_path(source, "prompts", labels),
+                "prompts_layer": "prompts",
+                "prompt_id": SOURCE_FID,
+                "prompt_label": labels[0] if labels else None,
+                "prompt_as": given.word(self.AS),
+            },
         )
-        job = SegmentParameters.from_dict(params)
-        result = self.run_engine("segment", job.to_dict(), feedback)
-        layer = self.open_result(str(result["output"]), str(result.get("layer") or ""))
-        extra = None
-        if self.parameterAsBoolean(parameters, self.KEEP, context):
-            rows = {str(f.id()): f.attributes() for f in source.getFeatures()}
-            extra = (source.fields(), rows)
-        written = self.write_sink(parameters, layer, context, feedback, "review", extra)
-        return {**written, "COUNT": result.get("features")}
+        if given.flag(self.KEEP):
+            layer = replace(layer, carried=Carried.all_of(source, "prompt_id"))
+        return {**self.write_result(given, layer), "COUNT": result.get("features")}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -48,6 +50,41 @@ def test_an_error_of_the_function_reaches_the_caller():
 def test_a_killed_worker_is_said_in_a_sentence():
     with ProcessExecutor(1) as executor, pytest.raises(JobError, match="fewer workers"):
         list(executor.map(die, [1]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks for processes by signals")
+def test_workers_end_when_their_main_process_is_killed():
+    code = (
+        "import os\n"
+        "from samgeo_core.executors import ProcessExecutor\n"
+        "from tests.core.test_executors import process_id\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessExecutor(2) as executor:\n"
+        "        print(*set(executor.map(process_id, range(4))), flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    workers = [int(word) for word in done.stdout.split()]
+    assert workers, done.stderr
+    end = time.monotonic() + 10
+    while any(is_alive(pid) for pid in workers) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if is_alive(pid)]
+
+
+def process_id(_: int) -> int:
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_no_workers_are_refused():

@@ -55,7 +55,7 @@ def test_buildings_get_right_angles_and_keep_their_attributes(tmp_path, crs):
 
 def test_a_road_becomes_its_centre_line_with_its_width(tmp_path):
     road = shapely.LineString([(0, 0), (300, 0), (500, 150)]).buffer(6, cap_style="flat")
-    frame = gpd.GeoDataFrame({"name": ["A1"]}, geometry=[road], crs="EPSG:32633")
+    frame = gpd.GeoDataFrame({"name": ["A1"], "width_m": [99.0]}, geometry=[road], crs="EPSG:32633")
     frame.to_file(tmp_path / "in.gpkg")
     result = regularize_layer(
         RegularizeParameters(

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,3 +67,32 @@ def wait(qgis_app):
             QTest.qWait(5)
 
     return wait_until
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The zip, built by the engine's Python as ``make package`` does."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [
+            os.environ["SAMGEO_PYTHON"],
+            str(ROOT / "scripts" / "package.py"),
+            "--output",
+            str(folder),
+        ],
+        check=True,
+    )
+    return next(folder.glob("*.zip"))
+
+
+@pytest.fixture(scope="session")
+def profile(package, tmp_path_factory):
+    """A fresh profile with the plugin from the zip switched on, as qgis_process finds it."""
+    home = tmp_path_factory.mktemp("home")
+    place = home / "QGIS" / "QGIS3" / "profiles" / "default"
+    plugins = place / "python" / "plugins"
+    plugins.mkdir(parents=True)
+    shutil.unpack_archive(str(package), str(plugins))
+    (place / "QGIS").mkdir()
+    (place / "QGIS" / "QGIS3.ini").write_text("[PythonPlugins]\nsamgeo_seamless=true\n")
+    return home

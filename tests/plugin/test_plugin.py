@@ -12,11 +12,13 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
+    QgsFillSymbol,
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
     QgsSettings,
+    QgsSingleSymbolRenderer,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
@@ -24,7 +26,7 @@ from qgis.gui import QgsMapCanvas, QgsMapToolPan, QgsMessageBar
 from qgis.PyQt.QtWidgets import QMainWindow
 
 from samgeo_plugin import environment, settings, target
-from samgeo_plugin.gui.refinement_panel import FilterPanel
+from samgeo_plugin.gui.review_panel import ReviewPanel
 from samgeo_plugin.job import Prompt
 from samgeo_plugin.plugin import SamGeoPlugin
 from samgeo_plugin.session import READY
@@ -307,7 +309,7 @@ def test_score_and_size_filter_a_result_without_running_again(loaded, tmp_path):
     QgsVectorFileWriter.writeAsVectorFormatV3(source, path, context, options)
     layer = QgsVectorLayer(path, "result", "ogr")
     QgsProject.instance().addMapLayer(layer)
-    panel: FilterPanel = loaded.dock.filter
+    panel: ReviewPanel = loaded.dock.review
     panel.layer.setLayer(layer)
     panel.score.setValue(70)
     panel.apply()
@@ -324,6 +326,25 @@ def test_score_and_size_filter_a_result_without_running_again(loaded, tmp_path):
     panel.apply()
     assert "being edited" in loaded.iface.text()
     layer.rollBack()
+
+
+def test_the_dock_offers_the_styles_of_a_result(loaded):
+    panel: ReviewPanel = loaded.dock.review
+    assert not panel.style.isEnabled(), "no layer is chosen"
+    layer = target.new_scratch_layer("result", UTM)
+    QgsProject.instance().addMapLayer(layer)
+    panel.layer.setLayer(layer)
+    titles = [panel.style.itemText(index) for index in range(panel.style.count())]
+    assert titles == ["Outline for review", "By score", "By label"]
+    assert panel.style.currentData() == "review"
+    panel.style.setCurrentIndex(1)
+    panel.style.activated.emit(1)
+    assert layer.renderer().type() == "graduatedSymbol"
+    assert panel.style.currentData() == "score"
+    layer.setRenderer(QgsSingleSymbolRenderer(QgsFillSymbol.createSimple({"color": "red"})))
+    assert panel.style.currentIndex() == -1, "changed in QGIS's own window"
+    QgsProject.instance().removeMapLayer(layer)
+    assert not panel.style.isEnabled()
 
 
 def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait):

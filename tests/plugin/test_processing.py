@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from osgeo import gdal, osr
@@ -30,6 +29,7 @@ from samgeo_plugin import environment, rasters
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
+from scripts.processes import below
 
 
 class Feedback(QgsProcessingFeedback):
@@ -206,20 +206,7 @@ def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"}, feedback)
     # A tile of the twenty is 3.85 percent: the one in work and the one that began meanwhile.
     assert feedback.steps[-1] < 20
-    assert not children_of(os.getpid())
-
-
-def children_of(pid: int) -> list[str]:
-    """Command lines of a process's children that still run."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.append((folder / "cmdline").read_text())
-        except (OSError, ValueError):
-            continue
-    return found
+    assert not below(os.getpid())
 
 
 def test_a_crash_is_one_sentence(provider, engine, town):

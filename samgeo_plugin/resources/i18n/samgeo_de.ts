@@ -360,16 +360,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Downloading</source>
-   <translation>Herunterladen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Drawing polygons</source>
-   <translation>Polygone zeichnen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
    <source>Engine {version} on {device}</source>
    <translation>Engine {version} auf {device}</translation>
   </message>
@@ -380,38 +370,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Joining tiles</source>
-   <translation>Kacheln verbinden</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Loading the model</source>
-   <translation>Modell laden</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Looking at the image</source>
-   <translation>Bild betrachten</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
    <source>Object in work</source>
    <translation>Objekt in Arbeit</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Reading the raster's values</source>
-   <translation>Werte des Rasters lesen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
    <source>Segment the whole raster, or a part of it, with Processing</source>
    <translation>Das ganze Raster oder einen Teil davon mit Verarbeitung segmentieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Segmenting tiles</source>
-   <translation>Kacheln segmentieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
@@ -1124,29 +1089,9 @@
    <translation>Der sichtbare Ausschnitt ist bereit.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/area.py" />
-   <source>Area of interest</source>
-   <translation>Interessengebiet</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/area.py" />
-   <source>Extent</source>
-   <translation>Ausdehnung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/area.py" />
-   <source>The extent misses the raster {name}; choose one that overlaps it.</source>
-   <translation>Die Ausdehnung verfehlt das Raster {name}; wählen Sie eine, die es überdeckt.</translation>
-  </message>
-  <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>As many as there are cores where nothing is said</source>
-   <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
-   <source>CPU threads</source>
-   <translation>CPU-Threads</translation>
+   <source>A file could not be written ({why}); make room and run it again.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -1155,43 +1100,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>Raster</source>
-   <translation>Raster</translation>
+   <source>Outlines</source>
+   <translation>Umrisse</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>Rendering {width} × {height} pixels</source>
-   <translation>{width} × {height} Pixel werden gerendert</translation>
+   <source>Raster tools</source>
+   <translation>Rasterwerkzeuge</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>The engine's result {file} cannot be read; see the log.</source>
-   <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
-   <source>The layer {name} could not be handed to the engine: {why}</source>
-   <translation>Der Layer {name} konnte der Engine nicht übergeben werden: {why}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
-   <source>The layer {name} has no features with a geometry; choose another one.</source>
-   <translation>Der Layer {name} hat keine Objekte mit Geometrie; wählen Sie einen anderen.</translation>
+   <source>Segmentation</source>
+   <translation>Segmentierung</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
-   <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
-   <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
-   <source>“embedded”, a name from the list of models, or the path of a file of weights</source>
-   <translation>„embedded“, ein Name aus der Liste der Modelle oder der Pfad einer Datei mit Gewichten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
@@ -1202,6 +1127,41 @@
    <location filename="samgeo_plugin/processing/engine_run.py" />
    <source>The engine stopped answering and was ended; run the algorithm again.</source>
    <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; starten Sie den Algorithmus erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>Choose a layer that exists and can be read.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>Give either an extent or an area of interest, not both.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>Rendering {width} × {height} pixels</source>
+   <translation>{width} × {height} Pixel werden gerendert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>The extent misses the raster {name}; choose one that overlaps it.</source>
+   <translation>Die Ausdehnung verfehlt das Raster {name}; wählen Sie eine, die es überdeckt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>The layer {name} could not be handed to the engine: {why}</source>
+   <translation>Der Layer {name} konnte der Engine nicht übergeben werden: {why}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>The layer {name} has no features with a geometry; choose another one.</source>
+   <translation>Der Layer {name} hat keine Objekte mit Geometrie; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
+   <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
@@ -1230,11 +1190,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
-   <source>Outlines</source>
-   <translation>Umrisse</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Polygons</source>
    <translation>Polygone</translation>
   </message>
@@ -1259,19 +1214,89 @@
    <translation>Macht aus Polygonen von Straßen ihre Mittellinien. Kurze Stummel werden entfernt, Schleifen bleiben; die Breite steht in einem Attribut.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Band</source>
-   <translation>Band</translation>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Area of interest</source>
+   <translation>Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>As many as there are cores where nothing is said</source>
+   <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Bands shown as red, green and blue</source>
+   <translation>Bänder für Rot, Grün und Blau</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>CPU threads</source>
+   <translation>CPU-Threads</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>CRS of the result</source>
+   <translation>KBS des Ergebnisses</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Extent</source>
+   <translation>Ausdehnung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Half a working pixel where nothing is said</source>
+   <translation>Ohne Angabe ein halber Arbeitspixel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Overlap of windows (pixels)</source>
+   <translation>Überlappung der Fenster (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Raster</source>
+   <translation>Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Side of a window (pixels)</source>
+   <translation>Seite eines Fensters (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Simplify (ground units of the raster)</source>
+   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Smallest hole (m²)</source>
+   <translation>Kleinstes Loch (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Smallest object (m²)</source>
+   <translation>Kleinstes Objekt (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>The raster's own where nothing is said</source>
+   <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Working resolution (ground units a pixel)</source>
+   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>“embedded”, a name from the list of models, or the path of a file of weights</source>
+   <translation>„embedded“, ein Name aus der Liste der Modelle oder der Pfad einer Datei mit Gewichten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Band {number}: {low} to {high}</source>
    <translation>Band {number}: {low} bis {high}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Bands shown as red, green and blue</source>
-   <translation>Bänder für Rot, Grün und Blau</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1290,18 +1315,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>High</source>
-   <translation>Oben</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Lets the model look at the raster beforehand and keeps what it saw on the disk, so that clicks are answered at once later. Windows that were seen before are not seen again.</source>
    <translation>Lässt das Modell das Raster vorab betrachten und bewahrt auf dem Datenträger, was es sah, sodass Klicks später sofort beantwortet werden. Was schon betrachtet wurde, wird nicht noch einmal betrachtet.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Low</source>
-   <translation>Unten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1312,11 +1327,6 @@
    <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Raster statistics for segmentation</source>
    <translation>Rasterstatistik für die Segmentierung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Raster tools</source>
-   <translation>Rasterwerkzeuge</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1347,6 +1357,11 @@
    <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>{encoded} of {windows} windows were encoded, the others were there already</source>
    <translation>{encoded} von {windows} Fenstern wurden kodiert, die anderen lagen schon vor</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/results.py" />
+   <source>The engine's result {file} cannot be read; see the log.</source>
+   <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
@@ -1384,11 +1399,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>CRS of the result</source>
-   <translation>KBS des Ergebnisses</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
@@ -1411,11 +1421,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Half a working pixel where nothing is said</source>
-   <translation>Ohne Angabe ein halber Arbeitspixel</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Least stability</source>
    <translation>Kleinste Stabilität</translation>
   </message>
@@ -1423,11 +1428,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Objects within objects</source>
    <translation>Objekte in Objekten</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Overlap of windows (pixels)</source>
-   <translation>Überlappung der Fenster (Pixel)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -1446,43 +1446,58 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Segmentation</source>
-   <translation>Segmentierung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Shapes</source>
    <translation>Formen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Side of a window (pixels)</source>
-   <translation>Seite eines Fensters (Pixel)</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Band</source>
+   <translation>Band</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Simplify (ground units of the raster)</source>
-   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>CRS</source>
+   <translation type="unfinished" />
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Smallest hole (m²)</source>
-   <translation>Kleinstes Loch (m²)</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Colour</source>
+   <translation type="unfinished" />
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Smallest object (m²)</source>
-   <translation>Kleinstes Objekt (m²)</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Format</source>
+   <translation type="unfinished" />
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>The raster's own where nothing is said</source>
-   <translation>Ohne Angabe die des Rasters</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>High</source>
+   <translation>Oben</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Working resolution (ground units a pixel)</source>
-   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Low</source>
+   <translation>Unten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Mask</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Nodata</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Size (pixels)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/stretch_report.py" />
+   <source>Type</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
@@ -1563,6 +1578,86 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/session.py" />
    <source>{why} It is being restarted.</source>
    <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Completing objects that tiles have cut</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Downloading</source>
+   <translation>Herunterladen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Drawing outlines</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Drawing polygons</source>
+   <translation>Polygone zeichnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Joining tiles</source>
+   <translation>Kacheln verbinden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Loading the model</source>
+   <translation>Modell laden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Looking at the image</source>
+   <translation>Bild betrachten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Looking for large objects</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Reading the raster's values</source>
+   <translation>Werte des Rasters lesen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Segmenting at the prompts</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Segmenting tiles</source>
+   <translation>Kacheln segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/stages.py" />
+   <source>Writing the layer</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>By label</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>By score</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>Lines</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>Outline for review</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/target.py" />

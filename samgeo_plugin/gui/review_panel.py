@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The review of a result: its style, and a filter by score and size."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import QgsMapLayerProxyModel, QgsVectorLayer
+from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QSignalBlocker, Qt, QTimer
+from qgis.PyQt.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QWidget,
+)
+
+from .. import styles
+from ..controller import Controller
+from ..i18n import tr
+
+_SLIDER_STEPS = 100
+_LARGEST = 10_000.0
+"""Square metres at the slider's right end; it is logarithmic from 0.1."""
+
+
+class ReviewPanel(QgsCollapsibleGroupBox):
+    """Style, score and size of a layer of objects; nothing is run again."""
+
+    def __init__(self, controller: Controller, parent: Optional[QWidget] = None) -> None:
+        super().__init__(tr("Review a result"), parent)
+        self._controller = controller
+        self._watched: Optional[QgsVectorLayer] = None
+        self.setFlat(True)
+        form = QFormLayout(self)
+        form.setVerticalSpacing(4)
+        self.layer = QgsMapLayerComboBox()
+        self.layer.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
+        self.layer.setAllowEmptyLayer(True)
+        self.layer.setCurrentIndex(0)
+        self.layer.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        form.addRow(tr("Layer"), self.layer)
+        self.style = QComboBox()
+        self.style.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.style.setToolTip(tr("How the layer is drawn"))
+        self.style.activated.connect(self._style_chosen)
+        form.addRow(tr("Style"), self.style)
+        self.score, self._score_text = _slider()
+        form.addRow(tr("Least score"), _pair(self.score, self._score_text))
+        self.area, self._area_text = _slider()
+        form.addRow(tr("Least area"), _pair(self.area, self._area_text))
+        row = QHBoxLayout()
+        self.count = QLabel()
+        row.addWidget(self.count, 1)
+        self.reset = QPushButton(tr("Show all"))
+        self.reset.clicked.connect(self._show_all)
+        row.addWidget(self.reset)
+        form.addRow(row)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(150)
+        self._soon.timeout.connect(self.apply)
+        self.score.valueChanged.connect(self._moved)
+        self.area.valueChanged.connect(self._moved)
+        self.layer.layerChanged.connect(self._layer_chosen)
+        self._layer_chosen(None)
+
+    def least_score(self) -> float:
+        return self.score.value() / _SLIDER_STEPS
+
+    def least_area(self) -> float:
+        """Square metres, 0 at the left end."""
+        step = self.area.value()
+        return 0.0 if step == 0 else round(0.1 * (_LARGEST / 0.1) ** (step / _SLIDER_STEPS), 1)
+
+    def expression(self, layer: QgsVectorLayer) -> str:
+        """The filter as the layer's provider understands it."""
+        names = {field.name().lower(): field.name() for field in layer.fields()}
+        parts = []
+        for name, least in (("score", self.least_score()), ("area_m2", self.least_area())):
+            if least > 0 and name in names:
+                parts.append(f'"{names[name]}" >= {least}')
+        return " AND ".join(parts)
+
+    def apply(self) -> None:
+        layer = self.layer.currentLayer()
+        if not isinstance(layer, QgsVectorLayer):
+            return
+        if layer.isEditable():
+            self._controller.reporter.show(
+                "info",
+                tr("{layer} is being edited; save it first, then filter it.").format(
+                    layer=layer.name()
+                ),
+            )
+            return
+        if not layer.setSubsetString(self.expression(layer)):
+            self._controller.reporter.show(
+                "warning",
+                tr("{layer} cannot be filtered; save it as a GeoPackage first.").format(
+                    layer=layer.name()
+                ),
+            )
+        self._show_count()
+
+    def _show_all(self) -> None:
+        self.score.setValue(0)
+        self.area.setValue(0)
+        self.apply()
+
+    def _moved(self, *_: Any) -> None:
+        self._score_text.setText(f"{self.least_score():.2f}")
+        self._area_text.setText(f"{self.least_area():g} m²")
+        self._soon.start()
+
+    def _watch(self, layer: Optional[QgsVectorLayer]) -> None:
+        """Styles are also changed in QGIS's own windows."""
+        if self._watched is not None and not sip.isdeleted(self._watched):
+            self._watched.rendererChanged.disconnect(self._show_styles)
+        self._watched = layer
+        if layer is not None:
+            layer.rendererChanged.connect(self._show_styles)
+
+    def release(self) -> None:
+        """Let go of the layer's signals; the panel is about to be deleted."""
+        self._watch(None)
+
+    def _show_styles(self) -> None:
+        """The styles that suit the layer; none is chosen where it has one of its own."""
+        layer = self._watched
+        offered = styles.offered(layer)
+        blocker = QSignalBlocker(self.style)
+        self.style.clear()
+        for name in offered:
+            self.style.addItem(styles.title(name), name)
+        now = styles.current(layer) if layer is not None and offered else None
+        self.style.setCurrentIndex(self.style.findData(now) if now else -1)
+        self.style.setEnabled(bool(offered))
+        del blocker
+
+    def _style_chosen(self, index: int) -> None:
+        layer, name = self.layer.currentLayer(), self.style.itemData(index)
+        if isinstance(layer, QgsVectorLayer) and name:
+            styles.apply(layer, str(name))
+
+    def _layer_chosen(self, layer: Optional[QgsVectorLayer]) -> None:
+        self._watch(layer if isinstance(layer, QgsVectorLayer) else None)
+        self._show_styles()
+        names = (
+            {f.name().lower() for f in layer.fields()}
+            if isinstance(layer, QgsVectorLayer)
+            else set()
+        )
+        self.score.setEnabled("score" in names)
+        self.area.setEnabled("area_m2" in names)
+        self.reset.setEnabled(bool(names))
+        for slider in (self.score, self.area):
+            slider.blockSignals(True)
+            slider.setValue(0)
+            slider.blockSignals(False)
+        self._score_text.setText("0.00")
+        self._area_text.setText("0 m²")
+        self._show_count()
+
+    def _show_count(self) -> None:
+        layer = self.layer.currentLayer()
+        count = layer.featureCount() if isinstance(layer, QgsVectorLayer) else -1
+        self.count.setText(tr("{count} objects").format(count=count) if count >= 0 else "")
+
+
+def _slider() -> tuple[QSlider, QLabel]:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, _SLIDER_STEPS)
+    label = QLabel()
+    label.setMinimumWidth(label.fontMetrics().horizontalAdvance("10000 m²"))
+    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return slider, label
+
+
+def _pair(first: QWidget, second: QWidget) -> QWidget:
+    widget = QWidget()
+    layout = QHBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(first, 1)
+    layout.addWidget(second)
+    return widget

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the user gave to an algorithm, as the engine takes it: numbers, words, files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsFeatureSink,
+    QgsFeatureSource,
+    QgsField,
+    QgsFields,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsUnitTypes,
+    QgsVectorFileWriter,
+)
+
+from .. import field_types, rasters
+from ..crs import crs_text
+from ..i18n import tr
+from .parameters import ParameterAlgorithm
+
+SOURCE_FID = "samgeo_source_fid"
+"""Field of a layer that is handed to the engine: the feature's own id."""
+
+_METRES_A_DEGREE = 111_195.0
+"""Along a meridian, as the engine counts."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """One run's parameters.
+
+    Args:
+        algorithm: Whose parameters they are.
+        parameters: As QGIS hands them over.
+        context: The run's.
+        feedback: The run's.
+        folder: For files that go with the run.
+        layer: The input raster, where the algorithm has one; the run's own copy.
+    """
+
+    algorithm: ParameterAlgorithm
+    parameters: dict[str, Any]
+    context: QgsProcessingContext
+    feedback: QgsProcessingFeedback
+    folder: Path
+    layer: Optional[QgsRasterLayer] = None
+
+    # --- values ---------------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        """Whether the algorithm knows this parameter and the user said anything."""
+        known = self.algorithm.parameterDefinition(name) is not None
+        return known and self.parameters.get(name) not in (None, "")
+
+    def number(self, name: str) -> Optional[float]:
+        """The number or its default; None where the user left it out."""
+        definition = self.algorithm.parameterDefinition(name)
+        if not self.has(name) and definition.defaultValue() is None:
+            return None
+        return float(self.algorithm.parameterAsDouble(self.parameters, name, self.context))
+
+    def whole(self, name: str) -> Optional[int]:
+        value = self.number(name)
+        return None if value is None else int(value)
+
+    def word(self, name: str) -> str:
+        """One of a choice's words."""
+        return str(self.algorithm.parameterAsEnumString(self.parameters, name, self.context))
+
+    def text(self, name: str) -> str:
+        return str(self.algorithm.parameterAsString(self.parameters, name, self.context))
+
+    def flag(self, name: str) -> bool:
+        return bool(self.algorithm.parameterAsBoolean(self.parameters, name, self.context))
+
+    def crs(self, name: str) -> Optional[str]:
+        return crs_text(self.algorithm.parameterAsCrs(self.parameters, name, self.context))
+
+    def bands(self) -> Optional[list[int]]:
+        names = self.algorithm
+        return names.parameterAsInts(self.parameters, names.BANDS, self.context) or None
+
+    def fields(self, name: str) -> list[str]:
+        return list(self.algorithm.parameterAsFields(self.parameters, name, self.context))
+
+    def engine_options(self) -> dict[str, Any]:
+        """Model, device and threads as the engine names them."""
+        names = self.algorithm
+        return {
+            "model": self.text(names.MODEL) or "embedded",
+            "device": self.word(names.DEVICE) or "auto",
+            "threads": self.whole(names.THREADS),
+        }
+
+    # --- places ---------------------------------------------------------------------------------
+
+    def extent(self) -> Optional[QgsRectangle]:
+        """The extent in the raster's CRS; None where none was given.
+
+        Raises:
+            QgsProcessingException: It misses the raster.
+        """
+        names = self.algorithm
+        if not self.has(names.EXTENT):
+            return None
+        extent = names.parameterAsExtent(
+            self.parameters, names.EXTENT, self.context, self._raster_crs()
+        )
+        if extent.isNull():
+            return None
+        if self.layer is not None and not self.layer.extent().intersects(extent):
+            raise QgsProcessingException(
+                tr("The extent misses the raster {name}; choose one that overlaps it.").format(
+                    name=self.layer.name()
+                )
+            )
+        return extent
+
+    def place(self) -> dict[str, Any]:
+        """Extent and area of interest as the engine names them.
+
+        Raises:
+            QgsProcessingException: Both were given, or one misses the raster.
+        """
+        names = self.algorithm
+        extent = self.extent()
+        area = self.source(names.AREA) if self.has(names.AREA) else None
+        if extent is not None and area is not None:
+            raise QgsProcessingException(
+                tr("Give either an extent or an area of interest, not both.")
+            )
+        if extent is not None:
+            corners = [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]
+            return {"extent": corners, "extent_crs": crs_text(self._raster_crs())}
+        if area is not None:
+            return {"area": self.vector_path(area, "area")}
+        return {}
+
+    def _raster_crs(self) -> QgsCoordinateReferenceSystem:
+        return QgsCoordinateReferenceSystem() if self.layer is None else self.layer.crs()
+
+    # --- layers as files ------------------------------------------------------------------------
+
+    def source(self, name: str) -> QgsFeatureSource:
+        """A vector input.
+
+        Raises:
+            QgsProcessingException: There is none, or it cannot be read.
+        """
+        source = self.algorithm.parameterAsSource(self.parameters, name, self.context)
+        if source is None:
+            raise QgsProcessingException(
+                self.algorithm.invalidSourceError(self.parameters, name)
+                + " "
+                + tr("Choose a layer that exists and can be read.")
+            )
+        return source
+
+    def vector_path(
+        self, source: QgsFeatureSource, name: str, attributes: Sequence[str] = ()
+    ) -> str:
+        """A vector input as a GeoPackage with its features' ids; the engine reads only files.
+
+        Args:
+            source: The input.
+            name: Of the file and its layer.
+            attributes: The fields that the engine needs.
+
+        Raises:
+            QgsProcessingException: It has no features, or the file cannot be written.
+        """
+        path = str(self.folder / f"{name}.gpkg")
+        fields = QgsFields()
+        fields.append(QgsField(SOURCE_FID, field_types.LONG))
+        kept = [source.fields().lookupField(attribute) for attribute in attributes]
+        for index in kept:
+            fields.append(source.fields().at(index))
+        options = QgsVectorFileWriter.SaveVectorOptions()
+        options.driverName = "GPKG"
+        options.layerName = name
+        writer = QgsVectorFileWriter.create(
+            path, fields, source.wkbType(), source.sourceCrs(),
+            self.context.transformContext(), options,
+        )  # fmt: skip
+        count = 0
+        for feature in source.getFeatures():
+            if self.feedback.isCanceled() or writer.hasError():
+                break
+            if not feature.hasGeometry():
+                continue
+            copy = QgsFeature(fields)
+            copy.setGeometry(feature.geometry())
+            values = feature.attributes()
+            copy.setAttributes([feature.id(), *(values[index] for index in kept)])
+            if not writer.addFeature(copy, QgsFeatureSink.Flag.FastInsert):
+                break
+            count += 1
+        writer.flushBuffer()
+        failed, why = writer.hasError(), writer.errorMessage()
+        del writer
+        if failed != QgsVectorFileWriter.WriterError.NoError:
+            raise QgsProcessingException(
+                tr("The layer {name} could not be handed to the engine: {why}").format(
+                    name=source.sourceName(), why=why
+                )
+            )
+        if not count and not self.feedback.isCanceled():
+            raise QgsProcessingException(
+                tr("The layer {name} has no features with a geometry; choose another one.").format(
+                    name=source.sourceName()
+                )
+            )
+        return path
+
+    def raster_path(self, resolution: Optional[float] = None) -> tuple[str, bool]:
+        """The input raster's file, and whether it was rendered for want of one.
+
+        Args:
+            resolution: Of the rendering, ground units of the layer's CRS a pixel.
+
+        Raises:
+            QgsProcessingException: Nothing is chosen, the file is gone, or a rendering lacks
+                extent or resolution.
+        """
+        layer = self.layer
+        if layer is None:
+            raise QgsProcessingException(tr("Choose a raster layer first."))
+        try:
+            path = rasters.file_of(layer)
+            if path is not None:
+                return path, False
+            extent = self.extent()
+            if extent is None or extent.isEmpty() or not resolution:
+                raise rasters.LayerError(
+                    tr(
+                        "{name} is not a file: name an extent and a resolution, with which it is "
+                        "rendered."
+                    ).format(name=layer.name())
+                )
+            return self._rendered(layer, extent, resolution), True
+        except rasters.LayerError as error:
+            raise QgsProcessingException(str(error)) from error
+
+    def _rendered(self, layer: QgsRasterLayer, extent: QgsRectangle, resolution: float) -> str:
+        plan = rasters.plan_rendering(extent, layer.crs(), resolution)
+        self.feedback.pushInfo(
+            tr("Rendering {width} × {height} pixels").format(width=plan.width, height=plan.height)
+        )
+
+        def keep_going(done: int, total: int) -> bool:
+            self.feedback.setProgress(3.0 * done / total)
+            return not self.feedback.isCanceled()
+
+        return rasters.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
+
+
+def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:
+    """Ground units of a CRS in a metre; 1 where it has none."""
+    if crs.isValid() and crs.isGeographic():
+        return 1.0 / _METRES_A_DEGREE
+    factor = QgsUnitTypes.fromUnitToUnitFactor(
+        QgsUnitTypes.DistanceUnit.DistanceMeters, crs.mapUnits()
+    )
+    return float(factor) if math.isfinite(factor) and factor > 0 else 1.0

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The parameters that algorithms ask for, each declared in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingAlgorithm,
+    QgsProcessingParameterBand,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterCrs,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+)
+
+from ..i18n import tr
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+OUTLINES = ("contour", "rectangles", "centerlines")
+
+ANY_VECTOR = QgsProcessing.SourceType.TypeVectorAnyGeometry
+POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon
+LINES = QgsProcessing.SourceType.TypeVectorLine
+
+
+class ParameterAlgorithm(QgsProcessingAlgorithm):
+    """Declares parameters; ``folded`` ones lie under "Advanced"."""
+
+    INPUT = "INPUT"
+    OUTPUT = "OUTPUT"
+    MODEL = "MODEL"
+    DEVICE = "DEVICE"
+    THREADS = "THREADS"
+    BANDS = "BANDS"
+    EXTENT = "EXTENT"
+    AREA = "AREA"
+    OUTLINES = "OUTLINES"
+    SIMPLIFY = "SIMPLIFY"
+    MIN_AREA = "MIN_AREA"
+    MIN_HOLE = "MIN_HOLE"
+    RESOLUTION = "RESOLUTION"
+    TILE_SIZE = "TILE_SIZE"
+    MARGIN = "MARGIN"
+    TARGET_CRS = "TARGET_CRS"
+
+    # --- kinds ----------------------------------------------------------------------------------
+
+    def declare(
+        self, parameter: QgsProcessingParameterDefinition, folded: bool = False, note: str = ""
+    ) -> None:
+        """Add a parameter; one that is refused (a name twice) is a mistake of ours."""
+        if folded:
+            parameter.setFlags(
+                parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced
+            )
+        if note:
+            parameter.setHelp(note)
+        name = parameter.name()  # a parameter that was added belongs to QGIS
+        if not self.addParameter(parameter):
+            raise ValueError(name)
+
+    def add_number(
+        self,
+        name: str,
+        text: str,
+        default: Optional[float] = None,
+        *,
+        least: float = 0.0,
+        most: float = 1e9,
+        whole: bool = False,
+        folded: bool = False,
+        note: str = "",
+    ) -> None:
+        """A number, which may be left out where it has no default."""
+        kinds = QgsProcessingParameterNumber.Type
+        kind = kinds.Integer if whole else kinds.Double
+        number = QgsProcessingParameterNumber(
+            name, text, kind, default, default is None, least, most
+        )
+        self.declare(number, folded, note)
+
+    def add_choice(
+        self, name: str, text: str, choices: Sequence[str], *, folded: bool = False
+    ) -> None:
+        """One of the engine's own words; the first is the default."""
+        words = list(choices)
+        self.declare(
+            QgsProcessingParameterEnum(name, text, words, False, words[0], False, True), folded
+        )
+
+    def add_flag(
+        self, name: str, text: str, default: bool = False, *, folded: bool = False
+    ) -> None:
+        self.declare(QgsProcessingParameterBoolean(name, text, default), folded)
+
+    def add_source(self, name: str, text: str, kind: Any, *, optional: bool = False) -> None:
+        self.declare(QgsProcessingParameterFeatureSource(name, text, [kind], None, optional))
+
+    def add_sink(self, text: str, kind: Any = ANY_VECTOR) -> None:
+        self.declare(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind))
+
+    # --- what several algorithms ask for --------------------------------------------------------
+
+    def add_raster(self) -> None:
+        self.declare(QgsProcessingParameterRasterLayer(self.INPUT, tr("Raster")))
+
+    def add_model(self) -> None:
+        self.declare(
+            QgsProcessingParameterString(self.MODEL, tr("Model"), "embedded"),
+            note=tr("“embedded”, a name from the list of models, or the path of a file of weights"),
+        )
+
+    def add_bands(self) -> None:
+        text = tr("Bands shown as red, green and blue")
+        self.declare(
+            QgsProcessingParameterBand(self.BANDS, text, None, self.INPUT, True, True), folded=True
+        )
+
+    def add_extent(self) -> None:
+        self.declare(QgsProcessingParameterExtent(self.EXTENT, tr("Extent"), None, optional=True))
+
+    def add_area(self) -> None:
+        self.add_source(self.AREA, tr("Area of interest"), POLYGONS, optional=True)
+
+    def add_outlines(self) -> None:
+        self.add_choice(self.OUTLINES, tr("Outlines"), OUTLINES)
+
+    def add_sizes(self) -> None:
+        """What is too small or too detailed for the result."""
+        self.add_number(self.MIN_AREA, tr("Smallest object (m²)"), 0.0)
+        self.add_number(self.MIN_HOLE, tr("Smallest hole (m²)"), 0.0, folded=True)
+        self.add_number(
+            self.SIMPLIFY,
+            tr("Simplify (ground units of the raster)"),
+            folded=True,
+            note=tr("Half a working pixel where nothing is said"),
+        )
+
+    def add_tiling(self) -> None:
+        """How the raster is looked at."""
+        self.add_bands()
+        self.add_number(
+            self.RESOLUTION,
+            tr("Working resolution (ground units a pixel)"),
+            folded=True,
+            note=tr("The raster's own where nothing is said"),
+        )
+        self.add_number(
+            self.TILE_SIZE, tr("Side of a window (pixels)"), least=256, whole=True, folded=True
+        )
+        self.add_number(
+            self.MARGIN, tr("Overlap of windows (pixels)"), least=16, whole=True, folded=True
+        )
+        self.declare(
+            QgsProcessingParameterCrs(self.TARGET_CRS, tr("CRS of the result"), optional=True),
+            folded=True,
+        )
+
+    def add_device(self) -> None:
+        self.add_choice(self.DEVICE, tr("Device"), DEVICES, folded=True)
+        self.add_number(
+            self.THREADS,
+            tr("CPU threads"),
+            least=1,
+            whole=True,
+            folded=True,
+            note=tr("As many as there are cores where nothing is said"),
+        )

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The engine's result on its way into the sink that the user chose, and its style."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsFeature,
+    QgsFeatureSink,
+    QgsFeatureSource,
+    QgsField,
+    QgsFields,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingUtils,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+
+from .. import styles
+from ..i18n import tr
+from .given import SOURCE_FID, Given
+
+_FIRST_PERCENT = 94
+"""Where the engine's part of the progress bar ends and the copying begins."""
+
+_STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
+"""QGIS keeps no reference of its own to them before the layers are loaded."""
+
+
+class _Styler(QgsProcessingLayerPostProcessorInterface):
+    """Gives a result its style when it is put into the project."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self._style = style
+
+    def postProcessLayer(self, layer: Any, context: Any, feedback: Any) -> None:  # noqa: N802
+        if isinstance(layer, QgsVectorLayer):
+            styles.apply(layer, self._style)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Attributes of the input's features, found by the id that the engine's features name.
+
+    Args:
+        key: Field of the engine's layer with that id.
+        fields: The input's fields.
+        rows: Their values by id.
+    """
+
+    key: str
+    fields: QgsFields
+    rows: dict[str, list[Any]]
+
+    @classmethod
+    def all_of(cls, source: QgsFeatureSource, key: str) -> Carried:
+        """All attributes of a layer but its table's own key."""
+        kept = [i for i, f in enumerate(source.fields()) if f.name().lower() != "fid"]
+        fields = QgsFields()
+        for index in kept:
+            fields.append(source.fields().at(index))
+        rows = {}
+        for feature in source.getFeatures():
+            values = feature.attributes()
+            rows[str(feature.id())] = [values[index] for index in kept]
+        return cls(key, fields, rows)
+
+
+@dataclass(frozen=True)
+class ResultLayer:
+    """The engine's layer, and what of it the user gets.
+
+    Args:
+        path: Of the file.
+        layer: Its name in the file; the first one where there is no name.
+        style: One of the plugin's.
+        carried: What the input's features bring along.
+        names: The engine's fields that are kept, with their names in the sink; None for all of
+            them under their own.
+        single: Each feature has one part only.
+    """
+
+    path: str
+    layer: str = ""
+    style: str = "review"
+    carried: Optional[Carried] = None
+    names: Optional[dict[str, str]] = None
+    single: bool = False
+
+    def open(self) -> QgsVectorLayer:
+        """Raises QgsProcessingException where it cannot be read."""
+        uri = f"{self.path}|layername={self.layer}" if self.layer else self.path
+        result = QgsVectorLayer(uri, "result", "ogr")
+        if not result.isValid():
+            raise QgsProcessingException(
+                tr("The engine's result {file} cannot be read; see the log.").format(file=self.path)
+            )
+        return result
+
+
+@dataclass
+class _Columns:
+    """Which values a feature of the sink gets, in the order of its fields."""
+
+    fields: QgsFields = field(default_factory=QgsFields)
+    engine: list[int] = field(default_factory=list)
+    carried: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, wanted: ResultLayer, result: QgsVectorLayer) -> _Columns:
+        columns = cls()
+        own = [f for f in result.fields() if f.name().lower() not in ("fid", "ogc_fid", SOURCE_FID)]
+        names = wanted.names
+        if names is None:
+            names = {f.name(): f.name() for f in own}
+        kept = [f for f in own if f.name() in names]
+        taken = {names[f.name()].lower() for f in kept}
+        inputs: Sequence[QgsField] = [] if wanted.carried is None else list(wanted.carried.fields)
+        columns.carried = [i for i, f in enumerate(inputs) if f.name().lower() not in taken]
+        columns.engine = [result.fields().lookupField(f.name()) for f in kept]
+        made = []
+        for each in kept:
+            renamed = QgsField(each)
+            renamed.setName(names[each.name()])
+            made.append(renamed)
+        brought = [inputs[index] for index in columns.carried]
+        # Where the engine only adds to the user's own attributes, theirs come first.
+        for each in [*made, *brought] if wanted.names is None else [*brought, *made]:
+            columns.fields.append(each)
+        return columns
+
+    def row(self, wanted: ResultLayer, feature: QgsFeature) -> list[Any]:
+        values = feature.attributes()
+        made = [values[index] for index in self.engine]
+        brought: list[Any] = []
+        if wanted.carried is not None:
+            found = wanted.carried.rows.get(str(feature[wanted.carried.key]))
+            brought = [None if found is None else found[index] for index in self.carried]
+        return made + brought if wanted.names is None else brought + made
+
+
+def write(given: Given, wanted: ResultLayer) -> str:
+    """Copy a result into the sink that the user chose; the sink's name.
+
+    A cancel is not heard any more: what appears is whole.
+
+    Raises:
+        QgsProcessingException: The sink cannot be written.
+    """
+    algorithm, context = given.algorithm, given.context
+    result = wanted.open()
+    columns = _Columns.of(wanted, result)
+    kind = result.wkbType()
+    if kind in (QgsWkbTypes.Type.Unknown, QgsWkbTypes.Type.NoGeometry):
+        kind = QgsWkbTypes.Type.MultiPolygon
+    kind = QgsWkbTypes.singleType(kind) if wanted.single else QgsWkbTypes.multiType(kind)
+    sink, destination = algorithm.parameterAsSink(
+        given.parameters, algorithm.OUTPUT, context, columns.fields, kind, result.crs()
+    )
+    if sink is None:
+        raise QgsProcessingException(algorithm.invalidSinkError(given.parameters, algorithm.OUTPUT))
+    count = max(result.featureCount(), 1)
+    for number, feature in enumerate(result.getFeatures()):
+        made = QgsFeature(columns.fields)
+        geometry = feature.geometry()
+        if wanted.single:
+            geometry.convertToSingleType()
+        else:
+            geometry.convertToMultiType()
+        made.setGeometry(geometry)
+        made.setAttributes(columns.row(wanted, feature))
+        if not sink.addFeature(made, QgsFeatureSink.Flag.FastInsert):
+            raise QgsProcessingException(
+                algorithm.writeFeatureError(sink, given.parameters, algorithm.OUTPUT)
+            )
+        given.feedback.setProgress(_FIRST_PERCENT + (100 - _FIRST_PERCENT) * number / count)
+    del sink  # closes the file
+    if context.willLoadLayerOnCompletion(destination):
+        styler = _Styler(wanted.style)
+        _STYLERS.append(styler)
+        del _STYLERS[:-20]
+        context.layerToLoadOnCompletionDetails(destination).setPostProcessor(styler)
+    return str(destination)
+
+
+def keep_style(destination: str, style: str, context: QgsProcessingContext) -> None:
+    """Put the style into the file, where it can hold one, for whoever opens it later."""
+    layer = QgsProcessingUtils.mapLayerFromString(destination, context)
+    if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
+        styles.store(layer, style)

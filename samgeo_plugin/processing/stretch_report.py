@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The page about a raster's stretch."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from ..i18n import tr
+
+_HEAD = (
+    "<!DOCTYPE html><meta charset='utf-8'><title>{title}</title>"
+    "<style>body{{font-family:sans-serif}}table{{border-collapse:collapse;margin-bottom:1em}}"
+    "td,th{{border:1px solid #999;padding:2px 8px;text-align:left}}</style><h3>{title}</h3>"
+)
+
+
+def stretch_report(name: str, stretch: list[list[float]], info: dict[str, Any]) -> str:
+    """HTML: what each band used is stretched from and to, and facts of the raster.
+
+    Args:
+        name: Of the raster.
+        stretch: [[low, high], ...] of the bands used, in their order.
+        info: The engine's account of the raster.
+    """
+    bands = {band.get("number"): band for band in info.get("bands") or []}
+    used = info.get("used_bands") or list(range(1, len(stretch) + 1))
+    rows = []
+    for number, (low, high) in zip(used, stretch):  # noqa: B905 - Python 3.9
+        band = bands.get(number) or {}
+        facts = [band.get(key) for key in ("colour", "dtype", "nodata")]
+        rows.append([number, *facts, f"{low:g}", f"{high:g}"])
+    head = [tr("Band"), tr("Colour"), tr("Type"), tr("Nodata"), tr("Low"), tr("High")]
+    pages = [_HEAD.format(title=html.escape(name)), _table([head, *rows], head=True)]
+    pages.append(_table([fact for fact in _facts(info) if fact[1] not in (None, "", "none")]))
+    pages += [f"<p>{html.escape(str(note))}</p>" for note in info.get("notes") or []]
+    return "".join(pages)
+
+
+def _facts(info: dict[str, Any]) -> list[list[Any]]:
+    width, height = info.get("size") or (None, None)
+    bounds = ", ".join(f"{value:.10g}" for value in info.get("bounds") or [])
+    return [
+        [tr("Size (pixels)"), f"{width} × {height}" if width else None],
+        [tr("CRS"), info.get("crs")],
+        [tr("Extent"), bounds],
+        [tr("Mask"), info.get("mask")],
+        [tr("Format"), info.get("driver")],
+    ]
+
+
+def _table(rows: Sequence[Sequence[Any]], head: bool = False) -> str:
+    lines = []
+    for number, row in enumerate(rows):
+        tag = "th" if head and number == 0 else "td"
+        cells = ("" if value is None else html.escape(str(value)) for value in row)
+        lines.append("<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"

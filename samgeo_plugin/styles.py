@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The styles of results: outline for review, by score, by label, and lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsCategorizedSymbolRenderer,
+    QgsGraduatedSymbolRenderer,
+    QgsLimitedRandomColorRamp,
+    QgsRendererCategory,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+
+from .i18n import tr
+
+FOLDER = Path(__file__).parent / "resources" / "styles"
+
+REVIEW = "review"
+SCORE = "score"
+LABEL = "label"
+LINES = "lines"
+
+_FIELDS = {SCORE: "score", LABEL: "label"}
+"""The field that a style shows."""
+
+_MOST_LABELS = 200
+"""Values beyond this many share one symbol: nobody tells so many colours apart."""
+
+
+def title(name: str) -> str:
+    """A style's name for a person."""
+    return {
+        REVIEW: tr("Outline for review"),
+        SCORE: tr("By score"),
+        LABEL: tr("By label"),
+        LINES: tr("Lines"),
+    }[name]
+
+
+def offered(layer: Optional[QgsVectorLayer]) -> list[str]:
+    """The styles that this layer can have."""
+    if layer is None or not layer.isValid():
+        return []
+    if QgsWkbTypes.geometryType(layer.wkbType()) != QgsWkbTypes.GeometryType.PolygonGeometry:
+        return []
+    return [REVIEW] + [name for name in (SCORE, LABEL) if _field(layer, name)]
+
+
+def current(layer: QgsVectorLayer) -> Optional[str]:
+    """Which of the offered styles the layer has now; None where it has one of its own."""
+    renderer = layer.renderer()
+    if isinstance(renderer, QgsGraduatedSymbolRenderer):
+        return SCORE if _shows(renderer, layer, SCORE) else None
+    if isinstance(renderer, QgsCategorizedSymbolRenderer):
+        return LABEL if _shows(renderer, layer, LABEL) else None
+    return REVIEW if _as_reviewed(layer) == str(layer.customProperty(_PROPERTY, "")) else None
+
+
+_PROPERTY = "samgeo_seamless/review"
+"""Custom property of a layer: how it is drawn where it has the style for review."""
+
+
+def _as_reviewed(layer: QgsVectorLayer) -> str:
+    return "" if layer.renderer() is None else str(layer.renderer().dump())
+
+
+def apply(layer: QgsVectorLayer, name: str) -> None:
+    """Give a layer one of the plugin's styles."""
+    layer.loadNamedStyle(str(FOLDER / f"{name}.qml"))
+    field = _field(layer, name)
+    renderer = layer.renderer()
+    if field and isinstance(renderer, (QgsGraduatedSymbolRenderer, QgsCategorizedSymbolRenderer)):
+        renderer.setClassAttribute(field)
+        if name == LABEL:
+            _add_labels(layer, field, renderer)
+    if name == REVIEW:
+        layer.setCustomProperty(_PROPERTY, _as_reviewed(layer))
+    layer.rendererChanged.emit()
+    layer.triggerRepaint()
+
+
+def store(layer: QgsVectorLayer, name: str) -> None:
+    """Give a layer a style and put it into its database as the default, unless one is there."""
+    if layer.listStylesInDatabase()[0] > 0:
+        return
+    apply(layer, name)
+    layer.saveStyleToDatabase(name, title(name), True, "")
+
+
+def _field(layer: QgsVectorLayer, name: str) -> str:
+    """The layer's own spelling of the field that a style shows; empty where it has none."""
+    wanted = _FIELDS.get(name, "")
+    index = layer.fields().lookupField(wanted) if wanted else -1
+    return str(layer.fields().at(index).name()) if index >= 0 else ""
+
+
+def _shows(renderer: Any, layer: QgsVectorLayer, name: str) -> bool:
+    field = _field(layer, name)
+    return bool(field) and renderer.classAttribute().strip('"') == field
+
+
+def _add_labels(layer: QgsVectorLayer, field: str, renderer: QgsCategorizedSymbolRenderer) -> None:
+    """A colour for each of the layer's labels that the style does not know."""
+    categories = renderer.categories()  # they own their symbols
+    known = {str(category.value()).lower() for category in categories}
+    values = layer.uniqueValues(layer.fields().lookupField(field), _MOST_LABELS)
+    new = sorted(
+        str(v) for v in values if v not in (None, "") and str(v) and str(v).lower() not in known
+    )
+    ramp = QgsLimitedRandomColorRamp(max(len(new), 1))
+    for number, value in enumerate(new):
+        symbol = categories[0].symbol().clone()
+        colour = ramp.color(number / max(len(new) - 1, 1))
+        colour.setAlpha(symbol.color().alpha())
+        symbol.setColor(colour)
+        renderer.addCategory(QgsRendererCategory(value, symbol, value))
