@@ -348,7 +348,7 @@ def thresholds(model: EmbeddedModel, banepa: Path) -> None:
     """What the default thresholds would give on held-back training data: F1 at IoU 0.5.
 
     The southern end of Banepa's western half and a sample scene of seed 8: neither was trained on,
-    neither is tested. Of Banepa only buildings are known, so masks of nothing known are not counted.
+    neither is tested. Of Banepa only buildings are known: masks of nothing known are not counted.
 
     Args:
         model: Any thresholds.

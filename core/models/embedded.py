@@ -174,8 +174,9 @@ class EmbeddedModel:
                         todo[larger].append(row)
 
             area = (max(regions.sizes) / size) ** 2
-            count = round(area * (CPU_PROMPTS if self._device.type == "cpu" else GPU_PROMPTS))
-            for _ in in_batches(sorted(todo[size]), count, work, "prompts"):
+            on_cpu = self._device.type == "cpu"
+            count = round(area * (CPU_PROMPTS if on_cpu else GPU_PROMPTS))
+            for _ in in_batches(sorted(todo[size]), count, work, "prompts", lanes=on_cpu):
                 pass
         m = CANDIDATES if multimask else 1
         logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
