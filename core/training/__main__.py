@@ -29,7 +29,8 @@ import torch
 
 from .data import Part, read_pack
 from .export import export
-from .loop import TrainConfig, plot, train
+from .log import plot
+from .loop import TrainConfig, train
 from .opencv import cv2
 from .packs import pack_real, pack_regions, pack_scenes, pack_towns
 

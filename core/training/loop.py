@@ -26,9 +26,10 @@ from ..models.embedded import read_network
 from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
 from .data import Crops, Part
 from .dense import SameObject
+from .log import Log
 from .losses import MaskLoss, round_loss
 from .opencv import cv2
-from .prompts import KINDS, correcting_point, first_prompts
+from .prompts import correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
 
@@ -294,33 +295,6 @@ class Trainer:
         torch._foreach_lerp_([ours[k] for k in floats], [theirs[k] for k in floats], 1 - keep)
 
 
-class Log:
-    """One JSON object a line: means since the last one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.sums = path, dict[str, list[float]]()
-
-    def add(self, results: list[tuple[MaskLoss, Tensor]]) -> None:
-        for number, (loss, kinds) in enumerate(results):
-            if number == 0:
-                self._add("loss", loss.total[None])
-                for kind in (0, 1):
-                    self._add(KINDS[kind], loss.single[kinds == kind])
-                    self._add(f"{KINDS[kind]}_best", loss.best[kinds == kind])
-                self._add("iou_error", (loss.predicted - loss.real).abs().flatten())
-            else:
-                self._add(f"round{number + 1}", loss.single)
-
-    def _add(self, name: str, values: Tensor) -> None:
-        self.sums.setdefault(name, []).extend(values.detach().float().cpu().tolist())
-
-    def write(self, **facts: float) -> None:
-        means = {k: round(float(np.mean(v)), 4) for k, v in self.sums.items() if v}
-        with self.path.open("a") as file:
-            file.write(json.dumps({**facts, **means}) + "\n")
-        self.sums.clear()
-
-
 @torch.no_grad()
 def validate(net: EmbeddedNet, batches: dict[str, list[Batch]]) -> dict[str, float]:
     """Mean IoU for boxes and points on each source's fixed batches, with the averaged weights."""
@@ -394,29 +368,3 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         if over:
             break
     return trainer
-
-
-def plot(log: Path, out: Path) -> None:
-    """The log as curves over the minutes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 4))
-    for name in ("loss", "iou_error"):
-        picked = [(x["minutes"], x[name]) for x in lines if name in x]
-        axes[0].plot(*zip(*picked, strict=True), label=name)
-    names = ("box", "point", "point_best", "round2", "round3")
-    valid = sorted({k for x in lines for k in x if k.startswith("valid") and "box" in k})
-    for name in (*names, *valid):
-        picked = [(x["minutes"], x[name]) for x in lines if name in x]
-        if picked:
-            axes[1].plot(*zip(*picked, strict=True), label=name, lw=2 if "valid" in name else 1)
-    for axis in axes:
-        axis.set_xlabel("minutes")
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(out, dpi=110)

@@ -12,7 +12,7 @@ from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensor
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import canvas, data, loop, losses, packs, prompts, regions, scenes
+from samgeo_core.training import canvas, data, log, loop, losses, packs, prompts, regions, scenes
 from samgeo_core.training.export import export
 
 TINY = NetConfig(
@@ -292,5 +292,5 @@ def test_the_log_draws(tmp_path):
         for i in range(3)
     ]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    loop.plot(tmp_path / "log.jsonl", tmp_path / "log.png")
+    log.plot(tmp_path / "log.jsonl", tmp_path / "log.png")
     assert (tmp_path / "log.png").stat().st_size > 1000
