@@ -28,7 +28,7 @@ from samgeo_plugin import environment, target
 from samgeo_plugin.environment import PythonFacts
 from samgeo_plugin.environment_job import EnvironmentJob
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.session import CLOSED, READY
+from samgeo_plugin.opening import CLOSED, READY
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 MIDDLE = (351320.0, 3057420.0)

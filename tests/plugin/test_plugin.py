@@ -22,7 +22,7 @@ from qgis.gui import QgsMapToolPan
 from samgeo_plugin import environment, settings, target
 from samgeo_plugin.gui.review_panel import ReviewPanel
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.session import READY
+from samgeo_plugin.opening import READY
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 

@@ -1049,6 +1049,16 @@
    <translation>Einzelheiten</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/opening.py" />
+   <source>{why} It ended several times; choose a smaller model or see the log.</source>
+   <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/opening.py" />
+   <source>{why} It is being restarted.</source>
+   <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/plugin.py" />
    <source>Help and about…</source>
    <translation>Hilfe und Info…</translation>
@@ -1578,16 +1588,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>{why} It ended several times; choose a smaller model or see the log.</source>
-   <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>{why} It is being restarted.</source>
-   <translation>{why} Sie wird neu gestartet.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/stages.py" />
