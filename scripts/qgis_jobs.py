@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs inside QGIS (``qgis --code``): jobs in the background, killed, cancelled, and left running.
+"""Runs inside QGIS (``qgis --code``): jobs finished, killed, cancelled, and left running.
 
     python3 scripts/screenshots.py --script scripts/qgis_jobs.py --out FOLDER
 
-An algorithm runs as Processing's dialog runs it, off the main thread. Its engine is killed in the
-middle of a tile; another run is cancelled; and QGIS is closed during a third one.
+An algorithm runs as Processing's dialog runs it, off the main thread. One comes to its end; the
+engine of another is killed in the middle of a tile; a third is cancelled; and QGIS is closed during
+the last one.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QTimer
 from qgis.utils import iface
 from qgis_window import OUT, Failed, Window
 
 RASTER = os.environ["SAMGEO_SESSION_RASTER"]
+TRUTH = os.environ["SAMGEO_SESSION_TRUTH"]
 
 
 class Feedback(QgsProcessingFeedback):
@@ -45,25 +48,24 @@ class Feedback(QgsProcessingFeedback):
 
 
 class Job:
-    """One run of *Segment raster* in the background.
+    """One run of an algorithm in the background.
 
     Args:
+        algorithm: Its name without the provider.
         name: Of the output.
-        points: Points a side of a window; many of them make a tile last.
+        parameters: All others.
     """
 
-    def __init__(self, name: str, points: int) -> None:
+    def __init__(self, algorithm: str, name: str, **parameters: object) -> None:
         self.output = OUT / f"{name}.gpkg"
         self.feedback = Feedback()
         self.context = QgsProcessingContext()
         self.context.setProject(QgsProject.instance())
         self.outcome: list[bool] = []
-        parameters = {
-            "INPUT": RASTER, "OUTPUT": str(self.output), "POINTS_PER_SIDE": points, "FRESH": True,
-        }  # fmt: skip
         registry = QgsApplication.processingRegistry()
-        self.algorithm = registry.createAlgorithmById("samgeo:segmentraster")
-        task = QgsProcessingAlgRunnerTask(self.algorithm, parameters, self.context, self.feedback)
+        self.algorithm = registry.createAlgorithmById(f"samgeo:{algorithm}")
+        given = {"OUTPUT": str(self.output), **parameters}
+        task = QgsProcessingAlgRunnerTask(self.algorithm, given, self.context, self.feedback)
         task.executed.connect(lambda well, _: self.outcome.append(well))
         self.task = task
         QgsApplication.taskManager().addTask(task)
@@ -73,8 +75,13 @@ class Job:
         return any("tiles" in stage for stage in self.feedback.stages)
 
 
+def long_job(name: str) -> Job:
+    """A segmentation whose tiles take half a minute and more."""
+    return Job("segmentraster", name, INPUT=RASTER, POINTS_PER_SIDE=64, FRESH=True)
+
+
 class Jobs(Window):
-    """Kill, cancel, close."""
+    """Finish, kill, cancel, close."""
 
     def run(self) -> None:
         layer = QgsRasterLayer(RASTER, "raster")
@@ -82,10 +89,11 @@ class Jobs(Window):
         QgsProject.instance().addMapLayer(layer)
         iface.mainWindow().showMaximized()
         self.wait(2)
+        self.finish()
         self.kill()
         self.cancel()
         self.stalls.part("close")
-        job = Job("closed", 64)
+        job = long_job("closed")
         self.until(lambda: job.in_a_tile, "the third job is in a tile")
         self.wait(1)
         self.closed = job  # lives as long as QGIS
@@ -93,13 +101,22 @@ class Jobs(Window):
 
     def started(self, name: str) -> tuple[Job, set[int]]:
         self.stalls.part(name)
-        job = Job(name, 64)
+        job = long_job(name)
         self.until(lambda: job.in_a_tile, f"the job to be {name} is in a tile")
         self.wait(2)
         engine = below(os.getpid())
         if not engine:
             raise Failed("no engine runs")
         return job, engine
+
+    def finish(self) -> None:
+        self.stalls.part("finish")
+        job = Job("regularizeoutlines", "regular", INPUT=TRUTH, SIMPLIFY=1.0)
+        self.until(lambda: job.outcome, "the outlines are drawn")
+        if job.outcome != [True]:
+            raise Failed(f"the job failed: {job.feedback.errors}")
+        count = QgsVectorLayer(str(job.output), "regular", "ogr").featureCount()
+        self.step("job finished", features=count)
 
     def kill(self) -> None:
         job, engine = self.started("killed")

@@ -119,6 +119,16 @@ def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, to
     assert loaded.controller.target_layer().featureCount() == 1
 
 
+def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
+    box = loaded.dock.source.target
+    assert box.currentText() == "New temporary layer"
+    layer = target.new_scratch_layer("roofs", UTM)
+    QgsProject.instance().addMapLayer(layer)
+    assert box.currentText() == "New temporary layer", "a layer that is there is only offered"
+    assert loaded.controller.set_target(layer)
+    assert box.currentText() == "roofs"
+
+
 def test_a_line_layer_is_not_offered_and_refused(loaded):
     lines = QgsVectorLayer("LineString?crs=EPSG:32645", "lines", "memory")
     QgsProject.instance().addMapLayer(lines)
