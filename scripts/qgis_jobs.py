@@ -25,6 +25,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtWidgets import QApplication, QMessageBox
 from qgis.utils import iface
 from qgis_window import OUT, Failed, Window
 
@@ -96,8 +97,21 @@ class Jobs(Window):
         job = long_job("closed")
         self.until(lambda: job.in_a_tile, "the third job is in a tile")
         self.wait(1)
-        self.closed = job  # lives as long as QGIS
         self.step("QGIS is closed during a job", engines=len(below(os.getpid())))
+        self.job = job  # lives as long as QGIS
+        self.answering = QTimer()
+        self.answering.timeout.connect(self.answer)
+        self.answering.start(200)
+
+    def answer(self) -> None:
+        """QGIS asks whether the job may be cancelled, and then wants to be closed again."""
+        asked = QApplication.activeModalWidget()
+        if isinstance(asked, QMessageBox):
+            print(f"[session] QGIS asks: {asked.text()}", flush=True)
+            asked.button(QMessageBox.StandardButton.Yes).click()
+        elif self.job.outcome:
+            self.answering.stop()
+            iface.actionExit().trigger()
 
     def started(self, name: str) -> tuple[Job, set[int]]:
         self.stalls.part(name)
