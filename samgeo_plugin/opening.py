@@ -89,6 +89,7 @@ class Opening(QObject):
             self._engine.client.request("close", {"session": session})
             return
         self._engine.name = session
+        self._engine.has_crs = result.get("crs") is not None
         self.info = result
         self._set(READY)
         for warning in result.get("warnings") or []:

@@ -52,6 +52,7 @@ class InteractiveSession(QObject):
     changed = pyqtSignal()
     hover_changed = pyqtSignal(object)
     accepted = pyqtSignal(object)
+    opened = pyqtSignal()
     message = pyqtSignal(str, str, str)
     status = pyqtSignal(str, int, int)
 
@@ -160,6 +161,7 @@ class InteractiveSession(QObject):
         self._engine.pixel_size = pixel_size
 
     def _opened(self) -> None:
+        self.opened.emit()
         if self._prompts:
             self._ask()
         else:
