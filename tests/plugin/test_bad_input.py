@@ -241,7 +241,10 @@ def test_pip_without_a_network(window, wait, monkeypatch, tmp_path):
     assert "cannot be reached" in said, "\n".join(lines)
     assert is_one_sentence(said), said
     assert lines, "the details are in the log"
-    assert environment.read_marker(tmp_path / "environment").done == ("venv",), "it can go on"
+    # A venv's pip may be new enough; torch is what nobody can have.
+    done = environment.read_marker(tmp_path / "environment").done
+    assert "venv" in done, "it can go on from there"
+    assert "torch" not in done
 
 
 @pytest.mark.timeout(120)
