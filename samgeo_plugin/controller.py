@@ -71,6 +71,7 @@ class Controller(QObject):
         self._next_refinement: Optional[Refinement] = None
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
+        self.session.opened.connect(self._check_crs)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -126,6 +127,21 @@ class Controller(QObject):
             return False
         self.session.open(parameters)
         return True
+
+    def _check_crs(self) -> None:
+        """A CRS that only the layer has is unknown to the engine: then the map must have it too."""
+        layer = self.raster_layer()
+        if layer is None or self.choice.rendered or self.session.info.get("crs") is not None:
+            return
+        crs = layer.crs()
+        if crs.isValid() and crs != self.session.crs:
+            self.reporter.show(
+                "warning",
+                tr(
+                    "The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for "
+                    "the project too."
+                ).format(name=layer.name(), crs=crs.authid() or crs.description()),
+            )
 
     def refresh_models(self) -> None:
         """Ask the engine for its models; quiet where there is no engine yet."""

@@ -30,6 +30,8 @@ class EngineSession:
         name: From ``open``; empty while nothing is open.
         crs: The map's, in which prompts and answers are.
         pixel_size: The map's ground units a screen pixel.
+        has_crs: The raster's file has one; else QGIS draws it in the map's plane as it is, and
+            the engine takes the map's coordinates for the raster's own.
     """
 
     def __init__(self, client: EngineClient) -> None:
@@ -37,6 +39,7 @@ class EngineSession:
         self.name = ""
         self.crs = QgsCoordinateReferenceSystem()
         self.pixel_size: Optional[float] = None
+        self.has_crs = True
 
     @property
     def is_open(self) -> bool:
@@ -97,7 +100,7 @@ class EngineSession:
         on_progress: Optional[OnProgress] = None,
     ) -> int:
         """A request about a place on the map."""
-        where = {"session": self.name, "crs": crs_text(self.crs), "pixel_size": self.pixel_size}
+        where = {"session": self.name, "crs": self._named(self.crs), "pixel_size": self.pixel_size}
         return self.client.request(
             method,
             {**where, **params},
@@ -105,6 +108,9 @@ class EngineSession:
             on_failure=on_failure,
             on_progress=on_progress,
         )
+
+    def _named(self, crs: QgsCoordinateReferenceSystem) -> Optional[str]:
+        return crs_text(crs) if self.has_crs else None
 
     def accept(self, candidate: int, on_result: OnResult, on_failure: OnFailure) -> int:
         """Take one of the last answer's candidates; the next prompt begins another object."""
@@ -135,7 +141,7 @@ class EngineSession:
             {
                 "session": self.name,
                 "geometry": from_geometry(geometry),
-                "crs": crs_text(crs),
+                "crs": self._named(crs),
                 "simplify": refinement.simplify,
                 "min_area": refinement.min_area,
                 "min_hole": refinement.min_hole,

@@ -308,6 +308,7 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
     pip = (
         "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
         "--progress-bar", "off", "--only-binary", ":all:",
+        "--retries", "3",  # without any, pip does not say that the network is missing
     )  # fmt: skip
     pinned = (
         ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()

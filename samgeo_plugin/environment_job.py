@@ -6,10 +6,12 @@ An interrupted setup goes on at the step that was not finished; pip keeps what i
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsApplication, QgsTask
@@ -67,12 +69,29 @@ _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
-def explain(step: Step, output: str) -> str:
+_NO_ROOM = 100e6
+"""Bytes: with less free, a command has failed for want of room, whatever it says (ensurepip says
+nothing)."""
+
+
+def explain(step: Step, output: str, folder: Path) -> str:
     """One sentence with a way out from a failed command's output."""
+    if _free(folder) < _NO_ROOM:
+        output = "No space left"
     for marks, sentence in _HINTS:
         if any(mark in output for mark in marks):
             return tr(sentence)
     return tr("{step} failed; see the log, then retry.").format(step=step.title)
+
+
+def _free(folder: Path) -> float:
+    """Bytes on the disk of a folder that may not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return math.inf
 
 
 def _translated() -> list[str]:
@@ -227,7 +246,7 @@ class EnvironmentJob(QObject):
         if error == QProcess.ProcessError.FailedToStart:
             self._end(process)
             self.output.emit(process.errorString())
-            self.finished.emit(False, explain(step, process.errorString()))
+            self.finished.emit(False, explain(step, process.errorString(), self._plan.folder))
 
     def _done(self, process: QProcess, step: Step, code: int, status: object) -> None:
         self._read(process)
@@ -236,7 +255,7 @@ class EnvironmentJob(QObject):
             self.finished.emit(False, tr("The setup was cancelled; it can go on from here."))
             return
         if code != 0 or status != QProcess.ExitStatus.NormalExit:
-            self.finished.emit(False, explain(step, "\n".join(self._tail)))
+            self.finished.emit(False, explain(step, "\n".join(self._tail), self._plan.folder))
             return
         self._marker = replace(
             self._marker,
@@ -247,7 +266,7 @@ class EnvironmentJob(QObject):
             environment.write_marker(self._plan.folder, self._marker)
         except OSError as error:
             self.output.emit(str(error))
-            self.finished.emit(False, explain(step, str(error)))
+            self.finished.emit(False, explain(step, str(error), self._plan.folder))
             return
         self._at += 1
         self._next()

@@ -7,12 +7,11 @@ question: what arrives after the user has gone on is dropped.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
-from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from .candidates import Accepted, Candidate, Refinement
 from .engine_client import EngineClient
@@ -22,14 +21,8 @@ from .i18n import tr
 from .job import Failure, MessageError, OpenParameters, Progress, Prompt
 from .live_refinement import LiveRefinement
 from .look_ahead import LookAhead
+from .opening import CLOSED, OPENING, Opening
 from .stages import stage_text
-
-CLOSED = "closed"
-OPENING = "opening"
-READY = "ready"
-
-_REOPENINGS = 2
-"""How often within a minute a lost engine is brought back without being asked."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,7 @@ class InteractiveSession(QObject):
     changed = pyqtSignal()
     hover_changed = pyqtSignal(object)
     accepted = pyqtSignal(object)
+    opened = pyqtSignal()
     message = pyqtSignal(str, str, str)
     status = pyqtSignal(str, int, int)
 
@@ -66,9 +60,13 @@ class InteractiveSession(QObject):
         super().__init__(parent)
         self._client = client
         self._engine = EngineSession(client)
-        self._parameters: Optional[OpenParameters] = None
-        self._state = CLOSED
-        self._info: dict[str, Any] = {}
+        self._opening = Opening(self._engine, self)
+        self._opening.changed.connect(self.changed)
+        self._opening.message.connect(self.message)
+        self._opening.opened.connect(self._opened)
+        self._opening.lost.connect(self._engine_lost)
+        self._opening.given_up.connect(self._clear_object)
+        self._opening.progressed.connect(self._tell_progress)
         self._prompts: list[Prompt] = []
         self._before = _Shown()
         self._answers = _Answers()
@@ -76,25 +74,24 @@ class InteractiveSession(QObject):
         self._request: Optional[int] = None
         self._accept_when_ready = False
         self._escaped = False
-        self._lost: list[float] = []
         self._ahead = LookAhead(self._engine, lambda: not self._prompts, self)
         self._ahead.hover_changed.connect(self.hover_changed)
         self._ahead.ready_changed.connect(self.changed)
         self._live = LiveRefinement(self._engine, self)
         self._live.finished.connect(self._refined)
         self._live.failed.connect(lambda why: self.message.emit("warning", why.message, why.detail))
-        client.died.connect(self._engine_died)
 
     # --- what is shown --------------------------------------------------------------------------
 
     @property
     def state(self) -> str:
-        return self._state
+        """CLOSED, OPENING or READY."""
+        return self._opening.state
 
     @property
     def info(self) -> dict[str, Any]:
         """The engine's answer to ``open``: CRS, size, model, warnings."""
-        return self._info
+        return self._opening.info
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -144,18 +141,14 @@ class InteractiveSession(QObject):
 
     def open(self, parameters: OpenParameters) -> None:
         """Open a raster with a model; the object in work is given up if either is another."""
-        if self._state != CLOSED and parameters == self._parameters:
-            return
-        self.close()
-        self._parameters = parameters
-        self._open()
+        if not self._opening.is_of(parameters):
+            self.close()
+            self._opening.open(parameters)
 
     def close(self) -> None:
         """Give the engine's session back."""
         self._clear_object()
-        self._engine.close()
-        self._parameters = None
-        self._set_state(CLOSED)
+        self._opening.close()
 
     def use_map(self, crs: QgsCoordinateReferenceSystem, pixel_size: Optional[float]) -> None:
         """The map's CRS, in which prompts and answers are, and its ground units a screen pixel."""
@@ -167,73 +160,19 @@ class InteractiveSession(QObject):
         self._engine.crs = crs
         self._engine.pixel_size = pixel_size
 
-    def _open(self) -> None:
-        parameters = self._parameters
-        if parameters is None:
-            return
-        self._engine.name = ""
-        self._set_state(OPENING)
-        self._client.request(
-            "open",
-            parameters.to_dict(),
-            on_result=lambda result: self._opened(parameters, result),
-            on_failure=lambda failure: self._not_opened(parameters, failure),
-            on_progress=self._tell_progress,
-        )
-
-    def _opened(self, parameters: OpenParameters, result: dict[str, Any]) -> None:
-        session = str(result.get("session", ""))
-        if parameters is not self._parameters:
-            self._client.request("close", {"session": session})
-            return
-        self._engine.name = session
-        self._info = result
-        self._set_state(READY)
-        for warning in result.get("warnings") or []:
-            self.message.emit("warning", str(warning), "")
+    def _opened(self) -> None:
+        self.opened.emit()
         if self._prompts:
             self._ask()
         else:
             self._ahead.look()
 
-    def _not_opened(self, parameters: OpenParameters, failure: Failure) -> None:
-        if parameters is not self._parameters:
-            return
-        self._parameters = None
-        self._clear_object()
-        self._set_state(CLOSED)
-        if failure.kind != "Cancelled":
-            self.message.emit("error", failure.message, failure.detail)
-
-    def _engine_died(self, sentence: str, detail: str) -> None:
-        """Say so, and bring it back for the next click, but not for ever."""
+    def _engine_lost(self) -> None:
         # The requests themselves fail right after this; they are forgotten here.
-        self._engine.name = ""
         self._request = None
         self._ahead.lose_engine()
         self._live.lose_engine()
         self._generation += 1
-        if self._parameters is None:
-            return
-        now = time.monotonic()
-        self._lost = [moment for moment in self._lost if now - moment < 60] + [now]
-        if len(self._lost) <= _REOPENINGS:
-            self.message.emit(
-                "warning", tr("{why} It is being restarted.").format(why=sentence), detail
-            )
-            QTimer.singleShot(0, self._open)
-        else:
-            parameters, self._parameters = self._parameters, None
-            self._clear_object()
-            self._set_state(CLOSED)
-            self._lost = []
-            self.message.emit(
-                "error",
-                tr("{why} It ended several times; choose a smaller model or see the log.").format(
-                    why=sentence
-                ),
-                f"{parameters}\n{detail}",
-            )
 
     # --- prompts --------------------------------------------------------------------------------
 
@@ -288,7 +227,7 @@ class InteractiveSession(QObject):
 
     def accept(self) -> bool:
         """Hand the current polygon over, as soon as it is there; False where nothing is asked."""
-        if self.is_waiting or (self._prompts and self._state == OPENING):
+        if self.is_waiting or (self._prompts and self.state == OPENING):
             self._accept_when_ready = True
             return True
         candidate = self.current
@@ -353,8 +292,8 @@ class InteractiveSession(QObject):
         if not self._prompts:
             self.clear()
             return
-        if self._state == CLOSED:
-            self._open()
+        if self.state == CLOSED:
+            self._opening.try_again()
         if not self._engine.is_open:
             self.changed.emit()
             return
@@ -471,7 +410,3 @@ class InteractiveSession(QObject):
             self._engine.give_up(self._request)
             self._request = None
         self._ahead.drop()
-
-    def _set_state(self, state: str) -> None:
-        self._state = state
-        self.changed.emit()

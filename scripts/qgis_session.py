@@ -2,18 +2,14 @@
 """Runs inside QGIS (``qgis --code``): a person's first ten minutes, with pictures and measures.
 
 Started by ``scripts/screenshots.py``, which sets the window and the environment up and reads
-``report.json`` afterwards. Mouse and keys are sent to the map as Qt events, so that whatever stands
-between a key press and the tool (shortcuts, event filters, focus) takes part.
+``report.json`` afterwards.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-import traceback
-from pathlib import Path
 
 from qgis.core import (
     Qgis,
@@ -27,132 +23,17 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QEvent, QPoint, Qt, QTimer
-from qgis.PyQt.QtGui import QKeyEvent, QMouseEvent
-from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QDockWidget
-from qgis.utils import iface, plugins
+from qgis.PyQt.QtCore import Qt, QTimer
+from qgis.PyQt.QtWidgets import QDockWidget
+from qgis.utils import iface
+from qgis_window import LEFT, OUT, RIGHT, Failed, Window
 
-OUT = Path(os.environ["SAMGEO_SESSION_OUT"])
 RASTER = os.environ["SAMGEO_SESSION_RASTER"]
 TRUTH = os.environ.get("SAMGEO_SESSION_TRUTH", "")
-LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
-PLAIN = Qt.KeyboardModifier.NoModifier
 
 
-class Failed(Exception):
-    """A step did not do what it must."""
-
-
-class Stalls:
-    """How long the main thread did not come round, while the session is in a measured part."""
-
-    def __init__(self) -> None:
-        self.longest: dict[str, float] = {}
-        self.over: dict[str, int] = {}
-        self.working: dict[str, float] = {}
-        self._part = "start"
-        self._last = time.monotonic()
-        self._used = time.thread_time()
-        self._timer = QTimer()
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self._tick)
-        self._timer.start(5)
-
-    def part(self, name: str) -> None:
-        self._part = name
-        self._last, self._used = time.monotonic(), time.thread_time()
-
-    def _tick(self) -> None:
-        now, used = time.monotonic(), time.thread_time()
-        gap = (now - self._last) * 1000 - 5
-        # What the thread itself worked: on a crowded machine the rest is other people's turn.
-        work = (used - self._used) * 1000
-        self._last, self._used = now, used
-        self.working[self._part] = max(self.working.get(self._part, 0.0), work)
-        self.longest[self._part] = max(self.longest.get(self._part, 0.0), gap)
-        self.over[self._part] = self.over.get(self._part, 0) + (gap > 50)
-
-
-class Session:
-    """The steps of the story and the tools for them."""
-
-    def __init__(self) -> None:
-        self.report: dict = {"qgis": Qgis.QGIS_VERSION, "steps": [], "ok": False}
-        self.stalls = Stalls()
-        self.number = 0
-        self.plugin = plugins["samgeo_seamless"]
-        self.canvas = iface.mapCanvas()
-
-    # --- tools ----------------------------------------------------------------------------------
-
-    def step(self, text: str, **facts: object) -> None:
-        self.report["steps"].append({"step": text, **facts})
-        print(f"[session] {text} {facts or ''}", flush=True)
-
-    def picture(self, name: str) -> None:
-        """Of the whole window, as it stands on the screen."""
-        part = self.stalls._part
-        self.stalls.part("picture")
-        self.wait(0.25)
-        self.number += 1
-        screen = QApplication.primaryScreen()
-        screen.grabWindow(0).save(str(OUT / f"{self.number:02d}_{name}.png"))
-        self.stalls.part(part)
-
-    def wait(self, seconds: float) -> None:
-        QTest.qWait(int(seconds * 1000))
-
-    def until(self, condition, what: str, seconds: float = 120.0) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                raise Failed(f"Not in time: {what}")
-            QTest.qWait(10)
-
-    def pixel(self, point: QgsPointXY) -> QPoint:
-        at = self.canvas.getCoordinateTransform().transform(point)
-        return QPoint(round(at.x()), round(at.y()))
-
-    def mouse(self, kind: QEvent.Type, at: QPoint, button=NONE, held=NONE, keys=PLAIN) -> None:
-        view = self.canvas.viewport()
-        event = QMouseEvent(kind, at, view.mapToGlobal(at), button, held, keys)
-        QApplication.sendEvent(view, event)
-
-    def move(self, point: QgsPointXY) -> None:
-        self.mouse(QEvent.Type.MouseMove, self.pixel(point))
-
-    def click(self, point: QgsPointXY, button=LEFT, keys=PLAIN) -> None:
-        at = self.pixel(point)
-        self.mouse(QEvent.Type.MouseMove, at)
-        self.mouse(QEvent.Type.MouseButtonPress, at, button, button, keys)
-        self.mouse(QEvent.Type.MouseButtonRelease, at, button, NONE, keys)
-
-    def drag(self, start: QgsPointXY, end: QgsPointXY, name: str = "", keys=PLAIN) -> None:
-        first, last = self.pixel(start), self.pixel(end)
-        self.mouse(QEvent.Type.MouseButtonPress, first, LEFT, LEFT, keys)
-        for k in range(1, 11):
-            at = first + (last - first) * k / 10
-            self.mouse(QEvent.Type.MouseMove, at, NONE, LEFT, keys)
-            self.wait(0.02)
-        if name:
-            self.picture(name)
-        self.mouse(QEvent.Type.MouseButtonRelease, last, LEFT, NONE, keys)
-
-    def key(self, key: Qt.Key, keys=PLAIN) -> bool:
-        """As the window system sends it: first as a shortcut's chance, then as a key."""
-        taken = self.would_take(key, keys)
-        QTest.keyClick(QApplication.focusWidget() or self.canvas, key, keys)
-        return taken
-
-    def would_take(self, key: Qt.Key, keys=PLAIN) -> bool:
-        """Whether the tool claims a key before QGIS's shortcuts can."""
-        override = QKeyEvent(QEvent.Type.ShortcutOverride, key, keys)
-        override.ignore()
-        QApplication.sendEvent(QApplication.focusWidget() or self.canvas, override)
-        return bool(override.isAccepted())
-
-    # --- the story ------------------------------------------------------------------------------
+class Session(Window):
+    """Open, hover, click, drag, undo, accept, refine, kill, save."""
 
     def run(self) -> None:
         session = self.plugin.controller.session
@@ -242,7 +123,6 @@ class Session:
         self.kill_in_a_click(roofs[3])
         self.save(layer, roofs)
         self.stalls.part("end")
-        self.report["ok"] = True
 
     def load(self) -> None:
         self.stalls.part("load")
@@ -463,27 +343,4 @@ def overlap(one: QgsGeometry, other: QgsGeometry) -> float:
     return one.intersection(other).area() / together if together else 0.0
 
 
-def main() -> None:
-    session = Session()
-    try:
-        session.run()
-    except Exception:
-        session.report["error"] = traceback.format_exc()
-        print(session.report["error"], flush=True)
-        session.picture("failed")
-    session.report["stalls_ms"] = {k: round(v) for k, v in session.stalls.longest.items()}
-    session.report["work_ms"] = {k: round(v) for k, v in session.stalls.working.items()}
-    session.report["stalls_over_50"] = session.stalls.over
-    session.report["engine"] = session.plugin.controller.client.pid
-    (OUT / "report.json").write_text(json.dumps(session.report, indent=1, default=str))
-    QgsProject.instance().setDirty(False)
-    for layer in QgsProject.instance().mapLayers().values():
-        if isinstance(layer, QgsVectorLayer) and layer.isEditable():
-            layer.rollBack()
-    # Saved by now; else QGIS would ask whether the temporary layer may be lost.
-    QgsProject.instance().removeAllMapLayers()
-    QgsProject.instance().setDirty(False)
-    iface.actionExit().trigger()
-
-
-QTimer.singleShot(1500, main)
+QTimer.singleShot(1500, lambda: Session().tell())

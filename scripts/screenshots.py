@@ -89,6 +89,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         # QGIS's embedded Python finds its library by the first python3 there.
         PATH=f"/usr/bin:{os.environ.get('PATH', '/bin')}",
         PYTHONDONTWRITEBYTECODE="1",
+        PYTHONPATH=str(ROOT / "scripts"),
         XDG_RUNTIME_DIR=str(profiles),
     )
     log = options.out / "qgis.log"

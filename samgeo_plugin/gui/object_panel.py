@@ -19,7 +19,8 @@ from qgis.PyQt.QtWidgets import (
 
 from .. import settings
 from ..i18n import tr
-from ..session import CLOSED, OPENING, InteractiveSession
+from ..opening import CLOSED, OPENING
+from ..session import InteractiveSession
 from .icons import theme_icon
 from .map_tool import BOX, STROKE
 

@@ -228,7 +228,9 @@ class SourcePanel(QWidget):
             self.target.insertSeparator(self.target.count())
         for layer in sorted(layers, key=lambda each: each.name().lower()):
             self.target.addItem(theme_icon("/mIconPolygonLayer.svg"), layer.name(), layer.id())
-        at = self.target.findData(self._controller.target_id)
+        chosen = self._controller.target_id
+        # A separator has no data: looking for None would find it.
+        at = self.target.findData(chosen) if chosen else -1
         self.target.setCurrentIndex(max(at, 0))
         self.fields.setEnabled(at >= 0)
         del blocker

@@ -270,7 +270,6 @@ def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:
     """Ground units of a CRS in a metre; 1 where it has none."""
     if crs.isValid() and crs.isGeographic():
         return 1.0 / _METRES_A_DEGREE
-    factor = QgsUnitTypes.fromUnitToUnitFactor(
-        QgsUnitTypes.DistanceUnit.DistanceMeters, crs.mapUnits()
-    )
+    metres = QgsCoordinateReferenceSystem("EPSG:3857").mapUnits()  # QGIS has renamed the unit
+    factor = QgsUnitTypes.fromUnitToUnitFactor(metres, crs.mapUnits())
     return float(factor) if math.isfinite(factor) and factor > 0 else 1.0

@@ -23,10 +23,8 @@ from qgis.core import (
 
 from .. import styles
 from ..i18n import tr
+from ..stages import ENGINE_PERCENT
 from .given import SOURCE_FID, Given
-
-_FIRST_PERCENT = 94
-"""Where the engine's part of the progress bar ends and the copying begins."""
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
@@ -179,7 +177,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
             raise QgsProcessingException(
                 algorithm.writeFeatureError(sink, given.parameters, algorithm.OUTPUT)
             )
-        given.feedback.setProgress(_FIRST_PERCENT + (100 - _FIRST_PERCENT) * number / count)
+        given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * number / count)
     del sink  # closes the file
     if context.willLoadLayerOnCompletion(destination):
         styler = _Styler(wanted.style)

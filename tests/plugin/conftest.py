@@ -69,6 +69,63 @@ def wait(qgis_app):
     return wait_until
 
 
+@pytest.fixture
+def town(tmp_path, qgis_app):
+    """A raster of four bands in the project."""
+    from osgeo import gdal, osr
+    from qgis.core import QgsProject, QgsRasterLayer
+
+    path = tmp_path / "town.tif"
+    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 4, gdal.GDT_Byte)
+    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    file.SetProjection(reference.ExportToWkt())
+    file = None
+    layer = QgsRasterLayer(str(path), "town")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def window(qgis_app):
+    """A window with the plugin in it, and nothing set."""
+    from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRectangle, QgsSettings
+    from window import Iface
+
+    from samgeo_plugin.plugin import SamGeoPlugin
+
+    QgsSettings().remove("samgeo_seamless")
+    iface = Iface()
+    plugin = SamGeoPlugin(iface)
+    plugin.initGui()
+    iface.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:32645"))
+    iface.canvas.setExtent(QgsRectangle(300000, 3000000, 300030, 3000020))
+    yield plugin
+    if plugin.controller is not None:
+        plugin.unload()
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def fake_engine(fake_command, monkeypatch):
+    """An engine whose words can be set before its first use."""
+    from samgeo_plugin import environment
+
+    words = {"text": ""}
+    monkeypatch.setattr(environment, "engine_command", lambda: fake_command(words["text"]))
+    monkeypatch.setattr(environment, "state", lambda: environment.OWN)
+    return words
+
+
+@pytest.fixture
+def loaded(fake_engine, window):
+    """The plugin in a window with the fake engine."""
+    window.words = fake_engine
+    return window
+
+
 @pytest.fixture(scope="session")
 def package(tmp_path_factory):
     """The zip, built by the engine's Python as ``make package`` does."""

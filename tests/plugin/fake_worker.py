@@ -84,7 +84,8 @@ class Worker:
             self.opened += 1
             say(job.Progress(request.id, "stretch", 1, 1, "größer"))
             return {
-                "session": f"s{self.opened}", "crs": None, "width": 100, "height": 100, "bands": 3,
+                "session": f"s{self.opened}", "crs": "EPSG:32645", "bands": 3,
+                "width": 100, "height": 100,
                 "extent": [0, 0, 100, 100], "stretch": [[0, 255]] * 3,
                 "model": {"name": "fake", "device": "cpu"}, "warnings": [],
             }  # fmt: skip

@@ -13,7 +13,8 @@ from qgis.PyQt.QtWidgets import QApplication
 from samgeo_plugin import settings
 from samgeo_plugin.gui.map_tool import PromptTool
 from samgeo_plugin.job import OpenParameters
-from samgeo_plugin.session import READY, InteractiveSession
+from samgeo_plugin.opening import READY
+from samgeo_plugin.session import InteractiveSession
 
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
 PLAIN = Qt.KeyboardModifier.NoModifier

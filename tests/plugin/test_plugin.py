@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import os
-from unittest.mock import MagicMock
 
 import pytest
-from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
@@ -15,114 +13,18 @@ from qgis.core import (
     QgsFillSymbol,
     QgsGeometry,
     QgsProject,
-    QgsRasterLayer,
-    QgsRectangle,
-    QgsSettings,
     QgsSingleSymbolRenderer,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
-from qgis.gui import QgsMapCanvas, QgsMapToolPan, QgsMessageBar
-from qgis.PyQt.QtWidgets import QMainWindow
+from qgis.gui import QgsMapToolPan
 
 from samgeo_plugin import environment, settings, target
 from samgeo_plugin.gui.review_panel import ReviewPanel
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.plugin import SamGeoPlugin
-from samgeo_plugin.session import READY
+from samgeo_plugin.opening import READY
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
-
-
-class Iface:
-    """As much of QGIS's interface as the plugin uses, with a real canvas and message bar."""
-
-    def __init__(self) -> None:
-        self.window = QMainWindow()
-        self.canvas = QgsMapCanvas(self.window)
-        self.bar = QgsMessageBar(self.window)
-        self.active = None
-        self.docks: list = []
-        self.icons: list = []
-        self.factories: list = []
-        self.initializationCompleted = MagicMock()
-        self.actionPan = MagicMock()
-
-    def mainWindow(self):  # noqa: N802
-        return self.window
-
-    def mapCanvas(self):  # noqa: N802
-        return self.canvas
-
-    def messageBar(self):  # noqa: N802
-        return self.bar
-
-    def activeLayer(self):  # noqa: N802
-        return self.active
-
-    def addDockWidget(self, area, dock):  # noqa: N802
-        self.docks.append(dock)
-        self.window.addDockWidget(area, dock)
-
-    def removeDockWidget(self, dock):  # noqa: N802
-        self.docks.remove(dock)
-        self.window.removeDockWidget(dock)
-
-    def addRasterToolBarIcon(self, action):  # noqa: N802
-        self.icons.append(action)
-
-    def removeRasterToolBarIcon(self, action):  # noqa: N802
-        self.icons.remove(action)
-
-    def addPluginToRasterMenu(self, name, action):  # noqa: N802
-        self.icons.append(action)
-
-    def removePluginRasterMenu(self, name, action):  # noqa: N802
-        self.icons.remove(action)
-
-    def registerOptionsWidgetFactory(self, factory):  # noqa: N802
-        self.factories.append(factory)
-
-    def unregisterOptionsWidgetFactory(self, factory):  # noqa: N802
-        self.factories.remove(factory)
-
-    def text(self) -> str:
-        item = self.bar.currentItem()
-        return item.text() if item is not None else ""
-
-
-@pytest.fixture
-def town(tmp_path, qgis_app):
-    path = tmp_path / "town.tif"
-    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 4, gdal.GDT_Byte)
-    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
-    reference = osr.SpatialReference()
-    reference.ImportFromEPSG(32645)
-    file.SetProjection(reference.ExportToWkt())
-    file = None
-    layer = QgsRasterLayer(str(path), "town")
-    QgsProject.instance().addMapLayer(layer)
-    yield layer
-    QgsProject.instance().removeAllMapLayers()
-
-
-@pytest.fixture
-def loaded(qgis_app, fake_command, monkeypatch, tmp_path):
-    """The plugin in a window, with a fake engine whose words can be set before the first use."""
-    QgsSettings().remove("samgeo_seamless")
-    words = {"text": ""}
-    monkeypatch.setattr(environment, "engine_command", lambda: fake_command(words["text"]))
-    monkeypatch.setattr(environment, "state", lambda: environment.OWN)
-    iface = Iface()
-    plugin = SamGeoPlugin(iface)
-    plugin.initGui()
-    iface.canvas.setDestinationCrs(UTM)
-    iface.canvas.setExtent(QgsRectangle(300000, 3000000, 300030, 3000020))
-    plugin.words = words
-    yield plugin
-    if plugin.controller is not None:
-        plugin.unload()
-    QgsProject.instance().removeAllMapLayers()
 
 
 def click(plugin, x=300010.0, y=3000010.0):
@@ -215,6 +117,16 @@ def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, to
     loaded.iface.bar.currentItem().findChild(QPushButton).click()
     assert loaded.controller.target_layer() is not layer
     assert loaded.controller.target_layer().featureCount() == 1
+
+
+def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
+    box = loaded.dock.source.target
+    assert box.currentText() == "New temporary layer"
+    layer = target.new_scratch_layer("roofs", UTM)
+    QgsProject.instance().addMapLayer(layer)
+    assert box.currentText() == "New temporary layer", "a layer that is there is only offered"
+    assert loaded.controller.set_target(layer)
+    assert box.currentText() == "roofs"
 
 
 def test_a_line_layer_is_not_offered_and_refused(loaded):

@@ -9,6 +9,7 @@ import pytest
 from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsGeometry,
     QgsProcessingContext,
@@ -26,9 +27,12 @@ from qgis.core import (
 )
 
 from samgeo_plugin import environment, rasters
+from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
+from samgeo_plugin.processing.given import units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
+from samgeo_plugin.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from scripts.processes import below
 
 
@@ -221,6 +225,23 @@ def test_silence_is_noticed(fake_command):
     run = EngineRun(fake_command("silent"), Feedback(), patience=Patience(silence=0.5, stop=0.5))
     with run as engine, pytest.raises(EngineRunError, match="stopped answering"):
         engine.call("statistics", {})
+
+
+def test_metres_are_metres_in_every_crs(qgis_app):
+    for code, units in (("EPSG:32645", 1.0), ("EPSG:2263", 3937 / 1200), ("EPSG:4326", 1 / 111195)):
+        assert units_a_metre(QgsCoordinateReferenceSystem(code)) == pytest.approx(units, rel=1e-5)
+    assert units_a_metre(QgsCoordinateReferenceSystem()) == 1.0
+
+
+def test_the_progress_bar_never_goes_back(qgis_app):
+    bar, steps = ProgressBar(), []
+    for stage in ("stretch", "tiles", "merge", "overview", "merge", "repair", "polygons", "layer"):
+        for done in (0, 1, 2):
+            steps.append(bar.advance(Progress(1, stage, done, 2)))
+    assert steps == sorted(steps)
+    assert steps[-1] == ENGINE_PERCENT
+    assert bar.advance(Progress(1, "of a newer engine", 0, 9)) == ENGINE_PERCENT
+    assert stage_text("of a newer engine") == "of a newer engine"
 
 
 def test_without_an_environment_the_algorithm_says_what_to_do(provider, monkeypatch, tmp_path):

@@ -46,3 +46,21 @@ def test_a_first_start_without_an_environment_shows_the_offer(package, tmp_path)
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "450 MB" in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_job_killed_cancelled_or_left_running_takes_nothing_along(package, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--zip", str(package),
+         "--out", str(tmp_path / "pictures"), "--timeout", "240",
+         "--script", str(ROOT / "scripts" / "qgis_jobs.py")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Processes left behind: none" in done.stdout
+    report = json.loads((tmp_path / "pictures" / "report.json").read_text())
+    work = {part: ms for part, ms in report["work_ms"].items() if part not in ("load", "picture")}
+    assert max(work.values()) < 50, work
+    made = [path.stem for path in (tmp_path / "pictures").glob("*.gpkg")]
+    assert made == ["regular"], "no output of the others, not even half of one"

@@ -13,7 +13,8 @@ from samgeo_plugin.candidates import Refinement
 from samgeo_plugin.crs import crs_text
 from samgeo_plugin.geojson import from_geometry, to_geometry
 from samgeo_plugin.job import MessageError, OpenParameters, Prompt
-from samgeo_plugin.session import CLOSED, READY, InteractiveSession
+from samgeo_plugin.opening import CLOSED, READY
+from samgeo_plugin.session import InteractiveSession
 
 
 def point(x: float, y: float, positive: bool = True) -> Prompt:

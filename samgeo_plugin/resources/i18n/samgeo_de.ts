@@ -30,6 +30,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/controller.py" />
+   <source>The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for the project too.</source>
+   <translation>Die Datei von {name} hat kein eigenes KBS; wählen Sie das KBS des Layers, {crs}, auch für das Projekt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
@@ -785,26 +790,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Filter a result</source>
-   <translation>Ergebnis filtern</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Layer</source>
-   <translation>Layer</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Least area</source>
-   <translation>Kleinste Fläche</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Least score</source>
-   <translation>Kleinste Güte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Outline</source>
    <translation>Umriss</translation>
   </message>
@@ -817,11 +802,6 @@
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Right angles (buildings)</source>
    <translation>Rechte Winkel (Gebäude)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>Show all</source>
-   <translation>Alle zeigen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -864,21 +844,6 @@
    <translation>aus</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>{count} objects</source>
-   <translation>{count} Objekte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>{layer} cannot be filtered; save it as a GeoPackage first.</source>
-   <translation>{layer} lässt sich nicht filtern; speichern Sie den Layer zuerst als GeoPackage.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/refinement_panel.py" />
-   <source>{layer} is being edited; save it first, then filter it.</source>
-   <translation>{layer} wird bearbeitet; speichern Sie zuerst, dann filtern Sie.</translation>
-  </message>
-  <message>
    <location filename="samgeo_plugin/gui/render_dialog.py" />
    <source>Picture</source>
    <translation>Bild</translation>
@@ -902,6 +867,56 @@
    <location filename="samgeo_plugin/gui/render_dialog.py" />
    <source>{width} × {height} pixels, {size} MB; the limit is {limit} a side</source>
    <translation>{width} × {height} Pixel, {size} MB; die Grenze liegt bei {limit} je Seite</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>How the layer is drawn</source>
+   <translation>Wie der Layer dargestellt wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Layer</source>
+   <translation>Layer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Least area</source>
+   <translation>Kleinste Fläche</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Least score</source>
+   <translation>Kleinste Güte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Review a result</source>
+   <translation>Ergebnis durchsehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Show all</source>
+   <translation>Alle zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Style</source>
+   <translation>Stil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>{count} objects</source>
+   <translation>{count} Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>{layer} cannot be filtered; save it as a GeoPackage first.</source>
+   <translation>{layer} lässt sich nicht filtern; speichern Sie den Layer zuerst als GeoPackage.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>{layer} is being edited; save it first, then filter it.</source>
+   <translation>{layer} wird bearbeitet; speichern Sie zuerst, dann filtern Sie.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/setup_dialog.py" />
@@ -1039,6 +1054,16 @@
    <translation>Einzelheiten</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/opening.py" />
+   <source>{why} It ended several times; choose a smaller model or see the log.</source>
+   <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/opening.py" />
+   <source>{why} It is being restarted.</source>
+   <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/plugin.py" />
    <source>Help and about…</source>
    <translation>Hilfe und Info…</translation>
@@ -1091,7 +1116,7 @@
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
    <source>A file could not be written ({why}); make room and run it again.</source>
-   <translation type="unfinished" />
+   <translation>Eine Datei ließ sich nicht schreiben ({why}); schaffen Sie Platz und starten Sie erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -1120,8 +1145,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
-   <source>Stopping after the tile in work…</source>
-   <translation>Hält nach der Kachel in Arbeit an…</translation>
+   <source>Stopping…</source>
+   <translation>Wird angehalten …</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
@@ -1131,12 +1156,12 @@
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
    <source>Choose a layer that exists and can be read.</source>
-   <translation type="unfinished" />
+   <translation>Wählen Sie einen Layer, der vorhanden und lesbar ist.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
    <source>Give either an extent or an area of interest, not both.</source>
-   <translation type="unfinished" />
+   <translation>Geben Sie entweder eine Ausdehnung oder ein Interessengebiet an, nicht beides.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -1457,17 +1482,17 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>CRS</source>
-   <translation type="unfinished" />
+   <translation>KBS</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Colour</source>
-   <translation type="unfinished" />
+   <translation>Farbe</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Format</source>
-   <translation type="unfinished" />
+   <translation>Format</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -1482,22 +1507,22 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Mask</source>
-   <translation type="unfinished" />
+   <translation>Maske</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Nodata</source>
-   <translation type="unfinished" />
+   <translation>Nodata</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Size (pixels)</source>
-   <translation type="unfinished" />
+   <translation>Größe (Pixel)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Type</source>
-   <translation type="unfinished" />
+   <translation>Typ</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
@@ -1570,19 +1595,9 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>{why} It ended several times; choose a smaller model or see the log.</source>
-   <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>{why} It is being restarted.</source>
-   <translation>{why} Sie wird neu gestartet.</translation>
-  </message>
-  <message>
    <location filename="samgeo_plugin/stages.py" />
    <source>Completing objects that tiles have cut</source>
-   <translation type="unfinished" />
+   <translation>Zerschnittene Objekte werden vervollständigt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/stages.py" />
@@ -1592,7 +1607,7 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/stages.py" />
    <source>Drawing outlines</source>
-   <translation type="unfinished" />
+   <translation>Umrisse werden gezeichnet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/stages.py" />
@@ -1617,7 +1632,7 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/stages.py" />
    <source>Looking for large objects</source>
-   <translation type="unfinished" />
+   <translation>Große Objekte werden gesucht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/stages.py" />
@@ -1627,7 +1642,7 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/stages.py" />
    <source>Segmenting at the prompts</source>
-   <translation type="unfinished" />
+   <translation>An den Eingaben wird segmentiert</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/stages.py" />
@@ -1637,27 +1652,27 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/stages.py" />
    <source>Writing the layer</source>
-   <translation type="unfinished" />
+   <translation>Der Layer wird geschrieben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
    <source>By label</source>
-   <translation type="unfinished" />
+   <translation>Nach Beschriftung</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
    <source>By score</source>
-   <translation type="unfinished" />
+   <translation>Nach Güte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
    <source>Lines</source>
-   <translation type="unfinished" />
+   <translation>Linien</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
    <source>Outline for review</source>
-   <translation type="unfinished" />
+   <translation>Umriss zur Durchsicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/target.py" />
