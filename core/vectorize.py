@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,14 +51,22 @@ def contours(values: FloatArray, box: CellBox, cell: int) -> list[Geometry]:
     # A cell of exactly 0 is outside. Left at 0, the contour would run through its very centre, from
     # where it touches itself; a quarter of a stored step is less than what rounding took away.
     values = np.where(values == 0, np.float32(-0.25), values)
-    generator = contour_generator(x, y, values, fill_type=FillType.OuterOffset)
+    # All polygons of the box in one array of vertices, and from where to where each ring and each
+    # polygon goes: one call makes them all, and one looks which are valid.
+    generator = contour_generator(x, y, values, fill_type=FillType.ChunkCombinedOffsetOffset)
     filled: Any = generator.filled(0.0, ABOVE_ANY)  # the type depends on fill_type
-    points, offsets = filled
-    polygons = []
-    for ring_points, ring_offsets in zip(points, offsets, strict=True):
-        snapped = np.rint(np.asarray(ring_points) / SNAP) * SNAP
-        polygons.append(_polygon(snapped, np.asarray(ring_offsets)))
-    return [part for polygon in polygons for part in polygon_parts(valid(polygon))]
+    (points,), (rings,), (polygons,) = filled
+    if points is None:
+        return []
+    lengths = np.diff(rings.astype(np.int64))
+    kept = lengths >= 4  # a ring has three corners and returns to the first
+    rings = np.concatenate([[0], np.cumsum(lengths[kept])])
+    polygons = np.concatenate([[0], np.cumsum(kept)])[polygons]
+    snapped = np.rint(np.asarray(points)[np.repeat(kept, lengths)] / SNAP) * SNAP
+    made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, snapped, (rings, polygons))
+    if not shapely.is_valid(made).all():
+        made = np.array([valid(polygon) for polygon in made])
+    return polygon_parts(made)
 
 
 def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray:
@@ -104,11 +111,6 @@ def _continued(values: FloatArray, last: int, before: int, known: slice) -> Floa
     return out
 
 
-def _polygon(points: NDArray[np.float64], offsets: NDArray[np.uint32]) -> Geometry:
-    rings = [points[start:stop] for start, stop in pairwise(offsets)]
-    return shapely.Polygon(rings[0], [ring for ring in rings[1:] if len(ring) >= 4])
-
-
 def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geometry:
     """One object's fused blocks -> its polygon.
 
@@ -143,13 +145,11 @@ def valid(geometry: Geometry) -> Geometry:
     return simplest(geometry)
 
 
-def polygon_parts(geometry: Geometry) -> list[Geometry]:
-    """All non-empty polygons in a geometry of any type."""
-    return [
-        part
-        for part in shapely.get_parts(shapely.get_parts(geometry))
-        if part.geom_type == "Polygon" and not part.is_empty
-    ]
+def polygon_parts(geometry: Geometry | NDArray[np.object_]) -> list[Geometry]:
+    """All non-empty polygons in a geometry of any type, or in an array of some."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    return list(parts[polygons & ~shapely.is_empty(parts)])
 
 
 def simplest(geometry: Geometry) -> Geometry:
