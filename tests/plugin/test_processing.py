@@ -20,13 +20,14 @@ from qgis.core import (
     QgsProcessingModelChildParameterSource,
     QgsProcessingModelOutput,
     QgsProcessingModelParameter,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
     QgsProject,
     QgsVectorLayer,
 )
 
-from samgeo_plugin import environment, rasters
+from samgeo_plugin import environment, rasters, styles
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
@@ -139,6 +140,22 @@ def test_a_raster_is_segmented_into_any_sink(provider, engine, town, tmp_path, s
     assert results["COUNT"] == 3
     assert feedback.warnings == ["One band only."]
     assert feedback.steps == sorted(feedback.steps)
+
+
+@pytest.mark.parametrize(("outlines", "style"), [("contour", "review"), ("centerlines", "lines")])
+def test_a_result_that_is_put_into_the_project_has_its_style(
+    provider, engine, town, monkeypatch, outlines, style
+):
+    given = []
+    monkeypatch.setattr(styles, "apply", lambda layer, name: given.append((layer.name(), name)))
+    sink = QgsProcessingOutputLayerDefinition("memory:objects", QgsProject.instance())
+    results, context, _ = run(
+        "segmentraster", {"INPUT": town, "OUTPUT": sink, "OUTLINES": outlines}
+    )
+    details = context.layersToLoadOnCompletion()[results["OUTPUT"]]
+    layer = layer_of(results, context)
+    details.postProcessor().postProcessLayer(layer, context, Feedback())
+    assert given == [(layer.name(), style)]
 
 
 def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, monkeypatch):
