@@ -3,9 +3,10 @@
 
 A small batch of prompts is some hundred short operations. Split over the cores, each of them ends
 with a wait for the slowest core, and where another program has one of the cores, all others wait
-for it a hundred times a batch: on two cores beside one busy process a prompt took 6 times as long
-as with a lane for each core (benchmarks/decoder.py --busy). In lanes nothing waits, and the
-numbers do not depend on how many there are.
+for it a hundred times a batch: on a crowded machine of two cores a prompt took 6 times as long as
+with a lane for each core (``benchmarks/decoder.py --busy`` asks the same question). In lanes
+nothing waits, and where there are batches enough for all lanes, the numbers do not depend on how
+many there are.
 """
 
 from __future__ import annotations
