@@ -265,10 +265,14 @@ class EmbeddedModel:
 
 
 def _without_spare_masks(prompts: PromptTensors) -> PromptTensors:
-    """Earlier masks but beside a lone box: the network was never shown both without a click."""
+    """Earlier masks only where there is neither a click nor a box.
+
+    The network of this version is led astray by an earlier mask beside clicks (five clicks on
+    fields: IoU 0.11 with it, 0.73 without), so it is not shown any there.
+    """
     if prompts.masks is None:
         return prompts
-    spare = torch.isfinite(prompts.boxes[:, 0]) & ~(prompts.labels != PADDING).any(1)
+    spare = (prompts.labels != PADDING).any(1) | torch.isfinite(prompts.boxes[:, 0])
     return prompts._replace(masks=prompts.masks * ~spare[:, None, None])
 
 

@@ -144,20 +144,16 @@ def test_padding_points_change_nothing(model, embedding):
     np.testing.assert_allclose(model.decode(embedding, padded).logits, expected.logits, atol=1e-5)
 
 
-def test_an_earlier_mask_counts_beside_clicks_but_not_beside_a_lone_box(model, embedding):
+def test_an_earlier_mask_counts_only_where_nothing_else_is_given(model, embedding):
     earlier = np.full((1, *embedding.mask_shape), -4, np.float32)
     earlier[0, 5:15, 5:15] = 4
-    box = Prompts(boxes=np.array([[20, 30, 90, 120]], np.float32))
-    both = dataclasses.replace(box, masks=earlier)
-    expected = model.decode(embedding, box).logits
-    np.testing.assert_array_equal(model.decode(embedding, both).logits, expected)
-    with_box = dataclasses.replace(click(70, 80), boxes=box.boxes)
-    for prompts in (Prompts(masks=earlier), click(70, 80), with_box):
-        one, other = (
-            model.decode(embedding, dataclasses.replace(prompts, masks=mask)).logits
-            for mask in (earlier, -earlier)
-        )
-        assert np.abs(one - other).max() > 0.01
+    clicked = dataclasses.replace(click(70, 80), masks=earlier)
+    expected = model.decode(embedding, click(70, 80))
+    np.testing.assert_array_equal(model.decode(embedding, clicked).logits, expected.logits)
+    one, other = (
+        model.decode(embedding, Prompts(masks=mask)).logits for mask in (earlier, -earlier)
+    )
+    assert np.abs(one - other).max() > 0.01
 
 
 def test_min_score_drops_prompts_and_keeps_the_others_answers(model, embedding):
