@@ -369,8 +369,8 @@ def thresholds(model: EmbeddedModel, banepa: Path) -> None:
     )
     results = [automatic(open_model, scene, points=24) for scene in scenes]
     print("score  stability  recall  precision  F1 (means of the scenes)")
-    for least in (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8):
-        for steady in (0.4, 0.55, 0.7, 0.8, 0.9):
+    for least in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+        for steady in (0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8):
             rows = []
             for overlaps, scores, stabilities in results:
                 kept = overlaps[(scores >= least) & (stabilities >= steady)]
