@@ -15,6 +15,7 @@ from .results import Carried
 from .segment_raster import SegmentAlgorithm
 
 PROMPT_AS = ("auto", "point", "box", "mask", "box+mask")
+POLYGON_OUTLINES = ("contour", "rectangles")
 
 
 class SegmentFromPrompts(SegmentAlgorithm):
@@ -51,7 +52,7 @@ class SegmentFromPrompts(SegmentAlgorithm):
             )
         )
         self.add_flag(self.KEEP, tr("Carry the prompts' attributes over"), True)
-        self.add_outlines()
+        self.add_outlines(POLYGON_OUTLINES)
         self.add_extent()
         self.add_sizes()
         self.add_tiling()

@@ -345,3 +345,8 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
             {"INPUT": town, "OUTPUT": "memory:", "RESOLUTION": 0.0005,
              "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]"},
         )  # fmt: skip
+
+
+def test_prompts_offer_outlines_of_polygons_only(provider):
+    algorithm = provider.algorithm("segmentfromprompts")
+    assert algorithm.parameterDefinition("OUTLINES").options() == ["contour", "rectangles"]
