@@ -131,8 +131,8 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
     def add_area(self) -> None:
         self.add_source(self.AREA, tr("Area of interest"), POLYGONS, optional=True)
 
-    def add_outlines(self, kinds: Sequence[str] = OUTLINES) -> None:
-        self.add_choice(self.OUTLINES, tr("Outlines"), kinds)
+    def add_outlines(self, kinds: Optional[Sequence[str]] = None) -> None:
+        self.add_choice(self.OUTLINES, tr("Outlines"), OUTLINES if kinds is None else kinds)
 
     def add_sizes(self) -> None:
         """What is too small or too detailed for the result."""
