@@ -147,3 +147,13 @@ def test_an_interrupted_second_look_starts_from_what_the_model_said(raster, tmp_
     assert list((folder / "patched").glob("*.npz"))
     pipeline.run(params, segmenter=Forgetful())
     assert output.read_bytes() == first
+
+
+@pytest.mark.parametrize(("cells", "looks"), [(TILE // 4, False), (SIZE, True)])
+def test_one_tile_is_not_looked_at_from_further_away(raster, tmp_path, cells, looks):
+    west, north = PIXEL @ (4, 4)
+    east, south = PIXEL @ (cells - 4, cells - 4)
+    params = job(raster, tmp_path / "a.gpkg", extent=[west, south, east, north], repair=False)
+    stages = []
+    pipeline.run(params, segmenter=Nearsighted(), progress=lambda p: stages.append(p.stage))
+    assert ("overview" in stages) == looks

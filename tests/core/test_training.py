@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -239,6 +240,22 @@ def test_training_learns_stops_and_goes_on(tmp_path):
     for name, value in trainer.net.state_dict().items():
         assert torch.equal(value, again.net.state_dict()[name])
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_half_precision_trains_the_same_weights(tmp_path):
+    crops = data.Crops([small_part()], np.random.default_rng(0), 64)
+    batch = loop.make_batch(crops, 2, 4)
+    losses = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        torch.manual_seed(0)
+        settings = dataclasses.replace(config(tmp_path), precision=precision, later_rounds=(1.0,))
+        trainer = loop.Trainer(settings, EmbeddedNet(TINY))
+        for _ in range(3):
+            losses[precision] = float(trainer.update(batch)[0][0].total.detach())
+        assert all(p.dtype == torch.float32 for p in trainer.net.parameters())
+    assert losses["auto"] == losses["float32"]
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
 
 
 def test_the_rate_falls_to_nearly_nothing_at_the_end(tmp_path):

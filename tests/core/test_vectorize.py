@@ -145,3 +145,20 @@ def test_small_holes_are_filled_and_small_parts_dropped_by_the_given_measure():
     scaled = drop_small(two, SizeLimits(part=10, hole=5, area=lambda p: 100 * p.area))
     assert len(scaled.geoms) == 2
     assert drop_small(two, SizeLimits(part=1e6)).is_empty
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_an_object_that_the_raster_cuts_runs_straight_to_its_edge(side):
+    """A slanted strip across the raster: nothing of it is bevelled where it leaves."""
+    grid = Grid(40, 40, 64, 16)
+    strip = shapely.Polygon([(-30, 2.3), (70, 30.3), (70, 38.3), (-30, 10.3)])
+    strip = shapely.affinity.rotate(strip, 90 * side, origin=(20, 20))
+    box = grid.bounds.cells(1).grown(1)
+    rows, cols = np.mgrid[box.row0 : box.row1, box.col0 : box.col1] + 0.5
+    inside = np.where(shapely.contains_xy(strip, cols, rows), 1, -1)
+    logits = 32 * inside * shapely.distance(shapely.points(cols, rows), shapely.boundary(strip))
+    beyond = (rows < 0) | (cols < 0) | (rows > 40) | (cols > 40)
+    logits[beyond] = -127
+    polygon = polygonize([(box, logits.astype(np.float32))], grid)
+    wanted = shapely.intersection(strip, shapely.box(0, 0, 40, 40))
+    assert shapely.area(shapely.symmetric_difference(polygon, wanted)) < 0.02
