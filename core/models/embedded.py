@@ -6,8 +6,8 @@ on, how well it does, and what it is bad at. A network that was fine-tuned with
 ``samgeo_core.training`` is loaded by its path.
 
 An image whose long side is at most 512 (256) pixels is magnified twice (four times), one of more
-than 1024 is shrunk to 1024, all others are seen as they are; so a mask's cell is 4 pixels of a
-tile of 1024, 2 of a tile of 512 and 1 of a tile of 256.
+than 1024 is shrunk to 1024, all others are seen as they are; so a mask's cell is 2 pixels of a
+tile of 1024, 1 of a tile of 512 and a half of a tile of 256.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +31,8 @@ from ..types import ByteArray
 from .base import PADDING, Decoded, Embedding, ModelInfo, Prompts
 from .embedded_net import (
     CANDIDATES,
+    MASK_STRIDE,
     MULTIPLE,
-    STRIDE,
     Coarse,
     EmbeddedNet,
     Features,
@@ -42,7 +43,16 @@ from .embedded_net import (
     normalised,
 )
 from .embedded_prompts import to_tensors
-from .embedded_regions import Regions, cut_features, cut_prompts, one_row
+from .embedded_regions import (
+    COARSEST,
+    Look,
+    Place,
+    Regions,
+    cut_features,
+    cut_prompts,
+    layout,
+    one_row,
+)
 from .image import check_image
 from .runtime import in_batches, pick_device, set_threads
 
@@ -56,13 +66,31 @@ CPU_PROMPTS, GPU_PROMPTS = 1, 64
 surroundings as these are smaller."""
 
 KEPT_IMAGES = 2
-"""Images whose features are kept as tensors, about 12 MB each."""
+"""Images whose features are kept as tensors, about 25 MB each."""
 
 FAR = -2.0
 """Coarse logit below which nothing of an object is expected: the fine stage looks no further."""
 
 OUTSIDE = -10.0
 """Logit of what lies outside of the surroundings in which a prompt was answered."""
+
+
+MARGIN = 4
+"""Cells of stride 8 that the fine stages see around what they are for."""
+
+REACH = 12
+"""Cells of stride 2 at the border of that, which lack some of their neighbours."""
+
+SHRINKS = (1, COARSEST)
+"""How many times the image is shrunk before it is encoded."""
+
+
+class _Answer(NamedTuple):
+    """(m, h, w) logits of a place's cells and (m,) scores."""
+
+    place: Place
+    logits: Tensor
+    scores: Tensor
 
 
 class EmbeddedModel:
@@ -78,7 +106,9 @@ class EmbeddedModel:
         self._net = folded(net).to(device)
         self._info = info
         self._device = device
-        self._kept: weakref.WeakKeyDictionary[Embedding, Features] = weakref.WeakKeyDictionary()
+        self._kept: weakref.WeakKeyDictionary[Embedding, dict[int, Features]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -101,37 +131,41 @@ class EmbeddedModel:
         out = []
         for image in images:
             pixels, scale = fitted(image)
-            features = self._net.encoder(normalised(pixels[None].to(self._device)))
-            arrays = {
-                name: part[0].half().cpu().contiguous().numpy()
-                for name, part in features._asdict().items()
-            }
+            seen = pixels[None].to(self._device)
+            arrays = {}
+            for shrink in SHRINKS:
+                near = seen if shrink == 1 else shrunk(seen, shrink)
+                for name, part in self._net.encoder(normalised(near))._asdict().items():
+                    arrays[_array_name(name, shrink)] = part[0].half().cpu().contiguous().numpy()
             out.append(
                 Embedding(
                     arrays,
                     shape=(image.shape[0], image.shape[1]),
-                    cell_size=(STRIDE / scale[0], STRIDE / scale[1]),
-                    mask_shape=(features.a4.shape[2], features.a4.shape[3]),
+                    cell_size=(MASK_STRIDE / scale[0], MASK_STRIDE / scale[1]),
+                    mask_shape=(pixels.shape[1] // MASK_STRIDE, pixels.shape[2] // MASK_STRIDE),
                     fingerprint=self._info.fingerprint,
                 )
             )
         return out
 
-    def _features(self, embedding: Embedding) -> Features:
+    def _features(self, embedding: Embedding) -> dict[int, Features]:
+        """Features of an image by how many times it was shrunk."""
         kept = self._kept.get(embedding)
         if kept is None:
             while len(self._kept) >= KEPT_IMAGES:
                 del self._kept[next(iter(self._kept))]
-            parts = []
-            for name in Features._fields:
-                if name not in embedding.arrays:
-                    raise ModelError(f"The embedding lacks '{name}': encode the image again.")
-                array = torch.from_numpy(np.array(embedding.arrays[name]))
-                part = array[None].to(self._device, torch.float32)
-                parts.append(part.contiguous(memory_format=torch.channels_last))
-            # The appearance is only ever multiplied as a matrix of channels by places.
-            parts[-1] = parts[-1].contiguous()
-            kept = self._kept[embedding] = Features(*parts)
+            kept = {}
+            for shrink in SHRINKS:
+                parts = []
+                for field in Features._fields:
+                    name = _array_name(field, shrink)
+                    if name not in embedding.arrays:
+                        raise ModelError(f"The embedding lacks '{name}': encode the image again.")
+                    array = torch.from_numpy(np.array(embedding.arrays[name]))
+                    part = array[None].to(self._device, torch.float32)
+                    parts.append(part.contiguous(memory_format=layout(field)))
+                kept[shrink] = Features(*parts)
+            self._kept[embedding] = kept
         return kept
 
     # --- prompts ---------------------------------------------------------------------------------
@@ -157,38 +191,36 @@ class EmbeddedModel:
             )
         tensors = _without_spare_masks(to_tensors(prompts, embedding, self._device))
         features = self._features(embedding)
-        height, width = features.a4.shape[-2:]
-        regions = Regions(tensors, height * STRIDE, width * STRIDE)
-        answers: dict[int, tuple[Tensor, Tensor]] = {}
-        todo = {size: np.flatnonzero(regions.first == k).tolist()
-                for k, size in enumerate(regions.sizes)}  # fmt: skip
-        for size, larger in zip_longest(regions.sizes, regions.sizes[1:]):
+        height, width = embedding.mask_shape
+        regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE)
+        answers: dict[int, _Answer] = {}
+        todo = {look: np.flatnonzero(regions.first == k).tolist()
+                for k, look in enumerate(regions.looks)}  # fmt: skip
+        for look, larger in zip_longest(regions.looks, regions.looks[1:]):
 
-            def work(rows: Sequence[int], size: int = size, larger: int | None = larger) -> None:
+            def work(rows: Sequence[int], look: Look = look, larger: Look | None = larger) -> None:
                 for row, found in self._decode(
-                    features, tensors, rows, regions, size, multimask, min_score
+                    features[look.shrink], tensors, rows, regions, look, multimask, min_score
                 ).items():
                     if found is not None:
                         answers[row] = found
                     elif larger is not None:
                         todo[larger].append(row)
 
-            area = (max(regions.sizes) / size) ** 2
+            area = (INPUT_SIZE * look.shrink / look.side) ** 2
             on_cpu = self._device.type == "cpu"
-            count = round(area * (CPU_PROMPTS if on_cpu else GPU_PROMPTS))
-            for _ in in_batches(sorted(todo[size]), count, work, "prompts", lanes=on_cpu):
+            count = max(1, round(area * (CPU_PROMPTS if on_cpu else GPU_PROMPTS)))
+            for _ in in_batches(sorted(todo[look]), count, work, "prompts", lanes=on_cpu):
                 pass
         m = CANDIDATES if multimask else 1
         logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
         scores = np.empty((len(answers), m), np.float32)
         index = np.array(sorted(answers), np.int64)
         for k, row in enumerate(index.tolist()):
-            found, judged = answers.pop(row)
-            top, left, rows, cols = (
-                side // STRIDE for side in regions.corner(row, STRIDE * max(found.shape[-2:]))
-            )
-            logits[k, :, top : top + rows, left : left + cols] = found.cpu().numpy()
-            scores[k] = judged.cpu().numpy()
+            answer = answers.pop(row)
+            part_rows, part_cols = answer.place._replace(shrink=1).cells(MASK_STRIDE)
+            logits[k, :, part_rows, part_cols] = answer.logits.cpu().numpy()
+            scores[k] = answer.scores.cpu().numpy()
         return Decoded(index, logits, scores)
 
     def _decode(
@@ -197,17 +229,17 @@ class EmbeddedModel:
         prompts: PromptTensors,
         rows: Sequence[int],
         regions: Regions,
-        size: int,
+        look: Look,
         multimask: bool,
         min_score: float | None,
-    ) -> dict[int, tuple[Tensor, Tensor] | None]:
-        """Some prompts' logits (m, h, w) in their squares of a size, and scores (m,).
+    ) -> dict[int, _Answer | None]:
+        """Some prompts' answers in their squares of a look.
 
         None for those whose masks reach their square's border; those that do not pass are left out.
         """
         chosen = list(rows)
-        places = [regions.corner(row, size) for row in chosen]
-        whole = regions.is_whole(size)
+        places = [regions.place(row, look) for row in chosen]
+        whole = regions.is_whole(look)
         part = cut_prompts(prompts, chosen, places)
         seen = features if whole else cut_features(features, places)
         coarse = self._net.decoder.begin(seen, part)
@@ -222,7 +254,7 @@ class EmbeddedModel:
                 alone[:] = False
             which = torch.where(alone, scores.argmax(1), 0)[:, None]
         scores = scores.gather(1, which)
-        out: dict[int, tuple[Tensor, Tensor] | None] = {}
+        out: dict[int, _Answer | None] = {}
         for i, row in enumerate(chosen):
             if min_score is not None and float(scores[i].amax()) < min_score:
                 continue
@@ -230,38 +262,40 @@ class EmbeddedModel:
                 out[row] = None
                 continue
             mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
-            out[row] = self._fine(mine, one_row(coarse, i), which[i]), scores[i]
+            logits = self._fine(mine, one_row(coarse, i), which[i])
+            for _ in range(look.shrink.bit_length() - 1):
+                logits = enlarge(logits)
+            out[row] = _Answer(places[i], logits[0], scores[i])
         return out
 
     def _fine(self, features: Features, coarse: Coarse, which: Tensor) -> Tensor:
-        """A prompt's chosen masks at stride 4, (m, h, w).
+        """A prompt's chosen masks at stride 2, (1, m, h, w).
 
-        The fine stage runs where the coarse masks leave any doubt, with a margin of its own reach;
-        elsewhere the coarse logits, which are far below zero there, stand as they are.
+        The fine stages run where the coarse masks leave any doubt, with a margin of their own
+        reach; elsewhere the coarse logits, which are far below zero there, stand as they are.
         """
-        masks = enlarge(coarse.masks[:, which])
+        masks = enlarge(enlarge(coarse.masks[:, which]))
         near = (coarse.masks[0, which] > FAR).any(0)
         rows, cols = torch.nonzero(near.any(1))[:, 0], torch.nonzero(near.any(0))[:, 0]
         if len(rows) == 0:
-            return masks[0]
-        margin = 4
+            return masks
         height, width = near.shape
-        top, left = max(int(rows[0]) - margin, 0), max(int(cols[0]) - margin, 0)
-        bottom = min(int(rows[-1]) + 1 + margin, height)
-        right = min(int(cols[-1]) + 1 + margin, width)
-        small = (..., slice(top, bottom), slice(left, right))
-        large = (..., slice(2 * top, 2 * bottom), slice(2 * left, 2 * right))
-        part = Coarse(coarse.maps[large], coarse.y8[small], coarse.masks[small], coarse.iou)
-        fine = self._net.decoder.finish(features._replace(a4=features.a4[large]), part)[:, which]
-        # The crop's outermost cells lack their neighbours.
-        edge = 4
+        top, left = max(int(rows[0]) - MARGIN, 0), max(int(cols[0]) - MARGIN, 0)
+        bottom = min(int(rows[-1]) + 1 + MARGIN, height)
+        right = min(int(cols[-1]) + 1 + MARGIN, width)
+        at8, at4, at2 = (
+            (..., slice(n * top, n * bottom), slice(n * left, n * right)) for n in (1, 2, 4)
+        )
+        part = Coarse(coarse.maps[at4], coarse.y8[at8], coarse.masks[at8], coarse.iou)
+        near_features = features._replace(a4=features.a4[at4], a2=features.a2[at2])
+        fine = self._net.decoder.finish(near_features, part)[:, which]
         inner = (
             ...,
-            slice(edge if top else 0, fine.shape[2] - (edge if bottom < height else 0)),
-            slice(edge if left else 0, fine.shape[3] - (edge if right < width else 0)),
+            slice(REACH if top else 0, fine.shape[2] - (REACH if bottom < height else 0)),
+            slice(REACH if left else 0, fine.shape[3] - (REACH if right < width else 0)),
         )
-        masks[large][inner] = fine[inner]
-        return masks[0]
+        masks[at2][inner] = fine[inner]
+        return masks
 
 
 def _without_spare_masks(prompts: PromptTensors) -> PromptTensors:
@@ -280,7 +314,7 @@ def fitted(image: ByteArray) -> tuple[Tensor, tuple[float, float]]:
     """An image as the network sees it.
 
     Returns:
-        (3, H, W) uint8, sides multiples of 32, mirrored beyond the image; and the network's pixels
+        (3, H, W) uint8, sides multiples of 64, mirrored beyond the image; and the network's pixels
         a pixel along rows and columns.
     """
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
@@ -293,9 +327,19 @@ def fitted(image: ByteArray) -> tuple[Tensor, tuple[float, float]]:
         factor = 2 if long > INPUT_SIZE // 4 else 4
         pixels = F.interpolate(pixels, scale_factor=factor, mode="bilinear", align_corners=False)
     rows, cols = pixels.shape[2:]
-    below, right = -rows % MULTIPLE, -cols % MULTIPLE
+    step = MULTIPLE * COARSEST
+    below, right = -rows % step, -cols % step
     array = np.pad(pixels[0].numpy(), ((0, 0), (0, below), (0, right)), mode="symmetric")
     return torch.from_numpy(array), (rows / height, cols / width)
+
+
+def shrunk(pixels: Tensor, times: int) -> Tensor:
+    """(b, 3, H, W) uint8 at a fraction of its size, by means over squares of pixels."""
+    return F.avg_pool2d(pixels.float(), times).round_().to(torch.uint8)
+
+
+def _array_name(features: str, shrink: int) -> str:
+    return features if shrink == 1 else f"{features}_by{shrink}"
 
 
 def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
@@ -353,9 +397,9 @@ def load_embedded(
     info = ModelInfo(
         name=FAMILY if path is None else path.stem,
         family=FAMILY,
-        fingerprint=f"{FAMILY}-1-{digest}",
+        fingerprint=f"{FAMILY}-2-{digest}",
         input_size=INPUT_SIZE,
-        mask_size=INPUT_SIZE // STRIDE,
+        mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
         device=str(chosen),
         score_threshold=float(notes["score_threshold"]),

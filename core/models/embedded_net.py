@@ -3,9 +3,10 @@
 
 ::
 
-    image -> encoder (strides 4, 8, 16, 32) -> neck -> a16, a8, a4, e4     once an image
+    image -> encoder (strides 2 to 32) -> neck -> a16, a8, a4, a2, e4      once an image
     prompt -> maps at stride 4 + likeness to what was pointed at           once a prompt
     maps, a16 -> trunk at strides 16 and 32 -> a8 -> coarse masks, IoU -> a4 -> masks at stride 4
+        -> a2 -> masks at stride 2
 
 Where SAM ("Segment Anything", Kirillov et al. 2023) lets prompt tokens and image attend to each
 other, this network draws the prompts as maps beside the image features (as in RITM, Sofiiuk et al.
@@ -31,7 +32,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 4
-"""Image pixels along a side of a cell of the finest features and of the masks."""
+"""Image pixels along a side of a cell of the finest features with a meaning, and of prompt maps."""
+
+MASK_STRIDE = 2
+"""Image pixels along a side of a cell of the masks."""
 
 MULTIPLE = 32
 """Image sides are padded to a multiple of the coarsest stride."""
@@ -55,13 +59,18 @@ BROAD_SIGMA = 32.0
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Widths and depths. ``widths`` and ``depths`` go with strides 4, 8, 16 and 32."""
+    """Widths and depths.
+
+    ``widths`` and ``depths`` go with strides 4, 8, 16 and 32, ``neck`` and ``decoder`` begin with
+    stride 4, ``border`` holds the image's and the decoder's widths at stride 2.
+    """
 
     stem: int = 32
     widths: tuple[int, int, int, int] = (48, 96, 192, 192)
     depths: tuple[int, int, int, int] = (2, 2, 3, 2)
     neck: tuple[int, int, int] = (32, 64, 128)
     decoder: tuple[int, int, int, int] = (16, 32, 64, 96)
+    border: tuple[int, int] = (8, 16)
     appearance: int = 16
 
     def to_json(self) -> dict[str, Any]:
@@ -76,11 +85,12 @@ class NetConfig:
 
 
 class Features(NamedTuple):
-    """What the decoder needs of an image: (b, channels, h, w) at strides 16, 8, 4 and 4."""
+    """What the decoder needs of an image: (b, channels, h, w) at strides 16, 8, 4, 2 and 4."""
 
     a16: Tensor
     a8: Tensor
     a4: Tensor
+    a2: Tensor
     e4: Tensor
 
 
@@ -148,15 +158,17 @@ class Encoder(nn.Module):
         self.up4, self.side4, self.mix4 = conv(n8, n4, 1), conv(w4, n4, 1), conv(n4, n4)
         d4, d8, d16, _ = config.decoder
         self.a16, self.a8, self.a4 = conv(n16, d16), conv(n8, d8), conv(n4, d4)
+        self.a2 = conv(config.stem, config.border[0])
         self.e4 = nn.Conv2d(n4, config.appearance, 1)
 
     def forward(self, image: Tensor) -> Features:
         """Features of (b, 3, h, w) :func:`normalised` images."""
         return self.features(*self.pyramid(image))
 
-    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of strides 16, 8 and 4; the image's sides are multiples of :data:`MULTIPLE`."""
-        x = F.relu(self.stem(image), inplace=True)
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features of strides 16, 8, 4 and 2; the image's sides are multiples of
+        :data:`MULTIPLE`."""
+        c2 = x = F.relu(self.stem(image), inplace=True)
         levels = []
         for down, stage in zip(self.down, self.stages, strict=True):
             x = stage(F.relu(down(x), inplace=True))
@@ -167,15 +179,17 @@ class Encoder(nn.Module):
         p8 = F.relu(self.side8(c8) + enlarge(self.up8(p16)), inplace=True)
         p8 = F.relu(self.mix8(p8), inplace=True)
         p4 = F.relu(self.side4(c4) + enlarge(self.up4(p8)), inplace=True)
-        return p16, p8, F.relu(self.mix4(p4), inplace=True)
+        return p16, p8, F.relu(self.mix4(p4), inplace=True), c2
 
-    def features(self, p16: Tensor, p8: Tensor, p4: Tensor) -> Features:
+    def features(self, p16: Tensor, p8: Tensor, p4: Tensor, c2: Tensor) -> Features:
         """What the decoder needs of a pyramid."""
         appearance = self.e4(p4)
         b, c, h, w = appearance.shape
         grouped = appearance.view(b, GROUPS, c // GROUPS, h, w)
         unit = grouped * torch.rsqrt(grouped.square().sum(2, keepdim=True) + 1e-4)
-        return Features(self.a16(p16), self.a8(p8), self.a4(p4), unit.reshape(b, c, h, w))
+        return Features(
+            self.a16(p16), self.a8(p8), self.a4(p4), self.a2(c2), unit.reshape(b, c, h, w)
+        )
 
 
 def bumps(points: Tensor, chosen: Tensor, rows: Tensor, cols: Tensor, sigma: float) -> Tensor:
@@ -242,6 +256,13 @@ class Coarse(NamedTuple):
     iou: Tensor
 
 
+class Fine(NamedTuple):
+    """A prompt's (n, c, h, w) features and (n, 4, h, w) mask logits, both of stride 4."""
+
+    y4: Tensor
+    masks: Tensor
+
+
 class Decoder(nn.Module):
     """Prompt maps and an image's features to four masks and their predicted IoU."""
 
@@ -256,6 +277,12 @@ class Decoder(nn.Module):
         self.leave = Block(d16)
         self.up8, self.fine8 = conv(d16, d8, 1), Block(d8)
         self.up4, self.fine4 = conv(d8, d4, 1), Block(d4)
+        b2, d2 = config.border
+        self.up2, self.mix2 = conv(d4, b2, 1), conv(b2, d2)
+        self.sharp = nn.Conv2d(d2, CANDIDATES + 1, 3, padding=1)
+        # At first the masks of stride 4, only larger.
+        nn.init.zeros_(self.sharp.weight)
+        nn.init.zeros_(self.sharp.bias)  # type: ignore[arg-type]
         self.coarse = nn.Conv2d(d8, CANDIDATES + 1, 1)
         self.masks = nn.Conv2d(d4, CANDIDATES + 1, 3, padding=1)
         for head in (self.coarse, self.masks):
@@ -307,11 +334,22 @@ class Decoder(nn.Module):
         masks = self.coarse(y8)
         return Coarse(maps, y8, masks, self._judge(masks, maps8, y8, x))
 
-    def finish(self, features: Features, coarse: Coarse) -> Tensor:
-        """The (n, 4, h, w) mask logits of stride 4; the first is for unambiguous prompts."""
+    def refine(self, features: Features, coarse: Coarse) -> Fine:
+        """Masks of stride 4; the first of four is for unambiguous prompts."""
         y4 = shared(features.a4, self.m4(coarse.maps)).add_(enlarge(self.up4(coarse.y8)))
-        fine: Tensor = self.masks(self.fine4(F.relu(y4, inplace=True)))
-        return fine + enlarge(coarse.masks)
+        y4 = self.fine4(F.relu(y4, inplace=True))
+        return Fine(y4, self.masks(y4) + enlarge(coarse.masks))
+
+    def sharpen(self, a2: Tensor, fine: Fine) -> Tensor:
+        """The (n, 4, 2h, 2w) mask logits of stride 2."""
+        y2 = shared(a2, enlarge(self.up2(fine.y4)))
+        y2 = F.relu(self.mix2(F.relu(y2, inplace=True)), inplace=True)
+        sharp: Tensor = self.sharp(y2)
+        return sharp + enlarge(fine.masks)
+
+    def finish(self, features: Features, coarse: Coarse) -> Tensor:
+        """The (n, 4, 2h, 2w) mask logits of stride 2 that follow from coarse ones."""
+        return self.sharpen(features.a2, self.refine(features, coarse))
 
     def _judge(self, masks: Tensor, maps: Tensor, y8: Tensor, y16: Tensor) -> Tensor:
         """Predicted IoU as logits (n, 4), from the features inside and along each mask."""

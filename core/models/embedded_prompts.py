@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..errors import PromptError
 from ..types import FloatArray
 from .base import BACKGROUND, FOREGROUND, PADDING, Embedding, Prompts
-from .embedded_net import STRIDE, PromptTensors
+from .embedded_net import MASK_STRIDE, STRIDE, PromptTensors
 
 
 def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> PromptTensors:
@@ -20,7 +21,7 @@ def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> 
     Raises:
         PromptError: A prompt is empty, malformed, or lies outside the image.
     """
-    scale = (STRIDE / embedding.cell_size[0], STRIDE / embedding.cell_size[1])
+    scale = (MASK_STRIDE / embedding.cell_size[0], MASK_STRIDE / embedding.cell_size[1])
     n = len(prompts)
     given = np.zeros(n, bool)
     points = np.zeros((n, 1, 2), np.float32)
@@ -46,7 +47,7 @@ def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> 
         if not np.isfinite(prompts.masks).all():
             raise PromptError("A mask prompt holds values that are not finite: give plain logits.")
         earlier = np.clip(np.asarray(prompts.masks, np.float32), -10, 10)
-        masks = torch.from_numpy(earlier).to(device)
+        masks = F.avg_pool2d(torch.from_numpy(earlier).to(device), STRIDE // MASK_STRIDE)
         given[:] = True
     if not given.all():
         raise PromptError(

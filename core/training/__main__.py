@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m samgeo_core.training pack | train | export | plot``.
+"""``python -m samgeo_core.training pack | train | export | confident | plot``.
 
 Such weights as the shipped ones come from::
 
@@ -28,19 +28,21 @@ from pathlib import Path
 
 import torch
 
+from ..models.embedded import load_embedded
 from .data import Part, read_pack
 from .export import export
 from .log import plot
 from .loop import TrainConfig, train
 from .opencv import cv2
-from .packs import pack_real, pack_regions, pack_scenes, pack_towns
+from .packs import pack_confident, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "scenes": (0.34, (0.5, 4.0)),
     "town": (0.1, (0.4, 2.5)),
     "banepa": (0.3, (0.4, 2.5)),
     "dubai": (0.1, (0.5, 2.5)),
-    "regions": (0.16, (0.8, 4.0)),
+    "regions": (0.12, (0.8, 4.0)),
+    "confident": (0.1, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -66,6 +68,13 @@ def main() -> None:
     pack.add_argument("--sample-data", type=Path, required=True)
     pack.add_argument("--packs", type=int, default=8)
     pack.add_argument("--count", type=int, default=150)
+    own = commands.add_parser("confident", help="make packs of a model's own confident masks")
+    own.add_argument("weights", type=Path, help="exported ones")
+    own.add_argument("--shared", type=Path, required=True)
+    own.add_argument("--cache", type=Path, required=True)
+    own.add_argument("--packs", type=int, default=2)
+    own.add_argument("--count", type=int, default=150)
+    own.add_argument("--threads", type=int, default=2)
     run = commands.add_parser("train", help="train or go on training")
     run.add_argument("--cache", type=Path, required=True)
     run.add_argument("--out", type=Path, required=True)
@@ -78,6 +87,7 @@ def main() -> None:
         ("workers", int),
         ("seed", int),
         ("size", int),
+        ("settle", float),
     ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
     run.add_argument("--device", default="cpu")
@@ -104,6 +114,12 @@ def main() -> None:
         for seed in range(options.packs):
             pack_scenes(options.shared, options.cache, seed=seed, count=options.count)
             pack_regions(options.shared, options.cache, seed=seed, count=options.count)
+    elif options.command == "confident":
+        model = load_embedded("cpu", options.threads, options.weights)
+        for seed in range(options.packs):
+            print(
+                pack_confident(options.shared, options.cache, model, seed=seed, count=options.count)
+            )
     elif options.command == "train":
         torch.set_num_threads(options.threads)
         config = TrainConfig(
@@ -118,6 +134,7 @@ def main() -> None:
                     "workers",
                     "seed",
                     "size",
+                    "settle",
                     "device",
                     "precision",
                 )

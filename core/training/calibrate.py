@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from ..models.embedded_net import EmbeddedNet, normalised
-from ..models.embedded_regions import SIDES
 from .data import Crops, Part
 from .loop import make_batch, rounds
+
+SIDES = (256, 512)
+"""Of the squares in which prompts are answered, and of a tile seen from further away, pixels."""
 
 
 def calibrate(

@@ -23,11 +23,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..models.embedded import read_network
-from ..models.embedded_net import STRIDE, EmbeddedNet, Features, PromptTensors, normalised
+from ..models.embedded_net import (
+    MASK_STRIDE,
+    STRIDE,
+    EmbeddedNet,
+    Features,
+    Fine,
+    PromptTensors,
+    enlarge,
+    normalised,
+)
 from .data import Crops, Part
 from .dense import SameObject
 from .log import Log
-from .losses import MaskLoss, round_loss
+from .losses import MaskLoss, round_loss, sharp_loss
 from .opencv import cv2
 from .prompts import correcting_point, first_prompts
 
@@ -38,6 +47,9 @@ LARGER = 1.6
 
 LONGEST_STEP = 30.0
 """Seconds of a step that the clock counts: a process that was stopped meanwhile loses nothing."""
+
+SHARPENED = 4
+"""One in so many prompts is followed down to stride 2, where most of the cells are."""
 
 FORGOTTEN = 0.4
 """Share of corrective clicks that come without the mask they correct."""
@@ -63,7 +75,10 @@ class TrainConfig:
         device: "cpu" or "cuda".
         precision: "float32", "bfloat16" (convolutions only; several times faster on a GPU, and
             on CPUs that have AMX) or "auto": bfloat16 on a GPU.
-        later_rounds: Shares of steps with one, two and three rounds of prompts.
+        later_rounds: Shares of steps with one, two, three and four rounds of prompts.
+        settle: Share of the minutes after which batch normalisation stands still, so that the
+            network learns as it will be used: the statistics of a batch of clicks with earlier
+            masks are not those of first clicks, nor those of a larger image.
     """
 
     out: Path
@@ -80,7 +95,8 @@ class TrainConfig:
     save_minutes: float = 3.0
     device: str = "cpu"
     precision: str = "auto"
-    later_rounds: tuple[float, ...] = (0.45, 0.3, 0.25)
+    later_rounds: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
+    settle: float = 0.5
 
 
 class Batches(IterableDataset[Batch]):
@@ -137,12 +153,13 @@ def corrected(
     alone = ((prompts.labels >= 0).sum(1) == 1) & ~torch.isfinite(prompts.boxes[:, 0])
     chosen = torch.where(alone, iou[:, 1:].argmax(1) + 1, 0)
     logits = fine[torch.arange(n, device=fine.device), chosen].detach().float()
-    given = (logits > 0).cpu().numpy()
-    wanted = torch.nn.functional.avg_pool2d(targets[:, None], 2)[:, 0].cpu().numpy() > 0.5
+    # Users see, and click at, errors that are thinner than a cell of stride 4.
+    given = (enlarge(logits[:, None])[:, 0] > 0).cpu().numpy()
+    wanted = (targets > 0.5).cpu().numpy()
     points = torch.zeros((n, 1, 2))
     labels = torch.full((n, 1), -1, dtype=prompts.labels.dtype)
     for i in range(n):
-        place = correcting_point(wanted[i], given[i], 4, rng)
+        place = correcting_point(wanted[i], given[i], MASK_STRIDE, rng)
         if place is not None:
             points[i, 0] = torch.tensor(place[:2])
             labels[i, 0] = place[2]
@@ -166,17 +183,19 @@ def rounds(
     results = []
     for number in range(count):
         coarse = net.decoder.begin(features, prompts)
-        fine = net.decoder.finish(features, coarse)
+        found = net.decoder.refine(features, coarse)
+        fine = found.masks
         points = (prompts.labels >= 0).sum(1)
         ambiguous = (points == 1) & ~torch.isfinite(prompts.boxes[:, 0])
         loss = round_loss(coarse.masks, fine, coarse.iou, targets, ambiguous)
+        # Objects were drawn in random order: the first of each image's will do.
+        some = _first(len(targets), images, SHARPENED, targets.device)
+        sharp = net.decoder.sharpen(features.a2, Fine(found.y4[some], fine[some]))
+        loss = loss._replace(total=loss.total + sharp_loss(sharp, targets[some], ambiguous[some]))
         results.append((loss, kinds if number == 0 else torch.full_like(kinds, -1)))
         if number + 1 < count:
             if number == 0:
-                # Objects were drawn in random order: the first half of each image's will do.
-                each = n // images
-                keep = torch.arange(n, device=targets.device).view(images, each)
-                keep = keep[:, : max(1, each // 2)].flatten()
+                keep = _first(n, images, 2, targets.device)
                 assert prompts.masks is not None  # batches always have them
                 prompts = PromptTensors(
                     prompts.points[keep],
@@ -188,6 +207,12 @@ def rounds(
                 coarse = coarse._replace(iou=coarse.iou[keep])
             prompts = corrected(prompts, fine, coarse.iou, targets, rng)
     return results
+
+
+def _first(n: int, images: int, divisor: int, device: torch.device) -> Tensor:
+    """Of each image's share of ``n`` prompts the first, one in ``divisor`` but at least one."""
+    rows = torch.arange(n, device=device).view(images, -1)
+    return rows[:, : max(1, rows.shape[1] // divisor)].flatten()
 
 
 @dataclass
@@ -269,6 +294,8 @@ class Trainer:
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
         count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
         self.net.train()
+        if self.elapsed >= 60 * self.config.minutes * self.config.settle:
+            settle(self.net)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             pyramid = self.net.encoder.pyramid(normalised(batch["images"]))
             features = self.net.encoder.features(*pyramid)
@@ -293,6 +320,13 @@ class Trainer:
         ours, theirs = self.average.state_dict(), self.net.state_dict()
         floats = [name for name, value in ours.items() if value.dtype.is_floating_point]
         torch._foreach_lerp_([ours[k] for k in floats], [theirs[k] for k in floats], 1 - keep)
+
+
+def settle(net: torch.nn.Module) -> None:
+    """Let batch normalisation use its running statistics, as in inference, and keep them."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
 
 
 @torch.no_grad()

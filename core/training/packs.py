@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..models.base import PromptableModel
 from .canvas import Textures
+from .confident import confident_sample
 from .data import BANEPA_HELD_OUT, Sample, banepa, dubai, photographs, read_image, write_pack
 from .opencv import cv2
 from .regions import region_sample
@@ -47,6 +49,19 @@ def pack_regions(shared: Path, out: Path, *, seed: int, count: int) -> Path:
     order = np.random.default_rng(seed).permutation(len(paths))
     found = (region_sample(read_image(paths[i])) for i in order[:count])
     path = out / f"regions_{seed:04d}.npz"
+    write_pack(path, [sample for sample in found if sample is not None])
+    return path
+
+
+def pack_confident(
+    shared: Path, out: Path, model: PromptableModel, *, seed: int, count: int
+) -> Path:
+    """One pack of a model's own confident masks in photographs of all sources (confident.py)."""
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    images = photographs(shared / "train", count, np.random.default_rng(seed))
+    found = (confident_sample(model, image) for image in images)
+    path = out / f"confident_{seed:04d}.npz"
     write_pack(path, [sample for sample in found if sample is not None])
     return path
 

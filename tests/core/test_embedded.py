@@ -105,21 +105,22 @@ def test_folding_batch_normalisation_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("shape", "cell"), [((1024, 700), 4), ((700, 513), 4), ((512, 300), 2), ((40, 256), 1)]
+    ("shape", "cell"), [((1024, 700), 2), ((700, 513), 2), ((512, 300), 1), ((40, 256), 0.5)]
 )
 def test_small_images_are_magnified_by_whole_factors(model, shape, cell):
     embedding = model.encode([np.zeros((*shape, 3), np.uint8)])[0]
     assert embedding.cell_size == (cell, cell)
     assert embedding.shape == shape
-    # The cells cover the image, and reach less than the coarsest stride beyond it.
+    # The cells cover the image, and reach less than the coarsest stride beyond it: 32 pixels of
+    # the image at half its size.
     for cells, side in zip(embedding.mask_shape, shape, strict=True):
-        assert side <= cells * cell < side + 8 * cell
+        assert side <= cells * cell < side + 32 * cell
 
 
 def test_large_images_are_shrunk_to_the_input_size(model):
     embedding = model.encode([np.zeros((1536, 2048, 3), np.uint8)])[0]
-    assert embedding.cell_size == (8, 8)
-    assert embedding.mask_shape == (192, 256)
+    assert embedding.cell_size == (4, 4)
+    assert embedding.mask_shape == (384, 512)
 
 
 def test_prompts_together_answer_as_they_do_alone(model, embedding):
@@ -180,7 +181,7 @@ def test_the_fine_stage_looks_only_where_it_matters_and_misses_nothing(model, em
     prompts = PromptTensors(
         torch.full((1, 1, 2), 60.0), torch.ones((1, 1)), torch.tensor([[30.0, 40, 120, 130]])
     )
-    features = model._features(embedding)
+    features = model._features(embedding)[1]
     with torch.inference_mode():
         coarse = model._net.decoder.begin(features, prompts)
         # A mask in one corner of the image only.
@@ -189,8 +190,8 @@ def test_the_fine_stage_looks_only_where_it_matters_and_misses_nothing(model, em
         coarse = coarse._replace(masks=masks)
         whole = model._net.decoder.finish(features, coarse)[0]
         which = torch.tensor([1, 3])
-        part = model._fine(features, coarse, which)
-    doubtful = torch.nn.functional.interpolate((masks[:, :1] > FAR).float(), scale_factor=2)[0, 0]
+        part = model._fine(features, coarse, which)[0]
+    doubtful = torch.nn.functional.interpolate((masks[:, :1] > FAR).float(), scale_factor=4)[0, 0]
     assert doubtful.any()
     assert not doubtful.all()
     assert torch.allclose(part[:, doubtful > 0], whole[which][:, doubtful > 0], atol=1e-4)
@@ -345,8 +346,8 @@ def painted() -> tuple[np.ndarray, np.ndarray]:
 def test_the_shipped_model_finds_a_painted_house(shipped):
     image, house = painted()
     embedding = shipped.encode([image])[0]
-    assert embedding.cell_size == (2, 2)
-    wanted = house[::2, ::2]
+    assert embedding.cell_size == (1, 1)
+    wanted = house
 
     def iou(logits: np.ndarray) -> float:
         mask = logits[: wanted.shape[0], : wanted.shape[1]] > 0
@@ -357,4 +358,4 @@ def test_the_shipped_model_finds_a_painted_house(shipped):
     candidates = shipped.decode(embedding, click(125, 110)).logits[0]
     assert max(iou(logits) for logits in candidates) > 0.45
     # Far from the house there is nothing of it.
-    assert (shipped.decode(embedding, box).logits[0, :, 120:, 150:] < 0).all()
+    assert (shipped.decode(embedding, box).logits[0, :, 240:, 300:] < 0).all()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from samgeo_core.models import embedded
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded import load_embedded
-from samgeo_core.models.embedded_net import PromptTensors
-from samgeo_core.models.embedded_regions import SIDES, Regions
+from samgeo_core.models.embedded_net import MASK_STRIDE, PromptTensors
+from samgeo_core.models.embedded_regions import LOOKS, Look, Place, Regions, cut_prompts
 
 from .test_embedded import tiny_network, write
 
@@ -26,7 +26,7 @@ def prompts(points=(), boxes=None) -> PromptTensors:
     return PromptTensors(xy, labels, torch.tensor(boxes or [[NAN] * 4] * n).float())
 
 
-sides = st.integers(1, 32).map(lambda k: 32 * k)
+sides = st.integers(1, 16).map(lambda k: 64 * k)
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,35 +35,55 @@ def test_squares_lie_inside_the_image_around_their_prompts(height, width, data):
     row = data.draw(st.floats(0, height, width=32))
     col = data.draw(st.floats(0, width, width=32))
     regions = Regions(prompts([[(row, col)]]), height, width)
-    assert regions.sizes[-1] == max(height, width)
-    assert list(regions.sizes) == sorted(set(regions.sizes))
-    for size in regions.sizes:
-        top, left, rows, cols = regions.corner(0, size)
-        assert top % 32 == left % 32 == rows % 32 == cols % 32 == 0
+    assert regions.looks[-1].side == max(height, width)
+    reached = [look.side for look in regions.looks]
+    assert reached == sorted(set(reached))
+    for look in regions.looks:
+        top, left, rows, cols, shrink = place = regions.place(0, look)
+        assert shrink == look.shrink
+        for number in place[:4]:
+            assert number % (32 * shrink) == 0
         assert 0 <= top <= row <= top + rows <= height
         assert 0 <= left <= col <= left + cols <= width
-        assert max(rows, cols) == size
-        assert regions.is_whole(size) == (size == max(height, width))
+        assert max(rows, cols) == look.side
+        assert regions.is_whole(look) == (look.side == max(height, width))
 
 
 @pytest.mark.parametrize(
-    ("extent", "expected"), [(100, SIDES[0]), (300, SIDES[1]), (500, 1024), (1024, 1024)]
+    ("extent", "expected"),
+    [(100, (256, 1)), (150, (512, 2)), (300, (512, 2)), (500, (1024, 2)), (1024, (1024, 2))],
 )
 def test_a_box_is_answered_in_a_square_that_shows_its_surroundings(extent, expected):
     start = 512 - extent / 2
     boxes = [[start, start, start + extent, start + extent]]
     regions = Regions(prompts(boxes=boxes), 1024, 1024)
-    assert regions.sizes[regions.first[0]] == expected
+    assert regions.looks[regions.first[0]] == expected
 
 
 def test_a_mask_prompt_alone_is_answered_in_the_whole_image():
     regions = Regions(prompts(boxes=[[NAN] * 4]), 1024, 1024)
-    assert regions.sizes[regions.first[0]] == 1024
+    assert regions.looks[regions.first[0]].side == 1024
+
+
+def test_prompts_are_seen_in_the_pixels_of_their_squares():
+    given = PromptTensors(
+        torch.tensor([[[300.0, 420.0]]]),
+        torch.ones(1, 1),
+        torch.tensor([[260.0, 400, 340, 460]]),
+        torch.arange(64.0 * 128).view(1, 64, 128),
+    )
+    seen = cut_prompts(given, [0], [Place(128, 256, 64, 128, 2)])
+    assert seen.points.tolist() == [[[86, 82]]]
+    assert seen.boxes.tolist() == [[66, 72, 106, 102]]
+    # A cell of stride 4 of the image at half its size is four of those it was given in.
+    first = given.masks[0, 32:34, 64:66].mean()
+    assert seen.masks.shape == (1, 8, 16)
+    assert seen.masks[0, 0, 0] == first
 
 
 def test_only_borders_within_the_image_cut_a_mask_short():
     regions = Regions(prompts([[(0, 0)]]), 1024, 1024)
-    place = regions.corner(0, 256)
+    place = regions.place(0, LOOKS[0])
     logits = torch.full((1, 32, 32), -1.0)
     logits[0, 0, 5] = logits[0, 5, 0] = 1  # the image's own corner
     assert not regions.cut_short(logits, place)
@@ -98,22 +118,22 @@ def test_houses_of_all_sizes_are_found_in_their_squares(shipped, painted):
     assert answer.index.tolist() == [0, 1, 2, 3]
     for logits, box in zip(answer.logits[:, 0], boxes, strict=True):
         truth = np.full(logits.shape, -1.0)
-        r0, c0, r1, c1 = (round(side / 4) for side in box)
+        r0, c0, r1, c1 = (round(side / MASK_STRIDE) for side in box)
         truth[r0:r1, c0:c1] = 1
         assert overlap(logits, truth) > 0.9
 
 
-def sizes_asked(model, monkeypatch) -> list[int]:
-    """The squares' sides, as the model is asked in them."""
-    sizes: list[int] = []
+def looks_asked(model, monkeypatch) -> list[Look]:
+    """The looks, as the model is asked in them."""
+    looks: list[Look] = []
     decode = model._decode
 
     def spy(*arguments):
-        sizes.append(arguments[4])
+        looks.append(arguments[4])
         return decode(*arguments)
 
     monkeypatch.setattr(model, "_decode", spy)
-    return sizes
+    return looks
 
 
 def test_an_object_that_leaves_its_square_is_asked_for_in_a_larger_one(tmp_path, monkeypatch):
@@ -121,22 +141,22 @@ def test_an_object_that_leaves_its_square_is_asked_for_in_a_larger_one(tmp_path,
     net.decoder.coarse.bias.data.fill_(1000)  # the object is everywhere
     model = load_embedded("cpu", path=write(tmp_path / "all.safetensors", net))
     embedding = model.encode([np.zeros((1024, 1024, 3), np.uint8)])[0]
-    sizes = sizes_asked(model, monkeypatch)
+    looks = looks_asked(model, monkeypatch)
     answer = model.decode(
         embedding, Prompts(np.array([[[720, 270]]], np.float32), np.ones((1, 1), np.int8))
     )
-    assert sizes == [*SIDES, 1024]
-    assert answer.logits.shape == (1, 3, 256, 256)
+    assert looks == [*LOOKS, (1024, 2)]
+    assert answer.logits.shape == (1, 3, 512, 512)
     assert (answer.logits > 0).all()
 
 
 def test_prompts_that_do_not_pass_are_asked_once(shipped, painted, monkeypatch):
     _, embedding = painted
-    sizes = sizes_asked(shipped, monkeypatch)
+    looks = looks_asked(shipped, monkeypatch)
     points = np.array([[[720, 270]], [[900, 800]]], np.float32)
     answer = shipped.decode(embedding, Prompts(points, np.ones((2, 1), np.int8)), min_score=1.1)
     assert len(answer.index) == 0
-    assert sizes == [SIDES[0]]
+    assert looks == [LOOKS[0]]
 
 
 def test_cells_outside_of_the_square_are_certainly_not_the_object(shipped, painted):
@@ -144,4 +164,4 @@ def test_cells_outside_of_the_square_are_certainly_not_the_object(shipped, paint
     answer = shipped.decode(
         embedding, Prompts(boxes=np.array(boxes[:1], np.float32)), multimask=False
     )
-    assert (answer.logits[0, 0, 128:, 128:] == embedded.OUTSIDE).all()
+    assert (answer.logits[0, 0, 256:, 256:] == embedded.OUTSIDE).all()

@@ -192,6 +192,27 @@ def test_the_true_mask_costs_nothing_and_any_other_more():
     assert float(cost[1]) > 0.2
 
 
+def blurred(logits: torch.Tensor) -> torch.Tensor:
+    """The same at half the resolution."""
+    small = torch.nn.functional.avg_pool2d(logits, 2)
+    return torch.nn.functional.interpolate(small, scale_factor=2, mode="bilinear")
+
+
+def test_the_border_costs_least_where_it_is():
+    target = torch.nn.functional.avg_pool2d(torch.from_numpy(ellipse(1, 128)).float()[None], 2)
+    exact = torch.logit(target.clamp(0.01, 0.99))[:, None]
+    here, beside, coarser = (
+        float(losses.along_border(logits, target))
+        for logits in (exact, torch.roll(exact, 1, dims=-1), blurred(exact))
+    )
+    assert beside > 2 * here
+    assert coarser > 1.5 * here  # of which soft targets cost most however well they are met
+    # What is far from the border is the other terms' affair.
+    far = exact.clone()
+    far[:, :, -3:, -3:] = 9.0
+    assert float(losses.along_border(far, target)) == pytest.approx(here)
+
+
 def test_only_the_best_candidate_is_asked_for_more():
     target2 = torch.from_numpy(ellipse(2)).float()[None]
     target4 = torch.nn.functional.avg_pool2d(target2[:, None], 2)
@@ -266,7 +287,9 @@ def test_the_rate_falls_to_nearly_nothing_at_the_end(tmp_path):
     assert trainer.rate() < 0.01 * trainer.config.rate
 
 
-def test_later_rounds_add_a_click_in_the_error_and_the_mask(tmp_path):
+@pytest.mark.parametrize("forgotten", [0.0, 1.0])
+def test_later_rounds_add_a_click_in_the_error_and_mostly_the_mask(monkeypatch, forgotten):
+    monkeypatch.setattr(loop, "FORGOTTEN", forgotten)
     n = 3
     fine = torch.full((n, 4, 16, 16), -5.0)
     target2 = torch.zeros((n, 32, 32))
@@ -279,7 +302,55 @@ def test_later_rounds_add_a_click_in_the_error_and_the_mask(tmp_path):
     assert later.labels[:, 1].tolist() == [1, 1, 1]
     assert ((later.points[:, 1] > 16) & (later.points[:, 1] < 48)).all()
     assert later.masks is not None
-    assert (later.masks == -5).all()
+    assert (later.masks == (0 if forgotten else -5)).all()
+
+
+def test_masks_of_stride_2_are_learned_too(tmp_path):
+    crops = data.Crops([small_part()], np.random.default_rng(0), 64)
+    batch = loop.make_batch(crops, 2, 4)
+    trainer = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
+    before = trainer.net.decoder.sharp.weight.detach().clone()
+    assert not before.any()  # at first they are those of stride 4, only larger
+    trainer.update(batch)
+    assert trainer.net.decoder.sharp.weight.any()
+
+
+def test_batch_normalisation_stands_still_when_the_run_has_settled(tmp_path):
+    crops = data.Crops([small_part()], np.random.default_rng(0), 64)
+    batch = loop.make_batch(crops, 2, 4)
+    trainer = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
+    statistics = trainer.net.encoder.stem[1].running_mean
+    start = statistics.clone()
+    trainer.update(batch)
+    assert not torch.equal(statistics, start)
+    start = statistics.clone()
+    weights = trainer.net.encoder.stem[1].weight.detach().clone()
+    trainer.elapsed = 60 * trainer.config.minutes * trainer.config.settle
+    trainer.update(batch)
+    assert torch.equal(statistics, start)
+    assert not torch.equal(weights, trainer.net.encoder.stem[1].weight)
+
+
+def test_the_clock_does_not_count_the_time_in_which_a_run_was_stopped(tmp_path, monkeypatch):
+    settings = dataclasses.replace(config(tmp_path), minutes=2.0)
+    now, stopped = 0.0, 5000.0
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return now
+
+    def update(trainer, batch):
+        nonlocal now
+        trainer.step += 1
+        now += stopped if trainer.step == 2 else 20.0
+        return []
+
+    monkeypatch.setattr(loop, "time", Clock)
+    monkeypatch.setattr(loop.Trainer, "update", update)
+    trainer = loop.train(settings, [small_part()], [], None)
+    assert trainer.elapsed == 130.0  # five steps of 20 s, and one that counts as LONGEST_STEP
+    assert trainer.step == 6
 
 
 def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
