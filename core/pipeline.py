@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from .areas import AreaOfInterest
 from .errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
-from .executors import make_executor
+from .executors import check_main_module, make_executor
 from .grid import Grid, Tile, choose_grid
 from .job import Progress, SegmentParameters
 from .layers import LayerWriter, discard_leftovers
@@ -105,6 +105,7 @@ def run(
         SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
             output is written and ``JobResult.failed`` names them.
     """
+    check_main_module()
     if params.prompts is not None and segmenter is None:
         # Prompts choose windows of their own: prompt_jobs.py is a pipeline beside this one.
         from .prompt_jobs import run_prompts
