@@ -160,6 +160,7 @@ def _run(
             stage = TileStage(spec, factory, grid, store, folder)
             with make_executor(params.workers, params.cluster) as executor:
                 tiles, failed = segment_tiles(stage, wants, executor, report)
+                store.clear_patched()  # of a run that was stopped, perhaps with other options
                 merging = MergeOptions(mode=cast(MergeMode, params.mode))
                 look = SecondLook(stage, area, merging, executor, report)
                 objects = look.merged()
