@@ -132,6 +132,11 @@ def _run(
     lines = params.outlines == "centerlines"
     if params.shapes == "coverage" and params.outlines != "contour":
         raise ParameterError(f"A coverage has no outlines of the kind {params.outlines}.")
+    if params.min_hole > 0 and (params.shapes == "coverage" or lines):
+        raise ParameterError(
+            f"A smallest hole ({params.min_hole:g} m2) does not go with "
+            f"{'centre lines' if lines else 'a coverage'}: leave it out."
+        )
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,

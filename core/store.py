@@ -104,7 +104,8 @@ class JobStore:
         self._acquire()
         path = self.folder / "job.json"
         begun = path.exists()
-        if not begun and any(child.name != "lock" for child in self.folder.iterdir()):
+        others = (f for f in self.folder.iterdir() if f.name != "lock" and f.suffix != ".part")
+        if not begun and any(others):
             self.release()
             raise JobError(
                 f"{self.folder} holds other files: name an empty folder with --job-folder."

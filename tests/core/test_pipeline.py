@@ -288,6 +288,25 @@ def test_roads_become_lines_with_their_width(raster, tmp_path):
     assert roads.width_m.between(1, 20).all()
 
 
+def test_small_roads_are_left_out_and_large_ones_stay(raster, tmp_path):
+    counts = {}
+    for least in (0.0, 15.0):
+        output = tmp_path / f"{least}.gpkg"
+        params = job(raster, output, outlines="centerlines", min_area=least)
+        pipeline.run(params, segmenter=SceneOracle())
+        layer = gpd.read_file(output, layer="objects")
+        covered = layer.perimeter_m * layer.width_m
+        counts[least] = len(layer), int((covered >= 15.0).sum())
+    assert counts[15.0] == (counts[0.0][1], counts[0.0][1])
+    assert 0 < counts[15.0][0] < counts[0.0][0]
+
+
+@pytest.mark.parametrize("kind", [{"shapes": "coverage"}, {"outlines": "centerlines"}])
+def test_holes_cannot_be_filled_where_there_are_none(raster, tmp_path, kind):
+    with pytest.raises(ParameterError, match="hole"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", min_hole=3.0, **kind))
+
+
 def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):
     path = write_raster(
         tmp_path / "degrees.tif",

@@ -87,6 +87,13 @@ def test_a_damaged_description_is_said_and_can_be_started_over(store):
     assert store.begin({"model": "a", "tile": 512}, fresh=True) is False
 
 
+def test_a_kill_while_the_description_is_written_does_no_harm(tmp_path):
+    (tmp_path / ".job.json.4711.part").write_text('{"mod')
+    store = JobStore(tmp_path, 4)
+    assert store.begin({"model": "a"}) is False
+    store.release()
+
+
 def test_two_processes_never_share_a_job(store):
     with pytest.raises(JobError, match="Another process"):
         JobStore(store.folder, 4).begin({"model": "a", "tile": 512})
