@@ -8,6 +8,7 @@ the only part of the engine that QGIS ever imports. ``docs/protocol.md`` describ
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Optional, TypeVar, Union
 
@@ -54,6 +55,13 @@ class _Parameters:
             raise MessageError(f"Missing parameter {', '.join(map(repr, missing))}.")
         for name, value in values.items():
             _check(name, value, str(known[name].type))
+            if isinstance(value, float) and not math.isfinite(value):
+                raise MessageError(f"Parameter {name!r} must be a finite number, not {value}.")
+            length = known[name].metadata.get("length")
+            if length is not None and value is not None and len(value) != length:
+                raise MessageError(
+                    f"Parameter {name!r} must have {length} numbers, not {len(value)}."
+                )
             choices = known[name].metadata.get("choices")
             if choices is not None and value not in choices:
                 raise MessageError(
@@ -158,7 +166,7 @@ class SegmentParameters(_Parameters):
     bands: Optional[list[int]] = None
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
-    extent: Optional[list[float]] = None
+    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
     extent_crs: Optional[str] = None
     area: Optional[str] = None
     tile_size: Optional[int] = None
@@ -292,7 +300,7 @@ class EncodeParameters(OpenParameters):
         extent_crs: Its CRS; None for the raster's.
     """
 
-    extent: Optional[list[float]] = None
+    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
     extent_crs: Optional[str] = None
 
 

@@ -29,7 +29,7 @@ from pyproj import CRS
 
 from .errors import OutputError
 from .formats import GEOMETRY, Format, Written, format_of, layers_in, put_in_place, write_format
-from .reproject import Reprojection
+from .reproject import Reprojection, known_crs
 from .styles import Geometry
 
 FieldKind = Literal["text", "real", "integer", "boolean", "datetime"]
@@ -197,7 +197,7 @@ class LayerWriter:
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
-        source, target = _pyproj(source_crs if source_crs is not None else crs), _pyproj(crs)
+        source, target = known_crs(source_crs if source_crs is not None else crs), known_crs(crs)
         if self._format.wgs84:
             if source is None:
                 raise OutputError(
@@ -332,12 +332,6 @@ def write_layer(features: Iterable[gpd.GeoDataFrame], writer: LayerWriter) -> in
         for batch in features:
             writer.write(batch)
     return writer.count
-
-
-def _pyproj(crs: Any | None) -> CRS | None:
-    if crs is None:
-        return None
-    return CRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
 
 
 def _checked(shapes: Any, geometry: Geometry, *, multi: bool) -> Any:

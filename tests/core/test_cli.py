@@ -68,6 +68,8 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
         (2, "layer to write", ["segment", raster, raster]),
         (2, "--bands takes numbers", ["segment", raster, tmp_path / "a.gpkg", "--bands", "r,g"]),
         (2, "--extent takes 4", ["segment", raster, tmp_path / "a.gpkg", "--extent", "1,2"]),
+        (2, "EPSG:999", ["segment", raster, tmp_path / "a.gpkg", "--crs", "EPSG:999"]),
+        (2, "'simplify' must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
         (6, "names no format", ["segment", raster, tmp_path / "a.xyz"]),
         (5, "no model named", ["segment", raster, tmp_path / "a.gpkg", "--model", "yolo"]),
         (3, "nope.tif", ["info", "nope.tif"]),
