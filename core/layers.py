@@ -156,6 +156,10 @@ def discard_leftovers(path: str | Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+_SAME: Any = object()
+"""Stands for the layer's own CRS; None says that there is none."""
+
+
 class LayerWriter:
     """Writes one layer, batch by batch; use as a context manager.
 
@@ -165,7 +169,8 @@ class LayerWriter:
         path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
         crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
             always WGS 84.
-        source_crs: CRS of the features that :meth:`write` is given; None means ``crs``.
+        source_crs: CRS of the features that :meth:`write` is given, or None where they have none;
+            that of the layer where nothing is said.
         layer_name: Name inside the file; the file's own name without it.
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
         fields: Columns besides :data:`FIELDS`.
@@ -182,7 +187,7 @@ class LayerWriter:
         path: str | Path,
         crs: Any | None,
         *,
-        source_crs: Any | None = None,
+        source_crs: Any | None = _SAME,
         layer_name: str | None = None,
         overwrite: bool = False,
         fields: Sequence[Field] = (),
@@ -197,7 +202,7 @@ class LayerWriter:
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
-        source, target = known_crs(source_crs if source_crs is not None else crs), known_crs(crs)
+        source, target = known_crs(crs if source_crs is _SAME else source_crs), known_crs(crs)
         if self._format.wgs84:
             if source is None:
                 raise OutputError(

@@ -119,7 +119,9 @@ def run(
             result = _run(params, segmenter, report)
         finally:
             close_all()
+    # The raster is opened once a worker, and says the same each time.
     notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
+    notes = list(dict.fromkeys(notes))
     for note in notes:
         warnings.warn(note, SamGeoWarning, stacklevel=2)
     return JobResult(**{**vars(result), "seconds": time.monotonic() - started, "warnings": notes})

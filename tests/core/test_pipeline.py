@@ -21,6 +21,7 @@ from samgeo_core.errors import (
     ModelError,
     OutputError,
     ParameterError,
+    SamGeoWarning,
 )
 from samgeo_core.job import MessageError, SegmentParameters
 from samgeo_core.layers import FIELDS
@@ -286,6 +287,26 @@ def test_roads_become_lines_with_their_width(raster, tmp_path):
     assert set(layer.geom_type) == {"MultiLineString"}
     assert len(roads) >= 1
     assert roads.width_m.between(1, 20).all()
+
+
+def test_a_raster_in_a_local_system_is_measured_on_its_plane(tmp_path):
+    local = 'LOCAL_CS["Site",UNIT["foot",0.3048]]'
+    path = write_raster(tmp_path / "site.tif", crs=local)
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(path, output, simplify=0.0), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    assert len(layer) == len(scene().things)
+    np.testing.assert_allclose(layer.area_m2, layer.geometry.area * 0.3048**2, atol=1e-3)
+    np.testing.assert_allclose(layer.perimeter_m, layer.geometry.length * 0.3048, atol=1e-3)
+
+
+def test_no_crs_is_made_up_for_a_raster_that_has_none(tmp_path):
+    path = write_raster(tmp_path / "bare.tif", crs=None)
+    with pytest.raises(OutputError, match="from a raster without one"):
+        pipeline.run(job(path, tmp_path / "a.gpkg", crs="EPSG:4326"), segmenter=SceneOracle())
+    with pytest.warns(SamGeoWarning, match="no coordinate system"):
+        result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert len(result.warnings) == 1
 
 
 def test_small_roads_are_left_out_and_large_ones_stay(raster, tmp_path):
