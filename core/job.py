@@ -136,7 +136,8 @@ class SegmentParameters(_Parameters):
         repair: Ask the model again for objects that tiles have cut.
         overview: Look for objects larger than half a window at a quarter of the resolution.
         points_per_side: Automatic mode's grid of points on a window.
-        min_score: Predicted IoU from which masks are kept.
+        min_score: Predicted IoU from which masks are kept; None for the model's own, and for all
+            where there are prompts.
         min_stability: Likewise.
         min_area: Smallest object, square metres.
         min_hole: Smallest hole, square metres.
@@ -145,7 +146,8 @@ class SegmentParameters(_Parameters):
         crs: CRS of the output; None for the raster's.
         prompts: Path to a layer of prompts; one polygon a feature instead of automatic mode.
         prompts_layer: Layer within it.
-        prompt_as: "auto", "point", "box", "mask" or "box+mask".
+        prompt_as: "auto" (points as they are, lines as strokes along the object, polygons as
+            boxes), "point", "box", "mask" or "box+mask".
         prompt_id: Field whose value becomes ``prompt_id``; None for the feature's id.
         prompt_label: Field whose value becomes ``label``.
         words: Text prompts, for a model that understands words.

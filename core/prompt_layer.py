@@ -42,8 +42,8 @@ class LayerPrompt:
         row: Its row in the layer's attribute table.
         id: For the attribute ``prompt_id``.
         label: For the attribute ``label``.
-        type: "point", "box", "mask" or "polygon", for ``prompt_type``.
-        prompts: Usually one; several for a multi-point.
+        type: "point", "stroke", "box", "mask" or "polygon", for ``prompt_type``.
+        prompts: Usually one; several for a multi-point or a multi-line.
     """
 
     row: int
@@ -161,6 +161,8 @@ def _prompts(
     points = pixels.geom_type in ("Point", "MultiPoint")
     kind = prompt_as
     if kind == "auto":
+        if pixels.geom_type in ("LineString", "MultiLineString", "LinearRing"):
+            return "stroke", _strokes(shapely.intersection(pixels, raster))
         kind = "point" if points else "box"
     if points and kind != "point":
         raise PromptError(f"it is a point and cannot be used as {kind}")
@@ -186,6 +188,14 @@ def _points(pixels: Any, points: bool) -> list[tuple[float, float]]:
     """(row, column) of a point, of all points of several, or of a place inside a shape."""
     places: Sequence[Any] = shapely.get_parts(pixels) if points else [pixels.point_on_surface()]
     return [(float(p.y), float(p.x)) for p in places]
+
+
+def _strokes(lines: Any) -> tuple[PixelPrompt, ...]:
+    """Lines that run along an object; what touches the raster only at its edge names nothing."""
+    parts = [p for p in shapely.get_parts(lines) if p.geom_type == "LineString" and p.length > 0]
+    if not parts:
+        raise PromptError("its line has no length on the raster")
+    return tuple(PixelPrompt("stroke", shapely.get_coordinates(p)[:, ::-1]) for p in parts)
 
 
 def _outlined(pixels: Any, raster: Any, kind: PromptKind) -> tuple[str, tuple[PixelPrompt, ...]]:
