@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,6 +35,17 @@ _GUARD = (
     'would begin the job again: put what starts it under if __name__ == "__main__": in the '
     "script, or use one worker."
 )
+
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held while a stage works with a model: a cluster's worker may have several threads, and a model
+is used by one at a time."""
+
+
+def new_run() -> str:
+    """A name that no other run has. A cluster's workers outlive a run, and what they have opened
+    for it must not be taken for the next one's, which may have the same folder."""
+    return uuid.uuid4().hex
 
 
 class Executor(Protocol):

@@ -106,6 +106,7 @@ def run(
             output is written and ``JobResult.failed`` names them.
     """
     check_main_module()
+    _check_together(params, segmenter)
     if params.prompts is not None and segmenter is None:
         # Prompts choose windows of their own: prompt_jobs.py is a pipeline beside this one.
         from .prompt_jobs import run_prompts
@@ -125,6 +126,28 @@ def run(
     for note in notes:
         warnings.warn(note, SamGeoWarning, stacklevel=2)
     return JobResult(**{**vars(result), "seconds": time.monotonic() - started, "warnings": notes})
+
+
+def _check_together(
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+) -> None:
+    """Refuse options that would be passed over in silence."""
+    if params.prompts is not None and segmenter is not None:
+        raise ParameterError(
+            "A segmenter of your own finds objects by itself: leave out the prompts, or name a "
+            "model instead."
+        )
+    if params.prompts is not None and params.words:
+        raise ParameterError("Give either --prompts or --word, not both.")
+    for option, given, needed, there in (
+        ("detector", params.detector, "word", bool(params.words)),
+        ("extent-crs", params.extent_crs, "extent", params.extent is not None),
+        ("prompts-layer", params.prompts_layer, "prompts", params.prompts is not None),
+        ("prompt-id", params.prompt_id, "prompts", params.prompts is not None),
+        ("prompt-label", params.prompt_label, "prompts", params.prompts is not None),
+    ):
+        if given is not None and not there:
+            raise ParameterError(f"--{option} {given} says nothing without --{needed}: give both.")
 
 
 def _run(
@@ -164,7 +187,7 @@ def _run(
         discard_leftovers(params.output)
         try:
             wants = partial(_wants, area)
-            stage = TileStage(spec, factory, grid, store, folder)
+            stage = TileStage(spec, factory, grid, store)
             with make_executor(params.workers, params.cluster) as executor:
                 tiles, failed = segment_tiles(stage, wants, executor, report)
                 store.clear_patched()  # of a run that was stopped, perhaps with other options
