@@ -23,7 +23,7 @@ from samgeo_core.errors import (
     ParameterError,
     SamGeoWarning,
 )
-from samgeo_core.job import MessageError, SegmentParameters
+from samgeo_core.job import SegmentParameters
 from samgeo_core.layers import FIELDS
 
 from .scenes import MARGIN, SIZE, TILE, SceneOracle, scene, write_raster
@@ -263,8 +263,24 @@ def test_the_function_returns_polygons(raster):
 
     layer = segment(raster, segmenter=SceneOracle(), tile_size=TILE, margin=MARGIN)
     assert len(layer) == len(scene().things)
-    with pytest.raises(MessageError, match="tile_zise"):
+    with pytest.raises(ParameterError, match="tile_zise"):
         segment(raster, segmenter=SceneOracle(), tile_zise=3)
+    with pytest.raises(ParameterError, match="'words' must be a list"):
+        segment(raster, words="roof")
+
+
+def test_the_function_takes_paths_and_tuples(raster, tmp_path):
+    from samgeo_core import segment
+
+    with rasterio.open(raster) as file:
+        bounds = file.bounds
+    west = (bounds.left, bounds.bottom, bounds.left + 60, bounds.top)
+    gpd.GeoDataFrame(geometry=[shapely.box(*west)], crs=file.crs).to_file(tmp_path / "west.gpkg")
+    sizes = {"tile_size": TILE, "margin": MARGIN, "bands": (1, 2, 3)}
+    by_extent = segment(raster, segmenter=SceneOracle(), extent=west, **sizes)
+    by_area = segment(raster, segmenter=SceneOracle(), area=tmp_path / "west.gpkg", **sizes)
+    assert 0 < len(by_extent) < len(scene().things)
+    assert set(by_area.id) == set(by_extent.id)
 
 
 BOUNDS = scene().things[0].box.__class__(0, 0, SIZE, SIZE)
@@ -298,6 +314,11 @@ def test_a_raster_in_a_local_system_is_measured_on_its_plane(tmp_path):
     assert len(layer) == len(scene().things)
     np.testing.assert_allclose(layer.area_m2, layer.geometry.area * 0.3048**2, atol=1e-3)
     np.testing.assert_allclose(layer.perimeter_m, layer.geometry.length * 0.3048, atol=1e-3)
+
+
+def test_prompts_are_not_passed_over_for_a_segmenter(raster, tmp_path):
+    with pytest.raises(ParameterError, match="segmenter of your own"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", prompts="a.gpkg"), segmenter=SceneOracle())
 
 
 def test_no_crs_is_made_up_for_a_raster_that_has_none(tmp_path):
