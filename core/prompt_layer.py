@@ -23,6 +23,11 @@ PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
 PROMPT_AS: tuple[PromptAs, ...] = ("auto", "point", "box", "mask", "box+mask")
 
 
+LEAST_BOX = 1 / 64
+"""Pixels that a box has on each side; a line that came from another CRS is no box, though it may
+differ from one by a billionth of a pixel."""
+
+
 @dataclass(frozen=True)
 class LayerOptions:
     """Which features, and how they are meant; as in :class:`~.job.SegmentParameters`."""
@@ -178,7 +183,7 @@ def _prompts(
         corners = np.array(
             [[max(row0, 0), max(col0, 0)], [min(row1, height), min(col1, width)]], np.float64
         )
-        if (corners[1] <= corners[0]).any():
+        if (corners[1] - corners[0] < LEAST_BOX).any():
             raise PromptError("its box has no area")
         return "box", (PixelPrompt("box", corners),)
     return _outlined(pixels, raster, "mask" if kind == "mask" else "polygon")

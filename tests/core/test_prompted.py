@@ -133,6 +133,19 @@ def test_lines_run_along_objects(village, tmp_path):
     assert min(ious(features, [*chosen, wall, chosen[0]])) >= 0.97
 
 
+def test_a_line_is_no_box_whatever_its_crs(village, tmp_path):
+    house = ground(village[1][0])
+    x, y = house.centroid.x, house.centroid.y
+    flat = shapely.transform(
+        shapely.LineString([(x - 3, y), (x + 3, y)]), lambda xy: xy + [[0, 0], [0, 1e-7]]
+    )
+    prompts = layer_of(tmp_path, [house, flat], code=["house", "flat"])
+    params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_as="box", prompt_id="code")
+    result = run(params, warns=True)
+    assert (result.features, len(result.warnings)) == (1, 1)
+    assert result.warnings[0] == "Prompt flat: its box has no area."
+
+
 def test_weak_answers_are_left_out_and_named(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(box) for box in village[1][:3]], code=["a", "b", "c"])
     params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_id="code", min_score=0.96)
