@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import geopandas as gpd
 
-from .job import Progress, SegmentParameters
+from .errors import ParameterError
+from .job import MessageError, Progress, SegmentParameters
 from .pipeline import run
 from .segmenter import Segmenter
 from .stages import SegmenterFactory
@@ -26,18 +27,18 @@ class SegmentOptions(TypedDict, total=False):
     layer: str | None
     overwrite: bool
     fresh: bool
-    job_folder: str | None
-    model: str
+    job_folder: str | Path | None
+    model: str | Path
     device: str
     threads: int | None
     workers: int
     cluster: str | None
-    bands: list[int] | None
-    stretch: list[list[float]] | None
+    bands: Sequence[int] | None
+    stretch: Sequence[Sequence[float]] | None
     resolution: float | None
-    extent: list[float] | None
+    extent: Sequence[float] | None
     extent_crs: str | None
-    area: str | None
+    area: str | Path | None
     tile_size: int | None
     margin: int | None
     mode: MergeMode
@@ -52,13 +53,20 @@ class SegmentOptions(TypedDict, total=False):
     min_hole: float
     simplify: float | None
     crs: str | None
-    prompts: str | None
+    prompts: str | Path | None
     prompts_layer: str | None
     prompt_as: str
     prompt_id: str | None
     prompt_label: str | None
-    words: list[str]
+    words: Sequence[str]
     detector: str | None
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it: paths as text, tuples (a rasterio dataset's bounds) as lists."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def segment(
@@ -78,7 +86,7 @@ def segment(
             :class:`~samgeo_core.segmenter.Segmenter`, or a picklable function that makes one.
         progress: Called with each step.
         **options: The fields of :class:`~samgeo_core.job.SegmentParameters`, which are the
-            command's options.
+            command's options. Paths may be ``Path``, and lists tuples.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
@@ -91,7 +99,10 @@ def segment(
     with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
         target = Path(folder) / "polygons.gpkg" if output is None else Path(output)
         values = {"rasters": [str(r) for r in rasters], "output": str(target), **options}
-        params = SegmentParameters.from_dict(values)
+        try:
+            params = SegmentParameters.from_dict({k: _plain(v) for k, v in values.items()})
+        except MessageError as error:
+            raise ParameterError(str(error)) from error
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         return (
             target

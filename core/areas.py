@@ -17,9 +17,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import ProjError
 
 from .errors import ParameterError
+from .reproject import known_crs
 from .types import GroundBox, PixelBox
 
 SEGMENTS = 64
@@ -86,7 +87,7 @@ class AreaOfInterest:
             ParameterError: The extent is empty, cannot be transformed, or misses the raster.
         """
         xmin, ymin, xmax, ymax = extent.xmin, extent.ymin, extent.xmax, extent.ymax
-        source = _pyproj(crs) if crs is not None else _pyproj(raster.crs)
+        source = known_crs(crs) if crs is not None else known_crs(raster.crs)
         if xmin > xmax and source is not None and source.is_geographic:
             xmax += 360.0
         numbers = (xmin, ymin, xmax, ymax)
@@ -119,7 +120,7 @@ class AreaOfInterest:
         polygons = parts[np.isin(shapely.get_type_id(parts), (3, 6)) & (shapely.area(parts) > 0)]
         if len(polygons) == 0:
             raise ParameterError(f"{path} has no polygons: an area of interest needs at least one.")
-        crs = _pyproj(info["crs"]) if info["crs"] else None
+        crs = known_crs(info["crs"]) if info["crs"] else None
         ground = _to_raster(list(polygons), crs, raster)
         return cls(ground, raster, what=f"The area of interest {path}")
 
@@ -145,15 +146,6 @@ class AreaOfInterest:
         return bool(size(shapely.intersection(self.ground, valid)) >= KEPT * whole)
 
 
-def _pyproj(crs: Any) -> CRS | None:
-    if crs is None:
-        return None
-    try:
-        return CRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
-    except CRSError as error:
-        raise ParameterError(f"{crs} is not a coordinate system that is known here.") from error
-
-
 def _transformed(geometry: Any, transform: Affine) -> Any:
     def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         t, x, y = transform, xy[:, 0], xy[:, 1]
@@ -164,7 +156,7 @@ def _transformed(geometry: Any, transform: Affine) -> Any:
 
 def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
     """Polygons in a CRS as one geometry on the raster's ground."""
-    target = _pyproj(raster.crs)
+    target = known_crs(raster.crs)
     if (crs is None) != (target is None):
         raise ParameterError(
             f"The raster {raster.name} has no coordinate system: give the area of interest in its "

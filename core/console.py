@@ -54,8 +54,8 @@ class Console:
         self.quiet = quiet
         self.as_json = as_json
         width = None if sys.stdout.isatty() else 160  # a pipe has no width of its own
-        self._out = rich.console.Console(highlight=False, soft_wrap=True, width=width)
-        self._err = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = rich.console.Console(highlight=False, emoji=False, soft_wrap=True, width=width)
+        self._err = rich.console.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         if not self.quiet and not self.as_json:

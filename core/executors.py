@@ -12,11 +12,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +29,23 @@ R = TypeVar("R")
 
 LOOK_AHEAD = 2
 """Items handed out beyond the one that is awaited, a worker: bounds memory, keeps workers busy."""
+
+
+_GUARD = (
+    'would begin the job again: put what starts it under if __name__ == "__main__": in the '
+    "script, or use one worker."
+)
+
+
+ONE_AT_A_TIME = threading.RLock()
+"""Held while a stage works with a model: a cluster's worker may have several threads, and a model
+is used by one at a time."""
+
+
+def new_run() -> str:
+    """A name that no other run has. A cluster's workers outlive a run, and what they have opened
+    for it must not be taken for the next one's, which may have the same folder."""
+    return uuid.uuid4().hex
 
 
 class Executor(Protocol):
@@ -60,12 +79,23 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         return None
 
 
-def _begin_worker() -> None:
+def check_main_module() -> None:
+    """Refuse a job that a worker process begins because it imports the caller's script again.
+
+    Raises:
+        ParameterError: Says how the script has to be written.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ParameterError(f"A worker process imports this script and {_GUARD}")
+
+
+def _begin_worker(begun: Event) -> None:
     """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them.
 
     A main process that is killed cannot end its workers, and they would wait for work for ever:
     each watches it and goes when it is gone.
     """
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_main_process, name="watch", daemon=True).start()
 
@@ -90,8 +120,10 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         if workers < 1:
             raise ParameterError(f"The number of workers must be at least 1, not {workers}.")
         self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        self._begun = context.Event()
         self._pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+            workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
         )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -104,6 +136,11 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
+            if not self._begun.is_set():
+                raise JobError(
+                    "No worker process could start, most likely because each imports the script "
+                    f"that started it and {_GUARD}"
+                ) from error
             raise JobError(
                 "A worker process was killed, most likely because memory ran out: "
                 "use fewer workers and run the same command again; finished tiles are kept."

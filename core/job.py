@@ -8,6 +8,7 @@ the only part of the engine that QGIS ever imports. ``docs/protocol.md`` describ
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Optional, TypeVar, Union
 
@@ -54,6 +55,13 @@ class _Parameters:
             raise MessageError(f"Missing parameter {', '.join(map(repr, missing))}.")
         for name, value in values.items():
             _check(name, value, str(known[name].type))
+            if isinstance(value, float) and not math.isfinite(value):
+                raise MessageError(f"Parameter {name!r} must be a finite number, not {value}.")
+            length = known[name].metadata.get("length")
+            if length is not None and value is not None and len(value) != length:
+                raise MessageError(
+                    f"Parameter {name!r} must have {length} numbers, not {len(value)}."
+                )
             choices = known[name].metadata.get("choices")
             if choices is not None and value not in choices:
                 raise MessageError(
@@ -128,7 +136,8 @@ class SegmentParameters(_Parameters):
         repair: Ask the model again for objects that tiles have cut.
         overview: Look for objects larger than half a window at a quarter of the resolution.
         points_per_side: Automatic mode's grid of points on a window.
-        min_score: Predicted IoU from which masks are kept.
+        min_score: Predicted IoU from which masks are kept; None for the model's own, and for all
+            where there are prompts.
         min_stability: Likewise.
         min_area: Smallest object, square metres.
         min_hole: Smallest hole, square metres.
@@ -137,7 +146,8 @@ class SegmentParameters(_Parameters):
         crs: CRS of the output; None for the raster's.
         prompts: Path to a layer of prompts; one polygon a feature instead of automatic mode.
         prompts_layer: Layer within it.
-        prompt_as: "auto", "point", "box", "mask" or "box+mask".
+        prompt_as: "auto" (points as they are, lines as strokes along the object, polygons as
+            boxes), "point", "box", "mask" or "box+mask".
         prompt_id: Field whose value becomes ``prompt_id``; None for the feature's id.
         prompt_label: Field whose value becomes ``label``.
         words: Text prompts, for a model that understands words.
@@ -158,7 +168,7 @@ class SegmentParameters(_Parameters):
     bands: Optional[list[int]] = None
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
-    extent: Optional[list[float]] = None
+    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
     extent_crs: Optional[str] = None
     area: Optional[str] = None
     tile_size: Optional[int] = None
@@ -292,7 +302,7 @@ class EncodeParameters(OpenParameters):
         extent_crs: Its CRS; None for the raster's.
     """
 
-    extent: Optional[list[float]] = None
+    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
     extent_crs: Optional[str] = None
 
 

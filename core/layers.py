@@ -29,7 +29,7 @@ from pyproj import CRS
 
 from .errors import OutputError
 from .formats import GEOMETRY, Format, Written, format_of, layers_in, put_in_place, write_format
-from .reproject import Reprojection
+from .reproject import Reprojection, known_crs
 from .styles import Geometry
 
 FieldKind = Literal["text", "real", "integer", "boolean", "datetime"]
@@ -156,6 +156,10 @@ def discard_leftovers(path: str | Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+_SAME: Any = object()
+"""Stands for the layer's own CRS; None says that there is none."""
+
+
 class LayerWriter:
     """Writes one layer, batch by batch; use as a context manager.
 
@@ -165,7 +169,8 @@ class LayerWriter:
         path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
         crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
             always WGS 84.
-        source_crs: CRS of the features that :meth:`write` is given; None means ``crs``.
+        source_crs: CRS of the features that :meth:`write` is given, or None where they have none;
+            that of the layer where nothing is said.
         layer_name: Name inside the file; the file's own name without it.
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
         fields: Columns besides :data:`FIELDS`.
@@ -182,7 +187,7 @@ class LayerWriter:
         path: str | Path,
         crs: Any | None,
         *,
-        source_crs: Any | None = None,
+        source_crs: Any | None = _SAME,
         layer_name: str | None = None,
         overwrite: bool = False,
         fields: Sequence[Field] = (),
@@ -197,7 +202,7 @@ class LayerWriter:
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
-        source, target = _pyproj(source_crs if source_crs is not None else crs), _pyproj(crs)
+        source, target = known_crs(crs if source_crs is _SAME else source_crs), known_crs(crs)
         if self._format.wgs84:
             if source is None:
                 raise OutputError(
@@ -332,12 +337,6 @@ def write_layer(features: Iterable[gpd.GeoDataFrame], writer: LayerWriter) -> in
         for batch in features:
             writer.write(batch)
     return writer.count
-
-
-def _pyproj(crs: Any | None) -> CRS | None:
-    if crs is None:
-        return None
-    return CRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
 
 
 def _checked(shapes: Any, geometry: Geometry, *, multi: bool) -> Any:

@@ -51,12 +51,17 @@ def measure(geometries: Sequence[Any] | NDArray[Any], crs: Any | None) -> Measur
 
     Args:
         geometries: Shapely geometries, (x, y) in ``crs``; None and empty ones measure 0.
-        crs: Anything pyproj understands, or None: then the plane of the coordinates counts.
+        crs: Anything pyproj understands, or None: then the plane of the coordinates counts, as it
+            does in a local system, which has no place on an ellipsoid.
     """
     shapes = np.asarray(geometries, dtype=object).reshape(-1)
-    if crs is None:
-        return Measures(np.nan_to_num(shapely.area(shapes)), np.nan_to_num(shapely.length(shapes)))
-    return _on_ellipsoid(shapes, CRS.from_user_input(_wkt(crs)))
+    known = None if crs is None else CRS.from_user_input(_wkt(crs))
+    if known is not None and known.geodetic_crs is not None:
+        return _on_ellipsoid(shapes, known)
+    # A local system (of a building site, a microscope) lies on a plane, and may have a unit.
+    unit = known.axis_info[0].unit_conversion_factor if known and known.axis_info else 1.0
+    area, length = shapely.area(shapes), shapely.length(shapes)
+    return Measures(np.nan_to_num(area) * unit**2, np.nan_to_num(length) * unit)
 
 
 def _wkt(crs: Any) -> Any:
@@ -114,9 +119,6 @@ def _rings(shapes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], Float
 
 
 def _lonlat(xy: Floats, crs: CRS) -> tuple[Floats, Floats]:
-    base = crs.geodetic_crs
-    if base is None:
-        raise ValueError(f"{crs.name} has no geographic coordinate system to measure in")
     if len(xy) == 0:
         return np.empty(0), np.empty(0)
     if crs.is_geographic:
@@ -124,7 +126,7 @@ def _lonlat(xy: Floats, crs: CRS) -> tuple[Floats, Floats]:
         unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else np.pi / 180
         factor = np.rad2deg(unit)
         return xy[:, 0] * factor, xy[:, 1] * factor
-    transformer = Transformer.from_crs(crs, base, always_xy=True)
+    transformer = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     lon, lat = transformer.transform(xy[:, 0], xy[:, 1])
     return np.asarray(lon), np.asarray(lat)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from .areas import AreaOfInterest
 from .errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
-from .executors import make_executor
+from .executors import check_main_module, make_executor
 from .grid import Grid, Tile, choose_grid
 from .job import Progress, SegmentParameters
 from .layers import LayerWriter, discard_leftovers
@@ -105,6 +105,8 @@ def run(
         SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
             output is written and ``JobResult.failed`` names them.
     """
+    check_main_module()
+    _check_together(params, segmenter)
     if params.prompts is not None and segmenter is None:
         # Prompts choose windows of their own: prompt_jobs.py is a pipeline beside this one.
         from .prompt_jobs import run_prompts
@@ -118,10 +120,34 @@ def run(
             result = _run(params, segmenter, report)
         finally:
             close_all()
+    # The raster is opened once a worker, and says the same each time.
     notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
+    notes = list(dict.fromkeys(notes))
     for note in notes:
         warnings.warn(note, SamGeoWarning, stacklevel=2)
     return JobResult(**{**vars(result), "seconds": time.monotonic() - started, "warnings": notes})
+
+
+def _check_together(
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+) -> None:
+    """Refuse options that would be passed over in silence."""
+    if params.prompts is not None and segmenter is not None:
+        raise ParameterError(
+            "A segmenter of your own finds objects by itself: leave out the prompts, or name a "
+            "model instead."
+        )
+    if params.prompts is not None and params.words:
+        raise ParameterError("Give either --prompts or --word, not both.")
+    for option, given, needed, there in (
+        ("detector", params.detector, "word", bool(params.words)),
+        ("extent-crs", params.extent_crs, "extent", params.extent is not None),
+        ("prompts-layer", params.prompts_layer, "prompts", params.prompts is not None),
+        ("prompt-id", params.prompt_id, "prompts", params.prompts is not None),
+        ("prompt-label", params.prompt_label, "prompts", params.prompts is not None),
+    ):
+        if given is not None and not there:
+            raise ParameterError(f"--{option} {given} says nothing without --{needed}: give both.")
 
 
 def _run(
@@ -131,6 +157,11 @@ def _run(
     lines = params.outlines == "centerlines"
     if params.shapes == "coverage" and params.outlines != "contour":
         raise ParameterError(f"A coverage has no outlines of the kind {params.outlines}.")
+    if params.min_hole > 0 and (params.shapes == "coverage" or lines):
+        raise ParameterError(
+            f"A smallest hole ({params.min_hole:g} m2) does not go with "
+            f"{'centre lines' if lines else 'a coverage'}: leave it out."
+        )
     with open_raster(params.rasters, raster_options(params)) as raster:
         writer = LayerWriter(
             params.output,
@@ -156,9 +187,10 @@ def _run(
         discard_leftovers(params.output)
         try:
             wants = partial(_wants, area)
-            stage = TileStage(spec, factory, grid, store, folder)
+            stage = TileStage(spec, factory, grid, store)
             with make_executor(params.workers, params.cluster) as executor:
                 tiles, failed = segment_tiles(stage, wants, executor, report)
+                store.clear_patched()  # of a run that was stopped, perhaps with other options
                 merging = MergeOptions(mode=cast(MergeMode, params.mode))
                 look = SecondLook(stage, area, merging, executor, report)
                 objects = look.merged()

@@ -211,10 +211,12 @@ def _write(
     for number in range(count):
         features = gpd.read_parquet(stage.store.features_path(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
+        keep &= features["score"].to_numpy() >= (params.min_score or 0.0)
+        keep &= features["stability"].to_numpy() >= (params.min_stability or 0.0)
         if area is not None:
             keep &= np.array([area.keeps(shape) for shape in features.geometry], bool)
         for name in features["prompt_id"][~keep]:
-            notes.append((name, "its polygon is smaller than --min-area or outside the area"))
+            notes.append((name, "its polygon is too small or too weak, or outside the area"))
         features = features[keep]
         carried = layer.attributes.iloc[features["row"].to_numpy()].rename(columns=dict(names))
         features = features.drop(columns="row")

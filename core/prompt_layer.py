@@ -23,6 +23,11 @@ PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
 PROMPT_AS: tuple[PromptAs, ...] = ("auto", "point", "box", "mask", "box+mask")
 
 
+LEAST_BOX = 1 / 64
+"""Pixels that a box has on each side; a line that came from another CRS is no box, though it may
+differ from one by a billionth of a pixel."""
+
+
 @dataclass(frozen=True)
 class LayerOptions:
     """Which features, and how they are meant; as in :class:`~.job.SegmentParameters`."""
@@ -42,8 +47,8 @@ class LayerPrompt:
         row: Its row in the layer's attribute table.
         id: For the attribute ``prompt_id``.
         label: For the attribute ``label``.
-        type: "point", "box", "mask" or "polygon", for ``prompt_type``.
-        prompts: Usually one; several for a multi-point.
+        type: "point", "stroke", "box", "mask" or "polygon", for ``prompt_type``.
+        prompts: Usually one; several for a multi-point or a multi-line.
     """
 
     row: int
@@ -161,6 +166,8 @@ def _prompts(
     points = pixels.geom_type in ("Point", "MultiPoint")
     kind = prompt_as
     if kind == "auto":
+        if pixels.geom_type in ("LineString", "MultiLineString", "LinearRing"):
+            return "stroke", _strokes(shapely.intersection(pixels, raster))
         kind = "point" if points else "box"
     if points and kind != "point":
         raise PromptError(f"it is a point and cannot be used as {kind}")
@@ -176,7 +183,7 @@ def _prompts(
         corners = np.array(
             [[max(row0, 0), max(col0, 0)], [min(row1, height), min(col1, width)]], np.float64
         )
-        if (corners[1] <= corners[0]).any():
+        if (corners[1] - corners[0] < LEAST_BOX).any():
             raise PromptError("its box has no area")
         return "box", (PixelPrompt("box", corners),)
     return _outlined(pixels, raster, "mask" if kind == "mask" else "polygon")
@@ -186,6 +193,14 @@ def _points(pixels: Any, points: bool) -> list[tuple[float, float]]:
     """(row, column) of a point, of all points of several, or of a place inside a shape."""
     places: Sequence[Any] = shapely.get_parts(pixels) if points else [pixels.point_on_surface()]
     return [(float(p.y), float(p.x)) for p in places]
+
+
+def _strokes(lines: Any) -> tuple[PixelPrompt, ...]:
+    """Lines that run along an object; what touches the raster only at its edge names nothing."""
+    parts = [p for p in shapely.get_parts(lines) if p.geom_type == "LineString" and p.length > 0]
+    if not parts:
+        raise PromptError("its line has no length on the raster")
+    return tuple(PixelPrompt("stroke", shapely.get_coordinates(p)[:, ::-1]) for p in parts)
 
 
 def _outlined(pixels: Any, raster: Any, kind: PromptKind) -> tuple[str, tuple[PixelPrompt, ...]]:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +27,7 @@ from .answering import Candidate, Question, add_window, begin, nothing_known
 from .continuation import Limits
 from .embeddings import EmbeddingCache
 from .errors import PromptError
+from .executors import ONE_AT_A_TIME, new_run
 from .measures import measure
 from .models.base import PromptableModel, Prompts
 from .outline import HALF_PIXEL, object_polygon
@@ -58,6 +59,7 @@ class PromptStage:
         simplify: Tolerance, ground units; None for half a working pixel.
         min_hole: Smallest hole, m2 on the ellipsoid (square pixels without a CRS).
         outlines: "contour" or "rectangles" (right angles).
+        run: Names this run of the job among all others.
     """
 
     spec: Mapping[str, Any]
@@ -68,6 +70,7 @@ class PromptStage:
     simplify: float | None = None
     min_hole: float = 0.0
     outlines: str = "contour"
+    run: str = field(default_factory=new_run)
 
     def __call__(self, item: tuple[int, Sequence[LayerPrompt]]) -> list[tuple[str, str]]:
         """Write a batch's features.
@@ -75,7 +78,10 @@ class PromptStage:
         Returns:
             (prompt id, what happened) of prompts without a polygon or with one that is cut short.
         """
-        number, prompts = item
+        with ONE_AT_A_TIME:
+            return self._answers(*item)
+
+    def _answers(self, number: int, prompts: Sequence[LayerPrompt]) -> list[tuple[str, str]]:
         notes: list[tuple[str, str]] = []
         level = _level(self)
         rows: list[dict[str, Any]] = []
@@ -213,7 +219,7 @@ def ask_all(
         if level.encode(window) is None:
             yield from ((prompt, "the raster has no data there") for prompt in group)
             continue
-        together: dict[tuple[int, bool, bool], list[tuple[LayerPrompt, Prompts]]] = {}
+        together: dict[tuple[str, int, bool, bool], list[tuple[LayerPrompt, Prompts]]] = {}
         for prompt in group:
             question = Question(
                 level, coarser, prompt.prompts, multimask=prompt.type == "point", check=check
@@ -233,6 +239,7 @@ def ask_all(
                     yield prompt, "the model does not understand prompts of this kind"
                     continue
                 kind = (
+                    prompt.type,
                     0 if asked.points is None else asked.points.shape[1],
                     asked.boxes is not None,
                     asked.masks is not None,
@@ -316,6 +323,7 @@ class _Workshop:
 
 
 _OPEN: dict[str, _Workshop] = {}
+"""By the run; one at most."""
 
 
 def close_all() -> None:
@@ -324,14 +332,13 @@ def close_all() -> None:
 
 
 def _workshop(stage: PromptStage) -> _Workshop:
-    key = str(stage.store.folder)
-    if key not in _OPEN:
+    if stage.run not in _OPEN:
         close_all()
         raster = Raster.from_spec(stage.spec)
         model = stage.factory()
         cache = EmbeddingCache() if stage.cached else EmbeddingCache(folder=None)
-        _OPEN[key] = _Workshop(raster, model, {1: Level(raster, model, cache, 0, stage.cell)})
-    return _OPEN[key]
+        _OPEN[stage.run] = _Workshop(raster, model, {1: Level(raster, model, cache, 0, stage.cell)})
+    return _OPEN[stage.run]
 
 
 def _level(stage: PromptStage) -> Level:

@@ -63,7 +63,7 @@ class PromptTransform:
         prompt_crs: WKT, authority code or CRS object of the positions; None for the raster's.
 
     Raises:
-        PromptError: ``prompt_crs`` is not understood, or the raster has no CRS to go to.
+        PromptError: ``prompt_crs`` is not understood, or there is no way to the raster's CRS.
     """
 
     def __init__(self, transform: Affine, crs: Any, prompt_crs: Any = None) -> None:
@@ -82,8 +82,14 @@ class PromptTransform:
         if source != target and not pyproj.CRS(source).equals(
             pyproj.CRS(target), ignore_axis_order=True
         ):
-            self._forward = _transformer(source, target)
-            self._backward = _transformer(target, source)
+            try:
+                self._forward = _transformer(source, target)
+                self._backward = _transformer(target, source)
+            except pyproj.exceptions.ProjError as error:
+                raise PromptError(
+                    f"Prompts cannot be brought from {pyproj.CRS(source).name} to the raster's "
+                    f"coordinate system, {pyproj.CRS(target).name}: give them in the raster's."
+                ) from error
 
     @property
     def same_crs(self) -> bool:

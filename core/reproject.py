@@ -9,13 +9,33 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
+from pyproj.exceptions import CRSError, ProjError
 
-from .errors import OutputError
+from .errors import OutputError, ParameterError
 
 _WORLD = shapely.box(-180.0, -90.0, 180.0, 90.0)
 _EAST_OF_IT = shapely.box(180.0, -90.0, 540.0, 90.0)
 _WEST_OF_IT = shapely.box(-540.0, -90.0, -180.0, 90.0)
+
+
+def known_crs(crs: Any) -> CRS | None:
+    """A CRS as pyproj's own; None stays None.
+
+    Args:
+        crs: WKT, an authority code, or an object of rasterio or pyproj.
+
+    Raises:
+        ParameterError: It is not understood.
+    """
+    if crs is None:
+        return None
+    try:
+        return CRS.from_user_input(crs.to_wkt() if hasattr(crs, "to_wkt") else crs)
+    except CRSError as error:
+        raise ParameterError(
+            f"{str(crs)[:80]!r} is not a coordinate system that is known here: give an authority "
+            "code like EPSG:25832, or WKT."
+        ) from error
 
 
 class Reprojection:

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from .areas import AreaOfInterest
-from .executors import Executor
+from .executors import ONE_AT_A_TIME, Executor
 from .grid import Grid, Tile, choose_grid
 from .masks import Mask
 from .merge import MaskSource, Merged, MergeOptions, fuse_box, merge
@@ -121,6 +121,10 @@ class RepairStage:
 
     def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
         """One answer a hint; all hints have the same window."""
+        with ONE_AT_A_TIME:
+            return self._answers(asked)
+
+    def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
         shop, grid = workshop(self.tiles), self.tiles.grid
         window = asked[0][1].window
         read = shop.thread.submit(shop.raster.read, window).result()

@@ -34,7 +34,7 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
 
 
 def _for_words(params: SegmentParameters) -> Segmenter:
-    from .concepts import ConceptOptions, ConceptSegmenter
+    from .concepts import ConceptOptions, concept_segmenter
     from .models.concepts import load_concepts
     from .models.registry import load_model
 
@@ -42,6 +42,5 @@ def _for_words(params: SegmentParameters) -> Segmenter:
     masker = None
     if params.detector is not None:
         masker = load_model(params.model, device=params.device, threads=params.threads)
-    return ConceptSegmenter(
-        finder, params.words, masker, ConceptOptions(min_score=params.min_score)
-    )
+    options = ConceptOptions(min_score=params.min_score)
+    return concept_segmenter(finder, params.words, masker, options)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError, SamGeoError
-from .executors import Executor
+from .executors import ONE_AT_A_TIME, Executor, new_run
 from .grid import Grid, Tile
 from .raster import Raster, RasterWindow
 from .segmenter import Segmenter, TileImage
@@ -45,18 +45,19 @@ class Workshop:
 _OPEN: dict[Path, Workshop] = {}
 """By the folder of a stage's tiles."""
 
-_SEGMENTERS: dict[Path, Segmenter] = {}
-"""By the folder of the job: its stages share one model."""
+_SEGMENTERS: dict[str, Segmenter] = {}
+"""By the run: its stages share one model. A cluster's workers outlive a run, and the next one may
+have the same folder and another model or raster."""
 
 
 def workshop(stage: TileStage) -> Workshop:
     """What this process has open for a stage; opened at the first call."""
-    job, tiles = stage.job, stage.store.folder
-    if job not in _SEGMENTERS:
+    run, tiles = stage.run, stage.store.folder
+    if run not in _SEGMENTERS:
         close_all()
-        _SEGMENTERS[job] = stage.factory()
+        _SEGMENTERS[run] = stage.factory()
     if tiles not in _OPEN:
-        _OPEN[tiles] = Workshop(Raster.from_spec(stage.spec), _SEGMENTERS[job])
+        _OPEN[tiles] = Workshop(Raster.from_spec(stage.spec), _SEGMENTERS[run])
     return _OPEN[tiles]
 
 
@@ -85,14 +86,14 @@ class TileStage:
         factory: Makes the segmenter; called once a process.
         grid: The job's tiles.
         store: Where masks are kept.
-        job: The job's folder.
+        run: Names this run of the job among all others.
     """
 
     spec: Mapping[str, Any]
     factory: SegmenterFactory
     grid: Grid
     store: JobStore
-    job: Path
+    run: str = field(default_factory=new_run)
 
     def _read(self, raster: Raster, index: TileIndex) -> RasterWindow | None:
         tile = self.grid[index]
@@ -107,7 +108,10 @@ class TileStage:
         Args:
             item: The tile, and the one that this process will be asked for next, if known.
         """
-        index, following = item
+        with ONE_AT_A_TIME:
+            return self._tried(*item)
+
+    def _tried(self, index: TileIndex, following: TileIndex | None) -> TileOutcome:
         for attempt in (1, 2):
             try:
                 return self._segment(index, following)

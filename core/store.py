@@ -103,18 +103,19 @@ class JobStore:
             ) from error
         self._acquire()
         path = self.folder / "job.json"
-        known = self._read(path)
-        if known is None and any(child.name != "lock" for child in self.folder.iterdir()):
+        begun = path.exists()
+        others = (f for f in self.folder.iterdir() if f.name != "lock" and f.suffix != ".part")
+        if not begun and any(others):
             self.release()
             raise JobError(
                 f"{self.folder} holds other files: name an empty folder with --job-folder."
             )
-        wanted = json.loads(json.dumps({"version": _VERSION, **description}))
-        if known is not None and fresh:
+        if begun and fresh:  # before it is read: it may be damaged
             self._clear()
-            known = None
-        if known is not None:
-            self._compare(known, wanted)
+            begun = False
+        wanted = json.loads(json.dumps({"version": _VERSION, **description}))
+        if begun:
+            self._compare(self._read(path), wanted)
             for partial in self.folder.rglob(".*.part"):
                 partial.unlink(missing_ok=True)
             return True
@@ -136,12 +137,11 @@ class JobStore:
             ) from error
         self._lock = lock
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        if not path.exists():
-            return None
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
+            self.release()
             raise JobError(
                 f"{path} is damaged ({error}): start over with --fresh or remove the folder."
             ) from error

@@ -71,14 +71,24 @@ class FeatureMaker:
         return float(np.sqrt(abs(a * e - b * d)))
 
     def features(
-        self, objects: Sequence[MergedObject], shapes: Sequence[Geometry]
+        self,
+        objects: Sequence[MergedObject],
+        shapes: Sequence[Geometry],
+        widths: Sequence[float] | None = None,
     ) -> tuple[gpd.GeoDataFrame, list[str]]:
-        """Features of objects whose shapes lie on the ground; the ids of those left out."""
+        """Features of objects whose shapes lie on the ground; the ids of those left out.
+
+        Args:
+            objects: One a shape.
+            shapes: Polygons, or centre lines.
+            widths: Of the centre lines, m; None for polygons.
+        """
         ground = np.array([*shapes, None], dtype=object)[:-1]
         sizes = measure(ground, self.crs)
         keep = ~shapely.is_empty(ground)
         if self.min_area > 0:
-            keep &= sizes.area >= self.min_area
+            covered = sizes.area if widths is None else sizes.perimeter * np.array(widths)
+            keep &= covered >= self.min_area
         if self.area is not None:
             keep &= np.array([self.area.keeps(shape) for shape in ground], dtype=bool)
         kept = [obj for obj, good in zip(objects, keep, strict=True) if good]
@@ -99,6 +109,8 @@ class FeatureMaker:
             },
             geometry=gpd.GeoSeries(ground[keep]),
         )
+        if widths is not None:
+            features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
         return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
 
     def square_metres(self, polygon: Geometry) -> float:
@@ -125,17 +137,14 @@ class VectorStage:
         """Write a batch's features; the ids of objects that were left out."""
         number, objects, masks = item
         tiles = cached(masks)
-        widths: list[float] = []
         if self.outlines == "centerlines":
             roads = [self._road(obj, tiles) for obj in objects]
-            shapes, widths = [shape for shape, _ in roads], [width for _, width in roads]
+            features, left_out = self.maker.features(
+                objects, [line for line, _ in roads], [width for _, width in roads]
+            )
         else:
             shapes = [self._shape(obj, tiles) for obj in objects]
-        features, left_out = self.maker.features(objects, shapes)
-        if self.outlines == "centerlines":
-            gone = set(left_out)
-            kept = [w for obj, w in zip(objects, widths, strict=True) if obj.id not in gone]
-            features[WIDTH.name] = np.array(kept, np.float64).round(2)
+            features, left_out = self.maker.features(objects, shapes)
         write_atomically(self.store.features_path(number), features.to_parquet)
         return left_out
 

@@ -223,7 +223,7 @@ def _attempt(source: Source, part: Path, token: str | None, listener: Listener) 
                     raise Cancelled(f"The download of {source.filename} was stopped.")
                 try:
                     chunk = response.read(_CHUNK)
-                except _LOST as error:
+                except (http.client.HTTPException, OSError) as error:  # no route, TLS: not the disk
                     raise _Retry(_reason(error)) from error
                 if not chunk:
                     break

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import errno
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -96,6 +98,20 @@ def test_a_lost_connection_is_taken_up_where_it_broke(server, tmp_path):
     fetched = get(server, tmp_path / "w.pt")
     assert fetched.path.read_bytes() == WEIGHTS
     assert server.behaviour.asked == ["", "bytes=400000-", "bytes=800000-"]
+
+
+def test_a_network_that_goes_away_is_no_error_of_the_disk(server, tmp_path, monkeypatch):
+    read, calls = http.client.HTTPResponse.read, []
+
+    def failing(self, *size):
+        calls.append(size)
+        if len(calls) == 2:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return read(self, *size)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", failing)
+    assert get(server, tmp_path / "w.pt").path.read_bytes() == WEIGHTS
+    assert len(calls) > 2
 
 
 KILLED = """

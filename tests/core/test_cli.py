@@ -50,6 +50,13 @@ def test_json_is_one_object_and_nothing_else(oracle, raster, tmp_path):
     assert values["failed"] == []
 
 
+def test_names_are_printed_as_they_are(oracle, raster, tmp_path):
+    """A scale of 1:100:... is no emoji, and [bold] is no markup."""
+    output = tmp_path / "a:100:[bold].fgb"
+    result = call("segment", raster, output, *SIZES, "--json")
+    assert json.loads(result.stdout)["output"] == str(output)
+
+
 def test_options_reach_the_job(oracle, raster, tmp_path):
     call(
         *("segment", raster, tmp_path / "a.fgb", *SIZES, "--bands", "3,2,1", "--mode", "flat"),
@@ -68,6 +75,14 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
         (2, "layer to write", ["segment", raster, raster]),
         (2, "--bands takes numbers", ["segment", raster, tmp_path / "a.gpkg", "--bands", "r,g"]),
         (2, "--extent takes 4", ["segment", raster, tmp_path / "a.gpkg", "--extent", "1,2"]),
+        (2, "EPSG:999", ["segment", raster, tmp_path / "a.gpkg", "--crs", "EPSG:999"]),
+        (2, "'simplify' must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
+        (2, "without --word", ["segment", raster, tmp_path / "a.gpkg", "--detector", "sam3"]),
+        (2, "without --prompts", ["segment", raster, tmp_path / "a.gpkg", "--prompt-id", "code"]),
+        (
+            *(2, "--prompts or --word"),
+            ["segment", raster, tmp_path / "a.gpkg", "--prompts", "a.gpkg", "--word", "roof"],
+        ),
         (6, "names no format", ["segment", raster, tmp_path / "a.xyz"]),
         (5, "no model named", ["segment", raster, tmp_path / "a.gpkg", "--model", "yolo"]),
         (3, "nope.tif", ["info", "nope.tif"]),

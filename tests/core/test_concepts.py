@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from samgeo_core.concepts import ConceptOptions, concept_segmenter
 from samgeo_core.errors import CheckpointError, ModelError, ParameterError, PromptError
+from samgeo_core.job import SegmentParameters
 from samgeo_core.masks import PromptRef
 from samgeo_core.models.base import Concept, ConceptModel, ModelInfo
 from samgeo_core.models.concepts import GroundingDino, load_concepts
 from samgeo_core.segmenter import PromptableSegmenter, Segmenter
+from samgeo_core.segmenters import make_segmenter
 
 from .painted import PaintedModel, paint, tile_image
 
@@ -116,6 +118,15 @@ def test_boxes_without_area_are_asked_as_a_pixel():
     masker = PaintedModel()
     concept_segmenter(finder, ["roof"], masker).segment(tile_image(PIXELS))
     assert masker.asked[0].boxes.tolist() == [[255, 255, 256, 256]]
+
+
+@pytest.mark.parametrize("detector", [None, "boxes"])
+def test_a_job_asks_again_for_what_tiles_cut_where_boxes_become_masks(monkeypatch, detector):
+    finder = Painted(detector is None, SCENE)
+    monkeypatch.setattr("samgeo_core.models.concepts.load_concepts", lambda *_: finder)
+    monkeypatch.setattr("samgeo_core.models.registry.load_model", lambda *_, **__: PaintedModel())
+    params = SegmentParameters(["a.tif"], "b.gpkg", words=["roof"], detector=detector)
+    assert isinstance(make_segmenter(params), PromptableSegmenter) == (detector is not None)
 
 
 def test_empty_words_and_boxes_without_a_masker_are_refused():

@@ -3,10 +3,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from samgeo_core.errors import JobError, ParameterError
 from samgeo_core.executors import ProcessExecutor, SerialExecutor, make_executor
+
+from .scenes import write_raster
 
 
 def slow_for_small(number):
@@ -50,6 +53,32 @@ def test_an_error_of_the_function_reaches_the_caller():
 def test_a_killed_worker_is_said_in_a_sentence():
     with ProcessExecutor(1) as executor, pytest.raises(JobError, match="fewer workers"):
         list(executor.map(die, [1]))
+
+
+SCRIPT = """
+import samgeo_core
+from tests.core.scenes import MARGIN, TILE, SceneOracle
+print("begins")
+samgeo_core.segment({raster!r}, {output!r}, tile_size=TILE, margin=MARGIN, workers=2,
+                    segmenter=SceneOracle())
+"""
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    raster, script = write_raster(tmp_path / "a.tif"), tmp_path / "script.py"
+    output = tmp_path / "a.gpkg"
+    script.write_text(SCRIPT.format(raster=str(raster), output=str(output)))
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    *_, last = done.stderr.strip().splitlines()
+    assert "JobError: No worker process could start" in last
+    assert "if __name__" in last
+    assert "A worker process imports this script" in done.stderr
+    assert "Another process works on the job" not in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="looks for processes by signals")

@@ -21,8 +21,9 @@ from samgeo_core.errors import (
     ModelError,
     OutputError,
     ParameterError,
+    SamGeoWarning,
 )
-from samgeo_core.job import MessageError, SegmentParameters
+from samgeo_core.job import SegmentParameters
 from samgeo_core.layers import FIELDS
 
 from .scenes import MARGIN, SIZE, TILE, SceneOracle, scene, write_raster
@@ -262,8 +263,24 @@ def test_the_function_returns_polygons(raster):
 
     layer = segment(raster, segmenter=SceneOracle(), tile_size=TILE, margin=MARGIN)
     assert len(layer) == len(scene().things)
-    with pytest.raises(MessageError, match="tile_zise"):
+    with pytest.raises(ParameterError, match="tile_zise"):
         segment(raster, segmenter=SceneOracle(), tile_zise=3)
+    with pytest.raises(ParameterError, match="'words' must be a list"):
+        segment(raster, words="roof")
+
+
+def test_the_function_takes_paths_and_tuples(raster, tmp_path):
+    from samgeo_core import segment
+
+    with rasterio.open(raster) as file:
+        bounds = file.bounds
+    west = (bounds.left, bounds.bottom, bounds.left + 60, bounds.top)
+    gpd.GeoDataFrame(geometry=[shapely.box(*west)], crs=file.crs).to_file(tmp_path / "west.gpkg")
+    sizes = {"tile_size": TILE, "margin": MARGIN, "bands": (1, 2, 3)}
+    by_extent = segment(raster, segmenter=SceneOracle(), extent=west, **sizes)
+    by_area = segment(raster, segmenter=SceneOracle(), area=tmp_path / "west.gpkg", **sizes)
+    assert 0 < len(by_extent) < len(scene().things)
+    assert set(by_area.id) == set(by_extent.id)
 
 
 BOUNDS = scene().things[0].box.__class__(0, 0, SIZE, SIZE)
@@ -286,6 +303,50 @@ def test_roads_become_lines_with_their_width(raster, tmp_path):
     assert set(layer.geom_type) == {"MultiLineString"}
     assert len(roads) >= 1
     assert roads.width_m.between(1, 20).all()
+
+
+def test_a_raster_in_a_local_system_is_measured_on_its_plane(tmp_path):
+    local = 'LOCAL_CS["Site",UNIT["foot",0.3048]]'
+    path = write_raster(tmp_path / "site.tif", crs=local)
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(path, output, simplify=0.0), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    assert len(layer) == len(scene().things)
+    np.testing.assert_allclose(layer.area_m2, layer.geometry.area * 0.3048**2, atol=1e-3)
+    np.testing.assert_allclose(layer.perimeter_m, layer.geometry.length * 0.3048, atol=1e-3)
+
+
+def test_prompts_are_not_passed_over_for_a_segmenter(raster, tmp_path):
+    with pytest.raises(ParameterError, match="segmenter of your own"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", prompts="a.gpkg"), segmenter=SceneOracle())
+
+
+def test_no_crs_is_made_up_for_a_raster_that_has_none(tmp_path):
+    path = write_raster(tmp_path / "bare.tif", crs=None)
+    with pytest.raises(OutputError, match="from a raster without one"):
+        pipeline.run(job(path, tmp_path / "a.gpkg", crs="EPSG:4326"), segmenter=SceneOracle())
+    with pytest.warns(SamGeoWarning, match="no coordinate system"):
+        result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert len(result.warnings) == 1
+
+
+def test_small_roads_are_left_out_and_large_ones_stay(raster, tmp_path):
+    counts = {}
+    for least in (0.0, 15.0):
+        output = tmp_path / f"{least}.gpkg"
+        params = job(raster, output, outlines="centerlines", min_area=least)
+        pipeline.run(params, segmenter=SceneOracle())
+        layer = gpd.read_file(output, layer="objects")
+        covered = layer.perimeter_m * layer.width_m
+        counts[least] = len(layer), int((covered >= 15.0).sum())
+    assert counts[15.0] == (counts[0.0][1], counts[0.0][1])
+    assert 0 < counts[15.0][0] < counts[0.0][0]
+
+
+@pytest.mark.parametrize("kind", [{"shapes": "coverage"}, {"outlines": "centerlines"}])
+def test_holes_cannot_be_filled_where_there_are_none(raster, tmp_path, kind):
+    with pytest.raises(ParameterError, match="hole"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", min_hole=3.0, **kind))
 
 
 def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):

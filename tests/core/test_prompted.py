@@ -116,6 +116,44 @@ def test_points_in_another_crs_and_an_object_longer_than_windows(village, tmp_pa
     assert set(features["prompt_type"]) == {"point"}
 
 
+def test_lines_run_along_objects(village, tmp_path):
+    chosen = [ground(village[1][k]) for k in (3, 44)]
+    lines = [
+        shapely.LineString([(s.bounds[0] + 4, s.bounds[1] + 4), (s.bounds[2] - 4, s.bounds[3] - 4)])
+        for s in chosen
+    ]
+    wall = ground((650, 20, 670, 620))
+    y = wall.centroid.y
+    along = shapely.LineString([(wall.bounds[0] + 140, y), (wall.bounds[0] + 160, y)])
+    broken = shapely.MultiLineString([lines[0], shapely.reverse(lines[0])])
+    prompts = layer_of(tmp_path, [*lines, along, broken], code=range(4))
+    result = run(parameters(village, prompts, tmp_path / "out.gpkg", prompt_id="code"))
+    features = gpd.read_file(result.output, layer="out").sort_values("prompt_id")
+    assert set(features["prompt_type"]) == {"stroke"}
+    assert min(ious(features, [*chosen, wall, chosen[0]])) >= 0.97
+
+
+def test_a_line_is_no_box_whatever_its_crs(village, tmp_path):
+    house = ground(village[1][0])
+    x, y = house.centroid.x, house.centroid.y
+    flat = shapely.transform(
+        shapely.LineString([(x - 3, y), (x + 3, y)]), lambda xy: xy + [[0, 0], [0, 1e-7]]
+    )
+    prompts = layer_of(tmp_path, [house, flat], code=["house", "flat"])
+    params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_as="box", prompt_id="code")
+    result = run(params, warns=True)
+    assert (result.features, len(result.warnings)) == (1, 1)
+    assert result.warnings[0] == "Prompt flat: its box has no area."
+
+
+def test_weak_answers_are_left_out_and_named(village, tmp_path):
+    prompts = layer_of(tmp_path, [ground(box) for box in village[1][:3]], code=["a", "b", "c"])
+    params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_id="code", min_score=0.96)
+    result = run(params, warns=True)
+    assert result.features == 0
+    assert [w.split(":")[0] for w in result.warnings] == ["Prompt a", "Prompt b", "Prompt c"]
+
+
 def test_a_window_is_encoded_once_and_its_prompts_are_decoded_together(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(box) for box in village[1]])
     model = oracle()
@@ -194,7 +232,7 @@ def test_attributes_that_the_schema_has_itself_are_carried_under_another_name(vi
     feature = gpd.read_file(result.output).iloc[0]
     assert (feature["prompt_score"], feature["height"]) == (7, 3.5)
     assert feature["score"] == pytest.approx(0.95)
-    assert "x" in {feature.get(name) for name in ("prompt_id", "prompt_prompt_id", "prompt_id_1")}
+    assert (feature["prompt_id"], feature["prompt_prompt_id"]) == ("1", "x")
 
 
 def test_outlines_may_be_made_rectangular(village, tmp_path):

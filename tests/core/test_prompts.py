@@ -205,6 +205,12 @@ def test_a_windows_prompts_are_relative_to_it_and_those_outside_are_left_out():
     assert window_prompts(prompts[1:3], WINDOW, 4) is None
 
 
+def test_a_crs_without_a_way_to_the_rasters_is_said():
+    local = 'LOCAL_CS["Site",UNIT["metre",1]]'
+    with pytest.raises(PromptError, match=r"cannot be brought from WGS 84 to .*Site"):
+        PromptTransform(Affine.identity(), local, "EPSG:4326")
+
+
 def test_a_stroke_is_eight_points_evenly_along_it():
     line = np.array([[0.0, 0.0], [0.0, 4.0], [0.0, 4.0], [12.0, 4.0]])
     spots = along_stroke(line, 8)

@@ -149,6 +149,25 @@ def test_an_interrupted_second_look_starts_from_what_the_model_said(raster, tmp_
     assert output.read_bytes() == first
 
 
+class Speechless(Forgetful):
+    """Answers no hint."""
+
+    def refine(self, image, hints):
+        return [None] * len(hints)
+
+
+def test_answers_of_an_earlier_second_look_are_forgotten(raster, tmp_path):
+    def run(name, oracle, **options):
+        params = job(raster, tmp_path / name, overview=False, overwrite=True, **options)
+        pipeline.run(params, segmenter=oracle)
+        return (tmp_path / name).read_bytes()
+
+    folder = str(tmp_path / "job")
+    (tmp_path / "b").mkdir()
+    run("a.gpkg", Forgetful(), job_folder=folder)
+    assert run("a.gpkg", Speechless(), job_folder=folder) == run("b/a.gpkg", Speechless())
+
+
 @pytest.mark.parametrize(("cells", "looks"), [(TILE // 4, False), (SIZE, True)])
 def test_one_tile_is_not_looked_at_from_further_away(raster, tmp_path, cells, looks):
     west, north = PIXEL @ (4, 4)

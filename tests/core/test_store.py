@@ -79,6 +79,21 @@ def test_a_job_goes_on_with_the_same_parameters_only(store):
     assert not store.has(INDEX)
 
 
+def test_a_damaged_description_is_said_and_can_be_started_over(store):
+    store.release()
+    (store.folder / "job.json").write_text('{"mod')
+    with pytest.raises(JobError, match="--fresh"):
+        store.begin({"model": "a", "tile": 512})
+    assert store.begin({"model": "a", "tile": 512}, fresh=True) is False
+
+
+def test_a_kill_while_the_description_is_written_does_no_harm(tmp_path):
+    (tmp_path / ".job.json.4711.part").write_text('{"mod')
+    store = JobStore(tmp_path, 4)
+    assert store.begin({"model": "a"}) is False
+    store.release()
+
+
 def test_two_processes_never_share_a_job(store):
     with pytest.raises(JobError, match="Another process"):
         JobStore(store.folder, 4).begin({"model": "a", "tile": 512})
