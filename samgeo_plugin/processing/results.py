@@ -20,6 +20,7 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtCore import QVariant
 
 from .. import styles
 from ..i18n import tr
@@ -49,12 +50,13 @@ class Carried:
     Args:
         key: Field of the engine's layer with that id.
         fields: The input's fields.
-        rows: Their values by id.
+        rows: Their values by id. Tuples of plain values: Python's collector looks through every
+            list again and again, and QGIS's window waits for it.
     """
 
     key: str
     fields: QgsFields
-    rows: dict[str, list[Any]]
+    rows: dict[str, tuple[Any, ...]]
 
     @classmethod
     def all_of(cls, source: QgsFeatureSource, key: str) -> Carried:
@@ -66,8 +68,13 @@ class Carried:
         rows = {}
         for feature in source.getFeatures():
             values = feature.attributes()
-            rows[str(feature.id())] = [values[index] for index in kept]
+            rows[str(feature.id())] = tuple(plain(values[index]) for index in kept)
         return cls(key, fields, rows)
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value; None for what QGIS hands over as a null with a type."""
+    return None if isinstance(value, QVariant) and value.isNull() else value
 
 
 @dataclass(frozen=True)
@@ -179,6 +186,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
             )
         given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * number / count)
     del sink  # closes the file
+    _keep_style(destination, wanted.style)
     if context.willLoadLayerOnCompletion(destination):
         styler = _Styler(wanted.style)
         _STYLERS.append(styler)
@@ -187,8 +195,12 @@ def write(given: Given, wanted: ResultLayer) -> str:
     return str(destination)
 
 
-def keep_style(destination: str, style: str, context: QgsProcessingContext) -> None:
-    """Put the style into the file, where it can hold one, for whoever opens it later."""
-    layer = QgsProcessingUtils.mapLayerFromString(destination, context)
+def _keep_style(destination: str, style: str) -> None:
+    """Put the style into the file, where it can hold one, for whoever opens it later.
+
+    In the algorithm's own thread, with a layer of its own: it waits for the disk.
+    """
+    own = QgsProcessingContext()
+    layer = QgsProcessingUtils.mapLayerFromString(destination, own)
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         styles.store(layer, style)
