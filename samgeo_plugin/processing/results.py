@@ -47,16 +47,20 @@ class _Styler(QgsProcessingLayerPostProcessorInterface):
 class Carried:
     """Attributes of the input's features, found by the id that the engine's features name.
 
+    Kept by columns: a list for each feature would set Python's collector to work, which looks
+    through all that QGIS's Python holds while the window waits.
+
     Args:
         key: Field of the engine's layer with that id.
         fields: The input's fields.
-        rows: Their values by id. Tuples of plain values: Python's collector looks through every
-            list again and again, and QGIS's window waits for it.
+        columns: A field's values, feature by feature.
+        rows: A feature's place in the columns by its id.
     """
 
     key: str
     fields: QgsFields
-    rows: dict[str, tuple[Any, ...]]
+    columns: list[list[Any]]
+    rows: dict[str, int]
 
     @classmethod
     def all_of(cls, source: QgsFeatureSource, key: str) -> Carried:
@@ -65,11 +69,19 @@ class Carried:
         fields = QgsFields()
         for index in kept:
             fields.append(source.fields().at(index))
-        rows = {}
+        columns: list[list[Any]] = [[] for _ in kept]
+        rows: dict[str, int] = {}
         for feature in source.getFeatures():
             values = feature.attributes()
-            rows[str(feature.id())] = tuple(plain(values[index]) for index in kept)
-        return cls(key, fields, rows)
+            rows[str(feature.id())] = len(rows)
+            for column, index in zip(columns, kept):  # noqa: B905 - Python 3.9
+                column.append(plain(values[index]))
+        return cls(key, fields, columns, rows)
+
+    def of(self, feature: QgsFeature, fields: Sequence[int]) -> list[Any]:
+        """Values of some of the fields for one of the engine's features."""
+        row = self.rows.get(str(feature[self.key]))
+        return [None if row is None else self.columns[index][row] for index in fields]
 
 
 def plain(value: Any) -> Any:
@@ -145,8 +157,7 @@ class _Columns:
         made = [values[index] for index in self.engine]
         brought: list[Any] = []
         if wanted.carried is not None:
-            found = wanted.carried.rows.get(str(feature[wanted.carried.key]))
-            brought = [None if found is None else found[index] for index in self.carried]
+            brought = wanted.carried.of(feature, self.carried)
         return made + brought if wanted.names is None else brought + made
 
 
