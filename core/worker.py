@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import __version__, job
 from .errors import Cancelled, SamGeoError, SamGeoWarning
+from .priority import step_back
 
 if TYPE_CHECKING:
     from .worker_methods import Engine
@@ -380,6 +381,7 @@ def _engine() -> Engine:
 
 def main(engine: Callable[[], Engine] = _engine) -> None:
     """Serve one client on standard input and output until it is gone."""
+    step_back()
     stdin, stdout = own_streams()
     Worker(engine, stdin, stdout).run()
     sys.stderr.flush()

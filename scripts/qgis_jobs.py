@@ -121,6 +121,9 @@ class Jobs(Window):
         engine = below(os.getpid())
         if not engine:
             raise Failed("no engine runs")
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        if own < 19 and any(os.getpriority(os.PRIO_PROCESS, pid) <= own for pid in engine):
+            raise Failed("the engine's priority is not below that of QGIS")
         return job, engine
 
     def finish(self) -> None:

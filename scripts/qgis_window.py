@@ -36,6 +36,7 @@ class Stalls:
 
     def __init__(self) -> None:
         self.longest: dict[str, float] = {}
+        self.when: dict[str, tuple[float, float]] = {}
         self.over: dict[str, int] = {}
         self.working: dict[str, float] = {}
         self._part = "start"
@@ -55,9 +56,11 @@ class Stalls:
         gap = (now - self._last) * 1000 - 5
         # What the thread itself worked: on a crowded machine the rest is other people's turn.
         work = (used - self._used) * 1000
-        self._last, self._used = now, used
         self.working[self._part] = max(self.working.get(self._part, 0.0), work)
-        self.longest[self._part] = max(self.longest.get(self._part, 0.0), gap)
+        if gap > self.longest.get(self._part, 0.0):
+            self.longest[self._part] = gap
+            self.when[self._part] = self._last, now
+        self._last, self._used = now, used
         self.over[self._part] = self.over.get(self._part, 0) + (gap > 50)
 
 
@@ -158,6 +161,7 @@ class Window:
             print(self.report["error"], flush=True)
             self.picture("failed")
         self.report["stalls_ms"] = {k: round(v) for k, v in self.stalls.longest.items()}
+        self.report["stalls_at"] = self.stalls.when
         self.report["work_ms"] = {k: round(v) for k, v in self.stalls.working.items()}
         self.report["stalls_over_50"] = self.stalls.over
         self.report["engine"] = self.plugin.controller.client.pid

@@ -4,8 +4,9 @@
     python3 scripts/screenshots.py --out FOLDER [--zip FILE] [--raster FILE] [--truth FILE]
 
 The engine's Python is named by SAMGEO_PYTHON (and SAMGEO_PYTHONPATH in development). Needs qgis,
-xvfb and a window manager (openbox). Prints the steps, the IoU with the footprints and the longest
-stalls of the main thread; exits with 1 where a step failed or a process was left behind.
+xvfb and a window manager (openbox). Prints the steps, the IoU with the footprints and, for each
+part, the longest stall of the main thread; exits with 1 where a step failed or a process was left
+behind.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 import zipfile
 from pathlib import Path
 
+from pauses import Watch
 from processes import below, left_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +82,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         old.unlink(missing_ok=True)
     number = 90 + os.getpid() % 400
     servers = display(number)
+    watch = Watch()
     environment = {name: v for name, v in os.environ.items() if name != "QT_QPA_PLATFORM"}
     environment.update(
         DISPLAY=f":{number}",
@@ -114,6 +117,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
                 qgis.kill()
         left = left_of(seen, 1.0)
     finally:
+        watch.stop()
         for server in reversed(servers):
             server.terminate()
             server.wait()
@@ -126,12 +130,21 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         facts = {name: value for name, value in step.items() if name != "step"}
         print("-", step["step"], facts or "")
     print("IoU with the footprints:", report.get("iou"))
-    print("Longest stall of the main thread, ms:", report["stalls_ms"])
-    print("Longest piece of work of the main thread, ms:", report["work_ms"])
+    print_stalls(report, watch)
     print("Processes left behind:", left or "none", "| QGIS's exit code:", qgis.returncode)
     if report.get("error"):
         print(report["error"])
     return 0 if report["ok"] and not left else 1
+
+
+def print_stalls(report: dict, watch: Watch) -> None:
+    """A line for each part; a pause of the machine within a stall is no fault of QGIS's."""
+    print(f"{'Main thread, ms':18}{'longest stall':>14}{'CPU paused then':>17}{'own work':>10}")
+    for part, (begin, end) in report["stalls_at"].items():
+        paused = watch.longest(begin, end)
+        known = "unknown" if paused is None else f"{paused:.0f}"
+        stall, work = report["stalls_ms"][part], report["work_ms"][part]
+        print(f"{part:18}{stall:14}{known:>17}{work:10}")
 
 
 def main() -> None:

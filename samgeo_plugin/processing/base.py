@@ -25,7 +25,7 @@ from ..stages import ProgressBar, stage_text
 from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
-from .results import ResultLayer, keep_style, write
+from .results import ResultLayer, write
 
 
 class EngineAlgorithm(ParameterAlgorithm):
@@ -43,7 +43,6 @@ class EngineAlgorithm(ParameterAlgorithm):
     def __init__(self) -> None:
         super().__init__()
         self._layer: Optional[QgsRasterLayer] = None
-        self._written: Optional[tuple[str, str]] = None
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -139,13 +138,6 @@ class EngineAlgorithm(ParameterAlgorithm):
         # for the same reason no variable here holds the Given.
         raise QgsProcessingException(why)
 
-    def postProcessAlgorithm(  # noqa: N802
-        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> dict[str, Any]:
-        if self._written is not None:
-            keep_style(*self._written, context)
-        return {}
-
     def work(self, given: Given) -> dict[str, Any]:
         """What the algorithm does, in its own thread: its outputs."""
         raise NotImplementedError
@@ -195,6 +187,4 @@ class EngineAlgorithm(ParameterAlgorithm):
 
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""
-        destination = write(given, result)
-        self._written = (destination, result.style)
-        return {self.OUTPUT: destination}
+        return {self.OUTPUT: write(given, result)}

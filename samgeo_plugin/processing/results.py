@@ -20,6 +20,7 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtCore import QVariant
 
 from .. import styles
 from ..i18n import tr
@@ -46,15 +47,20 @@ class _Styler(QgsProcessingLayerPostProcessorInterface):
 class Carried:
     """Attributes of the input's features, found by the id that the engine's features name.
 
+    Kept by columns: a list for each feature would set Python's collector to work, which looks
+    through all that QGIS's Python holds while the window waits.
+
     Args:
         key: Field of the engine's layer with that id.
         fields: The input's fields.
-        rows: Their values by id.
+        columns: A field's values, feature by feature.
+        rows: A feature's place in the columns by its id.
     """
 
     key: str
     fields: QgsFields
-    rows: dict[str, list[Any]]
+    columns: list[list[Any]]
+    rows: dict[str, int]
 
     @classmethod
     def all_of(cls, source: QgsFeatureSource, key: str) -> Carried:
@@ -63,11 +69,24 @@ class Carried:
         fields = QgsFields()
         for index in kept:
             fields.append(source.fields().at(index))
-        rows = {}
+        columns: list[list[Any]] = [[] for _ in kept]
+        rows: dict[str, int] = {}
         for feature in source.getFeatures():
             values = feature.attributes()
-            rows[str(feature.id())] = [values[index] for index in kept]
-        return cls(key, fields, rows)
+            rows[str(feature.id())] = len(rows)
+            for column, index in zip(columns, kept):  # noqa: B905 - Python 3.9
+                column.append(plain(values[index]))
+        return cls(key, fields, columns, rows)
+
+    def of(self, feature: QgsFeature, fields: Sequence[int]) -> list[Any]:
+        """Values of some of the fields for one of the engine's features."""
+        row = self.rows.get(str(feature[self.key]))
+        return [None if row is None else self.columns[index][row] for index in fields]
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value; None for what QGIS hands over as a null with a type."""
+    return None if isinstance(value, QVariant) and value.isNull() else value
 
 
 @dataclass(frozen=True)
@@ -138,8 +157,7 @@ class _Columns:
         made = [values[index] for index in self.engine]
         brought: list[Any] = []
         if wanted.carried is not None:
-            found = wanted.carried.rows.get(str(feature[wanted.carried.key]))
-            brought = [None if found is None else found[index] for index in self.carried]
+            brought = wanted.carried.of(feature, self.carried)
         return made + brought if wanted.names is None else brought + made
 
 
@@ -179,6 +197,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
             )
         given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * number / count)
     del sink  # closes the file
+    _keep_style(destination, wanted.style)
     if context.willLoadLayerOnCompletion(destination):
         styler = _Styler(wanted.style)
         _STYLERS.append(styler)
@@ -187,8 +206,12 @@ def write(given: Given, wanted: ResultLayer) -> str:
     return str(destination)
 
 
-def keep_style(destination: str, style: str, context: QgsProcessingContext) -> None:
-    """Put the style into the file, where it can hold one, for whoever opens it later."""
-    layer = QgsProcessingUtils.mapLayerFromString(destination, context)
+def _keep_style(destination: str, style: str) -> None:
+    """Put the style into the file, where it can hold one, for whoever opens it later.
+
+    In the algorithm's own thread, with a layer of its own: it waits for the disk.
+    """
+    own = QgsProcessingContext()
+    layer = QgsProcessingUtils.mapLayerFromString(destination, own)
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         styles.store(layer, style)

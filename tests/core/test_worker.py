@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core import job, worker
+from samgeo_core.priority import NICENESS
 from samgeo_core.worker import lines
 from shapely.geometry import shape
 
@@ -345,3 +349,13 @@ def test_lines_are_cut_alike_however_they_arrive(texts, size, limit):
 
     expected = [text if len(text) <= limit else len(text) for text in texts]
     assert list(lines(Slow(), limit)) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_every_thread_of_the_engine_gives_way_to_the_programs_that_are_looked_at(start, town):
+    client = start(command=[sys.executable, "-m", "samgeo_core.worker"])
+    client.ask("statistics", rasters=[str(town)])  # what it imports has started its threads
+    tasks = list(Path(f"/proc/{client.process.pid}/task").iterdir())
+    assert len(tasks) > 2
+    fields = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
+    assert {int(each[16]) for each in fields} == {max(NICENESS, os.nice(0))}

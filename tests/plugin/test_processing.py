@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 
 import pytest
 from osgeo import gdal, osr
@@ -12,6 +14,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsGeometry,
+    QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -33,6 +36,7 @@ from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.given import units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
+from samgeo_plugin.processing.results import Carried
 from samgeo_plugin.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from scripts.processes import below
 
@@ -156,6 +160,59 @@ def test_a_result_that_is_put_into_the_project_has_its_style(
     layer = layer_of(results, context)
     details.postProcessor().postProcessLayer(layer, context, Feedback())
     assert given == [(layer.name(), style)]
+
+
+def test_a_files_style_is_written_in_the_jobs_own_thread(
+    provider, engine, town, tmp_path, monkeypatch, wait
+):
+    threads = []
+    real = styles.store
+
+    def store(layer, name):
+        threads.append(threading.get_ident())
+        real(layer, name)
+
+    monkeypatch.setattr(styles, "store", store)
+    target, outcome = str(tmp_path / "objects.gpkg"), []
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:segmentraster")
+    context, feedback = QgsProcessingContext(), Feedback()
+    task = QgsProcessingAlgRunnerTask(
+        algorithm, {"INPUT": town, "OUTPUT": target}, context, feedback
+    )
+    task.executed.connect(lambda well, _: outcome.append(well))
+    QgsApplication.taskManager().addTask(task)
+    wait(lambda: outcome)
+    assert outcome == [True]
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident(), "the main thread would wait for the disk"
+    assert styles.current(QgsVectorLayer(target, "objects", "ogr")) == "review"
+
+
+def test_what_is_carried_over_does_not_set_pythons_collector_to_work(qgis_app):
+    """A full collection of QGIS's Python takes 40 ms and more, in which the window waits."""
+    layer = QgsVectorLayer("Point?field=owner:string&field=height:double", "p", "memory")
+    features = []
+    for k in range(20_000):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromWkt("POINT(1 2)"))
+        feature.setAttributes([f"owner {k}", None])
+        features.append(feature)
+    layer.dataProvider().addFeatures(features)
+    del features
+    gc.collect()
+    collections: list[int] = []
+
+    def watch(phase, info):
+        collections.append(info["generation"])
+
+    gc.callbacks.append(watch)
+    try:
+        carried = Carried.all_of(layer, "prompt_id")
+    finally:
+        gc.callbacks.remove(watch)
+    assert len(carried.rows) == 20_000
+    assert [column[1] for column in carried.columns] == ["owner 1", None]
+    assert not collections
 
 
 def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, monkeypatch):

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The place of the engine's processes behind the programs that a person is looking at.
+
+A model keeps every core busy. On a machine that has nothing else to do, a process of low priority
+is as quick as any other; beside QGIS, the window gets its turn first, each time it asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+NICENESS = 10
+"""Of 19 (POSIX): a window gets about nine tenths of a core that both want."""
+
+_BELOW_NORMAL_PRIORITY_CLASS = 0x4000
+"""Windows; processes that are started from one of this class get it too."""
+
+
+def step_back() -> None:
+    """Lower the priority of this process, and of the threads and processes that it starts.
+
+    To be called before anything has started a thread: on Linux a priority is a thread's own. It
+    stays as it is where it is low already, or where the system refuses.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), _BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        with contextlib.suppress(OSError):
+            os.nice(max(0, NICENESS - os.nice(0)))
