@@ -14,6 +14,7 @@ import shapely
 from rasterio.features import rasterize
 from samgeo_core.masks import Mask, PromptRef, TileMasks, crop_mask, quantize
 from samgeo_core.types import CellBox, TileIndex
+from samgeo_core.vectorize import contours
 from scipy.ndimage import binary_dilation, binary_erosion
 from shapely import Geometry
 
@@ -70,8 +71,8 @@ def _burn(pixels: Geometry, box: CellBox, *, all_touched: bool) -> np.ndarray:
 class FootprintOracle(Oracle):
     """An oracle whose logits say where between two cells' centres a footprint's border runs.
 
-    Logits are the distances of the cells' centres from the border, as those of a perfect model;
-    :class:`Oracle` says inside or outside alone.
+    Logits are the distances of the cells' centres from the border, corrected where it bends, as
+    those of a perfect model; :class:`Oracle` says inside or outside alone.
 
     Args:
         footprints: Each thing's footprint in pixel coordinates; cells are pixels here.
@@ -98,7 +99,13 @@ class FootprintOracle(Oracle):
 
 
 def _signed(thing: Thing, footprint: Geometry) -> tuple[CellBox, np.ndarray]:
-    """Logits of a footprint: 2 a pixel from the border, up to 4 pixels away."""
+    """Logits of a footprint: 2 a pixel from the border, up to 4 pixels away.
+
+    Straight lines between distances cut the footprint's corners. So what a pixel then lacks of its
+    share of the footprint (or has too much of) is added to its distance: on this lattice of pixels
+    distances alone put the tip of 4 square pixels that the raster leaves of one footprint 0.067 px
+    off its place, whoever draws them.
+    """
     box = thing.box.grown(4)
     rows, cols = np.mgrid[box.row0 : box.row1, box.col0 : box.col1] + 0.5
     shapely.prepare(footprint)
@@ -107,7 +114,22 @@ def _signed(thing: Thing, footprint: Geometry) -> tuple[CellBox, np.ndarray]:
     distance = np.full(box.shape, 4.0)
     places = shapely.points(cols[near], rows[near])
     distance[near] = shapely.distance(places, shapely.boundary(footprint))
-    return box, (2 * side * np.minimum(distance, 4)).astype(np.float32)
+    signed = side * np.minimum(distance, 4)
+    # Along a straight border nothing is wrong; looking there, too, would take five times as long.
+    crossed = distance < 1
+    corners = shapely.extract_unique_points(footprint)
+    crossed[crossed] = shapely.dwithin(places[crossed[near]], corners, 3)
+    drawn = shapely.multipolygons(contours(signed.astype(np.float32), box, 1))
+    signed[crossed] += [
+        _share(footprint, col, row) - _share(drawn, col, row)
+        for col, row in zip(cols[crossed].tolist(), rows[crossed].tolist(), strict=True)
+    ]
+    return box, (2 * signed).astype(np.float32)
+
+
+def _share(shape: Geometry, col: float, row: float) -> float:
+    """How much of the pixel with this centre a shape covers."""
+    return float(shapely.clip_by_rect(shape, col - 0.5, row - 0.5, col + 0.5, row + 0.5).area)
 
 
 def centroid(thing: Thing) -> tuple[float, float]:

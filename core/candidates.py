@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .beyond import leads_beyond
 from .masks import crop_mask, quantize
 from .types import AnyArray, BoolArray, CellBox, FloatArray, LogitArray
 
@@ -81,9 +82,11 @@ def make_candidate(
         The candidate, or None where nothing is inside.
     """
     rough = logits > 0
-    rows, cols = np.flatnonzero(rough.any(axis=1)), np.flatnonzero(rough.any(axis=0))
-    if rows.size == 0:
+    if not rough.any():
         return None
+    leading = leads_beyond(logits)
+    rows = np.flatnonzero(rough.any(axis=1) | leading[0])
+    cols = np.flatnonzero(rough.any(axis=0) | leading[1])
     whole = CellBox(0, 0, *logits.shape)
     box = CellBox(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
     box = box.grown(CROP_MARGIN).intersection(whole)

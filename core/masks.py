@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from .beyond import leads_beyond
 from .errors import JobError
 from .types import AnyArray, CellBox, LogitArray, TileIndex
 
@@ -90,16 +91,18 @@ def crop_mask(
         logits: (h, w) int8, stored logits of a window.
         origin: (row, col) of the window's first cell on the raster's lattice.
         threshold: Stored logit above which a cell matters.
-        margin: Cells kept around it, as far as the window has them; the contour runs there.
+        margin: Cells kept around it, as far as the window has them; the contour runs there. With
+            any, cells at the window's edges are kept, too, through which a thin tip leaves it.
 
     Returns:
         Box on the lattice and the crop, or None where nothing exceeds the threshold.
     """
     above = logits > threshold
-    rows = np.flatnonzero(above.any(axis=1))
-    if rows.size == 0:
+    if not above.any():
         return None
-    cols = np.flatnonzero(above.any(axis=0))
+    in_rows, in_cols = leads_beyond(logits, threshold) if margin else (False, False)
+    rows = np.flatnonzero(above.any(axis=1) | in_rows)
+    cols = np.flatnonzero(above.any(axis=0) | in_cols)
     row0, row1 = max(int(rows[0]) - margin, 0), min(int(rows[-1]) + 1 + margin, logits.shape[0])
     col0, col1 = max(int(cols[0]) - margin, 0), min(int(cols[-1]) + 1 + margin, logits.shape[1])
     box = CellBox(row0, col0, row1, col1).shifted(*origin)

@@ -10,6 +10,7 @@ import shapely
 from affine import Affine
 
 from . import vectorize
+from .beyond import beyond_edges, leads
 from .field import Field
 from .masks import LOGIT_STEPS
 from .types import CellBox, FloatArray
@@ -43,7 +44,7 @@ def object_polygon(
     box = known.positive_box()
     if box is None:
         return shapely.Polygon()
-    outer = box.grown(1)
+    outer = _with_tips(known, box).grown(1)
     rows = max(2, AT_ONCE // outer.width)
     parts: list[Any] = []
     for row in range(outer.row0, outer.row1 - 1, rows):
@@ -68,4 +69,24 @@ def _to_the_edge(known: Field, box: CellBox) -> FloatArray:
     inside = box.intersection(known.bounds)
     values = np.zeros(box.shape, np.float32)
     values[inside.slices(box)] = known.dense(inside)
-    return vectorize.beyond_edges(values * LOGIT_STEPS, box, known.bounds)
+    return beyond_edges(values * LOGIT_STEPS, box, known.bounds)
+
+
+def _with_tips(known: Field, box: CellBox) -> CellBox:
+    """The object's box, and along the raster's edges the cells that lead it beyond them."""
+    whole = known.bounds
+    first = CellBox(whole.row0, whole.col0, whole.row0 + 1, whole.col0 + 1)
+    last = CellBox(whole.row1 - 1, whole.col1 - 1, whole.row1, whole.col1)
+    for corner, inwards in ((first, 1), (last, -1)):
+        row = CellBox(corner.row0, whole.col0, corner.row1, whole.col1)
+        col = CellBox(whole.row0, corner.col0, whole.row1, corner.col1)
+        for edge, inner in ((row, row.shifted(inwards, 0)), (col, col.shifted(0, inwards))):
+            if not box.intersects(edge):
+                continue
+            behind = inner if whole.contains(inner) else edge
+            leading = leads(known.dense(edge).ravel(), known.dense(behind).ravel())
+            for at in np.flatnonzero(leading)[[0, -1]].tolist():
+                down, right = (at, 0) if edge is col else (0, at)
+                place = edge.row0 + down, edge.col0 + right
+                box = box.union(CellBox(*place, place[0] + 1, place[1] + 1))
+    return box

@@ -19,6 +19,7 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Geometry
 
+from .beyond import beyond_edges
 from .grid import Grid
 from .types import CellBox, FloatArray
 
@@ -67,48 +68,6 @@ def contours(values: FloatArray, box: CellBox, cell: int) -> list[Geometry]:
     if not shapely.is_valid(made).all():
         made = np.array([valid(polygon) for polygon in made])
     return polygon_parts(made)
-
-
-def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray:
-    """Logits with those beyond the raster filled in, so that an object that the raster cuts goes on
-    across the edge as it came: bevelled there otherwise, by up to half a cell.
-
-    Each outer cell continues its row or column in a straight line. An edge cell that is inside goes
-    on inside; one that is outside may lead inside only beside another that is (the thin tip of an
-    object that leaves the raster at a narrow angle), so that nothing new appears. What is contoured
-    with them is to be cut to the raster.
-
-    Args:
-        values: (height, width) on the cells of ``box``; those outside of ``whole`` are not looked
-            at.
-        box: May reach beyond ``whole``.
-        whole: All cells of the raster; at least one of them in ``box``.
-
-    Returns:
-        ``values`` itself where nothing lies beyond, else a filled copy.
-    """
-    rows, cols = box.intersection(whole).slices(box)
-    if (rows.stop - rows.start, cols.stop - cols.start) == values.shape:
-        return values
-    filled: FloatArray = values.copy()
-    filled[: rows.start] = _continued(filled, rows.start, rows.start + 1, rows)
-    filled[rows.stop :] = _continued(filled, rows.stop - 1, rows.stop - 2, rows)
-    turned = filled.T
-    turned[: cols.start] = _continued(turned, cols.start, cols.start + 1, cols)
-    turned[cols.stop :] = _continued(turned, cols.stop - 1, cols.stop - 2, cols)
-    return filled
-
-
-def _continued(values: FloatArray, last: int, before: int, known: slice) -> FloatArray:
-    """The row beyond the row ``last``, whose inner neighbour is ``before``."""
-    edge = values[last]
-    inner = values[before] if known.start <= before < known.stop else edge
-    further = 2 * edge - inner
-    held = np.where(edge > 0, np.maximum(further, 1.0), further)
-    runs = np.cumsum(np.diff(held > 0, prepend=False))
-    rooted = np.bincount(runs, edge > 0)[runs] > 0
-    out: FloatArray = np.where(rooted, held, np.minimum(held, -1.0)).astype(np.float32)
-    return out
 
 
 def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geometry:

@@ -115,7 +115,8 @@ def _logits(
 def fuse(
     obj: MergedObject, source: MaskSource, grid: Grid, block: int = BLOCK
 ) -> Iterator[tuple[CellBox, FloatArray]]:
-    """Fused stored logits of an object: its box and one cell around it, block by block.
+    """Fused stored logits of an object: its box and one cell around it, block by block; at the
+    raster's edge all that is known of it, for the thin tips that leave the raster there.
 
     Neighbouring blocks share one row or column of cells, so that contours drawn through the cells'
     centres meet. A block without a positive cell is left out; a small object is one block.
@@ -131,6 +132,10 @@ def fuse(
     """
     tiles: CachedSource = cached(source)
     around = obj.box.grown(1)
+    if not lattice(grid).contains(around):
+        for index, position in obj.members:
+            known = tiles.load(index).masks[position].box
+            around = around.union(known.intersection(grid[index].trusted.cells(grid.cell)))
     for row0, row1 in _steps(around.row0, around.row1, block):
         for col0, col1 in _steps(around.col0, around.col1, block):
             box = CellBox(row0, col0, row1, col1)

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
+from affine import Affine
+from samgeo_core.field import Field
 from samgeo_core.grid import Grid
-from samgeo_core.masks import ABSENT, Mask
+from samgeo_core.masks import ABSENT, Mask, crop_mask
 from samgeo_core.merge import fuse, fuse_box
 from samgeo_core.merge.fuse import tent
+from samgeo_core.outline import object_polygon
 from samgeo_core.types import CellBox
+from samgeo_core.vectorize import polygonize
 
 from .merging import mask_of, merge_here, source_of
 
@@ -88,3 +93,28 @@ def test_nothing_is_known_beyond_the_raster():
     assert (fused[2:-1, 1:-2] == 40).all()
     for beyond in (fused[:2], fused[:, :1], fused[-1:], fused[:, -2:]):
         assert (beyond == ABSENT).all()
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_a_thin_tip_that_leaves_the_raster_beside_its_mask_is_drawn(side):
+    """Along 12 of its 40 pixels at the edge this tip holds no centre of a pixel."""
+    grid = Grid(60, 60, 60, 12)
+    whole = shapely.box(0, 0, 60, 60)
+    tip = shapely.Polygon([(10.3, 0), (50, 1.65), (50, -20), (10.3, -20)])
+    tip = shapely.affinity.rotate(tip, 90 * side, origin=(30, 30))
+    rows, cols = np.mgrid[0:60, 0:60] + 0.5
+    inside = np.where(shapely.contains_xy(tip, cols, rows), 32, -32)
+    distance = np.minimum(shapely.distance(shapely.points(cols, rows), tip.boundary), 3)
+    cut = crop_mask(np.rint(inside * distance).astype(np.int8), (0, 0))
+    source = source_of(grid, {(0, 0): [Mask(*cut, 0.9, 0.9)]})
+    (obj,) = merge_here(source, grid)
+    polygon = polygonize(fuse(obj, source, grid), grid)
+    wanted = shapely.intersection(tip, whole)
+    assert shapely.hausdorff_distance(polygon, wanted) < 0.7
+    assert shapely.area(shapely.symmetric_difference(polygon, wanted)) < 0.5
+
+    known = Field(CellBox(0, 0, 60, 60), 16)
+    box = CellBox(0, 0, 60, 60)
+    known = known.add(box, (inside * distance / 16).astype(np.float32), np.ones((60, 60)))
+    clicked = object_polygon(known, 1, Affine.identity(), (60, 60), 0.0)
+    assert shapely.area(shapely.symmetric_difference(clicked, wanted)) < 0.5
