@@ -48,7 +48,7 @@ LARGER = 1.6
 LONGEST_STEP = 30.0
 """Seconds of a step that the clock counts: a process that was stopped meanwhile loses nothing."""
 
-SHARPENED = 4
+SHARPENED = 2
 """One in so many prompts is followed down to stride 2, where most of the cells are."""
 
 FORGOTTEN = 0.4
