@@ -158,6 +158,9 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
     Args:
         address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        ParameterError: The extra is not installed, or nobody answers there.
     """
 
     def __init__(self, address: str) -> None:
@@ -167,7 +170,13 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
             raise ParameterError(
                 "Running on Dask needs the extra 'cluster': pip install 'samgeo-seamless[cluster]'."
             ) from error
-        self._client: Any = Client(address)
+        try:
+            self._client: Any = Client(address)
+        except (OSError, ValueError) as error:
+            raise ParameterError(
+                f"No Dask scheduler answers at {address} ({error}): give the address that it "
+                "prints when it starts, e.g. tcp://10.0.0.1:8786."
+            ) from error
         self.workers = max(1, sum(self._client.nthreads().values()))
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
