@@ -122,9 +122,14 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         self.workers = workers
         context = multiprocessing.get_context("spawn")
         self._begun = context.Event()
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
-        )
+        try:
+            self._pool = ProcessPoolExecutor(
+                workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
+            )
+        except ValueError as error:  # Windows cannot wait for more than 61
+            raise ParameterError(
+                f"This system cannot run {workers} worker processes ({error}): choose fewer."
+            ) from error
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Future[R]] = deque()

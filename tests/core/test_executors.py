@@ -126,6 +126,15 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
         make_executor(address="tcp://nowhere:1")
 
 
+def test_more_workers_than_the_system_can_have_are_refused(monkeypatch):
+    def pool(*_, **__):
+        raise ValueError("max_workers must be <= 61")
+
+    monkeypatch.setattr("samgeo_core.executors.ProcessPoolExecutor", pool)
+    with pytest.raises(ParameterError, match="cannot run 99 worker processes"):
+        make_executor(99)
+
+
 def test_no_workers_are_refused():
     with pytest.raises(ParameterError, match="at least 1"):
         make_executor(0)
