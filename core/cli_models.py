@@ -101,6 +101,8 @@ def download(name: str, yes: bool) -> None:
         from .models.registry import find
 
         entry = find(name)
+        if not entry.files:
+            checkpoints.download(name)  # says why before anyone is asked
         console.say(f"{entry.title}: {human_size(entry.size)}, licence {entry.licence}")
         console.say(f"  from  {entry.page}")
         console.say(f"  to    {checkpoints.models_folder()}")

@@ -103,12 +103,7 @@ class Walk:
                 self._guided = True
                 self.guide = self.look_from_afar(known)
             for window, cells in self._windows_of(exits):
-                if len(self.windows) >= self.limits.windows:
-                    self.limit = (
-                        f"The object was followed through {self.limits.windows} windows, which is "
-                        "the limit: zoom out for a coarser outline, or go on with another prompt "
-                        "where it stops."
-                    )
+                if self._at_limit():
                     return self._finished(known)
                 if self.report is not None:
                     self.report(len(self.windows), len(self.windows) + 1)
@@ -122,6 +117,16 @@ class Walk:
                         )
                 else:
                     known = after
+
+    def _at_limit(self) -> bool:
+        """Whether no more windows may be asked; then :attr:`limit` says so."""
+        if len(self.windows) < self.limits.windows:
+            return False
+        self.limit = (
+            f"The object was followed through {self.limits.windows} windows, which is the limit: "
+            "zoom out for a coarser outline, or go on with another prompt where it stops."
+        )
+        return True
 
     def trace(self, known: Field, guide: Guide) -> Field:
         """An object that was seen from afar, part by part at the working resolution.
@@ -141,6 +146,8 @@ class Walk:
             )
             if known.at(int(y) // self.level.cell, int(x) // self.level.cell) is not None:
                 continue
+            if self._at_limit():
+                break
             window = self.level.lattice.around((y, x, y, x))
             self.windows.add(window)
             trusted = self.level.lattice.trusted(window)

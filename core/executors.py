@@ -122,9 +122,14 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         self.workers = workers
         context = multiprocessing.get_context("spawn")
         self._begun = context.Event()
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
-        )
+        try:
+            self._pool = ProcessPoolExecutor(
+                workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
+            )
+        except ValueError as error:  # Windows cannot wait for more than 61
+            raise ParameterError(
+                f"This system cannot run {workers} worker processes ({error}): choose fewer."
+            ) from error
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Future[R]] = deque()
@@ -158,6 +163,9 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
     Args:
         address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        ParameterError: The extra is not installed, or nobody answers there.
     """
 
     def __init__(self, address: str) -> None:
@@ -167,7 +175,13 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
             raise ParameterError(
                 "Running on Dask needs the extra 'cluster': pip install 'samgeo-seamless[cluster]'."
             ) from error
-        self._client: Any = Client(address)
+        try:
+            self._client: Any = Client(address)
+        except (OSError, ValueError) as error:
+            raise ParameterError(
+                f"No Dask scheduler answers at {address} ({error}): give the address that it "
+                "prints when it starts, e.g. tcp://10.0.0.1:8786."
+            ) from error
         self.workers = max(1, sum(self._client.nthreads().values()))
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

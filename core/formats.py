@@ -303,7 +303,7 @@ def _verify(form: Format, written: Written) -> None:
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")
     for path in written.target.parent.iterdir():
-        with path.open("rb") as file:
+        with path.open("rb+") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
 
 

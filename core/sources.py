@@ -239,7 +239,9 @@ def _metric_crs(dataset: rasterio.DatasetReader, crs: CRS) -> CRS:
         return crs
     points, _ = dataset.gcps
     if points:
-        xs, ys = [p.x for p in points], [p.y for p in points]
+        # Points on both sides of the date line are neighbours.
+        xs = [p.x - 360.0 * round((p.x - points[0].x) / 360.0) for p in points]
+        ys = [p.y for p in points]
         lon, lat = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
     else:
         lon, lat = dataset.rpcs.long_off, dataset.rpcs.lat_off

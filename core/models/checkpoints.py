@@ -248,9 +248,11 @@ def remove(name: str) -> int:
 
     Raises:
         ModelError: The name is unknown.
-        CheckpointError: It cannot be deleted.
+        CheckpointError: It cannot be deleted, or comes with the package.
     """
     entry = find(name)
+    if not entry.files:
+        raise CheckpointError(f"{entry.title} comes with the package: it cannot be removed.")
     folder = _folder(entry)
     if not folder.exists():
         return 0

@@ -139,3 +139,11 @@ def test_a_model_that_is_not_there_says_how_to_get_it(monkeypatch, tmp_path):
     result = call("models", "verify", "sam-vit-b")
     assert result.exit_code == ModelError.exit_code
     assert "samgeo models download sam-vit-b" in result.output
+
+
+@pytest.mark.parametrize("verb", ["download", "remove"])
+def test_the_embedded_model_is_neither_got_nor_removed(verb):
+    result = call("models", verb, "embedded")
+    assert result.exit_code == ModelError.exit_code
+    assert "comes with the package" in result.output
+    assert "?" not in result.output

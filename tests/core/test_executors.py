@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from samgeo_core.errors import JobError, ParameterError
@@ -114,6 +115,24 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
+    def client(address):
+        raise OSError(f"Timed out trying to connect to {address} after 30 s")
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
+    with pytest.raises(ParameterError, match="No Dask scheduler answers at tcp://nowhere:1"):
+        make_executor(address="tcp://nowhere:1")
+
+
+def test_more_workers_than_the_system_can_have_are_refused(monkeypatch):
+    def pool(*_, **__):
+        raise ValueError("max_workers must be <= 61")
+
+    monkeypatch.setattr("samgeo_core.executors.ProcessPoolExecutor", pool)
+    with pytest.raises(ParameterError, match="cannot run 99 worker processes"):
+        make_executor(99)
 
 
 def test_no_workers_are_refused():

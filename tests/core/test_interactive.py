@@ -124,6 +124,19 @@ def test_a_limit_is_named_and_the_guide_finishes_the_outline():
     assert iou(outline(session, answer), truth(mask)) >= 0.93
 
 
+def test_an_object_in_very_many_parts_meets_the_limit_too():
+    labels = np.zeros((1536, 1536), np.int32)
+    for row in range(40, 1500, 160):
+        for col in range(40, 1500, 160):
+            labels[row : row + 40, col : col + 40] = 1
+    oracle = model()
+    session = oracle_session(labels, model=oracle, limits=Limits(windows=8))
+    answer = session.prompt([Prompt("box", [[30, 30], [1520, 1520]])])
+    assert len(answer.candidates[0].windows) == 8
+    assert "limit" in answer.limit
+    assert outline(session, answer).area > 0.8 * (labels > 0).sum()
+
+
 def test_a_model_that_loses_the_object_says_so():
     class Lost(OracleModel):
         def decode(self, embedding, prompts, **more):

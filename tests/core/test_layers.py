@@ -200,6 +200,28 @@ def test_shapefile_names_are_shortened_and_that_is_said(tmp_path: Path) -> None:
 # -- coordinate systems ----------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(os.name == "nt", reason="looks at the way in which a file is open")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_flushed_to_the_disk_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Windows refuses to flush a file that was opened for reading."""
+    import fcntl
+
+    modes = []
+    flush = os.fsync
+
+    def watched(descriptor: int) -> None:
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with LayerWriter(tmp_path / f"a{suffix}", 32645) as writer:
+        writer.write(features())
+    assert modes
+    assert set(modes) == {os.O_RDWR}
+
+
 def test_a_layer_in_another_crs(tmp_path: Path) -> None:
     with LayerWriter(tmp_path / "a.gpkg", 4326, source_crs=32645) as writer:
         writer.write(features())

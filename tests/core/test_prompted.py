@@ -137,7 +137,7 @@ def test_a_line_is_no_box_whatever_its_crs(village, tmp_path):
     house = ground(village[1][0])
     x, y = house.centroid.x, house.centroid.y
     flat = shapely.transform(
-        shapely.LineString([(x - 3, y), (x + 3, y)]), lambda xy: np.add(xy, [[0, 0], [0, 1e-7]])
+        shapely.LineString([(x - 3, y), (x + 3, y)]), lambda xy: xy + np.array([[0, 0], [0, 1e-7]])
     )
     prompts = layer_of(tmp_path, [house, flat], code=["house", "flat"])
     params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_as="box", prompt_id="code")

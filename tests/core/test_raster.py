@@ -353,6 +353,26 @@ def test_ground_control_points_put_pixels_in_their_place(tmp_path: Path) -> None
     assert covered == pytest.approx(100 * 120 * 4, rel=0.02)
 
 
+@pytest.mark.parametrize(("west", "zone"), [(179.7, 32660), (179.9, 32601), (14.9, 32633)])
+def test_control_points_across_the_date_line_get_the_zone_of_their_middle(
+    tmp_path: Path, west: float, zone: int
+) -> None:
+    points = [
+        GroundControlPoint(r, c, (west + c / 250 + 180) % 360 - 180, 10 - r / 250)
+        for r in (0, 50, 100)
+        for c in (0, 50, 100)
+    ]
+    path = tmp_path / "gcps.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=100, height=100, count=1, dtype="uint8"
+    ) as file:
+        file.write(np.full((1, 100, 100), 60, np.uint8))
+        file.gcps = (points, rasterio.crs.CRS.from_epsg(4326))
+    with open_raster(path) as raster:
+        assert raster.crs.to_epsg() == zone
+        assert max(raster.shape) < 120
+
+
 def test_rational_polynomials_put_pixels_in_their_place(tmp_path: Path) -> None:
     path = tmp_path / "rpc.tif"
     zeros = [0.0] * 16
