@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Optional
 
 from qgis.core import (
@@ -109,10 +110,9 @@ class SamGeoPlugin(QObject):
         self.iface.registerOptionsWidgetFactory(self._factory)
         # The event loop has ended when this comes, and the engine must not outlive QGIS.
         QCoreApplication.instance().aboutToQuit.connect(self._stop_processes)
-        if environment.state() in (environment.ABSENT, environment.PARTIAL):
-            self.iface.initializationCompleted.connect(self._offer_once)
-            if window.isVisible():  # installed while QGIS runs: that signal was sent long ago
-                QTimer.singleShot(0, self._offer_once)
+        self.iface.initializationCompleted.connect(self._begin)
+        if window.isVisible():  # installed while QGIS runs: that signal was sent long ago
+            QTimer.singleShot(0, self._begin)
 
     def unload(self) -> None:
         """Give everything back; nothing of the plugin stays in QGIS."""
@@ -234,6 +234,15 @@ class SamGeoPlugin(QObject):
             self.controller.session.cancel()
 
     # --- windows --------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """QGIS has started."""
+        # Python looks through everything that it holds once a quarter of it is new: here some tens
+        # of milliseconds, in which every window stands still, whichever thread is at it. After a
+        # start all is new, and the next job would set it off.
+        gc.collect()
+        if environment.state() in (environment.ABSENT, environment.PARTIAL):
+            self._offer_once()
 
     def _offer_once(self) -> None:
         if self.controller is None or settings.OFFERED.get():

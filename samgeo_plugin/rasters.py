@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +65,50 @@ def file_of(layer: QgsMapLayer) -> Optional[str]:
             tr("The layer {name} cannot be read; repair its data source.").format(name=layer.name())
         )
     return path
+
+
+def crs_of_file(layer: QgsRasterLayer) -> QgsCoordinateReferenceSystem:
+    """What the file says; the layer may have been given another one in QGIS."""
+    return layer.dataProvider().crs()
+
+
+def with_crs(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
+    """A virtual raster (VRT) of a file that lies in another CRS than the file says, or in none.
+
+    Args:
+        path: The file.
+        crs: Its CRS in truth.
+        folder: Where to put it; the same raster has the same place there.
+
+    Raises:
+        LayerError: It cannot be written.
+    """
+    virtual = "/vsimem/samgeo-declared.vrt"
+    wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED_GDAL)
+    try:
+        made = gdal.Translate(virtual, path, format="VRT", outputSRS=wkt or "none")
+    except RuntimeError:  # where another plugin has told GDAL to raise them
+        made = None
+    if made is None:
+        raise LayerError(tr("{file} cannot be read; repair the layer's source.").format(file=path))
+    text = made.GetMetadata("xml:VRT")[0]
+    made = None
+    gdal.Unlink(virtual)
+    name = hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+    target = folder / name / f"{Path(path).stem}.vrt"
+    try:
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)
+    except OSError as error:
+        raise LayerError(
+            tr("{file} cannot be written ({why}); make room for it.").format(
+                file=target, why=error.strerror
+            )
+        ) from error
+    return str(target)
 
 
 def usual_bands(layer: QgsRasterLayer) -> list[int]:

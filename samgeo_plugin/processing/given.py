@@ -11,6 +11,8 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
     QgsFeature,
     QgsFeatureSink,
     QgsFeatureSource,
@@ -28,6 +30,7 @@ from qgis.core import (
 from .. import field_types, rasters
 from ..crs import crs_text
 from ..i18n import tr
+from . import jobs
 from .parameters import ParameterAlgorithm
 
 SOURCE_FID = "samgeo_source_fid"
@@ -107,7 +110,7 @@ class Given:
     # --- places ---------------------------------------------------------------------------------
 
     def extent(self) -> Optional[QgsRectangle]:
-        """The extent in the raster's CRS; None where none was given.
+        """The extent in the CRS in which QGIS shows the raster; None where none was given.
 
         Raises:
             QgsProcessingException: It misses the raster.
@@ -116,7 +119,7 @@ class Given:
         if not self.has(names.EXTENT):
             return None
         extent = names.parameterAsExtent(
-            self.parameters, names.EXTENT, self.context, self._raster_crs()
+            self.parameters, names.EXTENT, self.context, self._shown_crs()
         )
         if extent.isNull():
             return None
@@ -151,6 +154,11 @@ class Given:
     def _raster_crs(self) -> QgsCoordinateReferenceSystem:
         return QgsCoordinateReferenceSystem() if self.layer is None else self.layer.crs()
 
+    def _shown_crs(self) -> QgsCoordinateReferenceSystem:
+        """The raster's CRS; one without lies in the plane of the project's CRS as it is."""
+        own, project = self._raster_crs(), self.context.project()
+        return own if own.isValid() or project is None else project.crs()
+
     # --- layers as files ------------------------------------------------------------------------
 
     def source(self, name: str) -> QgsFeatureSource:
@@ -173,14 +181,22 @@ class Given:
     ) -> str:
         """A vector input as a GeoPackage with its features' ids; the engine reads only files.
 
+        Beside a raster without a CRS it is brought to where QGIS shows it on the raster, and has
+        none either.
+
         Args:
             source: The input.
             name: Of the file and its layer.
             attributes: The fields that the engine needs.
 
         Raises:
-            QgsProcessingException: It has no features, or the file cannot be written.
+            QgsProcessingException: It has no features, it does not reach into the project's CRS,
+                or the file cannot be written.
         """
+        crs, move = source.sourceCrs(), QgsCoordinateTransform()
+        if self.layer is not None and not self.layer.crs().isValid():
+            move = QgsCoordinateTransform(crs, self._shown_crs(), self.context.transformContext())
+            crs = QgsCoordinateReferenceSystem()
         path = str(self.folder / f"{name}.gpkg")
         fields = QgsFields()
         fields.append(QgsField(SOURCE_FID, field_types.LONG))
@@ -191,7 +207,7 @@ class Given:
         options.driverName = "GPKG"
         options.layerName = name
         writer = QgsVectorFileWriter.create(
-            path, fields, source.wkbType(), source.sourceCrs(),
+            path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
         )  # fmt: skip
         count = 0
@@ -201,7 +217,17 @@ class Given:
             if not feature.hasGeometry():
                 continue
             copy = QgsFeature(fields)
-            copy.setGeometry(feature.geometry())
+            geometry = feature.geometry()
+            try:
+                geometry.transform(move)
+            except QgsCsException as error:
+                raise QgsProcessingException(
+                    tr(
+                        "The layer {name} reaches beyond the project's CRS, in which the raster "
+                        "lies that has none; give the raster's layer its CRS."
+                    ).format(name=source.sourceName())
+                ) from error
+            copy.setGeometry(geometry)
             values = feature.attributes()
             copy.setAttributes([feature.id(), *(values[index] for index in kept)])
             if not writer.addFeature(copy, QgsFeatureSink.Flag.FastInsert):
@@ -240,6 +266,8 @@ class Given:
         try:
             path = rasters.file_of(layer)
             if path is not None:
+                if rasters.crs_of_file(layer) != layer.crs():
+                    path = rasters.with_crs(path, layer.crs(), jobs.root())
                 return path, False
             extent = self.extent()
             if extent is None or extent.isEmpty() or not resolution:

@@ -13,6 +13,7 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsGeometry,
     QgsProcessingContext,
@@ -20,6 +21,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
     QgsVectorLayer,
 )
 from real_engine import SAMPLES, needs_engine
@@ -38,6 +40,15 @@ def corner(path: Path, *options: str) -> str:
     """A small part of the sample raster."""
     words = ["-projwin", "351300", "3057440", "351340", "3057400", *options]
     gdal.Translate(str(path), str(SAMPLES / "town.tif"), options=" ".join(words))
+    return str(path)
+
+
+def without_crs(folder: Path) -> str:
+    path = folder / "plain.tif"
+    gdal.Translate(str(path), corner(folder / "corner.tif"))
+    file = gdal.Open(str(path), gdal.GA_Update)
+    file.SetProjection("")
+    file = None
     return str(path)
 
 
@@ -81,11 +92,7 @@ def test_a_raster_that_goes_away_while_it_is_in_use(window, wait, tmp_path):
 @needs_engine
 @pytest.mark.timeout(120)
 def test_a_raster_without_a_crs_is_worked_on_in_its_own_units(window, wait, tmp_path):
-    gdal.Translate(str(tmp_path / "plain.tif"), corner(tmp_path / "corner.tif"), noData=None)
-    file = gdal.Open(str(tmp_path / "plain.tif"), gdal.GA_Update)
-    file.SetProjection("")
-    file = None
-    layer = use(window, str(tmp_path / "plain.tif"))
+    layer = use(window, without_crs(tmp_path))
     layer.setCrs(QgsCoordinateReferenceSystem())
     session = window.controller.session
     session.use_map(UTM, 0.25)
@@ -107,6 +114,51 @@ def test_a_raster_without_a_crs_is_worked_on_in_its_own_units(window, wait, tmp_
     said = window.iface.text()
     assert "EPSG:32644" in said
     assert is_one_sentence(said), said
+
+
+@needs_engine
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("given", ["", "EPSG:32645"])
+def test_a_raster_without_a_crs_in_processing(window, tmp_path, given):
+    """It lies where QGIS shows it: in the project's plane, or in the CRS its layer was given."""
+    project = QgsProject.instance()
+    project.setCrs(UTM)
+    layer = QgsRasterLayer(without_crs(tmp_path), "plain")
+    layer.setCrs(QgsCoordinateReferenceSystem(given))
+    project.addMapLayer(layer)
+    degrees = QgsCoordinateReferenceSystem("EPSG:4326")
+    asked = QgsRectangle(MIDDLE[0] - 10, MIDDLE[1] - 10, MIDDLE[0] + 10, MIDDLE[1] + 10)
+    box = QgsCoordinateTransform(UTM, degrees, project).transformBoundingBox(asked)
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=owner:string", "prompts", "memory")
+    prompt = QgsFeature(prompts.fields())
+    point = QgsGeometry.fromPointXY(box.center())
+    prompt.setGeometry(point)
+    prompt.setAttributes(["somebody"])
+    area = QgsVectorLayer("Polygon?crs=EPSG:4326", "area", "memory")
+    around = QgsFeature()
+    around.setGeometry(QgsGeometry.fromRect(box))
+    for each, feature in ((prompts, prompt), (area, around)):
+        each.dataProvider().addFeatures([feature])
+        project.addMapLayer(each)
+    corners = f"{box.xMinimum()},{box.xMaximum()},{box.yMinimum()},{box.yMaximum()} [EPSG:4326]"
+    few = {"POINTS_PER_SIDE": 6, "MIN_SCORE": 0.05, "MIN_STABILITY": 0.05}
+    for name, extra in (
+        ("segmentraster", {"EXTENT": corners, **few}),
+        ("segmentraster", {"AREA": area.id(), **few}),
+        ("segmentfromprompts", {"PROMPTS": prompts.id()}),
+    ):
+        output = str(tmp_path / f"{name}{len(extra)}.gpkg")
+        said = refused({"INPUT": layer.id(), "OUTPUT": output, **extra}, name)
+        assert not said
+        result = QgsVectorLayer(output, "result", "ogr")
+        assert result.featureCount()
+        assert result.crs().authid() == given
+        for feature in result.getFeatures():
+            assert feature.geometry().boundingBox().intersects(asked), (name, extra)
+            plain = feature.geometry().area()
+            # A UTM's plane is larger or smaller than the ground; three decimals are written.
+            near = pytest.approx(plain, rel=2e-3 if given else 0.0, abs=6e-4)
+            assert feature["area_m2"] == near
 
 
 @needs_engine
@@ -161,11 +213,11 @@ def test_a_damaged_model_or_an_unwritable_place_in_processing(window, tmp_path):
     assert is_one_sentence(said), said
 
 
-def refused(parameters: dict) -> str:
-    """What *Segment raster* says."""
+def refused(parameters: dict, name: str = "segmentraster") -> str:
+    """What an algorithm says; nothing where it runs."""
     from qgis.core import QgsApplication
 
-    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:segmentraster")
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"samgeo:{name}")
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
     try:

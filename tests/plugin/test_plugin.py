@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -186,6 +187,22 @@ def test_without_an_environment_the_offer_is_made_and_no_error(loaded, town, wai
     assert loaded.iface.bar.currentItem().level() == Qgis.MessageLevel.Info
     loaded.iface.bar.currentItem().findChild(QPushButton).click()
     assert wanted
+
+
+def test_python_is_tidied_up_once_qgis_has_started_and_not_in_the_next_job(loaded):
+    collections: list[int] = []
+
+    def watch(phase, info):
+        if phase == "stop":
+            collections.append(info["generation"])
+
+    gc.callbacks.append(watch)
+    try:
+        for (begin,), _ in loaded.iface.initializationCompleted.connect.call_args_list:
+            begin()
+    finally:
+        gc.callbacks.remove(watch)
+    assert 2 in collections
 
 
 def test_a_layer_that_is_no_file_is_rendered_and_used(loaded, town, wait, monkeypatch):
