@@ -119,7 +119,7 @@ def _signed(thing: Thing, footprint: Geometry) -> tuple[CellBox, np.ndarray]:
     crossed = distance < 1
     corners = shapely.extract_unique_points(footprint)
     crossed[crossed] = shapely.dwithin(places[crossed[near]], corners, 3)
-    drawn = shapely.multipolygons(contours(signed.astype(np.float32), box, 1))
+    drawn = shapely.multipolygons(contours(signed.astype(np.float32), cols[0], rows[:, 0]))
     signed[crossed] += [
         _share(footprint, col, row) - _share(drawn, col, row)
         for col, row in zip(cols[crossed].tolist(), rows[crossed].tolist(), strict=True)
