@@ -159,6 +159,12 @@ def simplify(geometry: Geometry, tolerance: float) -> Geometry:
     """Fewer vertices, within a distance in the geometry's own units; valid, topology kept."""
     if tolerance <= 0:
         return geometry
+    parts = shapely.get_parts(geometry)
+    if len(parts) > 1 and (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON).all():
+        # Part by part is several times faster; only where two of them meet then, all are looked at.
+        alone = shapely.multipolygons(shapely.simplify(parts, tolerance, preserve_topology=True))
+        if shapely.is_valid(alone):
+            return alone
     return valid(shapely.simplify(geometry, tolerance, preserve_topology=True))
 
 
