@@ -12,7 +12,7 @@ import numpy as np
 import rasterio
 import shapely
 from rasterio.features import rasterize
-from samgeo_core.masks import Mask, PromptRef, TileMasks, crop_mask, quantize
+from samgeo_core.masks import LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
 from samgeo_core.types import CellBox, TileIndex
 from samgeo_core.vectorize import contours
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -119,7 +119,8 @@ def _signed(thing: Thing, footprint: Geometry) -> tuple[CellBox, np.ndarray]:
     crossed = distance < 1
     corners = shapely.extract_unique_points(footprint)
     crossed[crossed] = shapely.dwithin(places[crossed[near]], corners, 3)
-    drawn = shapely.multipolygons(contours(signed.astype(np.float32), box, 1))
+    stored = (2 * LOGIT_STEPS * signed).astype(np.float32)
+    drawn = shapely.multipolygons(contours(stored, cols[0], rows[:, 0]))
     signed[crossed] += [
         _share(footprint, col, row) - _share(drawn, col, row)
         for col, row in zip(cols[crossed].tolist(), rows[crossed].tolist(), strict=True)

@@ -16,8 +16,14 @@ so whoever crops a mask keeps those cells, too: :func:`leads_beyond`.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .types import AnyArray, BoolArray, CellBox, FloatArray
+from .types import AnyArray, BoolArray, CellBox, FloatArray, PixelBox
+
+Places = NDArray[np.float64]
+
+RANGE = np.float32(127)
+"""Largest stored logit (``masks.py``)."""
 
 
 def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray:
@@ -26,8 +32,7 @@ def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray
 
     Each outer cell continues its row or column in a straight line. An edge cell that is inside goes
     on inside; one that is outside may lead inside only beside another that is (the thin tip of an
-    object that leaves the raster at a narrow angle), so that nothing new appears. What is contoured
-    with them is to be cut to the raster.
+    object that leaves the raster at a narrow angle), so that nothing new appears.
 
     Args:
         values: (height, width) on the cells of ``box``; those outside of ``whole`` are not looked
@@ -47,6 +52,53 @@ def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray
         turned[:first] = _continued(turned[first], turned[min(first + 1, last)])
         turned[last + 1 :] = _continued(turned[last], turned[max(last - 1, first)])
     return filled
+
+
+def up_to_edges(
+    values: FloatArray, box: CellBox, cell: int, size: tuple[int, int]
+) -> tuple[FloatArray, Places, Places]:
+    """Logits up to the raster's very edges, and where they lie.
+
+    Args:
+        values: (height, width) stored logits on the cells of ``box``.
+        box: May reach beyond the raster.
+        cell: Side of a cell, pixels.
+        size: (height, width) of the raster, pixels.
+
+    Returns:
+        Logits, x of their columns and y of their rows in pixels: the centres of cells inside the
+        raster and, where the box goes on beyond, its edge.
+    """
+    filled = beyond_edges(values, box, PixelBox(0, 0, *size).cells(cell))
+    filled, y = _ended(filled, _centres(box.row0, box.row1, cell), size[0])
+    turned, x = _ended(filled.T, _centres(box.col0, box.col1, cell), size[1])
+    return turned.T, x, y
+
+
+def _centres(first: int, stop: int, cell: int) -> Places:
+    return np.arange(first, stop, dtype=np.float64) * cell + 0.5 * cell
+
+
+def _ended(rows: FloatArray, at: Places, end: int) -> tuple[FloatArray, Places]:
+    """Rows of logits at some places, cut to those from 0 to ``end``."""
+    if at[0] < 0 < at[-1]:
+        first = int(np.searchsorted(at, 0.0, side="right"))
+        rows, at = np.concatenate([_between(rows, at, first, 0.0), rows[first:]]), at[first:]
+        at = np.insert(at, 0, 0.0)
+    if at[0] >= end:  # the outer half of a last cell that the raster does not fill
+        return rows[:1], at[:1]
+    if end < at[-1]:
+        last = int(np.searchsorted(at, end, side="left"))
+        rows = np.concatenate([rows[:last], _between(rows, at, last, end)])
+        at = np.append(at[:last], float(end)).astype(np.float64)
+    return rows, at
+
+
+def _between(rows: FloatArray, at: Places, second: int, place: float) -> FloatArray:
+    """The row at a place between row ``second`` and the one before, as an array of one row."""
+    share = np.float32((place - at[second - 1]) / (at[second] - at[second - 1]))
+    row: FloatArray = (1 - share) * rows[second - 1 : second] + share * rows[second : second + 1]
+    return row
 
 
 def leads_beyond(values: AnyArray, border: int = 0) -> tuple[BoolArray, BoolArray]:
@@ -80,7 +132,7 @@ def leads(edge: AnyArray, inner: AnyArray, border: int = 0) -> BoolArray:
 
 def _continued(edge: FloatArray, inner: FloatArray) -> FloatArray:
     """The row of cells beyond the row ``edge``, whose neighbour inside is ``inner``."""
-    further = 2 * edge - inner
+    further = np.clip(2 * edge - inner, -RANGE, RANGE)
     held = np.where(edge > 0, np.maximum(further, 1.0), further)
     runs = np.cumsum(np.diff(held > 0, prepend=False))
     rooted = np.bincount(runs, edge > 0)[runs] > 0

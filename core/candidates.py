@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .beyond import leads_beyond
+from .bits import popcount
 from .masks import crop_mask, quantize
 from .types import AnyArray, BoolArray, CellBox, FloatArray, LogitArray
 
@@ -190,14 +191,4 @@ class _Bits:
         rows = slice(box.row0, box.row1)
         cols = slice(box.col0 // 64, -(-box.col1 // 64))
         both = self._kept[which, rows, cols] & words[rows, cols]
-        return np.asarray(_popcount(both).sum(axis=(1, 2), dtype=np.int64))
-
-
-def _popcount(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    if hasattr(np, "bitwise_count"):
-        return np.asarray(np.bitwise_count(words))
-    parts = np.ascontiguousarray(words).view(np.uint8)  # NumPy 1.26
-    return np.asarray(_ONES[parts])
-
-
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1).astype(np.uint8)
+        return np.asarray(popcount(both).sum(axis=(1, 2), dtype=np.int64))

@@ -10,10 +10,10 @@ import shapely
 from affine import Affine
 
 from . import vectorize
-from .beyond import beyond_edges, leads
+from .beyond import leads, up_to_edges
 from .field import Field
 from .masks import LOGIT_STEPS
-from .types import CellBox, FloatArray
+from .types import CellBox
 
 AT_ONCE = 4_000_000
 """Cells contoured in one piece; a larger object is contoured in strips that are then joined."""
@@ -46,30 +46,21 @@ def object_polygon(
         return shapely.Polygon()
     outer = _with_tips(known, box).grown(1)
     rows = max(2, AT_ONCE // outer.width)
-    parts: list[Any] = []
+    parts = []
     for row in range(outer.row0, outer.row1 - 1, rows):
         # Neighbouring strips share a row of cells, so that their contours meet vertex on vertex.
         strip = CellBox(row, outer.col0, min(row + rows + 1, outer.row1), outer.col1)
-        parts += vectorize.contours(_to_the_edge(known, strip), strip, cell)
-    several = outer.height > rows + 1
-    pixels = shapely.union_all(parts) if several else shapely.multipolygons(parts)
-    pixels = shapely.intersection(
-        shapely.simplify(pixels, 0.0), shapely.box(0, 0, shape[1], shape[0])
-    )
+        inside = strip.intersection(known.bounds)
+        values = np.zeros(strip.shape, np.float32)
+        values[inside.slices(strip)] = known.dense(inside)
+        parts.append(vectorize.contours(*up_to_edges(values * LOGIT_STEPS, strip, cell, shape)))
+    pixels = vectorize.joined(parts)
     a, b, c, d, e, f = transform[:6]
-    ground = vectorize.to_ground(vectorize.valid(pixels), (a, b, c, d, e, f))
+    ground = vectorize.to_ground(pixels, (a, b, c, d, e, f))
     pixel = float(np.sqrt(abs(a * e - b * d)))
     return vectorize.simplify(
         shapely.normalize(ground), HALF_PIXEL * pixel if simplify is None else simplify
     )
-
-
-def _to_the_edge(known: Field, box: CellBox) -> FloatArray:
-    """Logits of a box, continued beyond the raster; the polygon is cut to the raster afterwards."""
-    inside = box.intersection(known.bounds)
-    values = np.zeros(box.shape, np.float32)
-    values[inside.slices(box)] = known.dense(inside)
-    return beyond_edges(values * LOGIT_STEPS, box, known.bounds)
 
 
 def _with_tips(known: Field, box: CellBox) -> CellBox:

@@ -9,7 +9,7 @@ centre of cell (i, j) with side k lies at ((j + 0.5) k, (i + 0.5) k).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Geometry
 
-from .beyond import beyond_edges
+from .beyond import Places, up_to_edges
 from .grid import Grid
 from .types import CellBox, FloatArray
 
@@ -27,47 +27,71 @@ SNAP = 1.0 / 1024.0
 """Contour vertices lie on this fraction of a pixel: blocks of one object then meet exactly, and
 results are the same to the last bit. A thousand times finer than the contours are exact."""
 
+LEAST = np.float32(0.25)
+"""Stored steps: logits nearer to 0 are taken for this, and 0 itself for outside. Contours then stay
+away from centres by more than ``SNAP`` on every side, where two of them could touch; a quarter of a
+step is less than what rounding took away."""
+
 ABOVE_ANY = 1e9
 
 AffineTuple = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a col + b row + c, y = d col + e row + f; rasterio's ``Affine[:6]``."""
 
 
-def contours(values: FloatArray, box: CellBox, cell: int) -> list[Geometry]:
-    """Polygons with their holes where values are above 0, in raster pixel coordinates.
+def contours(values: FloatArray, x: Places, y: Places) -> NDArray[np.object_]:
+    """Polygons with their holes where values are above 0.
+
+    They are valid as they come: lines of one contour meet nowhere, and none runs through a centre,
+    because no value is nearer to 0 than :data:`LEAST`.
 
     Args:
-        values: (height, width) float32 stored logits on the cells of ``box``, > 0 inside; where
-            the box's edge cells are positive, the polygon is cut straight through their centres.
-        box: Where they lie on the lattice.
-        cell: Side of a cell, pixels.
+        values: (height, width) float32 stored logits, > 0 inside, at most +-127; where the
+            outermost are positive, the polygon is cut straight through their centres.
+        x: (width,) raster pixels, whole and half ones; where their columns lie.
+        y: (height,) likewise for the rows.
 
     Returns:
-        Valid polygons.
+        Valid polygons without vertices on straight lines.
     """
     if min(values.shape) < 2:
-        return []
-    x = (np.arange(box.col0, box.col1) + 0.5) * cell
-    y = (np.arange(box.row0, box.row1) + 0.5) * cell
-    # A cell of exactly 0 is outside. Left at 0, the contour would run through its very centre, from
-    # where it touches itself; a quarter of a stored step is less than what rounding took away.
-    values = np.where(values == 0, np.float32(-0.25), values)
+        return np.empty(0, object)
+    near = np.abs(values) < LEAST
+    values = np.where(near, np.where(values > 0, LEAST, -LEAST), values)
     # All polygons of the box in one array of vertices, and from where to where each ring and each
-    # polygon goes: one call makes them all, and one looks which are valid.
+    # polygon goes: one call makes them all.
     generator = contour_generator(x, y, values, fill_type=FillType.ChunkCombinedOffsetOffset)
     filled: Any = generator.filled(0.0, ABOVE_ANY)  # the type depends on fill_type
     (points,), (rings,), (polygons,) = filled
     if points is None:
-        return []
-    lengths = np.diff(rings.astype(np.int64))
-    kept = lengths >= 4  # a ring has three corners and returns to the first
-    rings = np.concatenate([[0], np.cumsum(lengths[kept])])
-    polygons = np.concatenate([[0], np.cumsum(kept)])[polygons]
-    snapped = np.rint(np.asarray(points)[np.repeat(kept, lengths)] / SNAP) * SNAP
-    made = shapely.from_ragged_array(shapely.GeometryType.POLYGON, snapped, (rings, polygons))
-    if not shapely.is_valid(made).all():
-        made = np.array([valid(polygon) for polygon in made])
-    return polygon_parts(made)
+        return np.empty(0, object)
+    corners, rings = _corners(np.rint(points / SNAP), rings.astype(np.int64))
+    made: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, corners * SNAP, (rings, polygons)
+    )
+    return made
+
+
+def _corners(points: Places, rings: NDArray[np.int64]) -> tuple[Places, NDArray[np.int64]]:
+    """Closed rings without the vertices at which they go straight on.
+
+    Args:
+        points: (n, 2) whole numbers, so that what is straight is exactly so.
+        rings: (rings + 1,) where each begins; it ends where it begins.
+    """
+    first, last = rings[:-1], rings[1:] - 1
+    before = np.arange(-1, len(points) - 1)
+    before[first] = last - 1
+    after = np.arange(1, len(points) + 1)
+    after[last] = first + 1
+    (x0, y0), (x1, y1) = (points - points[before]).T, (points[after] - points).T
+    kept = x0 * y1 != x1 * y0
+    kept[last] = False
+    number = np.add.reduceat(kept, first, dtype=np.int64)
+    # Of a ring's corners the first one is its last vertex, too.
+    at = np.flatnonzero(kept)
+    start = np.cumsum(number) - number
+    at = np.insert(at, start + number, at[start])
+    return points[at], np.concatenate([[0], np.cumsum(number + 1)])
 
 
 def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geometry:
@@ -81,20 +105,21 @@ def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geom
         Polygon or MultiPolygon in raster pixel coordinates, valid, in normal form (so that the
         same shape is the same bytes); an empty polygon where nothing is positive.
     """
-    parts: list[Geometry] = []
-    count = 0
-    cells = grid.bounds.cells(grid.cell)
-    for box, values in blocks:
-        parts += contours(beyond_edges(values, box, cells), box, grid.cell)
-        count += 1
-    if not parts:
+    size = grid.height, grid.width
+    parts = [contours(*up_to_edges(values, box, grid.cell, size)) for box, values in blocks]
+    return joined(parts)
+
+
+def joined(parts: Sequence[NDArray[np.object_]]) -> Geometry:
+    """The contours of the blocks of one object as one valid geometry in normal form."""
+    if len(parts) > 1:
+        whole = shapely.union_all(np.concatenate(parts))
+        # Drops vertices on straight lines between blocks.
+        return shapely.normalize(valid(shapely.simplify(whole, 0.0)))
+    if not parts or not len(parts[0]):
         return shapely.Polygon()
-    whole = shapely.union_all(parts) if count > 1 else shapely.multipolygons(parts)
-    whole = shapely.simplify(whole, 0.0)  # drops vertices on straight lines, as between blocks
-    minx, miny, maxx, maxy = shapely.bounds(whole)
-    if minx < 0 or miny < 0 or maxx > grid.width or maxy > grid.height:
-        whole = shapely.intersection(whole, shapely.box(0, 0, grid.width, grid.height))
-    return simplest(shapely.normalize(valid(whole)))
+    polygons = parts[0]
+    return shapely.normalize(polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons))
 
 
 def valid(geometry: Geometry) -> Geometry:
@@ -134,6 +159,12 @@ def simplify(geometry: Geometry, tolerance: float) -> Geometry:
     """Fewer vertices, within a distance in the geometry's own units; valid, topology kept."""
     if tolerance <= 0:
         return geometry
+    parts = shapely.get_parts(geometry)
+    if len(parts) > 1 and (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON).all():
+        # Part by part is several times faster; only where two of them meet then, all are looked at.
+        alone = shapely.multipolygons(shapely.simplify(parts, tolerance, preserve_topology=True))
+        if shapely.is_valid(alone):
+            return alone
     return valid(shapely.simplify(geometry, tolerance, preserve_topology=True))
 
 

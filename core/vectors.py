@@ -199,6 +199,7 @@ def write_objects(
     store = stage.store
     store.clear_features()
     batches = list(_batches(objects))
+    masks = cached(masks)  # one batch leaves its tiles to the next
     dropped: set[str] = set()
     report("polygons", 0, len(batches))
     for done, left_out in enumerate(executor.map(stage, _items(objects, batches, masks)), 1):

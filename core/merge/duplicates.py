@@ -125,7 +125,7 @@ def drop_duplicates(
     size = np.diff(groups.start)
     doubtful = (np.maximum(size[first], size[second]) > 1)[pairs]
     exact = executor.map(
-        ExactOverlap(source, grid),
+        ExactOverlap(cached(source), grid),
         ((merged[int(first[k])], merged[int(second[k])]) for k in pairs[doubtful].tolist()),
     )
     same = ~doubtful

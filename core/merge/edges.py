@@ -15,6 +15,7 @@ Everything here is a pure function of a run of tiles and their neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,8 @@ from scipy import ndimage
 from ..grid import Grid
 from ..masks import PromptRef
 from ..types import BoolArray, CellBox, TileIndex
-from .nodes import NodeArray, TileNodes, box_overlaps, overlap, tile_nodes
+from .common import CellShapes, common_cells, near_pairs
+from .nodes import NodeArray, TileNodes, tile_nodes
 from .state import MaskSource, MergeOptions
 
 EIGHT = np.ones((3, 3), bool)
@@ -57,24 +59,25 @@ class Fragments:
 
     Args:
         node: (n,) int32, row in the tile's table.
-        box: (n, 4) int32.
-        area: (n,) int64 cells.
+        shape: The n fragments.
         whole: (n,) bool, the fragment is all of its mask.
-        shape: n bool arrays on the boxes.
         depth: (n,) int32, rank by size of the whole mask among fragments that coincide in the
             zone: 0 for the largest. It tells an object from the one nested in it where the zone
             shows no difference.
     """
 
     node: NDArray[np.int32]
-    box: NDArray[np.int32]
-    area: NDArray[np.int64]
+    shape: CellShapes
     whole: BoolArray
-    shape: list[BoolArray]
     depth: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.shape)
+
+    @property
+    def area(self) -> NDArray[np.int64]:
+        """(n,) cells."""
+        return self.shape.area
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,84 +114,85 @@ def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
         & (table["col0"] < zone.col1)
         & (table["col1"] > zone.col0)
     )
-    nodes: list[int] = []
-    boxes: list[tuple[int, int, int, int]] = []
-    areas: list[int] = []
-    shapes: list[BoolArray] = []
-    all_boxes = tile.boxes.tolist()
-    for node in meets.tolist():
-        box = CellBox(*all_boxes[node])
-        inside = box.intersection(zone)
-        crop = tile.shapes[node][inside.slices(box)]
-        total = int(np.count_nonzero(crop))
-        if total == 0:
-            continue
-        for part, shape, area in _connected(tile, node, inside, crop, total):
-            nodes.append(node)
-            boxes.append((part.row0, part.col0, part.row1, part.col1))
-            areas.append(area)
-            shapes.append(shape)
-    box_array = np.array(boxes, np.int32).reshape(-1, 4)
-    area_array = np.array(areas, np.int64)
-    node_array = np.array(nodes, np.int32)
-    size = table["area"][node_array]
-    depth = _depths(box_array, area_array, shapes, size, coincide)
-    return Fragments(node_array, box_array, area_array, area_array == size, shapes, depth)
+    parts = [
+        part
+        for node, box in zip(meets.tolist(), tile.boxes[meets].tolist(), strict=True)
+        for part in _connected(tile, node, CellBox(*box).intersection(zone))
+    ]
+    if not parts:
+        none = CellShapes(np.empty((0, 4), np.int32), np.empty(0, np.int64), np.empty(0, bool))
+        empty = np.empty(0, np.int32)
+        return Fragments(empty, none, np.empty(0, bool), empty)
+    node, box, area, bits = (np.concatenate(values) for values in zip(*parts, strict=True))
+    shape = CellShapes(box, area, bits)
+    size = table["area"][node]
+    return Fragments(node, shape, area == size, _depths(shape, size, coincide))
 
 
-def _connected(
-    tile: TileNodes, node: int, box: CellBox, crop: BoolArray, total: int
-) -> list[tuple[CellBox, BoolArray, int]]:
-    """8-connected parts of a crop of a mask: box, mask, area.
+_Parts = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], BoolArray]
+
+
+def _connected(tile: TileNodes, node: int, box: CellBox) -> Iterator[_Parts]:
+    """8-connected parts of a mask in a box: nodes, boxes, areas and cells, as in CellShapes.
 
     Most crops are in one piece, and labelling is what the edge stage spends its time on: a full
     crop is not labelled, nor is a whole mask that was found to be in one piece before.
     """
+    crop = tile.shapes[node][box.slices(CellBox(*tile.boxes[node].tolist()))]
+    total = int(np.count_nonzero(crop))
+    if total == 0:
+        return
     whole = total == int(tile.table["area"][node])
-    if total == box.area or (whole and node in tile.in_one_piece):
-        return [(box, crop, total)]
-    labels, count = ndimage.label(crop, EIGHT)
-    if count == 1:
-        if whole:
-            tile.in_one_piece.add(node)
-        return [(box, crop, total)]
-    parts = []
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
-        shape = labels[place] == number
-        row0, col0 = box.row0 + place[0].start, box.col0 + place[1].start
-        inner = CellBox(row0, col0, row0 + shape.shape[0], col0 + shape.shape[1])
-        parts.append((inner, shape, int(np.count_nonzero(shape))))
-    return parts
+    count = 1
+    if total < box.area and not (whole and node in tile.in_one_piece):
+        labels, count = ndimage.label(crop, EIGHT)
+    if count > 1:
+        yield _split(labels, count, node, box)
+        return
+    if whole:
+        tile.in_one_piece.add(node)
+    place = np.array([[box.row0, box.col0, box.row1, box.col1]], np.int32)
+    yield np.array([node], np.int32), place, np.array([total]), crop.ravel()
 
 
-def _depths(
-    box: NDArray[np.int32],
-    area: NDArray[np.int64],
-    shape: list[BoolArray],
-    size: NDArray[np.int32],
-    coincide: float,
-) -> NDArray[np.int32]:
+def _split(labels: NDArray[np.int32], count: int, node: int, box: CellBox) -> _Parts:
+    """The labelled parts of a mask, each on its own box, in the order of their labels."""
+    rows, cols = np.nonzero(labels)
+    label = labels[rows, cols] - 1
+    # Few labels are sorted in linear time.
+    order = np.argsort(label.astype(np.uint16) if count < 1 << 16 else label, kind="stable")
+    label, rows, cols = label[order], rows[order], cols[order]
+    area = np.bincount(label, minlength=count)
+    start = np.cumsum(area) - area
+    places = np.empty((count, 4), np.int32)
+    places[:, 0], places[:, 2] = rows[start], rows[start + area - 1] + 1
+    places[:, 1] = np.minimum.reduceat(cols, start)
+    places[:, 3] = np.maximum.reduceat(cols, start) + 1
+    width = (places[:, 3] - places[:, 1]).astype(np.int64)
+    sizes = width * (places[:, 2] - places[:, 0])
+    bits = np.zeros(int(sizes.sum()), bool)
+    corner = (np.cumsum(sizes) - sizes - places[:, 0] * width - places[:, 1])[label]
+    bits[corner + rows * width[label] + cols] = True
+    places += np.array([box.row0, box.col0, box.row0, box.col0], np.int32)
+    return np.full(count, node, np.int32), places, area, bits
+
+
+def _depths(shape: CellShapes, size: NDArray[np.int32], coincide: float) -> NDArray[np.int32]:
     """Rank of each fragment by ``size`` (then by order) among those that coincide with it."""
-    depth = np.zeros(len(shape), np.int32)
-    if len(shape) < 2:
-        return depth
-    near = np.minimum(area[:, None], area[None, :]) >= coincide * np.maximum(
-        area[:, None], area[None, :]
-    )
-    near &= box_overlaps(box, box) >= coincide * np.maximum(area[:, None], area[None, :])
-    first, second = np.nonzero(np.triu(near, 1))
-    boxes = box.tolist()
-    for i, j in zip(first.tolist(), second.tolist(), strict=True):
-        common = overlap(shape[i], boxes[i], shape[j], boxes[j])
-        if common >= coincide * (area[i] + area[j] - common):
-            depth[j if size[i] >= size[j] else i] += 1
-    return depth
+    first, second = near_pairs(shape, shape, of_larger=coincide)
+    once = first < second
+    first, second = first[once], second[once]
+    common = common_cells(shape, first, shape, second)
+    same = common >= coincide * (shape.area[first] + shape.area[second] - common)
+    first, second = first[same], second[same]
+    lower = np.where(size[first] >= size[second], second, first)
+    return np.bincount(lower, minlength=len(shape)).astype(np.int32)
 
 
 def match(
     a: Fragments, b: Fragments, allowed: BoolArray, options: MergeOptions, least: int, cell: int
-) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """Edges between the fragments of two tiles in their zone, and the overlaps that remain.
+) -> NDArray[np.void]:
+    """Edges between the fragments of two tiles in their zone.
 
     Two fragments can be linked if both have ``least`` cells, or if one is all that its tile knows
     of the object, however small. One-to-one, greedily in the order (IoU rounded to 1e-3
@@ -203,56 +207,67 @@ def match(
         cell: Side of a cell, pixels.
 
     Returns:
-        :data:`LINK` and :data:`OVERLAP`, with numbers of nodes within the two tiles.
+        :data:`LINK`, with numbers of nodes within the two tiles.
     """
     if not len(a) or not len(b):
-        return np.empty(0, LINK), np.empty(0, OVERLAP)
-    possible = box_overlaps(a.box, b.box)
-    possible[~allowed[a.node[:, None], b.node[None, :]]] = 0
-    first, second = np.nonzero(possible)
-    boxes_a, boxes_b = a.box.tolist(), b.box.tolist()
-    common = np.array(
-        [
-            overlap(a.shape[i], boxes_a[i], b.shape[j], boxes_b[j])
-            for i, j in zip(first.tolist(), second.tolist(), strict=True)
-        ],
-        np.int64,
-    )
+        return np.empty(0, LINK)
+    large = options.cells(options.join_area, cell)
+    # An IoU of 0.4995 is 0.5 when it is rounded.
+    first, second = near_pairs(a.shape, b.shape, of_larger=options.match_iou - 6e-4)
+    if options.mode == "flat":
+        contained = near_pairs(a.shape, b.shape, of_smaller=options.join_containment)
+        either = np.unique(np.stack([np.append(first, contained[0]),
+                                     np.append(second, contained[1])]), axis=1)  # fmt: skip
+        first, second = either
+    possible = allowed[a.node[first], b.node[second]]
+    first, second = first[possible], second[possible]
+    common = common_cells(a.shape, first, b.shape, second)
     hit = common > 0
     first, second, common = first[hit], second[hit], common[hit]
-    iou = np.rint(1000.0 * common / (a.area[first] + b.area[second] - common)) / 1000.0
+    area_a, area_b = a.area[first], b.area[second]
+    iou = np.rint(1000.0 * common / (area_a + area_b - common)) / 1000.0
     apart = np.abs(a.depth[first] - b.depth[second])
-    order = np.lexsort((second, first, -common, apart, -iou))
-    able = (a.area[first] >= least) & (b.area[second] >= least)
+    able = (area_a >= least) & (area_b >= least)
     able |= a.whole[first] | b.whole[second]
-    order = order[(iou[order] >= options.match_iou) & able[order]]
+    able &= iou >= options.match_iou
+    order = np.lexsort((second, first, -common, apart, -iou))
     taken_a, taken_b = np.zeros(len(a), bool), np.zeros(len(b), bool)
     accepted = []
-    for k in order.tolist():
+    for k in order[able[order]].tolist():
         i, j = first[k], second[k]
         if not (taken_a[i] or taken_b[j]):
             taken_a[i] = taken_b[j] = True
             accepted.append(k)
     links = [(a.node[first[k]], b.node[second[k]], iou[k], apart[k], common[k]) for k in accepted]
     if options.mode == "flat":
-        large = options.cells(options.join_area, cell)
-        share_a, share_b = common / a.area[first], common / b.area[second]
-        joins_a = ~taken_a[first] & (a.area[first] >= large) & (share_a >= options.join_containment)
-        joins_b = ~taken_b[second] & (b.area[second] >= large)
-        joins_b &= share_b >= options.join_containment
+        share_a, share_b = common / area_a, common / area_b
+        joins_a = ~taken_a[first] & (area_a >= large) & (share_a >= options.join_containment)
+        joins_b = ~taken_b[second] & (area_b >= large) & (share_b >= options.join_containment)
         for k in np.flatnonzero(joins_a | joins_b).tolist():
             score = 0.5 * max(share_a[k] * joins_a[k], share_b[k] * joins_b[k])
             links.append((a.node[first[k]], b.node[second[k]], score, apart[k], common[k]))
-    linked = np.array(links, LINK)
-    key_all = a.node[first].astype(np.int64) * len(allowed[0]) + b.node[second]
-    key_linked = linked["a"].astype(np.int64) * len(allowed[0]) + linked["b"]
-    keys, where = np.unique(key_all, return_inverse=True)
-    sums = np.bincount(where, common, len(keys)).astype(np.int64)
-    rest = ~np.isin(keys, key_linked)
-    overlaps = np.empty(int(rest.sum()), OVERLAP)
-    overlaps["a"], overlaps["b"] = np.divmod(keys[rest], len(allowed[0]))
-    overlaps["common"] = sums[rest]
-    return linked, overlaps
+    return np.array(links, LINK)
+
+
+def overlaps(a: TileNodes, b: TileNodes, among: BoolArray | None = None) -> NDArray[np.void]:
+    """Overlaps of the nodes of two tiles that are large enough to matter, sorted.
+
+    Args:
+        a: First tile.
+        b: Second tile; the same one for the pairs (a < b) within it.
+        among: (nodes of the first, nodes of the second) bool: the pairs that are wanted.
+    """
+    first, second = near_pairs(a.shapes, b.shapes, of_smaller=LEAST_OVERLAP)
+    wanted = first < second if a is b else np.ones(len(first), bool)
+    if among is not None:
+        wanted &= among[first, second]
+    first, second = first[wanted], second[wanted]
+    common = common_cells(a.shapes, first, b.shapes, second)
+    smaller = np.minimum(a.shapes.area[first], b.shapes.area[second])
+    kept = (common > 0) & (common >= LEAST_OVERLAP * smaller)
+    found = np.empty(int(kept.sum()), OVERLAP)
+    found["a"], found["b"], found["common"] = first[kept], second[kept], common[kept]
+    return found
 
 
 def _same_prompt(a: TileNodes, b: TileNodes) -> BoolArray:
@@ -266,27 +281,6 @@ def _same_prompt(a: TileNodes, b: TileNodes) -> BoolArray:
     same = same.reshape(len(keys_a), len(keys_b))
     allowed: BoolArray = same[a.table["prompt"][:, None], b.table["prompt"][None, :]]
     return allowed
-
-
-def _kept(overlaps: NDArray[np.void], a: NodeArray, b: NodeArray) -> NDArray[np.void]:
-    """Overlaps that are large enough to matter."""
-    smaller = np.minimum(a["area"][overlaps["a"]], b["area"][overlaps["b"]])
-    kept: NDArray[np.void] = overlaps[overlaps["common"] >= LEAST_OVERLAP * smaller]
-    return kept
-
-
-def inside_overlaps(tile: TileNodes) -> NDArray[np.void]:
-    """Overlaps among a tile's own nodes; for parents, and for duplicates in flat mode."""
-    boxes = tile.boxes
-    first, second = np.nonzero(np.triu(box_overlaps(boxes, boxes), 1))
-    places = boxes.tolist()
-    found = np.empty(len(first), OVERLAP)
-    found["a"], found["b"] = first, second
-    found["common"] = [
-        overlap(tile.shapes[i], places[i], tile.shapes[j], places[j])
-        for i, j in zip(first.tolist(), second.tolist(), strict=True)
-    ]
-    return _kept(found[found["common"] > 0], tile.table, tile.table)
 
 
 @dataclass(frozen=True)
@@ -321,7 +315,7 @@ class LinkTiles:
 
     def link(self, index: TileIndex, prepared: _Prepared) -> TileLinks:
         tile = prepared[index]
-        links, overlaps = {}, {}
+        links, rest = {}, {}
         # A line one pixel wide that crosses a narrow zone has no more pixels than the zone is wide.
         narrow = 2 * (self.grid.margin - self.grid.trust)
         least = self.options.cells(min(self.options.min_fragment, narrow), self.grid.cell)
@@ -330,17 +324,19 @@ class LinkTiles:
             zone = tile.trusted.intersection(other.trusted)
             if zone.empty or not len(tile) or not len(other):
                 continue
-            found, rest = match(
+            allowed = _same_prompt(tile, other)
+            found = match(
                 fragments(tile, zone, self.options.coincide),
                 fragments(other, zone, self.options.coincide),
-                _same_prompt(tile, other),
+                allowed,
                 self.options,
                 least,
                 self.grid.cell,
             )
             links[other_index] = found
-            overlaps[other_index] = _kept(rest, tile.table, other.table)
-        return TileLinks(tile.table, tile.prompts, inside_overlaps(tile), links, overlaps)
+            allowed[found["a"], found["b"]] = False  # what is linked needs no other overlap
+            rest[other_index] = overlaps(tile, other, allowed)
+        return TileLinks(tile.table, tile.prompts, overlaps(tile, tile), links, rest)
 
 
 class _Prepared:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..grid import Grid
 from ..masks import PromptRef, TileMasks
 from ..types import BoolArray, CellBox, TileIndex
+from .common import CellShapes
 
 NORTH, WEST, SOUTH, EAST = 1, 2, 4, 8
 """Bits of a node's truncation: the sides of the trusted window that it reaches, where the raster
@@ -54,7 +55,7 @@ class TileNodes:
         trusted: Its trusted window.
         table: (n,) of :data:`NODE`, sorted by (box, area, digest, position); ``prompt`` points
             into ``prompts``.
-        shapes: The n masks, bool on their boxes.
+        shapes: The n masks.
         prompts: The different prompts of this tile.
         in_one_piece: Masks known to be 8-connected; filled by the edge stage.
     """
@@ -62,7 +63,7 @@ class TileNodes:
     index: TileIndex
     trusted: CellBox
     table: NodeArray
-    shapes: list[BoolArray]
+    shapes: CellShapes
     prompts: tuple[PromptRef, ...]
     in_one_piece: set[int] = field(default_factory=set)
 
@@ -143,7 +144,14 @@ def tile_nodes(masks: TileMasks, grid: Grid) -> TileNodes:
     order = np.lexsort(
         [table[name] for name in ("position", "digest", "area", *reversed(BOX_FIELDS))]
     )
-    return TileNodes(masks.index, trusted, table[order], [shapes[i] for i in order], tuple(prompts))
+    table = table[order]
+    bits = [shapes[i].ravel() for i in order.tolist()]
+    cells = CellShapes(
+        boxes_of(table),
+        table["area"].astype(np.int64),
+        np.concatenate(bits) if bits else np.empty(0, bool),
+    )
+    return TileNodes(masks.index, trusted, table, cells, tuple(prompts))
 
 
 def overlap(a: BoolArray, box_a: Sequence[int], b: BoolArray, box_b: Sequence[int]) -> int:

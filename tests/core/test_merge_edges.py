@@ -9,7 +9,7 @@ from samgeo_core.errors import ParameterError
 from samgeo_core.grid import Grid
 from samgeo_core.masks import PromptRef, TileMasks
 from samgeo_core.merge import MergeOptions
-from samgeo_core.merge.edges import fragments, inside_overlaps
+from samgeo_core.merge.edges import fragments, overlaps
 from samgeo_core.merge.nodes import EAST, SOUTH, tile_nodes
 from samgeo_core.types import CellBox, TileIndex
 
@@ -123,7 +123,7 @@ def test_different_prompts_or_labels_are_different_things():
 
 def test_overlaps_within_a_tile_are_counted_exactly():
     nodes = nodes_of([mask_of(CellBox(10, 10, 30, 30)), mask_of(CellBox(20, 20, 40, 40))])
-    (pair,) = inside_overlaps(nodes)
+    (pair,) = overlaps(nodes, nodes)
     assert pair["common"] == 100
 
 
