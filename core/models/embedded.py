@@ -189,7 +189,7 @@ class EmbeddedModel:
                 f"The embedding was made by another model than {self._info.name}: encode the "
                 "image again."
             )
-        tensors = _without_spare_masks(to_tensors(prompts, embedding, self._device))
+        tensors = to_tensors(prompts, embedding, self._device)
         features = self._features(embedding)
         height, width = embedding.mask_shape
         regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE)
@@ -296,18 +296,6 @@ class EmbeddedModel:
         )
         masks[at2][inner] = fine[inner]
         return masks
-
-
-def _without_spare_masks(prompts: PromptTensors) -> PromptTensors:
-    """Earlier masks only where there is neither a click nor a box.
-
-    Beside clicks it leads the network of this version astray: five clicks on fields give an IoU of
-    0.56 with it, 0.76 without.
-    """
-    if prompts.masks is None:
-        return prompts
-    spare = (prompts.labels != PADDING).any(1) | torch.isfinite(prompts.boxes[:, 0])
-    return prompts._replace(masks=prompts.masks * ~spare[:, None, None])
 
 
 def fitted(image: ByteArray) -> tuple[Tensor, tuple[float, float]]:

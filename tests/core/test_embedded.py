@@ -145,16 +145,13 @@ def test_padding_points_change_nothing(model, embedding):
     np.testing.assert_allclose(model.decode(embedding, padded).logits, expected.logits, atol=1e-5)
 
 
-def test_an_earlier_mask_counts_only_where_nothing_else_is_given(model, embedding):
+def test_an_earlier_mask_counts_alone_and_beside_clicks(model, embedding):
     earlier = np.full((1, *embedding.mask_shape), -4, np.float32)
-    earlier[0, 5:15, 5:15] = 4
-    clicked = dataclasses.replace(click(70, 80), masks=earlier)
-    expected = model.decode(embedding, click(70, 80))
-    np.testing.assert_array_equal(model.decode(embedding, clicked).logits, expected.logits)
-    one, other = (
-        model.decode(embedding, Prompts(masks=mask)).logits for mask in (earlier, -earlier)
-    )
-    assert np.abs(one - other).max() > 0.01
+    earlier[0, 10:30, 10:30] = 4
+    for prompts in (Prompts(masks=earlier), dataclasses.replace(click(70, 80), masks=earlier)):
+        other = dataclasses.replace(prompts, masks=-earlier)
+        one, two = (model.decode(embedding, asked).logits for asked in (prompts, other))
+        assert np.abs(one - two).max() > 0.01
 
 
 def test_min_score_drops_prompts_and_keeps_the_others_answers(model, embedding):
@@ -357,5 +354,9 @@ def test_the_shipped_model_finds_a_painted_house(shipped):
     assert iou(shipped.decode(embedding, box, multimask=False).logits[0, 0]) > 0.9
     candidates = shipped.decode(embedding, click(125, 110)).logits[0]
     assert max(iou(logits) for logits in candidates) > 0.45
+    # A further click with what was found so far loses nothing of it.
+    found = shipped.decode(embedding, box, multimask=False).logits[:, 0]
+    again = dataclasses.replace(click(100, 150), masks=found)
+    assert iou(shipped.decode(embedding, again, multimask=False).logits[0, 0]) > 0.9
     # Far from the house there is nothing of it.
     assert (shipped.decode(embedding, box).logits[0, :, 240:, 300:] < 0).all()
