@@ -57,7 +57,7 @@ def test_buildings_get_right_angles_and_keep_their_attributes(tmp_path, crs):
 def test_a_field_that_has_a_name_of_ours_by_chance_gets_another(tmp_path, method):
     frame = gpd.GeoDataFrame(
         {"score": ["good"], "tiles": [1.5], "label": [7], "area_m2": ["large"], "width_m": ["x"]},
-        geometry=[turned(shapely.box(500_000, 5_300_000, 500_060, 5_300_012), 11)],
+        geometry=[turned(shapely.box(500_000, 5_300_000, 500_600, 5_300_012), 11)],
         crs="EPSG:32633",
     )
     frame.to_file(tmp_path / "in.gpkg")
@@ -68,7 +68,7 @@ def test_a_field_that_has_a_name_of_ours_by_chance_gets_another(tmp_path, method
     out = gpd.read_file(tmp_path / "out.gpkg", layer="out").iloc[0]
     assert (out["prompt_score"], out["prompt_tiles"], out["label"]) == ("good", 1.5, "7")
     assert out["width_m"] == ("x" if method == "rectangles" else pytest.approx(12, abs=1))
-    assert out["area_m2"] == pytest.approx(720 if method == "rectangles" else 0, rel=0.01)
+    assert out["area_m2"] == pytest.approx(7200 if method == "rectangles" else 0, rel=0.01)
 
 
 def test_places_that_are_not_on_earth_are_left_as_they_are(tmp_path):
