@@ -92,8 +92,8 @@ def segment(
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
 
     Raises:
-        SamGeoError: See ``errors.py``. IncompleteError where some tiles failed: the output is
-            written, and the same call retries them.
+        SamGeoError: See ``errors.py``. IncompleteError where some tiles failed: the output, if one
+            was named, is written, and the same call retries them.
     """
     rasters = [raster] if isinstance(raster, (str, Path)) else list(raster)
     with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:

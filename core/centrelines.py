@@ -81,7 +81,9 @@ def centre_lines(
     padded = np.pad(mask, 1)
     distance = ndimage.distance_transform_edt(padded)
     thin: Any = morphology.skeletonize  # has no types
-    graph = _Graph.from_skeleton(thin(padded))
+    skeleton = thin(padded)
+    across = _widths(distance, skeleton)
+    graph = _Graph.from_skeleton(skeleton)
     graph.prune(distance, spur)
     graph.contract(distance)
     shift = np.array(origin) - 0.5  # padding of one cell, centres at a half
@@ -93,11 +95,24 @@ def centre_lines(
         ends = [_drawn_out(path, padded, half) if len(graph.at[path[0]]) == 1 else []]
         ends.append(_drawn_out(path[::-1], padded, half) if len(graph.at[path[-1]]) == 1 else [])
         cells = np.array([*ends[0][::-1], *path, *ends[1]], np.float64)
-        # The distance is from a cell's centre to the first one outside: half a cell too far.
-        width = float(np.mean(2 * half - 1)) * cell
+        width = float(np.mean([across[place] for place in path])) * cell
         found.append(CentreLine(shapely.LineString(((cells + shift) * cell)[:, ::-1]), width))
     found.sort(key=lambda one: (-shapely.length(one.line), shapely.to_wkt(one.line)))
     return found
+
+
+def _widths(distance: Floats, skeleton: BoolArray) -> Floats:
+    """Width of a mask at the cells of its skeleton, cells.
+
+    A cell's distance d goes from its centre to that of the first cell outside. In the middle of an
+    odd number of cells, 2 d - 1 is the width. Of an even number the skeleton takes one of the two
+    cells in the middle; the other lies beside it, as far from the outside, and makes it one more.
+    """
+    beside = ndimage.maximum_filter(
+        np.where(skeleton, 0.0, distance), footprint=ndimage.generate_binary_structure(2, 1)
+    )
+    width: Floats = 2 * distance - 1 + np.clip(beside - distance + 1, 0, 1)
+    return width
 
 
 def _drawn_out(path: list[Cell], mask: BoolArray, half: Floats) -> list[tuple[float, float]]:

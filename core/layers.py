@@ -50,6 +50,11 @@ class Field:
     name: str
     kind: FieldKind
 
+    def holds(self, values: pd.Series[Any]) -> bool:
+        """Whether the column can take values of a table's column as they are."""
+        kind = _kind(values)
+        return kind == self.kind or self.kind == "text" or (self.kind, kind) == ("real", "integer")
+
 
 FIELDS = (
     Field("id", "text"),

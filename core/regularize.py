@@ -71,10 +71,11 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
         tolerance = params.simplify
     first = _read(params, 0, min(BATCH, total))
     measured = (Field("width_m", "real"),) if lines else ()
-    # What is measured anew takes the place of a field of the same name.
-    fields, names = carried_fields(
-        first.drop(columns=[f.name for f in (*FIELDS, *measured) if f.name in first])
-    )
+    # What is measured anew takes the place of a field of the same name, and what one of our layers
+    # says goes on; a field that has the name by chance gets another.
+    anew = {"area_m2", "perimeter_m", *(field.name for field in measured)}
+    same = [f.name for f in FIELDS if f.name in first and f.holds(first[f.name])]
+    fields, names = carried_fields(first.drop(columns=[*same, *(anew & {*first} - {*same})]))
     geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
     extra = (*fields, *measured)
     changed = 0
@@ -127,7 +128,8 @@ class _Plane:
             step = 1e-4
             east = geod.inv(lon - step, lat, lon + step, lat)[2] / (2 * step)
             north = geod.inv(lon, lat - step, lon, lat + step)[2] / (2 * step)
-            self.scale = np.array([max(east, 1e-6), max(north, 1e-6)])
+            if np.isfinite((east, north)).all():  # else no place on Earth, and no metres
+                self.scale = np.array([max(east, 1e-6), max(north, 1e-6)])
 
     def there(self, geometry: Any) -> Any:
         return shapely.transform(geometry, lambda xy: (xy - self.origin) * self.scale)

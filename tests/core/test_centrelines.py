@@ -6,12 +6,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+from rasterio.features import rasterize
 from samgeo_core.centrelines import centre_lines, road_mask
 from samgeo_core.grid import Grid
 from samgeo_core.merge import fuse
 from samgeo_core.types import CellBox
 
 from .merging import mask_of, merge_here, source_of
+
+
+@pytest.mark.parametrize("width", [3, 4, 5, 6, 8, 11, 16])
+@pytest.mark.parametrize("angle", [0, 7, 20, 33, 60, 90])
+def test_the_width_is_that_of_the_road_for_odd_and_even_numbers_of_cells(width, angle):
+    road = shapely.affinity.rotate(shapely.box(-250, -width / 2, 250, width / 2), angle)
+    road = shapely.affinity.translate(road, 280.3, 280.4)
+    mask = rasterize([road], out_shape=(561, 561)).astype(bool)
+    longest = centre_lines(mask, (0, 0), 1)[0]
+    assert longest.width == pytest.approx(width, rel=0.08)
 
 
 def test_a_straight_road_is_one_line_in_its_middle_from_end_to_end():

@@ -53,6 +53,33 @@ def test_buildings_get_right_angles_and_keep_their_attributes(tmp_path, crs):
         assert abs(cosine) < 0.003
 
 
+@pytest.mark.parametrize("method", ["rectangles", "centerlines"])
+def test_a_field_that_has_a_name_of_ours_by_chance_gets_another(tmp_path, method):
+    frame = gpd.GeoDataFrame(
+        {"score": ["good"], "tiles": [1.5], "label": [7], "area_m2": ["large"], "width_m": ["x"]},
+        geometry=[turned(shapely.box(500_000, 5_300_000, 500_600, 5_300_012), 11)],
+        crs="EPSG:32633",
+    )
+    frame.to_file(tmp_path / "in.gpkg")
+    regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), method=method),
+        nothing,
+    )
+    out = gpd.read_file(tmp_path / "out.gpkg", layer="out").iloc[0]
+    assert (out["prompt_score"], out["prompt_tiles"], out["label"]) == ("good", 1.5, "7")
+    assert out["width_m"] == ("x" if method == "rectangles" else pytest.approx(12, abs=1))
+    assert out["area_m2"] == pytest.approx(7200 if method == "rectangles" else 0, rel=0.01)
+
+
+def test_places_that_are_not_on_earth_are_left_as_they_are(tmp_path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(5e5, 5e6, 5e5 + 9, 5e6 + 9)], crs="EPSG:4326")
+    frame.to_file(tmp_path / "in.gpkg")
+    result = regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg")), nothing
+    )
+    assert result["features"] == 1
+
+
 def test_a_road_becomes_its_centre_line_with_its_width(tmp_path):
     road = shapely.LineString([(0, 0), (300, 0), (500, 150)]).buffer(6, cap_style="flat")
     frame = gpd.GeoDataFrame({"name": ["A1"], "width_m": [99.0]}, geometry=[road], crs="EPSG:32633")
