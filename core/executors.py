@@ -14,19 +14,25 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from .errors import JobError, ParameterError
+from .errors import Cancelled, JobError, ParameterError
+from .stopping import check, stop_for_good_by
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LOOK_AHEAD = 2
 """Items handed out beyond the one that is awaited, a worker: bounds memory, keeps workers busy."""
+
+
+_LOOK_SECONDS = 0.2
+"""While a process is waited for, the job is asked so often whether it is to stop."""
 
 
 class Executor(Protocol):
@@ -60,14 +66,20 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         return None
 
 
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them.
+def _begin_worker(stopped: Any) -> None:
+    """Leave Ctrl-C to the main process, which says whether the tile at work is still wanted.
 
     A main process that is killed cannot end its workers, and they would wait for work for ever:
     each watches it and goes when it is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_for_good_by(partial(_raise_if, stopped))
     threading.Thread(target=_end_with_main_process, name="watch", daemon=True).start()
+
+
+def _raise_if(stopped: Any) -> None:
+    if stopped.value:
+        raise Cancelled("Stopped.")
 
 
 def _end_with_main_process() -> None:
@@ -75,6 +87,12 @@ def _end_with_main_process() -> None:
     if main is not None:
         main.join()
         os._exit(1)
+
+
+def _result(future: Future[R]) -> R:
+    while not wait([future], timeout=_LOOK_SECONDS).done:
+        check()
+    return future.result()
 
 
 class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
@@ -90,8 +108,11 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         if workers < 1:
             raise ParameterError(f"The number of workers must be at least 1, not {workers}.")
         self.workers = workers
+        context = multiprocessing.get_context("spawn")
+        # Without a lock: a worker that is killed while it looks would keep it.
+        self._stopped = context.Value("b", 0, lock=False)
         self._pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+            workers, mp_context=context, initializer=_begin_worker, initargs=(self._stopped,)
         )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -100,9 +121,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             for item in items:
                 waiting.append(self._pool.submit(function, item))
                 if len(waiting) > self.workers * LOOK_AHEAD:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         except BrokenProcessPool as error:
             raise JobError(
                 "A worker process was killed, most likely because memory ran out: "
@@ -112,7 +133,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             for future in waiting:
                 future.cancel()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._stopped.value = 1  # nobody waits for the tiles at work any more
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
