@@ -39,6 +39,7 @@ from .models.base import Decoded, Embedding, PromptableModel, Prompts
 from .point_grids import coarse_to_fine, crop_boxes, point_grid
 from .regions import mend
 from .segmenter import Hint, TileImage
+from .stopping import check
 from .types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
 
 VERSION = 1
@@ -269,6 +270,7 @@ class AutomaticSegmenter:
             points = points[~covered[rows, cols]]
             new: list[Candidate] = []
             for start in range(0, len(points), batch):
+                check()
                 decoded = self._ask(embedding, points[start : start + batch], view)
                 new += self._candidates(decoded, embedding, view)
             found += new

@@ -15,14 +15,16 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from functools import partial
 from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from .errors import JobError, ParameterError
+from .errors import Cancelled, JobError, ParameterError
+from .stopping import check, stop_for_good_by
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +32,9 @@ R = TypeVar("R")
 LOOK_AHEAD = 2
 """Items handed out beyond the one that is awaited, a worker: bounds memory, keeps workers busy."""
 
+
+_LOOK_SECONDS = 0.2
+"""While a process is waited for, the job is asked so often whether it is to stop."""
 
 _GUARD = (
     'would begin the job again: put what starts it under if __name__ == "__main__": in the '
@@ -89,15 +94,21 @@ def check_main_module() -> None:
         raise ParameterError(f"A worker process imports this script and {_GUARD}")
 
 
-def _begin_worker(begun: Event) -> None:
-    """Leave Ctrl-C to the main process, which lets the tiles under way end and keeps them.
+def _begin_worker(begun: Event, stopped: Any) -> None:
+    """Leave Ctrl-C to the main process, which says whether the tile at work is still wanted.
 
     A main process that is killed cannot end its workers, and they would wait for work for ever:
     each watches it and goes when it is gone.
     """
     begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_for_good_by(partial(_raise_if, stopped))
     threading.Thread(target=_end_with_main_process, name="watch", daemon=True).start()
+
+
+def _raise_if(stopped: Any) -> None:
+    if stopped.value:
+        raise Cancelled("Stopped.")
 
 
 def _end_with_main_process() -> None:
@@ -105,6 +116,12 @@ def _end_with_main_process() -> None:
     if main is not None:
         main.join()
         os._exit(1)
+
+
+def _result(future: Future[R]) -> R:
+    while not wait([future], timeout=_LOOK_SECONDS).done:
+        check()
+    return future.result()
 
 
 class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
@@ -122,9 +139,14 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         self.workers = workers
         context = multiprocessing.get_context("spawn")
         self._begun = context.Event()
+        # Without a lock: a worker that is killed while it looks would keep it.
+        self._stopped = context.Value("b", 0, lock=False)
         try:
             self._pool = ProcessPoolExecutor(
-                workers, mp_context=context, initializer=_begin_worker, initargs=(self._begun,)
+                workers,
+                mp_context=context,
+                initializer=_begin_worker,
+                initargs=(self._begun, self._stopped),
             )
         except ValueError as error:  # Windows cannot wait for more than 61
             raise ParameterError(
@@ -137,9 +159,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             for item in items:
                 waiting.append(self._pool.submit(function, item))
                 if len(waiting) > self.workers * LOOK_AHEAD:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         except BrokenProcessPool as error:
             if not self._begun.is_set():
                 raise JobError(
@@ -154,7 +176,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
             for future in waiting:
                 future.cancel()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._stopped.value = 1  # nobody waits for the tiles at work any more
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

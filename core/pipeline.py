@@ -24,6 +24,7 @@ from .second_look import SecondLook
 from .segmenter import PromptableSegmenter, Segmenter
 from .segmenters import make_segmenter
 from .stages import SegmenterFactory, TileStage, close_all, segment_tiles
+from .stopping import stopped_by
 from .store import JobStore, has_failures
 from .stretch import Stretch
 from .types import GroundBox, MergeMode
@@ -78,9 +79,13 @@ class Report:
         self._progress = progress
         self._cancelled = cancelled
 
-    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None:
+    def check(self) -> None:
+        """Raise Cancelled where the job is to stop."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("Stopped. What is finished is kept: the same job goes on from there.")
+
+    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None:
+        self.check()
         if self._progress is not None:
             self._progress(Progress(None, stage, done, total, message))
 
@@ -99,7 +104,7 @@ def run(
         segmenter: Instead of ``params.model``: a segmenter, or a picklable function that makes
             one in each worker.
         progress: Called with each step.
-        cancelled: Asked between tiles; True stops the job with ``Cancelled``.
+        cancelled: Asked between tiles and within them; True stops the job with ``Cancelled``.
 
     Raises:
         SamGeoError: See ``errors.py``; no partial output stays. Where only some tiles failed, the
@@ -117,7 +122,8 @@ def run(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SamGeoWarning)
         try:
-            result = _run(params, segmenter, report)
+            with stopped_by(report.check):
+                result = _run(params, segmenter, report)
         finally:
             close_all()
     # The raster is opened once a worker, and says the same each time.

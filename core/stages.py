@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, SamGeoError
+from .errors import Cancelled, ModelError, SamGeoError
 from .executors import ONE_AT_A_TIME, Executor, new_run
 from .grid import Grid, Tile
 from .raster import Raster, RasterWindow
@@ -115,6 +115,8 @@ class TileStage:
         for attempt in (1, 2):
             try:
                 return self._segment(index, following)
+            except Cancelled:
+                raise  # of the whole job: the tile is not tried again, nor has it failed
             except SamGeoError as error:
                 kind, message, detail = error.kind, str(error), ""
             except Exception as error:  # a segmenter of the user's own may raise anything

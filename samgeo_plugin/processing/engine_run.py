@@ -195,6 +195,8 @@ class EngineRun:
                 self._greet(message)
             elif isinstance(message, Result) and message.id == request_id:
                 return message.result
+            elif isinstance(message, Failure) and message.kind == "Cancelled":
+                raise EngineRunError(tr("Cancelled."), "Cancelled", message.detail)
             elif isinstance(message, Failure) and message.id in (request_id, None):
                 raise EngineRunError(message.message, message.kind, message.detail)
             elif isinstance(message, Progress) and on_progress is not None:

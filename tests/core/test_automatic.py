@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from samgeo_core import automatic
 from samgeo_core.automatic import AutomaticOptions, AutomaticSegmenter
-from samgeo_core.errors import ParameterError
+from samgeo_core.errors import Cancelled, ParameterError
 from samgeo_core.masks import ABSENT, PromptRef
 from samgeo_core.segmenter import Hint, PromptableSegmenter
+from samgeo_core.stopping import stopped_by
 from samgeo_core.types import CellBox, PixelBox
 
 from .painted import BACKGROUND, PaintedModel, paint, tile_image
@@ -52,6 +53,24 @@ def test_every_object_is_found_once_and_exactly():
         want = np.zeros((64, 64), bool)
         want[row0 // 4 : row1 // 4, col0 // 4 : col1 // 4] = True
         np.testing.assert_array_equal(got[row0 // 4, col0 // 4], want)
+
+
+def test_it_stops_between_two_batches_of_points(monkeypatch):
+    batches = []
+
+    class Counting(PaintedModel):
+        def decode(self, embedding, prompts, **options):
+            batches.append(len(prompts))
+            return super().decode(embedding, prompts, **options)
+
+    def question():
+        if len(batches) == 2:
+            raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(automatic, "_LOGITS_AT_ONCE", 3 * 4 * 64 * 64 * 10)
+    with stopped_by(question), pytest.raises(Cancelled):
+        segmenter(Counting()).segment(tile_image(SCENE))
+    assert len(batches) == 2
 
 
 def test_masks_lie_on_the_rasters_lattice_wherever_the_window_begins():

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from samgeo_core.errors import JobError, ParameterError
+from samgeo_core.errors import Cancelled, JobError, ParameterError
 from samgeo_core.executors import ProcessExecutor, SerialExecutor, make_executor
+from samgeo_core.stopping import check, stopped_by
 
 from .scenes import write_raster
 
@@ -133,6 +134,27 @@ def test_more_workers_than_the_system_can_have_are_refused(monkeypatch):
     monkeypatch.setattr("samgeo_core.executors.ProcessPoolExecutor", pool)
     with pytest.raises(ParameterError, match="cannot run 99 worker processes"):
         make_executor(99)
+
+
+def wait_for_ever(path):
+    path.touch()
+    while True:
+        check()
+        time.sleep(0.01)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_that_is_no_longer_wanted_ends_in_the_middle(tmp_path, workers):
+    begun = tmp_path / "begun"
+
+    def question():
+        if begun.exists():
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled), stopped_by(question), make_executor(workers) as executor:
+        list(executor.map(wait_for_ever, [begun]))
+    check()  # the question is asked within its block only
 
 
 def test_no_workers_are_refused():

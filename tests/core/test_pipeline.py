@@ -25,6 +25,7 @@ from samgeo_core.errors import (
 )
 from samgeo_core.job import SegmentParameters
 from samgeo_core.layers import FIELDS
+from samgeo_core.stopping import check
 
 from .scenes import MARGIN, SIZE, TILE, SceneOracle, scene, write_raster
 
@@ -135,6 +136,26 @@ def test_finished_tiles_are_not_segmented_again(raster, tmp_path):
     assert len(first) >= 3
     assert next(s.done for s in steps if s.stage == "tiles") == len(first)
     assert not output.with_name("objects.gpkg.job").exists()
+
+
+def test_a_job_is_cancelled_in_the_middle_of_a_tile_which_has_not_failed(raster, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    entered: list = []
+
+    class Long(SceneOracle):
+        def segment(self, image):
+            entered.append(image.tile.index)
+            check()
+            return super().segment(image)
+
+    with pytest.raises(Cancelled):
+        pipeline.run(job(raster, output), segmenter=Long(), cancelled=lambda: len(entered) == 3)
+    assert len(entered) == 3, "it is not tried again"
+    folder = output.with_name("objects.gpkg.job")
+    assert len(list((folder / "tiles").glob("*.npz"))) == 2
+    result = pipeline.run(job(raster, output), segmenter=SceneOracle())
+    assert not result.failed
+    assert result.features == len(scene().things)
 
 
 def test_other_parameters_are_refused_with_both_values_named(raster, tmp_path):

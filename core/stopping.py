@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a job is still wanted, asked in the middle of a tile.
+
+A tile may take minutes; what works on it (a segmenter, whoever wrote it) knows its image and
+nothing of the job. So the job leaves its question here, for this thread, and long loops ask it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_question: ContextVar[Callable[[], None] | None] = ContextVar("question", default=None)
+
+
+@contextmanager
+def stopped_by(question: Callable[[], None]) -> Iterator[None]:
+    """Within this block :func:`check` asks this; it raises ``Cancelled`` to stop the work."""
+    token = _question.set(question)
+    try:
+        yield
+    finally:
+        _question.reset(token)
+
+
+def stop_for_good_by(question: Callable[[], None]) -> None:
+    """The same for the rest of this thread's life, as in a worker process."""
+    _question.set(question)
+
+
+def check() -> None:
+    """Go on, or raise ``Cancelled`` where the work is no longer wanted.
+
+    Cheap: to be called every few tenths of a second of work.
+    """
+    question = _question.get()
+    if question is not None:
+        question()
