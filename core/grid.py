@@ -137,17 +137,24 @@ class Grid:
         )
 
     def neighbours(self, index: TileIndex) -> list[TileIndex]:
-        """The up to eight tiles around one, row by row."""
+        """The tiles whose trusted windows overlap a tile's own, row by row.
+
+        Those are the up to eight around it, and where 2 (m - c) > S those behind them, too.
+        """
+        reach = max(1, -(-2 * (self.margin - self.trust) // self.core))
+        steps = range(-reach, reach + 1)
         around = (
-            TileIndex(index.row + down, index.col + right)
-            for down in (-1, 0, 1)
-            for right in (-1, 0, 1)
-            if (down, right) != (0, 0)
+            TileIndex(index.row + down, index.col + right) for down in steps for right in steps
         )
-        return [other for other in around if other in self]
+        trusted = self[index].trusted
+        return [
+            other
+            for other in around
+            if other != index and other in self and self[other].trusted.intersects(trusted)
+        ]
 
     def forward(self, index: TileIndex) -> list[TileIndex]:
-        """The neighbours E, SW, S and SE: each pair of neighbours is met once."""
+        """The neighbours that come later (E, SW, S, SE): each pair of neighbours is met once."""
         return [other for other in self.neighbours(index) if other > index]
 
     def at(self, row: float, col: float) -> TileIndex:

@@ -64,7 +64,12 @@ class CellShapes(Sequence[BoolArray]):
 
 
 def near_pairs(
-    a: CellShapes, b: CellShapes, *, of_larger: float = 0.0, of_smaller: float = 0.0
+    a: CellShapes,
+    b: CellShapes,
+    *,
+    of_larger: float = 0.0,
+    of_smaller: float = 0.0,
+    least: float = 0.0,
 ) -> tuple[IntArray, IntArray]:
     """Pairs of shapes whose boxes overlap, and by so much that their cells may.
 
@@ -74,11 +79,14 @@ def near_pairs(
         of_larger: Share of the larger shape's area that the boxes' overlap must reach; where two
             shapes are to have an IoU, that IoU.
         of_smaller: Likewise of the smaller's.
+        least: Shapes of fewer cells are left out.
 
     Returns:
         Numbers in ``a`` and in ``b``, sorted.
     """
-    found = [_reaching(a, b, i, j, of_larger, of_smaller) for i, j in _meeting(a, b, of_larger)]
+    found = [
+        _reaching(a, b, i, j, of_larger, of_smaller) for i, j in _meeting(a, b, of_larger, least)
+    ]
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     first = np.concatenate([pair[0] for pair in found])
@@ -87,28 +95,26 @@ def near_pairs(
     return first[order], second[order]
 
 
-def _meeting(a: CellShapes, b: CellShapes, of_larger: float) -> Iterator[tuple[IntArray, IntArray]]:
+def _meeting(
+    a: CellShapes, b: CellShapes, of_larger: float, least: float
+) -> Iterator[tuple[IntArray, IntArray]]:
     """Pairs whose boxes overlap, among them all whose areas differ by no more than the factor."""
-    if len(a) * len(b) <= FEW:
-        yield tuple(np.divmod(np.arange(len(a) * len(b)), max(1, len(b))))  # type: ignore[misc]
+    every_a, every_b = np.flatnonzero(a.area >= least), np.flatnonzero(b.area >= least)
+    if len(every_a) * len(every_b) <= FEW:
+        yield np.repeat(every_a, len(every_b)), np.tile(every_b, len(every_a))
         return
-    if of_larger <= 0:
-        groups = [(np.arange(len(a)), np.arange(len(b)))]
-    else:
-        class_a, class_b = (np.floor(np.log2(np.maximum(s.area, 1))).astype(int) for s in (a, b))
-        reach = int(np.ceil(np.log2(1.0 / of_larger)))
+    groups = [(every_a, every_b)]
+    if of_larger > 0:
+        class_a, class_b = np.log2(a.area[every_a]) // 1, np.log2(b.area[every_b]) // 1
+        reach = np.ceil(np.log2(1.0 / of_larger))
         groups = [
-            (np.flatnonzero(class_a == k), np.flatnonzero(np.abs(class_b - k) <= reach))
+            (every_a[class_a == k], every_b[np.abs(class_b - k) <= reach])
             for k in np.unique(class_a).tolist()
         ]
     for some_a, some_b in groups:
-        if not len(some_b):
-            continue
-        # Boxes that only touch share no cell.
+        # Boxes that only touch share no cell: they are drawn a little smaller.
         tree = shapely.STRtree(_boxes(b.box[some_b]))
-        step = 1024
-        for start in range(0, len(some_a), step):
-            part = some_a[start : start + step]
+        for part in np.split(some_a, range(1024, len(some_a), 1024)):
             i, j = tree.query(_boxes(a.box[part]))
             yield part[i], some_b[j]
 

@@ -215,7 +215,8 @@ def match(
     # An IoU of 0.4995 is 0.5 when it is rounded.
     first, second = near_pairs(a.shape, b.shape, of_larger=options.match_iou - 6e-4)
     if options.mode == "flat":
-        contained = near_pairs(a.shape, b.shape, of_smaller=options.join_containment)
+        share = options.join_containment
+        contained = near_pairs(a.shape, b.shape, of_smaller=share, least=share * large)
         either = np.unique(np.stack([np.append(first, contained[0]),
                                      np.append(second, contained[1])]), axis=1)  # fmt: skip
         first, second = either
@@ -344,11 +345,13 @@ class _Prepared:
 
     def __init__(self, source: MaskSource, grid: Grid) -> None:
         self._source, self._grid = source, grid
+        reach = 1 + (2 * (grid.margin - grid.trust) > grid.core)
+        self._most = (1 + 2 * reach) * (1 + reach)  # a tile, its neighbours and those just left
         self._tiles: dict[TileIndex, TileNodes] = {}
 
     def __getitem__(self, index: TileIndex) -> TileNodes:
         if index not in self._tiles:
-            while len(self._tiles) >= 6:
+            while len(self._tiles) >= self._most:
                 del self._tiles[next(iter(self._tiles))]
             self._tiles[index] = tile_nodes(self._source.load(index), self._grid)
         self._tiles[index] = tile = self._tiles.pop(index)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core import candidates
+from samgeo_core.bits import popcount
 from samgeo_core.candidates import Candidate, remove_duplicates
 from samgeo_core.types import CellBox
 
@@ -57,9 +57,9 @@ def test_suppression_is_greedy_by_mask_iou_in_any_order(masks, limit, random):
 def test_the_popcount_for_old_numpy_agrees(monkeypatch):
     words = np.random.default_rng(0).integers(0, 2**63, (3, 4, 5), np.uint64)
     want = sum((words >> np.uint64(bit)) & np.uint64(1) for bit in range(64)).sum(axis=(1, 2))
-    np.testing.assert_array_equal(candidates._popcount(words).sum(axis=(1, 2)), want)
+    np.testing.assert_array_equal(popcount(words).sum(axis=(1, 2)), want)
     monkeypatch.delattr(np, "bitwise_count", raising=False)
-    np.testing.assert_array_equal(candidates._popcount(words).sum(axis=(1, 2)), want)
+    np.testing.assert_array_equal(popcount(words).sum(axis=(1, 2)), want)
 
 
 def test_a_finer_layer_and_an_unmended_mask_come_first():

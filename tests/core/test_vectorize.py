@@ -162,3 +162,32 @@ def test_an_object_that_the_raster_cuts_runs_straight_to_its_edge(side):
     polygon = polygonize([(box, logits.astype(np.float32))], grid)
     wanted = shapely.intersection(strip, shapely.box(0, 0, 40, 40))
     assert shapely.area(shapely.symmetric_difference(polygon, wanted)) < 0.02
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_contours_of_anything_are_valid_and_hold_what_is_positive(data):
+    """Speckle, saddles, values next to 0, cells that the raster cuts: nothing touches itself."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    cell = data.draw(st.sampled_from([1, 2, 3, 4]))
+    height, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 30))
+    grid = Grid(
+        max(1, height * cell - data.draw(st.integers(0, cell - 1))),
+        max(1, width * cell - data.draw(st.integers(0, cell - 1))),
+        48 * cell, 24 * cell, cell, 12 * cell,
+    )  # fmt: skip
+    values = np.full((height + 2, width + 2), -127, np.float32)
+    scale = data.draw(st.sampled_from([0.1, 1, 60]))
+    values[1:-1, 1:-1] = np.clip(rng.normal(0, scale, (height, width)), -127, 127)
+    values[1:-1, 1:-1][rng.random((height, width)) < 0.1] = 0
+    polygon = polygonize([(CellBox(-1, -1, height + 1, width + 1), values)], grid)
+    assert polygon.is_valid
+    assert shapely.box(0, 0, grid.width, grid.height).contains(polygon) or polygon.is_empty
+    rows, cols = np.mgrid[0:height, 0:width] * cell + cell / 2
+    inside = (rows < grid.height) & (cols < grid.width)
+    held = shapely.contains_xy(polygon, cols[inside], rows[inside])
+    assert np.array_equal(held, (values[1:-1, 1:-1] > 0)[inside])
+    for tolerance in (0.5, 2.0 * cell):
+        simple = simplify(polygon, tolerance)
+        assert simple.is_valid
+        assert polygon.is_empty or shapely.hausdorff_distance(simple, polygon) < 3 * tolerance
