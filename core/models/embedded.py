@@ -378,7 +378,7 @@ def load_embedded(
     chosen = pick_device(device)
     set_threads(threads)
     net, notes, digest = read_network(WEIGHTS if path is None else path)
-    if path is None and json.loads(CARD.read_text())["sha256"] != digest:
+    if path is None and json.loads(CARD.read_text(encoding="utf-8"))["sha256"] != digest:
         raise CheckpointError(
             f"The weights {WEIGHTS} are not the ones that were shipped: install the package again."
         )
