@@ -18,6 +18,21 @@ _EAST_OF_IT = shapely.box(180.0, -90.0, 540.0, 90.0)
 _WEST_OF_IT = shapely.box(-540.0, -90.0, -180.0, 90.0)
 
 
+_UNDEFINED = {"undefined geographic srs", "undefined cartesian srs", "undefined srs"}
+
+
+def declared_crs(given: Any) -> CRS | None:
+    """The CRS of a vector file; None also where a GeoPackage says that it has none.
+
+    Args:
+        given: What GDAL makes of the file's: for "undefined" a CRS of that name.
+    """
+    if given is None or given == "":
+        return None
+    crs = CRS.from_user_input(given)
+    return None if crs.name.lower() in _UNDEFINED else crs
+
+
 class Reprojection:
     """Brings batches of shapes from ``source`` to ``target``.
 
