@@ -20,7 +20,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 from .errors import ParameterError
-from .reproject import known_crs
+from .reproject import declared_crs, known_crs
 from .types import GroundBox, PixelBox
 
 SEGMENTS = 64
@@ -120,7 +120,7 @@ class AreaOfInterest:
         polygons = parts[np.isin(shapely.get_type_id(parts), (3, 6)) & (shapely.area(parts) > 0)]
         if len(polygons) == 0:
             raise ParameterError(f"{path} has no polygons: an area of interest needs at least one.")
-        crs = known_crs(info["crs"]) if info["crs"] else None
+        crs = declared_crs(info["crs"])
         ground = _to_raster(list(polygons), crs, raster)
         return cls(ground, raster, what=f"The area of interest {path}")
 

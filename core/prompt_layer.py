@@ -17,6 +17,7 @@ from affine import Affine
 
 from .errors import ParameterError, PromptError
 from .prompts import PixelPrompt, PromptKind, PromptTransform
+from .reproject import declared_crs
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
 
@@ -98,7 +99,7 @@ def read_prompts(
             known = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
             raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
     # A layer without a CRS, or a raster without one: the same plane is all that can be meant.
-    layer_crs = None if frame.crs is None or crs is None else frame.crs
+    layer_crs = None if crs is None else declared_crs(frame.crs)
     place = PromptTransform(transform, crs, layer_crs)
     ids = frame.index if options.id_field is None else frame[options.id_field]
     labels = None if options.label_field is None else frame[options.label_field]

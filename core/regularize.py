@@ -26,6 +26,7 @@ from .errors import OutputError, ParameterError
 from .job import RegularizeParameters
 from .layers import FIELDS, Field, LayerWriter, carried_fields
 from .measures import measure
+from .reproject import declared_crs
 from .right_angles import right_angles
 from .vectorize import polygon_parts
 
@@ -105,13 +106,14 @@ def _about(params: RegularizeParameters) -> tuple[int, pyproj.CRS | None]:
             f"{params.input} holds {info['geometry_type']} features: only polygons can be "
             "straightened."
         )
-    return int(info["features"]), pyproj.CRS(info["crs"]) if info["crs"] else None
+    return int(info["features"]), declared_crs(info["crs"])
 
 
 def _read(params: RegularizeParameters, start: int, count: int) -> gpd.GeoDataFrame:
     frame = pyogrio.read_dataframe(
         params.input, layer=params.layer, skip_features=start, max_features=count
     )
+    frame = frame.set_crs(declared_crs(frame.crs), allow_override=True)
     good = frame.geometry.notna() & ~frame.geometry.is_empty
     return frame[good & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
 

@@ -38,6 +38,21 @@ def known_crs(crs: Any) -> CRS | None:
         ) from error
 
 
+_UNDEFINED = {"undefined geographic srs", "undefined cartesian srs", "undefined srs"}
+
+
+def declared_crs(given: Any) -> CRS | None:
+    """The CRS of a vector file; None also where a GeoPackage says that it has none.
+
+    Args:
+        given: What GDAL makes of the file's: for "undefined" a CRS of that name.
+    """
+    if given is None or given == "":
+        return None
+    crs = known_crs(given)
+    return None if crs is None or crs.name.lower() in _UNDEFINED else crs
+
+
 class Reprojection:
     """Brings batches of shapes from ``source`` to ``target``.
 

@@ -116,7 +116,7 @@ def store_style(
                 "f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, "
                 "owner, update_time) VALUES ('', '', ?, ?, 'SamGeo objects', ?, '', 1, "
                 "'A colour for each object', '', ?)",
-                (layer, column, qml(geometry), f"{modified:%Y-%m-%d %H:%M:%S}"),
+                (layer, column, qml(geometry), f"{modified:%Y-%m-%dT%H:%M:%S}.000Z"),
             )
     finally:
         connection.close()

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
@@ -204,3 +206,23 @@ def test_a_raster_without_crs_takes_areas_in_its_own_units(make_raster: Make) ->
         assert area.touches(PixelBox(5, 5, 6, 6))
         with pytest.raises(ParameterError, match="no coordinate system"):
             AreaOfInterest.from_extent(GroundBox(0, 0, 1, 1), "EPSG:4326", raster)
+
+
+@pytest.mark.parametrize("undefined", [-1, 0])
+def test_a_geopackage_that_says_undefined_has_no_crs(
+    raster: Raster, make_raster: Make, tmp_path: Path, undefined: int
+) -> None:
+    path = tmp_path / "plain.gpkg"
+    gpd.GeoDataFrame(geometry=[box(5, -10, 10, -5)]).to_file(path, layer="plain")
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE gpkg_geometry_columns SET srs_id = ?", (undefined,))
+        file.execute("UPDATE gpkg_contents SET srs_id = ?", (undefined,))
+    with pytest.raises(ParameterError, match="no coordinate system"):
+        AreaOfInterest.from_layer(path, raster)
+    pixels = make_raster(np.ones((20, 20), np.uint8), crs=None, transform=Affine.scale(1, -1))
+    with pytest.warns(UserWarning, match="no coordinate system"):
+        plain = open_raster(pixels)
+    with plain:
+        area = AreaOfInterest.from_layer(path, plain)
+        assert area.touches(PixelBox(5, 5, 6, 6))
+        assert not area.touches(PixelBox(11, 11, 12, 12))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -122,3 +125,14 @@ def test_what_cannot_be_straightened_is_refused(tmp_path):
     ):
         with pytest.raises(error, match=words):
             regularize_layer(params, nothing)
+
+
+def test_a_layer_that_says_its_crs_is_undefined_is_plain(tmp_path):
+    path, out = tmp_path / "in.gpkg", tmp_path / "out.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 20, 12)]).to_file(path)
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE gpkg_geometry_columns SET srs_id = 0")
+        file.execute("UPDATE gpkg_contents SET srs_id = 0")
+    regularize_layer(RegularizeParameters(str(path), str(out)), nothing)
+    made = gpd.read_file(out)
+    assert made["area_m2"].to_numpy() == pytest.approx(240)

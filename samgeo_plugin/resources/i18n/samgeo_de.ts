@@ -1185,6 +1185,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
+   <source>The layer {name} reaches beyond the project's CRS, in which the raster lies that has none; give the raster's layer its CRS.</source>
+   <translation>Der Layer {name} reicht über das KBS des Projekts hinaus, in dem das Raster ohne eigenes KBS liegt; geben Sie dem Rasterlayer sein KBS.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
    <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
    <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
   </message>
@@ -1548,6 +1553,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/rasters.py" />
    <source>The resolution must be a positive number.</source>
    <translation>Die Auflösung muss eine positive Zahl sein.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{file} cannot be read; repair the layer's source.</source>
+   <translation>{file} kann nicht gelesen werden; reparieren Sie die Quelle des Layers.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rasters.py" />
+   <source>{file} cannot be written ({why}); make room for it.</source>
+   <translation>{file} kann nicht geschrieben werden ({why}); schaffen Sie Platz dafür.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
