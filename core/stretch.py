@@ -112,11 +112,13 @@ class Stretch:
         else:
             grey = np.empty((bands, height, width), np.uint8)
             for band, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-                kind = np.float64 if values.dtype == np.float64 else np.float32
+                gain = 255.0 / (high - low)
+                wide = values.dtype == np.float64 or gain > np.finfo(np.float32).max
+                kind = np.float64 if wide else np.float32
                 # float64 limits next to float32 data: the difference is taken first, so that a
                 # large offset (heights, epochs) does not eat the contrast.
                 with np.errstate(over="ignore", invalid="ignore"):  # where there are no data
-                    scaled = (values[band].astype(kind) - kind(low)) * kind(255.0 / (high - low))
+                    scaled = (values[band].astype(kind) - kind(low)) * kind(gain)
                 scaled[~valid[band]] = 0
                 grey[band] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         if bands == 1:
