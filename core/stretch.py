@@ -196,4 +196,4 @@ def _without_fill(values: AnyArray) -> AnyArray:
 
 
 def _distinct(low: float, high: float, share: float) -> bool:
-    return high - low > share * max(abs(low), abs(high), 1e-30)
+    return high - low > share * max(abs(low), abs(high), 1e-290)
