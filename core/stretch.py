@@ -113,7 +113,7 @@ class Stretch:
             grey = np.empty((bands, height, width), np.uint8)
             for band, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
                 gain = 255.0 / (high - low)
-                wide = values.dtype == np.float64 or gain > np.finfo(np.float32).max
+                wide = values.dtype == np.float64 or gain > float(np.finfo(np.float32).max)
                 kind = np.float64 if wide else np.float32
                 # float64 limits next to float32 data: the difference is taken first, so that a
                 # large offset (heights, epochs) does not eat the contrast.
