@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m samgeo_core.training pack | confident | train | export | borders | plot``.
+"""``python -m samgeo_core.training pack | train | export | confident | plot``.
 
 Such weights as the shipped ones come from::
 
@@ -11,8 +11,6 @@ Such weights as the shipped ones come from::
         --precision bfloat16 --start core/models/embedded.safetensors --rate 1.2e-3 --settle 0.1
     python -m samgeo_core.training export RUN/checkpoint.pt core/models/embedded.safetensors \\
         --cache CACHE --steps 160 --score-threshold 0.6 --stability-threshold 0.4
-    python -m samgeo_core.training borders core/models/embedded.safetensors \\
-        core/models/embedded.safetensors --cache CACHE
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::
@@ -34,7 +32,6 @@ from pathlib import Path
 import torch
 
 from ..models.embedded import load_embedded
-from .borders import train_borders
 from .data import Part, read_pack
 from .export import export
 from .log import plot
@@ -106,13 +103,6 @@ def main() -> None:
     ship.add_argument("--steps", type=int, default=60, help="of the calibration")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
-    last = commands.add_parser("borders", help="train the last stage of exported weights alone")
-    last.add_argument("weights", type=Path)
-    last.add_argument("out", type=Path)
-    last.add_argument("--cache", type=Path, required=True)
-    last.add_argument("--minutes", type=float, default=8.0)
-    last.add_argument("--rate", type=float, default=2e-3)
-    last.add_argument("--threads", type=int, default=2)
     draw = commands.add_parser("plot", help="draw a run's log")
     draw.add_argument("log", type=Path)
     draw.add_argument("out", type=Path)
@@ -154,11 +144,6 @@ def main() -> None:
             }
         )
         train(config, read_parts(options.cache), read_parts(options.cache, "valid_"), options.start)
-    elif options.command == "borders":
-        torch.set_num_threads(options.threads)
-        config = TrainConfig(options.out.parent, minutes=options.minutes, rate=options.rate)
-        card = train_borders(options.weights, options.out, read_parts(options.cache), config)
-        print(json.dumps(card, indent=2))
     elif options.command == "export":
         card = export(
             options.checkpoint,

@@ -50,24 +50,6 @@ def export(
     net, facts = averaged(checkpoint)
     if parts is not None:
         facts["calibration"] = round(calibrate(net, parts, steps=steps), 3)
-    return write(
-        net,
-        out,
-        score_threshold=score_threshold,
-        stability_threshold=stability_threshold,
-        facts=facts,
-    )
-
-
-def write(
-    net: EmbeddedNet,
-    out: Path,
-    *,
-    score_threshold: float,
-    stability_threshold: float,
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    """Write a network in half precision, and a .json with checksum and ``facts`` beside it."""
     tensors = {
         # Halves are enough for kernels; statistics and biases are small and stay exact.
         name: (value.half() if value.ndim > 1 else value).contiguous()

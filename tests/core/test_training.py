@@ -373,26 +373,6 @@ def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
         assert torch.allclose(value, tuned.net.state_dict()[name], atol=1e-3)
 
 
-def test_the_last_stage_is_trained_alone(tmp_path):
-    from samgeo_core.models.embedded import read_network
-    from samgeo_core.training.borders import stage, train_borders
-
-    trainer = loop.Trainer(config(tmp_path), EmbeddedNet(TINY))
-    trainer.save()
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    export(trainer.checkpoint, first, score_threshold=0.6, stability_threshold=0.7)
-    settings = dataclasses.replace(config(tmp_path), minutes=0.03, rate=1e-2)
-    card = train_borders(first, second, [small_part()], settings)
-    assert card["border_steps"] > 0
-    assert (card["score_threshold"], card["steps"]) == (0.6, 0)
-    before, after = read_network(first)[0], read_network(second)[0]
-    trained = tuple(stage(before))
-    for name, value in before.state_dict().items():
-        if not name.startswith(trained):
-            assert torch.equal(value, after.state_dict()[name])
-    assert not torch.equal(before.decoder.sharp.weight, after.decoder.sharp.weight)
-
-
 def test_the_log_draws(tmp_path):
     pytest.importorskip("matplotlib")
     lines = [
