@@ -17,6 +17,7 @@ from typing import Optional
 
 _STEP = 0.005
 _LATE = 0.003
+_PATIENCE = 10.0
 
 
 class Watch:
@@ -24,15 +25,23 @@ class Watch:
 
     def __init__(self) -> None:
         self._watchers = [
-            subprocess.Popen([sys.executable, __file__, str(cpu)], stdout=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, __file__, str(cpu), str(os.getpid())],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )
             for cpu in (sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else ())
-        ]
+        ]  # fmt: skip
         self._late: list[list[tuple[float, float]]] = []
 
     def stop(self) -> None:
         for watcher in self._watchers:
-            watcher.send_signal(signal.SIGINT)
-            told, _ = watcher.communicate()
+            watcher.terminate()
+        for watcher in self._watchers:
+            try:
+                told, _ = watcher.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                watcher.kill()
+                told, _ = watcher.communicate()
             if watcher.returncode == 0:
                 lines = [line.split() for line in told.decode().splitlines()]
                 self._late.append([(float(begin), float(end)) for begin, end in lines])
@@ -46,22 +55,29 @@ class Watch:
         return 1000 * max([0.0, *within])
 
 
+def _stop(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
+    # SIGTERM, not SIGINT: a shell's background jobs, CI's among them, are born deaf to that one.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         os.sched_setaffinity(0, {int(sys.argv[1])})
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     except OSError:
         sys.exit(1)
     late = []
+    parent = int(sys.argv[2])
     try:
-        while True:
+        while os.getppid() == parent:
             due = time.monotonic() + _STEP
             time.sleep(_STEP)
             now = time.monotonic()
             if now - due > _LATE:
-                late.append(f"{due} {now}")
+                late.append(f"{due} {now}\n")
     except KeyboardInterrupt:
-        print("\n".join(late))
+        sys.stdout.writelines(late)
 
 
 if __name__ == "__main__":

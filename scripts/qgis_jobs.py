@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from processes import below, left_of
 from qgis.core import (
@@ -93,8 +94,7 @@ class Jobs(Window):
         self.finish()
         self.kill()
         self.cancel()
-        self.stalls.part("close")
-        job = long_job("closed")
+        job = self.asked("close", lambda: long_job("closed"))
         self.until(lambda: job.in_a_tile, "the third job is in a tile")
         self.wait(1)
         self.step("QGIS is closed during a job", engines=len(below(os.getpid())))
@@ -113,9 +113,16 @@ class Jobs(Window):
             self.answering.stop()
             iface.actionExit().trigger()
 
-    def started(self, name: str) -> tuple[Job, set[int]]:
+    def asked(self, name: str, make: Callable[[], Job]) -> Job:
+        """A new job. Until it is handed to QGIS's tasks no engine runs: a part of its own."""
+        self.stalls.part(f"asking: {name}")
+        job = make()
+        self.wait(0)
         self.stalls.part(name)
-        job = long_job(name)
+        return job
+
+    def started(self, name: str) -> tuple[Job, set[int]]:
+        job = self.asked(name, lambda: long_job(name))
         self.until(lambda: job.in_a_tile, f"the job to be {name} is in a tile")
         self.wait(2)
         engine = below(os.getpid())
@@ -127,8 +134,9 @@ class Jobs(Window):
         return job, engine
 
     def finish(self) -> None:
-        self.stalls.part("finish")
-        job = Job("regularizeoutlines", "regular", INPUT=TRUTH, SIMPLIFY=1.0)
+        job = self.asked(
+            "finish", lambda: Job("regularizeoutlines", "regular", INPUT=TRUTH, SIMPLIFY=1.0)
+        )
         self.until(lambda: job.outcome, "the outlines are drawn")
         if job.outcome != [True]:
             raise Failed(f"the job failed: {job.feedback.errors}")

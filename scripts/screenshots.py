@@ -117,10 +117,10 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
                 qgis.kill()
         left = left_of(seen, 1.0)
     finally:
-        watch.stop()
         for server in reversed(servers):
             server.terminate()
             server.wait()
+        watch.stop()
     report_file = options.out / "report.json"
     if not report_file.is_file():
         print(f"QGIS ended with {qgis.returncode} before the session did; see {log}.")
@@ -140,7 +140,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
 def print_stalls(report: dict, watch: Watch) -> None:
     """A line for each part; a pause of the machine within a stall is no fault of QGIS's."""
     print(f"{'Main thread, ms':18}{'longest stall':>14}{'CPU paused then':>17}{'own work':>10}")
-    for part, (begin, end) in report["stalls_at"].items():
+    for part, (begin, end) in report.get("stalls_at", {}).items():
         paused = watch.longest(begin, end)
         known = "unknown" if paused is None else f"{paused:.0f}"
         stall, work = report["stalls_ms"][part], report["work_ms"][part]
