@@ -29,6 +29,7 @@ from torch.nn import functional as F
 from ..errors import CheckpointError, ModelError
 from ..types import ByteArray
 from .base import PADDING, Decoded, Embedding, ModelInfo, Prompts
+from .embedded_maps import PromptTensors
 from .embedded_net import (
     CANDIDATES,
     MASK_STRIDE,
@@ -37,7 +38,6 @@ from .embedded_net import (
     EmbeddedNet,
     Features,
     NetConfig,
-    PromptTensors,
     enlarge,
     folded,
     normalised,

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from ..errors import PromptError
 from ..types import FloatArray
 from .base import BACKGROUND, FOREGROUND, PADDING, Embedding, Prompts
-from .embedded_net import MASK_STRIDE, STRIDE, PromptTensors
+from .embedded_maps import STRIDE, PromptTensors
+from .embedded_net import MASK_STRIDE
 
 
 def to_tensors(prompts: Prompts, embedding: Embedding, device: torch.device) -> PromptTensors:

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .base import PADDING
-from .embedded_net import MULTIPLE, STRIDE, Coarse, Features, PromptTensors
+from .embedded_maps import STRIDE, PromptTensors
+from .embedded_net import MULTIPLE, Coarse, Features
 
 AROUND_POINTS = 128
 """Pixels that must be seen around clicks at least."""

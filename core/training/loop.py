@@ -23,16 +23,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..models.embedded import read_network
-from ..models.embedded_net import (
-    MASK_STRIDE,
-    STRIDE,
-    EmbeddedNet,
-    Features,
-    Fine,
-    PromptTensors,
-    enlarge,
-    normalised,
-)
+from ..models.embedded_maps import STRIDE, PromptTensors
+from ..models.embedded_net import MASK_STRIDE, EmbeddedNet, Features, Fine, enlarge, normalised
 from .data import Crops, Part
 from .dense import SameObject
 from .log import Log

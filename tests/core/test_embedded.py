@@ -11,15 +11,8 @@ from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.embedded import CARD, FAR, WEIGHTS, EmbeddedModel, load_embedded
-from samgeo_core.models.embedded_net import (
-    EmbeddedNet,
-    NetConfig,
-    PromptTensors,
-    agreement,
-    folded,
-    normalised,
-    prompt_maps,
-)
+from samgeo_core.models.embedded_maps import PromptTensors, prompt_maps
+from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, agreement, folded, normalised
 
 TINY = NetConfig(
     stem=8, widths=(8, 16, 16, 16), depths=(1, 1, 1, 1), neck=(8, 16, 16), decoder=(8, 8, 16, 16)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from samgeo_core.models import embedded
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded import load_embedded
-from samgeo_core.models.embedded_net import MASK_STRIDE, PromptTensors
+from samgeo_core.models.embedded_maps import PromptTensors
+from samgeo_core.models.embedded_net import MASK_STRIDE
 from samgeo_core.models.embedded_regions import LOOKS, Look, Place, Regions, cut_prompts
 
 from .test_embedded import tiny_network, write

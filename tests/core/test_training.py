@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig, PromptTensors
+from samgeo_core.models.embedded_maps import PromptTensors
+from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
