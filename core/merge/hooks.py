@@ -11,8 +11,10 @@ coincide by construction.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +22,10 @@ from ..grid import Grid, Tile
 from ..masks import ABSENT, Mask, TileMasks
 from ..segmenter import Hint
 from ..types import CellBox, FloatArray, LogitArray, PixelBox, TileIndex
+from .common import CellShapes, common_cells, near_pairs
 from .fuse import fuse_box
 from .merged import Merged
-from .nodes import TileNodes, lattice, overlap, tile_nodes
+from .nodes import TileNodes, lattice, overlap, tight, tile_nodes
 from .state import MaskSource, cached
 
 KNOWN_PART = 0.5
@@ -131,13 +134,11 @@ def repair_patches(
         common = overlap(mask.logits > 0, _corners(mask.box), known, _corners(hint.box))
         if common < KNOWN_PART * max(1, int(np.count_nonzero(known))):
             continue
-        pieces = cut_to_tiles(mask, grid)
         for index, position in merged.refs(number):
             work.remove(index, position)
-        for index, piece in pieces.items():
-            for position in work.same(index, piece):
-                work.remove(index, position)
+        for index, piece in cut_to_tiles(mask, grid).items():
             work.add(index, piece)
+    work.replace_same()
     return work.patches()
 
 
@@ -171,16 +172,19 @@ def overview_patches(
             for tile in _tiles_at(box, grid)
             if (piece := _enlarged(mask, factor, tile.window.cells(grid.cell), box)) is not None
         }
-        if _known_whole(pieces, merged, objects, work):
+        met = {index: work.meetings(index, [piece]) for index, piece in pieces.items()}
+        if _known_whole(pieces, merged, objects, met):
             continue
         for index, piece in pieces.items():
             logits = piece.logits.copy()
-            for position in work.within(index, piece, ABSORB) | work.same(index, piece):
-                number = objects.number(index, position)
+            for meeting in met[index]:
+                if not (meeting.within(ABSORB) or meeting.same()):
+                    continue
+                number = objects.number(index, meeting.position)
                 if number >= 0 and not merged.summary.open[number]:
                     continue
-                work.remove(index, position)
-                fine = work.masks(index).masks[position]
+                work.remove(index, meeting.position)
+                fine = work.masks(index).masks[meeting.position]
                 common = fine.box.intersection(piece.box)
                 place = common.slices(piece.box)
                 np.maximum(logits[place], fine.logits[common.slices(fine.box)], out=logits[place])
@@ -201,19 +205,34 @@ def cut_to_tiles(mask: Mask, grid: Grid) -> dict[TileIndex, Mask]:
     return pieces
 
 
+class _Meeting(NamedTuple):
+    """A mask of a tile and a piece of another one that overlap; cells of the trusted window."""
+
+    position: int
+    area: int
+    common: int
+    piece_area: int
+
+    def same(self) -> bool:
+        """Whether both show the same."""
+        return self.common >= SAME * (self.area + self.piece_area - self.common)
+
+    def within(self, share: float) -> bool:
+        """Whether the tile's mask lies in the piece."""
+        return self.common >= share * self.area
+
+
 class _Patching:
     """Patches under construction, and what they need to know of the tiles."""
 
     def __init__(self, source: MaskSource, grid: Grid) -> None:
         self._source, self._grid = cached(source, 16), grid
+        self._nodes = lru_cache(16)(lambda index: tile_nodes(self.masks(index), grid))
         self._removed: defaultdict[TileIndex, set[int]] = defaultdict(set)
         self._added: defaultdict[TileIndex, list[Mask]] = defaultdict(list)
 
     def masks(self, index: TileIndex) -> TileMasks:
         return self._source.load(index)
-
-    def nodes(self, index: TileIndex) -> TileNodes:
-        return tile_nodes(self.masks(index), self._grid)
 
     def remove(self, index: TileIndex, position: int) -> None:
         self._removed[index].add(position)
@@ -221,34 +240,26 @@ class _Patching:
     def add(self, index: TileIndex, piece: Mask) -> None:
         self._added[index].append(piece)
 
-    def overlaps(self, index: TileIndex, piece: Mask) -> Iterator[tuple[int, int, int, int]]:
-        """Position, area, cells in common and the piece's area, in the trusted window."""
-        nodes = self.nodes(index)
-        box = piece.box.intersection(nodes.trusted)
-        if box.empty:
-            return
-        shape = piece.logits[box.slices(piece.box)] > 0
-        area = int(np.count_nonzero(shape))
-        for row, own, own_box in zip(nodes.table, nodes.shapes, nodes.boxes.tolist(), strict=True):
-            common = overlap(shape, _corners(box), own, own_box)
-            if common:
-                yield int(row["position"]), int(row["area"]), common, area
+    def replace_same(self) -> None:
+        """Remove the tiles' masks that show the same as one that was added."""
+        for index, pieces in self._added.items():
+            for meeting in self.meetings(index, pieces, SAME):
+                if meeting.same():
+                    self.remove(index, meeting.position)
 
-    def same(self, index: TileIndex, piece: Mask) -> set[int]:
-        """Masks of a tile that show the same as a piece."""
-        return {
-            position
-            for position, area, common, own in self.overlaps(index, piece)
-            if common >= SAME * (area + own - common)
-        }
-
-    def within(self, index: TileIndex, piece: Mask, share: float) -> set[int]:
-        """Masks of a tile that lie in a piece."""
-        return {
-            position
-            for position, area, common, _ in self.overlaps(index, piece)
-            if common >= share * area
-        }
+    def meetings(
+        self, index: TileIndex, pieces: Sequence[Mask], least: float = 0.0
+    ) -> list[_Meeting]:
+        """Where a tile's masks overlap pieces; those of a smaller IoU than ``least`` may lack."""
+        nodes: TileNodes = self._nodes(index)
+        asked = _shapes(pieces, nodes.trusted)
+        one, two = near_pairs(asked, nodes.shapes, of_larger=least)
+        common = common_cells(asked, one, nodes.shapes, two)
+        rows = zip(
+            nodes.table["position"][two].tolist(), nodes.table["area"][two].tolist(),
+            common.tolist(), asked.area[one].tolist(), strict=True,
+        )  # fmt: skip
+        return [_Meeting(*row) for row in rows if row[2]]
 
     def patches(self) -> Patches:
         return {
@@ -261,20 +272,36 @@ def _known_whole(
     pieces: Mapping[TileIndex, Mask],
     merged: Merged,
     objects: _Objects,
-    work: _Patching,
+    met: Mapping[TileIndex, Iterable[_Meeting]],
 ) -> bool:
     """Whether the merge has an uncut object that is nearly the one in pieces."""
     common: defaultdict[int, int] = defaultdict(int)
     total = 0
     for index, piece in pieces.items():
         total += int(np.count_nonzero(piece.logits > 0))
-        for position, _, shared, _ in work.overlaps(index, piece):
-            number = objects.number(index, position)
+        for meeting in met[index]:
+            number = objects.number(index, meeting.position)
             if number >= 0 and not merged.summary.open[number]:
-                common[number] += shared
+                common[number] += meeting.common
     return any(
         shared >= SAME * (total + merged.summary.seen[number] - shared)
         for number, shared in common.items()
+    )
+
+
+def _shapes(pieces: Iterable[Mask], trusted: CellBox) -> CellShapes:
+    """The pieces' cells in a trusted window; pieces without any are left out."""
+    boxes, bits = [], []
+    for piece in pieces:
+        box = piece.box.intersection(trusted)
+        cut = None if box.empty else tight(piece.logits[box.slices(piece.box)] > 0, box)
+        if cut is not None:
+            boxes.append(_corners(cut[0]))
+            bits.append(cut[1].ravel())
+    return CellShapes(
+        np.array(boxes, np.int32).reshape(-1, 4),
+        np.array([np.count_nonzero(shape) for shape in bits], np.int64),
+        np.concatenate(bits) if bits else np.empty(0, bool),
     )
 
 
