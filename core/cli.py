@@ -134,10 +134,14 @@ def segment(
             console.print_json(asdict(result))
         else:
             console.say(
-                f"{result.features:,} polygons from {result.tiles:,} tiles "
+                f"{_counted(result.features, 'polygon')} from {_counted(result.tiles, 'tile')} "
                 f"in {result.seconds:.1f} s: {result.output}"
             )
         result.raise_if_incomplete()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @main.command()

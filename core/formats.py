@@ -55,6 +55,7 @@ class Format:
         driver: GDAL's name, or "" for GeoParquet.
         suffix: Extension.
         many_layers: One file holds several layers.
+        named_layer: A layer has a name besides the file's.
         wgs84: Coordinates are always WGS 84 degrees.
         multi: All shapes are written as multi-part, as the format knows one type a layer.
         options: Layer creation options.
@@ -65,6 +66,7 @@ class Format:
     driver: str
     suffix: str
     many_layers: bool = False
+    named_layer: bool = True
     wgs84: bool = False
     multi: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +81,7 @@ FORMATS = {
             "Shapefile",
             "ESRI Shapefile",
             ".shp",
+            named_layer=False,
             options={"2GB_LIMIT": "YES", "ENCODING": "UTF-8"},
             parts=(".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".qpj", ".sbn", ".sbx"),
         ),
@@ -92,7 +95,7 @@ FORMATS = {
             options={"RFC7946": "YES", "COORDINATE_PRECISION": "8"},
         ),
         Format("FlatGeobuf", "FlatGeobuf", ".fgb"),
-        Format("GeoParquet", "", ".parquet"),
+        Format("GeoParquet", "", ".parquet", named_layer=False),
     )
 }
 _ALIASES = {".json": ".geojson", ".geoparquet": ".parquet"}

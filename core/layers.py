@@ -13,6 +13,7 @@ import contextlib
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -27,7 +28,7 @@ import pyarrow as pa
 import shapely
 from pyproj import CRS
 
-from .errors import OutputError
+from .errors import OutputError, SamGeoWarning
 from .formats import GEOMETRY, Format, Written, format_of, layers_in, put_in_place, write_format
 from .reproject import Reprojection, known_crs
 from .styles import Geometry
@@ -200,9 +201,17 @@ class LayerWriter:
         modified: datetime | None = None,
     ) -> None:
         self.path = Path(path)
-        self.layer_name = layer_name or self.path.stem
         self._overwrite = overwrite
         self._format = check_output(self.path, overwrite=overwrite, layer_name=layer_name)
+        self.layer_name = layer_name or self.path.stem
+        if self.layer_name != self.path.stem and not self._format.named_layer:
+            warnings.warn(
+                f"A layer in {self._format.name} has no name but the file's: {self.path.stem}, "
+                f"not {self.layer_name}.",
+                SamGeoWarning,
+                stacklevel=2,
+            )
+            self.layer_name = self.path.stem
         self.fields = (*FIELDS, *fields)
         self._check_fields()
         self._geometry: Geometry = geometry

@@ -145,6 +145,14 @@ def _check_together(
         )
     if params.prompts is not None and params.words:
         raise ParameterError("Give either --prompts or --word, not both.")
+    for option, value, usual in (
+        ("points-per-side", params.points_per_side, SegmentParameters([], "").points_per_side),
+        ("min-stability", params.min_stability, None),
+    ):
+        if params.words and value != usual:
+            raise ParameterError(
+                f"--{option} {value} belongs to the automatic mode, not to --word: leave it out."
+            )
     for option, given, needed, there in (
         ("detector", params.detector, "word", bool(params.words)),
         ("extent-crs", params.extent_crs, "extent", params.extent is not None),

@@ -58,7 +58,7 @@ def run_prompts(
     """
     if params.prompts is None:
         raise ParameterError("Name the layer of prompts with --prompts.")
-    _check_shapes(params)
+    _check_options(params)
     started = time.monotonic()
     report = Report(progress, cancelled)
     with open_raster(params.rasters, raster_options(params)) as raster:
@@ -122,7 +122,7 @@ def run_prompts(
     )
 
 
-def _check_shapes(params: SegmentParameters) -> None:
+def _check_options(params: SegmentParameters) -> None:
     """Options that only make sense where the objects are not named one by one."""
     usual = SegmentParameters(params.rasters, params.output)
     for name, given, allowed in (
@@ -134,6 +134,15 @@ def _check_shapes(params: SegmentParameters) -> None:
             raise ParameterError(
                 f"With --prompts there is one polygon a prompt: --{name} {given} does not go with "
                 f"it; use {' or '.join(allowed)}."
+            )
+    for name, value, left_out in (
+        ("margin", params.margin, usual.margin),
+        ("points-per-side", params.points_per_side, usual.points_per_side),
+    ):
+        if value != left_out:
+            raise ParameterError(
+                f"--{name} {value} belongs to the automatic mode; with --prompts each object is "
+                "followed from its prompt, as far as it goes: leave it out."
             )
 
 

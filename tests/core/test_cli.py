@@ -43,6 +43,11 @@ def test_segment_says_what_it_has_made(oracle, raster, tmp_path):
     assert output.exists()
 
 
+def test_one_tile_is_not_tiles(oracle, raster, tmp_path):
+    result = call("segment", raster, tmp_path / "a.fgb", "--tile-size", 1024)
+    assert " polygons from 1 tile in " in result.output
+
+
 def test_json_is_one_object_and_nothing_else(oracle, raster, tmp_path):
     result = call("segment", raster, tmp_path / "a.fgb", *SIZES, "--json")
     values = json.loads(result.stdout)

@@ -197,6 +197,16 @@ def test_shapefile_names_are_shortened_and_that_is_said(tmp_path: Path) -> None:
     assert layer["when"][0].startswith("2024-05-06 07:08:09")
 
 
+@pytest.mark.parametrize("suffix", [".shp", ".parquet"])
+def test_a_name_that_the_format_cannot_keep_is_said(tmp_path: Path, suffix: str) -> None:
+    with pytest.warns(SamGeoWarning, match=r"no name but the file's: a, not houses"):
+        writer = LayerWriter(tmp_path / f"a{suffix}", 32645, layer_name="houses")
+    with writer:
+        writer.write(features(2))
+    assert writer.layer_name == "a"
+    assert len(read(tmp_path / f"a{suffix}")) == 2
+
+
 # -- coordinate systems ----------------------------------------------------------------------------
 
 

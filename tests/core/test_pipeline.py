@@ -272,6 +272,16 @@ def test_wrong_sizes_are_refused(raster, tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [({"points_per_side": 16}, "points-per-side"), ({"min_stability": 0.5}, "min-st")],
+)
+def test_what_words_would_pass_over_is_refused(option, name, raster, tmp_path):
+    with pytest.raises(ParameterError, match=f"--{name}.*not to --word"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", words=["roof"], **option))
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_of_the_function_are_those_of_a_job():
     from samgeo_core.api import SegmentOptions
 

@@ -253,11 +253,18 @@ def test_outlines_may_be_made_rectangular(village, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("outlines", "centerlines"), ("shapes", "coverage"), ("mode", "flat")]
+    ("option", "value"),
+    [
+        ("outlines", "centerlines"),
+        ("shapes", "coverage"),
+        ("mode", "flat"),
+        ("margin", 64),
+        ("points_per_side", 16),
+    ],
 )
 def test_options_that_do_not_go_with_prompts_are_refused(village, tmp_path, option, value):
     prompts = layer_of(tmp_path, [ground(village[1][0])])
     params = parameters(village, prompts, tmp_path / "out.gpkg", **{option: value})
-    with pytest.raises(ParameterError, match=f"--{option} {value}"):
+    with pytest.raises(ParameterError, match=f"--{option.replace('_', '-')} {value}"):
         run_prompts(params, factory=oracle, cached=False)
     assert not (tmp_path / "out.gpkg").exists()
