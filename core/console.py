@@ -14,7 +14,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from .errors import Cancelled, ParameterError, SamGeoError
+from .errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
 from .job import MessageError, Progress
 
 ProgressCallback = Callable[[Progress], None]
@@ -117,9 +117,10 @@ class Console:
 
 @contextmanager
 def reporting(console: Console) -> Iterator[None]:
-    """Errors as one sentence (or one JSON object) and an exit code; warnings as lines."""
+    """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
     with warnings.catch_warnings():
-        warnings.simplefilter("default")
+        warnings.simplefilter("ignore")  # what libraries say is for those who program with them
+        warnings.simplefilter("default", SamGeoWarning)
         warnings.showwarning = lambda message, *_: console.warn(str(message))
         try:
             yield

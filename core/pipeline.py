@@ -126,6 +126,9 @@ def run(
                 result = _run(params, segmenter, report)
         finally:
             close_all()
+    for other in caught:
+        if not issubclass(other.category, SamGeoWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     # The raster is opened once a worker, and says the same each time.
     notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
     notes = list(dict.fromkeys(notes))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -280,6 +281,18 @@ def test_what_words_would_pass_over_is_refused(option, name, raster, tmp_path):
     with pytest.raises(ParameterError, match=f"--{name}.*not to --word"):
         pipeline.run(job(raster, tmp_path / "a.gpkg", words=["roof"], **option))
     assert not list(tmp_path.iterdir())
+
+
+def test_warnings_of_a_segmenter_of_ones_own_are_not_swallowed(raster, tmp_path):
+    class Warns(SceneOracle):
+        def segment(self, tile):
+            warnings.warn("my model is old", DeprecationWarning, stacklevel=1)
+            return super().segment(tile)
+
+    with pytest.warns(DeprecationWarning, match="my model is old"):
+        pipeline.run(
+            job(raster, tmp_path / "a.gpkg", tile_size=TILE, margin=MARGIN), segmenter=Warns()
+        )
 
 
 def test_options_of_the_function_are_those_of_a_job():
