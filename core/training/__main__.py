@@ -40,11 +40,11 @@ from .opencv import cv2
 from .packs import pack_confident, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.34, (0.5, 4.0)),
-    "town": (0.1, (0.4, 2.5)),
-    "banepa": (0.3, (0.4, 2.5)),
-    "dubai": (0.1, (0.5, 2.5)),
-    "regions": (0.12, (0.8, 4.0)),
+    "scenes": (0.32, (0.5, 4.0)),
+    "town": (0.17, (0.4, 2.5)),
+    "banepa": (0.28, (0.4, 2.5)),
+    "dubai": (0.08, (0.5, 2.5)),
+    "regions": (0.1, (0.8, 4.0)),
     "confident": (0.1, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
@@ -99,7 +99,7 @@ def main() -> None:
     ship = commands.add_parser("export", help="write a checkpoint's averaged weights")
     ship.add_argument("checkpoint", type=Path)
     ship.add_argument("out", type=Path)
-    ship.add_argument("--cache", type=Path, help="packs to calibrate the predicted IoU on")
+    ship.add_argument("--cache", type=Path, help="packs to calibrate masks and predicted IoU on")
     ship.add_argument("--steps", type=int, default=60, help="of the calibration")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
@@ -111,7 +111,7 @@ def main() -> None:
     cv2.setNumThreads(0)
     if options.command == "pack":
         pack_real(options.shared, options.cache)
-        pack_towns(options.sample_data / "make.py", options.cache / "town.npz", range(101, 107))
+        pack_towns(options.sample_data / "make.py", options.cache / "town.npz", range(101, 113))
         pack_towns(options.sample_data / "make.py", options.cache / "valid_town.npz", range(8, 9))
         pack_scenes(options.shared, options.cache, seed=900, count=40, prefix="valid_")
         for seed in range(options.packs):
@@ -151,6 +151,7 @@ def main() -> None:
             score_threshold=options.score_threshold,
             stability_threshold=options.stability_threshold,
             parts=read_parts(options.cache) if options.cache else None,
+            held_back=read_parts(options.cache, "valid_") if options.cache else None,
             steps=options.steps,
         )
         print(json.dumps(card, indent=2))

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from ..models.embedded import FAMILY
 from ..models.embedded_net import EmbeddedNet, NetConfig
-from .calibrate import calibrate
+from .calibrate import calibrate, level
 from .data import Part
 
 
@@ -32,6 +32,7 @@ def export(
     score_threshold: float,
     stability_threshold: float,
     parts: list[Part] | None = None,
+    held_back: list[Part] | None = None,
     steps: int = 60,
 ) -> dict[str, Any]:
     """Write the averaged weights in half precision, and a .json with checksum beside them.
@@ -42,12 +43,15 @@ def export(
         score_threshold: Default predicted IoU above which automatic masks are kept.
         stability_threshold: Likewise for stability.
         parts: Training data to calibrate the predicted IoU on, or None to leave it as it is.
+        held_back: Other data to choose the size of masks on (:func:`calibrate.level`), or None.
         steps: Of the calibration.
 
     Returns:
         What stands in the .json.
     """
     net, facts = averaged(checkpoint)
+    if held_back:
+        facts["level"] = round(level(net, held_back), 3)
     if parts is not None:
         facts["calibration"] = round(calibrate(net, parts, steps=steps), 3)
     tensors = {

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BORDER = 2.0
+"""Weight of the cross-entropy along the border beside the focal and the dice loss."""
+
 
 class MaskLoss(NamedTuple):
     """Losses of one round.
@@ -76,7 +79,7 @@ def along_border(logits: Tensor, target: Tensor) -> Tensor:
 
 def sharp_loss(logits: Tensor, target2: Tensor, ambiguous: Tensor) -> Tensor:
     """Loss of (n, k, 2h, 2w) mask logits at stride 2 against their (n, 2h, 2w) soft targets."""
-    losses = each_mask(logits, target2) + along_border(logits, target2)
+    losses = each_mask(logits, target2) + BORDER * along_border(logits, target2)
     best = losses[:, 1:].amin(1)
     return (torch.where(ambiguous, 0.6, 1.0) * losses[:, 0] + best).mean()
 

@@ -14,7 +14,18 @@ from samgeo_core.models.embedded_net import EmbeddedNet, NetConfig
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import canvas, data, log, loop, losses, packs, prompts, regions, scenes
+from samgeo_core.training import (
+    calibrate,
+    canvas,
+    data,
+    log,
+    loop,
+    losses,
+    packs,
+    prompts,
+    regions,
+    scenes,
+)
 from samgeo_core.training.export import export
 
 TINY = NetConfig(
@@ -372,6 +383,32 @@ def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
     assert tuned.step == 0
     for name, value in trainer.average.state_dict().items():
         assert torch.allclose(value, tuned.net.state_dict()[name], atol=1e-3)
+
+
+def test_masks_of_a_level_too_low_are_raised_to_what_fits_best(tmp_path):
+    net = EmbeddedNet(TINY).eval()
+    with torch.no_grad():
+        for parameter in net.decoder.parameters():
+            parameter.zero_()
+
+    def finish(features, coarse):
+        """The box itself, drawn 0.3 too low."""
+        return coarse + net.decoder.sharp.bias[0] - 0.3
+
+    def begin(features, prompts):
+        rows, cols = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
+        box = torch.nan_to_num(prompts.boxes)[:, :, None, None] / 2
+        away = torch.stack([rows - box[:, 0], cols - box[:, 1], box[:, 2] - rows, box[:, 3] - cols])
+        return (away.amin(0) / 4).clamp(-1, 1)[:, None]
+
+    net.decoder.begin, net.decoder.finish = begin, finish
+    image = np.zeros((256, 256, 3), np.uint8)
+    labels = np.zeros((1, 256, 256), np.int32)
+    labels[0, 40:80, 30:90], labels[0, 120:200, 120:180] = 1, 2
+    part = data.Part("boxes", [data.Sample(image, labels)], 1.0, (1.0, 1.0))
+    added = calibrate.level(net, [part], batches=4, side=128)
+    assert 0.2 <= added <= 0.4
+    assert net.decoder.sharp.bias[0].item() == pytest.approx(added)
 
 
 def test_the_log_draws(tmp_path):
