@@ -207,7 +207,9 @@ def _numbers(
             f"{name} takes numbers with commas between them, not {text!r}."
         ) from None
     if length is not None and len(values) != length:
-        raise ParameterError(f"{name} takes {length} numbers, not {len(values)}: {text!r}.")
+        raise ParameterError(
+            f"{name} takes {length} numbers with commas between them, not {len(values)}: {text!r}."
+        )
     return values
 
 
