@@ -70,8 +70,9 @@ def picture() -> np.ndarray:
     return np.kron(noise, np.ones((32, 32, 1), np.uint8))
 
 
-def random_state(encoder: str) -> dict[str, torch.Tensor]:
-    """Random weights in the official layout, with logits as strong as a trained model's (4)."""
+def random_state(encoder: str, *, strong: bool = True) -> dict[str, torch.Tensor]:
+    """Random weights in the official layout: with logits as strong as a trained model's (4), and
+    masks with an inside; or only as they are initialised."""
     from samgeo_core.models.image import Preprocessing
     from samgeo_core.models.mobile_sam import MobileSam
     from samgeo_core.models.sam import Sam
@@ -85,15 +86,18 @@ def random_state(encoder: str) -> dict[str, torch.Tensor]:
         network = Sam(ViT(768, 12, 12, [2, 5, 8, 11], 64), Preprocessing())
     state = {}
     for key, value in network.state_dict().items():
-        if value.is_floating_point() and not value.abs().sum() and "bias" not in key:
+        zero = value.is_floating_point() and not value.abs().sum()
+        if strong and zero and "bias" not in key:
             value = 0.02 * torch.randn_like(value)  # positions start as zeros
         if "gaussian" in key:
             value = torch.randn_like(value)
-        if "output_upscaling" in key and value.ndim == 4:
+        if strong and "output_upscaling" in key and value.ndim == 4:
             # The four sub-pixels of a random transposed convolution have nothing in common: its
             # masks are speckle. In a trained model they nearly agree, and masks have an inside.
             value = value.mean((2, 3), keepdim=True) + 0.05 * (value - value.mean((2, 3), True))
         state[key] = value.clone()
+    if not strong:
+        return state
     model = families.build(state, device="cpu")
     (embedding,) = model.encode([picture()])
     points = np.random.default_rng(0).uniform(0, SIZE, (8, 1, 2)).astype(np.float32)

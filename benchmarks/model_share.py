@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which share of a job's wall time is the model's, and what takes the rest?
 
-    python -m benchmarks.model_share [--size 4096] [--points 32] [--second-look]
+    python -m benchmarks.model_share [--size 4096] [--strong] [--smooth 4] [--second-look]
 
 A whole job, raster to GeoPackage, on a square raster of real aerial pixels where the data are
 here (mirrored to its size), else of drawn ones; MobileSAM with random weights and thresholds off,
@@ -11,8 +11,11 @@ model's part in each. Tiles are read while the model runs, so reading costs only
 not. Loading the model is neither's. Second looks (repair and overview) are left out unless asked
 for: they are nearly all the model's, and masks of random weights are cut everywhere.
 
-Masks of random weights are speckle, some hundred parts and ten thousand vertices each, which no
-trained model gives: --smooth blurs their logits by that many cells, and its time is nobody's.
+Random weights as they are initialised give hardly more than noise around 0: few masks outlast the
+removal of duplicates, each with ten thousand holes. --strong scales them until logits are as large
+as a trained model's: a thousand masks of speckle, some hundred parts and ten thousand vertices
+each. No trained model gives either; --smooth blurs the logits by that many cells, which looks more
+like one, and its time is nobody's.
 """
 
 from __future__ import annotations
@@ -132,6 +135,7 @@ def main() -> None:
     parser.add_argument(
         "--defaults", action="store_true", help="the model's own thresholds instead of none"
     )
+    parser.add_argument("--strong", action="store_true", help="logits as a trained model's")
     parser.add_argument("--smooth", type=float, default=0.0, help="cells")
     parser.add_argument("--second-look", action="store_true", help="repair and overview, too")
     given = parser.parse_args()
@@ -139,7 +143,7 @@ def main() -> None:
     if given.model == "embedded":
         model = Timed(load_embedded("cpu"))
     else:
-        built = families.build(random_state(given.model), device="cpu")
+        built = families.build(random_state(given.model, strong=given.strong), device="cpu")
         model = Timed(built, given.smooth)
     off = {} if given.defaults else {"score_threshold": -1.0, "stability_threshold": 0.0}
     segmenter = AutomaticSegmenter(model, AutomaticOptions(points_per_side=given.points, **off))
@@ -156,9 +160,10 @@ def main() -> None:
         stages(None)
         size = output.stat().st_size / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    kind = f"{'strong, ' if given.strong else ''}smooth {given.smooth:g}"
     print(
-        f"{given.model}, {given.size} x {given.size}, {given.points} points a side, "
-        f"smooth {given.smooth:g}, {given.threads} thread(s): {result.tiles} tiles, "
+        f"{given.model}, {given.size} x {given.size}, {given.points} points a side, {kind}, "
+        f"{given.threads} thread(s): {result.tiles} tiles, "
         f"{result.features} features ({size:.0f} MB), peak {peak:.0f} MB"
     )
     print(f"{'':12}{'wall s':>8}{'model s':>9}{'rest s':>8}")
