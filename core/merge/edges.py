@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from scipy import ndimage
 from ..grid import Grid
 from ..masks import PromptRef
 from ..types import BoolArray, CellBox, TileIndex
-from .common import CellShapes, common_cells, near_pairs
+from .common import CellShapes, IntArray, common_cells, near_pairs
 from .nodes import NodeArray, TileNodes, tile_nodes
 from .state import MaskSource, MergeOptions
 
@@ -51,6 +52,10 @@ LEAST_OVERLAP = 0.05
 """Overlaps below this share of the smaller node are forgotten: no duplicate or parent needs them.
 (An object that lies 0.6 inside another that shares no tile with it does so in at most 8 pairs of
 nodes.)"""
+
+
+_ROUNDS = 32
+"""After so many rounds, the pairs that are left are gone through one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,22 +237,72 @@ def match(
     able |= a.whole[first] | b.whole[second]
     able &= iou >= options.match_iou
     order = np.lexsort((second, first, -common, apart, -iou))
-    taken_a, taken_b = np.zeros(len(a), bool), np.zeros(len(b), bool)
-    accepted = []
-    for k in order[able[order]].tolist():
-        i, j = first[k], second[k]
-        if not (taken_a[i] or taken_b[j]):
-            taken_a[i] = taken_b[j] = True
-            accepted.append(k)
-    links = [(a.node[first[k]], b.node[second[k]], iou[k], apart[k], common[k]) for k in accepted]
+    order = order[able[order]]
+    accepted = order[one_to_one(first[order], second[order])]
+    links = _links(a, b, first, second, (iou, apart, common), accepted)
     if options.mode == "flat":
         share_a, share_b = common / area_a, common / area_b
+        taken_a, taken_b = np.zeros(len(a), bool), np.zeros(len(b), bool)
+        taken_a[first[accepted]] = taken_b[second[accepted]] = True
         joins_a = ~taken_a[first] & (area_a >= large) & (share_a >= options.join_containment)
         joins_b = ~taken_b[second] & (area_b >= large) & (share_b >= options.join_containment)
-        for k in np.flatnonzero(joins_a | joins_b).tolist():
-            score = 0.5 * max(share_a[k] * joins_a[k], share_b[k] * joins_b[k])
-            links.append((a.node[first[k]], b.node[second[k]], score, apart[k], common[k]))
-    return np.array(links, LINK)
+        joined = np.flatnonzero(joins_a | joins_b)
+        score = 0.5 * np.maximum(share_a * joins_a, share_b * joins_b)
+        more = _links(a, b, first, second, (score, apart, common), joined)
+        links = np.concatenate([links, more])
+    return links
+
+
+def _links(
+    a: Fragments,
+    b: Fragments,
+    first: IntArray,
+    second: IntArray,
+    rest: tuple[NDArray[Any], ...],
+    which: IntArray,
+) -> NDArray[np.void]:
+    """Some pairs of fragments as edges: their nodes, and the other columns as they are."""
+    links = np.empty(len(which), LINK)
+    columns = (a.node[first], b.node[second], *rest)
+    for name, column in zip(LINK.names or (), columns, strict=True):
+        links[name] = column[which]
+    return links
+
+
+def one_to_one(first: IntArray, second: IntArray) -> IntArray:
+    """Pairs, the better before the worse, of which each is taken unless one of its two is already.
+
+    A pair that is the first one left for both of its two is taken whatever comes after it, so all
+    such pairs are taken at once; that is seldom needed more than a few times.
+
+    Args:
+        first: (n,) numbers from 0 on.
+        second: (n,) likewise, of another kind.
+
+    Returns:
+        Which pairs, ascending.
+    """
+    left = np.arange(len(first))
+    taken = []
+    most_a, most_b = int(first.max(initial=-1)) + 1, int(second.max(initial=-1)) + 1
+    earliest_a, earliest_b = np.zeros(most_a, np.int64), np.zeros(most_b, np.int64)
+    used_a, used_b = np.zeros(most_a, bool), np.zeros(most_b, bool)
+    for _ in range(_ROUNDS):
+        if not len(left):
+            break
+        one, two = first[left], second[left]
+        earliest_a[one[::-1]] = left[::-1]  # of several for one place, the last is kept
+        earliest_b[two[::-1]] = left[::-1]
+        best = (earliest_a[one] == left) & (earliest_b[two] == left)
+        taken.append(left[best])
+        used_a[one[best]] = used_b[two[best]] = True
+        left = left[~(used_a[one] | used_b[two])]
+    rest = []
+    for k, i, j in zip(left.tolist(), first[left].tolist(), second[left].tolist(), strict=True):
+        if not (used_a[i] or used_b[j]):
+            used_a[i] = used_b[j] = True
+            rest.append(k)
+    return np.sort(np.concatenate([np.array(rest, np.int64), *taken]))
 
 
 def overlaps(a: TileNodes, b: TileNodes, among: BoolArray | None = None) -> NDArray[np.void]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from samgeo_core.errors import ParameterError
 from samgeo_core.grid import Grid
 from samgeo_core.masks import PromptRef, TileMasks
-from samgeo_core.merge import MergeOptions
+from samgeo_core.merge import MergeOptions, edges
 from samgeo_core.merge.edges import fragments, overlaps
 from samgeo_core.merge.nodes import EAST, SOUTH, tile_nodes
 from samgeo_core.types import CellBox, TileIndex
@@ -147,3 +149,19 @@ def test_slivers_that_two_tiles_see_of_a_third_ones_object_do_not_survive():
     source = source_of(grid, everywhere)
     objects = merge_here(source, grid)
     assert same_masks(things_of(objects, source, grid), truth) == (1, 0)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 32])
+@given(pairs=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=40))
+def test_pairs_are_taken_as_one_by_one(rounds, pairs):
+    first = np.array([i for i, _ in pairs], np.int64)
+    second = np.array([j for _, j in pairs], np.int64)
+    gone_a, gone_b, expected = set(), set(), []
+    for k, (i, j) in enumerate(pairs):
+        if i not in gone_a and j not in gone_b:
+            gone_a.add(i)
+            gone_b.add(j)
+            expected.append(k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edges, "_ROUNDS", rounds)
+        assert edges.one_to_one(first, second).tolist() == expected
