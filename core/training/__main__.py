@@ -10,7 +10,7 @@ Such weights as the shipped ones come from::
     python -m samgeo_core.training train --cache CACHE --out RUN --minutes 100 --threads 1 \\
         --precision bfloat16 --start core/models/embedded.safetensors --rate 1.2e-3 --settle 0.1
     python -m samgeo_core.training export RUN/checkpoint.pt core/models/embedded.safetensors \\
-        --cache CACHE --steps 160 --score-threshold 0.6 --stability-threshold 0.4
+        --cache CACHE --steps 160 --score-threshold 0.5 --stability-threshold 0.4
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::
