@@ -5,7 +5,7 @@
 
 Objects that it was never trained on: buildings of the eastern part of the Banepa mosaic (its west
 is training data: the figures say how it does in a town whose other half it knows), fields in
-Denmark, buildings of a fresh sample scene (``sample_data/make.py``; two scenes of other seeds are
+Denmark, buildings of a fresh sample scene (``sample_data/make.py``; scenes of other seeds are
 training data), and composed scenes of unused seeds. Prompts: the object's exact box (one mask
 asked for); one click in the object's deepest place (best of three, and the one it ranks first);
 one click at a random place inside; then clicks in the deepest place of the largest error, up to

@@ -60,7 +60,7 @@ def _stop(_signal: int, _frame: object) -> None:
 
 
 def main() -> None:
-    # SIGTERM, not SIGINT: a shell's background jobs, CI's among them, are born deaf to that one.
+    # SIGTERM, not SIGINT, which a shell's background jobs are born deaf to.
     signal.signal(signal.SIGTERM, _stop)
     try:
         os.sched_setaffinity(0, {int(sys.argv[1])})

@@ -108,13 +108,13 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
             while qgis.poll() is None and time.monotonic() < end:
                 seen |= below(qgis.pid)
                 time.sleep(0.2)
-            if qgis.poll() is None:
+            if qgis.poll() is None and shutil.which("import"):
                 subprocess.run(
                     ["import", "-display", f":{number}", "-window", "root",
                      str(options.out / "timeout.png")],
                     check=False,
                 )  # fmt: skip
-                qgis.kill()
+            qgis.kill()
         left = left_of(seen, 1.0)
     finally:
         for server in reversed(servers):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..bits import Words, popcount
 from ..types import BoolArray
@@ -53,6 +53,15 @@ class CellShapes(Sequence[BoolArray]):
     def __post_init__(self) -> None:
         sizes = np.prod(self.box[:, 2:].astype(np.int64) - self.box[:, :2], axis=1)
         object.__setattr__(self, "start", np.concatenate([[0], np.cumsum(sizes)]))
+
+    @classmethod
+    def of(cls, boxes: ArrayLike, shapes: Sequence[BoolArray]) -> CellShapes:
+        """Bool arrays and their (row0, col0, row1, col1)."""
+        return cls(
+            np.array(boxes, np.int32).reshape(-1, 4),
+            np.array([np.count_nonzero(shape) for shape in shapes], np.int64),
+            np.concatenate([np.empty(0, bool), *(shape.ravel() for shape in shapes)]),
+        )
 
     def __len__(self) -> int:
         return len(self.box)

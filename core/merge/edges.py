@@ -125,9 +125,8 @@ def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
         for part in _connected(tile, node, CellBox(*box).intersection(zone))
     ]
     if not parts:
-        none = CellShapes(np.empty((0, 4), np.int32), np.empty(0, np.int64), np.empty(0, bool))
         empty = np.empty(0, np.int32)
-        return Fragments(empty, none, np.empty(0, bool), empty)
+        return Fragments(empty, CellShapes.of([], []), np.empty(0, bool), empty)
     node, box, area, bits = (np.concatenate(values) for values in zip(*parts, strict=True))
     shape = CellShapes(box, area, bits)
     size = table["area"][node]

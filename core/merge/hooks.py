@@ -291,18 +291,14 @@ def _known_whole(
 
 def _shapes(pieces: Iterable[Mask], trusted: CellBox) -> CellShapes:
     """The pieces' cells in a trusted window; pieces without any are left out."""
-    boxes, bits = [], []
+    boxes, shapes = [], []
     for piece in pieces:
         box = piece.box.intersection(trusted)
         cut = None if box.empty else tight(piece.logits[box.slices(piece.box)] > 0, box)
         if cut is not None:
             boxes.append(_corners(cut[0]))
-            bits.append(cut[1].ravel())
-    return CellShapes(
-        np.array(boxes, np.int32).reshape(-1, 4),
-        np.array([np.count_nonzero(shape) for shape in bits], np.int64),
-        np.concatenate(bits) if bits else np.empty(0, bool),
-    )
+            shapes.append(cut[1])
+    return CellShapes.of(boxes, shapes)
 
 
 class _Objects:

@@ -145,12 +145,7 @@ def tile_nodes(masks: TileMasks, grid: Grid) -> TileNodes:
         [table[name] for name in ("position", "digest", "area", *reversed(BOX_FIELDS))]
     )
     table = table[order]
-    bits = [shapes[i].ravel() for i in order.tolist()]
-    cells = CellShapes(
-        boxes_of(table),
-        table["area"].astype(np.int64),
-        np.concatenate(bits) if bits else np.empty(0, bool),
-    )
+    cells = CellShapes.of(boxes_of(table), [shapes[i] for i in order.tolist()])
     return TileNodes(masks.index, trusted, table, cells, tuple(prompts))
 
 
