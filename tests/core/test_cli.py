@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+import warnings
 
 import pytest
 from click.testing import CliRunner
 from samgeo_core import pipeline
 from samgeo_core.cli import main
-from samgeo_core.errors import ModelError
+from samgeo_core.console import Console, reporting
+from samgeo_core.errors import ModelError, SamGeoWarning
 
 from .scenes import MARGIN, TILE, SceneOracle, scene, write_raster
 
@@ -41,6 +43,15 @@ def test_segment_says_what_it_has_made(oracle, raster, tmp_path):
     assert result.exit_code == 0
     assert f"{len(scene().things)} polygons from 16 tiles" in result.output
     assert output.exists()
+
+
+def test_what_libraries_warn_of_is_not_the_users_business(capsys):
+    with reporting(Console()):
+        warnings.warn("numpy will change", DeprecationWarning, stacklevel=1)
+        warnings.warn("the raster has no coordinate system", SamGeoWarning, stacklevel=1)
+    said = capsys.readouterr().err
+    assert "no coordinate system" in said
+    assert "numpy" not in said
 
 
 def test_one_tile_is_not_tiles(oracle, raster, tmp_path):

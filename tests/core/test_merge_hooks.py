@@ -14,7 +14,7 @@ from samgeo_core.merge import (
     repair_patches,
 )
 from samgeo_core.merge.hooks import cut_to_tiles
-from samgeo_core.types import CellBox
+from samgeo_core.types import CellBox, TileIndex
 
 from benchmarks.footprints import same_masks
 from benchmarks.oracle import Oracle
@@ -55,6 +55,26 @@ def test_a_cut_object_is_asked_for_in_a_window_around_it_and_comes_back_whole():
     after = merge_here(patched, GRID)
     assert same_masks(things_of(after, patched, GRID), truth) == (3, 0)
     assert not any(obj.truncated for obj in after)
+
+
+def test_a_repaired_mask_takes_the_place_of_what_showed_the_same_in_a_tile():
+    truth = scene()
+    source = without(Oracle(truth, GRID), GRID, (0, 1), truth[0].box)
+    # The second tile has the object after all, but so short that it was not recognised.
+    short = mask_of(CellBox(30, 106, 60, 160))
+    second = source.load(TileIndex(0, 1))
+    tiles = {tile.index: source.load(tile.index) for tile in GRID}
+    tiles[second.index] = TileMasks(second.index, 1, (*second.masks, short))
+    source = MemorySource(tiles, 1)
+    before = merge_here(source, GRID)
+    assert len(before) == 4
+    ((number, hint),) = repair_hints(before, source, GRID)
+    answer = mask_of(truth[0].box.grown(1), np.pad(truth[0].mask, 1))
+    patches = repair_patches(before, [(number, hint, answer)], source, GRID)
+    assert patches[second.index].removed == {len(second.masks)}
+    patched = PatchedSource(source, patches)
+    after = merge_here(patched, GRID)
+    assert same_masks(things_of(after, patched, GRID), truth) == (3, 0)
 
 
 def test_answers_that_show_something_else_or_are_cut_again_change_nothing():
@@ -112,3 +132,19 @@ def test_a_large_object_from_the_overview_absorbs_fragments_and_leaves_whole_thi
     assert overview_patches(after, [coarse], 4, patched, GRID) == {}
     tiny = mask_of(CellBox(10, 10, 20, 20))
     assert overview_patches(before, [tiny], 4, source, GRID) == {}
+
+
+def test_a_small_fragment_of_a_large_object_is_absorbed_with_its_finer_logits():
+    lake, middle = CellBox(20, 20, 280, 280), TileIndex(1, 1)
+    trusted = GRID[middle].trusted.cells(1)
+    cut = mask_of(
+        CellBox(trusted.row0, trusted.col0, trusted.row0 + 20, trusted.col0 + 20), level=99
+    )
+    whole = mask_of(CellBox(140, 140, 160, 164))
+    source = source_of(GRID, {tuple(tile.index): [] for tile in GRID} | {(1, 1): [cut, whole]})
+    coarse = mask_of(CellBox(5, 5, 70, 70))
+    patches = overview_patches(merge_here(source, GRID), [coarse], 4, source, GRID)
+    assert patches[middle].removed == {0}, "the cut one; the other is an object of its own"
+    (piece,) = patches[middle].added
+    assert (piece.logits[cut.box.slices(piece.box)] == 99).all()
+    assert lake.contains(piece.box)
