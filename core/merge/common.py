@@ -5,25 +5,27 @@ A clean mask is one shape and meets a handful of others. A speckled one falls in
 fragments, a zone into a hundred thousand, and comparing all with all would take hours and more
 memory than there is. So pairs come from a tree of boxes, one for each class of areas where only
 shapes of similar size matter; small shapes are then looked up cell by cell in the other one, large
-ones compared 64 cells at a time.
+ones compared 64 cells at a time. Where many small ones meet many small ones, boxes tell little, and
+the pairs are counted through the cells that they cover: a product of two sparse matrices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from ..bits import Words, popcount
-from ..types import BoolArray
+from ..types import BoolArray, CellBox
 
 IntArray = NDArray[np.int64]
 
 FEW = 4096
-"""Pairs of boxes that are compared all with all rather than through a tree."""
+"""Pairs of shapes whose boxes are compared all with all, and not by way of a tree or of cells."""
 
 SMALL = 128
 """Cells up to which a shape is looked up cell by cell."""
@@ -72,55 +74,98 @@ class CellShapes(Sequence[BoolArray]):
         return bits.reshape(row1 - row0, col1 - col0)
 
 
-def near_pairs(
+@dataclass(frozen=True)
+class Enough:
+    """What two shapes must have in common to be of interest.
+
+    Args:
+        of_larger: Least share of the larger one's cells; where two shapes are to have an IoU, that
+            IoU.
+        of_smaller: Likewise of the smaller's.
+        least: Shapes of fewer cells are left out.
+    """
+
+    of_larger: float = 0.0
+    of_smaller: float = 0.0
+    least: float = 0.0
+
+    def __call__(self, common: IntArray, area_a: IntArray, area_b: IntArray) -> BoolArray:
+        """(n,) bool, for cells in common and the areas of both."""
+        smaller, larger = np.minimum(area_a, area_b), np.maximum(area_a, area_b)
+        enough: BoolArray = common > 0
+        enough &= common >= self.of_larger * larger
+        enough &= common >= self.of_smaller * smaller
+        return enough
+
+
+def in_common(
     a: CellShapes,
     b: CellShapes,
-    *,
-    of_larger: float = 0.0,
-    of_smaller: float = 0.0,
-    least: float = 0.0,
-) -> tuple[IntArray, IntArray]:
-    """Pairs of shapes whose boxes overlap, and by so much that their cells may.
+    enough: Enough | None = None,
+    wanted: Callable[[IntArray, IntArray], BoolArray] | None = None,
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Pairs of shapes that have enough cells in common, and how many.
 
     Args:
         a: First shapes.
         b: Second shapes.
-        of_larger: Share of the larger shape's area that the boxes' overlap must reach; where two
-            shapes are to have an IoU, that IoU.
-        of_smaller: Likewise of the smaller's.
-        least: Shapes of fewer cells are left out.
+        enough: How much they must share; any cell by default.
+        wanted: Which pairs are of interest at all: numbers in ``a`` and in ``b``, (n,) each, to
+            (n,) bool.
 
     Returns:
-        Numbers in ``a`` and in ``b``, sorted.
+        Numbers in ``a``, in ``b``, and cells, (n,) int64 each, sorted by the numbers.
     """
-    found = [
-        _reaching(a, b, i, j, of_larger, of_smaller) for i, j in _meeting(a, b, of_larger, least)
-    ]
-    if not found:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    first = np.concatenate([pair[0] for pair in found])
-    second = np.concatenate([pair[1] for pair in found])
-    order = np.lexsort((second, first))
-    return first[order], second[order]
+    enough = enough or Enough()
+    some_a = np.flatnonzero(a.area >= enough.least)
+    some_b = np.flatnonzero(b.area >= enough.least)
+    groups = [(some_a, some_b)]
+    found = []
+    if len(some_a) * len(some_b) > FEW:
+        small_a, small_b = a.area[some_a] <= SMALL, b.area[some_b] <= SMALL
+        groups = [(some_a[~small_a], some_b), (some_a[small_a], some_b[~small_b])]
+        found += [
+            _multiplied(a, i, b, j, enough)
+            for i, j in _alike(a, some_a[small_a], b, some_b[small_b], enough.of_larger)
+        ]
+    for group in groups:
+        i, j = _near_pairs(a, b, *group, enough)
+        if wanted is not None:
+            asked = wanted(i, j)
+            i, j = i[asked], j[asked]
+        found.append((i, j, common_cells(a, i, b, j)))
+    first, second, common = (np.concatenate(column) for column in zip(*found, strict=True))
+    kept = enough(common, a.area[first], b.area[second])
+    if wanted is not None:
+        kept &= wanted(first, second)
+    first, second, common = first[kept], second[kept], common[kept]
+    order = np.argsort(first * max(1, len(b)) + second)
+    return first[order], second[order], common[order]
+
+
+def _near_pairs(
+    a: CellShapes, b: CellShapes, some_a: IntArray, some_b: IntArray, enough: Enough
+) -> tuple[IntArray, IntArray]:
+    """Pairs of some shapes whose boxes overlap, and by so much that their cells may."""
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    for i, j in _meeting(a, b, some_a, some_b, enough.of_larger):
+        low = np.maximum(a.box[i, :2], b.box[j, :2]).astype(np.int64)
+        high = np.minimum(a.box[i, 2:], b.box[j, 2:]).astype(np.int64)
+        shared = np.clip(high - low, 0, None).prod(axis=1)
+        area_a, area_b = a.area[i], b.area[j]
+        near = enough(np.minimum(shared, np.minimum(area_a, area_b)), area_a, area_b)
+        found.append((i[near], j[near]))
+    return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
 
 
 def _meeting(
-    a: CellShapes, b: CellShapes, of_larger: float, least: float
+    a: CellShapes, b: CellShapes, every_a: IntArray, every_b: IntArray, of_larger: float
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Pairs whose boxes overlap, among them all whose areas differ by no more than the factor."""
-    every_a, every_b = np.flatnonzero(a.area >= least), np.flatnonzero(b.area >= least)
     if len(every_a) * len(every_b) <= FEW:
         yield np.repeat(every_a, len(every_b)), np.tile(every_b, len(every_a))
         return
-    groups = [(every_a, every_b)]
-    if of_larger > 0:
-        class_a, class_b = np.log2(a.area[every_a]) // 1, np.log2(b.area[every_b]) // 1
-        reach = np.ceil(np.log2(1.0 / of_larger))
-        groups = [
-            (every_a[class_a == k], every_b[np.abs(class_b - k) <= reach])
-            for k in np.unique(class_a).tolist()
-        ]
-    for some_a, some_b in groups:
+    for some_a, some_b in _alike(a, every_a, b, every_b, of_larger):
         # Boxes that only touch share no cell: they are drawn a little smaller.
         tree = shapely.STRtree(_boxes(b.box[some_b]))
         for part in np.split(some_a, range(1024, len(some_a), 1024)):
@@ -128,25 +173,24 @@ def _meeting(
             yield part[i], some_b[j]
 
 
+def _alike(
+    a: CellShapes, some_a: IntArray, b: CellShapes, some_b: IntArray, of_larger: float
+) -> list[tuple[IntArray, IntArray]]:
+    """Some shapes in groups, so that those whose areas differ by no more than the factor meet."""
+    if of_larger <= 0 or not len(some_a):
+        return [(some_a, some_b)]
+    class_a, class_b = np.log2(a.area[some_a]) // 1, np.log2(b.area[some_b]) // 1
+    reach = np.ceil(np.log2(1.0 / of_larger))
+    return [
+        (some_a[class_a == k], some_b[np.abs(class_b - k) <= reach])
+        for k in np.unique(class_a).tolist()
+    ]
+
+
 def _boxes(box: NDArray[np.int32]) -> NDArray[np.object_]:
     row0, col0, row1, col1 = box.T
     made: NDArray[np.object_] = shapely.box(col0 + 0.25, row0 + 0.25, col1 - 0.25, row1 - 0.25)
     return made
-
-
-def _reaching(
-    a: CellShapes, b: CellShapes, i: IntArray, j: IntArray, of_larger: float, of_smaller: float
-) -> tuple[IntArray, IntArray]:
-    low = np.maximum(a.box[i, :2], b.box[j, :2]).astype(np.int64)
-    high = np.minimum(a.box[i, 2:], b.box[j, 2:]).astype(np.int64)
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    area_a, area_b = a.area[i], b.area[j]
-    enough = shared > 0
-    enough &= shared >= of_larger * np.maximum(area_a, area_b)
-    enough &= shared >= of_smaller * np.minimum(area_a, area_b)
-    if of_larger > 0:
-        enough &= np.minimum(area_a, area_b) >= of_larger * np.maximum(area_a, area_b)
-    return i[enough], j[enough]
 
 
 def common_cells(a: CellShapes, i: IntArray, b: CellShapes, j: IntArray) -> IntArray:
@@ -189,12 +233,8 @@ def _looked_up(one: CellShapes, i: IntArray, two: CellShapes, j: IntArray) -> In
     if not len(i):
         return np.empty(0, np.int64)
     asked, place = np.unique(i, return_inverse=True)
-    at = ranges(one.start[asked], one.start[asked + 1] - one.start[asked])
-    at = at[one.bits[at]]
+    rows, cols = _cells(one, asked)
     number = one.area[asked]
-    owner = np.repeat(asked, number)
-    down, right = np.divmod(at - one.start[owner], (one.box[:, 3] - one.box[:, 1])[owner])
-    rows, cols = down + one.box[owner, 0], right + one.box[owner, 1]
     first = np.cumsum(number) - number
     cells = ranges(first[place], number[place])
     other = np.repeat(j, number[place])
@@ -207,6 +247,57 @@ def _looked_up(one: CellShapes, i: IntArray, two: CellShapes, j: IntArray) -> In
     return np.bincount(pair[inside], minlength=len(i)).astype(np.int64)
 
 
+def _multiplied(
+    a: CellShapes, i: IntArray, b: CellShapes, j: IntArray, enough: Enough
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Shapes by cells, times cells by shapes: what each pair has in common, where that is enough.
+
+    Returns:
+        Numbers in ``a`` and in ``b``, and cells.
+    """
+    none = np.empty(0, np.int64)
+    if not len(i) or not len(j):
+        return none, none, none
+    top, left = np.minimum(a.box[i, :2].min(axis=0), b.box[j, :2].min(axis=0)).tolist()
+    bottom, right = np.maximum(a.box[i, 2:].max(axis=0), b.box[j, 2:].max(axis=0)).tolist()
+    frame = top, left, bottom, right
+    one, two = _incidence(a, i, frame), _incidence(b, j, frame).T.tocsr()
+    # A row of the product costs what its cells' columns hold.
+    work = np.add.reduceat(np.diff(two.indptr)[one.indices], one.indptr[:-1], dtype=np.int64)
+    found = []
+    begin = 0
+    while begin < len(i):
+        done = np.cumsum(work[begin : begin + AT_ONCE])
+        end = begin + max(1, int(np.searchsorted(done, AT_ONCE, side="right")))
+        product = one[begin:end] @ two
+        first = np.repeat(np.arange(begin, end), np.diff(product.indptr))
+        second, common = product.indices, product.data
+        kept = enough(common, a.area[i[first]], b.area[j[second]])
+        found.append((i[first[kept]], j[second[kept]], common[kept].astype(np.int64)))
+        begin = end
+    first, second, common = (np.concatenate(column) for column in zip(*found, strict=True))
+    return first, second, common
+
+
+def _incidence(shapes: CellShapes, which: IntArray, frame: tuple[int, int, int, int]) -> csr_array:
+    """Some shapes and the cells of a frame (row0, col0, row1, col1): 1 where one covers a cell."""
+    rows, cols = _cells(shapes, which)
+    top, left, bottom, right = frame
+    cell = (rows - top) * (right - left) + cols - left
+    start = np.concatenate([[0], np.cumsum(shapes.area[which])])
+    size = len(which), (bottom - top) * (right - left)
+    return csr_array((np.ones(len(cell), np.int32), cell, start), shape=size)
+
+
+def _cells(shapes: CellShapes, which: IntArray) -> tuple[IntArray, IntArray]:
+    """Rows and columns of all cells of some shapes, shape after shape."""
+    at = ranges(shapes.start[which], shapes.start[which + 1] - shapes.start[which])
+    at = at[shapes.bits[at]]
+    owner = np.repeat(which, shapes.area[which])
+    down, right = np.divmod(at - shapes.start[owner], (shapes.box[:, 3] - shapes.box[:, 1])[owner])
+    return down + shapes.box[owner, 0], right + shapes.box[owner, 1]
+
+
 def _counted(a: CellShapes, i: IntArray, b: CellShapes, j: IntArray) -> IntArray:
     """64 cells at a time, each of the first shapes against all of its partners."""
     common = np.zeros(len(i), np.int64)
@@ -215,22 +306,26 @@ def _counted(a: CellShapes, i: IntArray, b: CellShapes, j: IntArray) -> IntArray
     order = np.argsort(i, kind="stable")
     firsts, start = np.unique(i[order], return_index=True)
     seconds, place = np.unique(j[order], return_inverse=True)
-    low = np.minimum(a.box[firsts, :2].min(axis=0), b.box[seconds, :2].min(axis=0))
-    high = np.maximum(a.box[firsts, 2:].max(axis=0), b.box[seconds, 2:].max(axis=0))
-    words = -(-int(high[1] - low[1]) // 64)
-    step = max(1, AT_ONCE // (words * (len(firsts) + len(seconds))))
-    for row in range(int(low[0]), int(high[0]), step):
-        frame = row, int(low[1]), min(row + step, int(high[0])), words
+    # Nothing is in common outside of where all of the ones and all of the others lie.
+    low = np.maximum(a.box[firsts, :2].min(axis=0), b.box[seconds, :2].min(axis=0)).tolist()
+    high = np.minimum(a.box[firsts, 2:].max(axis=0), b.box[seconds, 2:].max(axis=0)).tolist()
+    words = max(0, -(-(high[1] - low[1]) // 64))
+    step = max(1, AT_ONCE // max(1, words * (len(firsts) + len(seconds))))
+    for row in range(low[0], high[0], step):
+        frame = row, low[1], min(row + step, high[0]), words
         packed = _packed(b, seconds, frame)
         for number, begin, end in zip(
             firsts.tolist(), start.tolist(), [*start[1:].tolist(), len(i)], strict=True
         ):
             row0, col0, row1, col1 = a.box[number].tolist()
             rows = slice(max(0, row0 - row), max(0, min(row1, frame[2]) - row))
-            cols = slice((col0 - frame[1]) // 64, -(-(col1 - frame[1]) // 64))
+            cols = slice(max(0, col0 - low[1]) // 64, max(0, -(-(col1 - low[1]) // 64)))
             if rows.stop > rows.start:
                 own = _packed(a, np.array([number]), frame)[0, rows, cols]
-                both = popcount(packed[place[begin:end], rows, cols] & own)
+                some = place[begin:end]
+                adjoining = bool((np.diff(some) == 1).all())  # then nothing need be copied
+                partners = slice(int(some[0]), int(some[-1]) + 1) if adjoining else some
+                both = popcount(packed[partners, rows, cols] & own)
                 common[order[begin:end]] += both.sum(axis=(1, 2), dtype=np.int64)
     return common
 
@@ -240,11 +335,15 @@ def _packed(shapes: CellShapes, which: IntArray, frame: tuple[int, int, int, int
     top, left, bottom, words = frame
     canvas = np.zeros((bottom - top, words * 64), bool)
     packed = np.empty((len(which), bottom - top, words), np.uint64)
+    window = CellBox(top, left, bottom, left + words * 64)
     for place, number in enumerate(which.tolist()):
-        row0, col0, row1, col1 = shapes.box[number].tolist()
-        begin, end = max(row0, top), max(min(row1, bottom), max(row0, top))
-        spot = slice(begin - top, end - top), slice(col0 - left, col1 - left)
-        canvas[spot] = shapes[number][begin - row0 : end - row0]
+        box = CellBox(*shapes.box[number].tolist())
+        inside = box.intersection(window)
+        if inside.empty:
+            packed[place] = 0
+            continue
+        spot = inside.slices(window)
+        canvas[spot] = shapes[number][inside.slices(box)]
         packed[place] = np.packbits(canvas, axis=1).view(np.uint64)
         canvas[spot] = False
     return packed

@@ -15,22 +15,19 @@ Everything here is a pure function of a run of tiles and their neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..grid import Grid
 from ..masks import PromptRef
-from ..types import BoolArray, CellBox, TileIndex
-from .common import CellShapes, IntArray, common_cells, near_pairs
+from ..types import BoolArray, TileIndex
+from .common import Enough, IntArray, in_common
+from .fragments import Fragments, fragments
 from .nodes import NodeArray, TileNodes, tile_nodes
 from .state import MaskSource, MergeOptions
-
-EIGHT = np.ones((3, 3), bool)
 
 LINK = np.dtype(
     [
@@ -53,36 +50,8 @@ LEAST_OVERLAP = 0.05
 (An object that lies 0.6 inside another that shares no tile with it does so in at most 8 pairs of
 nodes.)"""
 
-
 _ROUNDS = 32
 """After so many rounds, the pairs that are left are gone through one by one."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fragments:
-    """Connected parts of a tile's masks within a zone.
-
-    Args:
-        node: (n,) int32, row in the tile's table.
-        shape: The n fragments.
-        whole: (n,) bool, the fragment is all of its mask.
-        depth: (n,) int32, rank by size of the whole mask among fragments that coincide in the
-            zone: 0 for the largest. It tells an object from the one nested in it where the zone
-            shows no difference.
-    """
-
-    node: NDArray[np.int32]
-    shape: CellShapes
-    whole: BoolArray
-    depth: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.shape)
-
-    @property
-    def area(self) -> NDArray[np.int64]:
-        """(n,) cells."""
-        return self.shape.area
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,95 +71,6 @@ class TileLinks:
     inside: NDArray[np.void]
     links: dict[TileIndex, NDArray[np.void]]
     overlaps: dict[TileIndex, NDArray[np.void]]
-
-
-def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
-    """Cut a tile's masks to a zone and split them into 8-connected fragments.
-
-    Args:
-        tile: The tile's nodes.
-        zone: The overlap zone.
-        coincide: IoU from which on two fragments are the same within the zone.
-    """
-    table = tile.table
-    meets = np.flatnonzero(
-        (table["row0"] < zone.row1)
-        & (table["row1"] > zone.row0)
-        & (table["col0"] < zone.col1)
-        & (table["col1"] > zone.col0)
-    )
-    parts = [
-        part
-        for node, box in zip(meets.tolist(), tile.boxes[meets].tolist(), strict=True)
-        for part in _connected(tile, node, CellBox(*box).intersection(zone))
-    ]
-    if not parts:
-        empty = np.empty(0, np.int32)
-        return Fragments(empty, CellShapes.of([], []), np.empty(0, bool), empty)
-    node, box, area, bits = (np.concatenate(values) for values in zip(*parts, strict=True))
-    shape = CellShapes(box, area, bits)
-    size = table["area"][node]
-    return Fragments(node, shape, area == size, _depths(shape, size, coincide))
-
-
-_Parts = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], BoolArray]
-
-
-def _connected(tile: TileNodes, node: int, box: CellBox) -> Iterator[_Parts]:
-    """8-connected parts of a mask in a box: nodes, boxes, areas and cells, as in CellShapes.
-
-    Most crops are in one piece, and labelling is what the edge stage spends its time on: a full
-    crop is not labelled, nor is a whole mask that was found to be in one piece before.
-    """
-    crop = tile.shapes[node][box.slices(CellBox(*tile.boxes[node].tolist()))]
-    total = int(np.count_nonzero(crop))
-    if total == 0:
-        return
-    whole = total == int(tile.table["area"][node])
-    count = 1
-    if total < box.area and not (whole and node in tile.in_one_piece):
-        labels, count = ndimage.label(crop, EIGHT)
-    if count > 1:
-        yield _split(labels, count, node, box)
-        return
-    if whole:
-        tile.in_one_piece.add(node)
-    place = np.array([[box.row0, box.col0, box.row1, box.col1]], np.int32)
-    yield np.array([node], np.int32), place, np.array([total]), crop.ravel()
-
-
-def _split(labels: NDArray[np.int32], count: int, node: int, box: CellBox) -> _Parts:
-    """The labelled parts of a mask, each on its own box, in the order of their labels."""
-    rows, cols = np.nonzero(labels)
-    label = labels[rows, cols] - 1
-    # Few labels are sorted in linear time.
-    order = np.argsort(label.astype(np.uint16) if count < 1 << 16 else label, kind="stable")
-    label, rows, cols = label[order], rows[order], cols[order]
-    area = np.bincount(label, minlength=count)
-    start = np.cumsum(area) - area
-    places = np.empty((count, 4), np.int32)
-    places[:, 0], places[:, 2] = rows[start], rows[start + area - 1] + 1
-    places[:, 1] = np.minimum.reduceat(cols, start)
-    places[:, 3] = np.maximum.reduceat(cols, start) + 1
-    width = (places[:, 3] - places[:, 1]).astype(np.int64)
-    sizes = width * (places[:, 2] - places[:, 0])
-    bits = np.zeros(int(sizes.sum()), bool)
-    corner = (np.cumsum(sizes) - sizes - places[:, 0] * width - places[:, 1])[label]
-    bits[corner + rows * width[label] + cols] = True
-    places += np.array([box.row0, box.col0, box.row0, box.col0], np.int32)
-    return np.full(count, node, np.int32), places, area, bits
-
-
-def _depths(shape: CellShapes, size: NDArray[np.int32], coincide: float) -> NDArray[np.int32]:
-    """Rank of each fragment by ``size`` (then by order) among those that coincide with it."""
-    first, second = near_pairs(shape, shape, of_larger=coincide)
-    once = first < second
-    first, second = first[once], second[once]
-    common = common_cells(shape, first, shape, second)
-    same = common >= coincide * (shape.area[first] + shape.area[second] - common)
-    first, second = first[same], second[same]
-    lower = np.where(size[first] >= size[second], second, first)
-    return np.bincount(lower, minlength=len(shape)).astype(np.int32)
 
 
 def match(
@@ -216,19 +96,19 @@ def match(
     if not len(a) or not len(b):
         return np.empty(0, LINK)
     large = options.cells(options.join_area, cell)
+
+    def may(first: IntArray, second: IntArray) -> BoolArray:
+        possible: BoolArray = allowed[a.node[first], b.node[second]]
+        return possible
+
     # An IoU of 0.4995 is 0.5 when it is rounded.
-    first, second = near_pairs(a.shape, b.shape, of_larger=options.match_iou - 6e-4)
+    pairs = np.stack(in_common(a.shape, b.shape, Enough(of_larger=options.match_iou - 6e-4), may))
     if options.mode == "flat":
         share = options.join_containment
-        contained = near_pairs(a.shape, b.shape, of_smaller=share, least=share * large)
-        either = np.unique(np.stack([np.append(first, contained[0]),
-                                     np.append(second, contained[1])]), axis=1)  # fmt: skip
-        first, second = either
-    possible = allowed[a.node[first], b.node[second]]
-    first, second = first[possible], second[possible]
-    common = common_cells(a.shape, first, b.shape, second)
-    hit = common > 0
-    first, second, common = first[hit], second[hit], common[hit]
+        contained = Enough(of_smaller=share, least=share * large)
+        inner = in_common(a.shape, b.shape, contained, may)
+        pairs = np.unique(np.hstack([pairs, inner]), axis=1)
+    first, second, common = pairs
     area_a, area_b = a.area[first], b.area[second]
     iou = np.rint(1000.0 * common / (area_a + area_b - common)) / 1000.0
     apart = np.abs(a.depth[first] - b.depth[second])
@@ -249,7 +129,7 @@ def match(
         score = 0.5 * np.maximum(share_a * joins_a, share_b * joins_b)
         more = _links(a, b, first, second, (score, apart, common), joined)
         links = np.concatenate([links, more])
-    return links
+    return _strongest(links)
 
 
 def _links(
@@ -266,6 +146,15 @@ def _links(
     for name, column in zip(LINK.names or (), columns, strict=True):
         links[name] = column[which]
     return links
+
+
+def _strongest(links: NDArray[np.void]) -> NDArray[np.void]:
+    """Of the edges between two nodes, the one that comes first: the others change nothing."""
+    order = np.lexsort((-links["common"], links["depth"], -links["score"], links["b"], links["a"]))
+    links = links[order]
+    repeated = (links["a"][1:] == links["a"][:-1]) & (links["b"][1:] == links["b"][:-1])
+    first: NDArray[np.void] = links[np.append(True, ~repeated)[: len(links)]]
+    return first
 
 
 def one_to_one(first: IntArray, second: IntArray) -> IntArray:
@@ -312,16 +201,14 @@ def overlaps(a: TileNodes, b: TileNodes, among: BoolArray | None = None) -> NDAr
         b: Second tile; the same one for the pairs (a < b) within it.
         among: (nodes of the first, nodes of the second) bool: the pairs that are wanted.
     """
-    first, second = near_pairs(a.shapes, b.shapes, of_smaller=LEAST_OVERLAP)
-    wanted = first < second if a is b else np.ones(len(first), bool)
-    if among is not None:
-        wanted &= among[first, second]
-    first, second = first[wanted], second[wanted]
-    common = common_cells(a.shapes, first, b.shapes, second)
-    smaller = np.minimum(a.shapes.area[first], b.shapes.area[second])
-    kept = (common > 0) & (common >= LEAST_OVERLAP * smaller)
-    found = np.empty(int(kept.sum()), OVERLAP)
-    found["a"], found["b"], found["common"] = first[kept], second[kept], common[kept]
+
+    def wanted(first: IntArray, second: IntArray) -> BoolArray:
+        asked = first < second if a is b else np.ones(len(first), bool)
+        return asked if among is None else asked & among[first, second]
+
+    pairs = in_common(a.shapes, b.shapes, Enough(of_smaller=LEAST_OVERLAP), wanted)
+    found = np.empty(len(pairs[0]), OVERLAP)
+    found["a"], found["b"], found["common"] = pairs
     return found
 
 

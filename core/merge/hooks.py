@@ -22,7 +22,7 @@ from ..grid import Grid, Tile
 from ..masks import ABSENT, Mask, TileMasks
 from ..segmenter import Hint
 from ..types import CellBox, FloatArray, LogitArray, PixelBox, TileIndex
-from .common import CellShapes, common_cells, near_pairs
+from .common import CellShapes, Enough, in_common
 from .fuse import fuse_box
 from .merged import Merged
 from .nodes import TileNodes, lattice, overlap, tight, tile_nodes
@@ -253,13 +253,12 @@ class _Patching:
         """Where a tile's masks overlap pieces; those of a smaller IoU than ``least`` may lack."""
         nodes: TileNodes = self._nodes(index)
         asked = _shapes(pieces, nodes.trusted)
-        one, two = near_pairs(asked, nodes.shapes, of_larger=least)
-        common = common_cells(asked, one, nodes.shapes, two)
+        one, two, common = in_common(asked, nodes.shapes, Enough(of_larger=least))
         rows = zip(
             nodes.table["position"][two].tolist(), nodes.table["area"][two].tolist(),
             common.tolist(), asked.area[one].tolist(), strict=True,
         )  # fmt: skip
-        return [_Meeting(*row) for row in rows if row[2]]
+        return [_Meeting(*row) for row in rows]
 
     def patches(self) -> Patches:
         return {

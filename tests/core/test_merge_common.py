@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core.grid import Grid
-from samgeo_core.masks import Mask, PromptRef, TileMasks
 from samgeo_core.merge import common
-from samgeo_core.merge.common import CellShapes, common_cells, near_pairs
-from samgeo_core.merge.edges import fragments
-from samgeo_core.merge.nodes import tile_nodes
-from samgeo_core.types import CellBox, TileIndex
-from scipy import ndimage
+from samgeo_core.merge.common import CellShapes, Enough, in_common
 
 
 def some_shapes(seed: int, count: int, side: int) -> CellShapes:
@@ -40,55 +34,47 @@ def drawn(shapes: CellShapes, side: int) -> np.ndarray:
     return frame.reshape(len(shapes), (side + 10) ** 2)
 
 
-@settings(max_examples=30)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     counts=st.tuples(st.integers(0, 90), st.integers(0, 90)),
     side=st.sampled_from([6, 40, 150]),
     least=st.sampled_from([0, 3]),
     share=st.sampled_from([0.05, 0.5, 0.98]),
+    at_once=st.sampled_from([50, 3000, common.AT_ONCE]),
 )
-def test_all_pairs_that_overlap_enough_are_found_and_counted(seed, counts, side, least, share):
+def test_all_pairs_that_overlap_enough_are_found_and_counted(
+    seed, counts, side, least, share, at_once
+):
     a, b = (some_shapes(seed + k, count, side) for k, count in enumerate(counts))
-    truth = drawn(a, side) @ drawn(b, side).T
+    truth = (drawn(a, side) @ drawn(b, side).T).astype(np.int64)
     larger = np.maximum(a.area[:, None], b.area[None, :])
     smaller = np.minimum(a.area[:, None], b.area[None, :])
-    for options, wanted in (
+    for options, enough in (
         ({}, truth > 0),
         ({"of_larger": share}, truth >= share * larger),
         ({"of_smaller": share}, truth >= share * smaller),
     ):
-        first, second = near_pairs(a, b, **options, least=least)
-        pairs = list(zip(first.tolist(), second.tolist(), strict=True))
-        assert pairs == sorted(set(pairs))
-        wanted = wanted & (smaller >= least) & (truth > 0)
-        assert set(zip(*map(np.ndarray.tolist, np.nonzero(wanted)), strict=True)) <= set(pairs)
-        assert common_cells(a, first, b, second).tolist() == truth[first, second].tolist()
+        enough = enough & (smaller >= least) & (truth > 0)
+        for wanted, asked in (
+            (None, enough),
+            (np.less, np.triu(enough, 1)),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(common, "AT_ONCE", at_once)
+                found = in_common(a, b, Enough(**options, least=least), wanted)
+            first, second = np.nonzero(asked)
+            assert found[0].tolist() == first.tolist()
+            assert found[1].tolist() == second.tolist()
+            assert found[2].tolist() == truth[first, second].tolist()
 
 
-@pytest.mark.parametrize("at_once", [50, 3000])
-def test_a_little_at_a_time_gives_the_same(monkeypatch, at_once):
+def test_shapes_are_counted_in_each_of_the_ways():
+    """Both small: a product. One small: cell by cell. Both large: 64 cells at a time."""
     a, b = some_shapes(1, 80, 150), some_shapes(2, 80, 150)
-    first, second = near_pairs(a, b)
-    whole = common_cells(a, first, b, second)
-    monkeypatch.setattr(common, "AT_ONCE", at_once)
-    assert common_cells(a, first, b, second).tolist() == whole.tolist()
-    assert (np.minimum(a.area[first], b.area[second]) > common.SMALL).any()
-
-
-def test_speckle_is_split_into_its_connected_parts():
-    rng = np.random.default_rng(3)
-    logits = np.where(rng.random((120, 132)) < 0.4, 30, -30).astype(np.int8)
-    grid = Grid(120, 200, 100, 32)
-    mask = Mask(CellBox(0, 0, 120, 132), logits, 0.9, 0.9, PromptRef())
-    tile = tile_nodes(TileMasks(TileIndex(0, 0), 1, [mask]), grid)
-    zone = CellBox(0, 76, 120, 124)
-    found = fragments(tile, zone, 0.98)
-    labels, count = ndimage.label(logits[:, 76:124] > 0, np.ones((3, 3)))
-    assert len(found) == count > 100
-    whole = np.zeros(zone.shape, int)
-    for number in range(count):
-        place = CellBox(*found.shape.box[number].tolist()).slices(zone)
-        whole[place][found.shape[number]] = number + 1
-    assert np.array_equal(whole, labels)
-    assert found.area.tolist() == np.bincount(labels.ravel())[1:].tolist()
+    first, second, _ = in_common(a, b)
+    small = np.minimum(a.area[first], b.area[second]) <= common.SMALL
+    both = np.maximum(a.area[first], b.area[second]) <= common.SMALL
+    assert len(a) * len(b) > common.FEW
+    for way in (both, small & ~both, ~small):
+        assert way.any()

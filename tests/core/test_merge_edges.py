@@ -11,7 +11,8 @@ from samgeo_core.errors import ParameterError
 from samgeo_core.grid import Grid
 from samgeo_core.masks import PromptRef, TileMasks
 from samgeo_core.merge import MergeOptions, edges
-from samgeo_core.merge.edges import fragments, overlaps
+from samgeo_core.merge.edges import overlaps
+from samgeo_core.merge.fragments import fragments
 from samgeo_core.merge.nodes import EAST, SOUTH, tile_nodes
 from samgeo_core.types import CellBox, TileIndex
 
