@@ -292,10 +292,13 @@ class AutomaticSegmenter:
         self, decoded: Decoded, embedding: Embedding, view: _View
     ) -> Iterator[Candidate]:
         cell = view.cell
-        row, which = np.nonzero(decoded.scores > self._min_score)
+        passed = decoded.scores > self._min_score
+        row, which = np.nonzero(passed)
+        h, w = decoded.logits.shape[2:]
+        every = decoded.logits.reshape(-1, h, w)
         offset = view.cells.row0 * cell - view.box.row0, view.cells.col0 * cell - view.box.col0
         logits = resample(
-            decoded.logits[row, which],
+            every if passed.all() else every[passed.ravel()],
             embedding.cell_size,
             (cell, cell),
             offset=offset,

@@ -121,6 +121,34 @@ def leads_beyond(values: AnyArray, border: int = 0) -> tuple[BoolArray, BoolArra
     return found[0], found[1]
 
 
+def extent(
+    values: AnyArray, border: int = 0, *, tips: bool = True
+) -> tuple[int, int, int, int] | None:
+    """Rows and columns (row0, col0, row1, col1) of a window that hold something of an object.
+
+    Args:
+        values: (height, width) logits, float or stored.
+        border: Above it is inside.
+        tips: With the cells that lead inside the object beyond the window's edges.
+
+    Returns:
+        None where nothing is inside.
+    """
+    above = values > border
+    rows = np.flatnonzero(above.any(axis=1))
+    if not rows.size:
+        return None
+    cols = np.flatnonzero(above.any(axis=0))
+    height, width = values.shape
+    row0, row1, col0, col1 = int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
+    at_edge = row0 == 0 or col0 == 0 or row1 == height or col1 == width
+    if tips and at_edge and (row1 - row0, col1 - col0) != (height, width):
+        in_rows, in_cols = (np.flatnonzero(leading) for leading in leads_beyond(values, border))
+        row0, row1 = min([row0, *in_rows.tolist()]), max([row1, *(in_rows + 1).tolist()])
+        col0, col1 = min([col0, *in_cols.tolist()]), max([col1, *(in_cols + 1).tolist()])
+    return row0, col0, row1, col1
+
+
 def leads(edge: AnyArray, inner: AnyArray, border: int = 0) -> BoolArray:
     """Which cells of an outermost row lead inside beyond it; ``inner`` is the row behind it."""
     if not (edge > border).any():

@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from .beyond import leads_beyond
+from .beyond import extent
 from .errors import JobError
 from .types import AnyArray, CellBox, LogitArray, TileIndex
 
@@ -78,8 +78,9 @@ class TileMasks:
 
 def quantize(logits: AnyArray) -> LogitArray:
     """Float logits of any shape as stored logits (int8, 1/16 steps, clipped)."""
-    scaled = np.rint(np.asarray(logits, np.float32) * LOGIT_STEPS)
-    return np.clip(scaled, -127, 127).astype(np.int8)
+    scaled = np.multiply(logits, LOGIT_STEPS, dtype=np.float32)
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, -127, 127, out=scaled).astype(np.int8)
 
 
 def crop_mask(
@@ -97,16 +98,12 @@ def crop_mask(
     Returns:
         Box on the lattice and the crop, or None where nothing exceeds the threshold.
     """
-    above = logits > threshold
-    if not above.any():
+    found = extent(logits, threshold, tips=margin > 0)
+    if found is None:
         return None
-    in_rows, in_cols = leads_beyond(logits, threshold) if margin else (False, False)
-    rows = np.flatnonzero(above.any(axis=1) | in_rows)
-    cols = np.flatnonzero(above.any(axis=0) | in_cols)
-    row0, row1 = max(int(rows[0]) - margin, 0), min(int(rows[-1]) + 1 + margin, logits.shape[0])
-    col0, col1 = max(int(cols[0]) - margin, 0), min(int(cols[-1]) + 1 + margin, logits.shape[1])
-    box = CellBox(row0, col0, row1, col1).shifted(*origin)
-    return box, np.ascontiguousarray(logits[row0:row1, col0:col1])
+    whole = CellBox(0, 0, *logits.shape)
+    box = CellBox(*found).grown(margin).intersection(whole)
+    return box.shifted(*origin), np.ascontiguousarray(logits[box.slices(whole)])
 
 
 def save_masks(path: Path, tile: TileMasks) -> None:
