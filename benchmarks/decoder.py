@@ -7,8 +7,9 @@ One click a prompt, three masks each, on an embedding of 64 x 64 (an image of 10
 weights. Ours against the same weights in the official formulation ("plain": image features repeated
 for every prompt, keys, values and queries projected for every prompt and layer, transposed
 convolutions, all prompts in one batch), and against the libraries that are installed:
-``transformers`` and ``segment-anything-py`` (without its requirement torchvision). All in the same
-run, in turn; the table says the median a prompt. CPU time counts all threads and is the fair figure
+``transformers`` and ``segment-anything-py`` (without its requirement torchvision), and ONNX Runtime
+with the graph that ``samgeo models export`` writes. All in the same run, in turn; the table says
+the median a prompt. CPU time counts all threads and is the fair figure
 where other programs run; --busy runs one meanwhile, which keeps a core busy. Memory (Linux) is what
 a decoding adds at its peak, in a process of its own, the results (0.75 MB a prompt) included. The
 difference is the largest between ours and the other's logits.
@@ -24,6 +25,7 @@ import multiprocessing
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -37,7 +39,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from samgeo_core.models import promptable
+from samgeo_core.models import export, promptable
 from samgeo_core.models.base import Embedding, ModelInfo, Prompts
 from samgeo_core.models.decoder import MaskDecoder
 from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
@@ -260,12 +262,43 @@ def with_official(bench: Bench) -> Run | None:
     return run
 
 
+def with_onnx_runtime(bench: Bench) -> Run | None:
+    """Our exported graph, eight prompts at a time (as fast as any number from two on)."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    if bench.model.info.family not in export.FAMILIES:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        export.export_onnx(bench.model, Path(folder), check=False)
+        session = onnxruntime.InferenceSession(
+            str(Path(folder) / "decoder_points.onnx"), options, ["CPUExecutionProvider"]
+        )
+    fed = {name: array[None] for name, array in bench.embedding.arrays.items()}
+    fractions = ((bench.xy + 0.5) / 1024).float().numpy()
+    labels = np.ones(fractions.shape[:2], np.int64)
+
+    def run() -> Tensor:
+        parts = []
+        for start in range(0, len(labels), 8):
+            some = slice(start, start + 8)
+            fed.update(points=fractions[some], labels=labels[some])
+            parts.append(session.run(["logits"], fed)[0])
+        return torch.from_numpy(np.concatenate(parts))
+
+    return run
+
+
 WAYS: dict[str, Callable[[Bench], Run | None]] = {
     "ours": ours,
     "ours, scores only": scores_only,
     "plain": plain,
     "transformers": with_transformers,
     "segment-anything": with_official,
+    "ONNX Runtime": with_onnx_runtime,
 }
 
 
@@ -325,7 +358,7 @@ def measure(family: str, prompts: int, rounds: int, threads: int, with_memory: b
     for name in runs:
         used = statistics.median(cpu[name])
         size = f"{memory(family, name, prompts, threads):7.0f}" if with_memory else f"{'':7}"
-        same = name in ("plain", "segment-anything")
+        same = name in ("plain", "segment-anything", "ONNX Runtime")
         off = f"{(results[name] - results['ours']).abs().max():.1e}" if same else ""
         print(
             f"{name:20}{statistics.median(wall[name]):8.1f}{used:8.1f}{used / base:7.2f}{size}"

@@ -42,6 +42,13 @@ def main() -> None:
 @click.option("--job-folder", type=click.Path(), help="Where finished tiles are kept, and stay.")
 @click.option("--model", default="embedded", show_default=True, help="A model's name or a file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Number type of the model. bfloat16 halves the time on CPUs that have it (AMX).",
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads a process.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--cluster", help="Address of a Dask scheduler, instead of --workers.")

@@ -119,6 +119,7 @@ class SegmentParameters(_Parameters):
         job_folder: Where finished tiles are kept; None for a folder beside the output.
         model: "embedded", a name of ``samgeo models list``, or a path to a file of weights.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: Number type of the model's heavy products; "auto" for what suits the device.
         threads: CPU threads a process.
         workers: Processes.
         cluster: Address of a Dask scheduler.
@@ -162,6 +163,7 @@ class SegmentParameters(_Parameters):
     job_folder: Optional[str] = None
     model: str = "embedded"
     device: str = "auto"
+    precision: str = _choice("auto", "float32", "bfloat16", "float16")
     threads: Optional[int] = None
     workers: int = 1
     cluster: Optional[str] = None
@@ -201,6 +203,7 @@ class OpenParameters(_Parameters):
     rasters: list[str]
     model: str = "embedded"
     device: str = "auto"
+    precision: str = _choice("auto", "float32", "bfloat16", "float16")
     threads: Optional[int] = None
     bands: Optional[list[int]] = None
     stretch: Optional[list[list[float]]] = None

@@ -87,7 +87,9 @@ def run_prompts(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        make = factory or partial(_load, params.model, params.device, params.threads)
+        make = factory or partial(
+            _load, params.model, params.device, params.threads, params.precision
+        )
         model = make()
         cell = cell_for(model, params.tile_size, raster.shape)
         store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
@@ -146,10 +148,10 @@ def _check_options(params: SegmentParameters) -> None:
             )
 
 
-def _load(name: str, device: str, threads: int | None) -> PromptableModel:
+def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
     from .models.registry import load_model
 
-    return load_model(name, device=device, threads=threads)
+    return load_model(name, device, threads, precision)
 
 
 def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, int]) -> int:

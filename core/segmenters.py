@@ -8,6 +8,7 @@ that jobs with a segmenter of the caller's own never pay for it.
 from __future__ import annotations
 
 from .automatic import AutomaticOptions, AutomaticSegmenter
+from .errors import ParameterError
 from .job import SegmentParameters
 from .segmenter import Segmenter
 
@@ -17,14 +18,14 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
 
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
-        ParameterError: An option is out of range.
+        ParameterError: An option is out of range, or not for this model.
         PromptError: A word is empty.
     """
     if params.words:
         return _for_words(params)
     from .models.registry import load_model
 
-    model = load_model(params.model, device=params.device, threads=params.threads)
+    model = load_model(params.model, params.device, params.threads, params.precision)
     options = AutomaticOptions(
         points_per_side=params.points_per_side,
         score_threshold=params.min_score,
@@ -41,6 +42,10 @@ def _for_words(params: SegmentParameters) -> Segmenter:
     finder = load_concepts(params.detector or params.model, params.device, params.threads)
     masker = None
     if params.detector is not None:
-        masker = load_model(params.model, device=params.device, threads=params.threads)
+        masker = load_model(params.model, params.device, params.threads, params.precision)
+    elif params.precision not in ("auto", "float32"):
+        raise ParameterError(
+            f"{params.model} finds words in float32: leave the precision {params.precision} out."
+        )
     options = ConceptOptions(min_score=params.min_score)
     return concept_segmenter(finder, params.words, masker, options)

@@ -29,7 +29,7 @@ from .vectorize import SizeLimits, drop_small, simplify, valid
 from .windows import Level
 from .worker_jobs import Context, Json, Method
 
-LoadModel = Callable[[str, str, "int | None"], PromptableModel]
+LoadModel = Callable[[str, str, "int | None", str], PromptableModel]
 
 AHEAD = 6
 """Windows kept in mind to be encoded ahead; where the mouse was before is forgotten."""
@@ -50,25 +50,25 @@ class _Opened:
     prompt_type: str = "point"
 
 
-def _load_model(name: str, device: str, threads: int | None) -> PromptableModel:
+def _load_model(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
     # torch takes seconds to import; a worker that only lists models does without.
     from .models.registry import load_model
 
-    return load_model(name, device=device, threads=threads)
+    return load_model(name, device, threads, precision)
 
 
 class Engine:
     """All methods, on the worker's main thread.
 
     Args:
-        load: Makes a model from (name or path, device, threads).
+        load: Makes a model from (name or path, device, threads, precision).
         cache: Keeps embeddings; None for the user's cache folder.
     """
 
     def __init__(self, load: LoadModel = _load_model, cache: EmbeddingCache | None = None) -> None:
         self._load = load
         self._cache = cache or EmbeddingCache()
-        self._models: dict[tuple[str, str, int | None], PromptableModel] = {}
+        self._models: dict[tuple[str, str, int | None, str], PromptableModel] = {}
         self._opened: dict[str, _Opened] = {}
         self._count = 0
         self._ahead: deque[tuple[_Opened, Level, PixelBox]] = deque()
@@ -133,7 +133,7 @@ class Engine:
         return _Opened("", session, raster, model), notes
 
     def _model(self, params: job.OpenParameters) -> PromptableModel:
-        key = (params.model, params.device, params.threads)
+        key = (params.model, params.device, params.threads, params.precision)
         if key not in self._models:
             in_use = {id(opened.model) for opened in self._opened.values()}
             for old in list(self._models):
@@ -267,11 +267,12 @@ class Engine:
         opened, _ = self._opened_for(
             job.OpenParameters(
                 asked.rasters,
-                asked.model,
-                asked.device,
-                asked.threads,
-                asked.bands,
-                asked.stretch,
+                model=asked.model,
+                device=asked.device,
+                precision=asked.precision,
+                threads=asked.threads,
+                bands=asked.bands,
+                stretch=asked.stretch,
             ),
             context,
         )

@@ -26,7 +26,7 @@ from .hiera import HieraSize
 from .image import Preprocessing
 from .mobile_sam import MobileSam
 from .promptable import TorchModel
-from .runtime import Precision, pick_device, pick_dtype, set_threads
+from .runtime import pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
 from .sam2 import Sam2
 from .sam_hq import SamHq
@@ -288,7 +288,7 @@ def build(
     *,
     name: str = "model",
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     fingerprint: str | None = None,
     image_size: int | None = None,

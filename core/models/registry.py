@@ -10,7 +10,6 @@ from typing import Literal
 from ..errors import ModelError
 from .base import PromptableModel
 from .download import Source
-from .runtime import Precision
 
 Kind = Literal["promptable", "concept"]
 
@@ -234,7 +233,7 @@ def load_model(
     name_or_path: str | Path,
     device: str = "auto",
     threads: int | None = None,
-    precision: Precision = "auto",
+    precision: str = "auto",
 ) -> PromptableModel:
     """Load a promptable model. Nothing is downloaded.
 
@@ -243,18 +242,16 @@ def load_model(
             .safetensors) or of a folder in the hub's layout; its family is told by its keys.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         threads: CPU threads, or None to leave torch's choice.
-        precision: Number type of the heavy products.
+        precision: Number type of the heavy products; see :func:`~.runtime.pick_dtype`.
 
     Raises:
-        ModelError: There is no such model or device, or it understands words only.
+        ModelError: There is no such model, device or precision, or it understands words only.
         CheckpointError: The file is missing, damaged, or of no known family.
     """
     from . import checkpoints, families, weights
 
     if name_or_path == EMBEDDED:
-        from .embedded import load_embedded
-
-        return load_embedded(device, threads)
+        return _embedded(device, threads, precision, None)
     found = checkpoints.locate(name_or_path)
     if found.path.is_dir() and (found.path / "config.json").exists():
         from .pretrained import model_type
@@ -268,9 +265,7 @@ def load_model(
             "another model for points, boxes and automatic masks."
         )
     if found.path.suffix == ".safetensors" and weights.family_note(found.path) == EMBEDDED:
-        from .embedded import load_embedded
-
-        return load_embedded(device, threads, found.path)  # fine-tuned by the user
+        return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
     state = weights.read_state(found.path)
     return families.build(
         state,
@@ -280,3 +275,16 @@ def load_model(
         threads=threads,
         fingerprint=found.sha256,
     )
+
+
+def _embedded(
+    device: str, threads: int | None, precision: str, path: Path | None
+) -> PromptableModel:
+    from .embedded import load_embedded
+
+    if precision not in ("auto", "float32"):
+        raise ModelError(
+            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
+            "another model."
+        )
+    return load_embedded(device, threads, path)

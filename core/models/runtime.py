@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 # Operations that Apple's GPU lacks go to the CPU; torch reads this when it is loaded.
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
@@ -15,8 +15,6 @@ import torch
 
 from ..errors import ModelError, SamGeoWarning
 from .lanes import side_by_side
-
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,11 +70,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The number type of the heavy products; sums, softmax and results stay float32.
 
-    "auto" is float32 on a CPU, where halves are far slower, bfloat16 on NVIDIA GPUs that have it
-    (Ampere and later), float16 on older ones, float32 on Apple's.
+    "auto" is float32 on a CPU, bfloat16 on NVIDIA GPUs that have it (Ampere and later), float16 on
+    older ones, float32 on Apple's. CPUs with units for bfloat16 (Intel's AMX) encode twice as fast
+    with it; on others it is far slower, so it has to be asked for.
 
     Raises:
         ModelError: The name is unknown.
@@ -156,7 +155,7 @@ def in_batches(
                 continue
             raise ModelError(
                 f"The model ran out of memory with a single one of the {what}: choose a smaller "
-                "model or tile size, precision 'float16' on a GPU, or device 'cpu'."
+                "model or device 'cpu' (or, if it runs on a GPU in float32, precision 'float16')."
             ) from error
         start += len(batch)
         yield result

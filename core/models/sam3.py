@@ -22,7 +22,7 @@ from .families import SAM2_VIDEO, finished, sam2_name
 from .image import Floats3, Preprocessing
 from .pretrained import VERSION, load_pretrained, require_transformers
 from .promptable import TorchModel
-from .runtime import Precision, pick_device, pick_dtype, set_threads
+from .runtime import pick_device, pick_dtype, set_threads
 from .sam2 import Sam2
 from .weights import weights_file
 
@@ -60,7 +60,7 @@ def load_sam3(
     located: Located,
     device: str = "auto",
     threads: int | None = None,
-    precision: Precision = "auto",
+    precision: str = "auto",
 ) -> TorchModel:
     """Load SAM 3 for points, boxes and masks. Nothing is downloaded.
 

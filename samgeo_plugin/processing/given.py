@@ -99,11 +99,12 @@ class Given:
         return list(self.algorithm.parameterAsFields(self.parameters, name, self.context))
 
     def engine_options(self) -> dict[str, Any]:
-        """Model, device and threads as the engine names them."""
+        """Model, device, number type and threads as the engine names them."""
         names = self.algorithm
         return {
             "model": self.text(names.MODEL) or "embedded",
             "device": self.word(names.DEVICE) or "auto",
+            "precision": self.word(names.PRECISION) or "auto",
             "threads": self.whole(names.THREADS),
         }
 

@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,29 @@ def test_a_job_asks_again_for_what_tiles_cut_where_boxes_become_masks(monkeypatc
     monkeypatch.setattr("samgeo_core.models.registry.load_model", lambda *_, **__: PaintedModel())
     params = SegmentParameters(["a.tif"], "b.gpkg", words=["roof"], detector=detector)
     assert isinstance(make_segmenter(params), PromptableSegmenter) == (detector is not None)
+
+
+def test_a_number_type_goes_with_the_model_of_masks(monkeypatch):
+    asked = []
+
+    def load(*given):
+        asked.append(given)
+        return PaintedModel()
+
+    monkeypatch.setattr("samgeo_core.models.registry.load_model", load)
+    monkeypatch.setattr(
+        "samgeo_core.models.concepts.load_concepts", lambda *_: Painted(True, SCENE)
+    )
+    params = SegmentParameters(
+        ["a.tif"], "b.gpkg", model="sam-vit-b", words=["roof"], precision="bfloat16"
+    )
+    with pytest.raises(ParameterError, match="leave the precision bfloat16 out"):
+        make_segmenter(params)
+    monkeypatch.setattr(
+        "samgeo_core.models.concepts.load_concepts", lambda *_: Painted(False, SCENE)
+    )
+    make_segmenter(replace(params, detector="boxes"))
+    assert asked == [("sam-vit-b", "auto", None, "bfloat16")]
 
 
 def test_empty_words_and_boxes_without_a_masker_are_refused():

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError
+from samgeo_core.job import SegmentParameters
 from samgeo_core.models import checkpoints, families
 from samgeo_core.models.base import PromptableModel, Prompts
 from samgeo_core.models.download import sha256_of
@@ -13,6 +15,7 @@ from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.registry import EMBEDDED, REGISTRY, find, load_model
 from samgeo_core.models.sam import Sam
 from samgeo_core.models.vit import ViT
+from samgeo_core.segmenters import make_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,22 @@ def test_a_local_file_is_recognised_by_its_keys_and_runs(tmp_path, state, suffix
     decoded = model.decode(embedding, Prompts(np.full((1, 1, 2), 30, "f4"), np.ones((1, 1), "i1")))
     assert decoded.logits.shape == (1, 3, 16, 16)
     assert np.isfinite(decoded.logits).all()
+
+
+def test_a_number_type_reaches_the_model_of_a_job(tmp_path, state):
+    path = tmp_path / "mine.pth"
+    torch.save(state, path)
+    params = SegmentParameters(["a.tif"], "b.gpkg", model=str(path), device="cpu")
+    exact = make_segmenter(params)
+    half = make_segmenter(replace(params, precision="bfloat16"))
+    assert (exact.model.dtype, half.model.dtype) == (torch.float32, torch.bfloat16)
+    assert exact.fingerprint != half.fingerprint  # no tile of one is used for the other
+
+
+def test_the_embedded_model_refuses_a_number_type_that_it_would_pass_over():
+    assert load_model(EMBEDDED, "cpu", precision="float32").info.name == EMBEDDED
+    with pytest.raises(ModelError, match="runs in float32: leave the precision bfloat16 out"):
+        load_model(EMBEDDED, "cpu", precision="bfloat16")
 
 
 def test_the_same_weights_have_the_same_fingerprint_and_others_another(tmp_path, state):

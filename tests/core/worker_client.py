@@ -136,7 +136,7 @@ def serve() -> None:
             time.sleep(float(words.get("slow", 0)))
             return super().encode(images)
 
-    def load(name, device, threads):
+    def load(name, device, threads, precision):
         if name == "faulty":
             raise ValueError("a fault of ours")
         if name != "oracle":

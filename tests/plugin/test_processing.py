@@ -230,6 +230,7 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
             "INPUT": town, "OUTPUT": "memory:", "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]",
             "BANDS": [3, 2, 1], "MIN_AREA": 12.5, "OUTLINES": "rectangles", "MODE": "flat",
             "DEVICE": "cpu", "MIN_SCORE": 0.7, "THREADS": 2, "MODEL": "sam-vit-b",
+            "PRECISION": "bfloat16",
         },
     )  # fmt: skip
     assert asked["rasters"] == [town]
@@ -238,7 +239,7 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
     assert asked["bands"] == [3, 2, 1]
     assert (asked["min_area"], asked["outlines"], asked["mode"]) == (12.5, "rectangles", "flat")
     assert (asked["device"], asked["min_score"], asked["threads"]) == ("cpu", 0.7, 2)
-    assert asked["model"] == "sam-vit-b"
+    assert (asked["model"], asked["precision"]) == ("sam-vit-b", "bfloat16")
     assert asked["tile_size"] is None
 
 
