@@ -20,7 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from samgeo_core.models import rep_vit
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
+from samgeo_core.models.edge_tam import EdgeTam
 from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
 from samgeo_core.models.embedded import load_embedded
 from samgeo_core.models.hiera import SIZES, Encoder
@@ -57,6 +59,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "sam2.1-small": lambda: _hiera(1),
     "sam2.1-base-plus": lambda: _hiera(2),
     "sam2.1-large": lambda: _hiera(3),
+    "edgetam": lambda: EdgeTam(rep_vit.Encoder()),
     "sam-hq-tiny": lambda: SamHq(TinyViT(), Preprocessing(), 160),
     "sam-vit-b": lambda: Sam(_vit("b"), Preprocessing()),
     "sam-hq-vit-b": lambda: SamHq(_vit("b"), Preprocessing(), 768),

@@ -27,7 +27,7 @@ class ModelInfo:
 
     Args:
         name: Name in the registry, or of the file.
-        family: "embedded", "sam", "sam_hq", "sam2", "mobile_sam", "efficient_sam", "sam3" ...
+        family: "embedded", "sam", "sam_hq", "sam2", "edgetam", "mobile_sam", "efficient_sam" ...
         fingerprint: Checksum over the weights and all settings that change results.
         input_size: Longest image side in pixels that the encoder sees without shrinking.
         mask_size: Cells along that side in the low-resolution logits.

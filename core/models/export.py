@@ -35,7 +35,7 @@ from .sam import Network
 
 OPSET = 18
 
-FAMILIES = ("sam", "mobile_sam", "sam2")
+FAMILIES = ("sam", "mobile_sam", "sam2", "edgetam")
 """Families whose graphs have no part that depends on the number of prompts."""
 
 TOLERANCE = 1e-3

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from . import hiera, hub
+from . import hiera, hub, rep_vit
 from .base import ModelInfo
+from .edge_tam import EdgeTam
 from .efficient_sam import EfficientSam, PlainViT
 from .hiera import HieraSize
 from .image import Preprocessing
@@ -151,6 +152,12 @@ def sam2_name(key: str) -> str:
     return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
 
 
+def _make_edgetam(shapes: Shapes, size: int | None) -> Network:
+    stages = [f"{TRUNK}body.stages_{number}.blocks." for number in range(len(rep_vit.DIMS))]
+    dims = [shapes[f"{stage}0.token_mixer.conv.c.weight"][0] for stage in stages]
+    return EdgeTam(rep_vit.Encoder(dims, [count(shapes, stage) for stage in stages]), size or 1024)
+
+
 SAM2_VIDEO = (
     "memory_attention.",
     "memory_encoder.",
@@ -164,6 +171,9 @@ SAM2_VIDEO = (
     "sam_mask_decoder.pred_obj_score_head.",
 )
 """Tensors of SAM 2 that only tracking through video uses."""
+
+EDGETAM_VIDEO = (*SAM2_VIDEO, "spatial_perceiver.")
+"""The same for EdgeTAM."""
 
 
 def _make_mobile_sam(shapes: Shapes, size: int | None) -> Network:
@@ -234,6 +244,14 @@ FAMILIES: tuple[_Family, ...] = (
         _sam2_variant,
         _make_sam2,
         ignored=SAM2_VIDEO,
+        rename=sam2_name,
+    ),
+    _Family(
+        "edgetam",
+        (f"{TRUNK}body.stages_0.blocks.0.token_mixer.", "sam_mask_decoder."),
+        lambda _: "repvit_m1",
+        _make_edgetam,
+        ignored=EDGETAM_VIDEO,
         rename=sam2_name,
     ),
     _Family(

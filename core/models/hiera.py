@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The image encoder of SAM 2: Hiera (Ryali et al. 2023) and a small feature pyramid."""
+"""The image encoder of SAM 2: Hiera (Ryali et al. 2023) under a small feature pyramid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import Mlp, join_windows, parts, split_windows
+from .layers import Mlp, join_windows, split_windows
+from .pyramid import PyramidEncoder
 
 
 @dataclass(frozen=True)
@@ -163,64 +164,9 @@ class Hiera(nn.Module):
         return out
 
 
-class Lateral(nn.Module):
-    """A 1 x 1 convolution under the name that the checkpoints have."""
-
-    def __init__(self, into: int, out: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(into, out, 1)
-
-
-class Pyramid(nn.Module):
-    """Lateral convolutions, coarsest first."""
-
-    def __init__(self, dims: Sequence[int], out: int = 256) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList(Lateral(dim, out) for dim in dims[::-1])
-
-
-class Encoder(nn.Module):
-    """Trunk and pyramid."""
+class Encoder(PyramidEncoder):
+    """SAM 2's trunk and pyramid."""
 
     def __init__(self, size: HieraSize, background: Sequence[int]) -> None:
-        super().__init__()
-        self.trunk = Hiera(size, background)
-        self.neck = Pyramid([size.dim * 2**stage for stage in range(len(size.stages))])
-
-    def forward(self, images: Tensor, fine4: nn.Conv2d, fine8: nn.Conv2d) -> list[Tensor]:
-        """Features for the decoder.
-
-        Args:
-            images: (B, 3, S, S).
-            fine4, fine8: The decoder's 1 x 1 convolutions of the finer maps. The pyramid gives
-                those maps only its own 1 x 1 convolution, so that both are one product.
-
-        Returns:
-            (B, 256, S / 16, S / 16), (B, 64, S / 8, S / 8), (B, 32, S / 4, S / 4).
-        """
-        stride4, stride8, stride16, stride32 = self.trunk(images)
-        laterals = [lateral.conv for lateral in parts(self.neck.convs, Lateral)]
-        coarse = _convolve(stride32, laterals[0])
-        image = _convolve(stride16, laterals[1])
-        image = image + F.interpolate(coarse.float(), scale_factor=2.0, mode="nearest")
-        return [
-            image,
-            _convolve_twice(stride8, laterals[2], fine8),
-            _convolve_twice(stride4, laterals[3], fine4),
-        ]
-
-
-def _convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """A 1 x 1 convolution of (B, h, w, C) as (B, out, h, w)."""
-    return F.linear(x, layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
-
-
-def _convolve_twice(x: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:
-    """Two 1 x 1 convolutions of (B, h, w, C) in one."""
-    outer, inner = second.weight.flatten(1), first.weight.flatten(1)
-    bias = F.linear(_bias(first)[None], outer, _bias(second))[0]
-    return F.linear(x, outer @ inner, bias).permute(0, 3, 1, 2)
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    return layer.weight.new_zeros(layer.out_channels) if layer.bias is None else layer.bias
+        dims = [size.dim * 2**stage for stage in range(len(size.stages))]
+        super().__init__(Hiera(size, background), dims)

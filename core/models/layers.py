@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -38,6 +39,24 @@ class LayerNorm2d(nn.Module):
     def last(self, x: Tensor) -> Tensor:
         """The same for (..., C)."""
         return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, and batch normalisation."""
+
+    def __init__(self, into: int, out: int, side: int = 1, stride: int = 1, groups: int = 1):
+        super().__init__()
+        self.c = nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False)
+        self.bn: nn.Module = nn.BatchNorm2d(out)
+
+    def fuse(self) -> None:
+        if isinstance(self.bn, nn.BatchNorm2d):
+            self.c = fuse_conv_bn_eval(self.c, self.bn)
+            self.bn = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.bn(self.c(x))
+        return out
 
 
 class Mlp(nn.Module):

@@ -145,6 +145,21 @@ _ENTRIES = (
     _sam2("2", "small", 184),
     _sam2("2", "base-plus", 324),
     _sam2("2", "large", 898),
+    ModelEntry(
+        "edgetam",
+        "edgetam",
+        "EdgeTAM, RepViT-M1 (SAM 2 with a light encoder)",
+        "Apache-2.0",
+        "https://github.com/facebookresearch/EdgeTAM",
+        (
+            Source(
+                "https://github.com/facebookresearch/EdgeTAM/raw/main/checkpoints/edgetam.pt",
+                "edgetam.pt",
+                "",
+                56 * 10**6,
+            ),
+        ),
+    ),
     _sam_hq("tiny", 43),
     _sam_hq("b", 379),
     _sam_hq("l", 1250),

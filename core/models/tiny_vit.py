@@ -12,27 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import join_windows, neck, split_windows
-
-
-class ConvNorm(nn.Module):
-    """A convolution without bias, and batch normalisation."""
-
-    def __init__(self, into: int, out: int, side: int = 1, stride: int = 1, groups: int = 1):
-        super().__init__()
-        self.c = nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False)
-        self.bn: nn.Module = nn.BatchNorm2d(out)
-
-    def fuse(self) -> None:
-        if isinstance(self.bn, nn.BatchNorm2d):
-            self.c = fuse_conv_bn_eval(self.c, self.bn)
-            self.bn = nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.c(x))
-        return out
+from .layers import ConvNorm, join_windows, neck, split_windows
 
 
 class PatchEmbed(nn.Module):

@@ -24,7 +24,7 @@ def test_families_are_recognised_by_their_keys(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_missing_an_unknown_and_a_misshapen_tensor_are_named(family: str) -> None:
     key = "mask_decoder.iou_token.weight"
-    key = f"sam_{key}" if family == "sam2" else key
+    key = f"sam_{key}" if family in ("sam2", "edgetam") else key
     whole = state(family)
     with pytest.raises(CheckpointError, match=r"lacks 1 tensors .*iou_token"):
         build({k: v for k, v in whole.items() if k != key}, device="cpu", image_size=SIDE)

@@ -41,7 +41,7 @@ def test_it_is_a_promptable_model_and_says_what_it_is(
     embedding = embeddings[family]
     assert embedding.shape == (96, SIDE)
     assert embedding.mask_shape == (32, 32)
-    stretched = family in ("sam2", "efficient_sam")
+    stretched = family in ("sam2", "edgetam", "efficient_sam")
     assert embedding.cell_size == ((3.0, 4.0) if stretched else (4.0, 4.0))
     for multimask in (True, False):
         out = loaded.decode(embedding, points(3), multimask=multimask)

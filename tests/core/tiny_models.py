@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 
 import torch
-from samgeo_core.models import families
+from samgeo_core.models import families, rep_vit
+from samgeo_core.models.edge_tam import EdgeTam
 from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
 from samgeo_core.models.hiera import SIZES, Encoder
 from samgeo_core.models.image import Preprocessing
@@ -22,7 +23,7 @@ from samgeo_core.models.vit import ViT
 from .parity.cases import weights
 
 SIDE = 128
-FAMILIES = ("sam", "sam_hq", "mobile_sam", "sam2", "efficient_sam")
+FAMILIES = ("sam", "sam_hq", "mobile_sam", "sam2", "edgetam", "efficient_sam")
 
 
 def _network(family: str) -> Network:
@@ -35,15 +36,19 @@ def _network(family: str) -> Network:
         return MobileSam(tiny, Preprocessing(SIDE))
     if family == "sam2":
         return Sam2(Encoder(SIZES[0], (7, 7)), SIDE)
+    if family == "edgetam":
+        return EdgeTam(rep_vit.Encoder((16, 24, 32, 48), (1, 1, 3, 1)), SIDE)
     return EfficientSam(PlainViT(64, 2), SIDE)
 
 
+_SAM2 = (
+    (r"^(prompt_encoder|mask_decoder)\.", r"sam_\1."),
+    (r"\.mlp\.lin1\.", ".mlp.layers.0."),
+    (r"\.mlp\.lin2\.", ".mlp.layers.1."),
+)
 _OFFICIAL = {
-    "sam2": (
-        (r"^(prompt_encoder|mask_decoder)\.", r"sam_\1."),
-        (r"\.mlp\.lin1\.", ".mlp.layers.0."),
-        (r"\.mlp\.lin2\.", ".mlp.layers.1."),
-    ),
+    "sam2": _SAM2,
+    "edgetam": _SAM2,
     "efficient_sam": (
         (r"\.output_upscaling\.([01])\.", r".final_output_upscaling_layers.0.\1."),
         (r"\.output_upscaling\.3\.", ".final_output_upscaling_layers.1.0."),

@@ -51,6 +51,7 @@ CASES = (
     Case("sam2.1_hiera_tiny", "sam2", "hiera_tiny", image=SQUARE),
     Case("sam2_hiera_small", "sam2", "hiera_small", 256, (256, 256)),
     Case("sam2.1_hiera_base_plus", "sam2", "hiera_base_plus", 256, (256, 256)),
+    Case("edgetam", "edgetam", "repvit_m1", image=SQUARE),
     Case("sam_hq_vit_b_2_blocks", "sam_hq", "custom", 512, (384, 512)),
     Case("sam_hq_vit_tiny", "sam_hq", "vit_t", kinds=("both", "mask")),
     Case(
@@ -75,12 +76,23 @@ def weights(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, Ten
             value = 0.1 * value
         elif len(shape) == 1:
             value = 1 + 0.1 * value
+            if ".trunk.body.stages" in key and key.endswith(_BRANCHES):
+                value = 0.6 * value  # or they grow from block to block
         elif any(part in key for part in ("pos_embed", "rel_pos", "attention_biases")):
             value = 0.2 * value
         elif not (_is_row(key) or key.endswith("gaussian_matrix")):
             value = value / math.sqrt(np.prod(shape[1:]))
         out[key] = torch.from_numpy(np.asarray(value, np.float32))
     return out
+
+
+_BRANCHES = (
+    ".token_mixer.conv.bn.weight",
+    ".token_mixer.conv1.bn.weight",
+    ".channel_mixer.conv2.bn.weight",
+    ".ffn.conv2.bn.weight",
+)
+"""Of EdgeTAM's blocks, what is added to what they are given."""
 
 
 def _is_row(key: str) -> bool:

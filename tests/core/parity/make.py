@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.abc
+import importlib.machinery
 import json
 import sys
 import types
@@ -62,6 +64,42 @@ def replace_imports() -> None:
             instance=lambda: types.SimpleNamespace(is_initialized=lambda: True)
         ),
     )
+
+
+def with_timm(root: Path) -> None:
+    """The real timm, which EdgeTAM's trunk comes from, without weights and without torchvision."""
+
+    class Named(type):
+        def __getattr__(cls, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return Named(name, (), {})
+
+    class Anything(types.ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return Named(name, (), {})
+
+    class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+        def find_spec(self, name: str, *_: Any) -> Any:
+            if name.split(".")[0] == "torchvision":
+                return importlib.machinery.ModuleSpec(name, self, is_package=True)
+            return None
+
+        def create_module(self, spec: Any) -> types.ModuleType:
+            return Anything(spec.name)
+
+        def exec_module(self, module: types.ModuleType) -> None:
+            pass
+
+    for key in [key for key in sys.modules if key.split(".")[0] in ("timm", "torchvision")]:
+        del sys.modules[key]
+    sys.meta_path.insert(0, Finder())
+    sys.path.insert(0, str(root / "timm"))
+    models = importlib.import_module("timm.models")
+    made = models.create_model
+    models.create_model = lambda *given, **named: made(*given, **{**named, "pretrained": False})
 
 
 def xy(array: np.ndarray) -> torch.Tensor:
@@ -172,9 +210,12 @@ def sam2_model(root: Path, name: str, size: int) -> Any:
         place, _, kind = node["_target_"].rpartition(".")
         return getattr(importlib.import_module(place), kind)(**arguments)
 
-    version, _, hiera = name.partition("_hiera_")
-    letter = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}[hiera]
-    path = root / "sam2" / "sam2" / "configs" / version / f"{version}_hiera_{letter}.yaml"
+    if name == "edgetam":
+        path = root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml"
+    else:
+        version, _, hiera = name.partition("_hiera_")
+        letter = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}[hiera]
+        path = root / "sam2" / "sam2" / "configs" / version / f"{version}_hiera_{letter}.yaml"
     config = yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"]
     # What build_sam2 adds by default.
     config["sam_mask_decoder_extra_args"] = {
@@ -189,8 +230,12 @@ def sam2_model(root: Path, name: str, size: int) -> Any:
 def official(root: Path, case: Case) -> tuple[Any, Any]:
     """The case's model of the official code, and how to ask it."""
     name = case.name
-    if name.startswith("sam2"):
-        sys.path.insert(0, str(root / "sam2"))
+    if name == "edgetam":
+        with_timm(root)
+    if name == "edgetam" or name.startswith("sam2"):
+        for key in [key for key in sys.modules if key.split(".")[0] == "sam2"]:
+            del sys.modules[key]  # both repositories have a package of this name
+        sys.path.insert(0, str(root / ("EdgeTAM" if name == "edgetam" else "sam2")))
         return sam2_model(root, name, case.encoder_size), sam2_like
     if name.startswith("efficient"):
         sys.path.insert(0, str(root / "EfficientSAM"))

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""EdgeTAM (Zhou et al. 2025) for single images: SAM 2 with a light encoder."""
+
+from __future__ import annotations
+
+from .rep_vit import RepViT
+from .sam2 import Sam2
+
+
+class EdgeTam(Sam2):
+    """SAM 2 whose image encoder is a :class:`~.rep_vit.Encoder`."""
+
+    family = "edgetam"
+
+    def prepare(self) -> None:
+        super().prepare()
+        trunk = getattr(self.image_encoder, "trunk", None)
+        if isinstance(trunk, RepViT):
+            trunk.fuse()
