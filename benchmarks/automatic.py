@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -264,8 +263,11 @@ def full_size(box: Any, logits: np.ndarray, cell: int) -> np.ndarray:
 
 
 def peak() -> float:
-    """Peak memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak memory of this process so far, MB (Linux; what ``getrusage`` says includes the peak of
+    the process that started this one)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(found) / 1024
 
 
 def one_side(path: Path) -> None:
