@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samgeo_core import candidates
 from samgeo_core.bits import popcount
 from samgeo_core.candidates import Candidate, remove_duplicates
 from samgeo_core.types import CellBox
@@ -37,10 +38,12 @@ scored = st.lists(st.tuples(rectangles, st.sampled_from([0.5, 0.7, 0.9])), max_s
 
 
 @settings(deadline=None)
-@given(scored, st.sampled_from([0.2, 0.5, 0.7]), st.randoms())
-def test_suppression_is_greedy_by_mask_iou_in_any_order(masks, limit, random):
+@given(scored, st.sampled_from([0.2, 0.5, 0.7]), st.sampled_from([1, 8]), st.randoms())
+def test_suppression_is_greedy_by_mask_iou_in_any_order(masks, limit, first, random):
     found = [candidate(mask, score) for mask, score in masks]
-    kept = remove_duplicates(found, SHAPE, limit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "_FIRST", first)  # compared before all others
+        kept = remove_duplicates(found, SHAPE, limit)
     expected: list[np.ndarray] = []
     for one in sorted(found, key=lambda c: c.order):
         mask = whole(one)
