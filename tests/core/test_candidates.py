@@ -90,3 +90,15 @@ def test_many_candidates_are_kept_when_nothing_overlaps():
         candidate(rectangle(row, col, 1, 1), 0.9) for row in range(0, 20, 2) for col in range(90)
     ]
     assert len(remove_duplicates(found, SHAPE, 0.1)) == len(found)
+
+
+@pytest.mark.parametrize("first", [1, 8])
+def test_a_duplicate_of_any_kept_mask_is_found_whoever_is_asked_first(monkeypatch, first):
+    monkeypatch.setattr(candidates, "_FIRST", first)
+    even, odd, fewer = (np.zeros(SHAPE, bool) for _ in range(3))
+    even[2:12, 4:44:2] = True  # two combs in one box, and the second without a cell
+    odd[2:12, 5:44:2] = True
+    fewer[2:12, 5:44:2] = True
+    fewer[2, 5] = False
+    found = [candidate(even, 0.9), candidate(odd, 0.8), candidate(fewer, 0.7)]
+    assert remove_duplicates(found, SHAPE, 0.7) == found[:2]
