@@ -8,15 +8,18 @@ Real sizes, random weights (the embedded model has its own, and stays as it is),
 x 1024 on the CPU, medians. *first click* is the first answer on a new embedding: what all prompts
 of an image share is computed there. *a prompt* is the time of one of many that are asked together,
 three masks each. *started* is the first image and click of all, with whatever is compiled or set up
-then. CPU time counts all threads and is the fair figure where other programs run.
+then. *peak* is all the memory of a process that does only this. CPU time counts all threads and is
+the fair figure where other programs run.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
@@ -36,6 +39,7 @@ from samgeo_core.models.sam_hq import SamHq
 from samgeo_core.models.tiny_vit import TinyViT
 from samgeo_core.models.vit import ViT
 
+from benchmarks.automatic import peak
 from benchmarks.decoder import question, with_weights
 
 LARGE = ("sam-vit-l", "sam-vit-h")
@@ -94,6 +98,7 @@ def timed(work: Callable[[], Any], rounds: int) -> tuple[float, float]:
 
 
 def measure(name: str, given: argparse.Namespace) -> str:
+    torch.set_num_threads(given.threads)
     prompts, rounds = given.prompts, given.rounds
     model, parameters = make(name, given.precision, given.compile)
     image, clicks = question(prompts)
@@ -110,6 +115,7 @@ def measure(name: str, given: argparse.Namespace) -> str:
     return (
         f"{name:18}{parameters / 1e6:8.1f}{encode:9.2f}{encode_cpu:9.2f}{first * 1e3:9.0f}"
         f"{decode / prompts * 1e3:10.1f}{decode_cpu / prompts * 1e3:9.1f}{started:9.1f}"
+        f"{peak():9.0f}"
     )
 
 
@@ -125,15 +131,16 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--compile", action="store_true", help="encoders through torch.compile")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     print(f"1024 x 1024, {given.threads} thread(s), median of {given.rounds}")
     print(f"{'':26}{'encode':>9}{'':9}{'first':>9}{'a prompt':>10}{'':9}{'started':>9}")
     print(
         f"{'model':18}{'million':>8}{'s':>9}{'CPU s':>9}{'click ms':>9}{'ms':>10}{'CPU ms':>9}"
-        f"{'s':>9}"
+        f"{'s':>9}{'peak MB':>9}"
     )
     for name in given.models:
-        print(measure(name, given), flush=True)
+        # Each in a process of its own, whose peak of memory is the model's.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            print(pool.submit(measure, name, given).result(), flush=True)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def list_(as_json: bool = False) -> None:
                             "title": status.entry.title,
                             "licence": status.entry.licence,
                             "size": status.entry.size or status.bytes_here,
+                            "memory": status.entry.memory or None,
                             "installed": status.installed,
                             "path": None if status.path is None else str(status.path),
                         }
@@ -56,8 +57,9 @@ def list_(as_json: bool = False) -> None:
             if not entry.files:
                 state = "embedded"
             size = human_size(entry.size or status.bytes_here)
-            rows.append([entry.name, entry.title, size, entry.licence, state])
-        console.rows(["name", "model", "size", "licence", "state"], rows)
+            memory = human_size(entry.memory) if entry.memory else ""
+            rows.append([entry.name, entry.title, size, memory, entry.licence, state])
+        console.rows(["name", "model", "size", "memory", "licence", "state"], rows)
 
 
 @models.command()
@@ -79,6 +81,7 @@ def info(name: str, as_json: bool) -> None:
             "licence": known.entry.licence if known.entry else None,
             "page": known.entry.page if known.entry else None,
             "size": known.size,
+            "memory": (known.entry.memory or None) if known.entry else None,
             "parameters": known.parameters or None,
             "sha256": known.sha256 or None,
             "path": None if known.path is None else str(known.path),
@@ -86,7 +89,8 @@ def info(name: str, as_json: bool) -> None:
         if as_json:
             console.print_json(values)
         else:
-            console.table({**values, "size": human_size(known.size)})
+            memory = human_size(known.entry.memory) if known.entry and known.entry.memory else None
+            console.table({**values, "size": human_size(known.size), "memory": memory})
 
 
 @models.command()

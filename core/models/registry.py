@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,8 @@ class ModelEntry:
         kind: "promptable" (points, boxes, masks) or "concept" (words).
         gated: The publisher wants a login and an accepted licence.
         member: The checkpoint inside the file where that is a zip archive around it.
+        memory: About how many bytes a process needs in all that runs it on a CPU, for an image of
+            1024 x 1024; 0 where it was not measured (``benchmarks/families.py``).
     """
 
     name: str
@@ -42,6 +44,7 @@ class ModelEntry:
     kind: Kind = "promptable"
     gated: bool = False
     member: str = ""
+    memory: int = 0
 
     @property
     def size(self) -> int:
@@ -53,6 +56,28 @@ _META = "https://dl.fbaipublicfiles.com"
 _HUB = "https://huggingface.co"
 _SAM_PAGE = "https://github.com/facebookresearch/segment-anything"
 _SAM2_PAGE = "https://github.com/facebookresearch/sam2"
+
+
+_MEMORY = {
+    EMBEDDED: 600,
+    "sam-vit-b": 1100,
+    "sam-vit-l": 2700,
+    "sam-vit-h": 5400,
+    "mobile-sam": 700,
+    "sam2.1-tiny": 1100,
+    "sam2.1-small": 1100,
+    "sam2.1-base-plus": 1300,
+    "sam2.1-large": 2100,
+    "edgetam": 700,
+    "sam-hq-tiny": 900,
+    "sam-hq-vit-b": 1300,
+    "sam-hq-vit-l": 2900,
+    "sam-hq-vit-h": 5600,
+    "efficient-sam-ti": 700,
+    "efficient-sam-s": 900,
+}
+"""MB. Models that only differ in their weights need as much: SAM 2's are SAM 2.1's. SAM-HQ's L and
+H were not measured: SAM's, and what B needs more."""
 
 
 def _sam(size: str, file: str, mb: int, sha256: str) -> ModelEntry:
@@ -224,7 +249,14 @@ _ENTRIES = (
     ),
 )
 
-REGISTRY: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+def _megabytes(name: str) -> int:
+    return _MEMORY.get(name, _MEMORY.get(name.replace("sam2-", "sam2.1-"), 0))
+
+
+REGISTRY: dict[str, ModelEntry] = {
+    entry.name: replace(entry, memory=_megabytes(entry.name) * 10**6) for entry in _ENTRIES
+}
 """All known models by name. Sums are the published ones; where a publisher gives none, the hub's
 own (``X-Linked-Etag``) or the one of the first download is kept and compared with later."""
 

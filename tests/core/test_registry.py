@@ -39,6 +39,7 @@ def test_every_entry_says_what_it_is_and_what_it_costs():
         assert entry.title
         assert entry.licence
         assert entry.kind in ("promptable", "concept")
+        assert entry.memory > entry.size or entry.kind == "concept"
         if name == EMBEDDED:
             assert not entry.files
             continue
