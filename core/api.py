@@ -30,6 +30,7 @@ class SegmentOptions(TypedDict, total=False):
     job_folder: str | Path | None
     model: str | Path
     device: str
+    precision: str
     threads: int | None
     workers: int
     cluster: str | None
