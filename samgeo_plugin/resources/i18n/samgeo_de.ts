@@ -1280,6 +1280,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Number type of the model</source>
+   <translation>Zahlentyp des Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Overlap of windows (pixels)</source>
    <translation>Überlappung der Fenster (Pixel)</translation>
   </message>
@@ -1317,6 +1322,11 @@
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Working resolution (ground units a pixel)</source>
    <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>bfloat16 halves the time on processors that have it (Intel's AMX)</source>
+   <translation>bfloat16 halbiert die Zeit auf Prozessoren, die es beherrschen (Intels AMX)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
