@@ -296,9 +296,9 @@ WAYS: dict[str, Callable[[Bench], Run | None]] = {
     "ours": ours,
     "ours, scores only": scores_only,
     "plain": plain,
+    "ONNX Runtime": with_onnx_runtime,  # its exporter minds the stand-ins for torchvision below
     "transformers": with_transformers,
     "segment-anything": with_official,
-    "ONNX Runtime": with_onnx_runtime,
 }
 
 
