@@ -264,18 +264,7 @@ class Engine:
 
     def _encode(self, params: Json, context: Context) -> Json:
         asked = job.EncodeParameters.from_dict(params)
-        opened, _ = self._opened_for(
-            job.OpenParameters(
-                asked.rasters,
-                model=asked.model,
-                device=asked.device,
-                precision=asked.precision,
-                threads=asked.threads,
-                bands=asked.bands,
-                stretch=asked.stretch,
-            ),
-            context,
-        )
+        opened, _ = self._opened_for(asked, context)
         try:
             session = opened.session
             windows = session.windows_over(asked.extent, asked.extent_crs)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from .rep_vit import RepViT
 from .sam2 import Sam2
 
 
@@ -11,9 +10,3 @@ class EdgeTam(Sam2):
     """SAM 2 whose image encoder is a :class:`~.rep_vit.Encoder`."""
 
     family = "edgetam"
-
-    def prepare(self) -> None:
-        super().prepare()
-        trunk = getattr(self.image_encoder, "trunk", None)
-        if isinstance(trunk, RepViT):
-            trunk.fuse()

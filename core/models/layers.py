@@ -41,15 +41,23 @@ class LayerNorm2d(nn.Module):
         return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
-class ConvNorm(nn.Module):
-    """A convolution without bias, and batch normalisation."""
+class Foldable(nn.Module):
+    """What becomes fewer operations with the same result once its weights are loaded."""
+
+    def fold(self) -> None:
+        """Become so; a second time changes nothing."""
+        raise NotImplementedError
+
+
+class ConvNorm(Foldable):
+    """A convolution without bias, and batch normalisation, which is folded into it."""
 
     def __init__(self, into: int, out: int, side: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
         self.c = nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False)
         self.bn: nn.Module = nn.BatchNorm2d(out)
 
-    def fuse(self) -> None:
+    def fold(self) -> None:
         if isinstance(self.bn, nn.BatchNorm2d):
             self.c = fuse_conv_bn_eval(self.c, self.bn)
             self.bn = nn.Identity()

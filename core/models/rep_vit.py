@@ -3,7 +3,7 @@
 Perspective") under SAM 2's feature pyramid.
 
 Attribute names are those of the official checkpoint (EdgeTAM's, which takes its trunk from timm).
-What adds up to one convolution becomes one once the weights are loaded (:meth:`RepViT.fuse`).
+What adds up to one convolution becomes one once the weights are loaded.
 """
 
 from __future__ import annotations
@@ -14,40 +14,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import ConvNorm
+from .layers import ConvNorm, Foldable
 from .pyramid import PyramidEncoder
 
 DIMS, DEPTHS = (48, 96, 192, 384), (2, 2, 14, 2)
 """Channels and blocks of the four stages of RepViT-M1."""
 
 
-class TokenMixer(nn.Module):
+class TokenMixer(Foldable):
     """Three by three, one by one and nothing at all, channel by channel, added up."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv = ConvNorm(dim, dim, 3, groups=dim)
-        self.conv1: nn.Module = ConvNorm(dim, dim, groups=dim)
-        self.fused = False
+        self.conv1: ConvNorm | None = ConvNorm(dim, dim, groups=dim)
 
-    def fuse(self) -> None:
+    def fold(self) -> None:
         """One convolution instead of the three paths."""
-        if self.fused:
+        if self.conv1 is None:
             return
-        self.conv.fuse()
-        if isinstance(self.conv1, ConvNorm):
-            self.conv1.fuse()
-            one, three = self.conv1.c, self.conv.c
-            with torch.no_grad():
-                three.weight[:, :, 1:2, 1:2] += one.weight + 1.0
-                if three.bias is not None and one.bias is not None:
-                    three.bias += one.bias
-        self.conv1 = nn.Identity()
-        self.fused = True
+        self.conv.fold()
+        self.conv1.fold()
+        one, three = self.conv1.c, self.conv.c
+        with torch.no_grad():
+            three.weight[:, :, 1:2, 1:2] += one.weight + 1.0
+            if three.bias is not None and one.bias is not None:
+                three.bias += one.bias
+        self.conv1 = None
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.conv(x)
-        return mixed if self.fused else mixed + self.conv1(x) + x
+        return mixed if self.conv1 is None else mixed + self.conv1(x) + x
 
 
 class SqueezeExcite(nn.Module):
@@ -160,15 +157,6 @@ class RepViT(nn.Module):
     def __init__(self, dims: Sequence[int] = DIMS, depths: Sequence[int] = DEPTHS) -> None:
         super().__init__()
         self.body = Body(dims, depths)
-
-    def fuse(self) -> None:
-        """Fold what adds up to one convolution into one."""
-        for module in list(self.modules()):
-            if isinstance(module, TokenMixer):
-                module.fuse()
-        for module in list(self.modules()):
-            if isinstance(module, ConvNorm):
-                module.fuse()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [part.permute(0, 2, 3, 1) for part in self.body(images)]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .decoder import Attended, ImageSide, MaskDecoder
 from .image import Preprocessing
+from .layers import Foldable
 from .prompt import PointEncoder, PromptEncoder
 
 Accepts = frozenset[Literal["point", "box", "mask", "text"]]
@@ -60,6 +61,9 @@ class Network(nn.Module):
 
     def prepare(self) -> None:
         """Derive what depends only on the weights; call once they are loaded."""
+        for module in list(self.modules()):
+            if isinstance(module, Foldable):
+                module.fold()
         with torch.no_grad():
             self.mask_decoder.prepare(self.prompt_encoder.pe_layer.grid(self.grid, self.grid))
 

@@ -24,7 +24,6 @@ from .image import Preprocessing
 from .layers import Head, LayerNorm2d, parts
 from .prompt import PromptEncoder
 from .sam import CANDIDATES, SINGLE, Network
-from .tiny_vit import TinyViT
 
 
 class HqDecoder(MaskDecoder):
@@ -106,11 +105,6 @@ class SamHq(Network):
 
     def __init__(self, image_encoder: nn.Module, preprocessing: Preprocessing, early: int) -> None:
         super().__init__(image_encoder, PromptEncoder(), HqDecoder(early), preprocessing)
-
-    def prepare(self) -> None:
-        super().prepare()
-        if isinstance(self.image_encoder, TinyViT):
-            self.image_encoder.fuse()
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         features, early = self.image_encoder(images)

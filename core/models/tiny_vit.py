@@ -2,7 +2,7 @@
 """The encoder of MobileSAM: TinyViT (Wu et al. 2022), its last downsampling with stride 1.
 
 Attribute names are those of the official checkpoint. Convolutions and their batch
-normalisations are fused once the weights are loaded (:meth:`TinyViT.fuse`).
+normalisations become one once the weights are loaded.
 """
 
 from __future__ import annotations
@@ -180,12 +180,6 @@ class TinyViT(nn.Module):
             stages.append(Stage(blocks, merging))
         self.layers = nn.ModuleList(stages)
         self.neck = neck(dims[-1])
-
-    def fuse(self) -> None:
-        """Fold the batch normalisations into their convolutions."""
-        for module in list(self.modules()):
-            if isinstance(module, ConvNorm):
-                module.fuse()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features, and (B, h, w, dim) after the second stage (light SAM-HQ)."""

@@ -60,6 +60,19 @@ def test_a_u_shape_meets_the_zone_in_two_fragments():
     assert not found.whole.any()
 
 
+def test_two_masks_have_one_edge_however_many_of_their_fragments_agree():
+    shape = np.ones((40, 110), bool)
+    shape[10:30, 10:] = False  # a U whose two arms cross the zone
+    masks = {
+        (0, 0): [mask_of(CellBox(10, 60, 50, 132), shape[:, :72])],
+        (0, 1): [mask_of(CellBox(10, 68, 50, 170), shape[:, 8:])],
+    }
+    link = edges.LinkTiles(source_of(PAIR, masks), PAIR, MergeOptions())
+    first, _ = link(edges.RunOfTiles(0, 0, 2))
+    (found,) = first.links.values()
+    assert [(row["a"], row["b"], row["score"]) for row in found] == [(0, 0, 1.0)]
+
+
 def test_depth_tells_an_object_from_the_one_nested_in_it_where_the_zone_shows_no_difference():
     tile = nodes_of([mask_of(CellBox(10, 90, 40, 110)), mask_of(CellBox(10, 20, 40, 110))])
     found = fragments(tile, CellBox(0, 90, 100, 124), 0.98)

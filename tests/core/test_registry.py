@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError
-from samgeo_core.job import SegmentParameters
+from samgeo_core.job import OpenParameters, SegmentParameters
 from samgeo_core.models import checkpoints, families
 from samgeo_core.models.base import PromptableModel, Prompts
 from samgeo_core.models.download import sha256_of
@@ -16,6 +16,7 @@ from samgeo_core.models.registry import EMBEDDED, REGISTRY, find, load_model
 from samgeo_core.models.sam import Sam
 from samgeo_core.models.vit import ViT
 from samgeo_core.segmenters import make_segmenter
+from samgeo_core.worker_methods import Engine
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,21 @@ def test_a_number_type_reaches_the_model_of_a_job(tmp_path, state):
     half = make_segmenter(replace(params, precision="bfloat16"))
     assert (exact.model.dtype, half.model.dtype) == (torch.float32, torch.bfloat16)
     assert exact.fingerprint != half.fingerprint  # no tile of one is used for the other
+
+
+def test_a_number_type_reaches_the_model_of_a_session(monkeypatch):
+    asked = []
+
+    def load(*given):
+        asked.append(given)
+        return "a model"
+
+    monkeypatch.setattr("samgeo_core.models.registry.load_model", load)
+    wanted = OpenParameters(["a.tif"], "sam-vit-b", precision="bfloat16", threads=2)
+    engine = Engine()
+    assert engine._model(wanted) == engine._model(wanted) == "a model"
+    engine._model(replace(wanted, precision="float32"))
+    assert asked == [("sam-vit-b", "auto", 2, kind) for kind in ("bfloat16", "float32")]
 
 
 def test_the_embedded_model_refuses_a_number_type_that_it_would_pass_over():
