@@ -101,6 +101,23 @@ def test_one_polygon_a_footprint_none_cut_at_window_borders(village, tmp_path, p
     assert not (tmp_path / "out.gpkg.job").exists()
 
 
+def test_device_threads_and_number_type_reach_the_model(village, tmp_path, monkeypatch):
+    asked = []
+
+    def load(*given):
+        asked.append(given)
+        return oracle()
+
+    monkeypatch.setattr("samgeo_core.models.registry.load_model", load)
+    prompts = layer_of(tmp_path, [ground(village[1][0])])
+    params = parameters(
+        village, prompts, tmp_path / "out.gpkg", model="sam-vit-b", device="cpu", threads=2,
+        precision="bfloat16",
+    )  # fmt: skip
+    assert run_prompts(params, cached=False).features == 1
+    assert set(asked) == {("sam-vit-b", "cpu", 2, "bfloat16")}
+
+
 def test_points_in_another_crs_and_an_object_longer_than_windows(village, tmp_path):
     places = [*(ground(box).centroid for box in village[1][:7]), ground((660, 300, 660, 300))]
     places = [shapely.Point(shape.centroid) for shape in places]
