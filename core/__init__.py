@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from .api import segment
     from .errors import SamGeoError
     from .job import SegmentParameters
-    from .masks import Mask, PromptRef, TileMasks
-    from .pipeline import JobResult, run
-    from .raster import open_raster
-    from .segmenter import PromptableSegmenter, Segmenter, TileImage
+    from .jobs.run import JobResult, run
+    from .masks.masks import Mask, PromptRef, TileMasks
+    from .raster.raster import open_raster
+    from .segment.segmenter import PromptableSegmenter, Segmenter, TileImage
 
 _HOMES = {
-    "JobResult": "pipeline",
-    "Mask": "masks",
-    "PromptRef": "masks",
-    "PromptableSegmenter": "segmenter",
+    "JobResult": "jobs.run",
+    "Mask": "masks.masks",
+    "PromptRef": "masks.masks",
+    "PromptableSegmenter": "segment.segmenter",
     "SamGeoError": "errors",
     "SegmentParameters": "job",
-    "Segmenter": "segmenter",
-    "TileImage": "segmenter",
-    "TileMasks": "masks",
-    "open_raster": "raster",
-    "run": "pipeline",
+    "Segmenter": "segment.segmenter",
+    "TileImage": "segment.segmenter",
+    "TileMasks": "masks.masks",
+    "open_raster": "raster.raster",
+    "run": "jobs.run",
     "segment": "api",
 }
 

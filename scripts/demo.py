@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from overlay import overlay
-from samgeo_core.console import Console
+from samgeo_core.cli.console import Console
 from samgeo_core.job import SegmentParameters
-from samgeo_core.pipeline import run
+from samgeo_core.jobs.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 

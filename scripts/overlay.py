@@ -10,7 +10,7 @@ import geopandas
 import numpy as np
 import pyogrio
 from PIL import Image, ImageDraw
-from samgeo_core.raster import open_raster
+from samgeo_core.raster.raster import open_raster
 from samgeo_core.types import PixelBox
 from shapely.affinity import affine_transform
 from shapely.geometry import Polygon

@@ -31,7 +31,7 @@ from pathlib import Path
 
 import torch
 
-from ..models.embedded import load_embedded
+from ..models.embedded.model import load_embedded
 from .data import Part, read_pack
 from .export import export
 from .log import plot
