@@ -22,7 +22,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.done ## Segment the sample raster with the embedded model; say where the result is
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python tools/demo.py
 
 test: lint test-core test-plugin ## Everything
 
@@ -34,22 +34,22 @@ lint: $(VENV)/.done
 test-core: $(VENV)/.done ## The engine's tests
 	$(BIN)/python -m pytest -q tests/core $(PYTEST_ARGS)
 
-$(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
-	scripts/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
+$(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
+	tools/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
 	@mkdir -p $(QGIS_VENV) && touch $@
 
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
-	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
+	tools/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q tests/test_package.py
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
-	$(BIN)/python scripts/package.py
+	$(BIN)/python tools/package.py
 
 link: ## Link the plugin into this user's QGIS profile, for development
-	$(PYTHON) scripts/link.py
+	$(PYTHON) tools/link.py
 
 screenshots: $(VENV)/.done package ## Drive a real QGIS window and keep its pictures
-	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) scripts/screenshots.py --out build/screenshots
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

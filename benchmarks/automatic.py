@@ -38,9 +38,9 @@ import torch
 from samgeo_core.masks.masks import ABSENT, LOGIT_STEPS, quantize
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.families import recognise as families
-from samgeo_core.segment import mask_nms as candidates
-from samgeo_core.segment.automatic import AutomaticOptions, AutomaticSegmenter
-from samgeo_core.segment.segmenter import TileImage
+from samgeo_core.segmenters import mask_nms as candidates
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.tiles.grid import Tile
 from samgeo_core.tiles.mask_grid import resample
 from samgeo_core.types import PixelBox, TileIndex

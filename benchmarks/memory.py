@@ -30,7 +30,7 @@ from rasterio.windows import Window
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.run import run
 from samgeo_core.masks.masks import Mask, TileMasks
-from samgeo_core.segment.segmenter import TileImage
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.types import CellBox
 
 ROOT = Path(__file__).resolve().parents[1]

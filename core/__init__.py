@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from .jobs.run import JobResult, run
     from .masks.masks import Mask, PromptRef, TileMasks
     from .raster.raster import open_raster
-    from .segment.segmenter import PromptableSegmenter, Segmenter, TileImage
+    from .segmenters.segmenter import PromptableSegmenter, Segmenter, TileImage
 
 _HOMES = {
     "JobResult": "jobs.run",
     "Mask": "masks.masks",
     "PromptRef": "masks.masks",
-    "PromptableSegmenter": "segment.segmenter",
+    "PromptableSegmenter": "segmenters.segmenter",
     "SamGeoError": "errors",
     "SegmentParameters": "job",
-    "Segmenter": "segment.segmenter",
-    "TileImage": "segment.segmenter",
+    "Segmenter": "segmenters.segmenter",
+    "TileImage": "segmenters.segmenter",
     "TileMasks": "masks.masks",
     "open_raster": "raster.raster",
     "run": "jobs.run",

@@ -14,7 +14,7 @@ from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
 from .jobs.tile_stage import SegmenterFactory
-from .segment.segmenter import Segmenter
+from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:

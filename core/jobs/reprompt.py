@@ -25,7 +25,7 @@ from ..merge.patches import PatchedSource, Patches
 from ..merge.repair import repair_hints, repair_patches
 from ..parallel.executors import ONE_AT_A_TIME, Executor
 from ..raster.areas import AreaOfInterest
-from ..segment.segmenter import Hint, PromptableSegmenter, TileImage
+from ..segmenters.segmenter import Hint, PromptableSegmenter, TileImage
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import PixelBox, TileIndex
 from .tile_stage import Report, TileStage, segment_tiles, workshop

@@ -22,13 +22,13 @@ from ..parallel.executors import check_main_module, make_executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions, open_raster
 from ..raster.stretch import Stretch
-from ..segment.segmenter import PromptableSegmenter, Segmenter
+from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import GroundBox, MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import WIDTH
+from .make_segmenter import make_segmenter
 from .reprompt import SecondLook
-from .segmenters import make_segmenter
 from .tile_stage import SegmenterFactory, TileStage, close_all, segment_tiles
 from .write_features import write_coverage, write_objects
 

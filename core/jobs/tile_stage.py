@@ -19,7 +19,7 @@ from ..errors import Cancelled, ModelError, SamGeoError
 from ..masks.store import JobStore
 from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ..raster.raster import Raster, RasterWindow
-from ..segment.segmenter import Segmenter, TileImage
+from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile
 from ..types import TileIndex
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..masks.masks import Mask
-from ..segment.segmenter import Hint
+from ..segmenters.segmenter import Hint
 from ..tiles.grid import Grid
 from ..types import CellBox, PixelBox
 from .fuse import fuse_box

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from ..errors import ModelError
@@ -12,6 +13,10 @@ Kind = Literal["promptable", "concept"]
 
 EMBEDDED = "embedded"
 """The model that comes with the package."""
+
+EMBEDDED_WEIGHTS = Path(__file__).parent / "embedded" / "embedded.safetensors"
+EMBEDDED_CARD = EMBEDDED_WEIGHTS.with_suffix(".json")
+"""Its files, which lie in the package."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..masks.masks import Mask, PromptRef, TileMasks, crop_mask, quantize
-from ..segment.segmenter import TileImage
+from ..segmenters.segmenter import TileImage
 from ..tiles.grid import Grid
 from ..types import BoolArray, CellBox, TileIndex
 from .scenes import Thing

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..models.base import Decoded, Embedding, ModelInfo, Prompts
-from ..segment.segmenter import TileImage
+from ..segmenters.segmenter import TileImage
 from ..tiles.grid import Tile
 from ..types import PixelBox, TileIndex
 

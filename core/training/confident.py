@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..models.base import PromptableModel, Prompts
-from ..segment.automatic import AutomaticOptions, AutomaticSegmenter
-from ..segment.segmenter import TileImage
+from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ..segmenters.segmenter import TileImage
 from ..tiles.grid import Tile
 from ..tiles.mask_grid import resample
 from ..types import BoolArray, ByteArray, FloatArray, PixelBox, TileIndex

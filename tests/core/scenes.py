@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from samgeo_core.masks.masks import TileMasks
-from samgeo_core.segment.segmenter import TileImage
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.testing.oracle import Oracle
 from samgeo_core.testing.scenes import Scene, make_scene
 from samgeo_core.tiles.grid import Grid

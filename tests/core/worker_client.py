@@ -121,8 +121,8 @@ class Client:
 
 
 def serve() -> None:
-    from promptable_oracle import OracleModel
     from samgeo_core.errors import ModelError
+    from samgeo_core.testing.promptable_oracle import OracleModel
     from samgeo_core.worker import serve as worker
     from samgeo_core.worker.session_methods import Engine
 

@@ -29,9 +29,9 @@ from torch.nn import functional as F
 from ...errors import CheckpointError, ModelError
 from ...types import ByteArray
 from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts
+from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
 from ..runtime import in_batches, pick_device, set_threads
-from . import CARD, WEIGHTS
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
@@ -366,10 +366,11 @@ def load_embedded(
     """
     chosen = pick_device(device)
     set_threads(threads)
-    net, notes, digest = read_network(WEIGHTS if path is None else path)
-    if path is None and json.loads(CARD.read_text(encoding="utf-8"))["sha256"] != digest:
+    net, notes, digest = read_network(EMBEDDED_WEIGHTS if path is None else path)
+    if path is None and json.loads(EMBEDDED_CARD.read_text(encoding="utf-8"))["sha256"] != digest:
         raise CheckpointError(
-            f"The weights {WEIGHTS} are not the ones that were shipped: install the package again."
+            f"The weights {EMBEDDED_WEIGHTS} are not the ones that were shipped: install the "
+            "package again."
         )
     info = ModelInfo(
         name=FAMILY if path is None else path.stem,

@@ -24,8 +24,7 @@ import filelock
 import platformdirs
 
 from ...errors import CheckpointError
-from ..catalogue import CATALOGUE, EMBEDDED, ModelEntry, find
-from ..embedded import CARD, WEIGHTS
+from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .files import check_file, unpacked, weights_file
 
@@ -98,8 +97,12 @@ def locate(name_or_path: str | Path) -> Located:
         return Located(path.stem if path.is_file() else path.name, path)
     entry = find(str(name_or_path))
     if entry.name == EMBEDDED:
-        checksum = json.loads(CARD.read_text("utf-8"))["sha256"] if CARD.exists() else None
-        return Located(EMBEDDED, WEIGHTS, entry, checksum)
+        checksum = (
+            json.loads(EMBEDDED_CARD.read_text("utf-8"))["sha256"]
+            if EMBEDDED_CARD.exists()
+            else None
+        )
+        return Located(EMBEDDED, EMBEDDED_WEIGHTS, entry, checksum)
     manifest = manifest_of(entry)
     if manifest is None:
         raise CheckpointError(

@@ -83,7 +83,7 @@ def test_any_number_of_workers_writes_the_same_bytes(raster, whole, tmp_path, wo
 
 RUN = """
 import sys
-from samgeo_core import pipeline
+from samgeo_core.jobs import run as pipeline
 from samgeo_core.job import SegmentParameters
 from tests.core.scenes import MARGIN, TILE, SceneOracle
 params = SegmentParameters([sys.argv[1]], sys.argv[2], tile_size=TILE, margin=MARGIN,
@@ -95,7 +95,7 @@ pipeline.run(params, segmenter=SceneOracle(slow=0.02))
 def test_a_job_killed_at_any_moment_goes_on_to_the_same_bytes(raster, whole, tmp_path):
     output = tmp_path / "objects.gpkg"
     command = [sys.executable, "-c", RUN, str(raster), str(output)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
     chance = random.Random(7)
     tiles = output.with_name("objects.gpkg.job") / "tiles"

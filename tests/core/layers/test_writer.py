@@ -384,9 +384,9 @@ DISK_FULL = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_layers import SUFFIXES, features
+from tests.core.layers.test_writer import SUFFIXES, features
 from samgeo_core.errors import OutputError
-from samgeo_core.layers import LayerWriter
+from samgeo_core.layers.writer import LayerWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 for suffix in SUFFIXES:
     try:
@@ -404,7 +404,7 @@ for suffix in SUFFIXES:
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit of file sizes needs POSIX")
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", DISK_FULL, str(tmp_path), str(Path(__file__).parent)],
+        [sys.executable, "-c", DISK_FULL, str(tmp_path), str(Path(__file__).parents[3])],
         capture_output=True,
         text=True,
         check=False,

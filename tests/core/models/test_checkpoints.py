@@ -118,7 +118,8 @@ def test_a_network_that_goes_away_is_no_error_of_the_disk(server, tmp_path, monk
 KILLED = """
 import sys
 from pathlib import Path
-from samgeo_core.models.download import Listener, Source, fetch
+from samgeo_core.models.catalogue import Source
+from samgeo_core.models.weights.download import Listener, fetch
 def tell(progress):
     print(progress.done, flush=True)
     import time; time.sleep(60)

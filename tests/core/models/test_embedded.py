@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
-from samgeo_core.models.embedded import CARD, WEIGHTS
+from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
+from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
 from samgeo_core.models.embedded.model import FAR, EmbeddedModel, load_embedded
 from samgeo_core.models.embedded.network import (
     EmbeddedNet,

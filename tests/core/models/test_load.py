@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError
 from samgeo_core.job import OpenParameters, SegmentParameters
-from samgeo_core.jobs.segmenters import make_segmenter
+from samgeo_core.jobs.make_segmenter import make_segmenter
 from samgeo_core.models.base import PromptableModel, Prompts
 from samgeo_core.models.catalogue import CATALOGUE, EMBEDDED, find
 from samgeo_core.models.families import recognise as families
 from samgeo_core.models.families.sam import Sam
 from samgeo_core.models.image import Preprocessing
-from samgeo_core.models.load import load_model
+from samgeo_core.models.load import details, load_model
 from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.weights import checkpoints
 from samgeo_core.models.weights.download import sha256_of
@@ -121,7 +121,7 @@ def test_the_same_weights_have_the_same_fingerprint_and_others_another(tmp_path,
 
 def test_details_of_a_file_are_its_family_size_and_checksum(tmp_path, state):
     torch.save(state, tmp_path / "mine.pth")
-    found = checkpoints.details(tmp_path / "mine.pth")
+    found = details(tmp_path / "mine.pth")
     assert found.recognised is not None
     assert (found.recognised.family, found.recognised.layout) == ("sam", "official")
     assert found.parameters == sum(tensor.numel() for tensor in state.values())
@@ -131,10 +131,11 @@ def test_details_of_a_file_are_its_family_size_and_checksum(tmp_path, state):
 
 
 def test_details_of_the_embedded_model_are_those_of_its_file():
-    from samgeo_core.models.embedded import CARD, WEIGHTS
+    from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
+    from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
 
     card = json.loads(CARD.read_text("utf-8"))
-    found = checkpoints.details(EMBEDDED)
+    found = details(EMBEDDED)
     assert found.path is not None
     assert found.path.samefile(WEIGHTS)
     assert (found.size, found.sha256) == (WEIGHTS.stat().st_size, sha256_of(WEIGHTS))
@@ -146,7 +147,7 @@ def test_details_of_the_embedded_model_are_those_of_its_file():
 
 def test_a_fine_tuned_embedded_model_is_recognised_by_its_notes(tmp_path):
     save_file({"x": torch.ones(3)}, tmp_path / "tuned.safetensors", {"family": EMBEDDED})
-    found = checkpoints.details(tmp_path / "tuned.safetensors")
+    found = details(tmp_path / "tuned.safetensors")
     assert found.recognised is not None
     assert (found.recognised.family, found.parameters) == (EMBEDDED, 3)
 
@@ -160,7 +161,7 @@ def test_the_list_says_how_large_the_embedded_model_is():
 
 
 def test_details_of_a_model_that_is_not_here_need_no_file(folder):
-    found = checkpoints.details("sam-vit-b")
+    found = details("sam-vit-b")
     assert found.path is None
     assert found.entry is find("sam-vit-b")
     assert (found.size, found.sha256) == (found.entry.size, found.entry.files[0].sha256)
@@ -198,11 +199,9 @@ def test_a_word_model_is_no_model_for_points(folder, monkeypatch):
 
 
 def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):
-    from samgeo_core.models.embedded import model as embedded
-
     weights, card = tmp_path / "w.safetensors", tmp_path / "card.json"
-    monkeypatch.setattr(embedded, "WEIGHTS", weights)
-    monkeypatch.setattr(embedded, "CARD", card)
+    monkeypatch.setattr(checkpoints, "EMBEDDED_WEIGHTS", weights)
+    monkeypatch.setattr(checkpoints, "EMBEDDED_CARD", card)
     with pytest.raises(CheckpointError, match="missing"):
         checkpoints.verify(EMBEDDED)
     save_file({"x": torch.ones(3)}, weights)

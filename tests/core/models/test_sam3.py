@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import PromptableModel, Prompts
 from samgeo_core.models.load import load_model
-from samgeo_core.segment.automatic import AutomaticOptions, AutomaticSegmenter
-from samgeo_core.segment.segmenter import TileImage
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.tiles.grid import Tile
 from samgeo_core.types import PixelBox, TileIndex
 

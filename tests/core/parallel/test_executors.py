@@ -70,7 +70,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     raster, script = write_raster(tmp_path / "a.tif"), tmp_path / "script.py"
     output = tmp_path / "a.gpkg"
     script.write_text(SCRIPT.format(raster=str(raster), output=str(output)))
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
     command = [sys.executable, str(script)]
     done = subprocess.run(

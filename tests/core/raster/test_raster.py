@@ -624,7 +624,8 @@ def test_a_corrupt_block_is_named_and_others_can_be_read(tmp_path: Path) -> None
 SCRIPT = """
 import resource, sys
 import numpy as np
-from samgeo_core.raster import PixelBox, open_raster
+from samgeo_core.raster.raster import open_raster
+from samgeo_core.types import PixelBox
 with open_raster(sys.argv[1]) as raster:
     raster.stretch
     for row in range(0, raster.height, raster.height // 6):

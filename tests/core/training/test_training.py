@@ -32,7 +32,7 @@ TINY = NetConfig(
     stem=8, widths=(8, 16, 16, 16), depths=(1, 1, 1, 1), neck=(8, 16, 16), decoder=(8, 8, 16, 16)
 )
 SHARED = Path(
-    os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data")
+    os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[3].parent / "shared" / "data")
 )
 seeds = st.integers(0, 2**31)
 
