@@ -8,7 +8,7 @@ QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 
-.PHONY: help env demo test lint test-core test-plugin package link screenshots clean
+.PHONY: sync help env demo test lint test-core test-plugin package link screenshots clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
@@ -30,9 +30,10 @@ lint: $(VENV)/.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict core
+	$(BIN)/lint-imports
 
 test-core: $(VENV)/.done ## The engine's tests
-	$(BIN)/python -m pytest -q tests/core $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/core tests/test_import_contract.py $(PYTEST_ARGS)
 
 $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
 	tools/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
@@ -41,6 +42,9 @@ $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
 	tools/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q tests/test_package.py
+
+sync: ## Copy core/job.py, the contract between QGIS and the engine, into the plugin
+	cp core/job.py samgeo_plugin/job.py
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python tools/package.py

@@ -76,7 +76,8 @@ def build_wheel(folder: Path) -> Path:
 def runtime_constraints() -> str:
     """``constraints.txt`` less what only developers install."""
     developers = {"pytest", "pytest-qgis", "pytest-timeout", "hypothesis", "ruff", "mypy",
-                  "setuptools", "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
+                  "import-linter", "grimp", "setuptools",
+                  "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
     kept = []
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         name = line.split("==")[0].strip().lower()

@@ -128,7 +128,7 @@ class _View:
 
 
 class AutomaticSegmenter:
-    """A :class:`~samgeo_core.segmenters.segmenter.PromptableSegmenter` over any promptable model."""
+    """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
 
     def __init__(self, model: PromptableModel, options: AutomaticOptions | None = None):
         options = options or AutomaticOptions()

@@ -69,7 +69,7 @@ class Oracle:
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(self.boxes.tobytes(), digest_size=8)
         for thing in self.things:
-            digest.update(np.packbits(thing.mask))
+            digest.update(np.packbits(thing.mask).tobytes())
         digest.update(repr((self.noise, self.shuffle, self.grid.cell)).encode())
         return digest.hexdigest()
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..models.base import Decoded, Embedding, ModelInfo, Prompts
 from ..segmenters.segmenter import TileImage
 from ..tiles.grid import Tile
-from ..types import PixelBox, TileIndex
+from ..types import FloatArray, PixelBox, TileIndex
 
 BACKGROUND = (124, 116, 104)
 
@@ -43,7 +43,7 @@ class PaintedModel:
 
     @property
     def points(self) -> np.ndarray:
-        return np.concatenate([prompts.points[:, 0] for prompts in self.asked])
+        return np.concatenate([p.points[:, 0] for p in self.asked if p.points is not None])
 
     def encode(self, images: Sequence[np.ndarray]) -> list[Embedding]:
         found = []
@@ -98,15 +98,16 @@ class PaintedModel:
         elif prompts.masks is not None:
             row, col = np.unravel_index(prompts.masks[number].argmax(), embedding.mask_shape)
         else:
-            box = prompts.boxes[number].reshape(2, 2).mean(axis=0)
-            row, col = box / embedding.cell_size
+            boxes = np.asarray(prompts.boxes, np.float64)
+            row, col = boxes[number].reshape(2, 2).mean(axis=0) / embedding.cell_size
         return int(row), int(col)
 
 
 def _signed_distance(inside: np.ndarray) -> np.ndarray:
     distance = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"))[1:-1, 1:-1]
     outside = ndimage.distance_transform_edt(~inside)
-    return np.where(inside, distance - 0.5, 0.5 - outside).astype(np.float32)
+    signed: FloatArray = np.where(inside, distance - 0.5, 0.5 - outside).astype(np.float32)
+    return signed
 
 
 def _code(colour: tuple[int, int, int]) -> int:

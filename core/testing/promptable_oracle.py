@@ -155,7 +155,7 @@ class OracleModel:
                 inside = np.kron(prompt.masks[0] > 0, np.ones((cell, cell), bool))
                 votes += np.bincount(labels[inside], minlength=len(votes))
             if votes[1:].any():
-                chosen = {int(np.argmax(votes[1:])) + 1}
+                chosen = {np.argmax(votes[1:]) + 1}
         return sorted(chosen - banned)
 
 

@@ -231,8 +231,8 @@ def _nested(
             row = rng.uniform(holder.box.row0, holder.box.row1)
             col = rng.uniform(holder.box.col0, holder.box.col1)
             if rng.random() < 0.5:
-                sides = rng.uniform(36, 70, 2) * detail
-                mask, box = rectangle(shape, row, col, *sides, rng.uniform(0, 6.28))
+                height, width = rng.uniform(36, 70, 2) * detail
+                mask, box = rectangle(shape, row, col, height, width, rng.uniform(0, 6.28))
             else:
                 mask, box = blob(shape, row, col, rng.uniform(18, 36) * detail, rng)
             if box.empty or not holder.box.contains(box) or not mask.any():
