@@ -42,12 +42,15 @@ from .opencv import cv2
 from .packs import pack_confident, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.32, (0.5, 4.0)),
-    "town": (0.17, (0.4, 2.5)),
-    "banepa": (0.28, (0.4, 2.5)),
-    "dubai": (0.08, (0.5, 2.5)),
-    "regions": (0.1, (0.8, 4.0)),
-    "confident": (0.1, (0.6, 3.0)),
+    "scenes": (0.26, (0.35, 4.0)),
+    "town": (0.12, (0.3, 2.5)),
+    "banepa": (0.2, (0.3, 2.5)),
+    "roofs": (0.16, (0.5, 4.0)),
+    "fields": (0.1, (0.3, 3.0)),
+    "plots": (0.03, (0.5, 3.0)),
+    "dubai": (0.1, (0.4, 2.5)),
+    "regions": (0.06, (0.6, 4.0)),
+    "confident": (0.06, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -93,6 +96,7 @@ def main() -> None:
         ("seed", int),
         ("size", int),
         ("settle", float),
+        ("dense", int),
     ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
     run.add_argument("--device", default="cpu")
@@ -140,6 +144,7 @@ def main() -> None:
                     "seed",
                     "size",
                     "settle",
+                    "dense",
                     "device",
                     "precision",
                 )
