@@ -99,6 +99,7 @@ def main() -> None:
         ("dense", int),
     ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
+    run.add_argument("--heads-only", action="store_true", help="proposals and classes, no masks")
     run.add_argument("--device", default="cpu")
     run.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     run.add_argument("--threads", type=int, default=2)
@@ -145,6 +146,7 @@ def main() -> None:
                     "size",
                     "settle",
                     "dense",
+                    "heads_only",
                     "device",
                     "precision",
                 )

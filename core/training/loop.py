@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..errors import ParameterError
 from ..models.embedded.model import read_network
 from ..models.embedded.network import (
     MASK_STRIDE,
@@ -85,6 +86,7 @@ class TrainConfig:
             masks are not those of first clicks, nor those of a larger image.
         dense: Channels of the head for proposals and classes.
         dense_rate: Its learning rate, as a multiple of ``rate``.
+        heads_only: Train nothing else: the masks stay as they are, and a step takes a fifth.
     """
 
     out: Path
@@ -105,6 +107,7 @@ class TrainConfig:
     settle: float = 0.5
     dense: int = 40
     dense_rate: float = 3.0
+    heads_only: bool = False
 
 
 class Batches(IterableDataset[Batch]):
@@ -317,6 +320,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate() * group["times"]
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
+        if self.config.heads_only:
+            self._update_heads(batch)
+            return []
         count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
         self.net.train()
         if self.elapsed >= 60 * self.config.minutes * self.config.settle:
@@ -342,6 +348,22 @@ class Trainer:
         self._average()
         return results
 
+    def _update_heads(self, batch: Batch) -> None:
+        """A step of the head alone."""
+        if self.net.dense is None:
+            raise ParameterError("The network has no head to train: give it --dense channels.")
+        self.net.eval()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            with torch.no_grad():
+                pyramid = self.net.encoder.pyramid(normalised(batch["images"]))
+            loss, self.facts = dense_loss(self.net.dense(*pyramid[:3]), dense_part(batch))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.dense.parameters(), 2.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
+
     @torch.no_grad()
     def _average(self) -> None:
         if self.step % 2:
@@ -360,8 +382,11 @@ def settle(net: torch.nn.Module) -> None:
 
 
 @torch.no_grad()
-def validate(net: EmbeddedNet, batches: dict[str, list[Batch]]) -> dict[str, float]:
-    """Mean IoU for boxes and points on each source's fixed batches, with the averaged weights."""
+def validate(
+    net: EmbeddedNet, batches: dict[str, list[Batch]], *, masks: bool = True
+) -> dict[str, float]:
+    """Mean IoU for boxes and points (``masks``) and the dense head's losses on each source's fixed
+    batches, with the averaged weights."""
     device = next(net.parameters()).device
     facts = {}
     for source, fixed in batches.items():
@@ -370,7 +395,8 @@ def validate(net: EmbeddedNet, batches: dict[str, list[Batch]]) -> dict[str, flo
             moved = {name: part.to(device) for name, part in batch.items()}
             pyramid = net.encoder.pyramid(normalised(moved["images"]))
             features = net.encoder.features(*pyramid)
-            log.add(rounds(net, features, moved, 3, np.random.default_rng(0)))
+            if masks:
+                log.add(rounds(net, features, moved, 3, np.random.default_rng(0)))
             if net.dense is not None:
                 log.note(dense_loss(net.dense(*pyramid[:3]), dense_part(moved))[1])
         for name, values in log.sums.items():
@@ -431,7 +457,7 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
                 log.write(
                     step=trainer.step,
                     minutes=round(trainer.elapsed / 60, 2),
-                    **validate(trainer.average, fixed),
+                    **validate(trainer.average, fixed, masks=not config.heads_only),
                 )
         if over:
             break
