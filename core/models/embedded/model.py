@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import CheckpointError, ModelError
-from ...types import ByteArray, FloatArray
+from ...types import AnyArray, ByteArray, FloatArray
 from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
@@ -46,8 +46,9 @@ from .network import (
     folded,
     normalised,
 )
-from .prompt_maps import PromptTensors
+from .prompt_maps import STRIDE, PromptTensors
 from .prompts import to_tensors
+from .proposals import Proposals, joined, propose
 from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout, one_row
 from .scale import at_scale, check_scale
 
@@ -107,6 +108,7 @@ class EmbeddedModel:
         device: Where it runs.
         levels: What is added to the logits of masks of each size.
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
+        temperature: By which the logits of classes are divided, so that probabilities are right.
     """
 
     def __init__(
@@ -116,12 +118,14 @@ class EmbeddedModel:
         device: torch.device,
         levels: Levels | None = None,
         scale: float = 1.0,
+        temperature: float = 1.0,
     ) -> None:
         check_scale(scale)
         self._net = net
         self._plain = info
         self._levels = levels or Levels()
         self.scale = scale
+        self._temperature = temperature
         self._info = at_scale(info, scale)
         self._device = device
         self._kept: weakref.WeakKeyDictionary[Embedding, dict[int, Features]] = (
@@ -140,7 +144,9 @@ class EmbeddedModel:
         """
         if scale == self.scale:
             return self
-        return EmbeddedModel(self._net, self._plain, self._device, self._levels, scale)
+        return EmbeddedModel(
+            self._net, self._plain, self._device, self._levels, scale, self._temperature
+        )
 
     # --- images ----------------------------------------------------------------------------------
 
@@ -201,6 +207,62 @@ class EmbeddedModel:
             self._kept[embedding] = kept
         return kept
 
+    # --- without a prompt ---------------------------------------------------------------------
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the weights have the head for proposals and classes."""
+        return self._net.dense is not None
+
+    def propose(self, embedding: Embedding) -> Proposals:
+        """One prompt per object that the network expects in an image.
+
+        Raises:
+            ModelError: The weights have no head for it, or the embedding is another model's.
+        """
+        near, far = (
+            propose(
+                self._map(embedding, "depth", shrink),
+                self._map(embedding, "sides", shrink),
+                shrink=shrink,
+            )
+            for shrink in SHRINKS
+        )
+        points, boxes, depth = joined(near, far)
+        limit = np.array(embedding.shape, np.float32)
+        points, boxes = points / np.float32(self.scale), boxes / np.float32(self.scale)
+        inside = (points < limit).all(axis=1)
+        boxes = np.clip(boxes, 0, np.tile(limit, 2))
+        return Proposals(points[inside], boxes[inside], depth[inside])
+
+    def class_probabilities(self, embedding: Embedding) -> tuple[FloatArray, tuple[float, float]]:
+        """What is where: probabilities of :data:`.classes.CLASSES`.
+
+        Returns:
+            (classes, h, w) float32, and the (row, column) size in image pixels of their cells,
+            which begin at the image's corner.
+
+        Raises:
+            ModelError: As of :meth:`propose`.
+        """
+        logits = np.asarray(self._map(embedding, "classes", 1), np.float32) / self._temperature
+        shifted = np.exp(logits - logits.max(axis=0))
+        cell = STRIDE / self.scale
+        return np.asarray(shifted / shifted.sum(axis=0), np.float32), (cell, cell)
+
+    def _map(self, embedding: Embedding, name: str, shrink: int) -> AnyArray:
+        if embedding.fingerprint != self._info.fingerprint:
+            raise ModelError(
+                f"The embedding was made by another model than {self._info.name}: encode the "
+                "image again."
+            )
+        if not self.proposes:
+            raise ModelError(
+                f"The weights of {self._info.name} know neither proposals nor classes: use newer "
+                "ones, or a grid of points."
+            )
+        return embedding.arrays[array_name(name, shrink)]
+
     # --- prompts ---------------------------------------------------------------------------------
 
     @torch.inference_mode()
@@ -247,10 +309,16 @@ class EmbeddedModel:
         *,
         multimask: bool = True,
         min_score: float | None = None,
+        around: FloatArray | None = None,
     ) -> dict[int, Answer]:
         """Like :meth:`decode`, but each prompt's logits only where they were computed.
 
         Nothing is corrected here: mask prompts are seen by the network and no more.
+
+        Args:
+            embedding, prompts, multimask, min_score: As there.
+            around: (n,) image pixels that must be seen around each prompt's points at least, where
+                something is known of the objects' sizes. A mask that needs more gets it.
 
         Returns:
             Answers by prompt; everything outside of an answer's cells is far below 0.
@@ -263,7 +331,8 @@ class EmbeddedModel:
         tensors = to_tensors(prompts, embedding, self._device)
         features = self._features(embedding)
         height, width = embedding.mask_shape
-        regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE)
+        reach = None if around is None else np.asarray(around, np.float64) * self.scale
+        regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE, reach)
         answers: dict[int, Answer] = {}
         todo = {look: np.flatnonzero(regions.first == k).tolist()
                 for k, look in enumerate(regions.looks)}  # fmt: skip
@@ -483,4 +552,5 @@ def load_embedded(
         stability_threshold=float(notes["stability_threshold"]),
     )
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
-    return EmbeddedModel(folded(net).to(chosen), info, chosen, levels, scale)
+    temperature = float(notes.get("temperature", "1"))
+    return EmbeddedModel(folded(net).to(chosen), info, chosen, levels, scale, temperature)

@@ -73,11 +73,18 @@ class Regions:
         prompts: In pixels of the network.
         height: Of the image as the network sees it, a multiple of 64.
         width: Likewise.
+        around: (n,) pixels to see around each prompt's points; None: :data:`AROUND_POINTS`.
     """
 
-    def __init__(self, prompts: PromptTensors, height: int, width: int) -> None:
+    def __init__(
+        self,
+        prompts: PromptTensors,
+        height: int,
+        width: int,
+        around: NDArray[np.float64] | None = None,
+    ) -> None:
         self._shape = (height, width)
-        extents = _extents(prompts)
+        extents = _extents(prompts, AROUND_POINTS if around is None else around[:, None])
         self._middles = (extents[:, :2] + extents[:, 2:]) / 2
         needed = (extents[:, 2:] - extents[:, :2]).max(1)
         boxes = prompts.boxes.double().cpu().numpy()
@@ -130,12 +137,12 @@ class Regions:
         return (at_edge & open_edge).any(1)
 
 
-def _extents(prompts: PromptTensors) -> NDArray[np.float64]:
+def _extents(prompts: PromptTensors, around: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 4) row0, col0, row1, col1 of what must be seen; NaN where nothing says where."""
     points = prompts.points.double().cpu().numpy()
     there = (prompts.labels != PADDING).cpu().numpy()[..., None]
-    low = np.where(there, points, np.inf).min(1) - AROUND_POINTS
-    high = np.where(there, points, -np.inf).max(1) + AROUND_POINTS
+    low = np.where(there, points, np.inf).min(1) - around
+    high = np.where(there, points, -np.inf).max(1) + around
     boxes = prompts.boxes.double().cpu().numpy()
     margin = AROUND_BOX * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     low = np.fmin(low, boxes[:, :2] - margin[:, None])
