@@ -85,6 +85,7 @@ def run_prompts(
             overwrite=params.overwrite,
             fields=fields,
             modified=raster.modified,
+            pixel=raster.ground_pixel,
         )
         report("stretch", 0, 1)
         spec = raster.spec

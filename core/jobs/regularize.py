@@ -24,7 +24,7 @@ from rasterio.features import rasterize
 from ..errors import OutputError, ParameterError
 from ..job import RegularizeParameters
 from ..layers.writer import LayerWriter
-from ..raster.reproject import declared_crs
+from ..raster.crs import declared_crs
 from ..vectors.centre_lines import centre_lines
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure

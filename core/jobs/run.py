@@ -189,6 +189,7 @@ def _run(
             layer_name=params.layer,
             overwrite=params.overwrite or has_failures(folder),
             modified=raster.modified,
+            pixel=raster.ground_pixel,
             geometry="line" if lines else "polygon",
             fields=(WIDTH,) if lines else (),
         )

@@ -16,7 +16,7 @@ import shapely
 from affine import Affine
 
 from ..errors import ParameterError, PromptError
-from ..raster.reproject import declared_crs
+from ..raster.crs import declared_crs
 from .prompts import PixelPrompt, PromptKind, PromptTransform
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
@@ -100,7 +100,7 @@ def read_prompts(
             raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
     # A layer without a CRS, or a raster without one: the same plane is all that can be meant.
     layer_crs = None if crs is None else declared_crs(frame.crs)
-    place = PromptTransform(transform, crs, layer_crs)
+    place = PromptTransform(transform, crs, layer_crs, shape)
     ids = frame.index if options.id_field is None else frame[options.id_field]
     labels = None if options.label_field is None else frame[options.label_field]
     found: list[LayerPrompt] = []

@@ -29,6 +29,8 @@ from rasterio.crs import CRS
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
+from .crs import known_crs
+from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
 from .pixels import SourcePixels
 from .resample import axis_weights, resample
@@ -136,9 +138,9 @@ class Raster:
         if not (math.isfinite(resolution) and resolution > 0):
             raise ParameterError(f"A working resolution must be above 0, not {resolution}.")
         t, crs = self._source.transform, self._source.crs
-        across, down = math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+        across, down = pixel_sides(t)
         if crs is None or crs.is_geographic:
-            across = down = math.sqrt(across * down)
+            across = down = mean_side(t)
         scales = resolution / down, resolution / across
         size = self._source.dataset.height, self._source.dataset.width
         if any(n / s >= 2**31 for n, s in zip(size, scales, strict=True)) or all(
@@ -188,6 +190,11 @@ class Raster:
     @property
     def bounds(self) -> PixelBox:
         return PixelBox(0, 0, self.height, self.width)
+
+    @cached_property
+    def ground_pixel(self) -> float:
+        """Metres of a working pixel on the ground, where it is smallest."""
+        return ground_pixel(self.transform, self.shape, known_crs(self.crs))
 
     @cached_property
     def identity(self) -> str:

@@ -291,8 +291,8 @@ class Engine:
             geometry = None
         if geometry is None or geometry.geom_type not in ("Polygon", "MultiPolygon"):
             raise PromptError("The geometry must be a GeoJSON Polygon or MultiPolygon.")
-        place = PromptTransform(raster.transform, raster.crs, asked.crs)
-        geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
+        place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
+        geometry = valid(place.shape_to_raster(shapely.force_2d(geometry)))
         if asked.outlines == "rectangles":
             from ..vectors.local_plane import squared
 
@@ -315,7 +315,7 @@ class Engine:
         )
         sizes = measure([geometry], raster.crs)
         return {
-            "geometry": mapping(shapely.transform(geometry, place.from_raster)),
+            "geometry": mapping(place.shape_from_raster(geometry)),
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
