@@ -44,8 +44,8 @@ def known_crs(crs: Any) -> CRS | None:
         return _parsed(crs)
     except (CRSError, UnicodeError, ValueError, TypeError) as error:
         raise ParameterError(
-            f"The coordinate system {str(crs)[:80]!a} is not understood: give an authority code "
-            "like EPSG:25832, or WKT."
+            f"{str(crs)[:80]!a} is not understood: it is not a coordinate system; give an "
+            "authority code like EPSG:25832, or WKT."
         ) from error
 
 

@@ -97,6 +97,18 @@ def open_raster(
     return Raster(expand_sources(sources), options or RasterOptions())
 
 
+def coarser(spec: Mapping[str, Any], factor: int) -> dict[str, Any]:
+    """The spec of the same raster, with the same stretch, at ``factor`` x ``factor`` of its pixels.
+
+    Pixels keep their aspect: 1 x 2 m become 2 x 4 m, in every pyramid of the engine.
+
+    Args:
+        spec: :attr:`Raster.spec`.
+        factor: Working pixels along a side of one of the coarser ones.
+    """
+    return {**spec, "coarser": spec["coarser"] * factor}
+
+
 class Raster:
     """An open raster; use as a context manager, from one thread.
 

@@ -22,7 +22,8 @@ from ..interactive.windows import Level
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..prompts.prompts import PromptTransform
-from ..raster.raster import Raster, RasterOptions, open_raster
+from ..raster.geometry import pixel_side
+from ..raster.raster import Raster, RasterOptions, coarser, open_raster
 from ..raster.stretch import Stretch
 from ..types import PixelBox
 from ..vectors.contours import SizeLimits, drop_small, simplify, valid
@@ -296,9 +297,7 @@ class Engine:
         if asked.outlines == "rectangles":
             from ..vectors.local_plane import squared
 
-            t = raster.transform
-            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
-            geometry = squared(geometry, raster.crs, 1.5 * pixel)
+            geometry = squared(geometry, raster.crs, 1.5 * pixel_side(raster.transform))
         elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."
@@ -323,14 +322,9 @@ class Engine:
 
 def levels_of(raster: Raster) -> Callable[[int], Raster]:
     """The raster itself, and the same raster at multiples of its pixel, with the same stretch."""
-    t = raster.transform
-    side = math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
 
     def open_level(factor: int) -> Raster:
-        if factor <= 1:
-            return raster
-        spec = {**raster.spec, "resolution": side * factor}
-        return Raster.from_spec(spec)
+        return raster if factor <= 1 else Raster.from_spec(coarser(raster.spec, factor))
 
     return open_level
 
