@@ -36,6 +36,7 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
     for name, given, needed, there in (
         ("detector", params.detector, "words", bool(params.words)),
         ("extent_crs", params.extent_crs, "extent", params.extent is not None),
+        ("area_layer", params.area_layer, "area", params.area is not None),
         ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
         ("prompt_id", params.prompt_id, "prompts", params.prompts is not None),
         ("prompt_label", params.prompt_label, "prompts", params.prompts is not None),
@@ -82,6 +83,7 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
         bands=None if params.bands is None else tuple(params.bands),
         stretch=_stretch(params),
         resolution=params.resolution,
+        crs=params.raster_crs,
     )
 
 
@@ -98,7 +100,7 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
     if params.extent is not None:
         return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
     if params.area is not None:
-        return AreaOfInterest.from_layer(params.area, raster)
+        return AreaOfInterest.from_layer(params.area, raster, layer=params.area_layer)
     return None
 
 

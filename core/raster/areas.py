@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from ..errors import OutputError, ParameterError
 from ..types import GroundBox, PixelBox
-from .crs import declared_crs, degrees_per_unit, known_crs
+from .crs import degrees_per_unit, known_crs
 from .place import RasterPlace
+from .vector_input import open_vector
 
 KEPT = 0.5
 """Share of a shape's area (or length) that must lie inside for it to be kept."""
@@ -110,19 +109,15 @@ class AreaOfInterest:
             ParameterError: The layer cannot be read, has no polygons or no CRS while the raster
                 has one, or misses the raster.
         """
-        try:
-            info, _, wkb, _ = pyogrio.raw.read(path, layer=layer, columns=[], force_2d=True)
-        except (DataSourceError, DataLayerError, OSError) as error:
-            raise ParameterError(
-                f"{path} cannot be read as a layer of polygons: {error}"
-            ) from error
-        shapes = shapely.from_wkb(wkb) if wkb is not None else np.empty(0, object)
-        parts = shapely.get_parts(shapes[~shapely.is_missing(shapes)])
-        polygons = parts[np.isin(shapely.get_type_id(parts), (3, 6)) & (shapely.area(parts) > 0)]
+        opened = open_vector(path, layer, parameter="area_layer")
+        shapes = np.asarray(opened.read().geometry.array, dtype=object)
+        parts = shapely.get_parts(shapely.force_2d(shapes[~shapely.is_missing(shapes)]))
+        while np.any(shapely.get_type_id(parts) >= 4):  # collections within collections
+            parts = shapely.get_parts(parts)
+        polygons = parts[(shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)]
         if len(polygons) == 0:
             raise ParameterError(f"{path} has no polygons: an area of interest needs at least one.")
-        crs = declared_crs(info["crs"])
-        ground = _to_raster(list(polygons), crs, raster)
+        ground = _to_raster(list(polygons), opened.crs, raster)
         return cls(ground, raster, what=f"The area of interest {path}")
 
     def touches(self, box: PixelBox) -> bool:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import rasterio.crs
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
@@ -67,6 +68,16 @@ def declared_crs(given: Any) -> CRS | None:
         return None
     crs = known_crs(given)
     return None if crs is None or crs.name.lower() in _UNDEFINED else crs
+
+
+def raster_crs(crs: Any) -> rasterio.crs.CRS | None:
+    """A CRS as rasterio's own; None stays None.
+
+    Raises:
+        ParameterError: It is not understood.
+    """
+    known = known_crs(crs)
+    return None if known is None else rasterio.crs.CRS.from_wkt(known.to_wkt())
 
 
 def same_crs(one: CRS | None, other: CRS | None) -> bool:

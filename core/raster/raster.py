@@ -29,7 +29,7 @@ from rasterio.crs import CRS
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
-from .crs import known_crs
+from .crs import known_crs, raster_crs
 from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
 from .pixels import SourcePixels
@@ -58,6 +58,8 @@ class RasterOptions:
             pixels become square. In geographic ones the pixel keeps its aspect (a square in
             degrees is none on the ground), and its geometric mean side is meant. None keeps the
             raster's pixels.
+        crs: CRS of the raster in any form that :func:`~.crs.known_crs` understands, for a file that
+            names none or a wrong one; None takes what the file says.
         coarser: Whole number of these working pixels along a side of one of an overview's.
     """
 
@@ -65,6 +67,7 @@ class RasterOptions:
     stretch: Stretch | None = None
     percentiles: tuple[float, float] | None = None
     resolution: float | None = None
+    crs: str | None = None
     coarser: int = 1
 
 
@@ -120,7 +123,7 @@ class Raster:
             check_percentiles(options.percentiles)
         self.options = options
         with gdal_env():
-            self._source = open_source(names)
+            self._source = open_source(names, raster_crs(options.crs))
             try:
                 plan = plan_bands(self._source.dataset, options.bands)
                 self._pixels = SourcePixels(self._source, plan)
@@ -225,6 +228,7 @@ class Raster:
             "sources": list(self._source.names),
             "bands": None if self.options.bands is None else list(self.options.bands),
             "resolution": self.options.resolution,
+            "crs": self.options.crs,
             "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
@@ -242,6 +246,7 @@ class Raster:
                 bands=None if spec["bands"] is None else tuple(spec["bands"]),
                 stretch=Stretch.from_json(spec["stretch"]),
                 resolution=spec["resolution"],
+                crs=spec["crs"],
                 coarser=spec["coarser"],
             ),
         )

@@ -335,6 +335,7 @@ def _raster_options(params: job.OpenParameters) -> RasterOptions:
         raise ParameterError(f"A stretch takes pairs of low and high, not {stretch!r:.200}.")
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
+        crs=params.raster_crs,
         stretch=None
         if stretch is None
         else Stretch(tuple(pair[0] for pair in stretch), tuple(pair[1] for pair in stretch)),
