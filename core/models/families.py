@@ -12,26 +12,29 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ModelError
 from . import hiera, hub, rep_vit
 from .base import ModelInfo
-from .edge_tam import EdgeTam
+from .edge_tam import EdgeTam, EdgeTamVideo
 from .efficient_sam import EfficientSam, PlainViT
 from .hiera import HieraSize
 from .image import Preprocessing
 from .mobile_sam import MobileSam
+from .nn.perceiver import SpatialPerceiver
 from .promptable import TorchModel
 from .runtime import pick_device, pick_dtype, set_threads
 from .sam import Network, Sam
 from .sam2 import Sam2
+from .sam2_video import Sam2Video
 from .sam_hq import SamHq
 from .tiny_vit import TinyViT
+from .video import TorchVideoModel
 from .vit import WINDOW, ViT
 
 TINY_UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
@@ -68,6 +71,8 @@ class _Family:
     """Beginnings of keys that the image side does not need."""
     rename: Callable[[str], str] = str
     """Official key to our attribute."""
+    make_video: Callable[[Shapes, int | None], Network] | None = None
+    """The same with memory; then no key is ignored."""
 
 
 def _vit_variant(shapes: Shapes) -> str:
@@ -141,9 +146,12 @@ def _sam2_variant(shapes: Shapes) -> str:
         return "custom"
 
 
+def _hiera_encoder(shapes: Shapes) -> hiera.Encoder:
+    return hiera.Encoder(_hiera_size(shapes), shapes[f"{TRUNK}pos_embed"][2:])
+
+
 def _make_sam2(shapes: Shapes, size: int | None) -> Network:
-    background = shapes[f"{TRUNK}pos_embed"][2:]
-    return Sam2(hiera.Encoder(_hiera_size(shapes), background), size or 1024)
+    return Sam2(_hiera_encoder(shapes), size or 1024)
 
 
 def sam2_name(key: str) -> str:
@@ -152,10 +160,43 @@ def sam2_name(key: str) -> str:
     return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
 
 
-def _make_edgetam(shapes: Shapes, size: int | None) -> Network:
+def _rep_vit_encoder(shapes: Shapes) -> rep_vit.Encoder:
     stages = [f"{TRUNK}body.stages_{number}.blocks." for number in range(len(rep_vit.DIMS))]
     dims = [shapes[f"{stage}0.token_mixer.conv.c.weight"][0] for stage in stages]
-    return EdgeTam(rep_vit.Encoder(dims, [count(shapes, stage) for stage in stages]), size or 1024)
+    return rep_vit.Encoder(dims, [count(shapes, stage) for stage in stages])
+
+
+def _make_edgetam(shapes: Shapes, size: int | None) -> Network:
+    return EdgeTam(_rep_vit_encoder(shapes), size or 1024)
+
+
+def _video_parts(shapes: Shapes) -> dict[str, Any]:
+    """How the memory of a checkpoint is made; see :class:`~.sam2_video.Sam2Video`."""
+    perceiver = None
+    if "spatial_perceiver.latents" in shapes:
+        whole, dim = shapes["spatial_perceiver.latents"]
+        perceiver = SpatialPerceiver(
+            whole,
+            shapes["spatial_perceiver.latents_2d"][0],
+            count(shapes, "spatial_perceiver.layers."),
+            dim,
+            shapes["spatial_perceiver.layers.0.ff.1.weight"][0],
+        )
+    return {
+        "spatial": shapes["maskmem_tpos_enc"][0],
+        "layers": count(shapes, "memory_attention.layers."),
+        "absent_memory": "no_obj_embed_spatial" in shapes,
+        "pointer_times": "obj_ptr_tpos_proj.weight" in shapes,
+        "perceiver": perceiver,
+    }
+
+
+def _make_sam2_video(shapes: Shapes, size: int | None) -> Network:
+    return Sam2Video(_hiera_encoder(shapes), size or 1024, **_video_parts(shapes))
+
+
+def _make_edgetam_video(shapes: Shapes, size: int | None) -> Network:
+    return EdgeTamVideo(_rep_vit_encoder(shapes), size or 1024, **_video_parts(shapes))
 
 
 SAM2_VIDEO = (
@@ -245,6 +286,7 @@ FAMILIES: tuple[_Family, ...] = (
         _make_sam2,
         ignored=SAM2_VIDEO,
         rename=sam2_name,
+        make_video=_make_sam2_video,
     ),
     _Family(
         "edgetam",
@@ -253,6 +295,7 @@ FAMILIES: tuple[_Family, ...] = (
         _make_edgetam,
         ignored=EDGETAM_VIDEO,
         rename=sam2_name,
+        make_video=_make_edgetam_video,
     ),
     _Family(
         "sam",
@@ -311,6 +354,7 @@ def build(
     fingerprint: str | None = None,
     image_size: int | None = None,
     batch: int | None = None,
+    video: bool = False,
 ) -> TorchModel:
     """A model from a checkpoint's tensors.
 
@@ -325,17 +369,21 @@ def build(
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.
+        video: With its memory, as a :class:`~.video.TorchVideoModel`; otherwise the tensors that
+            only the memory needs are not read.
 
     Raises:
         CheckpointError: The weights are of no known family, or tensors are missing, too many or
             of another shape.
-        ModelError: There is no such device.
+        ModelError: There is no such device, or the family has no memory.
     """
     found = recognise({key: tensor.shape for key, tensor in state.items()})
     if found.layout == "hub":
         state = hub.official(state)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     family = next(f for f in FAMILIES if f.name == found.family)
+    if video:
+        family = _with_memory(family, found.layout)
     chosen = pick_device(device)
     dtype = pick_dtype(precision, chosen)
     set_threads(threads)
@@ -356,6 +404,22 @@ def build(
         checksum=fingerprint or weights_checksum(state),
         batch=batch,
     )
+
+
+def _with_memory(family: _Family, layout: str) -> _Family:
+    """The family as it is made for video."""
+    if family.make_video is None:
+        able = [one.name for one in FAMILIES if one.make_video is not None]
+        raise ModelError(
+            f"A model of the family {family.name} has no memory to follow objects with: choose one "
+            f"of {', '.join(able)}, or track without memory."
+        )
+    if layout != "official":
+        raise CheckpointError(
+            "The memory of a model is read from official checkpoints only, and this one has the "
+            "hub's layout: get the official file with 'samgeo models download'."
+        )
+    return replace(family, make=family.make_video, ignored=())
 
 
 def finished(
@@ -383,7 +447,8 @@ def finished(
         score_threshold=network.score_threshold,
         stability_threshold=network.stability_threshold,
     )
-    return TorchModel(network, info, device, dtype, batch)
+    kind = TorchVideoModel if isinstance(network, Sam2Video) else TorchModel
+    return kind(network, info, device, dtype, batch)
 
 
 def _load(network: Network, state: State, family: _Family) -> None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ModelError
 from .base import PromptableModel
 from .download import Source
 
+if TYPE_CHECKING:
+    from .checkpoints import Located
+    from .video import TorchVideoModel
+
 Kind = Literal["promptable", "concept"]
 
 EMBEDDED = "embedded"
 """The model that comes with the package."""
+
+VIDEO_FAMILIES = frozenset({"sam2", "edgetam"})
+"""Families whose models have a memory."""
 
 
 @dataclass(frozen=True)
@@ -295,7 +302,7 @@ def load_model(
         ModelError: There is no such model, device or precision, or it understands words only.
         CheckpointError: The file is missing, damaged, or of no known family.
     """
-    from . import checkpoints, families, weights
+    from . import checkpoints, weights
 
     if name_or_path == EMBEDDED:
         return _embedded(device, threads, precision, None)
@@ -313,14 +320,54 @@ def load_model(
         )
     if found.path.suffix == ".safetensors" and weights.family_note(found.path) == EMBEDDED:
         return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
-    state = weights.read_state(found.path)
+    return _built(found, device, threads, precision, video=False)
+
+
+def load_video_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> TorchVideoModel:
+    """Load a model with its memory: SAM 2, 2.1 or EdgeTAM. Nothing is downloaded.
+
+    Args:
+        name_or_path, device, threads, precision: As in :func:`load_model`; official checkpoints
+            only.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it has no memory.
+        CheckpointError: The file is missing or damaged, or lacks the memory's tensors.
+    """
+    from . import checkpoints
+    from .video import TorchVideoModel
+
+    found = checkpoints.locate(name_or_path)
+    kind = "" if found.entry is None else found.entry.family
+    if found.path.is_dir() or (kind and kind not in VIDEO_FAMILIES):
+        raise ModelError(
+            f"{found.name} has no memory to follow objects with: choose SAM 2, SAM 2.1 or EdgeTAM "
+            "(an official checkpoint), or track without memory."
+        )
+    model = _built(found, device, threads, precision, video=True)
+    if not isinstance(model, TorchVideoModel):
+        raise ModelError(f"{found.name} has no memory: choose SAM 2, SAM 2.1 or EdgeTAM.")
+    return model
+
+
+def _built(
+    found: Located, device: str, threads: int | None, precision: str, *, video: bool
+) -> PromptableModel:
+    from . import families, weights
+
     return families.build(
-        state,
+        weights.read_state(found.path),
         name=found.name,
         device=device,
         precision=precision,
         threads=threads,
         fingerprint=found.sha256,
+        video=video,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 2 and 2.1 (Ravi et al. 2024) for single images; the memory for video is not here."""
+"""SAM 2 and 2.1 (Ravi et al. 2024) for single images; ``sam2_video.py`` adds the memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,18 @@ class Sam2(Network):
         scores = self.scores(attended) if scores is None else scores
         if multimask:
             logits, scores = super().masks(side, attended, True, scores)
-            return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
+        else:
+            logits, scores = self.single(side, attended, scores)
+        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
+
+    def single(
+        self, side: ImageSide, attended: Attended, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The single mask, or the best candidate where that is unstable; not clipped.
+
+        Returns:
+            Logits (B, 1, 4h, 4w) and scores (B, 1).
+        """
         logits = self.mask_decoder.masks(side, attended, SINGLE)
         unstable = _stability(logits[:, 0]) < STABILITY_LIMIT
         single = scores[:, :1].clone()
@@ -88,7 +99,7 @@ class Sam2(Network):
             best, which = scores[unstable, 1:].max(dim=1)
             logits[unstable, 0] = others[torch.arange(len(others)), which]
             single[unstable, 0] = best
-        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), single
+        return logits, single
 
 
 def _stability(logits: Tensor) -> Tensor:
