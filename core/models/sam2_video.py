@@ -24,7 +24,7 @@ from .image import Preprocessing
 from .layers import Head
 from .nn.memory import MemoryAttention, MemoryEncoder
 from .nn.perceiver import SpatialPerceiver
-from .nn.positions import rotary_of_grid, sine_of_grid, sine_of_number
+from .nn.positions import not_turned, rotary_of_grid, sine_of_grid, sine_of_number
 from .sam2 import Sam2
 
 ABSENT = -1024.0
@@ -84,11 +84,11 @@ class ObjectMemory:
 
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """Memory as the attention wants it: tokens, their positions (both (M, 64)) and angles."""
+    """Memory as the attention wants it: tokens, their positions (both (M, 64)) and turns."""
 
     tokens: Tensor
     positions: Tensor
-    angles: Tensor
+    turns: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +227,7 @@ class Sam2Video(Sam2):
                 shape,
                 torch.stack([recalled[index].tokens for index in batch]),
                 torch.stack([recalled[index].positions for index in batch]),
-                first.angles,
+                first.turns,
             )
             for index, features in zip(batch, conditioned, strict=True):
                 side = self.mask_decoder.image_side(features, self.prompt_encoder.no_mask)
@@ -254,16 +254,16 @@ class Sam2Video(Sam2):
             kept = memory.seen.get(frame + back * distance)
             if kept is not None and kept.tokens is not None:
                 spatial.append((distance - 1, kept.tokens))
-        positions, angles = self._of_memory(spatial[0][1].device)
+        positions, turned = self._of_memory(spatial[0][1].device)
         tokens = [kept.float() for _, kept in spatial]
         places = [positions + self.maskmem_tpos_enc[row, 0] for row, _ in spatial]
-        turns = [angles] * len(spatial)
+        turns = [turned] * len(spatial)
         times, pointers = self._pointers(memory, frame, back)
         if pointers:
             joined = torch.stack(pointers).view(-1, self.memory_dim)
             tokens.append(joined)
             places.append(self._pointer_places(times, memory.frames, joined))
-            turns.append(angles.new_zeros(len(joined), angles.shape[1]))
+            turns.append(not_turned(len(joined), self.mask_decoder.dim, joined.device))
         return Recalled(torch.cat(tokens), torch.cat(places), torch.cat(turns))
 
     def _pointers(
@@ -292,7 +292,7 @@ class Sam2Video(Sam2):
         return places.repeat_interleave(len(tokens) // len(times), dim=0)
 
     def _of_memory(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Positions (T, 64) and angles (T, dim / 2) of the tokens of one frame's memory."""
+        """Positions (T, 64) and turns (T, dim / 2, 2) of the tokens of one frame's memory."""
         dim = self.mask_decoder.dim
         if self.spatial_perceiver is None:
             return (
@@ -302,7 +302,7 @@ class Sam2Video(Sam2):
         positions = self.spatial_perceiver.positions(device)
         side = self.spatial_perceiver.side
         placed = rotary_of_grid(dim, side, side, device)
-        rest = placed.new_zeros(len(positions) - len(placed), placed.shape[1])
+        rest = not_turned(len(positions) - len(placed), dim, device)
         return positions, torch.cat([rest, placed])
 
     # What is kept -------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def state_of(case: VideoCase) -> dict[str, torch.Tensor]:
 
 @lru_cache(maxsize=1)
 def loaded(case: VideoCase) -> TorchVideoModel:
-    model = build(state_of(case), device="cpu", image_size=case.size, video=True)
+    model = build(state_of(case), device="cpu", threads=1, image_size=case.size, video=True)
     assert isinstance(model, TorchVideoModel)
     return model
 
@@ -52,7 +52,7 @@ def test_masks_presence_pointers_and_memories_are_the_official_ones(case: VideoC
     with np.load(HERE / f"{case.name}.video.npz") as file:
         expected = dict(file)
     embeddings = model.encode(frames(case))
-    memories = [model.new_memory(FRAMES) for _ in range(3)]
+    memories = [model.new_memory(FRAMES) for _ in range(case.objects)]
     answers = {}
     for frame, number, given in shown(case):
         said = model.show(embeddings[frame], frame, [memories[number]], **prompts(given))
@@ -61,7 +61,7 @@ def test_masks_presence_pointers_and_memories_are_the_official_ones(case: VideoC
     seen = set()
     for start, reverse in PASSES:
         for frame in range(start, -1, -1) if reverse else range(start, FRAMES):
-            asked = [n for n in range(3) if frame not in memories[n].given]
+            asked = [n for n in range(case.objects) if frame not in memories[n].given]
             said = model.follow(
                 embeddings[frame], frame, [memories[n] for n in asked], reverse=reverse
             )

@@ -36,19 +36,19 @@ class RotaryAttention(nn.Module):
         self.out_proj = nn.Linear(dim, dim)
 
     def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, q_angles: Tensor, k_angles: Tensor
+        self, q: Tensor, k: Tensor, v: Tensor, q_turns: Tensor, k_turns: Tensor
     ) -> Tensor:
         """Attend.
 
         Args:
             q: (B, n, dim).
             k, v: (B, m, memory_dim).
-            q_angles, k_angles: (n, dim / 2) and (m, dim / 2), radians; 0 turns nothing.
+            q_turns, k_turns: (n, dim / 2, 2) and (m, dim / 2, 2) of :mod:`.positions`.
 
         Returns:
             (B, n, dim).
         """
-        turned_q, turned_k = rotate(self.q_proj(q), q_angles), rotate(self.k_proj(k), k_angles)
+        turned_q, turned_k = rotate(self.q_proj(q), q_turns), rotate(self.k_proj(k), k_turns)
         out = F.scaled_dot_product_attention(
             turned_q[:, None], turned_k[:, None], self.v_proj(v)[:, None]
         )
@@ -69,18 +69,18 @@ class MemoryLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim)
 
-    def look_around(self, image: Tensor, angles: Tensor) -> Tensor:
+    def look_around(self, image: Tensor, turns: Tensor) -> Tensor:
         """Self-attention of (B, N, dim)."""
         normal = self.norm1(image)
-        out: Tensor = image + self.self_attn(normal, normal, normal, angles, angles)
+        out: Tensor = image + self.self_attn(normal, normal, normal, turns, turns)
         return out
 
     def remember(
-        self, image: Tensor, angles: Tensor, keys: Tensor, values: Tensor, key_angles: Tensor
+        self, image: Tensor, turns: Tensor, keys: Tensor, values: Tensor, key_turns: Tensor
     ) -> Tensor:
         """Cross-attention to the memory (B, M, memory_dim), and the MLP."""
         normal = self.norm2(image)
-        image = image + self.cross_attn_image(normal, keys, values, angles, key_angles)
+        image = image + self.cross_attn_image(normal, keys, values, turns, key_turns)
         out: Tensor = image + self.linear2(F.relu(self.linear1(self.norm3(image))))
         return out
 
@@ -103,8 +103,8 @@ class MemoryAttention(nn.Module):
         self.layers = nn.ModuleList(MemoryLayer(dim, memory_dim, hidden) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
-    def angles(self, height: int, width: int, device: torch.device) -> Tensor:
-        """Of a grid's cells: (height * width, dim / 2)."""
+    def turns(self, height: int, width: int, device: torch.device) -> Tensor:
+        """Of a grid's cells: (height * width, dim / 2, 2)."""
         return rotary_of_grid(self.dim, height, width, device)
 
     def begin(self, image: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class MemoryAttention(nn.Module):
         positions = sine_of_grid(self.dim, height, width, image.device)
         placed = (image.flatten(1).T + POSITION_SHARE * positions)[None]
         first = parts(self.layers, MemoryLayer)[0]
-        return first.look_around(placed, self.angles(height, width, image.device))
+        return first.look_around(placed, self.turns(height, width, image.device))
 
     def forward(
         self,
@@ -121,7 +121,7 @@ class MemoryAttention(nn.Module):
         shape: tuple[int, int],
         memory: Tensor,
         positions: Tensor,
-        memory_angles: Tensor,
+        memory_turns: Tensor,
     ) -> Tensor:
         """Look up the memory.
 
@@ -130,18 +130,18 @@ class MemoryAttention(nn.Module):
             shape: (h, w), N = h w.
             memory: (B, M, memory_dim), one row an object.
             positions: (M, memory_dim), added to the memory where it serves as keys.
-            memory_angles: (M, dim / 2).
+            memory_turns: (M, dim / 2, 2).
 
         Returns:
             (B, dim, h, w).
         """
-        angles = self.angles(*shape, begun.device)
+        turns = self.turns(*shape, begun.device)
         keys = memory + positions
         x = begun.expand(memory.shape[0], -1, -1)
         for index, layer in enumerate(parts(self.layers, MemoryLayer)):
             if index:
-                x = layer.look_around(x, angles)
-            x = layer.remember(x, angles, keys, memory, memory_angles)
+                x = layer.look_around(x, turns)
+            x = layer.remember(x, turns, keys, memory, memory_turns)
         out: Tensor = self.norm(x)
         return out.transpose(1, 2).unflatten(2, shape)
 

@@ -8,6 +8,7 @@ and are not part of a checkpoint.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ def sine_of_number(values: Tensor, dim: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
+@lru_cache(maxsize=8)
 def sine_of_grid(dim: int, height: int, width: int, device: torch.device) -> Tensor:
     """Encode the cells of a grid, row by row: (height * width, dim), rows before columns.
 
@@ -42,8 +44,9 @@ def sine_of_grid(dim: int, height: int, width: int, device: torch.device) -> Ten
     return torch.cat([rows, cols], dim=2).flatten(0, 1)
 
 
+@lru_cache(maxsize=8)
 def rotary_of_grid(dim: int, height: int, width: int, device: torch.device) -> Tensor:
-    """Angles by which a grid's features are turned, row by row: (height * width, dim / 2).
+    """How a grid's features are turned, row by row: (height * width, dim / 2, 2) cosine and sine.
 
     The first half of the pairs turns with the column, the second with the row.
     """
@@ -51,13 +54,23 @@ def rotary_of_grid(dim: int, height: int, width: int, device: torch.device) -> T
     frequency = 1.0 / TEMPERATURE ** (index / dim)
     at = torch.arange(height * width, dtype=torch.float32, device=device)
     col, row = at % width, torch.div(at, width, rounding_mode="floor")
-    return torch.cat([torch.outer(col, frequency), torch.outer(row, frequency)], dim=-1)
+    angle = torch.cat([torch.outer(col, frequency), torch.outer(row, frequency)], dim=-1)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn neighbouring pairs of features (..., n, dim) by angles (n, dim / 2), in float32."""
+def not_turned(count: int, dim: int, device: torch.device) -> Tensor:
+    """The same for features without a place: (count, dim / 2, 2)."""
+    turn = torch.zeros(count, dim // 2, 2, device=device)
+    turn[..., 0] = 1.0
+    return turn
+
+
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn neighbouring pairs of features (..., n, dim) by (n, dim / 2, 2), in float32."""
     pairs = x.float().unflatten(-1, (-1, 2))
     even, odd = pairs[..., 0], pairs[..., 1]
-    cos, sin = angles.cos(), angles.sin()
-    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
+    cos, sin = turns[..., 0], turns[..., 1]
+    turned = torch.empty_like(pairs)
+    turned[..., 0] = even * cos - odd * sin
+    turned[..., 1] = even * sin + odd * cos
     return turned.flatten(-2).to(x.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from cases import HERE, sample
 from make import MEAN, STD, module, replace_imports, made, sam2_config, with_timm, xy
-from video import OBJECTS, PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights
+from video import PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights
 
 
 def predictor(root: Path, case: VideoCase) -> tuple[Any, dict[str, list[int]]]:
@@ -45,7 +45,7 @@ def answers(model: Any, case: VideoCase) -> Iterator[tuple[str, np.ndarray]]:
     loaded = torch.stack(images), case.size, case.size
     sys.modules[type(model).__module__].load_video_frames = lambda **_: loaded
     # One object a series: they do not know of each other, and EdgeTAM's code takes no more.
-    for number in range(OBJECTS):
+    for number in range(case.objects):
         state = model.init_state("")
         for frame, shown_object, prompt in shown(case):
             if shown_object != number:

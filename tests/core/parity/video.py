@@ -14,7 +14,7 @@ try:
 except ImportError:  # run as a script by make_video.py
     from cases import weights
 
-FRAMES, OBJECTS = 8, 3
+FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,19 @@ class VideoCase:
         presence, scale: Bias and factor of the logit of being there. With random weights it is nearly the same in
             all frames: it is scaled and shifted, so that objects are there in some and not in
             others.
+        objects: How many of those in :func:`shown`.
     """
 
     name: str
     size: int = 256
     presence: float = 0.0
     scale: float = -20.0
+    objects: int = 2
 
 
 VIDEO_CASES = (
-    VideoCase("sam2.1_hiera_tiny", presence=-12.4),
+    VideoCase("sam2.1_hiera_tiny", presence=-12.4, objects=3),
     VideoCase("sam2_hiera_small", presence=13.9),
-    VideoCase("sam2.1_hiera_base_plus", presence=7.8),
     VideoCase("edgetam", 512, -7.5, 20.0),
 )
 
@@ -77,7 +78,7 @@ def outline(case: VideoCase) -> np.ndarray:
 def shown(case: VideoCase) -> list[tuple[int, int, dict[str, np.ndarray]]]:
     """(frame, object, prompt): points (row, column) with labels, a box, or an outline."""
     side = float(case.size)
-    return [
+    all_shown = [
         (0, 0, {"points": np.array([[0.3, 0.4]]) * side, "labels": np.array([1])}),
         (0, 1, {"outline": outline(case)}),
         (
@@ -87,6 +88,7 @@ def shown(case: VideoCase) -> list[tuple[int, int, dict[str, np.ndarray]]]:
         ),
         (0, 2, {"boxes": np.array([0.5, 0.2, 0.8, 0.6]) * side}),
     ]
+    return [one for one in all_shown if one[1] < case.objects]
 
 
 PASSES = ((0, False), (4, True))
