@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parts of networks that the families share."""
+"""Network parts that several families share.
+
+Encoders, feature pyramids, prompt encoders, mask decoders, memory (SAM 2), positional encodings.
+"""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers import LayerNorm2d, parts
+from .blocks import LayerNorm2d, parts
 from .positions import rotary_of_grid, rotate, sine_of_grid
 
 POSITION_SHARE = 0.1

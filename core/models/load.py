@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a name or a path becomes a model; the only module that imports the families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelError
+from .base import PromptableModel
+from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
+from .families.recognise import FAMILIES, Recognised, build, recognise
+from .promptable import TorchModel
+from .video import TorchVideoModel
+from .weights import checkpoints
+from .weights.tensors import family_note, read_state
+
+VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
+"""Families whose models have a memory."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of a model, for ``samgeo models info``.
+
+    Args:
+        name: In the registry, or of the file.
+        path: The checkpoint or folder; None where it is not here.
+        entry: Of the registry; None for a path.
+        recognised: What its tensors say; None where it is not here or understands words only.
+        parameters: Numbers in its tensors, 0 where it is not here.
+        sha256: Of the weights: of what is here, else the published one; "" where unknown.
+        size: Bytes of what is here, else about what there is to download.
+    """
+
+    name: str
+    path: Path | None
+    entry: ModelEntry | None
+    recognised: Recognised | None
+    parameters: int
+    sha256: str
+    size: int
+
+
+def load_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> PromptableModel:
+    """Load a promptable model. Nothing is downloaded.
+
+    Args:
+        name_or_path: A name of :data:`CATALOGUE`, or the path of a checkpoint (.pth, .pt,
+            .safetensors) or of a folder in the hub's layout; its family is told by its keys.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        threads: CPU threads, or None to leave torch's choice.
+        precision: Number type of the heavy products; see :func:`~.runtime.pick_dtype`.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it understands words only.
+        CheckpointError: The file is missing, damaged, or of no known family.
+    """
+
+    if name_or_path == EMBEDDED:
+        return _embedded(device, threads, precision, None)
+    found = checkpoints.locate(name_or_path)
+    if found.path.is_dir() and (found.path / "config.json").exists():
+        from .families.sam3 import MODEL_TYPES, load_sam3
+        from .weights.pretrained import model_type
+
+        if model_type(found.path) in MODEL_TYPES:
+            return load_sam3(found, device, threads, precision)
+    if found.entry is not None and found.entry.kind == "concept":
+        raise ModelError(
+            f"{found.entry.name} finds things by words: use it with text prompts, or choose "
+            "another model for points, boxes and automatic masks."
+        )
+    if found.path.suffix == ".safetensors" and family_note(found.path) == EMBEDDED:
+        return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
+    return _built(found, device, threads, precision, video=False)
+
+
+def has_memory(name_or_path: str | Path) -> bool:
+    """Whether a model of this name or path may follow objects with a memory of its own.
+
+    Raises:
+        ModelError, CheckpointError: As :func:`load_model`, where the file has to be found.
+    """
+    if name_or_path == EMBEDDED:
+        return False
+    found = checkpoints.locate(name_or_path)
+    if found.entry is not None:
+        return found.entry.family in VIDEO_FAMILIES
+    if found.path.is_dir() or family_note(found.path) == EMBEDDED:
+        return False
+    shapes = {key: tuple(value.shape) for key, value in read_state(found.path).items()}
+    recognised = recognise(shapes)
+    return recognised.layout == "official" and recognised.family in VIDEO_FAMILIES
+
+
+def load_video_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> TorchVideoModel:
+    """Load a model with its memory: SAM 2, 2.1 or EdgeTAM. Nothing is downloaded.
+
+    Args:
+        name_or_path, device, threads, precision: As in :func:`load_model`; official checkpoints
+            only.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it has no memory.
+        CheckpointError: The file is missing or damaged, or lacks the memory's tensors.
+    """
+    if name_or_path != EMBEDDED:
+        found = checkpoints.locate(name_or_path)
+        if found.path.is_file() and (
+            found.entry is None or found.entry.family in VIDEO_FAMILIES
+        ):
+            model = _built(found, device, threads, precision, video=True)
+            if isinstance(model, TorchVideoModel):
+                return model
+    raise ModelError(
+        f"{name_or_path} has no memory to follow objects with: choose SAM 2, SAM 2.1 or EdgeTAM "
+        "(an official checkpoint), or track without memory."
+    )
+
+
+def _built(
+    found: checkpoints.Located,
+    device: str,
+    threads: int | None,
+    precision: str,
+    *,
+    video: bool,
+) -> TorchModel:
+    return build(
+        read_state(found.path),
+        name=found.name,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fingerprint=found.sha256,
+        video=video,
+    )
+
+
+def _embedded(
+    device: str, threads: int | None, precision: str, path: Path | None
+) -> PromptableModel:
+    from .embedded.model import load_embedded
+
+    if precision not in ("auto", "float32"):
+        raise ModelError(
+            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
+            "another model."
+        )
+    return load_embedded(device, threads, path)
+
+
+def details(name_or_path: str | Path) -> Details:
+    """What is known of a model; reads the checkpoint where it is here.
+
+    Raises:
+        ModelError: The name is unknown.
+        CheckpointError: The file cannot be read.
+    """
+    entry = CATALOGUE.get(str(name_or_path))
+    if entry is not None and entry.name != EMBEDDED and checkpoints.manifest_of(entry) is None:
+        published = entry.files[0].sha256 if len(entry.files) == 1 else ""
+        return Details(entry.name, None, entry, None, 0, published, entry.size)
+    located = checkpoints.locate(name_or_path)
+    state = read_state(located.path)
+    recognised = None
+    if located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
+        recognised = Recognised(EMBEDDED, "", EMBEDDED)
+    elif entry is None or entry.kind == "promptable":
+        recognised = recognise({key: tuple(value.shape) for key, value in state.items()})
+    return Details(
+        located.name,
+        located.path,
+        entry,
+        recognised,
+        parameters=sum(tensor.numel() for tensor in state.values()),
+        sha256=checkpoints.checksum_of(located),
+        size=checkpoints.size_of(located.path),
+    )
