@@ -10,8 +10,8 @@ from ..errors import ModelError
 from .base import PromptableModel
 from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
 from .families.recognise import FAMILIES, Recognised, build, recognise
+from .families.video import TorchVideoModel
 from .promptable import TorchModel
-from .video import TorchVideoModel
 from .weights import checkpoints
 from .weights.tensors import family_note, read_state
 
@@ -117,9 +117,7 @@ def load_video_model(
     """
     if name_or_path != EMBEDDED:
         found = checkpoints.locate(name_or_path)
-        if found.path.is_file() and (
-            found.entry is None or found.entry.family in VIDEO_FAMILIES
-        ):
+        if found.path.is_file() and (found.entry is None or found.entry.family in VIDEO_FAMILIES):
             model = _built(found, device, threads, precision, video=True)
             if isinstance(model, TorchVideoModel):
                 return model

@@ -21,11 +21,11 @@ from ..base import ModelInfo
 from ..network import Network
 from ..promptable import TorchModel
 from ..runtime import pick_device, pick_dtype, set_threads
-from ..video import TorchVideoModel
 from ..weights import hub_names as hub
 from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
 from .family import Family, Shapes, State
 from .sam2_video import Sam2Video
+from .video import TorchVideoModel
 
 FAMILIES: tuple[Family, ...] = (
     sam_hq.FAMILY,
@@ -100,8 +100,8 @@ def build(
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.
-        video: With its memory, as a :class:`~samgeo_core.models.video.TorchVideoModel`; otherwise
-            the tensors that only the memory needs are not read.
+        video: With its memory, as a :class:`~.video.TorchVideoModel`; otherwise the tensors that
+            only the memory needs are not read.
 
     Raises:
         CheckpointError: The weights are of no known family, or tensors are missing, too many or

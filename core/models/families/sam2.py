@@ -87,9 +87,7 @@ class Sam2(Network):
             logits, scores = self.single(side, attended, scores)
         return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
 
-    def single(
-        self, side: ImageSide, attended: Attended, scores: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def single(self, side: ImageSide, attended: Attended, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The single mask, or the best candidate where that is unstable; not clipped.
 
         Returns:
@@ -150,7 +148,8 @@ def _make_video(shapes: Shapes, size: int | None) -> Network:
 
 def sam2_name(key: str) -> str:
     """Our name of a tensor of SAM 2."""
-    key = key.removeprefix("sam_") if key.startswith("sam_") else key
+    key = key.removeprefix("sam_")
+    key = key.replace("mask_decoder.pred_obj_score_head.", "presence_head.")
     return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
 
 

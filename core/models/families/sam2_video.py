@@ -150,7 +150,7 @@ class Sam2Video(Sam2):
             self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory))
         self.absent_memory = absent_memory
         self.mask_downsample = nn.Conv2d(1, 1, 4, stride=4)
-        self.mask_decoder.pred_obj_score_head = Head(dim, dim, 1)
+        self.presence_head = Head(dim, dim, 1)
         self.obj_ptr_proj = Head(dim, dim, dim)
         self.obj_ptr_tpos_proj = nn.Linear(dim, memory) if pointer_times else None
         self.spatial_perceiver = perceiver
@@ -185,7 +185,7 @@ class Sam2Video(Sam2):
         """
         side = super().image_side(arrays)
         dense = self.dense(self.mask_downsample(masks[:, None])[:, 0])
-        tokens = self._no_points(len(masks))
+        tokens = self.prompt_encoder.no_points(len(masks))
         attended = self.mask_decoder.attend(side, tokens, dense)
         there = masks.flatten(1).any(dim=1)
         pointers = self._pointer(attended, torch.zeros(len(masks), dtype=torch.long), None)
@@ -233,7 +233,7 @@ class Sam2Video(Sam2):
             for index, features in zip(batch, conditioned, strict=True):
                 side = self.mask_decoder.image_side(features, self.prompt_encoder.no_mask)
                 side = replace(side, fine=fine)
-                attended = self.mask_decoder.attend(side, self._no_points(1))
+                attended = self.mask_decoder.attend(side, self.prompt_encoder.no_points(1))
                 found[index] = self._answers(side, attended, True)
         return _joined([one for one in found if one is not None])
 
@@ -339,14 +339,10 @@ class Sam2Video(Sam2):
 
     # Inside -------------------------------------------------------------------------------------
 
-    def _no_points(self, count: int) -> Tensor:
-        """Tokens of no prompt at all: two that say so."""
-        return self.prompt_encoder.not_a_point_embed.weight.expand(count, 2, -1)
-
     def _answers(self, side: ImageSide, attended: Attended, multimask: bool) -> Answers:
         decoder = self.mask_decoder
         scores = self.scores(attended)
-        presence = decoder.pred_obj_score_head(attended.tokens[:, 0])[:, 0].float()
+        presence = self._presence(attended)
         if multimask:
             best = scores[:, 1:].argmax(dim=1) + 1
             rows = []
@@ -362,11 +358,15 @@ class Sam2Video(Sam2):
         logits = torch.where(there.view(-1, 1, 1), logits, ABSENT)
         return Answers(logits, chosen, presence, self._pointer(attended, best, presence))
 
+    def _presence(self, attended: Attended) -> Tensor:
+        """Logits (n,) of being there at all."""
+        logits: Tensor = self.presence_head(attended.tokens[:, 0])
+        return logits[:, 0].float()
+
     def _pointer(self, attended: Attended, rows: Tensor, presence: Tensor | None) -> Tensor:
         """Pointers (n, dim) from the tokens of the chosen masks."""
         if presence is None:
-            head = self.mask_decoder.pred_obj_score_head
-            presence = head(attended.tokens[:, 0])[:, 0].float()
+            presence = self._presence(attended)
         index = torch.arange(len(rows), device=attended.tokens.device)
         tokens = attended.tokens[index, rows.to(index.device) + 2]
         return self._marked(self.obj_ptr_proj(tokens).float(), presence > 0)

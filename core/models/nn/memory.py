@@ -9,6 +9,8 @@ Attribute names are those of the official checkpoints.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,9 +37,7 @@ class RotaryAttention(nn.Module):
         self.v_proj = nn.Linear(memory_dim, dim)
         self.out_proj = nn.Linear(dim, dim)
 
-    def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, q_turns: Tensor, k_turns: Tensor
-    ) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, q_turns: Tensor, k_turns: Tensor) -> Tensor:
         """Attend.
 
         Args:
@@ -143,7 +143,7 @@ class MemoryAttention(nn.Module):
                 x = layer.look_around(x, turns)
             x = layer.remember(x, turns, keys, memory, memory_turns)
         out: Tensor = self.norm(x)
-        return out.transpose(1, 2).unflatten(2, shape)
+        return out.transpose(1, 2).reshape(len(out), self.dim, *shape)
 
 
 class MaskDownsampler(nn.Module):
@@ -153,7 +153,7 @@ class MaskDownsampler(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = (1, 4, 16, 64, 256)
-        for into, out in zip(channels, channels[1:], strict=False):
+        for into, out in pairwise(channels):
             layers += [nn.Conv2d(into, out, 3, 2, 1), LayerNorm2d(out), nn.GELU()]
         self.encoder = nn.Sequential(*layers, nn.Conv2d(channels[-1], dim, 1))
 
@@ -175,7 +175,7 @@ class FuserBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         last = self.norm.last(self.dwconv(x).permute(0, 2, 3, 1))
-        out = self.gamma * self.pwconv2(F.gelu(self.pwconv1(last)))
+        out: Tensor = self.gamma * self.pwconv2(F.gelu(self.pwconv1(last)))
         return x + out.permute(0, 3, 1, 2)
 
 
@@ -187,7 +187,7 @@ class Fuser(nn.Module):
         self.layers = nn.ModuleList(FuserBlock(dim) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.layers:
+        for block in parts(self.layers, FuserBlock):
             x = block(x)
         return x
 

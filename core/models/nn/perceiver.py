@@ -117,4 +117,5 @@ class SpatialPerceiver(nn.Module):
         placed = self.latents_2d.expand(batch, -1, -1).reshape(-1, 1, self.dim)
         for layer in self.layers:
             placed = layer(placed, windows)
-        return self.norm(torch.cat([whole, placed.view(batch, -1, self.dim)], dim=1))
+        out: Tensor = self.norm(torch.cat([whole, placed.view(batch, -1, self.dim)], dim=1))
+        return out

@@ -67,7 +67,7 @@ def not_turned(count: int, dim: int, device: torch.device) -> Tensor:
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """Turn neighbouring pairs of features (..., n, dim) by (n, dim / 2, 2), in float32."""
-    pairs = x.float().unflatten(-1, (-1, 2))
+    pairs = x.float().reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     cos, sin = turns[..., 0], turns[..., 1]
     turned = torch.empty_like(pairs)

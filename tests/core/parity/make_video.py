@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from cases import HERE, sample
-from make import MEAN, STD, module, replace_imports, made, sam2_config, with_timm, xy
+from make import MEAN, STD, made, module, replace_imports, sam2_config, with_timm, xy
 from video import PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights
 
 

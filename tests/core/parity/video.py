@@ -15,6 +15,7 @@ except ImportError:  # run as a script by make_video.py
     from cases import weights
 
 FRAMES = 8
+WAVES = ((3, 1), (1, 5), (7, 4))
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class VideoCase:
     Args:
         name: Of the model's shapes (``NAME.npz``) and of the answers (``NAME.video.npz``).
         size: Side of the encoder's square and of the frames.
-        presence, scale: Bias and factor of the logit of being there. With random weights it is nearly the same in
-            all frames: it is scaled and shifted, so that objects are there in some and not in
-            others.
+        presence, scale: Bias and factor of the logit of being there. With random weights it is
+            nearly the same in all frames: it is scaled and shifted, so that objects are there in
+            some and not in others.
         objects: How many of those in :func:`shown`.
     """
 
@@ -61,9 +62,7 @@ def frames(case: VideoCase) -> list[np.ndarray]:
     out = []
     for number in range(FRAMES):
         at = 0.06 * number
-        waves = [
-            np.sin(2 * np.pi * (a * (rows - at) + b * (cols + at))) for a, b in ((3, 1), (1, 5), (7, 4))
-        ]
+        waves = [np.sin(2 * np.pi * (a * (rows - at) + b * (cols + at))) for a, b in WAVES]
         shifted = np.roll(noise, 3 * number, axis=1)
         out.append(np.clip(128 + 80 * np.stack(waves, axis=-1) + shifted, 0, 255).astype(np.uint8))
     return out

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ModelError, PromptError
-from ..types import BoolArray, FloatArray
-from .base import Embedding, ModelInfo, Prompts
-from .promptable import TorchModel
-from .runtime import in_batches
-from .families.sam2_video import POINTERS, Answers, ObjectMemory, Sam2Video
+from ...errors import ModelError, PromptError
+from ...types import BoolArray, FloatArray
+from ..base import Embedding, ModelInfo, Prompts
+from ..promptable import TorchModel
+from ..runtime import in_batches
+from .sam2_video import POINTERS, Answers, ObjectMemory, Sam2Video
 
 GPU_OBJECTS = 8
 """Objects whose memory is looked up at a time on a GPU."""
