@@ -3,7 +3,8 @@
 
 The model is asked with the object's shape as mask and box where it is expected, and where it was.
 What reaches a window's border is followed into the neighbours as everywhere. Where no answer can
-be the object, places around are asked with points, as far as the window reaches.
+be the object and objects may move (``reach``), places around are asked with points, as far as the
+window reaches.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from ..models.base import FOREGROUND, Prompts
 from ..prompts.prompts import PixelPrompt
 from ..types import FloatArray
 from ..vectors.object_polygon import object_polygon
+from .matching import REACH as MATCHING_REACH
 from .matching import Expected, Offer, likeness
 from .state import Dates, Followed, OpenDate
 from .status import contrast, look, look_box
 
 DIRECTIONS = 8
-REACH = (0.75, 1.5, 2.5)
-"""Object sides from where an object is expected at which it is looked for."""
+STEPS = (1 / 3, 2 / 3, 1)
+"""Shares of its reach at which an object is looked for."""
 
 SIMILAR_SIZE = (0.4, 2.5)
 """Areas, in areas of the object, of what is found by looking around."""
@@ -93,7 +95,8 @@ class PromptAnswerer:
         offers: list[Offer] = []
         for shape in _once([expected.shape, known.shape]):
             offers += self._prompted(date, shape, expected)
-        if any(likeness(expected, offer) > 0 for offer in offers):
+        found = any(likeness(expected, offer) > 0 for offer in offers)
+        if found or expected.reach <= MATCHING_REACH:
             return offers
         return offers + self._around(date, expected)
 
@@ -130,7 +133,7 @@ class PromptAnswerer:
         spots = np.array(
             [
                 (centre.y + away * side * np.sin(turn), centre.x + away * side * np.cos(turn))
-                for away in REACH
+                for away in np.array(STEPS) * expected.reach
                 for turn in turns
             ]
         )

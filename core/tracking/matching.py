@@ -35,6 +35,10 @@ LEAST_LOOK = 0.2
 LEAST_SIZE = 0.1
 """Smaller area over larger one, from which two shapes can be the same object."""
 
+REACH = 0.5
+"""Object sides that an object may have moved unexpectedly between two dates, where nothing is said:
+things that stand still, whose neighbours look like them."""
+
 DISTINCT = 0.5
 """Length of a contrast from which an object stands out."""
 
@@ -46,10 +50,12 @@ class Expected:
     Args:
         shape: Where and as large as it is expected, pixels of the grid.
         looks: Contrasts of the dates at which it was seen, (3,) each; see :func:`.status.contrast`.
+        reach: How far from there it may be without touching it, in object sides.
     """
 
     shape: Any
     looks: tuple[np.ndarray, ...]
+    reach: float = REACH
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +77,22 @@ class Offer:
     stability: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Match:
+    """What an object was found to be.
+
+    Args:
+        offer: Its shape; None where it has none of its own.
+        likeness: Of that shape.
+        merged: It has none, because the shape that could be it is another object's: one lies over
+            the other, or they have grown together.
+    """
+
+    offer: Offer | None = None
+    likeness: float = 0.0
+    merged: bool = False
+
+
 def alike(one: np.ndarray, other: np.ndarray) -> float:
     """Likeness of two contrasts, 0 to 1: their Tanimoto coefficient; opposites are not alike."""
     product = float(one @ other)
@@ -86,7 +108,9 @@ def likeness(expected: Expected, offer: Offer) -> float:
     shared = shapely.intersection(expected.shape, offer.shape).area
     overlap = shared / (small + large - shared)
     one, other = expected.shape.centroid, offer.shape.centroid
-    away = math.hypot(one.x - other.x, one.y - other.y) ** 2 / large
+    away = math.hypot(one.x - other.x, one.y - other.y) / large**0.5
+    if shared <= 0 and away > expected.reach and not offer.remembered:
+        return 0.0
     look = 0.5
     if expected.looks and offer.look is not None:
         distinct = [kept for kept in expected.looks if float(np.linalg.norm(kept)) >= DISTINCT]
@@ -96,7 +120,7 @@ def likeness(expected: Expected, offer: Offer) -> float:
                 return 0.0
     total = (
         WEIGHTS["overlap"] * overlap
-        + WEIGHTS["near"] * math.exp(-away)
+        + WEIGHTS["near"] * math.exp(-((away / max(expected.reach, REACH)) ** 2) / 2)
         + WEIGHTS["size"] * small / large
         + WEIGHTS["look"] * look
     )
@@ -105,7 +129,7 @@ def likeness(expected: Expected, offer: Offer) -> float:
 
 def assign(
     expected: Sequence[Expected], offers: Sequence[Sequence[Offer]]
-) -> list[tuple[Offer, float] | None]:
+) -> list[Match]:
     """Which shape each object is.
 
     Args:
@@ -113,7 +137,7 @@ def assign(
         offers: What each was answered with; any object may turn out to be another's shape.
 
     Returns:
-        An object's shape and likeness, or None where none is left that can be it.
+        A match an object.
     """
     shapes, groups = _pooled(offers)
     scores: dict[tuple[int, int], float] = {}
@@ -131,14 +155,20 @@ def assign(
             score = likeness(wanted, best)
             if score > 0:
                 scores[index, column], chosen[index, column] = score, best
-    found: list[tuple[Offer, float] | None] = [None] * len(expected)
+    found = [Match()] * len(expected)
+    taken: set[int] = set()
     for pairs in _independent(scores, len(expected), len(shapes)):
         rows = sorted({row for row, _ in pairs})
         columns = sorted({column for _, column in pairs})
         table = np.array([[scores.get((r, c), 0.0) for c in columns] for r in rows])
         for i, j in zip(*linear_sum_assignment(table, maximize=True), strict=True):
             if table[i, j] > 0:
-                found[rows[i]] = chosen[rows[i], columns[j]], float(table[i, j])
+                found[rows[i]] = Match(chosen[rows[i], columns[j]], float(table[i, j]))
+                taken.add(columns[j])
+    for row, column in scores:
+        if found[row].offer is None and column in taken:
+            if shapely.intersects(expected[row].shape, shapes[column].shape):
+                found[row] = Match(merged=True)
     return found
 
 

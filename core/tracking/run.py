@@ -27,6 +27,7 @@ from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .dates import read_moment
 from .frames import CommonGrid, Frame, common_grid
+from .matching import REACH
 from .remembering import MemoryAnswerer
 from .series import DatedRaster, make_series, read_dates
 from .state import Dates
@@ -86,6 +87,7 @@ def track(
     bands: Sequence[int] | None = None,
     resolution: float | None = None,
     clouds: bool = True,
+    reach: float = REACH,
     crs: str | None = None,
     overwrite: bool = False,
     progress: Report | None = None,
@@ -111,6 +113,8 @@ def track(
         resolution: Side of a pixel in units of the CRS of the raster at the date ``at``; None for
             that raster's own.
         clouds: Look for clouds; False where bright things are meant to be followed.
+        reach: How far an object may have moved between two dates other than it did before, in
+            object sides; 0.5 suits what stands still (ponds, fields, buildings), 2 vehicles.
         crs: Of the output; None for the layer's.
         overwrite: Replace an existing output.
         progress: Called with the dates done and all dates.
@@ -119,6 +123,8 @@ def track(
     Raises:
         SamGeoError: See ``errors.py``; nothing half-written stays.
     """
+    if not (np.isfinite(reach) and reach >= 0):
+        raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
     path = None if output is None else Path(output)
     if path is not None:
         check_output(path, overwrite=overwrite)
@@ -139,7 +145,7 @@ def track(
         answerer = MemoryAnswerer(opened, loaded)
     try:
         sightings = list(
-            follow_all(opened, shapes, start, answerer, TrackOptions(clouds), progress)
+            follow_all(opened, shapes, start, answerer, TrackOptions(clouds, reach), progress)
         )
     finally:
         opened.close()
@@ -285,8 +291,8 @@ def _objects(
     if not shapes:
         why = f" (the first: {left_out[0][1]})" if left_out else ""
         raise PromptError(
-            f"No object of the layer can be followed{why}: check its CRS, and that it shows what is "
-            f"there at {dated.moment.text}."
+            f"No object of the layer can be followed{why}: check its CRS, and that it shows what "
+            f"is there at {dated.moment.text}."
         )
     return shapes, ids, labels, left_out
 

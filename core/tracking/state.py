@@ -35,6 +35,9 @@ SIDES_OF_WINDOW = 8
 """Object sides that a window should at most hold: smaller objects are magnified, as far as the
 model's cells allow."""
 
+FURTHER = 2.0
+"""Times the last movement that an object is expected to have gone on at most."""
+
 STILL = 0.25
 """Object sides by which an object must have moved for its movement to be believed."""
 
@@ -75,7 +78,7 @@ class Followed:
         side = max(self.shape.area, 1.0) ** 0.5
         if seconds == 0 or np.hypot(right, down) < STILL * side:
             return self.shape
-        share = (time - self.time).total_seconds() / seconds
+        share = float(np.clip((time - self.time).total_seconds() / seconds, -FURTHER, FURTHER))
         return shapely.transform(self.shape, lambda xy: xy + np.array([right, down]) * share)
 
     def seen(self, shape: Any, time: datetime, date: int, look: np.ndarray | None) -> None:

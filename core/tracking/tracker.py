@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .asking import Answerer
-from .matching import Expected, assign
+from .matching import REACH, Expected, assign
 from .state import Dates, Followed, OpenDate
 from .status import LEAST_VISIBLE, Status, contrast, look, look_box, visible_share
 
@@ -23,7 +23,7 @@ class Sighting:
     Args:
         object: Its number.
         date: Number of the date in the series.
-        status: Present, gone, or hidden.
+        status: Present, gone, or hidden: not visible, or in one shape with another object.
         visible: Share of its expected place that could be seen, 0 to 1.
         shape: Where it is, pixels of the grid; None unless it is present.
         score: The model's own estimate of IoU; None where no model was asked.
@@ -47,9 +47,12 @@ class TrackOptions:
 
     Args:
         clouds: Look for clouds.
+        reach: How far an object may have moved unexpectedly between two dates, in object sides
+            (the square root of its area).
     """
 
     clouds: bool = True
+    reach: float = REACH
 
 
 def follow_all(
@@ -127,7 +130,9 @@ def _step(
 ) -> Iterator[Sighting]:
     """All objects at one date."""
     date = _opened(dates, number)
-    expected = [Expected(known.expected(date.time), known.looks) for known in objects]
+    expected = [
+        Expected(known.expected(date.time), known.looks, options.reach) for known in objects
+    ]
     visible = [
         _visible(dates, date, start, known, wanted, options)
         for known, wanted in zip(objects, expected, strict=True)
@@ -145,11 +150,12 @@ def _step(
         if index not in answers:
             yield Sighting(index, number, "hidden", visible[index])
             continue
-        answer = answers[index]
-        if answer is None:
-            yield Sighting(index, number, "gone", visible[index])
+        match = answers[index]
+        offer = match.offer
+        if offer is None:
+            status: Status = "hidden" if match.merged else "gone"
+            yield Sighting(index, number, status, visible[index])
             continue
-        offer, likeness = answer
         known.seen(offer.shape, date.time, number, offer.look)
         yield Sighting(
             index,
@@ -159,7 +165,7 @@ def _step(
             offer.shape,
             offer.score,
             offer.stability,
-            likeness,
+            match.likeness,
         )
 
 
