@@ -19,6 +19,7 @@ from ..errors import ParameterError
 from ..job import SegmentParameters
 from .console import Console, reporting
 from .models import models
+from .track import track
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -232,6 +233,7 @@ def _pairs(text: str | None) -> list[list[float]] | None:
 
 
 main.add_command(models)
+main.add_command(track)
 
 
 if __name__ == "__main__":

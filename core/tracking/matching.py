@@ -127,9 +127,7 @@ def likeness(expected: Expected, offer: Offer) -> float:
     return total if total >= LEAST or offer.remembered else 0.0
 
 
-def assign(
-    expected: Sequence[Expected], offers: Sequence[Sequence[Offer]]
-) -> list[Match]:
+def assign(expected: Sequence[Expected], offers: Sequence[Sequence[Offer]]) -> list[Match]:
     """Which shape each object is.
 
     Args:
@@ -166,9 +164,9 @@ def assign(
                 found[rows[i]] = Match(chosen[rows[i], columns[j]], float(table[i, j]))
                 taken.add(columns[j])
     for row, column in scores:
-        if found[row].offer is None and column in taken:
-            if shapely.intersects(expected[row].shape, shapes[column].shape):
-                found[row] = Match(merged=True)
+        own, other = expected[row].shape, shapes[column].shape
+        if found[row].offer is None and column in taken and shapely.intersects(own, other):
+            found[row] = Match(merged=True)
     return found
 
 
