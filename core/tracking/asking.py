@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Finding objects again with a model that remembers nothing: their last shape as the prompt.
 
-The model is asked with the object's shape as mask and box where it is expected, and where it was.
+The model is asked with the object's shape as mask and box where it is expected, and where it was,
+and with a box around it that leaves room, as a mask prompt holds what has grown at its old size. Of
+answers that are variants of one thing the model's own estimate chooses.
 What reaches a window's border is followed into the neighbours as everywhere. Where no answer can
 be the object and objects may move (``reach``), places around are asked with points, as far as the
 window reaches.
@@ -35,6 +37,12 @@ STEPS = (1 / 3, 2 / 3, 1)
 
 SIMILAR_SIZE = (0.4, 2.5)
 """Areas, in areas of the object, of what is found by looking around."""
+
+ROOM = 0.15
+"""Margin of the box that leaves room, in sides of the object's box."""
+
+VARIANT = 0.3
+"""IoU from which two answers are variants of one thing."""
 
 LOOKED_AT = 3
 """Of what is found by looking around, the best that are looked at closely."""
@@ -94,33 +102,36 @@ class PromptAnswerer:
     def _ask(self, date: OpenDate, known: Followed, expected: Expected) -> list[Offer]:
         offers: list[Offer] = []
         for shape in _once([expected.shape, known.shape]):
-            offers += self._prompted(date, shape, expected)
+            offers += self._prompted(date, shape)
+        offers = _best_variants([o for o in offers if likeness(expected, o) > 0]) or offers
         found = any(likeness(expected, offer) > 0 for offer in offers)
         if found or expected.reach <= MATCHING_REACH:
             return offers
         return offers + self._around(date, expected)
 
-    def _prompted(self, date: OpenDate, shape: Any, expected: Expected) -> list[Offer]:
+    def _prompted(self, date: OpenDate, shape: Any) -> list[Offer]:
         level = date.level_for(shape)
         prompt = shape_prompt(shape, level.source.shape)
         if prompt is None:
             return []
-        question = Question(
-            level,
-            date.coarser(level),
-            (prompt,),
-            limits=self._dates.limits,
-            check=self._dates.check,
-        )
-        try:
-            candidates = begin(question)
-        except PromptError:  # no data there, or so little of the object that it names nothing
-            return []
-        return [
-            offer
-            for candidate in candidates
-            if (offer := offer_of(date, level, candidate.known, candidate.score)) is not None
-        ]
+        offers = []
+        for asked in (prompt, _roomy_box(prompt, level.source.shape)):
+            question = Question(
+                level,
+                date.coarser(level),
+                (asked,),
+                limits=self._dates.limits,
+                check=self._dates.check,
+            )
+            try:
+                candidates = begin(question)
+            except PromptError:  # no data there, or so little of the object that it names nothing
+                continue
+            for candidate in candidates:
+                offer = offer_of(date, level, candidate.known, candidate.score)
+                if offer is not None:
+                    offers.append(offer)
+        return offers
 
     def _around(self, date: OpenDate, expected: Expected) -> list[Offer]:
         """What lies around the place at which an object is expected."""
@@ -186,6 +197,28 @@ def shape_prompt(shape: Any, size: tuple[int, int]) -> PixelPrompt | None:
     if largest.area < 0.25:
         return None
     return PixelPrompt("polygon", shapely.get_coordinates(largest.exterior)[:, ::-1])
+
+
+def _roomy_box(prompt: PixelPrompt, size: tuple[int, int]) -> PixelPrompt:
+    """A box around a prompt with room to grow, as far as the grid goes."""
+    row0, col0, row1, col1 = prompt.extent
+    room = ROOM * max(row1 - row0, col1 - col0)
+    low = [max(row0 - room, 0), max(col0 - room, 0)]
+    high = [min(row1 + room, size[0]), min(col1 + room, size[1])]
+    return PixelPrompt("box", np.array([low, high]))
+
+
+def _best_variants(offers: Sequence[Offer]) -> list[Offer]:
+    """Offers without those of which there is a variant with a better score."""
+    kept: list[Offer] = []
+    for offer in sorted(offers, key=lambda o: (-o.score, o.shape.bounds, o.shape.area)):
+        for other in kept:
+            shared = shapely.intersection(offer.shape, other.shape).area
+            if shared >= VARIANT * (offer.shape.area + other.shape.area - shared):
+                break
+        else:
+            kept.append(offer)
+    return kept
 
 
 def extent_of(shape: Any) -> tuple[float, float, float, float]:

@@ -226,4 +226,9 @@ class ColourOracle:
             votes = np.bincount(parts[inside].ravel(), minlength=1)
             if votes[1:].any():
                 return int(np.argmax(votes[1:])) + 1
+        elif prompt.boxes is not None:
+            row0, col0, row1, col1 = (round(float(v)) for v in prompt.boxes[0])
+            votes = np.bincount(parts[row0:row1, col0:col1].ravel(), minlength=1)
+            if votes[1:].any():
+                return int(np.argmax(votes[1:])) + 1
         return 0
