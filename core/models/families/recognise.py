@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, ModelError
 from ..base import ModelInfo
 from ..network import Network
 from ..promptable import TorchModel
@@ -24,6 +24,8 @@ from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights import hub_names as hub
 from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
 from .family import Family, Shapes, State
+from .sam2_video import Sam2Video
+from .video import TorchVideoModel
 
 FAMILIES: tuple[Family, ...] = (
     sam_hq.FAMILY,
@@ -89,6 +91,7 @@ def build(
     fingerprint: str | None = None,
     image_size: int | None = None,
     batch: int | None = None,
+    video: bool = False,
 ) -> TorchModel:
     """A model from a checkpoint's tensors.
 
@@ -103,17 +106,21 @@ def build(
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.
+        video: With its memory, as a :class:`~.video.TorchVideoModel`; otherwise the tensors that
+            only the memory needs are not read.
 
     Raises:
         CheckpointError: The weights are of no known family, or tensors are missing, too many or
             of another shape.
-        ModelError: There is no such device.
+        ModelError: There is no such device, or the family has no memory.
     """
     found = recognise({key: tensor.shape for key, tensor in state.items()})
     if found.layout == "hub":
         state = hub.official(state)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     family = next(f for f in FAMILIES if f.name == found.family)
+    if video:
+        family = _with_memory(family, found.layout)
     chosen = pick_device(device)
     dtype = pick_dtype(precision, chosen)
     set_threads(threads)
@@ -136,6 +143,22 @@ def build(
             f"The weights look like {family.name}, but do not work together ({error}): the file "
             "is damaged."
         ) from error
+
+
+def _with_memory(family: Family, layout: str) -> Family:
+    """The family as it is made for video."""
+    if family.make_video is None:
+        able = [one.name for one in FAMILIES if one.make_video is not None]
+        raise ModelError(
+            f"A model of the family {family.name} has no memory to follow objects with: choose one "
+            f"of {', '.join(able)}, or track without memory."
+        )
+    if layout != "official":
+        raise CheckpointError(
+            "The memory of a model is read from official checkpoints only, and this one has the "
+            "hub's layout: get the official file with 'samgeo models download'."
+        )
+    return replace(family, make=family.make_video, ignored=())
 
 
 def finished(
@@ -163,6 +186,8 @@ def finished(
         score_threshold=network.score_threshold,
         stability_threshold=network.stability_threshold,
     )
+    if isinstance(network, Sam2Video):
+        return TorchVideoModel(network, info, device, dtype, batch)
     return TorchModel(network, info, device, dtype, batch)
 
 
