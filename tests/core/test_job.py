@@ -105,7 +105,7 @@ def test_every_annotation_of_a_parameter_is_understood():
         assert kind.from_dict(first.to_dict()) == replace(first)
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "\ud800", "\udfff"])
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800 "])
 def test_texts_that_no_file_can_have_are_refused(text):
     with pytest.raises(MessageError, match="a character that neither"):
         job.SegmentParameters.from_dict({**MINIMAL, "layer": text})
