@@ -30,6 +30,7 @@ from affine import Affine
 from ..errors import ParameterError
 from ..models.base import Embedding, PromptableModel, Prompts
 from ..models.embedding_cache import EmbeddingCache, embedding_key
+from ..raster.geometry import mean_side
 from ..raster.raster import RasterWindow
 from ..tiles.grid import TRUST_MARGIN
 from ..types import ByteArray, CellBox, FloatArray, PixelBox
@@ -228,10 +229,17 @@ class Level:
         cell: int | None = None,
     ) -> None:
         self.source = source
+        zoom = getattr(model, "scaled", None)
+        if octave < 0 and zoom is not None and model.info.cell is not None:
+            # Elsewhere a smaller window is magnified by the model because it is smaller.
+            model = zoom(model_cell(model) / max(model_cell(model) >> -octave, 1) * model.scale)  # type: ignore[attr-defined]
+            octave_cell = model_cell(model)
+        else:
+            octave_cell = max(model_cell(model) >> max(-octave, 0), 1)
         self.model = model
         self.cache = cache
         self.octave = octave
-        cell = cell or max(model_cell(model) >> max(-octave, 0), 1)
+        cell = cell or octave_cell
         height, width = source.shape
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0
@@ -245,8 +253,7 @@ class Level:
     @property
     def resolution(self) -> float:
         """Side of a working pixel, ground units of the raster's CRS (geometric mean)."""
-        t = self.source.transform
-        return math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
+        return mean_side(self.source.transform)
 
     def key(self, window: PixelBox) -> str | None:
         """Name of a window's embedding; None where the raster has no data there."""

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import shapely
+from affine import Affine
 from shapely import Geometry
 
 from ..masks.store import JobStore, write_atomically
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
+from ..raster.geometry import pixel_side
 from ..tiles.grid import Grid
 from .centre_lines import centre_lines, road_mask
 from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 from .geodesic import measure
 from .local_plane import squared
-from .schema import WIDTH
+from .schema import CLASS, CLASS_PROB, WIDTH
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class FeatureMaker:
         min_area: Smallest object, m2 on the ellipsoid (square pixels without a CRS).
         min_hole: Smallest hole, likewise.
         area: Area of interest; objects that lie mostly outside are left out.
+        classes: Features say what the embedded model takes them for.
     """
 
     transform: AffineTuple
@@ -50,12 +53,12 @@ class FeatureMaker:
     min_area: float = 0.0
     min_hole: float = 0.0
     area: AreaOfInterest | None = None
+    classes: bool = False
 
     @property
     def pixel(self) -> float:
-        """Mean side of a working pixel, ground units."""
-        a, b, _, d, e, _ = self.transform
-        return float(np.sqrt(abs(a * e - b * d)))
+        """Side of a working pixel, ground units."""
+        return pixel_side(Affine(*self.transform))
 
     def features(
         self,
@@ -96,6 +99,9 @@ class FeatureMaker:
             },
             geometry=gpd.GeoSeries(ground[keep]),
         )
+        if self.classes:
+            features[CLASS.name] = [obj.prompt.class_name for obj in kept]
+            features[CLASS_PROB.name] = [obj.prompt.class_prob for obj in kept]
         if widths is not None:
             features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
         return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]

@@ -28,10 +28,11 @@ from torch.nn import functional as F
 
 from ...errors import CheckpointError, ModelError
 from ...types import AnyArray, ByteArray, FloatArray
-from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts
+from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts, Proposals
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
 from ..runtime import in_batches, pick_device, set_threads
+from ..weights.files import check_file
 from .corrections import corrected
 from .levels import Levels
 from .network import (
@@ -48,7 +49,7 @@ from .network import (
 )
 from .prompt_maps import STRIDE, PromptTensors
 from .prompts import to_tensors
-from .proposals import Proposals, joined, propose
+from .proposals import joined, propose
 from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout, one_row
 from .scale import at_scale, check_scale
 
@@ -490,11 +491,12 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
         CheckpointError: The file is missing, damaged, or holds another kind of model.
     """
     try:
+        check_file(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with safe_open(str(path), framework="pt") as file:
             notes = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"The weights {path} cannot be read ({error}): install the package again, or choose "
             "another file."
@@ -507,7 +509,7 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
     try:
         net = EmbeddedNet(NetConfig.from_json(json.loads(notes["config"])))
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # a damaged file can name any sizes
         raise CheckpointError(
             f"The weights {path} do not fit the network they describe: export them again."
         ) from error
@@ -547,6 +549,7 @@ def load_embedded(
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
+        cell=float(MASK_STRIDE),
         device=str(chosen),
         score_threshold=float(notes["score_threshold"]),
         stability_threshold=float(notes["stability_threshold"]),

@@ -13,12 +13,13 @@ from dataclasses import replace
 from ...errors import ParameterError
 from ..base import ModelInfo
 
-SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+SCALES = (0.25, 0.5, 1.0, 2.0)
 """Network pixels per image pixel."""
 
-DOUBLED_FROM = 0.25
-"""Metres per pixel from which images are magnified twice: a small house has 30 pixels there, and
-the network's masks have cells of 2 pixels."""
+DOUBLED_FROM = 0.4
+"""Metres per pixel from which images are magnified twice: a small house has 20 pixels there, and
+the network's masks have cells of 2 pixels. On held-back training places objects of less than 18
+pixels have an IoU of .02 to .05 more so, those of 18 to 64 about the same, larger ones less."""
 
 
 def check_scale(scale: float) -> None:
@@ -54,5 +55,6 @@ def at_scale(info: ModelInfo, scale: float) -> ModelInfo:
     return replace(
         info,
         fingerprint=f"{info.fingerprint}-x{scale:g}",
-        input_size=max(1, round(info.input_size / scale)),
+        input_size=round(info.input_size / scale),
+        cell=None if info.cell is None else info.cell / scale,
     )
