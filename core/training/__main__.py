@@ -107,7 +107,9 @@ def main() -> None:
     ship.add_argument("checkpoint", type=Path)
     ship.add_argument("out", type=Path)
     ship.add_argument("--cache", type=Path, help="packs to calibrate masks and predicted IoU on")
-    ship.add_argument("--steps", type=int, default=60, help="of the calibration")
+    ship.add_argument(
+        "--steps", type=int, default=60, help="of the calibration; 0: the heads alone were trained"
+    )
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
     draw = commands.add_parser("plot", help="draw a run's log")
@@ -159,7 +161,7 @@ def main() -> None:
             options.out,
             score_threshold=options.score_threshold,
             stability_threshold=options.stability_threshold,
-            parts=read_parts(options.cache) if options.cache else None,
+            parts=read_parts(options.cache) if options.cache and options.steps else None,
             held_back=read_parts(options.cache, "valid_") if options.cache else None,
             steps=options.steps,
         )
