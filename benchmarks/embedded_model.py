@@ -327,7 +327,7 @@ def sizes(rows: list[dict[str, float]]) -> Iterator[tuple[str, list[dict[str, fl
 
 
 def boundary_iou(a: np.ndarray, b: np.ndarray, reach: int = 2) -> float:
-    """Boundary IoU (Cheng et al. 2021): IoU of the masks' pixels within ``reach`` of their borders."""
+    """Boundary IoU (Cheng et al. 2021): IoU of the pixels near both borders."""
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
 
     def rim(mask: np.ndarray) -> np.ndarray:
@@ -402,8 +402,8 @@ def recall(
     missed = np.count_nonzero(~hits)
     quality = values[hits].sum() / max(1, hits.sum() + 0.5 * wrong + 0.5 * missed)
     print(
-        f"  automatic, {proposals} {','.join(classes)}: {masks} masks, {good / max(1, masks):.3f} of "
-        f"them on an object; {time.perf_counter() - begun:.1f} s, "
+        f"  automatic, {proposals} {','.join(classes)}: {masks} masks, "
+        f"{good / max(1, masks):.3f} of them on an object; {time.perf_counter() - begun:.1f} s, "
         f"{time.process_time() - spent:.1f} s of CPU; recall {np.mean(values >= 0.5):.3f} at IoU "
         f"0.5, {np.mean(values >= 0.75):.3f} at 0.75; PQ {quality:.3f}"
     )
