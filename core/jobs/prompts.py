@@ -7,7 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,10 @@ from ..errors import ParameterError, SamGeoWarning
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
 from ..job import Progress, SegmentParameters
-from ..layers.writer import LayerWriter, discard_leftovers
+from ..layers.inputs import check_not_input, layer_input, raster_input
+from ..layers.publish import real_path
+from ..layers.writer import LayerWriter
+from ..masks.job_folder import JobFolder
 from ..masks.store import JobStore
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
@@ -28,6 +31,7 @@ from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLa
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, open_raster
 from ..vectors.schema import carried_fields
+from .finished import Record, check_job_folder, earlier_result, made_by
 from .prompt_stage import ModelFactory, PromptStage, close_all, notes_path
 from .run import JobResult, Report, area_of_interest, raster_options
 
@@ -76,13 +80,21 @@ def run_prompts(
             raster.crs,
             raster.shape,
         )
+        inputs = [
+            raster_input(raster.files),
+            *layer_input("the prompts", params.prompts, params.prompts_layer),
+            *layer_input("the area of interest", params.area),
+        ]
+        check_not_input(params.output, params.layer, inputs)
+        folder = check_job_folder(params)
+        before = Record.of(JobFolder(folder))
         fields, names = carried_fields(layer.attributes)
         writer = LayerWriter(
             params.output,
             params.crs or raster.crs,
             source_crs=raster.crs,
             layer_name=params.layer,
-            overwrite=params.overwrite,
+            overwrite=params.overwrite or before is not None,
             fields=fields,
             modified=raster.modified,
         )
@@ -94,36 +106,59 @@ def run_prompts(
         )
         model = make()
         cell = cell_for(model, params.tile_size, raster.shape)
-        store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
-        store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
-        discard_leftovers(params.output)
+        store = JobStore(folder, cell)
+        description = _describe(params, raster, model, cell)
+        store.begin(description, fresh=params.fresh)
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
         )
         try:
-            batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
-            notes = _ask_batches(stage, batches, params, report)
-            notes = [*((i, reason) for i, reason in layer.left_out), *notes]
-            area = area_of_interest(params, raster)
-            with writer:
-                count = _write(stage, len(batches), writer, layer, names, params, area, notes)
+            made = made_by(params, description)
+            earlier = earlier_result(store, writer, params, before, made)
+            if earlier is None:
+                level = Level(raster, model, EmbeddingCache(None), 0, cell)
+                result = _write_all(stage, level, writer, layer, names, params, report, made)
+            else:
+                result = JobResult(**earlier)
+            if params.job_folder is None:
+                store.remove()
         finally:
             store.release()
             close_all()
-    if params.job_folder is None:
-        store.remove()
-    sentences = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
-    for sentence in sentences:
+    for sentence in result.warnings:
         warnings.warn(sentence, SamGeoWarning, stacklevel=2)
-    return JobResult(
-        str(writer.path),
-        writer.layer_name,
-        count,
-        len(batches),
-        [],
-        time.monotonic() - started,
-        sentences,
-    )
+    return replace(result, seconds=time.monotonic() - started)
+
+
+def _write_all(
+    stage: PromptStage,
+    level: Level,
+    writer: LayerWriter,
+    layer: PromptLayer,
+    names: Mapping[str, str],
+    params: SegmentParameters,
+    report: Report,
+    made: str,
+) -> JobResult:
+    """Ask all prompts and write what they find."""
+    batches = _batches(level, layer.prompts)
+    notes = _ask_batches(stage, batches, params, report)
+    notes = [*((i, reason) for i, reason in layer.left_out), *notes]
+    area = area_of_interest(params, cast(Raster, level.source))
+
+    def result() -> JobResult:
+        said = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
+        output, count = str(writer.path), writer.count
+        return JobResult(output, writer.layer_name, count, len(batches), warnings=said)
+
+    def keep_record(digest: str) -> None:
+        output = str(real_path(writer.path))
+        Record(made, output, writer.layer_name, digest, asdict(result())).keep(stage.store)
+
+    writer.finishing = keep_record
+    with writer:
+        _write(stage, len(batches), writer, layer, names, params, area, notes)
+    return result()
 
 
 def _check_options(params: SegmentParameters) -> None:
@@ -222,7 +257,7 @@ def _write(
 ) -> int:
     """Append all batches to the open layer, with their prompts' attributes."""
     for number in range(count):
-        features = gpd.read_parquet(stage.store.features_path(number))
+        features = gpd.read_parquet(stage.store.finished_features(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
         keep &= features["score"].to_numpy() >= (params.min_score or 0.0)
         keep &= features["stability"].to_numpy() >= (params.min_stability or 0.0)

@@ -9,13 +9,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
 from ..job import Progress, SegmentParameters
-from ..layers.writer import LayerWriter, discard_leftovers
-from ..masks.store import JobStore, has_failures
+from ..layers.inputs import check_not_input, layer_input, raster_input
+from ..layers.publish import real_path
+from ..layers.writer import LayerWriter
+from ..masks.job_folder import JobFolder
+from ..masks.store import JobStore
 from ..merge import MaskSource, MergeOptions
 from ..parallel.cancellation import stopped_by
 from ..parallel.executors import check_main_module, make_executor
@@ -27,6 +29,7 @@ from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import GroundBox, MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import WIDTH
+from .finished import Record, check_job_folder, earlier_result, made_by
 from .make_segmenter import make_segmenter
 from .reprompt import SecondLook
 from .tile_stage import SegmenterFactory, TileStage, close_all, segment_tiles
@@ -172,7 +175,7 @@ def _check_together(
 def _run(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, report: Report
 ) -> JobResult:
-    folder = Path(params.job_folder or f"{params.output}.job")
+    folder = check_job_folder(params)
     lines = params.outlines == "centerlines"
     if params.shapes == "coverage" and params.outlines != "contour":
         raise ParameterError(f"A coverage has no outlines of the kind {params.outlines}.")
@@ -182,12 +185,15 @@ def _run(
             f"{'centre lines' if lines else 'a coverage'}: leave it out."
         )
     with open_raster(params.rasters, raster_options(params)) as raster:
+        inputs = [raster_input(raster.files), *layer_input("the area of interest", params.area)]
+        check_not_input(params.output, params.layer, inputs)
+        before = Record.of(JobFolder(folder))
         writer = LayerWriter(
             params.output,
             params.crs or raster.crs,
             source_crs=raster.crs,
             layer_name=params.layer,
-            overwrite=params.overwrite or has_failures(folder),
+            overwrite=params.overwrite or before is not None,
             modified=raster.modified,
             geometry="line" if lines else "polygon",
             fields=(WIDTH,) if lines else (),
@@ -202,37 +208,66 @@ def _run(
             raster.height, raster.width, here.cell_size, params.tile_size, params.margin
         )
         store = JobStore(folder, grid.cell)
-        store.begin(_describe(raster, grid, here), fresh=params.fresh)
-        discard_leftovers(params.output)
+        description = _describe(raster, grid, here)
+        store.begin(description, fresh=params.fresh)
         try:
-            wants = partial(_wants, area)
-            stage = TileStage(spec, factory, grid, store)
-            with make_executor(params.workers, params.cluster) as executor:
-                tiles, failed = segment_tiles(stage, wants, executor, report)
-                store.clear_patched()  # of a run that was stopped, perhaps with other options
-                merging = MergeOptions(mode=cast(MergeMode, params.mode))
-                look = SecondLook(stage, area, merging, executor, report)
-                objects = look.merged()
-                masks: MaskSource = store
-                if isinstance(here, PromptableSegmenter):
-                    if params.overview and tiles > 1:  # else nothing is larger than a tile
-                        objects, masks = look.from_afar(objects, masks)
-                    if params.repair:
-                        objects, masks = look.at_what_was_cut(objects, masks)
-                maker = _feature_maker(params, raster, here.name, area)
-                with writer:
-                    if params.shapes == "coverage":
-                        count = write_coverage(
-                            objects, masks, grid, maker, writer, executor, report
-                        )
-                    else:
-                        vectors = VectorStage(store, grid, maker, params.outlines)
-                        count = write_objects(objects, masks, vectors, writer, executor, report)
+            made = made_by(params, description)
+            earlier = earlier_result(store, writer, params, before, made)
+            if earlier is None:
+                job = _Job(params, report, raster, area, TileStage(spec, factory, grid, store))
+                result = job.write(here, writer, made)
+            else:
+                result = JobResult(**earlier)
+            if not result.failed and params.job_folder is None:
+                store.remove()
         finally:
             store.release()
-    if not failed and params.job_folder is None:
-        store.remove()
-    return JobResult(str(writer.path), writer.layer_name, count, tiles, failed)
+    return result
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job that has begun: its folder is locked, its output may be written."""
+
+    params: SegmentParameters
+    report: Report
+    raster: Raster
+    area: AreaOfInterest | None
+    stage: TileStage
+
+    def write(self, segmenter: Segmenter, writer: LayerWriter, made: str) -> JobResult:
+        """Segment, merge and write."""
+        params, stage, report = self.params, self.stage, self.report
+        store, grid = stage.store, stage.grid
+        with make_executor(params.workers, params.cluster) as executor:
+            tiles, failed = segment_tiles(stage, partial(_wants, self.area), executor, report)
+
+            def result() -> JobResult:
+                return JobResult(str(writer.path), writer.layer_name, writer.count, tiles, failed)
+
+            def keep_record(digest: str) -> None:
+                output = str(real_path(writer.path))
+                Record(made, output, writer.layer_name, digest, asdict(result())).keep(store)
+
+            writer.finishing = keep_record
+            store.clear_patched()  # of a run that was stopped, perhaps with other options
+            merging = MergeOptions(mode=cast(MergeMode, params.mode))
+            look = SecondLook(stage, self.area, merging, executor, report)
+            objects = look.merged()
+            masks: MaskSource = store
+            if isinstance(segmenter, PromptableSegmenter):
+                if params.overview and tiles > 1:  # else nothing is larger than a tile
+                    objects, masks = look.from_afar(objects, masks)
+                if params.repair:
+                    objects, masks = look.at_what_was_cut(objects, masks)
+            maker = _feature_maker(params, self.raster, segmenter.name, self.area)
+            with writer:
+                if params.shapes == "coverage":
+                    write_coverage(objects, masks, grid, maker, writer, executor, report)
+                else:
+                    vectors = VectorStage(store, grid, maker, params.outlines)
+                    write_objects(objects, masks, vectors, writer, executor, report)
+        return result()
 
 
 def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:

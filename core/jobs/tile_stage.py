@@ -149,7 +149,7 @@ def segment_tiles(
     report: Report,
     name: str = "tiles",
 ) -> tuple[int, list[str]]:
-    """Segment what is not done yet.
+    """Segment what is not done yet, and seal the store: what is done may not vanish any more.
 
     Args:
         stage: What to do with a tile.
@@ -169,6 +169,7 @@ def segment_tiles(
     pending = [index for index in wanted if not store.has(index)]
     done = tiles = len(wanted) - len(pending)
     failed: list[str] = []
+    missing = set(pending)
     report(name, done, len(wanted))
     # A lone worker is asked for tiles in their order, so it may read one ahead.
     ahead = pending[1:] if executor.workers == 1 else []
@@ -178,10 +179,12 @@ def segment_tiles(
             failed.append(f"{outcome.index.name}: {outcome.error}")
         elif outcome.masks is not None:
             tiles += 1
+            missing.discard(outcome.index)
         report(name, done, len(wanted), outcome.error)
     if failed and not tiles:
         raise ModelError(
             f"None of the {len(failed)} tiles could be segmented; the first failed with: "
             f"{failed[0]}"
         )
+    store.seal(index for index in wanted if index not in missing)
     return tiles, failed

@@ -33,7 +33,7 @@ from .info import RasterInfo, describe
 from .pixels import SourcePixels
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, gdal_env, identity_of, modified_of, open_source
+from .sources import expand_sources, files_of, gdal_env, identity_of, modified_of, open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -193,6 +193,11 @@ class Raster:
     def identity(self) -> str:
         """Digest over the source files' paths, sizes and times: another one, another raster."""
         return identity_of(self._source)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that the raster is read from, side files too; addresses as they were given."""
+        return files_of(self._source)
 
     @property
     def modified(self) -> datetime:

@@ -278,6 +278,11 @@ def modified_of(source: Source) -> datetime:
     return datetime.fromtimestamp(max(times, default=0.0), timezone.utc)
 
 
+def files_of(source: Source) -> tuple[str, ...]:
+    """All files that a source is read from, side files too, sorted."""
+    return tuple(sorted({*source.names, *source.dataset.files}))
+
+
 def _files(source: Source) -> list[str]:
     """Files that the pixels come from, sorted."""
     files = set(source.names)

@@ -16,7 +16,8 @@ import numpy as np
 import shapely
 from shapely import Geometry
 
-from ..masks.store import JobStore, write_atomically
+from ..masks.job_folder import write_atomically
+from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
 from ..tiles.grid import Grid
