@@ -20,9 +20,9 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from ..errors import ParameterError
+from ..errors import OutputError, ParameterError
 from ..job import RegularizeParameters
-from ..layers.inputs import check_not_input, layer_input
+from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.writer import LayerWriter
 from ..raster.reproject import declared_crs
 from ..vectors.centre_lines import centre_lines
@@ -64,6 +64,8 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
             f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
         )
     lines = params.method == "centerlines"
+    if same_file(params.input, params.output):
+        raise OutputError("The output must be another file than the input.")
     check_not_input(params.output, None, layer_input("the input", params.input, params.layer))
     total, crs = _about(params)
     if crs is not None and crs.is_geographic and params.simplify is not None:

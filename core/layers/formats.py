@@ -154,13 +154,14 @@ def format_of(path: Path) -> Format:
     return form
 
 
-def write_format(form: Format, written: Written, final: Path) -> None:
+def write_format(form: Format, written: Written, final: Path, *, flush: bool = True) -> None:
     """Turn a spool into a file of a format, at ``written.target``.
 
     Args:
         form: The format.
         written: The spool and its description.
         final: Where the file will go, for messages.
+        flush: Bring it to the disk.
 
     Raises:
         OutputError: GDAL or pyarrow cannot write it, or what was written is not complete.
@@ -173,7 +174,10 @@ def write_format(form: Format, written: Written, final: Path) -> None:
         _verify(form, written)
         if form.driver == "GPKG":
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
-            _flush(written.target)
+        if flush:
+            for path in form.files(written.target):
+                with path.open("rb+") as file:  # Windows flushes only what may be written
+                    os.fsync(file.fileno())
     except _FAILURES as error:
         raise OutputError(
             f"{final} cannot be written as {form.name}: {_reason(error, written.target)}. Nothing "
@@ -195,15 +199,21 @@ def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 
 
 @contextlib.contextmanager
-def _current_date(now: datetime) -> Iterator[None]:
-    """The time that GDAL's GeoPackage driver takes for now."""
-    name = "OGR_CURRENT_DATE"
-    before = pyogrio.get_gdal_config_option(name)
-    pyogrio.set_gdal_config_options({name: f"{now:%Y-%m-%dT%H:%M:%S}.000Z"})
+def _driver_options(now: datetime) -> Iterator[None]:
+    """The time that GDAL's GeoPackage driver takes for now; no flush at each of its steps.
+
+    The file is nobody's yet: it is flushed once, when it is finished.
+    """
+    options = {
+        "OGR_CURRENT_DATE": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",
+        "OGR_SQLITE_SYNCHRONOUS": "OFF",
+    }
+    before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+    pyogrio.set_gdal_config_options(options)
     try:
         yield
     finally:
-        pyogrio.set_gdal_config_options({name: before})
+        pyogrio.set_gdal_config_options(before)
 
 
 def _write_gdal(form: Format, written: Written) -> None:
@@ -215,7 +225,7 @@ def _write_gdal(form: Format, written: Written) -> None:
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings(), _current_date(written.modified):
+    with warnings.catch_warnings(), _driver_options(written.modified):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
@@ -285,13 +295,6 @@ def _verify(form: Format, written: Written) -> None:
         found = info["features"]
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")
-    for path in form.files(written.target):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:  # Windows flushes only what may be written
-        os.fsync(file.fileno())
 
 
 def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:

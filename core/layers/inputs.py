@@ -80,19 +80,20 @@ def check_not_input(output: str | Path, layer: str | None, inputs: Sequence[Inpu
                     f"{path} would bring a {final.stem}.prj, which {file.name} would take for its "
                     "own: choose another name for the output."
                 )
-            if not any(_same_file(one, file) for one in mine):
+            if not any(same_file(one, file) for one in mine):
                 continue
             if form.many_layers and (given.raster or (given.layer or name).lower() != name):
                 continue
             raise OutputError(
-                f"The output {path} is {given.what} itself, or a part of it: choose another name."
+                f"The output {path} is also {given.what}, or a part of it: choose another name."
                 if not form.many_layers
-                else f"The layer {layer or path.stem} of {path} is {given.what} itself: choose "
+                else f"The layer {layer or path.stem} of {path} is also {given.what}: choose "
                 "another name."
             )
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two names lead to one file, by links of either kind or by their spelling."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):

@@ -172,7 +172,7 @@ class LayerWriter:
             warnings.simplefilter("ignore", SamGeoWarning)  # said again when it is written
             self._enter()
             try:
-                self._finish()
+                self._finish(flush=False)
             finally:
                 self._discard()
 
@@ -270,7 +270,7 @@ class LayerWriter:
         except OSError as error:
             raise self._failure(error) from error
 
-    def _finish(self) -> Workplace:
+    def _finish(self, *, flush: bool = True) -> Workplace:
         """Turn what has arrived into the files of the output, still in the hidden folder."""
         place, spool = self._place, self._spool
         if place is None or spool is None:
@@ -288,7 +288,7 @@ class LayerWriter:
                 bounds=tuple(self._bounds) if self.count else None,
                 modified=self._modified,
             )
-            write_format(self._format, layer, self.path)
+            write_format(self._format, layer, self.path, flush=flush)
         except OSError as error:
             raise self._failure(error) from error
         return place
