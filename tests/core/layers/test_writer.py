@@ -20,7 +20,8 @@ import pyogrio
 import pytest
 import shapely
 from samgeo_core.errors import OutputError, SamGeoWarning
-from samgeo_core.layers.writer import LayerWriter, check_output, discard_leftovers, write_layer
+from samgeo_core.layers.publish import recover
+from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
 from samgeo_core.vectors.schema import FIELDS, Field, carried_fields
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
@@ -669,5 +670,5 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
     (mine / "features.arrow").write_bytes(b"half")
     others.mkdir()
     file.write_bytes(b"")
-    discard_leftovers(tmp_path / "town.gpkg")
+    recover(tmp_path / "town.gpkg")
     assert sorted(tmp_path.iterdir()) == sorted([others, file])
