@@ -7,11 +7,20 @@ worker protocol, the log and the plugin show; the command line turns it into an 
 
 from __future__ import annotations
 
+from .addresses import without_secrets
+
 
 class SamGeoError(Exception):
-    """Root of every error that a user can cause or meet."""
+    """Root of every error that a user can cause or meet.
+
+    Args:
+        message: A sentence or two; secrets of addresses in it are left out.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
     @property
     def kind(self) -> str:
@@ -71,4 +80,11 @@ class Cancelled(SamGeoError):
 
 
 class SamGeoWarning(UserWarning):
-    """Something was changed, clipped or left out, and the result says so."""
+    """Something was changed, clipped or left out, and the result says so.
+
+    Args:
+        message: A sentence or two; secrets of addresses in it are left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))

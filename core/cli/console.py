@@ -14,6 +14,7 @@ import rich.console
 import rich.progress
 import rich.table
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
 from ..job import MessageError, Progress
 
@@ -66,6 +67,7 @@ class Console:
             self._err.print(f"Warning: {text}", markup=False, style="yellow")
 
     def fail(self, kind: str, message: str) -> None:
+        message = without_secrets(message)
         if self.as_json:
             self.print_json({"error": {"kind": kind, "message": message}})
         else:

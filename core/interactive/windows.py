@@ -269,7 +269,7 @@ class Level:
             key = self._keys[window]
             if key is None:
                 return None
-            found = self.cache.get(key)
+            found = self.cache.get(key, self.model.info.fingerprint)
             if found is not None:
                 return found
         pixels = self._read(window)
@@ -282,7 +282,7 @@ class Level:
                 check()
             return self.model.encode([pixels])[0]
 
-        embedding, made = self.cache.get_or_make(key, make)
+        embedding, made = self.cache.get_or_make(key, make, self.model.info.fingerprint)
         self.encoded += made
         return embedding
 

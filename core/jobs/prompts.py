@@ -15,6 +15,7 @@ from typing import Any, cast
 import geopandas as gpd
 import numpy as np
 
+from ..addresses import without_secrets
 from ..errors import ParameterError, SamGeoWarning
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
@@ -281,11 +282,11 @@ def _describe(
     path = Path(params.prompts or "")
     status = path.stat() if path.exists() else None
     return {
-        "raster": {**raster.spec, "identity": raster.identity},
+        "raster": raster.description,
         "cell": cell,
         "model": asdict(model.info) | {"accepts": sorted(model.info.accepts)},
         "prompts": [
-            str(path),
+            without_secrets(str(path)),
             params.prompts_layer,
             params.prompt_as,
             params.prompt_id,

@@ -333,7 +333,7 @@ def _feature_maker(
 def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any]:
     """What the masks depend on, and with it the right to go on with a job's tiles."""
     return {
-        "raster": {**raster.spec, "identity": raster.identity},
+        "raster": raster.description,
         "grid": asdict(grid),
         "model": segmenter.name,
         "segmenter": segmenter.fingerprint,

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ModelError, SamGeoError
 from ..masks.store import JobStore
 from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -120,7 +121,8 @@ class TileStage:
             except SamGeoError as error:
                 kind, message, detail = error.kind, str(error), ""
             except Exception as error:  # a segmenter of the user's own may raise anything
-                kind, message = type(error).__name__, str(error) or type(error).__name__
+                kind = type(error).__name__
+                message = without_secrets(str(error)) or kind
                 detail = traceback.format_exc()
             if attempt == 2:
                 break

@@ -149,6 +149,9 @@ def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> N
         db.execute("BEGIN IMMEDIATE")
         try:
             _check_free(db, final, layer, overwrite=overwrite)
+            if _has_layers(db) and _digest(db, layer) == _digest(new, layer):
+                db.execute("ROLLBACK")  # it is there already: nothing in the file need change
+                return
             _drop_layer(db, layer)
             _copy_layer(new, db, layer)
             db.execute("COMMIT")
@@ -164,24 +167,28 @@ def layer_digest(path: Path, layer: str) -> str | None:
     Raises:
         OutputError: The file is no GeoPackage or in use.
     """
-    digest = hashlib.blake2b(digest_size=20)
     with connection(path, write=False, timeout=CHECK_SECONDS) as db:
-        shape = db.execute(
-            "SELECT column_name, geometry_type_name FROM gpkg_geometry_columns "
-            "WHERE table_name = ?",
-            (layer,),
-        ).fetchone()
-        if shape is None:
-            return None
-        cursor = db.execute(f"SELECT * FROM {_quoted(layer)} ORDER BY rowid")
-        names = [column[0] for column in cursor.description]
-        at = names.index(shape[0])
-        digest.update(repr((names, tuple(shape))).encode())
-        for row in cursor:
-            values = list(row)
-            values[at] = _with_srs(values[at], 0)
-            # Version 2 of this encoding depends on the values alone.
-            digest.update(marshal.dumps(values, 2))
+        return _digest(db, layer) if _has_layers(db) else None
+
+
+def _digest(db: sqlite3.Connection, layer: str) -> str | None:
+    query = (
+        "SELECT column_name, geometry_type_name, last_change FROM gpkg_geometry_columns "
+        "JOIN gpkg_contents USING (table_name) WHERE table_name = ?"
+    )
+    shape = db.execute(query, (layer,)).fetchone()
+    if shape is None:
+        return None
+    digest = hashlib.blake2b(digest_size=20)
+    cursor = db.execute(f"SELECT * FROM {_quoted(layer)} ORDER BY rowid")
+    names = [column[0] for column in cursor.description]
+    at = names.index(shape[0])
+    digest.update(repr((names, tuple(shape))).encode("utf-8", "surrogateescape"))
+    for row in cursor:
+        values = list(row)
+        values[at] = _with_srs(values[at], 0)
+        # Version 2 of this encoding depends on the values alone.
+        digest.update(marshal.dumps(values, 2))
     return digest.hexdigest()
 
 
@@ -224,6 +231,10 @@ def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
         )
 
 
+def _has_layers(db: sqlite3.Connection) -> bool:
+    return "gpkg_geometry_columns" in _tables(db)
+
+
 def _drop_layer(db: sqlite3.Connection, layer: str) -> None:
     """Delete a vector layer, its spatial index and all that the GeoPackage says of it."""
     found = db.execute(
@@ -233,7 +244,7 @@ def _drop_layer(db: sqlite3.Connection, layer: str) -> None:
         return
     name = str(found[0])
     tables = _tables(db)
-    if "gpkg_geometry_columns" in tables:
+    if _has_layers(db):
         query = "SELECT column_name FROM gpkg_geometry_columns WHERE lower(table_name) = lower(?)"
         for (column,) in db.execute(query, (name,)).fetchall():
             db.execute(f"DROP TABLE IF EXISTS {_quoted(f'rtree_{name}_{column}')}")

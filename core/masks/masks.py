@@ -146,6 +146,6 @@ def load_masks(path: Path) -> TileMasks:
             masks.append(Mask(box, crop, float(score), float(stability), ref))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
-            f"The finished tile {path} is damaged ({error}): delete it and run the job again."
+            f"The finished tile {path} is damaged ({error}): start over with --fresh."
         ) from error
     return TileMasks(TileIndex(row, col), cell, masks)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..addresses import without_secrets
 from ..errors import JobError
 from ..types import TileIndex
 from .job_folder import JobFolder, write_atomically, write_text
@@ -113,6 +114,7 @@ class JobStore(JobFolder):
     def fail(self, index: TileIndex, kind: str, message: str, detail: str = "") -> None:
         """Note why a tile failed; ``detail`` is for the one who mends it."""
         values = {"kind": kind, "message": message, "detail": detail}
+        values = {name: without_secrets(text) for name, text in values.items()}
         text = json.dumps(values, indent=1, ensure_ascii=False)
         write_atomically(self._failure_path(index), lambda path: write_text(path, text))
 

@@ -26,6 +26,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from ..addresses import without_secrets
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
@@ -214,6 +215,13 @@ class Raster:
             "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON-able: what a job's results depend on, without the secrets of addresses."""
+        spec = self.spec
+        sources = [without_secrets(name) for name in spec["sources"]]
+        return {**spec, "sources": sources, "identity": self.identity}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Raster:

@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as warp_points
 
+from ..addresses import without_signature
 from ..errors import RasterError, SamGeoWarning
 from .mosaic import common_name, mosaic_vrt
 
@@ -267,7 +268,7 @@ def identity_of(source: Source) -> str:
             status = path.stat()
             text = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n"
         else:
-            text = f"{name}\n"
+            text = f"{without_signature(name)}\n"
         digest.update(text.encode())
     return digest.hexdigest()
 

@@ -25,6 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import __version__, job
+from ..addresses import without_secrets
 from ..errors import Cancelled, SamGeoError, SamGeoWarning
 from ..parallel.priority import step_back
 
@@ -318,14 +319,15 @@ class Worker:
             kind = "InternalError"
             message = f"The engine made a mistake ({type(error).__name__}: {str(error)[:300]})."
         with contextlib.suppress(job.MessageError):
-            self._channel.send(job.Failure(number, kind, message, detail))
+            said = without_secrets(message), without_secrets(detail)
+            self._channel.send(job.Failure(number, kind, *said))
 
     def _refuse(self, number: int | None, reason: str) -> None:
-        self._channel.send(job.Failure(number, "MessageError", reason))
+        self._channel.send(job.Failure(number, "MessageError", without_secrets(reason)))
 
     def _log(self, level: str, message: str, number: int | None) -> None:
         with contextlib.suppress(job.MessageError):
-            self._channel.send(job.Log(level, message, number))
+            self._channel.send(job.Log(level, without_secrets(message), number))
 
 
 def _replaces(new: job.Request, old: job.Request) -> bool:
