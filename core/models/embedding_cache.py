@@ -103,7 +103,7 @@ class EmbeddingCache:
     _unwritable: bool = field(default=False, repr=False)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._recent or (self.folder is not None and self._path(key).exists())
+        return key in self._recent or self._on_disk(key)
 
     def get(self, key: str, fingerprint: str | None = None) -> Embedding | None:
         """The embedding of that name, or None where it has to be made.
@@ -121,14 +121,9 @@ class EmbeddingCache:
             self._recent.move_to_end(key)
             self.counts.memory += 1
             return recent
-        if self.folder is None:
+        if not self._on_disk(key):
             return None
         path = self._path(key)
-        try:
-            if not path.exists():
-                return None
-        except OSError:  # the folder may not be looked into
-            return None
         embedding = _load(path, key)
         if embedding is None:
             self.counts.damaged += 1
@@ -179,6 +174,12 @@ class EmbeddingCache:
     def forget_recent(self) -> None:
         """Free the memory; what is on disk stays."""
         self._recent.clear()
+
+    def _on_disk(self, key: str) -> bool:
+        try:
+            return self.folder is not None and self._path(key).exists()
+        except OSError:  # the folder may not be looked into
+            return False
 
     def _remember(self, key: str, embedding: Embedding) -> None:
         self._recent[key] = embedding
