@@ -20,8 +20,14 @@ def square(x, y, side=10.0):
 def test_the_same_place_and_look_is_certain_and_its_opposite_is_not():
     wanted = Expected(square(0, 0), (DARK,))
     assert likeness(wanted, Offer(square(0, 0), 0.9, DARK)) == pytest.approx(1.0)
-    assert likeness(wanted, Offer(square(0, 0), 0.9, BRIGHT)) == 0.0
+    assert likeness(wanted, Offer(square(4, 0), 0.9, BRIGHT)) == 0.0
     assert alike(DARK, DARK / 2) > 0.5 > alike(DARK, DARK / 5)
+
+
+def test_the_same_outline_in_another_colour_is_the_object_if_it_stands_out():
+    wanted = Expected(square(0, 0), (DARK,))
+    assert likeness(wanted, Offer(square(0, 0), 0.9, BRIGHT)) > 0.4
+    assert likeness(wanted, Offer(square(0, 0), 0.9, DARK * -0.1)) == 0  # nothing is there
 
 
 def test_what_touches_nothing_is_believed_only_within_reach():
