@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
+from pathlib import Path
 
 from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..raster.areas import AreaOfInterest
+from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
@@ -37,6 +39,7 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
     for name, given, needed, there in (
         ("detector", params.detector, "words", bool(params.words)),
         ("extent_crs", params.extent_crs, "extent", params.extent is not None),
+        ("area_layer", params.area_layer, "area", params.area is not None),
         ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
         ("prompt_id", params.prompt_id, "prompts", params.prompts is not None),
         ("prompt_label", params.prompt_label, "prompts", params.prompts is not None),
@@ -67,6 +70,25 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
+def with_absolute_paths(params: SegmentParameters) -> SegmentParameters:
+    """The same job with full paths, because a cluster's workers have folders of their own."""
+
+    def full(path: str | None) -> str | None:
+        if path is None or "://" in path or path.startswith("/vsi"):
+            return path
+        return str(Path(path).absolute())
+
+    return replace(
+        params,
+        rasters=[str(full(path)) for path in params.rasters],
+        output=str(full(params.output)),
+        job_folder=full(params.job_folder),
+        prompts=full(params.prompts),
+        area=full(params.area),
+        model=str(full(params.model)) if Path(params.model).exists() else params.model,
+    )
+
+
 def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:
     for name in names:
         value = getattr(params, name)
@@ -83,6 +105,7 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
         bands=None if params.bands is None else tuple(params.bands),
         stretch=_stretch(params),
         resolution=params.resolution,
+        crs=params.raster_crs,
     )
 
 
@@ -99,7 +122,7 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
     if params.extent is not None:
         return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
     if params.area is not None:
-        return AreaOfInterest.from_layer(params.area, raster)
+        return AreaOfInterest.from_layer(params.area, raster, layer=params.area_layer)
     return None
 
 
@@ -107,5 +130,4 @@ def tolerance_of(params: SegmentParameters, raster: Raster) -> float:
     """Tolerance of simplification, units of the raster's CRS: half a working pixel by default."""
     if params.simplify is not None:
         return params.simplify
-    t = raster.transform
-    return 0.5 * min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
+    return half_pixel(raster.transform)

@@ -21,8 +21,8 @@ from ..models.base import PromptableModel
 from ..models.families.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
+from ..raster.crs import declared_crs
 from ..raster.raster import RasterOptions
-from ..raster.reproject import declared_crs
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .dates import read_moment

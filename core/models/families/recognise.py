@@ -67,7 +67,13 @@ def recognise(shapes: Shapes) -> Recognised:
         layout, shapes = "hub", hub.official_shapes(shapes)
     for family in FAMILIES:
         if all(any(key.startswith(mark) for key in shapes) for mark in family.marks):
-            return Recognised(family.name, family.variant(shapes), layout)
+            try:
+                return Recognised(family.name, family.variant(shapes), layout)
+            except Exception as error:  # shapes of a file of unknown content
+                raise CheckpointError(
+                    f"The weights look like {family.name}, but their tensors do not fit it "
+                    f"({error!r:.100}): the file is damaged or of a newer version."
+                ) from error
     some = ", ".join(sorted(shapes)[:3])
     raise CheckpointError(
         f"The weights are of no model that this version runs (their first tensors are {some}): "
@@ -121,20 +127,22 @@ def build(
     try:
         with torch.device("meta"):
             network = family.make(shapes, image_size)
-    except (KeyError, ValueError, ZeroDivisionError, RuntimeError) as error:
+    except Exception as error:  # shapes of a file of unknown content
         raise CheckpointError(
             f"The weights look like {family.name}, but their tensors do not fit it ({error}): the "
             "file is incomplete or of a newer version."
         ) from error
     _load(network, state, family)
-    return finished(
-        network,
-        name=name,
-        device=chosen,
-        dtype=dtype,
-        checksum=fingerprint or weights_checksum(state),
-        batch=batch,
-    )
+    checksum = fingerprint or weights_checksum(state)
+    try:
+        return finished(
+            network, name=name, device=chosen, dtype=dtype, checksum=checksum, batch=batch
+        )
+    except (ValueError, IndexError, TypeError) as error:
+        raise CheckpointError(
+            f"The weights look like {family.name}, but do not work together ({error}): the file "
+            "is damaged."
+        ) from error
 
 
 def _with_memory(family: Family, layout: str) -> Family:
@@ -185,6 +193,17 @@ def finished(
 
 def _load(network: Network, state: State, family: Family) -> None:
     """Give every tensor its place; nothing may be left over on either side."""
+    for key, tensor in state.items():
+        if tensor.is_complex() or tensor.is_quantized or tensor.layout is not torch.strided:
+            raise CheckpointError(
+                f"The weights look like {family.name}, but {key} is not a tensor of plain numbers: "
+                "the file is damaged."
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"The weights look like {family.name}, but {key} holds numbers that are not "
+                "finite: the file is damaged."
+            )
     wanted = {
         family.rename(key): tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in state.items()
