@@ -13,8 +13,8 @@ import pytest
 import torch
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Prompts
+from samgeo_core.models.families.object_memory import FrameMemory, ObjectMemory
 from samgeo_core.models.families.recognise import FAMILIES, _load, build
-from samgeo_core.models.families.sam2_video import FrameMemory, ObjectMemory
 from samgeo_core.models.families.video import TorchVideoModel
 
 from ..parity.cases import HERE, sample
