@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
+    from .tracking.run import Tracks, track
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
@@ -76,12 +77,14 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "Tracks": "tracking.run",
     "load_model": "models.load",
     "open_raster": "raster.raster",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
     "show": "picture",
+    "track": "tracking.run",
 }
 """Module of each public name, below this package."""
 
@@ -122,6 +125,7 @@ __all__ = [
     "TileImage",
     "TileIndex",
     "TileMasks",
+    "Tracks",
     "__version__",
     "load_model",
     "open_raster",
@@ -129,6 +133,7 @@ __all__ = [
     "run",
     "segment",
     "show",
+    "track",
 ]
 
 

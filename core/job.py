@@ -547,7 +547,10 @@ def encode(message: Message) -> bytes:
         values = {"event": type(message).__name__.lower(), **values}
     try:
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        line = text.encode("utf-8") + b"\n"
+        try:
+            line = text.encode("utf-8") + b"\n"
+        except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 cannot hold
+            line = json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise MessageError(f"This message has no JSON form: {error}.") from error
     if len(line) > MAX_LINE:

@@ -20,6 +20,7 @@ from ..job import SegmentParameters
 from .console import Console, reporting
 from .models import models
 from .options import job_options, parsed
+from .track import track
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -129,6 +130,7 @@ def _colours(known: RasterInfo) -> str:
 
 
 main.add_command(models)
+main.add_command(track)
 
 
 if __name__ == "__main__":

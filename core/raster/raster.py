@@ -262,6 +262,12 @@ class Raster:
         )
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Metadata of the file as GDAL gives it, that of pictures (time of taking) included."""
+        dataset = self._source.dataset
+        return {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while opening, in sentences."""
         return self._source.notes

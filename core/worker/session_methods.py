@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
@@ -294,6 +295,8 @@ class Engine:
             raise PromptError("The geometry must be a GeoJSON Polygon or MultiPolygon.")
         place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
         geometry = valid(place.shape_to_raster(shapely.force_2d(geometry)))
+        if geometry.is_empty or not np.isfinite(shapely.get_coordinates(geometry)).all():
+            raise PromptError("The geometry encloses nothing: send a polygon with an area.")
         if asked.outlines == "rectangles":
             from ..vectors.local_plane import squared
 
