@@ -327,8 +327,8 @@ class Worker:
                 warnings.simplefilter("always", SamGeoWarning)
                 result = self._engine.methods[request.method](request.params, context)
             for warning in caught:
-                if issubclass(warning.category, SamGeoWarning):
-                    self._log("warning", str(warning.message), request.id)
+                if isinstance(warning.message, SamGeoWarning):
+                    self._log("warning", warning.message.template, request.id)
         except BaseException as error:
             # A library's sys.exit() must not end the worker either.
             self._finish(task, partial(self._fail, request.id, error))

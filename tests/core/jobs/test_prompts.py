@@ -304,7 +304,7 @@ def test_wrong_layers_and_fields_are_refused_in_words(village, tmp_path):
         ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no such file"),
         ({"prompt_as": "sphere"}, ParameterError, "sphere"),
         ({"tile_size": 1000}, ParameterError, "multiple of 64"),
-        ({"prompts_layer": "other"}, PromptError, "has no layer .other."),
+        ({"prompts_layer": "other"}, PromptError, "no layer 'other'; it has prompts"),
     ):
         wanted = {"prompts": prompts, **more}
         with pytest.raises(error, match=words):
