@@ -62,6 +62,7 @@ class Reporter:
         if self._iface is None:
             return
         bar = self._iface.messageBar()
+        # An error stays until it is closed: what was lost must not vanish under the next sentence.
         if self._shown is not None and not sip.isdeleted(self._shown):
             bar.popWidget(self._shown)
         item = bar.createMessage("SamGeo", sentence)
@@ -75,7 +76,8 @@ class Reporter:
             button.clicked.connect(self.open_log)
             item.layout().addWidget(button)
         seconds = {"error": 0, "warning": 12}.get(level, 5)
-        self._shown = bar.pushWidget(item, _LEVELS[level], seconds)
+        pushed = bar.pushWidget(item, _LEVELS[level], seconds)
+        self._shown = None if level == "error" else pushed
 
     def open_log(self) -> None:
         """Bring the log panel's tab of this plugin to the front."""

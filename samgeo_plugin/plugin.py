@@ -98,7 +98,6 @@ class SamGeoPlugin(QObject):
         self.tool = PromptTool(self.iface.mapCanvas(), controller.session)
         self.tool.setAction(self.tool_action)
         self.tool.wanted.connect(self._tool_wanted)
-        self.tool.left.connect(self._leave_tool)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)

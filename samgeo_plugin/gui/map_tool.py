@@ -27,14 +27,14 @@ class PromptTool(QgsMapTool):
 
     Its keys are taken by an event filter that exists only while the tool is active: QGIS's own
     shortcuts (Ctrl+Z, Backspace, Esc) get them back as soon as another tool is chosen, and while
-    there is no object in work. Space and the middle button pan, as everywhere in QGIS.
+    there is no object in work. Space and the middle button pan, as everywhere in QGIS. Another
+    tool (pan, zoom, identify) only interrupts: the object in work is shown and stays.
 
     Args:
         canvas: The map.
         session: What prompts go to.
     """
 
-    left = pyqtSignal()
     wanted = pyqtSignal()
 
     def __init__(self, canvas: QgsMapCanvas, session: InteractiveSession) -> None:
@@ -78,9 +78,6 @@ class PromptTool(QgsMapTool):
             canvas.extentsChanged.disconnect(self._map_changed)
         self._stop_drawing()
         self._session.leave()
-        self._session.clear()
-        if self._overlay is not None:
-            self._overlay.clear()
         super().deactivate()
 
     def dispose(self) -> None:
@@ -217,31 +214,32 @@ class PromptTool(QgsMapTool):
             | Qt.KeyboardModifier.MetaModifier
         )
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        busy = bool(session.prompts)
-        if plain and key == Qt.Key.Key_Escape:
+        undo = (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z)
+        if undo and (session.prompts or session.pending):
+            return session.undo
+        if plain and key == Qt.Key.Key_Escape and (session.prompts or self._drawing is not None):
             return self._escape
-        if not busy:
+        if not session.prompts:
             return None
         if plain and key in _ACCEPT:
             return session.accept
         if plain and key in _NEXT:
             return lambda: session.next_candidate(-1 if key == Qt.Key.Key_Backtab else 1)
-        if (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z):
-            return session.undo
         return None
 
     def _escape(self) -> None:
         if self._drawing is not None:
             self._stop_drawing()
-        elif not self._session.escape():
-            self.left.emit()
+        else:
+            self._session.escape()
 
     # --- drawing --------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        if self._overlay is not None and self._listening:
-            self._overlay.show_object(self._session.geometry)
-            self._overlay.show_prompts(self._session.prompts)
+        session = self._session
+        if self._overlay is not None:
+            self._overlay.show_object(session.geometry)
+            self._overlay.show_prompts((*session.pending_prompts, *session.prompts))
 
     def _show_hover(self, geometry: Optional[QgsGeometry]) -> None:
         if self._overlay is not None:

@@ -255,7 +255,7 @@ class Controller(QObject):
 
         def done(one: _Kept, geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:
             if geometry is not None:
-                one.refined = geometry
+                one.refined = refinement.tidy(geometry)
             elif failure is not None:
                 write(failure.message, "warning")
                 self.refused = failure.message
@@ -265,7 +265,7 @@ class Controller(QObject):
 
         for one in kept:
             raw = one.accepted.raw
-            if not refinement.does_something:
+            if not refinement.needs_engine:
                 done(one, raw, None)
             else:
                 self.session.refine(
@@ -294,5 +294,5 @@ class Controller(QObject):
 
     def close(self) -> None:
         """The plugin is being unloaded."""
-        self.session.close()
+        self.session.close(at_once=True)
         self.client.stop_and_wait()
