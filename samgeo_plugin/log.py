@@ -46,6 +46,7 @@ class Reporter:
         sentence: str,
         detail: str = "",
         action: Optional[tuple[str, Callable[[], None]]] = None,
+        stays: bool = False,
     ) -> None:
         """One sentence with a way out.
 
@@ -54,6 +55,7 @@ class Reporter:
             sentence: For a person.
             detail: For the log panel.
             action: Label and function of a button, where the way out is a click away.
+            stays: Until it is closed, whatever its level.
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
         if level == "error":
@@ -75,7 +77,7 @@ class Reporter:
             button = QPushButton(tr("Details"), item)
             button.clicked.connect(self.open_log)
             item.layout().addWidget(button)
-        seconds = {"error": 0, "warning": 12}.get(level, 5)
+        seconds = 0 if stays else {"error": 0, "warning": 12}.get(level, 5)
         pushed = bar.pushWidget(item, _LEVELS[level], seconds)
         self._shown = None if level == "error" else pushed
 

@@ -19,7 +19,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
-from . import i18n, rasters, settings
+from . import i18n, rasters
 from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
@@ -242,16 +242,17 @@ class SamGeoPlugin(QObject):
         # start all is new, and the next job would set it off.
         gc.collect()
         if environment.state() in (environment.ABSENT, environment.PARTIAL):
-            self._offer_once()
+            self._offer()
 
-    def _offer_once(self) -> None:
-        if self.controller is None or settings.OFFERED.get():
+    def _offer(self) -> None:
+        """At each start until there is an engine; it stays until it is clicked or closed."""
+        if self.controller is None:
             return
-        settings.OFFERED.set(True)
         self.controller.reporter.show(
             "info",
             tr("The engine has to be set up once; nothing is downloaded unasked."),
             action=(tr("Set up…"), self.offer_setup),
+            stays=True,
         )
 
     def offer_setup(self) -> None:

@@ -53,12 +53,13 @@ def with_few_vertices(geometry: QgsGeometry, most: int) -> QgsGeometry:
         if made.isEmpty() or not made.isGeosValid() or _iou(made, geometry) < LEAST_IOU:
             high = tolerance
             continue
-        if vertices(made) < vertices(best):
-            best = made
-        if vertices(made) <= most:
-            high = tolerance
+        count = vertices(made)
+        if count <= most:
+            best, high = made, tolerance
         else:
             low = tolerance
+            if count < vertices(best):
+                best = made
     return best
 
 

@@ -151,13 +151,39 @@ def test_refinement_changes_accepted_objects_and_back(loaded, town, wait):
     def vertices() -> int:
         return sum(f.geometry().constGet().nCoordinates() for f in layer.getFeatures())
 
-    wait(lambda: vertices() == 33)
+    wait(lambda: 4 < vertices() <= 17)
     panel = loaded.dock.refinement
     panel.accepted_too.setChecked(True)
+    panel.max_vertices.setValue(0)
+    wait(lambda: vertices() == 33)
     panel.simplify.setValue(0.5)
     wait(lambda: vertices() == 9)
     panel.simplify.setValue(0.0)
     wait(lambda: vertices() == 33)
+
+
+def test_refinement_is_kept_between_sessions(loaded):
+    from samgeo_plugin.gui.refinement_panel import RefinementPanel
+
+    panel = loaded.dock.refinement
+    assert panel.refinement().largest_part
+    assert panel.refinement().max_vertices == 16
+    panel.max_vertices.setValue(30)
+    panel.min_hole.setValue(4.0)
+    panel.largest_part.setChecked(False)
+    panel._apply()
+    again = RefinementPanel(loaded.controller)
+    assert again.refinement() == panel.refinement() == loaded.controller.session.refinement
+
+
+def test_the_offer_comes_at_each_start_and_stays_until_it_is_closed(loaded, monkeypatch):
+    monkeypatch.setattr(environment, "state", lambda: environment.ABSENT)
+    for _ in range(2):
+        loaded._begin()
+        item = loaded.iface.bar.currentItem()
+        assert "set up once" in item.text()
+        assert item.duration() == 0
+        loaded.iface.bar.popWidget(item)
 
 
 def test_the_dock_shows_the_engines_crash_as_a_message(loaded, town, wait):

@@ -276,9 +276,7 @@ def test_accepted_objects_survive_the_death_of_the_engine(opened, wait):
     assert centres == [100, 500, 900]
 
 
-def test_accepted_objects_of_a_raster_are_finished_before_another_is_opened(
-    opened, wait, tmp_path
-):
+def test_accepted_objects_of_a_raster_are_finished_before_another_is_opened(opened, wait, tmp_path):
     session, watched = opened("slow=0.05")
     for x in (100, 500):
         session.add(point(x, 0))
