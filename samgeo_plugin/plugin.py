@@ -24,6 +24,7 @@ from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
 from .log import Reporter
+from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
 from .setup import environment
 from .setup.environment_job import Setup
@@ -300,7 +301,9 @@ class SamGeoPlugin(QObject):
         if self.controller is None:
             return
         choice = self.controller.choice
-        parameters: dict[str, Any] = {"MODEL": choice.model, "DEVICE": choice.device}
+        parameters: dict[str, Any] = {"MODEL": choice.model}
+        if choice.device in DEVICES:
+            parameters["DEVICE"] = DEVICES.index(choice.device)
         layer = self.controller.raster_layer()
         if layer is not None:
             parameters["INPUT"] = choice.rendered or layer.id()

@@ -49,6 +49,9 @@ BUILD = Setting("environment/build", "cpu")
 DEVICE = Setting("engine/device", "auto")
 THREADS = Setting("engine/threads", 0)
 MODEL = Setting("engine/model", "embedded")
+MODELS = Setting("engine/models", "")
+"""Names of the models that the engine listed last, one per line."""
+
 RENDER_LIMIT = Setting("render/limit", 8192)
 """Largest side, in pixels, of a temporary rendering of a layer that is not a file."""
 

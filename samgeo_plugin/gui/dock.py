@@ -24,6 +24,7 @@ from ..engine import client as engine_client
 from ..i18n import tr
 from ..interactive.controller import Controller
 from .icons import icon, theme_icon
+from .map_tool import DOCK
 from .object_panel import ObjectPanel
 from .refinement_panel import RefinementPanel
 from .review_panel import ReviewPanel
@@ -48,7 +49,7 @@ class Dock(QgsDockWidget):
         self, controller: Controller, tool_action: QAction, parent: Optional[QWidget] = None
     ) -> None:
         super().__init__(tr("SamGeo Seamless"), parent)
-        self.setObjectName("SamGeoSeamlessDock")
+        self.setObjectName(DOCK)
         self._controller = controller
         self.source = SourcePanel(controller)
         self.object = ObjectPanel(controller.session)

@@ -13,8 +13,10 @@ from qgis.PyQt.QtWidgets import QApplication
 from .. import settings
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
+from .accept_shortcut import AcceptShortcut
 from .overlay import Overlay
 
+DOCK = "SamGeoSeamlessDock"
 BOX = "box"
 STROKE = "stroke"
 
@@ -47,6 +49,7 @@ class PromptTool(QgsMapTool):
         self._stroke: list[QgsPointXY] = []
         self._swallow_release = False
         self._listening = False
+        self._enter = AcceptShortcut(canvas.window(), session, DOCK)
         self.setCursor(Qt.CursorShape.CrossCursor)
         session.changed.connect(self._show)
         session.hover_changed.connect(self._show_hover)
@@ -59,6 +62,7 @@ class PromptTool(QgsMapTool):
         if self._overlay is None:
             self._overlay = Overlay(canvas)
         self._listening = True
+        self._enter.set_in_hand(True)
         canvas.installEventFilter(self)
         canvas.viewport().installEventFilter(self)
         canvas.destinationCrsChanged.connect(self._map_changed)
@@ -76,12 +80,14 @@ class PromptTool(QgsMapTool):
             self._listening = False
             canvas.destinationCrsChanged.disconnect(self._map_changed)
             canvas.extentsChanged.disconnect(self._map_changed)
+        self._enter.set_in_hand(False)
         self._stop_drawing()
         self._session.leave()
         super().deactivate()
 
     def dispose(self) -> None:
-        """Take the drawings away; the plugin is being unloaded."""
+        """Take the drawings and the shortcut away; the plugin is being unloaded."""
+        self._enter.dispose()
         if self._overlay is not None:
             self._overlay.remove()
             self._overlay = None

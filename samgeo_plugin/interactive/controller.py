@@ -156,6 +156,8 @@ class Controller(QObject):
     def _take_models(self, result: dict[str, Any]) -> None:
         found = result.get("models")
         self.models = [m for m in found if isinstance(m, dict)] if isinstance(found, list) else []
+        names = [str(m.get("name")) for m in self.models if m.get("kind") != "concept"]
+        settings.MODELS.set("\n".join(names))
         self.models_changed.emit()
 
     def _session_says(self, level: str, sentence: str, detail: str) -> None:

@@ -9,7 +9,7 @@ from qgis.gui import QgsMapCanvas, QgsMapToolPan
 from qgis.PyQt.QtCore import QEvent, QPoint, Qt
 from qgis.PyQt.QtGui import QKeyEvent, QMouseEvent
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication
+from qgis.PyQt.QtWidgets import QApplication, QDockWidget, QLineEdit, QMainWindow, QSpinBox
 
 from samgeo_plugin import settings
 from samgeo_plugin.gui.map_tool import PromptTool
@@ -206,6 +206,49 @@ def test_forty_clicks_with_enter_on_a_slow_engine_give_forty_objects_in_order(
     assert session.pending == 0
     canvas.unsetMapTool(tool)
     tool.dispose()
+
+
+def test_enter_accepts_from_the_panel_and_leaves_other_editors_alone(
+    client, wait, tmp_path, qgis_app
+):
+    raster = tmp_path / "town.tif"
+    raster.touch()
+    window = QMainWindow()
+    canvas = QgsMapCanvas(window)
+    window.setCentralWidget(canvas)
+    dock = QDockWidget(window)
+    dock.setObjectName("SamGeoSeamlessDock")
+    ours, theirs = QSpinBox(), QLineEdit(window)
+    dock.setWidget(ours)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:32645"))
+    canvas.setExtent(QgsRectangle(0, 0, 400, 400))
+    window.resize(600, 400)
+    window.show()
+    session = InteractiveSession(client())
+    session.open(OpenParameters([str(raster)]))
+    wait(lambda: session.state == READY)
+    tool = PromptTool(canvas, session)
+    canvas.setMapTool(tool)
+    hand, accepted = Hand(canvas), []
+    session.accepted.connect(accepted.append)
+    window.activateWindow()
+    hand.click(100, 100)
+    wait(lambda: session.candidates)
+    ours.setFocus()
+    QTest.keyClick(ours, Qt.Key.Key_Return)
+    wait(lambda: len(accepted) == 1)
+    hand.click(100, 100)
+    wait(lambda: session.candidates)
+    theirs.setFocus()
+    QTest.keyClick(theirs, Qt.Key.Key_Return)
+    assert len(session.prompts) == 1, "somebody types there"
+    canvas.unsetMapTool(tool)
+    ours.setFocus()
+    QTest.keyClick(ours, Qt.Key.Key_Return)
+    assert len(session.prompts) == 1, "another tool is in hand"
+    tool.dispose()
+    window.deleteLater()
 
 
 def test_enter_and_double_click_accept(bench, wait):
