@@ -136,6 +136,9 @@ class SamGeoPlugin(QObject):
         self.iface.removeDockWidget(self.dock)
         self.dock.source.release()
         self.dock.review.release()
+        for action in self._actions[1:]:  # the first one belongs to the dock
+            action.deleteLater()
+        self._actions = []
         for widget in (self.dock, self._setup_dialog, self._models_dialog):
             if widget is not None:
                 widget.deleteLater()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsVectorLayer
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QSignalBlocker, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
@@ -47,6 +48,8 @@ class SourcePanel(QWidget):
     def __init__(self, controller: Controller, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self._controller = controller
+        self._watched: Optional[QgsRasterLayer] = None
+        self._styled_bands: tuple[int, ...] = ()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setContentsMargins(0, 0, 0, 0)
@@ -136,6 +139,7 @@ class SourcePanel(QWidget):
 
     def release(self) -> None:
         """Let go of the project's signals; the panel is about to be deleted."""
+        self._watch(None)
         project = QgsProject.instance()
         project.layersAdded.disconnect(self._fill_targets)
         project.layersRemoved.disconnect(self._fill_targets)
@@ -147,7 +151,26 @@ class SourcePanel(QWidget):
 
     # --- raster ---------------------------------------------------------------------------------
 
+    def _watch(self, layer: Optional[QgsMapLayer]) -> None:
+        """Bands and stretch follow the layer's styling."""
+        if self._watched is not None and not sip.isdeleted(self._watched):
+            self._watched.rendererChanged.disconnect(self._styled)
+        self._watched = layer if isinstance(layer, QgsRasterLayer) else None
+        if self._watched is not None:
+            self._watched.rendererChanged.connect(self._styled)
+
+    def _styled(self) -> None:
+        layer = self._watched
+        if layer is None or sip.isdeleted(layer) or layer.renderer() is None:
+            return
+        bands = tuple(rasters.usual_bands(layer))
+        if bands == self._styled_bands:
+            return
+        self._styled_bands = bands
+        self._raster_chosen(layer)
+
     def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
+        self._watch(layer)
         for box in self.bands:
             blocker = QSignalBlocker(box)
             box.setLayer(layer)
@@ -161,6 +184,7 @@ class SourcePanel(QWidget):
                 self._controller.reporter.show("warning", str(error))
             if is_file:
                 bands = tuple(rasters.usual_bands(layer))
+                self._styled_bands = bands
                 shown = bands * 3 if len(bands) == 1 else bands
                 for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
                     blocker = QSignalBlocker(box)

@@ -18,6 +18,8 @@ from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
 from .candidates import Accepted, Refinement
+from .editing import EditError
+from .opening import READY
 from .session import InteractiveSession
 
 
@@ -54,6 +56,7 @@ class Controller(QObject):
     choice_changed = pyqtSignal()
     target_changed = pyqtSignal()
     written = pyqtSignal(object)
+    form_wanted = pyqtSignal(object)
     setup_wanted = pyqtSignal()
 
     def __init__(
@@ -67,12 +70,16 @@ class Controller(QObject):
         self.models: list[dict[str, Any]] = []
         self.target_id: Optional[str] = None
         self._kept: list[_Kept] = []
+        self._stamp: Optional[tuple[int, int, int]] = None
+        self._renderings: list[str] = []
         self._refining = 0
         self.refused = ""
         self._next_refinement: Optional[Refinement] = None
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.opened.connect(self._check_crs)
+        self.session.opened.connect(self._remove_renderings)
+        QgsProject.instance().cleared.connect(self._project_cleared)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -91,6 +98,9 @@ class Controller(QObject):
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
+        self._stamp = None
+        if changed.rendered is not None:
+            self._renderings.append(changed.rendered)
         self.session.close()
         self.choice_changed.emit()
 
@@ -111,21 +121,29 @@ class Controller(QObject):
                 )
             )
         bands = None if self.choice.rendered else (list(self.choice.bands) or None)
+        stretch = rasters.user_stretch(layer, bands) if bands else None
         return OpenParameters(
             [path],
             model=self.choice.model,
             device=self.choice.device,
             threads=int(settings.THREADS.get()) or None,
             bands=bands,
+            stretch=stretch,
         )
 
     def open(self) -> bool:
         """Open the chosen raster in the engine; a sentence where that cannot be."""
+        if self.session.prompts and self.session.state == READY:
+            return True  # another styling must not cost the object in work
         try:
             parameters = self.parameters()
         except rasters.LayerError as error:
             self.reporter.show("warning", str(error))
             return False
+        stamp = rasters.stamp(parameters.rasters[0])
+        if stamp != self._stamp and self._stamp is not None:
+            self.session.close()  # the file was replaced on disk: what is open shows the old one
+        self._stamp = stamp
         self.session.open(parameters)
         return True
 
@@ -214,8 +232,18 @@ class Controller(QObject):
             if layer is None:
                 return
         try:
-            written = target.add_object(layer, accepted.geometry, accepted.crs, accepted.attributes)
-        except target.TargetError as error:
+            if accepted.place is not None:
+                written = target.correct_object(
+                    accepted.place, accepted.geometry, accepted.crs, accepted.attributes
+                )
+            else:
+                written = target.add_object(
+                    layer, accepted.geometry, accepted.crs, accepted.attributes
+                )
+        except target.FormWanted as wanted:
+            self.form_wanted.emit(wanted)
+            return
+        except (target.TargetError, EditError) as error:
             self.reporter.show(
                 "error",
                 str(error),
@@ -298,3 +326,17 @@ class Controller(QObject):
         """The plugin is being unloaded."""
         self.session.close(at_once=True)
         self.client.stop_and_wait()
+        QgsProject.instance().cleared.disconnect(self._project_cleared)
+        self.choice = replace(self.choice, rendered=None)
+        self._remove_renderings()
+
+    def _project_cleared(self) -> None:
+        self.choose(raster=None, bands=(), rendered=None)
+        if not self.session.pending:
+            self._remove_renderings()
+
+    def _remove_renderings(self) -> None:
+        """Delete temporary renderings that are no longer in use."""
+        for path in [path for path in self._renderings if path != self.choice.rendered]:
+            rasters.remove_rendering(path)
+            self._renderings.remove(path)

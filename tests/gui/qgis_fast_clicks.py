@@ -57,7 +57,7 @@ class FastClicks(Session):
         self.picture("forty_clicks")
         if pending < COUNT / 2:
             raise Failed(f"only {pending} objects wait: the engine was not slow")
-        self.until(lambda: not session.pending, "all objects are made", 180)
+        self.until(lambda: not session.pending, "all objects are made", 480)
         self.wait(0.5)
         if session.prompts:
             raise Failed(f"{len(session.prompts)} prompts are left over")
