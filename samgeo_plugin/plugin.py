@@ -11,11 +11,13 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateTransform,
     QgsCsException,
+    QgsFeature,
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
@@ -23,6 +25,8 @@ from . import i18n, rasters
 from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
+from .interactive.editor import LayerEditor
+from .interactive.target import FormWanted
 from .log import Reporter
 from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
@@ -52,6 +56,7 @@ class SamGeoPlugin(QObject):
         self._models_dialog: Any = None
         self._renderer: Optional[rasters.LayerRenderer] = None
         self._previous_tool: Any = None
+        self._forms: list[Any] = []
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -96,7 +101,18 @@ class SamGeoPlugin(QObject):
             self.iface.addRasterToolBarIcon(action)
         self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
 
-        self.tool = PromptTool(self.iface.mapCanvas(), controller.session)
+        canvas = self.iface.mapCanvas()
+        self.editor = LayerEditor(
+            controller.session,
+            controller.target_layer,
+            lambda: canvas.mapSettings().destinationCrs(),
+            self,
+        )
+        self.editor.message.connect(
+            lambda level, text: controller.reporter.show(level, text) if level else None
+        )
+        self.tool = PromptTool(canvas, controller.session, self.editor)
+        controller.form_wanted.connect(self._show_form)
         self.tool.setAction(self.tool_action)
         self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
@@ -230,6 +246,21 @@ class SamGeoPlugin(QObject):
         if canvas.mapTool() is not self.tool:
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
+
+    def _show_form(self, wanted: FormWanted) -> None:
+        """The layer's form for a new object; it writes the object itself."""
+        dialog = QgsAttributeDialog(
+            wanted.layer, QgsFeature(wanted.feature), False, self.iface.mainWindow(), True
+        )
+        dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._forms.append(dialog)
+        dialog.finished.connect(lambda _: self._forms.remove(dialog))
+        if not wanted.layer.isEditable():
+            wanted.layer.startEditing()
+        if wanted.why and self.controller is not None:
+            self.controller.reporter.show("info", wanted.why)
+        dialog.show()
 
     def _cancel(self) -> None:
         if self._renderer is not None:

@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QApplication
 
 from .. import settings
+from ..interactive.editor import LayerEditor
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
 from .accept_shortcut import AcceptShortcut
@@ -27,6 +28,10 @@ _NEXT = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 class PromptTool(QgsMapTool):
     """Left click adds, right click or Shift removes, a drag is a box or (with Ctrl) a stroke.
 
+    With nothing in work, a click on an existing polygon of the target layer takes that up; Alt
+    begins a new object there. Ctrl+click selects several; M merges, Delete deletes, and after S a
+    drawn line splits.
+
     Its keys are taken by an event filter that exists only while the tool is active: QGIS's own
     shortcuts (Ctrl+Z, Backspace, Esc) get them back as soon as another tool is chosen, and while
     there is no object in work. Space and the middle button pan, as everywhere in QGIS. Another
@@ -35,12 +40,21 @@ class PromptTool(QgsMapTool):
     Args:
         canvas: The map.
         session: What prompts go to.
+        editor: What existing polygons are changed with; None for none.
     """
 
     wanted = pyqtSignal()
 
-    def __init__(self, canvas: QgsMapCanvas, session: InteractiveSession) -> None:
+    def __init__(
+        self,
+        canvas: QgsMapCanvas,
+        session: InteractiveSession,
+        editor: Optional[LayerEditor] = None,
+    ) -> None:
         super().__init__(canvas)
+        self._editor = editor
+        self._splits = False
+        self._alone = False
         self._session = session
         self._overlay: Optional[Overlay] = None
         self._pressed: Optional[QPoint] = None
@@ -110,6 +124,7 @@ class PromptTool(QgsMapTool):
         self._swallow_release = False
         self._pressed = QPoint(event.pixelPoint())
         self._positive = event.button() == Qt.MouseButton.LeftButton and not shift
+        self._alone = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         self._drawing = None
 
     def canvasMoveEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
@@ -147,10 +162,35 @@ class PromptTool(QgsMapTool):
                 self._add(Prompt("polygon", self._screen_box(start, event.pixelPoint())))
             else:
                 self._add(Prompt("box", corners))
+        elif drawing == STROKE and self._splits and self._editor is not None:
+            self._splits = False
+            self._editor.split(stroke)
         elif drawing == STROKE:
             self._add(Prompt("stroke", [[p.x(), p.y()] for p in stroke], positive))
-        else:
+        elif event.modifiers() & Qt.KeyboardModifier.ControlModifier and self._editor is not None:
+            self._editor.toggle(point)
+        elif not self._take_up(point, positive):
             self._add(Prompt("point", [[point.x(), point.y()]], positive))
+
+    def _take_up(self, point: QgsPointXY, positive: bool) -> bool:
+        """An existing polygon is corrected, unless Alt says that another one is begun in it.
+
+        While accepted objects are still being made, somebody works ahead and means new ones.
+        """
+        session = self._session
+        if self._editor is None or self._alone or not positive:
+            return False
+        if session.prompts or session.pending:
+            return False
+        place = self._editor.take_up(point)
+        if place is None:
+            return False
+        ring = outer_ring(place.geometry)
+        if ring is None:
+            return False
+        self.wanted.emit()
+        session.take_up(Prompt("polygon", ring), place)
+        return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
         if event.button() == Qt.MouseButton.LeftButton:
@@ -160,7 +200,7 @@ class PromptTool(QgsMapTool):
 
     def _begin_drawing(self, event: QgsMapMouseEvent) -> None:
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        as_stroke = control != (settings.DRAG.get() == STROKE)
+        as_stroke = self._splits or control != (settings.DRAG.get() == STROKE)
         # Only a stroke can say what does not belong; a box never does.
         self._drawing = STROKE if as_stroke or not self._positive else BOX
         self._session.leave()
@@ -189,11 +229,9 @@ class PromptTool(QgsMapTool):
 
     def add_polygon(self, geometry: QgsGeometry) -> None:
         """A polygon (in the map's CRS) as a mask prompt: its largest part's outer ring."""
-        parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
-        rings = [part[0] for part in parts if part]
-        if rings:
-            ring = max(rings, key=lambda r: QgsGeometry.fromPolygonXY([r]).area())
-            self._add(Prompt("polygon", [[p.x(), p.y()] for p in ring]))
+        ring = outer_ring(geometry)
+        if ring is not None:
+            self._add(Prompt("polygon", ring))
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -225,6 +263,16 @@ class PromptTool(QgsMapTool):
             return session.undo
         if plain and key == Qt.Key.Key_Escape and (session.prompts or self._drawing is not None):
             return self._escape
+        editor = self._editor
+        if control and key == Qt.Key.Key_Z and editor is not None and editor.can_undo:
+            return editor.undo
+        if plain and editor is not None and editor.chosen:
+            if key == Qt.Key.Key_Delete:
+                return editor.delete
+            if key == Qt.Key.Key_M:
+                return editor.merge
+        if plain and key == Qt.Key.Key_S and editor is not None and editor.layer is not None:
+            return self._begin_split
         if not session.prompts:
             return None
         if plain and key in _ACCEPT:
@@ -233,7 +281,12 @@ class PromptTool(QgsMapTool):
             return lambda: session.next_candidate(-1 if key == Qt.Key.Key_Backtab else 1)
         return None
 
+    def _begin_split(self) -> None:
+        """The next drag is a line that splits."""
+        self._splits = True
+
     def _escape(self) -> None:
+        self._splits = False
         if self._drawing is not None:
             self._stop_drawing()
         else:
@@ -251,3 +304,13 @@ class PromptTool(QgsMapTool):
         if self._overlay is not None:
             shown = geometry if self._listening and settings.HOVER.get() else None
             self._overlay.show_hover(shown)
+
+
+def outer_ring(geometry: QgsGeometry) -> Optional[list[list[float]]]:
+    """The outer ring of a polygon's largest part; None where it has none."""
+    parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
+    rings = [part[0] for part in parts if part]
+    if not rings:
+        return None
+    ring = max(rings, key=lambda each: QgsGeometry.fromPolygonXY([each]).area())
+    return [[p.x(), p.y()] for p in ring]

@@ -7,7 +7,7 @@ avoided where it says so, and neighbours get the vertices of a shared border.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -18,6 +18,7 @@ from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
+    QgsPoint,
     QgsPointXY,
     QgsProject,
     QgsVectorLayer,
@@ -38,7 +39,7 @@ class EditError(Exception):
 
 
 @contextmanager
-def command(layer: QgsVectorLayer, text: str) -> Iterable[None]:
+def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     """One step of the layer's undo history; nothing of it stays where it fails.
 
     Raises:
@@ -221,7 +222,7 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
             if feature is None:
                 continue
             rest = QgsGeometry(feature.geometry())
-            result, others, _ = rest.splitGeometry(list(line), False)
+            result, others, _ = rest.splitGeometry([QgsPoint(p) for p in line], False)
             if result != Qgis.GeometryOperationResult.Success or not others:
                 continue
             parts = sorted([rest, *others], key=lambda part: -part.area())
