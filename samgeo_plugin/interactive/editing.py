@@ -18,6 +18,7 @@ from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
+    QgsLineString,
     QgsPoint,
     QgsPointXY,
     QgsProject,
@@ -216,13 +217,17 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
         EditError: The line cuts none of them.
     """
     added = 0
+    curve = QgsLineString([QgsPoint(point) for point in line])
     with command(layer, tr("Split objects")):
         for feature_id in feature_ids:
             feature = feature_of(layer, feature_id)
             if feature is None:
                 continue
             rest = QgsGeometry(feature.geometry())
-            result, others, _ = rest.splitGeometry([QgsPoint(p) for p in line], False)
+            # By name: by place, older versions take the curve for a list of points.
+            result, others, _ = rest.splitGeometry(
+                curve=curve, preserveCircular=False, topological=False
+            )
             if result != Qgis.GeometryOperationResult.Success or not others:
                 continue
             parts = sorted([rest, *others], key=lambda part: -part.area())
