@@ -21,11 +21,13 @@ from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
-from . import i18n, rasters
+from . import i18n, rasters, styles
 from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
+from .interactive.place import Place
+from .interactive.review import Review
 from .interactive.target import FormWanted
 from .log import Reporter
 from .processing.parameters import DEVICES
@@ -70,6 +72,7 @@ class SamGeoPlugin(QObject):
         from .gui.icons import icon
         from .gui.map_tool import PromptTool
         from .gui.options_page import OptionsFactory
+        from .gui.review_mode import MapFollower
 
         self.initProcessing()
         window = self.iface.mainWindow()
@@ -86,7 +89,12 @@ class SamGeoPlugin(QObject):
         self.tool_action.setToolTip(tr("Segment objects by clicks, boxes and strokes"))
         self.tool_action.setCheckable(True)
         self.tool_action.triggered.connect(self._choose_tool)
-        self.dock = Dock(controller, self.tool_action, window)
+        self.review = Review(self)
+        self.review.message.connect(controller.reporter.show)
+        self.dock = Dock(controller, self.review, self.tool_action, window)
+        self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
+        self.dock.review.mode.start_wanted.connect(self.start_review)
+        self.dock.review.mode.correct_wanted.connect(self._correct_reviewed)
         self.dock_action = self.dock.toggleViewAction()
         self.dock_action.setIcon(icon("samgeo"))
         self.dock_action.setText(tr("SamGeo Seamless panel"))
@@ -104,7 +112,7 @@ class SamGeoPlugin(QObject):
         canvas = self.iface.mapCanvas()
         self.editor = LayerEditor(
             controller.session,
-            controller.target_layer,
+            lambda: self.review.layer or controller.target_layer(),
             lambda: canvas.mapSettings().destinationCrs(),
             self,
         )
@@ -152,6 +160,7 @@ class SamGeoPlugin(QObject):
         self.iface.removeDockWidget(self.dock)
         self.dock.source.release()
         self.dock.review.release()
+        self.follower.clear()
         for action in self._actions[1:]:  # the first one belongs to the dock
             action.deleteLater()
         self._actions = []
@@ -261,6 +270,39 @@ class SamGeoPlugin(QObject):
         if wanted.why and self.controller is not None:
             self.controller.reporter.show("info", wanted.why)
         dialog.show()
+
+    def start_review(self, layer: QgsVectorLayer) -> None:
+        """Go through a layer's polygons; QGIS's own undo and saving work on it."""
+        if self.controller is None:
+            return
+        raster, extent = self.controller.raster_layer(), None
+        if raster is not None:
+            move = QgsCoordinateTransform(raster.crs(), layer.crs(), QgsProject.instance())
+            try:
+                extent = move.transformBoundingBox(raster.extent())
+            except QgsCsException:
+                extent = None
+        if styles.current(layer) == styles.REVIEW:
+            styles.apply(layer, styles.STATUS)
+        if self.review.start(layer, extent):
+            self.iface.setActiveLayer(layer)
+            self.iface.mapCanvas().setFocus()
+
+    def _correct_reviewed(self) -> None:
+        """The current polygon, to be corrected by clicks; Enter writes it back."""
+        review = self.review
+        shape, layer, current = review.geometry(), review.layer, review.current
+        if shape is None or layer is None or current is None:
+            return
+        canvas = self.iface.mapCanvas()
+        move = QgsCoordinateTransform(
+            layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+        moved = QgsGeometry(shape)
+        moved.transform(move)
+        if canvas.mapTool() is not self.tool:
+            self._choose_tool(True)
+        self.tool.correct(Place(layer.id(), current, moved))
 
     def _cancel(self) -> None:
         if self._renderer is not None:

@@ -23,6 +23,7 @@ from qgis.PyQt.QtWidgets import (
 from ..engine import client as engine_client
 from ..i18n import tr
 from ..interactive.controller import Controller
+from ..interactive.review import Review
 from .icons import icon, theme_icon
 from .map_tool import DOCK
 from .object_panel import ObjectPanel
@@ -36,6 +37,7 @@ class Dock(QgsDockWidget):
 
     Args:
         controller: The plugin's state.
+        review: The review of a layer.
         tool_action: The action that chooses the map tool.
         parent: QGIS's main window.
     """
@@ -46,7 +48,11 @@ class Dock(QgsDockWidget):
     cancel_wanted = pyqtSignal()
 
     def __init__(
-        self, controller: Controller, tool_action: QAction, parent: Optional[QWidget] = None
+        self,
+        controller: Controller,
+        review: Review,
+        tool_action: QAction,
+        parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(tr("SamGeo Seamless"), parent)
         self.setObjectName(DOCK)
@@ -55,7 +61,7 @@ class Dock(QgsDockWidget):
         self.object = ObjectPanel(controller.session)
         self.refinement = RefinementPanel(controller)
         self.refinement.setCollapsed(True)
-        self.review = ReviewPanel(controller)
+        self.review = ReviewPanel(controller, review, parent)
         self.review.setCollapsed(True)
 
         bar = QToolBar()

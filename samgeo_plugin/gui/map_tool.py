@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from .. import settings
 from ..interactive.editor import LayerEditor
+from ..interactive.place import Place
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
 from .accept_shortcut import AcceptShortcut
@@ -183,13 +184,15 @@ class PromptTool(QgsMapTool):
         if session.prompts or session.pending:
             return False
         place = self._editor.take_up(point)
-        if place is None:
-            return False
+        return place is not None and self.correct(place)
+
+    def correct(self, place: Place) -> bool:
+        """Take an existing polygon up; False where it has no outline."""
         ring = outer_ring(place.geometry)
         if ring is None:
             return False
         self.wanted.emit()
-        session.take_up(Prompt("polygon", ring), place)
+        self._session.take_up(Prompt("polygon", ring), place)
         return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
