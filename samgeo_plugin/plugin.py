@@ -282,9 +282,10 @@ class SamGeoPlugin(QObject):
                 extent = move.transformBoundingBox(raster.extent())
             except QgsCsException:
                 extent = None
-        if styles.current(layer) == styles.REVIEW:
-            styles.apply(layer, styles.STATUS)
+        plain = styles.current(layer) == styles.REVIEW
         if self.review.start(layer, extent):
+            if plain:  # a style of the user's own stays
+                styles.apply(layer, styles.STATUS)
             self.iface.setActiveLayer(layer)
             self.iface.mapCanvas().setFocus()
 

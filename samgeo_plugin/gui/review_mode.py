@@ -32,6 +32,7 @@ from qgis.PyQt.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QTextEdit,
     QToolButton,
     QVBoxLayout,
@@ -153,10 +154,13 @@ class ReviewMode(QWidget):
         self.save.setToolTip(tr("Save the layer's edits and go on"))
         self.save.clicked.connect(self._save)
         top = QHBoxLayout()
-        top.addWidget(self.start, 1)
-        top.addWidget(self.save)
+        for button in (self.start, self.save):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        top.addWidget(self.start, 2)
+        top.addWidget(self.save, 1)
 
         self.place = QLabel()
+        self.place.setWordWrap(True)
         self.reasons = QLabel()
         self.reasons.setWordWrap(True)
         self.progress = QProgressBar()
@@ -182,7 +186,9 @@ class ReviewMode(QWidget):
             button = QToolButton()
             button.setDefaultAction(action)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-            button.setSizePolicy(self.start.sizePolicy())
+            # Narrow rather than wide: the dock must not grow by a long word.
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.setToolTip(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             grid.addWidget(button, number // 2, number % 2)
         for number in range(1, 10):
@@ -205,6 +211,8 @@ class ReviewMode(QWidget):
         ):
             self.status_filter.addItem(text, value)
         self.class_filter = QComboBox()
+        for box in (self.status_filter, self.class_filter):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         form.addRow(tr("Show status"), self.status_filter)
         form.addRow(tr("Show class"), self.class_filter)
         self.least, self.most = QgsDoubleSpinBox(), QgsDoubleSpinBox()
