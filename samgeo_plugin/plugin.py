@@ -121,6 +121,14 @@ class SamGeoPlugin(QObject):
         )
         self.tool = PromptTool(canvas, controller.session, self.editor)
         controller.form_wanted.connect(self._show_form)
+        controller.online.progress.connect(
+            lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
+        )
+        self._moved = QTimer(self)
+        self._moved.setSingleShot(True)
+        self._moved.setInterval(300)
+        self._moved.timeout.connect(self._map_rests)
+        canvas.extentsChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
@@ -148,6 +156,8 @@ class SamGeoPlugin(QObject):
             return
         QCoreApplication.instance().aboutToQuit.disconnect(self._stop_processes)
         canvas = self.iface.mapCanvas()
+        canvas.extentsChanged.disconnect(self._moved.start)
+        self._moved.stop()
         if self.tool is not None:
             canvas.unsetMapTool(self.tool)
             self.tool.dispose()
@@ -208,8 +218,16 @@ class SamGeoPlugin(QObject):
             return
         if controller.raster_layer() is None:
             self.dock.source.choose_raster(self._likely_raster())
+        controller.set_extent(self.iface.mapCanvas().extent())
         if controller.open() and not controller.models:
             controller.refresh_models()
+
+    def _map_rests(self) -> None:
+        """Online layers are rendered for the view while the tool is in hand."""
+        canvas, controller = self.iface.mapCanvas(), self.controller
+        if controller is not None and canvas.mapTool() is self.tool:
+            controller.set_extent(canvas.extent())
+            controller.look_online()
 
     def _likely_raster(self) -> Optional[QgsRasterLayer]:
         """The active layer, or the topmost raster that is shown."""

@@ -55,6 +55,9 @@ MODELS = Setting("engine/models", "")
 RENDER_LIMIT = Setting("render/limit", 8192)
 """Largest side, in pixels, of a temporary rendering of a layer that is not a file."""
 
+RENDER_CACHE = Setting("render/cache", 500)
+"""Megabytes of renderings of online layers that are kept until the project is closed."""
+
 SIMPLIFY = Setting("refine/simplify", 0.0)
 MIN_AREA = Setting("refine/min_area", 0.0)
 MIN_HOLE = Setting("refine/min_hole", 0.0)

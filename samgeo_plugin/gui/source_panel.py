@@ -21,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import rasters
+from .. import rasters, settings
 from ..i18n import tr
 from ..interactive import target
 from ..interactive.controller import Controller
@@ -129,6 +129,7 @@ class SourcePanel(QWidget):
         controller.models_changed.connect(self._fill_models)
         controller.choice_changed.connect(self._show_choice)
         controller.target_changed.connect(self._fill_targets)
+        controller.online.changed.connect(self._show_online)
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
@@ -192,6 +193,7 @@ class SourcePanel(QWidget):
                     del blocker
         self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
         self.render.setVisible(not is_file)
+        self._show_online()
         for box in self.bands:
             box.setEnabled(is_file and layer is not None)
 
@@ -305,8 +307,22 @@ class SourcePanel(QWidget):
             blocker = QSignalBlocker(self.raster)
             self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
             del blocker
-        self._rendered.setVisible(choice.rendered is not None)
-        self._rendered.setText(tr("A temporary rendering is in use."))
+        self._show_online()
+
+    def _show_online(self) -> None:
+        """What stands in for a layer that is not a file."""
+        controller = self._controller
+        online = controller.online
+        text = ""
+        if controller.choice.rendered is not None:
+            text = tr("A temporary rendering is in use.")
+        elif not self.render.isHidden():
+            text = tr(
+                "The view of this online layer is used; {size} of {limit} MB are kept until the "
+                "project is closed."
+            ).format(size=round(online.megabytes), limit=settings.RENDER_CACHE.get())
+        self._rendered.setVisible(bool(text))
+        self._rendered.setText(text)
 
 
 def state_text(state: str) -> str:

@@ -91,14 +91,20 @@ class AcceptQueue(QObject):
         super().__init__(parent)
         self._engine = engine
         self._closed: list[Closed] = []
+        self._later: list[Closed] = []
 
     def __len__(self) -> int:
-        return len(self._closed)
+        return len(self._closed) + len(self._later)
+
+    @property
+    def is_drained(self) -> bool:
+        """Nothing is left for the raster that is open."""
+        return not self._closed
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """Of all objects that are still to come."""
-        return tuple(prompt for one in self._closed for prompt in one.prompts)
+        return tuple(prompt for one in (*self._closed, *self._later) for prompt in one.prompts)
 
     @property
     def occupies_engine(self) -> bool:
@@ -113,6 +119,11 @@ class AcceptQueue(QObject):
         self._go_on()
         self.changed.emit()
 
+    def add_later(self, closed: Closed) -> None:
+        """An object of the raster that is opened when the one before is done with."""
+        self._later.append(closed)
+        self.changed.emit()
+
     def add_answered(self, closed: Closed, candidate: Candidate) -> None:
         """An object whose answer is the engine's last one: it only has to be handed over."""
         self._closed.append(closed)
@@ -121,6 +132,10 @@ class AcceptQueue(QObject):
 
     def take_last(self) -> Optional[Closed]:
         """Give the newest object back to the user; None where none can be."""
+        if self._later:
+            closed = self._later.pop()
+            self.changed.emit()
+            return closed
         if not self._closed or self._closed[-1].stage in (_ACCEPTING, _REFINING):
             return None
         closed = self._closed.pop()
@@ -137,15 +152,17 @@ class AcceptQueue(QObject):
 
     def resume(self) -> None:
         """The raster is open (again)."""
+        self._closed += self._later
+        self._later = []
         self._go_on()
 
     def give_up(self) -> None:
         """There will be no engine; say how much is lost with it."""
-        count = len(self._closed)
+        count = len(self)
         for one in self._closed:
             if one.question is not None:
                 self._engine.give_up(one.question.request)
-        self._closed = []
+        self._closed, self._later = [], []
         if count:
             self.message.emit(
                 "error",

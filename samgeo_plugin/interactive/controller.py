@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
@@ -19,6 +19,7 @@ from ..log import Reporter, write
 from . import target
 from .candidates import Accepted, Refinement
 from .editing import EditError
+from .online import OnlineView, Rendering
 from .opening import READY
 from .session import InteractiveSession
 
@@ -72,6 +73,10 @@ class Controller(QObject):
         self._kept: list[_Kept] = []
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
+        self.extent: Optional[QgsRectangle] = None
+        self.online = OnlineView(self)
+        self.online.ready.connect(self._rendered_online)
+        self.online.failed.connect(lambda why: reporter.show("warning", why))
         self._refining = 0
         self.refused = ""
         self._next_refinement: Optional[Refinement] = None
@@ -115,12 +120,14 @@ class Controller(QObject):
             raise rasters.LayerError(tr("Choose a raster layer first."))
         path = self.choice.rendered or rasters.file_of(layer)
         if path is None:
+            path = self._online_path(layer)
+        if path is None:
             raise rasters.LayerError(
                 tr("{name} is not a file; render the visible extent first.").format(
                     name=layer.name()
                 )
             )
-        bands = None if self.choice.rendered else (list(self.choice.bands) or None)
+        bands = None if self._is_rendered(layer) else (list(self.choice.bands) or None)
         stretch = rasters.user_stretch(layer, bands) if bands else None
         return OpenParameters(
             [path],
@@ -135,7 +142,10 @@ class Controller(QObject):
         """Open the chosen raster in the engine; a sentence where that cannot be."""
         if self.session.prompts and self.session.state == READY:
             return True  # another styling must not cost the object in work
+        layer = self.raster_layer()
         try:
+            if layer is not None and not self.choice.rendered and self._is_rendered(layer):
+                return self._open_online(layer)
             parameters = self.parameters()
         except rasters.LayerError as error:
             self.reporter.show("warning", str(error))
@@ -147,10 +157,81 @@ class Controller(QObject):
         self.session.open(parameters)
         return True
 
+    # --- online layers --------------------------------------------------------------------------
+
+    def _is_rendered(self, layer: QgsRasterLayer) -> bool:
+        """The engine gets a picture of this layer rather than its file."""
+        return bool(self.choice.rendered) or rasters.file_of(layer) is None
+
+    def _online_path(self, layer: QgsRasterLayer) -> Optional[str]:
+        if self.extent is None:
+            return None
+        found = self.online.find(layer.id(), self.extent, self.session.view)
+        return None if found is None else found.path
+
+    def set_extent(self, extent: QgsRectangle) -> None:
+        """The map's view, which online layers are rendered for."""
+        self.extent = extent
+
+    def _open_online(self, layer: QgsRasterLayer) -> bool:
+        """Use what is rendered of the view; else render it, and keep what is clicked meanwhile."""
+        if self._online_path(layer) is not None:
+            return self._use_online(layer)
+        if self.extent is None:
+            return False
+        self.session.close()
+        self._render_view(layer)
+        return True
+
+    def _render_view(self, layer: QgsRasterLayer) -> None:
+        extent = QgsRectangle(self.extent)
+        for prompt in (*self.session.pending_prompts, *self.session.prompts):
+            for x, y in prompt.coordinates:
+                extent.combineExtentWith(x, y)
+        try:
+            self.online.request(layer, extent, self.session.view)
+        except rasters.LayerError as error:
+            self.reporter.show("warning", str(error))
+
+    def _use_online(self, layer: QgsRasterLayer) -> bool:
+        try:
+            parameters = self.parameters()
+        except rasters.LayerError as error:
+            self.reporter.show("warning", str(error))
+            return False
+        self.session.open(parameters, keep_object=True)
+        self.online.remove_old(parameters.rasters[0])
+        return True
+
+    def look_online(self) -> None:
+        """The map has moved with the tool in hand: render what an online layer shows now."""
+        layer = self.raster_layer()
+        if layer is None or self.choice.rendered or self.extent is None:
+            return
+        try:
+            if rasters.file_of(layer) is not None or self._online_path(layer) is not None:
+                return
+        except rasters.LayerError:
+            return
+        self._render_view(layer)
+
+    def _rendered_online(self, made: Rendering) -> None:
+        """Open it at once where somebody waits for it or nothing is in work."""
+        layer = self.raster_layer()
+        waits = self.session.state != READY
+        idle = not self.session.prompts and not self.session.pending
+        if layer is None or made.layer_id != layer.id() or not (waits or idle):
+            return
+        if self._online_path(layer) is not None:
+            self._use_online(layer)
+        elif waits:
+            self._render_view(layer)  # the map has moved meanwhile
+
     def _check_crs(self) -> None:
         """A CRS that only the layer has is unknown to the engine: then the map must have it too."""
         layer = self.raster_layer()
-        if layer is None or self.choice.rendered or self.session.info.get("crs") is not None:
+        rendered = layer is not None and self._is_rendered(layer)
+        if layer is None or rendered or self.session.info.get("crs") is not None:
             return
         crs = layer.crs()
         if crs.isValid() and crs != self.session.crs:
@@ -329,11 +410,13 @@ class Controller(QObject):
         QgsProject.instance().cleared.disconnect(self._project_cleared)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
+        self.online.remove_all()
 
     def _project_cleared(self) -> None:
         self.choose(raster=None, bands=(), rendered=None)
         if not self.session.pending:
             self._remove_renderings()
+            self.online.remove_all()
 
     def _remove_renderings(self) -> None:
         """Delete temporary renderings that are no longer in use."""

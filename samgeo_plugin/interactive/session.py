@@ -20,7 +20,7 @@ from ..i18n import tr
 from ..job import Failure, MessageError, OpenParameters, Progress, Prompt
 from .accept_queue import AcceptQueue, Closed, Question
 from .candidates import Candidate, Refinement
-from .engine_session import EngineSession, OnRefined
+from .engine_session import EngineSession, OnRefined, View
 from .live_refinement import LiveRefinement
 from .look_ahead import LookAhead
 from .opening import CLOSED, Opening
@@ -172,21 +172,34 @@ class InteractiveSession(QObject):
         return self._ahead.window_ready
 
     @property
+    def view(self) -> View:
+        """How the map stands now."""
+        return self._engine.view
+
+    @property
     def crs(self) -> QgsCoordinateReferenceSystem:
         return self._engine.crs
 
     # --- opening --------------------------------------------------------------------------------
 
-    def open(self, parameters: OpenParameters) -> None:
+    def open(self, parameters: OpenParameters, keep_object: bool = False) -> None:
         """Open a raster with a model; the object in work is given up if either is another.
 
         Accepted objects of the raster before are finished first.
+
+        Args:
+            parameters: Raster and model.
+            keep_object: The object in work is asked of the new raster instead.
         """
         if self._opening.is_of(parameters):
             self._closing, self._next = False, None
             return
         if parameters != self._next:
+            kept = list(self._prompts), list(self._bases), self._place
             self.close()
+            if keep_object and kept[0]:
+                self._prompts, self._bases, self._place = kept
+                self._to_ask = True
         if self._closing:
             self._next = parameters
         else:
@@ -202,7 +215,7 @@ class InteractiveSession(QObject):
         self._next = None
         if at_once:
             self._queue.give_up()
-        self._closing = bool(self._queue)
+        self._closing = not self._queue.is_drained and self._engine.is_open
         if not self._closing:
             self._opening.close()
 
@@ -332,7 +345,10 @@ class InteractiveSession(QObject):
             None if waiting or self._live.is_missing else self._live.refined,
             self._place,
         )
-        if waiting:
+        if waiting and self._closing:
+            self._clear_object()
+            self._queue.add_later(closed)
+        elif waiting:
             closed.question, self._question = self._question, None
             self._clear_object()
             self._queue.add(closed)
