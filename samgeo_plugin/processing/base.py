@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ..engine.client import NoEngine
@@ -27,6 +28,8 @@ from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
 from .results import ResultLayer, write
+
+HELP = ICONS.parent / "help.html"
 
 
 class EngineAlgorithm(ParameterAlgorithm):
@@ -66,6 +69,11 @@ class EngineAlgorithm(ParameterAlgorithm):
 
     def shortHelpString(self) -> str:  # noqa: N802
         return self.about()
+
+    def helpUrl(self) -> str:  # noqa: N802
+        page = QUrl.fromLocalFile(str(HELP))
+        page.setFragment(self.key)
+        return page.toString()
 
     def tags(self) -> list[str]:
         return list(self.keywords)

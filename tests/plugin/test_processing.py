@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from osgeo import gdal, osr
@@ -125,6 +126,8 @@ def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()
+        page, _, anchor = algorithm.helpUrl().removeprefix("file://").partition("#")
+        assert f'id="{anchor}"' in Path(page).read_text(encoding="utf-8")
         assert not algorithm.icon().isNull()
         assert not algorithm.flags() & algorithm.flags().__class__(algorithm.Flag.FlagNoThreading)
         assert algorithm.flags() & algorithm.Flag.FlagCanCancel
