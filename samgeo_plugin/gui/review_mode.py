@@ -178,7 +178,7 @@ class ReviewMode(QWidget):
                 (tr("Reject"), "X", lambda: review.decide(REJECTED)),
                 (tr("Largest part"), "L", review.largest_part),
                 (tr("Right angles"), "O", review.right_angles),
-                (tr("Correct on the map"), "R", self.correct_wanted.emit),
+                (tr("Correct"), "R", self.correct_wanted.emit),
                 (tr("Open again"), "U", lambda: review.decide(OPEN)),
             )
         ):

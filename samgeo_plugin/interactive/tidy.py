@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from qgis.core import QgsGeometry
 
-LEAST_IOU = 0.98
+LEAST_IOU = 0.97
 """A simplified outline that agrees less with its original is not taken: the limit on vertices is a
 wish, the shape is not."""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any, Optional
@@ -199,7 +198,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         return result
 
     def _in_qgis(self, sentence: str, folder: Path) -> str:
-        """The engine's sentence without options of its command line and names of its files."""
+        """The engine's sentence without the names of temporary files."""
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
@@ -210,15 +209,7 @@ class EngineAlgorithm(ParameterAlgorithm):
             title = titles.get(path.stem, tr("the result"))
             for text in (str(path), path.name):
                 sentence = sentence.replace(text, title)
-        sentence = sentence.replace(str(folder), tr("the temporary folder"))
-
-        def title_of_option(found: re.Match[str]) -> str:
-            name = found[1].upper().replace("-", "_")
-            definition = self.parameterDefinition(name)
-            # What no parameter says is chosen by the plugin itself.
-            return f"“{definition.description()}”" if definition else found[1].replace("-", " ")
-
-        return re.sub(r"--([a-z][a-z-]*)", title_of_option, sentence)
+        return sentence.replace(str(folder), tr("the temporary folder"))
 
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""

@@ -443,13 +443,8 @@ def test_the_models_that_the_engine_listed_are_offered(provider, monkeypatch):
         settings.MODEL.clear()
 
 
-def test_a_sentence_of_the_engine_names_what_the_dialog_shows(provider, tmp_path):
+def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
     algorithm = provider.algorithm("segmentraster").create()
     (tmp_path / "prompts.gpkg").touch()
-    said = algorithm._in_qgis(
-        f"{tmp_path}/prompts.gpkg differs: start over with --fresh, a smaller --margin.", tmp_path
-    )
-    assert said == (
-        "the layer of prompts differs: start over with “Forget what a cancelled run has done”, a "
-        "smaller “Overlap of windows (pixels)”."
-    )
+    said = algorithm._in_qgis(f"{tmp_path}/prompts.gpkg holds no features.", tmp_path)
+    assert said == "the layer of prompts holds no features."

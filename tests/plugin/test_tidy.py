@@ -26,7 +26,7 @@ def test_a_square_of_many_vertices_becomes_one_of_few():
     square = ragged_square(60)
     made = with_few_vertices(square, 16)
     assert vertices(made) <= 16
-    assert _iou(made, square) >= 0.99
+    assert _iou(made, square) >= 0.98
 
 
 def test_the_shape_goes_before_the_limit():

@@ -44,6 +44,136 @@
    <translation>Was gestartet wurde, ist nicht die Engine; prüfen Sie ihr Python in den Einstellungen.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Area of interest</source>
+   <translation>Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Bands shown as red, green and blue</source>
+   <translation>Bänder für Rot, Grün und Blau</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>CPU threads</source>
+   <translation>CPU-Threads</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>CRS of the result</source>
+   <translation>KBS des Ergebnisses</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Device</source>
+   <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Extent</source>
+   <translation>Ausdehnung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with a label</source>
+   <translation>Feld mit einer Beschriftung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Forget what a cancelled run has done</source>
+   <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least score</source>
+   <translation>Kleinste Güte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least stability</source>
+   <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Model</source>
+   <translation>Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Number type of the model</source>
+   <translation>Zahlentyp des Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Objects within objects</source>
+   <translation>Objekte in Objekten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Outlines</source>
+   <translation>Umrisse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Overlap of windows (pixels)</source>
+   <translation>Überlappung der Fenster (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Points a side of a window</source>
+   <translation>Punkte je Seite eines Fensters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Processes</source>
+   <translation>Prozesse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Prompts</source>
+   <translation>Eingaben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Raster</source>
+   <translation>Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Shapes</source>
+   <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Side of a window (pixels)</source>
+   <translation>Seite eines Fensters (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Simplify (ground units of the raster)</source>
+   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Smallest hole (m²)</source>
+   <translation>Kleinstes Loch (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Smallest object (m²)</source>
+   <translation>Kleinstes Objekt (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Use prompts as</source>
+   <translation>Eingaben benutzen als</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Working resolution (ground units a pixel)</source>
+   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/engine/process.py" />
    <source>The engine crashed (code {code}).</source>
    <translation>Die Engine ist abgestürzt (Code {code}).</translation>
@@ -535,11 +665,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Model</source>
-   <translation>Modell</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Models</source>
    <translation>Modelle</translation>
   </message>
@@ -860,8 +985,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
-   <source>Correct on the map</source>
-   <translation>Auf der Karte korrigieren</translation>
+   <source>Correct</source>
+   <translation>Korrigieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
@@ -1015,11 +1140,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
-   <source>Least score</source>
-   <translation>Kleinste Güte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/review_panel.py" />
    <source>Review a result</source>
    <translation>Ergebnis durchsehen</translation>
   </message>
@@ -1102,11 +1222,6 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>CPU</source>
    <translation>CPU</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/source_panel.py" />
-   <source>Device</source>
-   <translation>Gerät</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -1490,11 +1605,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>Outlines</source>
-   <translation>Umrisse</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
    <source>Raster tools</source>
    <translation>Rasterwerkzeuge</translation>
   </message>
@@ -1640,18 +1750,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Area of interest</source>
-   <translation>Interessengebiet</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Bands shown as red, green and blue</source>
-   <translation>Bänder für Rot, Grün und Blau</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1665,23 +1765,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>CPU threads</source>
-   <translation>CPU-Threads</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>CRS of the result</source>
-   <translation>KBS des Ergebnisses</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Centre lines (roads)</source>
    <translation>Mittellinien (Straßen)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Extent</source>
-   <translation>Ausdehnung</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1710,48 +1795,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Number type of the model</source>
-   <translation>Zahlentyp des Modells</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Overlap of windows (pixels)</source>
-   <translation>Überlappung der Fenster (Pixel)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Raster</source>
-   <translation>Raster</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Separate objects</source>
    <translation>Einzelne Objekte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Side of a window (pixels)</source>
-   <translation>Seite eines Fensters (Pixel)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Simplify (ground units of the raster)</source>
-   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Smallest hole (m²)</source>
-   <translation>Kleinstes Loch (m²)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Smallest object (m²)</source>
-   <translation>Kleinstes Objekt (m²)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1762,11 +1812,6 @@
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Without gaps and overlaps (fields)</source>
    <translation>Ohne Lücken und Überlappungen (Felder)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Working resolution (ground units a pixel)</source>
-   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1850,11 +1895,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Field with a label</source>
-   <translation>Feld mit einer Beschriftung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
    <source>Makes one polygon for each feature of a layer: points mark objects, polygons are boxes or rough outlines, lines run along objects. The layer may have any CRS.
 
 “prompt_id” of a polygon is the id of its prompt; the prompts' attributes are carried over.</source>
@@ -1864,18 +1904,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Prompts</source>
-   <translation>Eingaben</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
    <source>Segment from prompts</source>
    <translation>Aus Eingaben segmentieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Use prompts as</source>
-   <translation>Eingaben benutzen als</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -1896,38 +1926,8 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Forget what a cancelled run has done</source>
-   <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Least stability</source>
-   <translation>Kleinste Stabilität</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Objects within objects</source>
-   <translation>Objekte in Objekten</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Points a side of a window</source>
-   <translation>Punkte je Seite eines Fensters</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Processes</source>
-   <translation>Prozesse</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Shapes</source>
-   <translation>Formen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
