@@ -180,6 +180,7 @@ class ReviewMode(QWidget):
                 (tr("Right angles"), "O", review.right_angles),
                 (tr("Correct"), "R", self.correct_wanted.emit),
                 (tr("Open again"), "U", lambda: review.decide(OPEN)),
+                (tr("Delete"), "Del", review.delete),
             )
         ):
             action = self._action(f"{text} ({keys})", keys, slot)

@@ -115,6 +115,7 @@ class Review(QObject):
             self.message.emit("warning", why)
             return False
         self.layer = layer
+        layer.removeSelection()  # with one, QGIS's own Delete would want the key too
         self._find_fields()
         layer.attributeValueChanged.connect(self._attribute_changed)
         layer.geometryChanged.connect(self._geometry_changed)
