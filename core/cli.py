@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
+from .cli_evaluate import evaluate
 from .cli_models import models
 from .console import Console, reporting
 from .errors import ParameterError
@@ -232,6 +233,7 @@ def _pairs(text: str | None) -> list[list[float]] | None:
 
 
 main.add_command(models)
+main.add_command(evaluate)
 
 
 if __name__ == "__main__":
