@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from .cli_evaluate import evaluate
+from .cli_labels import export_labels, import_labels
 from .cli_models import models
 from .console import Console, reporting
 from .errors import ParameterError
@@ -234,6 +235,8 @@ def _pairs(text: str | None) -> list[list[float]] | None:
 
 main.add_command(models)
 main.add_command(evaluate)
+main.add_command(export_labels)
+main.add_command(import_labels)
 
 
 if __name__ == "__main__":
