@@ -8,7 +8,7 @@ QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 
-.PHONY: help env demo test lint test-core test-plugin package link screenshots clean
+.PHONY: sync help env demo test lint test-core test-plugin package link screenshots clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
@@ -22,7 +22,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/.done ## Segment the sample raster with the embedded model; say where the result is
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python tools/demo.py
 
 test: lint test-core test-plugin ## Everything
 
@@ -30,26 +30,30 @@ lint: $(VENV)/.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict core
+	$(BIN)/lint-imports
 
 test-core: $(VENV)/.done ## The engine's tests
-	$(BIN)/python -m pytest -q tests/core $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q tests/core tests/test_import_contract.py $(PYTEST_ARGS)
 
-$(QGIS_VENV)/.done: constraints.txt scripts/install_qgis.sh
-	scripts/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
+$(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
+	tools/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)
 	@mkdir -p $(QGIS_VENV) && touch $@
 
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
-	scripts/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
+	tools/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q tests/test_package.py
 
+sync: ## Copy core/job.py, the contract between QGIS and the engine, into the plugin
+	cp core/job.py samgeo_plugin/job.py
+
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
-	$(BIN)/python scripts/package.py
+	$(BIN)/python tools/package.py
 
 link: ## Link the plugin into this user's QGIS profile, for development
-	$(PYTHON) scripts/link.py
+	$(PYTHON) tools/link.py
 
 screenshots: $(VENV)/.done package ## Drive a real QGIS window and keep its pictures
-	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) scripts/screenshots.py --out build/screenshots
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

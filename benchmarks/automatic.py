@@ -35,14 +35,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from samgeo_core import candidates
-from samgeo_core.automatic import AutomaticOptions, AutomaticSegmenter
-from samgeo_core.grid import Tile
-from samgeo_core.lattice import resample
-from samgeo_core.masks import ABSENT, LOGIT_STEPS, quantize
-from samgeo_core.models import families
+from samgeo_core.masks.masks import ABSENT, LOGIT_STEPS, quantize
 from samgeo_core.models.base import Prompts
-from samgeo_core.segmenter import TileImage
+from samgeo_core.models.families import recognise as families
+from samgeo_core.segmenters import mask_nms as candidates
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.tiles.grid import Tile
+from samgeo_core.tiles.mask_grid import resample
 from samgeo_core.types import PixelBox, TileIndex
 
 SIZE = 1024
@@ -72,11 +72,11 @@ def picture() -> np.ndarray:
 def random_state(encoder: str, *, strong: bool = True) -> dict[str, torch.Tensor]:
     """Random weights in the official layout: with logits as strong as a trained model's (4), and
     masks with an inside; or only as they are initialised."""
+    from samgeo_core.models.families.mobile_sam import MobileSam
+    from samgeo_core.models.families.sam import Sam
     from samgeo_core.models.image import Preprocessing
-    from samgeo_core.models.mobile_sam import MobileSam
-    from samgeo_core.models.sam import Sam
-    from samgeo_core.models.tiny_vit import TinyViT
-    from samgeo_core.models.vit import ViT
+    from samgeo_core.models.nn.tiny_vit import TinyViT
+    from samgeo_core.models.nn.vit import ViT
 
     torch.manual_seed(0)
     if encoder == "mobile_sam":

@@ -41,16 +41,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from samgeo_core.models import export, promptable
 from samgeo_core.models.base import Embedding, ModelInfo, Prompts
-from samgeo_core.models.decoder import MaskDecoder
-from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
-from samgeo_core.models.hiera import SIZES, Encoder
+from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
+from samgeo_core.models.families.sam import Sam
+from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam_hq import SamHq
 from samgeo_core.models.image import Preprocessing
-from samgeo_core.models.layers import LayerNorm2d, parts
+from samgeo_core.models.network import Network
+from samgeo_core.models.nn.blocks import LayerNorm2d, parts
+from samgeo_core.models.nn.hiera import SIZES, Encoder
+from samgeo_core.models.nn.mask_decoder import MaskDecoder
+from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.promptable import TorchModel
-from samgeo_core.models.sam import Network, Sam
-from samgeo_core.models.sam2 import Sam2
-from samgeo_core.models.sam_hq import SamHq
-from samgeo_core.models.vit import ViT
 
 from tests.core.parity.cases import weights
 

@@ -31,11 +31,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from samgeo_core.automatic import AutomaticOptions, AutomaticSegmenter
-from samgeo_core.grid import Tile
 from samgeo_core.models.base import Embedding, Prompts
-from samgeo_core.models.embedded import EmbeddedModel, load_embedded
-from samgeo_core.segmenter import TileImage
+from samgeo_core.models.embedded.model import EmbeddedModel, load_embedded
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.tiles.grid import Tile
 from samgeo_core.training.canvas import Textures
 from samgeo_core.training.data import BANEPA_SPLIT, photographs, read_pack
 from samgeo_core.training.prompts import correcting_point, tight_box

@@ -23,21 +23,22 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
-from samgeo_core.models import rep_vit
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
-from samgeo_core.models.edge_tam import EdgeTam
-from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
-from samgeo_core.models.embedded import load_embedded
-from samgeo_core.models.hiera import SIZES, Encoder
+from samgeo_core.models.catalogue import CATALOGUE, EMBEDDED
+from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.families.edge_tam import EdgeTam
+from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
+from samgeo_core.models.families.mobile_sam import MobileSam
+from samgeo_core.models.families.sam import Sam
+from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam_hq import SamHq
 from samgeo_core.models.image import Preprocessing
-from samgeo_core.models.mobile_sam import MobileSam
-from samgeo_core.models.registry import EMBEDDED, REGISTRY
+from samgeo_core.models.network import Network
+from samgeo_core.models.nn import rep_vit
+from samgeo_core.models.nn.hiera import SIZES, Encoder
+from samgeo_core.models.nn.tiny_vit import TinyViT
+from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.runtime import pick_dtype
-from samgeo_core.models.sam import Network, Sam
-from samgeo_core.models.sam2 import Sam2
-from samgeo_core.models.sam_hq import SamHq
-from samgeo_core.models.tiny_vit import TinyViT
-from samgeo_core.models.vit import ViT
 
 from benchmarks.automatic import peak
 from benchmarks.decoder import question, with_weights
@@ -122,7 +123,7 @@ def measure(name: str, given: argparse.Namespace) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore
     known = [EMBEDDED, *NETWORKS]
-    assert set(known) <= set(REGISTRY)
+    assert set(known) <= set(CATALOGUE)
     default = [name for name in known if name not in LARGE]
     parser.add_argument("--models", nargs="+", choices=known, default=default)
     parser.add_argument("--prompts", type=int, default=32)

@@ -12,14 +12,13 @@ import numpy as np
 import rasterio
 import shapely
 from rasterio.features import rasterize
-from samgeo_core.masks import LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
+from samgeo_core.masks.masks import LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
+from samgeo_core.testing.oracle import Oracle
+from samgeo_core.testing.scenes import Scene, Thing
 from samgeo_core.types import CellBox, TileIndex
-from samgeo_core.vectorize import contours
+from samgeo_core.vectors.contours import contours
 from scipy.ndimage import binary_dilation, binary_erosion
 from shapely import Geometry
-
-from .oracle import Oracle
-from .scenes import Scene, Thing
 
 
 def footprint_scene(raster: Path, footprints: Path) -> tuple[Scene, list[Geometry]]:

@@ -38,15 +38,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from samgeo_core import job
-from samgeo_core.embeddings import EmbeddingCache
-from samgeo_core.interactive import Session
+from samgeo_core.interactive.session import Session
+from samgeo_core.interactive.windows import Level
 from samgeo_core.models.base import Prompts
-from samgeo_core.raster import open_raster
+from samgeo_core.models.embedding_cache import EmbeddingCache
+from samgeo_core.raster.raster import open_raster
+from samgeo_core.testing.promptable_oracle import LabelSource, OracleModel, oracle_session
 from samgeo_core.types import PixelBox
-from samgeo_core.windows import Level
-from samgeo_core.worker_methods import levels_of
-
-from tests.core.promptable_oracle import LabelSource, OracleModel, oracle_session
+from samgeo_core.worker.session_methods import levels_of
 
 SHARED = Path(os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BANEPA = SHARED / "eval" / "buildings_banepa"
@@ -124,7 +123,7 @@ def speed(args: argparse.Namespace) -> None:
             predict, state = reference
             wall, cpu = timed(predict, args.rounds)
             row("official predictor, ViT-B", wall, cpu, 1.0)
-            from samgeo_core.models.registry import load_model
+            from samgeo_core.models.load import load_model
 
             path = Path(folder) / "random_vit_b.pth"
             torch.save(state, path)
@@ -132,7 +131,7 @@ def speed(args: argparse.Namespace) -> None:
             ask = asker(model, image)
             ours, used = timed(ask, args.rounds)
             row("this decoder, ViT-B, the same weights", ours, used, used / cpu)
-        from samgeo_core.models.registry import load_model
+        from samgeo_core.models.load import load_model
 
         model = load_model("embedded", device="cpu", threads=args.threads)
         ask = asker(model, image)
@@ -184,7 +183,7 @@ def asker(model: Any, image: np.ndarray) -> Callable[[], Any]:
         crs = None
 
         def read(self, box: PixelBox) -> Any:
-            from samgeo_core.raster import RasterWindow
+            from samgeo_core.raster.raster import RasterWindow
 
             return RasterWindow(image, np.ones(image.shape[:2], bool))
 
@@ -289,7 +288,15 @@ def second(args: argparse.Namespace) -> None:
 
 
 def whole(args: argparse.Namespace) -> None:
-    from tests.core.test_interactive import OBJECTS, iou, model, outline, point, seam_excess, truth
+    from tests.core.interactive.test_session import (
+        OBJECTS,
+        iou,
+        model,
+        outline,
+        point,
+        seam_excess,
+        truth,
+    )
 
     row("one click anywhere, perfect model", "IoU least", "IoU clicks", "seam excess", "windows")
     for name, mask in OBJECTS.items():
@@ -362,18 +369,18 @@ def _borders(
     the last figure is the difference on 20 sets of lines that lie anywhere, where nothing is cut.
     """
     import shapely
-    from samgeo_core.outline import object_polygon
-    from samgeo_core.prompt_layer import LayerPrompt
-    from samgeo_core.prompted import ask_all
-    from samgeo_core.prompts import PixelPrompt
-    from samgeo_core.vectorize import valid
+    from samgeo_core.interactive.batch import ask_all
+    from samgeo_core.prompts.prompt_layer import LayerPrompt
+    from samgeo_core.prompts.prompts import PixelPrompt
+    from samgeo_core.vectors.contours import valid
+    from samgeo_core.vectors.object_polygon import object_polygon
 
     raster, shapes, labels = _scene(args.side if what == "embedded" else 2600)
     if what == "perfect":
         model: Any = OracleModel(1024, 256, candidates=1)
         source: Any = LabelSource(labels)
     else:
-        from samgeo_core.models.registry import load_model
+        from samgeo_core.models.load import load_model
 
         model = load_model("embedded", device="cpu", threads=args.threads)
         source = raster
@@ -418,8 +425,8 @@ def _borders(
 
 def _in_fixed_tiles(level: Level, prompts: list[Any]) -> Iterator[tuple[Any, Any]]:
     """What one gets by asking each prompt in the tile that holds its middle, and nowhere else."""
-    from samgeo_core.answering import Candidate, add_window, nothing_known
-    from samgeo_core.prompts import joint_extent, window_prompts
+    from samgeo_core.interactive.first_prediction import Candidate, add_window, nothing_known
+    from samgeo_core.prompts.prompts import joint_extent, window_prompts
 
     size = level.lattice.size
     for prompt in prompts:
@@ -445,9 +452,8 @@ def many(args: argparse.Namespace) -> None:
     import rasterio
     import shapely
     from samgeo_core.job import SegmentParameters
-    from samgeo_core.prompt_jobs import run_prompts
-
-    from tests.core.promptable_oracle import labels_to_pixels
+    from samgeo_core.jobs.prompts import run_prompts
+    from samgeo_core.testing.promptable_oracle import labels_to_pixels
 
     side, step = 100, 128
     with tempfile.TemporaryDirectory() as folder:
@@ -501,7 +507,7 @@ def many(args: argparse.Namespace) -> None:
 
 
 def _batches_against_one_by_one(args: argparse.Namespace) -> None:
-    from samgeo_core.models.registry import load_model
+    from samgeo_core.models.load import load_model
 
     with open_raster(str(MOSAIC)) as raster:
         model = load_model("embedded", device="cpu", threads=args.threads)

@@ -28,9 +28,9 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 from samgeo_core.job import SegmentParameters
-from samgeo_core.masks import Mask, TileMasks
-from samgeo_core.pipeline import run
-from samgeo_core.segmenter import TileImage
+from samgeo_core.jobs.run import run
+from samgeo_core.masks.masks import Mask, TileMasks
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.types import CellBox
 
 ROOT = Path(__file__).resolve().parents[1]

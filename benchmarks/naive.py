@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import numpy as np
-from samgeo_core.grid import Grid
-from samgeo_core.masks import Mask
+from samgeo_core.masks.masks import Mask
 from samgeo_core.merge import MaskSource
 from samgeo_core.merge.nodes import lattice, tight
+from samgeo_core.testing.scenes import Thing
+from samgeo_core.tiles.grid import Grid
 from samgeo_core.types import CellBox
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-from .scenes import Thing
 
 
 def _thing(mask: Mask, inside: CellBox) -> Thing | None:

@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from samgeo_core.executors import SerialExecutor  # noqa: E402
-from samgeo_core.grid import Grid  # noqa: E402
-from samgeo_core.masks import TileMasks  # noqa: E402
+from samgeo_core.masks.masks import TileMasks  # noqa: E402
 from samgeo_core.merge import (  # noqa: E402
     MaskSource,
     MemorySource,
@@ -31,12 +29,14 @@ from samgeo_core.merge import (  # noqa: E402
     merge,
 )
 from samgeo_core.merge.nodes import tight  # noqa: E402
+from samgeo_core.parallel.executors import SerialExecutor  # noqa: E402
+from samgeo_core.testing.metrics import CUTS, SEAMS, Score, evaluate, seam_excess  # noqa: E402
+from samgeo_core.testing.oracle import Noise, Oracle  # noqa: E402
+from samgeo_core.testing.scenes import Scene, Thing, make_scene  # noqa: E402
+from samgeo_core.tiles.grid import Grid  # noqa: E402
 from samgeo_core.types import MergeMode, TileIndex  # noqa: E402
 
 from benchmarks import naive  # noqa: E402
-from benchmarks.metrics import CUTS, SEAMS, Score, evaluate, seam_excess  # noqa: E402
-from benchmarks.oracle import Noise, Oracle  # noqa: E402
-from benchmarks.scenes import Scene, Thing, make_scene  # noqa: E402
 
 
 def merged_things(source: MaskSource, grid: Grid, mode: MergeMode = "hierarchy") -> list[Thing]:

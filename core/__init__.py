@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SamGeo Seamless: georeferenced rasters in, seam-free polygons out.
 
-``segment`` does it all; ``Segmenter`` is what a model of one's own must be. Names are imported when
-they are first used, so that ``import samgeo_core`` costs nothing.
+``segment`` does a whole job; ``Segmenter`` is what a model of your own must be; ``Session`` answers
+prompts. These names stay where they are when modules move. They are imported when they are first
+used, so that ``import samgeo_core`` costs nothing.
 """
 
 from importlib import import_module
@@ -12,40 +13,115 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import segment
-    from .errors import SamGeoError
-    from .job import SegmentParameters
-    from .masks import Mask, PromptRef, TileMasks
-    from .pipeline import JobResult, run
-    from .raster import open_raster
-    from .segmenter import PromptableSegmenter, Segmenter, TileImage
+    from .errors import (
+        Cancelled,
+        CheckpointError,
+        IncompleteError,
+        JobError,
+        ModelError,
+        OutputError,
+        ParameterError,
+        PromptError,
+        RasterError,
+        SamGeoError,
+        SamGeoWarning,
+    )
+    from .interactive.session import Session
+    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
+    from .jobs.regularize import regularize_layer
+    from .jobs.run import JobResult, run
+    from .masks.masks import Mask, PromptRef, TileMasks
+    from .models.base import PromptableModel, Prompts
+    from .models.load import load_model
+    from .raster.raster import Raster, RasterOptions, open_raster
+    from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
+    from .tiles.grid import Grid, Tile
+    from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
-    "JobResult": "pipeline",
-    "Mask": "masks",
-    "PromptRef": "masks",
-    "PromptableSegmenter": "segmenter",
+    "Box": "types",
+    "Cancelled": "errors",
+    "CellBox": "types",
+    "CheckpointError": "errors",
+    "Grid": "tiles.grid",
+    "GroundBox": "types",
+    "Hint": "segmenters.segmenter",
+    "IncompleteError": "errors",
+    "JobError": "errors",
+    "JobResult": "jobs.run",
+    "Mask": "masks.masks",
+    "ModelError": "errors",
+    "OutputError": "errors",
+    "ParameterError": "errors",
+    "PixelBox": "types",
+    "Progress": "job",
+    "Prompt": "job",
+    "PromptError": "errors",
+    "PromptRef": "masks.masks",
+    "PromptableModel": "models.base",
+    "PromptableSegmenter": "segmenters.segmenter",
+    "Prompts": "models.base",
+    "Raster": "raster.raster",
+    "RasterError": "errors",
+    "RasterOptions": "raster.raster",
+    "RegularizeParameters": "job",
     "SamGeoError": "errors",
+    "SamGeoWarning": "errors",
     "SegmentParameters": "job",
-    "Segmenter": "segmenter",
-    "TileImage": "segmenter",
-    "TileMasks": "masks",
-    "open_raster": "raster",
-    "run": "pipeline",
+    "Segmenter": "segmenters.segmenter",
+    "Session": "interactive.session",
+    "Tile": "tiles.grid",
+    "TileImage": "segmenters.segmenter",
+    "TileIndex": "types",
+    "TileMasks": "masks.masks",
+    "load_model": "models.load",
+    "open_raster": "raster.raster",
+    "regularize_layer": "jobs.regularize",
+    "run": "jobs.run",
     "segment": "api",
 }
+"""Module of each public name, below this package."""
 
 __all__ = [
+    "Box",
+    "Cancelled",
+    "CellBox",
+    "CheckpointError",
+    "Grid",
+    "GroundBox",
+    "Hint",
+    "IncompleteError",
+    "JobError",
     "JobResult",
     "Mask",
+    "ModelError",
+    "OutputError",
+    "ParameterError",
+    "PixelBox",
+    "Progress",
+    "Prompt",
+    "PromptError",
     "PromptRef",
+    "PromptableModel",
     "PromptableSegmenter",
+    "Prompts",
+    "Raster",
+    "RasterError",
+    "RasterOptions",
+    "RegularizeParameters",
     "SamGeoError",
+    "SamGeoWarning",
     "SegmentParameters",
     "Segmenter",
+    "Session",
+    "Tile",
     "TileImage",
+    "TileIndex",
     "TileMasks",
     "__version__",
+    "load_model",
     "open_raster",
+    "regularize_layer",
     "run",
     "segment",
 ]
@@ -55,3 +131,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

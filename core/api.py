@@ -12,9 +12,9 @@ import geopandas as gpd
 
 from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
-from .pipeline import run
-from .segmenter import Segmenter
-from .stages import SegmenterFactory
+from .jobs.run import run
+from .jobs.tile_stage import SegmenterFactory
+from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def segment(
         raster: Path, URL or folder, or several that make one mosaic.
         output: Layer to write; its extension chooses the format. None returns the polygons.
         segmenter: Instead of ``model=``: an object with the members of
-            :class:`~samgeo_core.segmenter.Segmenter`, or a picklable function that makes one.
+            :class:`~samgeo_core.Segmenter`, or a picklable function that makes one.
         progress: Called with each step.
         **options: The fields of :class:`~samgeo_core.job.SegmentParameters`, which are the
             command's options. Paths may be ``Path``, and lists tuples.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Translations: one context, so that ``scripts/translations.py`` finds every text."""
+"""Translations: one context, so that ``tools/translations.py`` finds every text."""
 
 from __future__ import annotations
 

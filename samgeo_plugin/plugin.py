@@ -19,13 +19,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
-from . import environment, i18n, rasters, settings
-from .controller import Controller
-from .engine_client import EngineClient
-from .environment_job import Setup
+from . import i18n, rasters, settings
+from .engine.client import EngineClient
 from .i18n import tr
+from .interactive.controller import Controller
 from .log import Reporter
 from .processing.provider import SamGeoProvider
+from .setup import environment
+from .setup.environment_job import Setup
 
 
 class SamGeoPlugin(QObject):

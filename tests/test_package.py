@@ -22,7 +22,7 @@ def built(tmp_path_factory):
     paths = []
     for name in ("first", "second"):
         folder = tmp_path_factory.mktemp(name)
-        command = [sys.executable, str(ROOT / "scripts" / "package.py"), "--output", str(folder)]
+        command = [sys.executable, str(ROOT / "tools" / "package.py"), "--output", str(folder)]
         subprocess.run(command, check=True)
         paths.append(next(folder.glob("*.zip")))
     return paths
@@ -55,10 +55,10 @@ def test_the_engines_wheel_is_inside_with_its_versions(files):
     assert len(wheels) == 1
     version = files[TOP + "metadata.txt"].decode().split("\nversion=")[1].split("\n")[0]
     assert f"-{version}-" in wheels[0]
-    constraints = files[TOP + "engine/constraints.txt"].decode()
+    constraints = files[TOP + "bundled/constraints.txt"].decode()
     assert "torch==" in constraints
     assert "pytest" not in constraints
-    sizes = json.loads(files[TOP + "engine/sizes.json"])
+    sizes = json.loads(files[TOP + "bundled/sizes.json"])
     assert sizes["cpu"]["download_mb"] < sizes["cuda"]["download_mb"]
 
 
@@ -67,8 +67,8 @@ def test_the_wheel_holds_the_embedded_model_and_its_licence(files, tmp_path):
     wheel.write_bytes(next(data for name, data in files.items() if name.endswith(".whl")))
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "samgeo_core/worker.py" in names
-    assert "samgeo_core/models/embedded.safetensors" in names
+    assert "samgeo_core/worker/serve.py" in names
+    assert "samgeo_core/models/embedded/embedded.safetensors" in names
     assert any(name.endswith("LICENSE") for name in names)
 
 
@@ -94,14 +94,14 @@ def test_every_module_is_python_3_9_and_imports_nothing_of_the_engine(files):
 
 
 def test_every_text_has_a_german_translation_with_the_same_placeholders():
-    sys.path.insert(0, str(ROOT / "scripts"))
+    sys.path.insert(0, str(ROOT / "tools"))
     import re
 
     import translations
 
     german = translations.read(translations.FOLDER / "samgeo_de.ts")
     texts = translations.texts()
-    assert set(german) == set(texts), "run scripts/translations.py update"
+    assert set(german) == set(texts), "run tools/translations.py update"
     assert not [text for text, translation in german.items() if not translation]
     for text, translation in german.items():
         names = sorted(re.findall(r"\{\w+\}", text))

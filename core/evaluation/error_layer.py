@@ -17,7 +17,8 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from ..layers import Field, LayerWriter, check_output
+from ..layers.writer import LayerWriter, check_output
+from ..vectors.schema import Field
 from .objects import PRECISE, Objects
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ another."""
 Shapes = NDArray[Any]
 
 
-class LocalPlane:
+class EqualAreaPlane:
     """A plane around some shapes.
 
     Args:

@@ -13,11 +13,11 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from ..layer_reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
+from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
 from .figures import Figures, average_precision, figures
 from .lines import Apls, Relaxed, apls, relaxed
 from .objects import Bools, Floats, Matching, Objects, boundary_iou, match
-from .plane import LocalPlane, Shapes
+from .plane import EqualAreaPlane, Shapes
 
 SIZES = ("small", "medium", "large")
 BUFFERS = (4.0, 8.0)
@@ -79,7 +79,7 @@ class Compared:
     wanted: Objects | None
     matching: Matching | None
     buffer: float
-    plane: LocalPlane
+    plane: EqualAreaPlane
     area: Any | None
 
 
@@ -126,7 +126,7 @@ def evaluate(
     theirs = read_vector(truth, truth_layer, what="The truth")
     kind = _common_kind(ours, theirs)
     around = theirs if len(theirs) else ours
-    plane = LocalPlane(around.shapes, around.crs)
+    plane = EqualAreaPlane(around.shapes, around.crs)
     inside = None
     if area is not None:
         inside = _area(read_vector(area, what="The area of interest"), plane)
@@ -169,7 +169,7 @@ def _checked(buffers: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(b) for b in buffers)
 
 
-def _area(layer: VectorLayer, plane: LocalPlane) -> Any:
+def _area(layer: VectorLayer, plane: EqualAreaPlane) -> Any:
     polygons = layer.shapes[np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS))]
     if len(polygons) == 0:
         raise ParameterError(f"{layer.name} has no polygons: an area of interest needs one.")
@@ -194,7 +194,7 @@ def by_place(shapes: Shapes) -> NDArray[np.int64]:
 
 def _objects(
     layer: VectorLayer,
-    plane: LocalPlane,
+    plane: EqualAreaPlane,
     area: Any | None,
     class_field: str | None,
     score_field: str | None,
@@ -229,7 +229,7 @@ def _objects(
 def _polygons(
     result: VectorLayer,
     truth: VectorLayer,
-    plane: LocalPlane,
+    plane: EqualAreaPlane,
     area: Any | None,
     class_fields: tuple[str | None, str | None],
     score_field: str,
@@ -315,7 +315,7 @@ def _sizes(
 def _lines(
     result: VectorLayer,
     truth: VectorLayer,
-    plane: LocalPlane,
+    plane: EqualAreaPlane,
     area: Any | None,
     buffers: tuple[float, ...],
 ) -> tuple[Evaluation, Compared]:

@@ -17,9 +17,9 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError, ParameterError
-from ..layer_reader import POLYGONS, LayerLike, VectorLayer, read_vector
-from ..prompts import PromptTransform
-from ..raster import Raster
+from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector
+from ..prompts.prompts import PromptTransform
+from ..raster.raster import Raster
 from ..types import BoolArray, ByteArray, PixelBox
 from .places import Cut, cut_by_place
 

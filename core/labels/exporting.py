@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, ParameterError
-from ..layer_reader import LayerLike
-from ..raster import Raster, open_raster
+from ..layers.reader import LayerLike
+from ..raster.raster import Raster, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
 from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
 

@@ -18,8 +18,9 @@ from pyproj import CRS
 from rasterio.errors import RasterioIOError
 
 from ..errors import ParameterError
-from ..layers import Field, LayerWriter, check_output
-from ..reproject import Reprojection, known_crs
+from ..layers.writer import LayerWriter, check_output
+from ..raster.reproject import Reprojection, known_crs
+from ..vectors.schema import Field
 from .chips import Labelled
 from .exporting import INDEX
 from .formats import ReadImage, read_coco, read_mask, read_sa1b, read_yolo

@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 
 from ..errors import ParameterError
 from ..types import BoolArray
-from ..vectorize import contours, joined
+from ..vectors.contours import contours, joined
 
 Runs = list[int]
 

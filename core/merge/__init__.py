@@ -2,14 +2,16 @@
 """Instance masks of tiles -> objects of the raster: edges, components, fusion.
 
 ``merge`` finds which masks are one object; ``fuse`` makes one field of logits of them, block by
-block; ``vectorize.py`` draws its contour.
+block; ``vectors/contours.py`` draws its contour.
 """
 
-from .combine import Progress, merge
 from .fuse import fuse, fuse_box
-from .hooks import PatchedSource, TilePatch, overview_patches, repair_hints, repair_patches
-from .merged import Merged
-from .state import (
+from .merge_tiles import Progress, merge
+from .objects import Merged
+from .overview import overview_patches
+from .patches import PatchedSource, TilePatch
+from .repair import repair_hints, repair_patches
+from .types import (
     CachedSource,
     MaskSource,
     MemorySource,

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..executors import Executor
-from ..grid import Grid
+from ..parallel.executors import Executor
+from ..tiles.grid import Grid
 from ..types import BoolArray, CellBox, TileIndex
 from .components import Groups, IntArray
 from .fuse import fuse, fuse_box
-from .merged import NO_PARENT, Merged, Summary
 from .nodes import NodeArray
-from .state import MaskSource, MergedObject, MergeOptions, cached
+from .objects import NO_PARENT, Merged, Summary
+from .types import MaskSource, MergedObject, MergeOptions, cached
 
 
 def pair_sums(groups: Groups, overlaps: NDArray[np.void]) -> tuple[IntArray, IntArray, IntArray]:

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Grid
-from ..masks import PromptRef
+from ..masks.masks import PromptRef
+from ..tiles.grid import Grid
 from ..types import BoolArray, TileIndex
-from .common import Enough, IntArray, in_common
 from .fragments import Fragments, fragments
+from .intersections import Enough, IntArray, in_common
 from .nodes import NodeArray, TileNodes, tile_nodes
-from .state import MaskSource, MergeOptions
+from .types import MaskSource, MergeOptions
 
 LINK = np.dtype(
     [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..types import BoolArray, CellBox
-from .common import CellShapes, Enough, in_common
+from .intersections import CellShapes, Enough, in_common
 from .nodes import TileNodes
 
 EIGHT = np.ones((3, 3), bool)

@@ -14,11 +14,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..grid import Grid, Tile
-from ..masks import ABSENT
+from ..masks.masks import ABSENT
+from ..tiles.grid import Grid, Tile
 from ..types import CellBox, FloatArray, TileIndex
 from .nodes import lattice
-from .state import CachedSource, MaskSource, MergedObject, cached
+from .types import CachedSource, MaskSource, MergedObject, cached
 
 BLOCK = 1024
 """Side in cells of the blocks in which a large object is fused: about 20 MB at a time."""

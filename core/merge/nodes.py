@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Grid
-from ..masks import PromptRef, TileMasks
+from ..masks.masks import PromptRef, TileMasks
+from ..tiles.grid import Grid
 from ..types import BoolArray, CellBox, TileIndex
-from .common import CellShapes
+from .intersections import CellShapes
 
 NORTH, WEST, SOUTH, EAST = 1, 2, 4, 8
 """Bits of a node's truncation: the sides of the trusted window that it reaches, where the raster

@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, OutputError
 from .base import PromptableModel
+from .network import Network
 from .promptable import TorchModel
-from .sam import Network
 
 OPSET = 18
 

@@ -20,10 +20,10 @@ from torch import Tensor
 from ..errors import ModelError, PromptError
 from ..types import ByteArray, FloatArray
 from .base import BACKGROUND, FOREGROUND, PADDING, Decoded, Embedding, ModelInfo, Prompts
-from .decoder import ImageSide
 from .image import check_image
+from .network import Network
+from .nn.mask_decoder import ImageSide
 from .runtime import in_batches
-from .sam import Network
 
 KEPT_IMAGES = 2
 """Images whose shared decoder side is kept; 14 MB each (32 MB for SAM 2)."""

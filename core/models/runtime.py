@@ -14,7 +14,7 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 import torch
 
 from ..errors import ModelError, SamGeoWarning
-from .lanes import side_by_side
+from .threads import side_by_side
 
 T = TypeVar("T")
 R = TypeVar("R")

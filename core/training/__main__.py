@@ -5,18 +5,20 @@ Such weights as the shipped ones come from::
 
     python -m samgeo_core.training pack --shared ../shared/data --sample-data sample_data \\
         --cache CACHE
-    python -m samgeo_core.training confident core/models/embedded.safetensors \\
+    python -m samgeo_core.training confident core/models/embedded/embedded.safetensors \\
         --shared ../shared/data --cache CACHE --packs 1
     python -m samgeo_core.training train --cache CACHE --out RUN --minutes 100 --threads 1 \\
-        --precision bfloat16 --start core/models/embedded.safetensors --rate 1.2e-3 --settle 0.1
-    python -m samgeo_core.training export RUN/checkpoint.pt core/models/embedded.safetensors \\
-        --cache CACHE --steps 160 --score-threshold 0.5 --stability-threshold 0.4
+        --precision bfloat16 --start core/models/embedded/embedded.safetensors \\
+        --rate 1.2e-3 --settle 0.1
+    python -m samgeo_core.training export RUN/checkpoint.pt \\
+        core/models/embedded/embedded.safetensors --cache CACHE --steps 160 \\
+        --score-threshold 0.5 --stability-threshold 0.4
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::
 
     python -m samgeo_core.training train --cache CACHE --out RUN --minutes 8 --device cuda \\
-        --start core/models/embedded.safetensors --images 48 --objects 12 --size 256 \\
+        --start core/models/embedded/embedded.safetensors --images 48 --objects 12 --size 256 \\
         --workers 14 --rate 2e-3
 
 Both go on from ``RUN/checkpoint.pt`` when they are started again. From random weights, leave out
@@ -31,7 +33,7 @@ from pathlib import Path
 
 import torch
 
-from ..models.embedded import load_embedded
+from ..models.embedded.model import load_embedded
 from .data import Part, read_pack
 from .export import export
 from .log import plot

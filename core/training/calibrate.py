@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..models.embedded_maps import PromptTensors
-from ..models.embedded_net import EmbeddedNet, normalised
+from ..models.embedded.network import EmbeddedNet, normalised
+from ..models.embedded.prompt_maps import PromptTensors
 from .data import Crops, Part
 from .loop import make_batch, rounds
 

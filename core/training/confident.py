@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..automatic import AutomaticOptions, AutomaticSegmenter
-from ..grid import Tile
-from ..lattice import resample
 from ..models.base import PromptableModel, Prompts
-from ..segmenter import TileImage
+from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ..segmenters.segmenter import TileImage
+from ..tiles.grid import Tile
+from ..tiles.mask_grid import resample
 from ..types import BoolArray, ByteArray, FloatArray, PixelBox, TileIndex
 from .data import Sample
 from .opencv import cv2

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.embedded_net import GROUPS
+from ..models.embedded.network import GROUPS
 
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 DISTANCES = (1, 3, 8)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from ..models.embedded import FAMILY
-from ..models.embedded_net import EmbeddedNet, NetConfig
+from ..models.embedded.model import FAMILY
+from ..models.embedded.network import EmbeddedNet, NetConfig
 from .calibrate import calibrate, level
 from .data import Part
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..models.embedded import read_network
-from ..models.embedded_maps import STRIDE, PromptTensors
-from ..models.embedded_net import MASK_STRIDE, EmbeddedNet, Features, Fine, enlarge, normalised
+from ..models.embedded.model import read_network
+from ..models.embedded.network import MASK_STRIDE, EmbeddedNet, Features, Fine, enlarge, normalised
+from ..models.embedded.prompt_maps import STRIDE, PromptTensors
 from .data import Crops, Part
 from .dense import SameObject
 from .log import Log

@@ -15,8 +15,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import diagnose
 from ..i18n import tr
+from ..setup import diagnose
 from .icons import icon
 
 

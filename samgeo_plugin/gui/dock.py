@@ -20,9 +20,9 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import engine_client
-from ..controller import Controller
+from ..engine import client as engine_client
 from ..i18n import tr
+from ..interactive.controller import Controller
 from .icons import icon, theme_icon
 from .object_panel import ObjectPanel
 from .refinement_panel import RefinementPanel

@@ -20,11 +20,12 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import diagnose, environment, settings
-from ..engine_client import EngineClient
-from ..environment import PythonFacts
-from ..environment_job import PythonSearch, Setup, remove
+from .. import settings
+from ..engine.client import EngineClient
 from ..i18n import tr
+from ..setup import diagnose, environment
+from ..setup.environment import PythonFacts
+from ..setup.environment_job import PythonSearch, Setup, remove
 
 
 class EnvironmentWidget(QWidget):

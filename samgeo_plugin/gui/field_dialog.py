@@ -9,8 +9,8 @@ from qgis.core import QgsVectorLayer
 from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
 
-from .. import target
 from ..i18n import tr
+from ..interactive import target
 
 
 class FieldDialog(QDialog):

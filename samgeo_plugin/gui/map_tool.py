@@ -11,8 +11,8 @@ from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QApplication
 
 from .. import settings
+from ..interactive.session import InteractiveSession
 from ..job import Prompt
-from ..session import InteractiveSession
 from .overlay import Overlay
 
 BOX = "box"

@@ -23,8 +23,8 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..controller import Controller
 from ..i18n import tr
+from ..interactive.controller import Controller
 from ..job import Failure, Progress
 from .source_panel import megabytes, state_text
 

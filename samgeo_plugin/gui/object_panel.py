@@ -19,8 +19,8 @@ from qgis.PyQt.QtWidgets import (
 
 from .. import settings
 from ..i18n import tr
-from ..opening import CLOSED, OPENING
-from ..session import InteractiveSession
+from ..interactive.opening import CLOSED, OPENING
+from ..interactive.session import InteractiveSession
 from .icons import theme_icon
 from .map_tool import BOX, STROKE
 

@@ -10,9 +10,9 @@ from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
 from .. import settings
-from ..engine_client import EngineClient
-from ..environment_job import Setup
+from ..engine.client import EngineClient
 from ..i18n import tr
+from ..setup.environment_job import Setup
 from .environment_widget import EnvironmentWidget
 from .icons import icon
 

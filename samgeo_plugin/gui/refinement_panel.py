@@ -14,9 +14,9 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..candidates import Refinement
-from ..controller import Controller
 from ..i18n import tr
+from ..interactive.candidates import Refinement
+from ..interactive.controller import Controller
 
 _SLIDER_STEPS = 100
 _LARGEST = 10_000.0

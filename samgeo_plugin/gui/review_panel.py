@@ -20,8 +20,8 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from .. import styles
-from ..controller import Controller
 from ..i18n import tr
+from ..interactive.controller import Controller
 
 _SLIDER_STEPS = 100
 _LARGEST = 10_000.0

@@ -7,9 +7,9 @@ from typing import Optional
 
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
 
-from ..engine_client import EngineClient
-from ..environment_job import Setup
+from ..engine.client import EngineClient
 from ..i18n import tr
+from ..setup.environment_job import Setup
 from .environment_widget import EnvironmentWidget
 from .icons import icon
 

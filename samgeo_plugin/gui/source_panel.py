@@ -20,9 +20,10 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import rasters, target
-from ..controller import Controller
+from .. import rasters
 from ..i18n import tr
+from ..interactive import target
+from ..interactive.controller import Controller
 from .field_dialog import FieldDialog
 from .icons import theme_icon
 

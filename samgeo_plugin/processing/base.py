@@ -16,12 +16,12 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
-from .. import environment
-from ..engine_client import NoEngine
+from ..engine.client import NoEngine
+from ..engine.stages import ProgressBar, stage_text
 from ..gui.icons import FOLDER as ICONS
 from ..i18n import tr
 from ..job import Progress
-from ..stages import ProgressBar, stage_text
+from ..setup import environment
 from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm

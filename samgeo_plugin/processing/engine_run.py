@@ -15,8 +15,8 @@ from typing import Any, Optional
 from qgis.core import QgsProcessingFeedback
 from qgis.PyQt.QtCore import QProcess
 
-from ..engine_client import Patience
-from ..engine_process import EngineCommand, LineBuffer, configure, describe_end
+from ..engine.client import Patience
+from ..engine.process import EngineCommand, LineBuffer, configure, describe_end
 from ..i18n import tr
 from ..job import (
     PROTOCOL_VERSION,

@@ -23,8 +23,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QVariant
 
 from .. import styles
+from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from ..stages import ENGINE_PERCENT
 from .given import SOURCE_FID, Given
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []

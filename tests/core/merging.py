@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import numpy as np
-from samgeo_core.executors import SerialExecutor
-from samgeo_core.grid import Grid
-from samgeo_core.masks import Mask, PromptRef, TileMasks
+from samgeo_core.masks.masks import Mask, PromptRef, TileMasks
 from samgeo_core.merge import MaskSource, MemorySource, Merged, MergeOptions, fuse_box, merge
 from samgeo_core.merge.nodes import tight
+from samgeo_core.parallel.executors import SerialExecutor
+from samgeo_core.testing.scenes import Thing
+from samgeo_core.tiles.grid import Grid
 from samgeo_core.types import CellBox, TileIndex
-
-from benchmarks.scenes import Thing
 
 AUTO = PromptRef()
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from samgeo_core.grid import Grid
-from samgeo_core.masks import TileMasks
-from samgeo_core.segmenter import TileImage
-
-from benchmarks.oracle import Oracle
-from benchmarks.scenes import Scene, make_scene
+from samgeo_core.masks.masks import TileMasks
+from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.testing.oracle import Oracle
+from samgeo_core.testing.scenes import Scene, make_scene
+from samgeo_core.tiles.grid import Grid
 
 SIZE = 640
 TILE = 256

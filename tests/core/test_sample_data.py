@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import shapely
 from rasterio.features import geometry_mask
-from samgeo_core.raster import open_raster
+from samgeo_core.raster.raster import open_raster
 
 RASTERS = ["town.tif", "town_rgbn_uint16.tif", "town_rotated.tif"]
 

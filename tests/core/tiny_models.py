@@ -7,18 +7,20 @@ import re
 from functools import lru_cache
 
 import torch
-from samgeo_core.models import families, rep_vit
-from samgeo_core.models.edge_tam import EdgeTam
-from samgeo_core.models.efficient_sam import EfficientSam, PlainViT
-from samgeo_core.models.hiera import SIZES, Encoder
+from samgeo_core.models.families import recognise as families
+from samgeo_core.models.families.edge_tam import EdgeTam
+from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
+from samgeo_core.models.families.mobile_sam import MobileSam
+from samgeo_core.models.families.sam import Sam
+from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam_hq import SamHq
 from samgeo_core.models.image import Preprocessing
-from samgeo_core.models.mobile_sam import MobileSam
+from samgeo_core.models.network import Network
+from samgeo_core.models.nn import rep_vit
+from samgeo_core.models.nn.hiera import SIZES, Encoder
+from samgeo_core.models.nn.tiny_vit import TinyViT
+from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.promptable import TorchModel
-from samgeo_core.models.sam import Network, Sam
-from samgeo_core.models.sam2 import Sam2
-from samgeo_core.models.sam_hq import SamHq
-from samgeo_core.models.tiny_vit import TinyViT
-from samgeo_core.models.vit import ViT
 
 from .parity.cases import weights
 

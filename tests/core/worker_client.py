@@ -121,10 +121,10 @@ class Client:
 
 
 def serve() -> None:
-    from promptable_oracle import OracleModel
-    from samgeo_core import worker
     from samgeo_core.errors import ModelError
-    from samgeo_core.worker_methods import Engine
+    from samgeo_core.testing.promptable_oracle import OracleModel
+    from samgeo_core.worker import serve as worker
+    from samgeo_core.worker.session_methods import Engine
 
     words = dict(word.partition("=")[::2] for word in os.environ["ORACLE"].split())
 

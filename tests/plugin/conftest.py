@@ -28,7 +28,7 @@ FAKE = ROOT / "tests" / "plugin" / "fake_worker.py"
 @pytest.fixture
 def fake_command():
     """Make an EngineCommand for the fake worker with the given words."""
-    from samgeo_plugin.engine_process import EngineCommand
+    from samgeo_plugin.engine.process import EngineCommand
 
     def make(words: str = "") -> EngineCommand:
         return EngineCommand(sys.executable, (str(FAKE),), {"FAKE_WORKER": words})
@@ -39,7 +39,7 @@ def fake_command():
 @pytest.fixture
 def client(qgis_app, fake_command):
     """Make clients of fake workers; every process is gone at the end."""
-    from samgeo_plugin.engine_client import EngineClient, Patience
+    from samgeo_plugin.engine.client import EngineClient, Patience
 
     made = []
 
@@ -111,7 +111,7 @@ def window(qgis_app):
 @pytest.fixture
 def fake_engine(fake_command, monkeypatch):
     """An engine whose words can be set before its first use."""
-    from samgeo_plugin import environment
+    from samgeo_plugin.setup import environment
 
     words = {"text": ""}
     monkeypatch.setattr(environment, "engine_command", lambda: fake_command(words["text"]))
@@ -133,7 +133,7 @@ def package(tmp_path_factory):
     subprocess.run(
         [
             os.environ["SAMGEO_PYTHON"],
-            str(ROOT / "scripts" / "package.py"),
+            str(ROOT / "tools" / "package.py"),
             "--output",
             str(folder),
         ],

@@ -26,11 +26,12 @@ from qgis.core import (
 )
 from real_engine import SAMPLES, needs_engine
 
-from samgeo_plugin import environment, target
-from samgeo_plugin.environment import PythonFacts
-from samgeo_plugin.environment_job import EnvironmentJob
+from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.opening import CLOSED, OPENING, READY
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.opening import CLOSED, OPENING, READY
+from samgeo_plugin.setup import environment
+from samgeo_plugin.setup.environment import PythonFacts
+from samgeo_plugin.setup.environment_job import EnvironmentJob
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 MIDDLE = (351320.0, 3057420.0)
@@ -255,7 +256,7 @@ def test_a_target_that_cannot_take_polygons(loaded, town, wait, tmp_path, kind):
 
 
 def accepted():
-    from samgeo_plugin.candidates import Accepted
+    from samgeo_plugin.interactive.candidates import Accepted
 
     square = QgsGeometry.fromWkt(
         "POLYGON((300000 3000000, 300010 3000000, 300010 3000010, 300000 3000000))"

@@ -9,8 +9,8 @@ import signal
 import pytest
 from qgis.PyQt.QtCore import QProcessEnvironment
 
-from samgeo_plugin.engine_client import READY, STOPPED, EngineClient, NoEngine
-from samgeo_plugin.engine_process import EngineCommand, LineBuffer, clean_environment
+from samgeo_plugin.engine.client import READY, STOPPED, EngineClient, NoEngine
+from samgeo_plugin.engine.process import EngineCommand, LineBuffer, clean_environment
 from samgeo_plugin.job import MessageError
 
 

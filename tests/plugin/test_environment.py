@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from qgis.core import QgsSettings
 
-from samgeo_plugin import diagnose, environment, environment_job, network, settings
-from samgeo_plugin.engine_client import NoEngine
-from samgeo_plugin.environment import Marker, PythonFacts, Size, Step
-from samgeo_plugin.environment_job import EnvironmentJob, PythonSearch, Setup
+from samgeo_plugin import settings
+from samgeo_plugin.engine.client import NoEngine
+from samgeo_plugin.setup import diagnose, environment, environment_job, network
+from samgeo_plugin.setup.environment import Marker, PythonFacts, Size, Step
+from samgeo_plugin.setup.environment_job import EnvironmentJob, PythonSearch, Setup
 
 FACTS = PythonFacts(sys.executable, (3, 11, 2), True)
 

@@ -12,9 +12,9 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from samgeo_plugin import settings
 from samgeo_plugin.gui.map_tool import PromptTool
+from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.session import InteractiveSession
 from samgeo_plugin.job import OpenParameters
-from samgeo_plugin.opening import READY
-from samgeo_plugin.session import InteractiveSession
 
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
 PLAIN = Qt.KeyboardModifier.NoModifier

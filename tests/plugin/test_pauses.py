@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The watchers that tell a pause of the machine from a stall of QGIS (``scripts/pauses.py``)."""
+"""The watchers that tell a pause of the machine from a stall of QGIS (``tests/gui/pauses.py``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 import pytest
 from real_engine import ROOT
 
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "tests" / "gui"))
 
 from pauses import Watch
 from processes import alive, below
@@ -50,7 +50,7 @@ def test_a_pause_is_seen_with_its_length():
 def test_watchers_do_not_outlive_who_started_them():
     code = "from pauses import Watch\nprint(*[each.pid for each in Watch()._watchers])"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "scripts", stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", code], cwd=ROOT / "tests" / "gui", stdout=subprocess.PIPE, check=True
     )
     pids = [int(word) for word in done.stdout.split()]
     assert pids

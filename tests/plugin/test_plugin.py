@@ -20,10 +20,12 @@ from qgis.core import (
 )
 from qgis.gui import QgsMapToolPan
 
-from samgeo_plugin import environment, settings, target
+from samgeo_plugin import settings
 from samgeo_plugin.gui.review_panel import ReviewPanel
+from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.opening import READY
+from samgeo_plugin.setup import environment
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -168,7 +170,7 @@ def test_the_dock_shows_the_engines_crash_as_a_message(loaded, town, wait):
 
 
 def test_without_an_environment_the_offer_is_made_and_no_error(loaded, town, wait, monkeypatch):
-    from samgeo_plugin.engine_client import NoEngine
+    from samgeo_plugin.engine.client import NoEngine
 
     def none():
         raise NoEngine("The engine is not set up yet; set it up in the settings.")

@@ -30,15 +30,16 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from samgeo_plugin import environment, rasters, styles
+from samgeo_plugin import rasters, styles
+from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.given import units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
 from samgeo_plugin.processing.results import Carried
-from samgeo_plugin.stages import ENGINE_PERCENT, ProgressBar, stage_text
-from scripts.processes import below
+from samgeo_plugin.setup import environment
+from tests.gui.processes import below
 
 
 class Feedback(QgsProcessingFeedback):
@@ -295,7 +296,7 @@ def test_a_crash_is_one_sentence(provider, engine, town):
 
 
 def test_silence_is_noticed(fake_command):
-    from samgeo_plugin.engine_client import Patience
+    from samgeo_plugin.engine.client import Patience
 
     run = EngineRun(fake_command("silent"), Feedback(), patience=Patience(silence=0.5, stop=0.5))
     with run as engine, pytest.raises(EngineRunError, match="stopped answering"):

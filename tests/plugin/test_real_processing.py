@@ -36,7 +36,7 @@ from real_engine import BANEPA, MOSAIC, SAMPLES, needs_data, needs_engine, qgis_
 from samgeo_plugin import styles
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.provider import SamGeoProvider
-from scripts.processes import below, left_of
+from tests.gui.processes import below, left_of
 
 pytestmark = needs_engine
 WINDOW = "85.5206,85.5210,27.6316,27.6319 [EPSG:4326]"

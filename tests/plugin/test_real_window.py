@@ -19,7 +19,7 @@ pytestmark = [needs_engine, needs_data, needs_window]
 def test_a_persons_first_ten_minutes_in_a_real_window(package, tmp_path):
     pictures = Path(os.environ.get("SAMGEO_SCREENSHOTS", tmp_path / "pictures"))
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--zip", str(package),
+        [sys.executable, str(ROOT / "tests" / "gui" / "screenshots.py"), "--zip", str(package),
          "--out", str(pictures), "--timeout", "600"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -39,9 +39,9 @@ def test_a_first_start_without_an_environment_shows_the_offer(package, tmp_path)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SAMGEO_PYTHON")}
     environment["SAMGEO_ENVIRONMENT"] = str(tmp_path / "none")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--zip", str(package),
+        [sys.executable, str(ROOT / "tests" / "gui" / "screenshots.py"), "--zip", str(package),
          "--out", str(tmp_path / "pictures"), "--timeout", "150",
-         "--script", str(ROOT / "scripts" / "qgis_first_start.py")],
+         "--script", str(ROOT / "tests" / "gui" / "qgis_first_start.py")],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,9 +51,9 @@ def test_a_first_start_without_an_environment_shows_the_offer(package, tmp_path)
 @pytest.mark.timeout(300)
 def test_a_job_killed_cancelled_or_left_running_takes_nothing_along(package, tmp_path):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "screenshots.py"), "--zip", str(package),
+        [sys.executable, str(ROOT / "tests" / "gui" / "screenshots.py"), "--zip", str(package),
          "--out", str(tmp_path / "pictures"), "--timeout", "240",
-         "--script", str(ROOT / "scripts" / "qgis_jobs.py")],
+         "--script", str(ROOT / "tests" / "gui" / "qgis_jobs.py")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     print(done.stdout)

@@ -9,12 +9,12 @@ import signal
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 
-from samgeo_plugin.candidates import Refinement
 from samgeo_plugin.crs import crs_text
 from samgeo_plugin.geojson import from_geometry, to_geometry
+from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.opening import CLOSED, READY
+from samgeo_plugin.interactive.session import InteractiveSession
 from samgeo_plugin.job import MessageError, OpenParameters, Prompt
-from samgeo_plugin.opening import CLOSED, READY
-from samgeo_plugin.session import InteractiveSession
 
 
 def point(x: float, y: float, positive: bool = True) -> Prompt:

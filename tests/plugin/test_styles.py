@@ -14,7 +14,8 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from samgeo_plugin import styles, target
+from samgeo_plugin import styles
+from samgeo_plugin.interactive import target
 
 
 @pytest.fixture

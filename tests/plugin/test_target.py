@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
 
-from samgeo_plugin import target
+from samgeo_plugin.interactive import target
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 SQUARE = QgsGeometry.fromWkt(

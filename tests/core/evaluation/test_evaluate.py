@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
-import sys
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +9,7 @@ import shapely
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core.cli import main
+from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.evaluation.figures import average_precision
 from samgeo_core.evaluation.objects import Objects, boundary_iou, match
@@ -197,11 +195,9 @@ def objects(shapes, scores=None):
 @given(st.integers(0, 10**6))
 def test_pairs_and_faults_are_those_of_the_benchmarks(seed):
     """The same definitions on pixels: whole-numbered boxes are exact in both."""
-    sys.path.insert(0, str(Path(__file__).parents[3]))
+    from samgeo_core.testing.metrics import evaluate as by_pixels
+    from samgeo_core.testing.scenes import Thing
     from samgeo_core.types import CellBox
-
-    from benchmarks.metrics import evaluate as by_pixels
-    from benchmarks.scenes import Thing
 
     rng = np.random.default_rng(seed)
 

@@ -11,7 +11,7 @@ from affine import Affine
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core.cli import main
+from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.labels import rle
 from samgeo_core.labels.chips import ChipOptions

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the command line prints: progress with rate and time left, tables, errors, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import rich.console
+import rich.progress
+import rich.table
+
+from ..errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
+from ..job import MessageError, Progress
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def human_size(size: int | None) -> str:
+    """Bytes as people read them: 375.0 MB."""
+    if size is None:
+        return "unknown"
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return ""
+
+
+class _Rate(rich.progress.ProgressColumn):
+    """Steps a second, or seconds a step where a step takes longer."""
+
+    def render(self, task: rich.progress.Task) -> str:
+        speed = task.speed or task.finished_speed
+        if not speed:
+            return ""
+        return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+
+
+class Console:
+    """Standard output for results, standard error for everything else.
+
+    Args:
+        quiet: Only errors.
+        as_json: Results and errors as JSON objects; no progress bar.
+    """
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+        width = None if sys.stdout.isatty() else 160  # a pipe has no width of its own
+        self._out = rich.console.Console(highlight=False, emoji=False, soft_wrap=True, width=width)
+        self._err = rich.console.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        if not self.quiet and not self.as_json:
+            self._out.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        if not self.quiet:
+            self._err.print(f"Warning: {text}", markup=False, style="yellow")
+
+    def fail(self, kind: str, message: str) -> None:
+        if self.as_json:
+            self.print_json({"error": {"kind": kind, "message": message}})
+        else:
+            self._err.print(f"Error: {message}", markup=False, style="red")
+
+    def print_json(self, values: Mapping[str, Any]) -> None:
+        self._out.print(json.dumps(values, ensure_ascii=False), markup=False, soft_wrap=True)
+
+    def table(self, values: Mapping[str, Any]) -> None:
+        """Names and values, one a row."""
+        table = rich.table.Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in values.items():
+            table.add_row(name, "" if value is None else str(value))
+        self._out.print(table)
+
+    def rows(self, header: list[str], rows: list[list[str]]) -> None:
+        """A table with a header."""
+        table = rich.table.Table(*header, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        self._out.print(table)
+
+    @contextmanager
+    def progress(self) -> Iterator[ProgressCallback]:
+        """A callback that shows one bar a stage, on standard error."""
+        if self.quiet or self.as_json:
+            yield lambda _: None
+            return
+        bars = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:10}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            _Rate(),
+            rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
+            console=self._err,
+        )
+        with bars:
+            tasks: dict[str, rich.progress.TaskID] = {}
+
+            def show(step: Progress) -> None:
+                if step.stage not in tasks:
+                    tasks[step.stage] = bars.add_task(step.stage, total=None)
+                bars.update(tasks[step.stage], completed=step.done, total=step.total or None)
+
+            yield show
+
+
+@contextmanager
+def reporting(console: Console) -> Iterator[None]:
+    """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what libraries say is for those who program with them
+        warnings.simplefilter("default", SamGeoWarning)
+        warnings.showwarning = lambda message, *_: console.warn(str(message))
+        try:
+            yield
+        except SamGeoError as error:
+            console.fail(error.kind, str(error))
+            sys.exit(error.exit_code)
+        except MessageError as error:
+            console.fail("ParameterError", str(error))
+            sys.exit(ParameterError.exit_code)
+        except KeyboardInterrupt:
+            console.fail("Cancelled", "Stopped. What is finished is kept.")
+            sys.exit(Cancelled.exit_code)

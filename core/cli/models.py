@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``samgeo models``: list, describe, download, verify, remove and export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ..job import Progress
+from .console import Console, human_size, reporting
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, describe, download, verify and remove models. Alone: list."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+@models.command("list")
+@_JSON
+def list_(as_json: bool = False) -> None:
+    """All known models, and which of them are here."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from ..models.weights.checkpoints import list_models
+
+        known = list_models()
+        if as_json:
+            console.print_json(
+                {
+                    "models": [
+                        {
+                            "name": status.entry.name,
+                            "family": status.entry.family,
+                            "title": status.entry.title,
+                            "licence": status.entry.licence,
+                            "size": status.entry.size or status.bytes_here,
+                            "memory": status.entry.memory or None,
+                            "installed": status.installed,
+                            "path": None if status.path is None else str(status.path),
+                        }
+                        for status in known
+                    ]
+                }
+            )
+            return
+        rows = []
+        for status in known:
+            entry = status.entry
+            state = "on disk" if status.installed else "to download"
+            if not entry.files:
+                state = "embedded"
+            size = human_size(entry.size or status.bytes_here)
+            memory = human_size(entry.memory) if entry.memory else ""
+            rows.append([entry.name, entry.title, size, memory, entry.licence, state])
+        console.rows(["name", "model", "size", "memory", "licence", "state"], rows)
+
+
+@models.command()
+@click.argument("name")
+@_JSON
+def info(name: str, as_json: bool) -> None:
+    """What is known of a model, by NAME or by the path of a file."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from ..models.load import details
+
+        known = details(name)
+        family = known.entry.family if known.entry else None
+        values: dict[str, object] = {
+            "name": known.name,
+            "title": known.entry.title if known.entry else None,
+            "family": known.recognised.family if known.recognised else family,
+            "variant": known.recognised.variant if known.recognised else None,
+            "licence": known.entry.licence if known.entry else None,
+            "page": known.entry.page if known.entry else None,
+            "size": known.size,
+            "memory": (known.entry.memory or None) if known.entry else None,
+            "parameters": known.parameters or None,
+            "sha256": known.sha256 or None,
+            "path": None if known.path is None else str(known.path),
+        }
+        if as_json:
+            console.print_json(values)
+        else:
+            memory = human_size(known.entry.memory) if known.entry and known.entry.memory else None
+            console.table({**values, "size": human_size(known.size), "memory": memory})
+
+
+@models.command()
+@click.argument("name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def download(name: str, yes: bool) -> None:
+    """Download a model; goes on where an interrupted download stopped."""
+    console = Console()
+    with reporting(console):
+        from ..models.catalogue import find
+        from ..models.weights import checkpoints
+        from ..models.weights.download import Listener
+
+        entry = find(name)
+        if not entry.files:
+            checkpoints.download(name)  # says why before anyone is asked
+        console.say(f"{entry.title}: {human_size(entry.size)}, licence {entry.licence}")
+        console.say(f"  from  {entry.page}")
+        console.say(f"  to    {checkpoints.models_folder()}")
+        if not yes and not click.confirm("Download it?", default=True):
+            return
+        with console.progress() as show:
+            listener = Listener(
+                progress=lambda step: show(
+                    Progress(None, step.filename, step.done, step.total or 0)
+                )
+            )
+            path = checkpoints.download(name, listener)
+        console.say(f"{path} is complete and its checksum is right.")
+
+
+@models.command()
+@click.argument("name")
+@_JSON
+def verify(name: str, as_json: bool) -> None:
+    """Compare a model's files with their checksums."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from ..errors import CheckpointError
+        from ..models.weights import checkpoints
+
+        results = checkpoints.verify(name)
+        if as_json:
+            console.print_json({"files": [{**asdict(r), "path": str(r.path)} for r in results]})
+        else:
+            for result in results:
+                console.say(f"{result.problem or 'right'}: {result.path}")
+        if any(result.problem for result in results):
+            raise CheckpointError(
+                f"{name} is damaged: remove it with 'samgeo models remove {name}' and download it "
+                "again."
+            )
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Delete a downloaded model."""
+    console = Console()
+    with reporting(console):
+        from ..models.weights import checkpoints
+
+        console.say(f"{human_size(checkpoints.remove(name))} freed.")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(file_okay=False))
+def export(name: str, folder: str) -> None:
+    """Write a model's encoder and decoders as ONNX files into FOLDER."""
+    console = Console()
+    with reporting(console):
+        from ..models.export import export_onnx
+        from ..models.load import load_model
+
+        written = export_onnx(load_model(name, "cpu"), Path(folder))
+        for file in written.files:
+            console.say(str(written.folder / file))
+        console.say(f"largest difference from torch: {written.difference:.1e}")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job's parameters -> the segmenter that does it; called once in every worker process.
+
+torch takes seconds and 300 MB to import: the models are imported here only when one is made, so
+that jobs with a segmenter of the caller's own never pay for it.
+"""
+
+from __future__ import annotations
+
+from ..errors import ParameterError
+from ..job import SegmentParameters
+from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ..segmenters.segmenter import Segmenter
+
+
+def make_segmenter(params: SegmentParameters) -> Segmenter:
+    """The segmenter for tiles: words where there are words, else everything by itself.
+
+    Raises:
+        ModelError: The model is unknown, lacks an ability, or cannot be loaded.
+        ParameterError: An option is out of range, or not for this model.
+        PromptError: A word is empty.
+    """
+    if params.words:
+        return _for_words(params)
+    from ..models.load import load_model
+
+    model = load_model(params.model, params.device, params.threads, params.precision)
+    options = AutomaticOptions(
+        points_per_side=params.points_per_side,
+        score_threshold=params.min_score,
+        stability_threshold=params.min_stability,
+    )
+    return AutomaticSegmenter(model, options)
+
+
+def _for_words(params: SegmentParameters) -> Segmenter:
+    from ..models.load import load_model
+    from ..models.words import load_concepts
+    from ..segmenters.words import ConceptOptions, concept_segmenter
+
+    finder = load_concepts(params.detector or params.model, params.device, params.threads)
+    masker = None
+    if params.detector is not None:
+        masker = load_model(params.model, params.device, params.threads, params.precision)
+    elif params.precision not in ("auto", "float32"):
+        raise ParameterError(
+            f"{params.model} finds words in float32: leave the precision {params.precision} out."
+        )
+    options = ConceptOptions(min_score=params.min_score)
+    return concept_segmenter(finder, params.words, masker, options)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A layer of polygons -> the same with right angles, or the centre lines of its roads.
+
+Right angles and widths need lengths. In a geographic CRS each feature is laid out in metres around
+its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+
+from ..errors import OutputError, ParameterError
+from ..job import RegularizeParameters
+from ..layers.writer import LayerWriter
+from ..raster.reproject import declared_crs
+from ..vectors.centre_lines import centre_lines
+from ..vectors.contours import polygon_parts
+from ..vectors.geodesic import measure
+from ..vectors.local_plane import LocalPlane, short_side
+from ..vectors.right_angles import right_angles
+from ..vectors.schema import FIELDS, Field, carried_fields
+
+BATCH = 500
+"""Features in memory at a time."""
+
+CELLS_ACROSS = 16
+"""Cells across a road when its centre line is sought."""
+
+MOST_CELLS = 16_000_000
+"""Cells of one road's mask; a larger one is seen coarser."""
+
+Tell = Callable[[str, int, int], None]
+
+
+def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, Any]:
+    """Read a polygon layer, straighten it, write it; attributes are carried over.
+
+    Args:
+        params: What to read, write and do.
+        report: Called with ("features", done, total); may raise ``Cancelled``.
+
+    Returns:
+        ``output``, ``features`` (written) and ``changed`` (polygons that got right angles, or
+        roads that got centre lines).
+
+    Raises:
+        ParameterError: The method or the layer is unknown, or the layer has no polygons.
+        OutputError: The output cannot be written.
+    """
+    if params.method not in ("rectangles", "centerlines"):
+        raise ParameterError(
+            f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
+        )
+    lines = params.method == "centerlines"
+    if Path(params.input).resolve() == Path(params.output).resolve():
+        raise OutputError("The output must be another file than the input.")
+    total, crs = _about(params)
+    if crs is not None and crs.is_geographic and params.simplify is not None:
+        # A tolerance in degrees means the same distance everywhere: that along a meridian.
+        tolerance: float | None = params.simplify * 111_195.0
+    else:
+        tolerance = params.simplify
+    first = _read(params, 0, min(BATCH, total))
+    measured = (Field("width_m", "real"),) if lines else ()
+    # What is measured anew takes the place of a field of the same name, and what one of our layers
+    # says goes on; a field that has the name by chance gets another.
+    anew = {"area_m2", "perimeter_m", *(field.name for field in measured)}
+    same = [f.name for f in FIELDS if f.name in first and f.holds(first[f.name])]
+    fields, names = carried_fields(first.drop(columns=[*same, *(anew & {*first} - {*same})]))
+    geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
+    extra = (*fields, *measured)
+    changed = 0
+    with LayerWriter(
+        params.output, crs, overwrite=params.overwrite, fields=extra, geometry=geometry
+    ) as writer:
+        for start in range(0, total, BATCH):
+            report("features", start, total)
+            frame = first if start == 0 else _read(params, start, BATCH)
+            frame = frame.rename(columns=names)
+            make = _lines if lines else _angles
+            features, count = make(frame, params, tolerance, crs)
+            changed += count
+            known = {field.name for field in writer.fields} | {features.geometry.name}
+            writer.write(features[[c for c in features.columns if c in known]])
+        report("features", total, total)
+    return {"output": str(writer.path), "features": writer.count, "changed": changed}
+
+
+def _about(params: RegularizeParameters) -> tuple[int, pyproj.CRS | None]:
+    try:
+        info = pyogrio.read_info(params.input, layer=params.layer, force_feature_count=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        raise ParameterError(f"The layer {params.input} cannot be read ({error}).") from error
+    if "Polygon" not in str(info["geometry_type"]) and info["geometry_type"] != "Unknown":
+        raise ParameterError(
+            f"{params.input} holds {info['geometry_type']} features: only polygons can be "
+            "straightened."
+        )
+    return int(info["features"]), declared_crs(info["crs"])
+
+
+def _read(params: RegularizeParameters, start: int, count: int) -> gpd.GeoDataFrame:
+    frame = pyogrio.read_dataframe(
+        params.input, layer=params.layer, skip_features=start, max_features=count
+    )
+    frame = frame.set_crs(declared_crs(frame.crs), allow_override=True)
+    good = frame.geometry.notna() & ~frame.geometry.is_empty
+    return frame[good & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
+
+
+def _angles(
+    frame: gpd.GeoDataFrame,
+    params: RegularizeParameters,
+    tolerance: float | None,
+    crs: pyproj.CRS | None,
+) -> tuple[gpd.GeoDataFrame, int]:
+    shapes = []
+    changed = 0
+    for geometry in frame.geometry:
+        plane = LocalPlane(geometry, crs)
+        flat = plane.there(shapely.force_2d(geometry))
+        wanted = short_side(flat) if tolerance is None else tolerance
+        straight = right_angles(flat, wanted, least_iou=params.min_iou) if wanted > 0 else flat
+        if straight.is_empty or shapely.equals_exact(
+            shapely.normalize(straight), shapely.normalize(flat), 1e-9
+        ):
+            shapes.append(geometry)
+            continue
+        shapes.append(plane.back(straight))
+        changed += 1
+    out = frame.set_geometry(gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs))
+    sizes = measure(shapes, crs)
+    return out.assign(area_m2=sizes.area.round(3), perimeter_m=sizes.perimeter.round(3)), changed
+
+
+def _lines(
+    frame: gpd.GeoDataFrame,
+    params: RegularizeParameters,
+    tolerance: float | None,
+    crs: pyproj.CRS | None,
+) -> tuple[gpd.GeoDataFrame, int]:
+    rows: list[int] = []
+    shapes: list[Any] = []
+    widths: list[float] = []
+    for row, geometry in enumerate(frame.geometry):
+        plane = LocalPlane(geometry, crs)
+        flat = plane.there(shapely.force_2d(geometry))
+        for line, width in _stretches(flat, tolerance):
+            if width >= params.min_width:
+                rows.append(row)
+                shapes.append(plane.back(line))
+                widths.append(width)
+    table: pd.DataFrame = pd.DataFrame(frame.drop(columns=frame.geometry.name)).iloc[rows]
+    table = table.reset_index(drop=True)
+    sizes = measure(shapes, crs)
+    table = table.assign(
+        width_m=np.round(widths, 3), area_m2=0.0, perimeter_m=sizes.perimeter.round(3)
+    )
+    geometry = gpd.GeoSeries(shapes, index=table.index, crs=frame.crs, dtype="geometry")
+    return gpd.GeoDataFrame(table, geometry=geometry), len(set(rows))
+
+
+def _stretches(flat: Any, tolerance: float | None) -> Iterator[tuple[Any, float]]:
+    """Centre lines of a polygon and their widths, in its units."""
+    for part in polygon_parts(flat):
+        x0, y0, x1, y1 = shapely.bounds(part)
+        # Of a long thin thing, twice the area over the perimeter is the width.
+        across = 2.0 * float(part.area) / max(float(part.length), 1e-12)
+        cell = max(across / CELLS_ACROSS, math.sqrt((x1 - x0) * (y1 - y0) / MOST_CELLS))
+        if cell <= 0:
+            continue
+        transform = Affine(cell, 0, x0 - cell, 0, cell, y0 - cell)
+        shape = (math.ceil((y1 - y0) / cell) + 2, math.ceil((x1 - x0) / cell) + 2)
+        mask = rasterize([part], out_shape=shape, transform=transform).astype(bool)
+        for found in centre_lines(mask, (0, 0), 1):
+            line = shapely.transform(
+                found.line, lambda xy, k=cell, at=(x0 - cell, y0 - cell): xy * k + np.array(at)
+            )
+            line = shapely.simplify(line, across / 4 if tolerance is None else tolerance)
+            if line.length > 0:
+                yield line, found.width * cell

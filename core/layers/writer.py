@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Vector layers out: one schema, five formats, and an output that appears whole or not at all.
+
+Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
+are there, they are streamed into the format that the extension names, checked, and moved in place.
+Whatever happens before leaves neither a part of the new file nor a mark on the old one, and memory
+holds one batch, however many there are. The formats themselves are in ``formats.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import shapely
+from pyproj import CRS
+
+from ..errors import OutputError, SamGeoWarning
+from ..raster.reproject import Reprojection, known_crs
+from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
+from .formats import Format, Written, format_of, layers_in, put_in_place, write_format
+from .styles import Geometry
+
+_ARROW = {
+    "text": pa.string(),
+    "real": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("ms", tz="UTC"),
+}
+
+
+def check_output(
+    path: str | Path, *, overwrite: bool = False, layer_name: str | None = None
+) -> Format:
+    """Whether a layer could be written here; asked before the work rather than after.
+
+    A new layer in an existing GeoPackage needs no leave; everything else that exists does.
+
+    Raises:
+        OutputError: Unknown extension, missing or unwritable folder, or the output exists.
+    """
+    path = Path(path)
+    form = format_of(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"The folder {folder} for the output {path.name} does not exist.")
+    if path.is_dir():
+        raise OutputError(f"The output {path} is a folder: give the name of a file.")
+    name = layer_name or path.stem
+    if path.exists():
+        existing = layers_in(path) if form.many_layers else (name,)
+        # Names of tables know no case.
+        taken = name.lower() in {other.lower() for other in existing}
+        if taken and not overwrite:
+            where = f"The layer {name} of {path}" if form.many_layers else f"The output {path}"
+            raise OutputError(
+                f"{where} exists already: allow it to be replaced (--overwrite) or choose another "
+                "name."
+            )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be written to: {error.strerror}.") from error
+    return form
+
+
+def discard_leftovers(path: str | Path) -> None:
+    """Delete what a killed :class:`LayerWriter` has left beside its output.
+
+    Only for a caller who knows that nobody else is writing this output just now.
+    """
+    path = Path(path)
+    name = re.compile(re.escape(f".{path.stem}.") + r"[a-z0-9_]{8}\.part")
+    for left in path.parent.glob(".*.part"):
+        if name.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+_SAME: Any = object()
+"""Stands for the layer's own CRS; None says that there is none."""
+
+
+class LayerWriter:
+    """Writes one layer, batch by batch; use as a context manager.
+
+    Leaving the ``with`` block puts the layer in place; leaving it by an exception discards it.
+
+    Args:
+        path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
+        crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
+            always WGS 84.
+        source_crs: CRS of the features that :meth:`write` is given, or None where they have none;
+            that of the layer where nothing is said.
+        layer_name: Name inside the file; the file's own name without it.
+        overwrite: Replace an existing output. Other layers of a GeoPackage stay.
+        fields: Columns besides the schema's.
+        schema: Columns that come first; those of objects, :data:`FIELDS`, unless a layer holds
+            something else.
+        geometry: Polygons or lines; both are written as multi-part.
+        modified: Time of change noted inside the file; None for now. A fixed one makes the same
+            features the same bytes.
+
+    Raises:
+        OutputError: The output cannot be written here (:func:`check_output`).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        crs: Any | None,
+        *,
+        source_crs: Any | None = _SAME,
+        layer_name: str | None = None,
+        overwrite: bool = False,
+        fields: Sequence[Field] = (),
+        schema: Sequence[Field] = FIELDS,
+        geometry: Geometry = "polygon",
+        modified: datetime | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._format = check_output(self.path, overwrite=overwrite, layer_name=layer_name)
+        self.layer_name = layer_name or self.path.stem
+        if self.layer_name != self.path.stem and not self._format.named_layer:
+            warnings.warn(
+                f"A layer in {self._format.name} has no name but the file's: {self.path.stem}, "
+                f"not {self.layer_name}.",
+                SamGeoWarning,
+                stacklevel=2,
+            )
+            self.layer_name = self.path.stem
+        self.fields = (*schema, *fields)
+        self._check_fields()
+        self._geometry: Geometry = geometry
+        self._modified = modified or datetime.now(timezone.utc)
+        source, target = known_crs(crs if source_crs is _SAME else source_crs), known_crs(crs)
+        if self._format.wgs84:
+            if source is None:
+                raise OutputError(
+                    f"{self.path.name}: GeoJSON is always in WGS 84, but the raster has no "
+                    "coordinate system: write a .gpkg instead."
+                )
+            target = CRS.from_epsg(4326)
+        self._reproject = Reprojection(source, target, split=self._format.wgs84)
+        self.crs = target
+        self.count = 0
+        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        self._folder: Path | None = None
+        self._spool: pa.RecordBatchFileWriter | None = None
+
+    def _check_fields(self) -> None:
+        names = [field.name.lower() for field in self.fields]
+        twice = sorted({name for name in names if names.count(name) > 1 or name in RESERVED})
+        if twice:
+            raise OutputError(
+                f"The layer cannot have two columns of one name, or of a reserved one: "
+                f"{', '.join(twice)}."
+            )
+
+    @property
+    def _schema(self) -> pa.Schema:
+        columns = [pa.field(field.name, _ARROW[field.kind]) for field in self.fields]
+        return pa.schema([*columns, pa.field(GEOMETRY, pa.binary())])
+
+    def __enter__(self) -> LayerWriter:
+        try:
+            self._folder = Path(
+                tempfile.mkdtemp(prefix=f".{self.path.stem}.", suffix=".part", dir=self.path.parent)
+            )
+            self._spool = pa.ipc.new_file(str(self._folder / "features.arrow"), self._schema)
+        except OSError as error:
+            self._discard()
+            raise self._failure(error) from error
+        return self
+
+    def write(self, features: gpd.GeoDataFrame) -> None:
+        """Append a batch.
+
+        Args:
+            features: Geometries in ``source_crs`` and columns of :attr:`fields`, in any order;
+                columns that are missing stay empty. No geometry may be missing or empty.
+
+        Raises:
+            ValueError: A column is unknown, or a geometry is missing or of another kind.
+            OutputError: The disk is full, or a geometry cannot be brought to the layer's CRS.
+        """
+        if self._spool is None:
+            raise ValueError("LayerWriter.write needs the with block")
+        known = {field.name for field in self.fields}
+        given = [name for name in features.columns if name != features.geometry.name]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise ValueError(f"columns {unknown} are not among the layer's fields")
+        if len(features) == 0:
+            return
+        shapes = self._reproject(np.asarray(features.geometry.array, dtype=object), self.path.name)
+        shapes = _checked(shapes, self._geometry, multi=self._format.multi)
+        bounds = shapely.total_bounds(shapes)
+        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2])
+        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:])
+        arrays = [
+            _column(features[field.name] if field.name in given else None, field, len(features))
+            for field in self.fields
+        ]
+        arrays.append(pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary()))
+        try:
+            self._spool.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        except OSError as error:
+            raise self._failure(error) from error
+        self.count += len(features)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            self._discard()
+
+    def _commit(self) -> None:
+        folder, spool = self._folder, self._spool
+        if folder is None or spool is None:
+            raise ValueError("LayerWriter left without having been entered")
+        self._spool = None
+        try:
+            spool.close()
+            layer = Written(
+                spool=folder / "features.arrow",
+                target=folder / self.path.name,
+                layer=self.layer_name,
+                crs=self.crs,
+                geometry=self._geometry,
+                count=self.count,
+                bounds=tuple(self._bounds) if self.count else None,
+                modified=self._modified,
+            )
+            # Someone else may have made the output since this job began.
+            check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)
+            write_format(self._format, layer, self.path)
+            put_in_place(self._format, layer.target, self.path)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _discard(self) -> None:
+        if self._spool is not None:
+            with contextlib.suppress(OSError):  # on a full disk; the folder goes anyway
+                self._spool.close()
+            self._spool = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _failure(self, error: OSError) -> OutputError:
+        reason = error.strerror or str(error)
+        return OutputError(
+            f"{self.path} cannot be written ({reason}): nothing was left of it, and what was "
+            "there before is unchanged."
+        )
+
+
+def write_layer(features: Iterable[gpd.GeoDataFrame], writer: LayerWriter) -> int:
+    """Write all batches with a writer and put the layer in place; returns how many features."""
+    with writer:
+        for batch in features:
+            writer.write(batch)
+    return writer.count
+
+
+def _checked(shapes: Any, geometry: Geometry, *, multi: bool) -> Any:
+    """Shapes of one kind, as multi-part where the format wants that."""
+    wanted = (3, 6) if geometry == "polygon" else (1, 5)
+    kinds = shapely.get_type_id(shapes)
+    if not np.isin(kinds, wanted).all() or shapely.is_empty(shapes).any():
+        wrong = shapes[np.flatnonzero(~np.isin(kinds, wanted) | shapely.is_empty(shapes))[0]]
+        raise ValueError(f"a layer of {geometry}s cannot hold {wrong!r}")
+    shapes = shapely.force_2d(shapes)
+    single = kinds == wanted[0]
+    if multi and single.any():
+        make = shapely.multipolygons if geometry == "polygon" else shapely.multilinestrings
+        shapes[single] = make(shapes[single], indices=np.arange(int(single.sum())))
+    return shapes
+
+
+def _column(values: pd.Series[Any] | None, field: Field, length: int) -> pa.Array:
+    kind = _ARROW[field.kind]
+    if values is None:
+        return pa.nulls(length, kind)
+    if field.kind == "text":
+        missing = values.isna().to_numpy()
+        texts = [None if gone else str(v) for v, gone in zip(values, missing, strict=True)]
+        return pa.array(texts, kind)
+    if field.kind == "datetime":
+        return pa.array(pd.to_datetime(values, utc=True), kind, from_pandas=True)
+    if field.kind == "integer":
+        values = values.astype("Int64")
+    return pa.array(values, kind, from_pandas=True)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A tile's masks as data: what a segmenter returns and the merge reads.
+
+A mask stays what the model gave: low-resolution logits on the lattice of cells (``types.py``),
+clipped, in steps of 1/16, and cropped to where they matter. Zero is the border of the object.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..errors import JobError
+from ..types import AnyArray, CellBox, LogitArray, TileIndex
+from .raster_edge import extent
+
+LOGIT_STEPS = 16
+"""Stored steps a logit: int8 value = round(16 x logit), so logits are kept within +-7.9375."""
+
+ABSENT = np.int8(-127)
+"""Stored logit of a cell outside a mask's crop: certainly not the object."""
+
+
+@dataclass(frozen=True)
+class PromptRef:
+    """What a mask was asked for with; goes into the feature's attributes.
+
+    Args:
+        id: Identifier of the prompt ("" in automatic mode, where the grid point is not kept).
+        type: "auto", "point", "box", "mask", "polygon" or "text".
+        label: Class name or word, "" where none was given.
+    """
+
+    id: str = ""
+    type: str = "auto"
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """One instance mask of one tile.
+
+    Args:
+        box: Where ``logits`` lie on the raster's lattice.
+        logits: Crop of stored logits, (box.height, box.width) int8, > 0 inside the object.
+            Cells outside the crop count as :data:`ABSENT`.
+        score: The model's own estimate of IoU, 0 to 1.
+        stability: IoU of the mask cut at a higher and at a lower logit, 0 to 1.
+        prompt: What asked for it.
+    """
+
+    box: CellBox
+    logits: LogitArray
+    score: float
+    stability: float
+    prompt: PromptRef = field(default_factory=PromptRef)
+
+    def __post_init__(self) -> None:
+        if self.logits.shape != self.box.shape or self.logits.dtype != np.int8:
+            raise ValueError(
+                f"logits {self.logits.shape} {self.logits.dtype} do not fill {self.box} as int8"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class TileMasks:
+    """All masks of one tile; possibly none."""
+
+    index: TileIndex
+    cell: int
+    masks: Sequence[Mask]
+
+
+def quantize(logits: AnyArray) -> LogitArray:
+    """Float logits of any shape as stored logits (int8, 1/16 steps, clipped)."""
+    scaled = np.multiply(logits, LOGIT_STEPS, dtype=np.float32)
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, -127, 127, out=scaled).astype(np.int8)
+
+
+def crop_mask(
+    logits: LogitArray, origin: tuple[int, int], *, threshold: int = 0, margin: int = 1
+) -> tuple[CellBox, LogitArray] | None:
+    """Crop stored logits to where they exceed a threshold, with a margin of cells.
+
+    Args:
+        logits: (h, w) int8, stored logits of a window.
+        origin: (row, col) of the window's first cell on the raster's lattice.
+        threshold: Stored logit above which a cell matters.
+        margin: Cells kept around it, as far as the window has them; the contour runs there. With
+            any, cells at the window's edges are kept, too, through which a thin tip leaves it.
+
+    Returns:
+        Box on the lattice and the crop, or None where nothing exceeds the threshold.
+    """
+    found = extent(logits, threshold, tips=margin > 0)
+    if found is None:
+        return None
+    whole = CellBox(0, 0, *logits.shape)
+    box = CellBox(*found).grown(margin).intersection(whole)
+    return box.shifted(*origin), np.ascontiguousarray(logits[box.slices(whole)])
+
+
+def save_masks(path: Path, tile: TileMasks) -> None:
+    """Write a tile's masks as one compressed .npz (the caller makes it atomic)."""
+    masks = tile.masks
+    flat = [mask.logits.ravel() for mask in masks]
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            tile=np.array([*tile.index, tile.cell], np.int64),
+            boxes=np.array(
+                [(m.box.row0, m.box.col0, m.box.row1, m.box.col1) for m in masks], np.int64
+            ).reshape(-1, 4),
+            values=np.array([(m.score, m.stability) for m in masks], np.float64).reshape(-1, 2),
+            prompts=np.array(
+                [(m.prompt.id, m.prompt.type, m.prompt.label) for m in masks], np.str_
+            ).reshape(-1, 3),
+            logits=np.concatenate(flat) if flat else np.empty(0, np.int8),
+        )
+
+
+def load_masks(path: Path) -> TileMasks:
+    """Read what :func:`save_masks` wrote.
+
+    Raises:
+        JobError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            row, col, cell = (int(value) for value in file["tile"])
+            boxes, values, prompts = file["boxes"], file["values"], file["prompts"]
+            logits = file["logits"]
+        masks = []
+        start = 0
+        for box_row, (score, stability), prompt in zip(boxes, values, prompts, strict=True):
+            box = CellBox(*(int(value) for value in box_row))
+            crop = logits[start : start + box.area].reshape(box.shape)
+            start += box.area
+            ref = PromptRef(*(str(part) for part in prompt))
+            masks.append(Mask(box, crop, float(score), float(stability), ref))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise JobError(
+            f"The finished tile {path} is damaged ({error}): delete it and run the job again."
+        ) from error
+    return TileMasks(TileIndex(row, col), cell, masks)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where and how closely the embedded model looks for a prompt's object.
+
+A prompt is answered in a square around it, about as large as what the network was trained on, and
+only where a mask reaches the square's border in a larger one, in the end in the whole image. Most
+objects of a tile are small: their prompts cost a fraction of the whole image's. Larger ones are
+looked at from further away, in features of the image at half its size: the network sees them whole
+there, as it does those of its training.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..base import PADDING
+from .network import MULTIPLE, Coarse, Features
+from .prompt_maps import STRIDE, PromptTensors
+
+AROUND_POINTS = 128
+"""Pixels that must be seen around clicks at least."""
+
+AROUND_BOX = 0.25
+"""The same around a box, as a share of its longer side."""
+
+LARGE_BOX = 128
+"""Side in pixels of a box from which its object is looked at from further away."""
+
+
+class Look(NamedTuple):
+    """A side in pixels of the image as the network sees it, and how many times it is shrunk."""
+
+    side: int
+    shrink: int
+
+
+class Place(NamedTuple):
+    """A square of the image, cut to it, in pixels; multiples of 32 times ``shrink``."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    shrink: int
+
+    def cells(self, stride: int) -> tuple[slice, slice]:
+        """Rows and columns of this place in features of a stride, which are those of the image
+        shrunk by ``shrink``."""
+        side = stride * self.shrink
+        return (
+            slice(self.top // side, (self.top + self.height) // side),
+            slice(self.left // side, (self.left + self.width) // side),
+        )
+
+
+LOOKS = (Look(256, 1), Look(512, 2))
+"""Tried in turn before the whole image, which is shrunk by 2 as well. A prompt in the first costs a
+tenth of one in a whole image of 1024, and its masks are as good (benchmarks/embedded_model.py)."""
+
+COARSEST = 2
+"""How many times an image is shrunk at most."""
+
+
+class Regions:
+    """Where each of ``n`` prompts is answered.
+
+    Args:
+        prompts: In pixels of the network.
+        height: Of the image as the network sees it, a multiple of 64.
+        width: Likewise.
+    """
+
+    def __init__(self, prompts: PromptTensors, height: int, width: int) -> None:
+        self._shape = (height, width)
+        extents = _extents(prompts)
+        self._middles = (extents[:, :2] + extents[:, 2:]) / 2
+        needed = (extents[:, 2:] - extents[:, :2]).max(1)
+        boxes = prompts.boxes.double().cpu().numpy()
+        sides = np.nan_to_num(np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]))
+        longest = max(height, width)
+        smaller = [look for look in LOOKS if look.side < longest]
+        self.looks: tuple[Look, ...] = (*smaller, Look(longest, COARSEST))
+        # A lone mask prompt has no extent (NaN): it is answered in the whole image.
+        fits = np.array([
+            (needed <= look.side) & ((sides <= LARGE_BOX) | (look.shrink > 1)) for look in smaller
+        ]).reshape(len(smaller), len(needed))  # fmt: skip
+        self.first: NDArray[np.int64] = np.where(
+            fits.any(0), fits.argmax(0) if smaller else 0, len(smaller)
+        )
+        """(n,) index in ``looks`` of the square in which each prompt is answered first."""
+
+    def place(self, prompt: int, look: Look) -> Place:
+        """A prompt's square."""
+        step = MULTIPLE * look.shrink
+        sides = [min(look.side, limit) for limit in self._shape]
+        corner = []
+        for middle, side, limit in zip(self._middles[prompt], sides, self._shape, strict=True):
+            start = 0.0 if side == limit else (float(middle) - side / 2) / step
+            corner.append(min(max(0, round(start) * step), limit - side))
+        return Place(corner[0], corner[1], sides[0], sides[1], look.shrink)
+
+    def is_whole(self, look: Look) -> bool:
+        return look.side >= max(self._shape)
+
+    def cut_short(self, coarse: Tensor, place: Place) -> bool:
+        """Whether coarse logits (k, h, w) are positive at a border that is not the image's."""
+        inside = (coarse > 0).any(0)
+        return bool(
+            (place.top > 0 and inside[0].any())
+            or (place.left > 0 and inside[:, 0].any())
+            or (place.top + place.height < self._shape[0] and inside[-1].any())
+            or (place.left + place.width < self._shape[1] and inside[:, -1].any())
+        )
+
+
+def _extents(prompts: PromptTensors) -> NDArray[np.float64]:
+    """(n, 4) row0, col0, row1, col1 of what must be seen; NaN where nothing says where."""
+    points = prompts.points.double().cpu().numpy()
+    there = (prompts.labels != PADDING).cpu().numpy()[..., None]
+    low = np.where(there, points, np.inf).min(1) - AROUND_POINTS
+    high = np.where(there, points, -np.inf).max(1) + AROUND_POINTS
+    boxes = prompts.boxes.double().cpu().numpy()
+    margin = AROUND_BOX * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    low = np.fmin(low, boxes[:, :2] - margin[:, None])
+    high = np.fmax(high, boxes[:, 2:] + margin[:, None])
+    out = np.concatenate([low, high], axis=1)
+    return np.where(np.isfinite(out), out, np.nan)
+
+
+def cut_features(features: Features, places: list[Place]) -> Features:
+    """Features of one image in several squares of one size, one after the other."""
+    parts = []
+    for name, part in zip(Features._fields, features, strict=True):
+        pieces = []
+        for place in places:
+            rows, cols = place.cells(int(name[1:]))
+            pieces.append(part[..., rows, cols])
+        parts.append(torch.cat(pieces).contiguous(memory_format=layout(name)))
+    return Features(*parts)
+
+
+def layout(name: str) -> torch.memory_format:
+    """The order in which a kind of features lies in memory."""
+    # The appearance is only ever multiplied as a matrix of channels by places.
+    return torch.contiguous_format if name == "e4" else torch.channels_last
+
+
+def cut_prompts(prompts: PromptTensors, rows: list[int], places: list[Place]) -> PromptTensors:
+    """Some prompts in the pixels of their squares, shrunk as those are."""
+    at = torch.tensor(rows, device=prompts.points.device)
+    corners = torch.tensor([place[:2] for place in places], device=at.device).float()
+    shrink = places[0].shrink
+    masks = None
+    if prompts.masks is not None:
+        small = F.avg_pool2d(prompts.masks[at], shrink) if shrink > 1 else prompts.masks[at]
+        masks = torch.stack([
+            mask[place.cells(STRIDE)] for mask, place in zip(small, places, strict=True)
+        ])  # fmt: skip
+    return PromptTensors(
+        (prompts.points[at] - corners[:, None]) / shrink,
+        prompts.labels[at],
+        (prompts.boxes[at] - corners.repeat(1, 2)) / shrink,
+        masks,
+    )
+
+
+def one_row(coarse: Coarse, i: int) -> Coarse:
+    """A single prompt of a batch."""
+    return Coarse(*(part[i : i + 1] for part in coarse))

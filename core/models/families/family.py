@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a family is to the loader: how to tell its checkpoints, rename their keys and build it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..network import Network
+
+State = Mapping[str, Tensor]
+"""Tensors of a checkpoint by key."""
+
+Shapes = Mapping[str, Sequence[int]]
+"""Shapes of a checkpoint's tensors by key."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to tell a family by its official keys, and how to build its network from their shapes.
+
+    Args:
+        name: As in :class:`~samgeo_core.models.base.ModelInfo`.
+        marks: Beginnings of keys that all must be there.
+        variant: Name of the size within the family, "custom" where none fits.
+        make: Network for the shapes, and for the side of the encoder's square image (None for the
+            family's own).
+        ignored: Beginnings of keys that single images do not need.
+        rename: Official key to our attribute.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    variant: Callable[[Shapes], str]
+    make: Callable[[Shapes, int | None], Network]
+    ignored: tuple[str, ...] = ()
+    rename: Callable[[str], str] = str
+
+
+def count(shapes: Shapes, prefix: str) -> int:
+    """Number of entries of a module list whose keys begin with ``prefix`` and an index."""
+    return len({key[len(prefix) :].split(".", 1)[0] for key in shapes if key.startswith(prefix)})

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a name or a path becomes a model; the only module that imports the families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelError
+from .base import PromptableModel
+from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
+from .families.recognise import Recognised, build, recognise
+from .weights import checkpoints
+from .weights.tensors import family_note, read_state
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is known of a model, for ``samgeo models info``.
+
+    Args:
+        name: In the registry, or of the file.
+        path: The checkpoint or folder; None where it is not here.
+        entry: Of the registry; None for a path.
+        recognised: What its tensors say; None where it is not here or understands words only.
+        parameters: Numbers in its tensors, 0 where it is not here.
+        sha256: Of the weights: of what is here, else the published one; "" where unknown.
+        size: Bytes of what is here, else about what there is to download.
+    """
+
+    name: str
+    path: Path | None
+    entry: ModelEntry | None
+    recognised: Recognised | None
+    parameters: int
+    sha256: str
+    size: int
+
+
+def load_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> PromptableModel:
+    """Load a promptable model. Nothing is downloaded.
+
+    Args:
+        name_or_path: A name of :data:`CATALOGUE`, or the path of a checkpoint (.pth, .pt,
+            .safetensors) or of a folder in the hub's layout; its family is told by its keys.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        threads: CPU threads, or None to leave torch's choice.
+        precision: Number type of the heavy products; see :func:`~.runtime.pick_dtype`.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it understands words only.
+        CheckpointError: The file is missing, damaged, or of no known family.
+    """
+
+    if name_or_path == EMBEDDED:
+        return _embedded(device, threads, precision, None)
+    found = checkpoints.locate(name_or_path)
+    if found.path.is_dir() and (found.path / "config.json").exists():
+        from .families.sam3 import MODEL_TYPES, load_sam3
+        from .weights.pretrained import model_type
+
+        if model_type(found.path) in MODEL_TYPES:
+            return load_sam3(found, device, threads, precision)
+    if found.entry is not None and found.entry.kind == "concept":
+        raise ModelError(
+            f"{found.entry.name} finds things by words: use it with text prompts, or choose "
+            "another model for points, boxes and automatic masks."
+        )
+    if found.path.suffix == ".safetensors" and family_note(found.path) == EMBEDDED:
+        return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
+    state = read_state(found.path)
+    return build(
+        state,
+        name=found.name,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fingerprint=found.sha256,
+    )
+
+
+def _embedded(
+    device: str, threads: int | None, precision: str, path: Path | None
+) -> PromptableModel:
+    from .embedded.model import load_embedded
+
+    if precision not in ("auto", "float32"):
+        raise ModelError(
+            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
+            "another model."
+        )
+    return load_embedded(device, threads, path)
+
+
+def details(name_or_path: str | Path) -> Details:
+    """What is known of a model; reads the checkpoint where it is here.
+
+    Raises:
+        ModelError: The name is unknown.
+        CheckpointError: The file cannot be read.
+    """
+    entry = CATALOGUE.get(str(name_or_path))
+    if entry is not None and entry.name != EMBEDDED and checkpoints.manifest_of(entry) is None:
+        published = entry.files[0].sha256 if len(entry.files) == 1 else ""
+        return Details(entry.name, None, entry, None, 0, published, entry.size)
+    located = checkpoints.locate(name_or_path)
+    state = read_state(located.path)
+    recognised = None
+    if located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
+        recognised = Recognised(EMBEDDED, "", EMBEDDED)
+    elif entry is None or entry.kind == "promptable":
+        recognised = recognise({key: tuple(value.shape) for key, value in state.items()})
+    return Details(
+        located.name,
+        located.path,
+        entry,
+        recognised,
+        parameters=sum(tensor.numel() for tensor in state.values()),
+        sha256=checkpoints.checksum_of(located),
+        size=checkpoints.size_of(located.path),
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files of weights, without reading their tensors: whether one can be whole, and where it lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from ...errors import CheckpointError
+from .download import Fetched, looks_like_text, sha256_of
+
+
+def check_file(path: Path) -> None:
+    """See, without reading it all, whether a file can be a complete checkpoint.
+
+    Raises:
+        CheckpointError: It is a web page, a pointer, empty or cut off.
+    """
+    with path.open("rb") as file:
+        start = file.read(512)
+    name = path.name.removesuffix(".part")
+    if what := looks_like_text(start):
+        raise CheckpointError(f"{name} is {what}: delete it and download the weights again.")
+    if not start or (start[:2] == b"PK" and not zipfile.is_zipfile(path)):
+        raise damaged(name, "it is empty" if not start else "its end is missing")
+    if name.endswith(".safetensors"):
+        _check_safetensors(path, name)
+
+
+def weights_file(path: Path) -> Path:
+    """The file of weights: the path itself, or the one in a folder in the hub's layout.
+
+    Raises:
+        CheckpointError: The folder holds none.
+    """
+    if path.is_file():
+        return path
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (path / name).exists():
+            return path / name
+    raise CheckpointError(f"{path} holds no model.safetensors or pytorch_model.bin.")
+
+
+def unpacked(file: Fetched, member: str) -> Fetched:
+    """The checkpoint inside a zip archive, put in the archive's place."""
+    target = file.path.with_name(member)
+    fresh = target.with_name(f"{member}.new")
+    try:
+        with (
+            zipfile.ZipFile(file.path) as archive,
+            archive.open(member) as inside,
+            fresh.open("wb") as out,
+        ):
+            shutil.copyfileobj(inside, out, 1 << 20)
+    except (zipfile.BadZipFile, KeyError) as error:
+        file.path.unlink()
+        raise damaged(file.path.name, str(error)) from error
+    check_file(fresh)
+    os.replace(fresh, target)
+    file.path.unlink()
+    return Fetched(target, sha256_of(target), target.stat().st_size)
+
+
+def _check_safetensors(path: Path, name: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= size - 8:
+            raise damaged(name, "its header is missing")
+        try:
+            header = json.loads(file.read(length))
+            ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged(name, "its header cannot be read") from error
+    if size != 8 + length + max(ends, default=0):
+        raise damaged(name, "its end is missing")
+
+
+def damaged(name: str, why: str) -> CheckpointError:
+    """The error for a file that is no complete checkpoint, and why."""
+    return CheckpointError(
+        f"{name} is damaged, or no file of weights ({why}): get it again, or choose another."
+    )

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A vector layer as prompts: features in pixels, with their ids, labels and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from affine import Affine
+
+from ..errors import ParameterError, PromptError
+from ..raster.reproject import declared_crs
+from .prompts import PixelPrompt, PromptKind, PromptTransform
+
+PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
+
+PROMPT_AS: tuple[PromptAs, ...] = ("auto", "point", "box", "mask", "box+mask")
+
+
+LEAST_BOX = 1 / 64
+"""Pixels that a box has on each side; a line that came from another CRS is no box, though it may
+differ from one by a billionth of a pixel."""
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """Which features, and how they are meant; as in :class:`~.job.SegmentParameters`."""
+
+    path: str
+    layer: str | None = None
+    prompt_as: PromptAs = "auto"
+    id_field: str | None = None
+    label_field: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPrompt:
+    """One feature as prompts in pixels.
+
+    Args:
+        row: Its row in the layer's attribute table.
+        id: For the attribute ``prompt_id``.
+        label: For the attribute ``label``.
+        type: "point", "stroke", "box", "mask" or "polygon", for ``prompt_type``.
+        prompts: Usually one; several for a multi-point or a multi-line.
+    """
+
+    row: int
+    id: str
+    label: str
+    type: str
+    prompts: tuple[PixelPrompt, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PromptLayer:
+    """A layer of prompts on a raster.
+
+    Args:
+        attributes: The features' attributes, row by row, without geometry.
+        prompts: Those that can be asked, in the layer's order.
+        left_out: (id, reason) of the others.
+    """
+
+    attributes: pd.DataFrame
+    prompts: list[LayerPrompt]
+    left_out: list[tuple[str, str]]
+
+
+def read_prompts(
+    options: LayerOptions, transform: Affine, crs: Any, shape: tuple[int, int]
+) -> PromptLayer:
+    """Read a layer and bring its features to a raster's pixels.
+
+    Args:
+        options: Which layer, and how its features are meant.
+        transform: Of the raster's working pixels.
+        crs: The raster's, or None. A layer without a CRS is taken to be in the raster's.
+        shape: (height, width) of the raster.
+
+    Raises:
+        PromptError: The layer cannot be read, is empty, or none of it lies on the raster.
+        ParameterError: A field does not exist, or ``prompt_as`` is unknown.
+    """
+    if options.prompt_as not in PROMPT_AS:
+        raise ParameterError(
+            f"Prompts as {options.prompt_as!r:.40} are unknown: use {', '.join(PROMPT_AS)}."
+        )
+    frame = _read(options)
+    for name in (options.id_field, options.label_field):
+        if name is not None and name not in frame.columns:
+            known = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
+            raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
+    # A layer without a CRS, or a raster without one: the same plane is all that can be meant.
+    layer_crs = None if crs is None else declared_crs(frame.crs)
+    place = PromptTransform(transform, crs, layer_crs)
+    ids = frame.index if options.id_field is None else frame[options.id_field]
+    labels = None if options.label_field is None else frame[options.label_field]
+    found: list[LayerPrompt] = []
+    left_out: list[tuple[str, str]] = []
+    for row, (name, geometry) in enumerate(zip(ids, frame.geometry, strict=True)):
+        prompt_id = _text(name)
+        try:
+            kind, prompts = _prompts(geometry, options.prompt_as, place, shape)
+        except PromptError as error:
+            left_out.append((prompt_id, str(error)))
+            continue
+        label = "" if labels is None else _text(labels.iloc[row])
+        found.append(LayerPrompt(row, prompt_id, label, kind, prompts))
+    if not found:
+        reason = f" (the first: {left_out[0][1]})" if left_out else ""
+        raise PromptError(
+            f"None of the {len(left_out)} prompts in {options.path} can be used{reason}: check "
+            "the layer and its CRS."
+        )
+    attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).reset_index(drop=True)
+    return PromptLayer(attributes, found, left_out)
+
+
+def _read(options: LayerOptions) -> gpd.GeoDataFrame:
+    if not Path(options.path).exists() and "://" not in options.path:
+        raise PromptError(f"There is no layer of prompts {options.path}: check the path.")
+    try:
+        frame = pyogrio.read_dataframe(options.path, layer=options.layer, fid_as_index=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+        raise PromptError(
+            f"The prompts in {options.path} cannot be read ({error}): name another layer or file."
+        ) from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise PromptError(f"{options.path} has no geometries, so that it cannot prompt.")
+    if frame.empty:
+        raise PromptError(f"The layer of prompts {options.path} has no features.")
+    return frame
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
+        return ""
+    # Fields with a gap are read as floats; an id of 17 must not become "17.0".
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _prompts(
+    geometry: Any, prompt_as: PromptAs, place: PromptTransform, shape: tuple[int, int]
+) -> tuple[str, tuple[PixelPrompt, ...]]:
+    """A feature's prompts and their type.
+
+    Raises:
+        PromptError: The feature cannot be asked with, and why.
+    """
+    if geometry is None or geometry.is_empty:
+        raise PromptError("it has no geometry")
+    pixels = place.geometry(shapely.force_2d(geometry))
+    height, width = shape
+    raster = shapely.box(0, 0, width, height)
+    if not shapely.intersects(pixels, raster):
+        raise PromptError("it lies outside the raster")
+    points = pixels.geom_type in ("Point", "MultiPoint")
+    kind = prompt_as
+    if kind == "auto":
+        if pixels.geom_type in ("LineString", "MultiLineString", "LinearRing"):
+            return "stroke", _strokes(shapely.intersection(pixels, raster))
+        kind = "point" if points else "box"
+    if points and kind != "point":
+        raise PromptError(f"it is a point and cannot be used as {kind}")
+    if kind == "point":
+        spots = _points(pixels, points)
+        inside = [s for s in spots if 0 <= s[0] <= height and 0 <= s[1] <= width]
+        prompts = [PixelPrompt("point", np.array([spot])) for spot in inside]
+        if not prompts:
+            raise PromptError("its point lies outside the raster")
+        return "point", tuple(prompts)
+    if kind == "box":
+        col0, row0, col1, row1 = shapely.bounds(pixels)
+        corners = np.array(
+            [[max(row0, 0), max(col0, 0)], [min(row1, height), min(col1, width)]], np.float64
+        )
+        if (corners[1] - corners[0] < LEAST_BOX).any():
+            raise PromptError("its box has no area")
+        return "box", (PixelPrompt("box", corners),)
+    return _outlined(pixels, raster, "mask" if kind == "mask" else "polygon")
+
+
+def _points(pixels: Any, points: bool) -> list[tuple[float, float]]:
+    """(row, column) of a point, of all points of several, or of a place inside a shape."""
+    places: Sequence[Any] = shapely.get_parts(pixels) if points else [pixels.point_on_surface()]
+    return [(float(p.y), float(p.x)) for p in places]
+
+
+def _strokes(lines: Any) -> tuple[PixelPrompt, ...]:
+    """Lines that run along an object; what touches the raster only at its edge names nothing."""
+    parts = [p for p in shapely.get_parts(lines) if p.geom_type == "LineString" and p.length > 0]
+    if not parts:
+        raise PromptError("its line has no length on the raster")
+    return tuple(PixelPrompt("stroke", shapely.get_coordinates(p)[:, ::-1]) for p in parts)
+
+
+def _outlined(pixels: Any, raster: Any, kind: PromptKind) -> tuple[str, tuple[PixelPrompt, ...]]:
+    clipped = shapely.intersection(shapely.make_valid(pixels), raster)
+    parts = [p for p in shapely.get_parts(shapely.get_parts(clipped)) if p.geom_type == "Polygon"]
+    if not parts:
+        raise PromptError("it has no area, so that it cannot be used as a mask")
+    largest = max(parts, key=lambda part: float(part.area))
+    ring = shapely.get_coordinates(largest.exterior)[:, ::-1]
+    return kind, (PixelPrompt(kind, ring),)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which bands of a raster make the picture, and which say where it has data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NodataShadowWarning
+
+from ..errors import ParameterError, RasterError
+from ..types import AnyArray, BoolArray, ByteArray
+
+MaskKind = Literal["none", "nodata", "dataset"]
+
+IMPLAUSIBLE = 1e30
+"""Floats beyond this are fill values that nobody declared, such as -3.4e38."""
+
+
+@dataclass(frozen=True, eq=False)
+class BandPlan:
+    """How a raster's bands become values and validity.
+
+    Args:
+        colour: One or three band numbers (from 1), in the order red, green, blue.
+        alpha: Number of the alpha band, or None.
+        mask: Where validity comes from: a nodata value a band, one mask for the dataset, or none.
+        palette: (256, 4) uint8 RGBA of a palette band, or None.
+        photo: The colour bands are declared red, green and blue, or come from a palette.
+        scales: Factor a colour band, from the file.
+        offsets: Summand a colour band, after the factor.
+    """
+
+    colour: tuple[int, ...]
+    alpha: int | None
+    mask: MaskKind
+    palette: ByteArray | None
+    photo: bool
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    @property
+    def bands(self) -> int:
+        """Number of bands of the values that :func:`read_values` returns."""
+        return 3 if self.palette is not None else len(self.colour)
+
+
+def plan_bands(dataset: rasterio.DatasetReader, requested: Sequence[int] | None) -> BandPlan:
+    """Choose bands: those asked for, else by colour interpretation, else the first ones.
+
+    One band is grey; of two, the first is; of three and more, those named red, green and blue in
+    whatever order they come, otherwise 1, 2, 3. Alpha never counts as colour.
+
+    Raises:
+        ParameterError: The bands asked for do not exist, or are not one or three.
+        RasterError: The raster has no band that could be shown.
+    """
+    interpretation = list(dataset.colorinterp)
+    numbers = list(dataset.indexes)
+    alpha = next(
+        (n for n, c in zip(numbers, interpretation, strict=True) if c == ColorInterp.alpha), None
+    )
+    named = {c: n for n, c in reversed(list(zip(numbers, interpretation, strict=True)))}
+    rgb = tuple(
+        named[c] for c in (ColorInterp.red, ColorInterp.green, ColorInterp.blue) if c in named
+    )
+    if requested is not None:
+        colour = tuple(int(number) for number in requested)
+        if len(colour) not in (1, 3):
+            raise ParameterError(
+                f"One band or three are needed for a picture, not {len(colour)}: {colour}."
+            )
+        missing = [number for number in colour if number not in numbers]
+        if missing:
+            raise ParameterError(
+                f"Band {missing[0]} was asked for, but {dataset.name} has the bands 1 to "
+                f"{dataset.count}."
+            )
+    elif len(rgb) == 3:
+        colour = rgb
+    else:
+        opaque = [number for number in numbers if number != alpha]
+        if not opaque:
+            raise RasterError(f"{dataset.name} has no band but alpha: there is nothing to see.")
+        colour = tuple(opaque[:3]) if len(opaque) >= 3 else (opaque[0],)
+    palette = None
+    if len(colour) == 1 and interpretation[colour[0] - 1] == ColorInterp.palette:
+        palette = _palette(dataset, colour[0])
+    flags = set(dataset.mask_flag_enums[colour[0] - 1])
+    mask: MaskKind = "none"
+    if MaskFlags.nodata in flags:
+        mask = "nodata"
+    elif MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+        mask = "dataset"
+    return BandPlan(
+        colour=colour,
+        alpha=None if alpha in colour else alpha,
+        mask=mask,
+        palette=palette,
+        photo=palette is not None or colour == rgb,
+        scales=tuple(float(dataset.scales[n - 1]) for n in colour),
+        offsets=tuple(float(dataset.offsets[n - 1]) for n in colour),
+    )
+
+
+def _palette(dataset: rasterio.DatasetReader, band: int) -> ByteArray | None:
+    try:
+        entries = dataset.colormap(band)
+    except ValueError:  # declared, but not there
+        return None
+    table = np.zeros((max(256, max(entries) + 1), 4), np.uint8)
+    for index, colour in entries.items():
+        table[index] = colour
+    return table
+
+
+def read_values(
+    dataset: rasterio.DatasetReader, plan: BandPlan, window: rasterio.windows.Window
+) -> tuple[AnyArray, BoolArray]:
+    """Values of a window of source pixels, before any stretch.
+
+    Args:
+        dataset: Open dataset.
+        plan: Its bands.
+        window: Whole source pixels inside the dataset.
+
+    Returns:
+        (b, h, w) values: uint8 where the source is a picture of bytes, float32 where that is
+        exact, else float64; magnitudes of complex values; scale and offset applied. And (b, h, w)
+        bool: that band has data there.
+
+    Raises:
+        rasterio.errors.RasterioIOError: A block cannot be read.
+    """
+    raw = dataset.read(list(plan.colour), window=window)
+    if plan.mask == "nodata":
+        with warnings.catch_warnings():
+            # Beside an alpha band: both are looked at, see below.
+            warnings.simplefilter("ignore", NodataShadowWarning)
+            valid = dataset.read_masks(list(plan.colour), window=window) > 0
+    elif plan.mask == "dataset":
+        one = dataset.read_masks(plan.colour[0], window=window) > 0
+        valid = np.repeat(one[None], len(plan.colour), axis=0)
+    else:
+        valid = np.ones(raw.shape, bool)
+    if plan.alpha is not None:
+        # The band itself, not GDAL's mask of it: an alpha of 1 or 255 in uint16 is rounded away.
+        valid &= np.real(dataset.read(plan.alpha, window=window)) > 0
+    if plan.palette is not None:
+        index = np.clip(raw[0], 0, len(plan.palette) - 1).astype(np.int64)
+        rgba = plan.palette[index]
+        opaque = valid[0] & (rgba[..., 3] > 0)
+        return np.moveaxis(rgba[..., :3], -1, 0), np.repeat(opaque[None], 3, axis=0)
+    if np.iscomplexobj(raw):
+        raw = np.abs(raw)
+    if raw.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            valid &= np.abs(raw) < IMPLAUSIBLE  # NaN and infinity fail this as well
+    plain = all(s == 1.0 for s in plan.scales) and all(o == 0.0 for o in plan.offsets)
+    if raw.dtype == np.uint8 and plain:
+        return raw, valid
+    exact = raw.dtype in (np.uint8, np.int8, np.uint16, np.int16, np.float32)
+    values = raw.astype(np.float32 if exact else np.float64)
+    if not plain:
+        values = values.astype(np.float64)
+        values *= np.array(plan.scales)[:, None, None]
+        values += np.array(plan.offsets)[:, None, None]
+    return values, valid

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Everything in a window: a grid of point prompts, thresholds, stability, duplicates.
+
+The semantics are those of the official ``SamAutomaticMaskGenerator`` (Kirillov et al. 2023,
+"Segment Anything", section 5 and appendix B). What differs, and why:
+
+* nothing is ever upsampled to the window: thresholds, stability, small regions and duplicates are
+  computed on the cells of the lattice, which are the decoder's own resolution;
+* masks at the window's edge are kept, because the merge joins them with the neighbour's;
+* duplicates are found by the IoU of masks, not of their boxes;
+* a window that is clamped at the raster's edge is padded, so that objects there have the same
+  scale; points are asked, and masks believed, only where there are data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..errors import ParameterError
+from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
+from ..models.base import Decoded, Embedding, PromptableModel, Prompts
+from ..parallel.cancellation import check
+from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
+from ..types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
+from .mask_nms import (
+    CROP_MARGIN,
+    Candidate,
+    Criterion,
+    make_candidate,
+    remove_duplicates,
+    stability_of,
+)
+from .point_grids import coarse_to_fine, crop_boxes, point_grid
+from .segmenter import Hint, TileImage
+from .small_regions import mend
+
+VERSION = 1
+"""Of the rules below; part of the fingerprint."""
+
+EDGE_TOLERANCE = 20
+"""Pixels: a mask this near to a crop's edge inside the window is taken for cut off (official)."""
+
+LARGEST_SKIPPER = 1 / 8
+"""Share of the window above which a confident mask does not keep points from being asked: such a
+mask is background or a whole neighbourhood, and what lies on it would be lost."""
+
+STEPS = np.float32(LOGIT_STEPS)
+
+_LOGITS_AT_ONCE = 64 << 20
+"""Bytes of logits that one call of ``decode`` may return."""
+
+
+@dataclass(frozen=True)
+class AutomaticOptions:
+    """How a window is searched.
+
+    Args:
+        points_per_side: Points along a window's side (its density; fewer on clamped windows).
+        n_layers: Layers of crops searched besides the window: layer i has 2^i x 2^i crops.
+        downscale: Points a side in layer i are divided by ``downscale ** i``.
+        score_threshold: Predicted IoU that a mask must exceed; None: the model's default.
+        stability_threshold: Stability that a mask must reach; None: the model's default.
+        stability_offset: Logit by which the mask is cut higher and lower for its stability.
+        grid: "official" asks every point; "skip" asks a coarse grid first and then only points
+            outside confident masks: several times faster, but parts of things are lost.
+        duplicates: IoU of what makes two masks duplicates.
+        max_iou: IoU above which the worse of two masks is left out; 1 keeps all.
+        min_region: Islands and holes smaller than this many pixels are removed and filled.
+
+    Raises:
+        ParameterError: A value is out of range.
+    """
+
+    points_per_side: int = 32
+    n_layers: int = 0
+    downscale: int = 1
+    score_threshold: float | None = None
+    stability_threshold: float | None = None
+    stability_offset: float = 1.0
+    grid: Literal["official", "skip"] = "official"
+    duplicates: Criterion = "mask"
+    max_iou: float = 0.7
+    min_region: int = 0
+
+    def __post_init__(self) -> None:
+        _check("points_per_side", self.points_per_side, 1, 256)
+        _check("n_layers", self.n_layers, 0, 4)
+        _check("downscale", self.downscale, 1, 16)
+        _check("score_threshold", self.score_threshold, -1, 1)
+        _check("stability_threshold", self.stability_threshold, 0, 1)
+        _check("stability_offset", self.stability_offset, 0, 7)
+        _check("max_iou", self.max_iou, 0, 1)
+        _check("min_region", self.min_region, 0, 1 << 30)
+        for name, known in (("grid", ("official", "skip")), ("duplicates", ("mask", "box"))):
+            if getattr(self, name) not in known:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(known)}."
+                )
+
+
+def _check(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise ParameterError(f"{name} is {value}, but must lie between {low} and {high}.")
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A part of the padded window that the model encodes: the whole of it, or a crop.
+
+    ``box`` counts pixels, ``cells`` cells of the window; ``cells`` are those whose centre lies in
+    ``box`` and inside the raster, and ``valid`` tells which of them have data.
+    """
+
+    window: int
+    cell: int
+    layer: int
+    box: PixelBox
+    cells: CellBox
+    valid: BoolArray
+
+
+class AutomaticSegmenter:
+    """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
+
+    def __init__(self, model: PromptableModel, options: AutomaticOptions | None = None):
+        options = options or AutomaticOptions()
+        info = model.info
+        score, stable = options.score_threshold, options.stability_threshold
+        self._min_score = info.score_threshold if score is None else score
+        self._min_stability = info.stability_threshold if stable is None else stable
+        self.model = model
+        self.options = replace(
+            options, score_threshold=self._min_score, stability_threshold=self._min_stability
+        )
+
+    @property
+    def name(self) -> str:
+        return self.model.info.name
+
+    @property
+    def fingerprint(self) -> str:
+        settings = [VERSION, self.model.info.fingerprint, asdict(self.options)]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+    def cell_size(self, window_size: int) -> int:
+        """Side of the mask cells: the model's own at the finest crop layer, as whole pixels."""
+        _, finest = crop_boxes(window_size, self.options.n_layers)[-1]
+        return choose_cell(max(finest.shape) / self.model.info.mask_size, window_size)
+
+    def segment(self, image: TileImage) -> TileMasks:
+        """All instance masks of a window, best first; see :class:`~.segmenter.Segmenter`."""
+        found: list[Candidate] = []
+        cell = image.cell
+        canvas = pad_image(image.pixels, image.size)
+        views = _views(image, self.options.n_layers)
+        for view in views:
+            rounds = self._points(view, image.valid)
+            if rounds and view.valid.any():
+                crop = canvas[view.box.row0 : view.box.row1, view.box.col0 : view.box.col1]
+                embedding = self.model.encode([np.ascontiguousarray(crop)])[0]
+                found += self._search(embedding, rounds, view)
+        if len(views) > 1:
+            found = self._distinct(found, views[0])
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        masks = [
+            Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, PromptRef()) for c in found
+        ]
+        return TileMasks(image.tile.index, cell, masks)
+
+    def refine(self, image: TileImage, hints: Sequence[Hint]) -> list[Mask | None]:
+        """One mask a hint, from its box and its logits; see :class:`~.segmenter.Hint`."""
+        if not hints or not image.valid.any():
+            return [None] * len(hints)
+        cell = image.cell
+        embedding = self.model.encode([pad_image(image.pixels, image.size)])[0]
+        valid = valid_cells(image.valid, cell)
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        # Of the padded window, so that what lies beyond the raster is prompted as absent.
+        frame = CellBox(0, 0, -(-image.size // cell), -(-image.size // cell))
+        prompts, known = [], []
+        for row, hint in enumerate(hints):
+            whole = np.full(frame.shape, ABSENT, np.int8)
+            box = hint.box.shifted(-origin[0], -origin[1]).intersection(frame)
+            if not box.empty:
+                whole[box.slices(frame)] = hint.logits[box.shifted(*origin).slices(hint.box)]
+            tight = crop_mask(whole, (0, 0), margin=0)
+            if tight is not None:
+                known.append(row)
+                prompts.append((tight[0].pixels(cell), whole))
+        answers: list[Mask | None] = [None] * len(hints)
+        if not prompts:
+            return answers
+        decoded = self._ask_again(embedding, prompts, cell)
+        for index, logits, scores in zip(
+            decoded.index, decoded.logits, decoded.scores, strict=True
+        ):
+            best = int(np.argmax(scores))
+            fine = resample(logits[best], embedding.cell_size, (cell, cell), shape=valid.shape)
+            stored = np.where(valid, quantize(fine), ABSENT)
+            crop_box = crop_mask(stored, origin, margin=CROP_MARGIN)
+            if crop_box is not None:
+                row = known[int(index)]
+                answers[row] = Mask(
+                    *crop_box,
+                    float(scores[best]),
+                    float(
+                        stability_of(stored[None], self.options.stability_offset * LOGIT_STEPS)[0]
+                    ),
+                    hints[row].prompt,
+                )
+        return answers
+
+    def _ask_again(
+        self, embedding: Embedding, prompts: Sequence[tuple[PixelBox, LogitArray]], cell: int
+    ) -> Decoded:
+        """Prompt with all that the model understands of a box and a mask, one answer each."""
+        accepts = self.model.info.accepts
+        boxes = np.array([(b.row0, b.col0, b.row1, b.col1) for b, _ in prompts], np.float32)
+        masks = points = None
+        if "mask" in accepts:
+            stored = np.stack([whole for _, whole in prompts]) / STEPS
+            masks = resample(stored, (cell, cell), embedding.cell_size, shape=embedding.mask_shape)
+        if "box" not in accepts:
+            inner = [_innermost(whole) for _, whole in prompts]
+            points = (np.array(inner, np.float32)[:, None] + 0.5) * cell
+        asked = Prompts(
+            points=points,
+            labels=None if points is None else np.ones(points.shape[:2], np.int8),
+            boxes=boxes if points is None else None,
+            masks=masks,
+        )
+        return self.model.decode(embedding, asked, multimask=points is not None and masks is None)
+
+    def _points(self, view: _View, valid: BoolArray) -> list[FloatArray]:
+        """Points of a view that lie on data, (n, 2) float32 (row, column) in the window's pixels.
+
+        One array for each round of the grid's mode, empty ones left out.
+        """
+        options = self.options
+        side = max(1, int(options.points_per_side / options.downscale**view.layer))
+        # The official code asks half a pixel of the encoder's input beyond the middles of the
+        # grid's squares; kept, because results are compared with it.
+        half = 0.5 * max(view.box.shape) / self.model.info.input_size
+        points = point_grid(view.box, side, half)
+        rounds = coarse_to_fine(side) if options.grid == "skip" else np.zeros(side * side, np.int8)
+        inside = (points < valid.shape).all(axis=1)
+        points, rounds = points[inside], rounds[inside]
+        rows, cols = points.astype(np.intp).T
+        points, rounds = points[valid[rows, cols]], rounds[valid[rows, cols]]
+        return [points[rounds == number] for number in np.unique(rounds)]
+
+    def _search(
+        self, embedding: Embedding, rounds: Sequence[FloatArray], view: _View
+    ) -> list[Candidate]:
+        """Ask the points of a view, and keep what is good, whole and not there twice."""
+        h, w = embedding.mask_shape
+        batch = max(1, _LOGITS_AT_ONCE // (3 * 4 * max(h * w, view.cells.area)))
+        covered = np.zeros(view.cells.shape, bool)
+        found: list[Candidate] = []
+        for points in rounds:
+            rows, cols = _cells_of(points, view)
+            points = points[~covered[rows, cols]]
+            new: list[Candidate] = []
+            for start in range(0, len(points), batch):
+                check()
+                decoded = self._ask(embedding, points[start : start + batch], view)
+                new += self._candidates(decoded, embedding, view)
+            found += new
+            if len(rounds) > 1:
+                _cover(covered, new, view)
+        found = self._distinct(found, view)
+        if self.options.min_region:
+            smallest = self.options.min_region / view.cell**2
+            mended = [mend(candidate, smallest, view.cells) for candidate in found]
+            found = self._distinct(mended, view)
+        return found
+
+    def _ask(self, embedding: Embedding, points: FloatArray, view: _View) -> Decoded:
+        local = points - np.array([view.box.row0, view.box.col0], np.float32)
+        prompts = Prompts(points=local[:, None], labels=np.ones((len(points), 1), np.int8))
+        return self.model.decode(embedding, prompts, min_score=self._min_score)
+
+    def _candidates(
+        self, decoded: Decoded, embedding: Embedding, view: _View
+    ) -> Iterator[Candidate]:
+        cell = view.cell
+        passed = decoded.scores > self._min_score
+        row, which = np.nonzero(passed)
+        h, w = decoded.logits.shape[2:]
+        every = decoded.logits.reshape(-1, h, w)
+        offset = view.cells.row0 * cell - view.box.row0, view.cells.col0 * cell - view.box.col0
+        logits = resample(
+            every if passed.all() else every[passed.ravel()],
+            embedding.cell_size,
+            (cell, cell),
+            offset=offset,
+            shape=view.cells.shape,
+        )
+        if not view.valid.all():
+            logits = np.where(view.valid, logits, ABSENT / STEPS)
+        stability = stability_of(logits, self.options.stability_offset)
+        for number in np.flatnonzero(stability >= self._min_stability):
+            candidate = make_candidate(
+                logits[number],
+                view.cells,
+                score=float(decoded.scores[row[number], which[number]]),
+                stability=float(stability[number]),
+                layer=view.layer,
+            )
+            if candidate is not None and not _cut_off(candidate, view):
+                yield candidate
+
+    def _distinct(self, candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
+        shape = view.cells.row1, view.cells.col1
+        return remove_duplicates(candidates, shape, self.options.max_iou, self.options.duplicates)
+
+
+def _views(image: TileImage, n_layers: int) -> list[_View]:
+    valid = valid_cells(image.valid, image.cell)
+    half = image.cell // 2
+    views = []
+    for layer, box in crop_boxes(image.size, n_layers):
+        first, last = -(-(box.row0 - half) // image.cell), -(-(box.row1 - half) // image.cell)
+        left, right = -(-(box.col0 - half) // image.cell), -(-(box.col1 - half) // image.cell)
+        inside = CellBox(first, left, last, right).intersection(CellBox(0, 0, *valid.shape))
+        part = valid[inside.row0 : inside.row1, inside.col0 : inside.col1]
+        views.append(_View(image.size, image.cell, layer, box, inside, part))
+    return views
+
+
+def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column, within the view's cells, of the cell nearest to each point."""
+    rows, cols = (points // view.cell).astype(np.intp).T
+    return (
+        np.clip(rows - view.cells.row0, 0, view.cells.height - 1),
+        np.clip(cols - view.cells.col0, 0, view.cells.width - 1),
+    )
+
+
+def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> None:
+    """Mark in place what the candidates cover, except those that cover nearly everything."""
+    for candidate in candidates:
+        if candidate.area <= LARGEST_SKIPPER * view.cells.area:
+            covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
+
+
+def _cut_off(candidate: Candidate, view: _View) -> bool:
+    """Whether a mask reaches an edge of its crop that is not an edge of the window."""
+    tight, box, window = candidate.tight.pixels(view.cell), view.box, view.window
+    near = EDGE_TOLERANCE
+    return (
+        (box.row0 > 0 and tight.row0 <= box.row0 + near)
+        or (box.col0 > 0 and tight.col0 <= box.col0 + near)
+        or (box.row1 < window and tight.row1 >= box.row1 - near)
+        or (box.col1 < window and tight.col1 >= box.col1 - near)
+    )
+
+
+def _innermost(stored: LogitArray) -> tuple[int, int]:
+    """The (row, column) of the cell that lies deepest inside a mask."""
+    depth = ndimage.distance_transform_edt(np.pad(stored > 0, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return int(row), int(col)

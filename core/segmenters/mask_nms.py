@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Candidates of one window, and the removal of those that say the same thing twice.
+
+The official generator compares boxes, which makes a ring and the disc inside it the same object.
+Here masks are compared, bit by bit on the lattice; boxes remain as an option for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..masks.masks import quantize
+from ..masks.packed import popcount
+from ..masks.raster_edge import extent
+from ..types import AnyArray, BoolArray, CellBox, FloatArray, LogitArray
+
+Criterion = Literal["mask", "box"]
+
+_FIRST = 8
+"""Kept masks that a new one is compared with before all others."""
+
+CROP_MARGIN = 2
+"""Cells kept around a mask: the contour runs in the first, fusion blends with the second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A mask that passed the thresholds.
+
+    Args:
+        tight: Smallest box around its inside, in cells of the window.
+        box: Where ``logits`` lie, in cells of the window: ``tight`` and some cells around.
+        logits: (box.height, box.width) int8, stored logits.
+        score: Predicted IoU.
+        stability: IoU of the mask cut high and cut low.
+        area: Cells inside.
+        layer: Crop layer that it comes from; 0 is the whole window.
+        mended: Small regions were removed or filled.
+    """
+
+    tight: CellBox
+    box: CellBox
+    logits: LogitArray
+    score: float
+    stability: float
+    area: int
+    layer: int = 0
+    mended: bool = False
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The better first; what is equally good by place."""
+        return self.mended, -self.layer, -round(self.score, 4), self.tight, self.area
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """By rank, and those of one rank by shape: never by time of arrival."""
+        return *self.rank, self.logits.tobytes()
+
+
+def stability_of(logits: AnyArray, offset: float) -> FloatArray:
+    """IoU of each mask cut at +offset and at -offset: (n, h, w) to (n,); 0 where it is empty."""
+    # Mask by mask, so that one stays in the processor's cache.
+    high, low = (
+        np.array([np.count_nonzero(mask > limit) for mask in logits], np.int64)
+        for limit in (offset, -offset)
+    )
+    return np.asarray(high / np.maximum(low, 1), np.float32)
+
+
+def make_candidate(
+    logits: FloatArray, cells: CellBox, *, score: float, stability: float, layer: int = 0
+) -> Candidate | None:
+    """A candidate from float logits.
+
+    Args:
+        logits: (cells.height, cells.width) float32.
+        cells: Where they lie, in cells of the window.
+        score, stability, layer: As in :class:`Candidate`.
+
+    Returns:
+        The candidate, or None where nothing is inside.
+    """
+    rough = extent(logits)
+    if rough is None:
+        return None
+    whole = CellBox(0, 0, *logits.shape)
+    box = CellBox(*rough).grown(CROP_MARGIN).intersection(whole)
+    stored = quantize(logits[box.slices(whole)])
+    tight = extent(stored, tips=False)
+    if tight is None:
+        return None
+    box = box.shifted(cells.row0, cells.col0)
+    return Candidate(
+        tight=CellBox(*tight).shifted(box.row0, box.col0),
+        box=box,
+        logits=stored,
+        score=score,
+        stability=stability,
+        area=int(np.count_nonzero(stored > 0)),
+        layer=layer,
+    )
+
+
+def remove_duplicates(
+    candidates: Sequence[Candidate],
+    shape: tuple[int, int],
+    max_iou: float,
+    criterion: Criterion = "mask",
+) -> list[Candidate]:
+    """Greedy non-maximum suppression; the answer does not depend on the candidates' order.
+
+    Args:
+        candidates: Any number.
+        shape: (rows, columns) of the window in cells.
+        max_iou: A candidate whose IoU with a better one exceeds this is left out.
+        criterion: IoU of what: the masks or their boxes.
+
+    Returns:
+        The survivors, best first.
+    """
+    ordered = _sorted(candidates)
+    if max_iou >= 1 or len(ordered) < 2:
+        return ordered
+    boxes = np.array([(c.tight.row0, c.tight.col0, c.tight.row1, c.tight.col1) for c in ordered])
+    areas = np.array([c.area for c in ordered], np.int64)
+    box_areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    bits = _Bits(shape)
+    hits = np.zeros(len(ordered), np.int64)  # of those kept, the duplicates found so far
+    kept = np.empty(len(ordered), np.intp)
+    count = 0
+    for row, candidate in enumerate(ordered):
+        better = kept[:count]
+        common = _common_area(boxes[row], boxes[better])
+        if criterion == "box":
+            union = box_areas[row] + box_areas[better] - common
+            duplicate = bool((common > max_iou * union).any())
+        else:
+            total = areas[row] + areas[better]
+            # The masks' intersection cannot exceed either area or the boxes' intersection, so
+            # most pairs are settled without looking at a bit.
+            bound = np.minimum(np.minimum(areas[row], areas[better]), common)
+            close = np.flatnonzero(bound > max_iou * (total - bound))
+            words = bits.pack(candidate)
+            duplicate = False
+            # Who had many duplicates is asked first: one is enough.
+            often = close[np.argsort(-hits[close], kind="stable")]
+            for some in (often[:_FIRST], often[_FIRST:]):
+                if some.size and not duplicate:
+                    inside = bits.common(words, some, candidate.tight)
+                    same = some[inside > max_iou * (total[some] - inside)]
+                    hits[same] += 1
+                    duplicate = bool(same.size)
+            if not duplicate:
+                bits.append(words)
+        if not duplicate:
+            kept[count] = row
+            count += 1
+    return [ordered[row] for row in kept[:count]]
+
+
+def _sorted(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """By their order; shapes are compared only where all else is equal."""
+    ranked = sorted(candidates, key=lambda candidate: candidate.rank)
+    ordered: list[Candidate] = []
+    for _, group in groupby(ranked, key=lambda candidate: candidate.rank):
+        equals = list(group)
+        if len(equals) > 1:
+            equals.sort(key=lambda candidate: candidate.order)
+        ordered += equals
+    return ordered
+
+
+def _common_area(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:], others[:, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=1))
+
+
+class _Bits:
+    """Masks of kept candidates, 64 cells a word, so that an intersection is AND and popcount."""
+
+    def __init__(self, shape: tuple[int, int]):
+        self._rows = shape[0]
+        self._words = -(-shape[1] // 64)
+        self._kept = np.empty((16, self._rows, self._words), np.uint64)
+        self._count = 0
+
+    def pack(self, candidate: Candidate) -> NDArray[np.uint64]:
+        canvas: BoolArray = np.zeros((self._rows, self._words * 64), bool)
+        box = candidate.box
+        canvas[box.row0 : box.row1, box.col0 : box.col1] = candidate.logits > 0
+        return np.packbits(canvas, axis=1).view(np.uint64)
+
+    def append(self, words: NDArray[np.uint64]) -> None:
+        if self._count == len(self._kept):
+            self._kept = np.concatenate([self._kept, np.empty_like(self._kept)])
+        self._kept[self._count] = words
+        self._count += 1
+
+    def common(
+        self, words: NDArray[np.uint64], which: NDArray[np.intp], box: CellBox
+    ) -> NDArray[np.int64]:
+        """Cells that a mask shares with each of some kept ones."""
+        rows = slice(box.row0, box.row1)
+        cols = slice(box.col0 // 64, -(-box.col1 // 64))
+        both = self._kept[which, rows, cols] & words[rows, cols]
+        return np.asarray(popcount(both).sum(axis=(1, 2), dtype=np.int64))

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fused logits -> polygons.
+
+Contours of the logits instead of borders of a binary mask: they run between cells where the model
+is undecided, without a staircase, and with half of the vertices. Pixel coordinates here are
+continuous: x is the column, y the row, (0, 0) the raster's outer top left corner, so that the
+centre of cell (i, j) with side k lies at ((j + 0.5) k, (i + 0.5) k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from shapely import Geometry
+
+from ..masks.raster_edge import Places, up_to_edges
+from ..tiles.grid import Grid
+from ..types import CellBox, FloatArray
+
+SNAP = 1.0 / 1024.0
+"""Contour vertices lie on this fraction of a pixel: blocks of one object then meet exactly, and
+results are the same to the last bit. A thousand times finer than the contours are exact."""
+
+LEAST = np.float32(0.25)
+"""Stored steps: logits nearer to 0 are taken for this, and 0 itself for outside. Contours then stay
+away from centres by more than ``SNAP`` on every side, where two of them could touch; a quarter of a
+step is less than what rounding took away."""
+
+ABOVE_ANY = 1e9
+
+AffineTuple = tuple[float, float, float, float, float, float]
+"""(a, b, c, d, e, f): x = a col + b row + c, y = d col + e row + f; rasterio's ``Affine[:6]``."""
+
+
+def contours(values: FloatArray, x: Places, y: Places) -> NDArray[np.object_]:
+    """Polygons with their holes where values are above 0.
+
+    They are valid as they come: lines of one contour meet nowhere, and none runs through a centre,
+    because no value is nearer to 0 than :data:`LEAST`.
+
+    Args:
+        values: (height, width) float32 stored logits, > 0 inside, at most +-127; where the
+            outermost are positive, the polygon is cut straight through their centres.
+        x: (width,) raster pixels, whole and half ones; where their columns lie.
+        y: (height,) likewise for the rows.
+
+    Returns:
+        Valid polygons without vertices on straight lines.
+    """
+    if min(values.shape) < 2:
+        return np.empty(0, object)
+    near = np.abs(values) < LEAST
+    values = np.where(near, np.where(values > 0, LEAST, -LEAST), values)
+    # All polygons of the box in one array of vertices, and from where to where each ring and each
+    # polygon goes: one call makes them all.
+    generator = contour_generator(x, y, values, fill_type=FillType.ChunkCombinedOffsetOffset)
+    filled: Any = generator.filled(0.0, ABOVE_ANY)  # the type depends on fill_type
+    (points,), (rings,), (polygons,) = filled
+    if points is None:
+        return np.empty(0, object)
+    corners, rings = _corners(np.rint(points / SNAP), rings.astype(np.int64))
+    made: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, corners * SNAP, (rings, polygons)
+    )
+    return made
+
+
+def _corners(points: Places, rings: NDArray[np.int64]) -> tuple[Places, NDArray[np.int64]]:
+    """Closed rings without the vertices at which they go straight on.
+
+    Args:
+        points: (n, 2) whole numbers, so that what is straight is exactly so.
+        rings: (rings + 1,) where each begins; it ends where it begins.
+    """
+    first, last = rings[:-1], rings[1:] - 1
+    before = np.arange(-1, len(points) - 1)
+    before[first] = last - 1
+    after = np.arange(1, len(points) + 1)
+    after[last] = first + 1
+    (x0, y0), (x1, y1) = (points - points[before]).T, (points[after] - points).T
+    kept = x0 * y1 != x1 * y0
+    kept[last] = False
+    number = np.add.reduceat(kept, first, dtype=np.int64)
+    # Of a ring's corners the first one is its last vertex, too.
+    at = np.flatnonzero(kept)
+    start = np.cumsum(number) - number
+    at = np.insert(at, start + number, at[start])
+    return points[at], np.concatenate([[0], np.cumsum(number + 1)])
+
+
+def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geometry:
+    """One object's fused blocks -> its polygon.
+
+    Args:
+        blocks: From :func:`samgeo_core.merge.fuse`: neighbours share a row or column of cells.
+        grid: The job's grid; nothing reaches beyond its raster.
+
+    Returns:
+        Polygon or MultiPolygon in raster pixel coordinates, valid, in normal form (so that the
+        same shape is the same bytes); an empty polygon where nothing is positive.
+    """
+    size = grid.height, grid.width
+    parts = [contours(*up_to_edges(values, box, grid.cell, size)) for box, values in blocks]
+    return joined(parts)
+
+
+def joined(parts: Sequence[NDArray[np.object_]]) -> Geometry:
+    """The contours of the blocks of one object as one valid geometry in normal form."""
+    if len(parts) > 1:
+        whole = shapely.union_all(np.concatenate(parts))
+        # Drops vertices on straight lines between blocks.
+        return shapely.normalize(valid(shapely.simplify(whole, 0.0)))
+    if not parts or not len(parts[0]):
+        return shapely.Polygon()
+    polygons = parts[0]
+    return shapely.normalize(polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons))
+
+
+def valid(geometry: Geometry) -> Geometry:
+    """The geometry itself, or made valid by structure; only its polygons."""
+    if not shapely.is_valid(geometry):
+        geometry = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+    return simplest(geometry)
+
+
+def polygon_parts(geometry: Geometry | NDArray[np.object_]) -> list[Geometry]:
+    """All non-empty polygons in a geometry of any type, or in an array of some."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    polygons = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    return list(parts[polygons & ~shapely.is_empty(parts)])
+
+
+def simplest(geometry: Geometry) -> Geometry:
+    """A Polygon where one will do, else a MultiPolygon; lines and points are dropped."""
+    parts = polygon_parts(geometry)
+    if len(parts) == 1:
+        return parts[0]
+    return shapely.multipolygons(parts) if parts else shapely.Polygon()
+
+
+def to_ground(geometry: Geometry, transform: AffineTuple) -> Geometry:
+    """Raster pixel coordinates -> the raster's CRS."""
+    a, b, c, d, e, f = transform
+
+    def apply(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        col, row = points[:, 0], points[:, 1]
+        return np.column_stack([a * col + b * row + c, d * col + e * row + f])
+
+    return shapely.transform(geometry, apply)
+
+
+def simplify(geometry: Geometry, tolerance: float) -> Geometry:
+    """Fewer vertices, within a distance in the geometry's own units; valid, topology kept."""
+    if tolerance <= 0:
+        return geometry
+    polygonal = shapely.get_type_id(geometry) in (
+        shapely.GeometryType.POLYGON,
+        shapely.GeometryType.MULTIPOLYGON,
+    )
+    if polygonal and (parts := polygon_parts(geometry)):
+        # Ring by ring is up to thirty times faster; only where two of them meet then, all are
+        # looked at together.
+        rings, owner = shapely.get_rings(parts, return_index=True)
+        rings = shapely.simplify(rings, tolerance, preserve_topology=True)
+        alone = shapely.polygons(rings, indices=owner)
+        whole = shapely.multipolygons(alone) if len(alone) > 1 else alone[0]
+        if shapely.is_valid(whole):
+            return whole
+    return valid(shapely.simplify(geometry, tolerance, preserve_topology=True))
+
+
+def planar_area(polygon: Geometry) -> float:
+    return float(shapely.area(polygon))
+
+
+@dataclass(frozen=True)
+class SizeLimits:
+    """What is too small to keep.
+
+    Args:
+        part: Smallest polygon of an object, in ``area``'s unit; 0 keeps all.
+        hole: Smallest hole; smaller ones are filled.
+        area: Measures a polygon, e.g. on the ellipsoid in m2.
+    """
+
+    part: float = 0.0
+    hole: float = 0.0
+    area: Callable[[Geometry], float] = planar_area
+
+
+def drop_small(geometry: Geometry, limits: SizeLimits) -> Geometry:
+    """Fill small holes, then drop small parts; an empty polygon where nothing remains."""
+    kept = []
+    for part in polygon_parts(geometry):
+        if limits.hole > 0 and part.interiors:
+            holes = [
+                ring for ring in part.interiors if limits.area(shapely.Polygon(ring)) >= limits.hole
+            ]
+            part = shapely.Polygon(part.exterior, holes)
+        if limits.part <= 0 or limits.area(part) >= limits.part:
+            kept.append(part)
+    return simplest(shapely.multipolygons(kept)) if kept else shapely.Polygon()

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Merged objects -> features of a layer: contour, ground, simplify, measure, write.
+
+Batches of objects become polygons in the workers and wait in the job's folder; then the layer is
+written from there, batch by batch. Two passes, because the ``parent_id`` of a feature must name a
+feature that is in the layer, and which of them are too small is known only at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from shapely import Geometry
+
+from ..masks.store import JobStore, write_atomically
+from ..merge import MaskSource, MergedObject, cached, fuse
+from ..raster.areas import AreaOfInterest
+from ..tiles.grid import Grid
+from .centre_lines import centre_lines, road_mask
+from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
+from .geodesic import measure
+from .local_plane import squared
+from .schema import WIDTH
+
+
+@dataclass(frozen=True)
+class FeatureMaker:
+    """Objects and their shapes -> features: sizes, attributes, and what is left out. Picklable.
+
+    Args:
+        transform: (a, b, c, d, e, f) of working pixel -> ground.
+        crs: CRS of the ground as WKT, or None for pixels.
+        model: For the attribute ``model``.
+        source: For the attribute ``source``.
+        tolerance: Of simplification, ground units.
+        min_area: Smallest object, m2 on the ellipsoid (square pixels without a CRS).
+        min_hole: Smallest hole, likewise.
+        area: Area of interest; objects that lie mostly outside are left out.
+    """
+
+    transform: AffineTuple
+    crs: str | None
+    model: str
+    source: str
+    tolerance: float
+    min_area: float = 0.0
+    min_hole: float = 0.0
+    area: AreaOfInterest | None = None
+
+    @property
+    def pixel(self) -> float:
+        """Mean side of a working pixel, ground units."""
+        a, b, _, d, e, _ = self.transform
+        return float(np.sqrt(abs(a * e - b * d)))
+
+    def features(
+        self,
+        objects: Sequence[MergedObject],
+        shapes: Sequence[Geometry],
+        widths: Sequence[float] | None = None,
+    ) -> tuple[gpd.GeoDataFrame, list[str]]:
+        """Features of objects whose shapes lie on the ground; the ids of those left out.
+
+        Args:
+            objects: One a shape.
+            shapes: Polygons, or centre lines.
+            widths: Of the centre lines, m; None for polygons.
+        """
+        ground = np.array([*shapes, None], dtype=object)[:-1]
+        sizes = measure(ground, self.crs)
+        keep = ~shapely.is_empty(ground)
+        if self.min_area > 0:
+            covered = sizes.area if widths is None else sizes.perimeter * np.array(widths)
+            keep &= covered >= self.min_area
+        if self.area is not None:
+            keep &= np.array([self.area.keeps(shape) for shape in ground], dtype=bool)
+        kept = [obj for obj, good in zip(objects, keep, strict=True) if good]
+        features = gpd.GeoDataFrame(
+            {
+                "id": [obj.id for obj in kept],
+                "score": np.array([obj.score for obj in kept], np.float64).round(4),
+                "stability": np.array([obj.stability for obj in kept], np.float64).round(4),
+                "area_m2": sizes.area[keep].round(3),
+                "perimeter_m": sizes.perimeter[keep].round(3),
+                "prompt_id": [obj.prompt.id for obj in kept],
+                "prompt_type": [obj.prompt.type for obj in kept],
+                "label": [obj.prompt.label for obj in kept],
+                "model": [self.model] * len(kept),
+                "source": [self.source] * len(kept),
+                "tiles": np.array([obj.tiles for obj in kept], np.int64),
+                "parent_id": [obj.parent_id for obj in kept],
+            },
+            geometry=gpd.GeoSeries(ground[keep]),
+        )
+        if widths is not None:
+            features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
+        return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
+
+    def square_metres(self, polygon: Geometry) -> float:
+        return float(measure([polygon], self.crs).area[0])
+
+
+@dataclass(frozen=True)
+class VectorStage:
+    """A batch of objects -> their features, in the job's folder. Picklable.
+
+    Args:
+        store: Where the features go.
+        grid: The job's tiles.
+        maker: Makes features of shapes.
+        outlines: "contour", "rectangles" or "centerlines".
+    """
+
+    store: JobStore
+    grid: Grid
+    maker: FeatureMaker
+    outlines: str = "contour"
+
+    def __call__(self, item: tuple[int, Sequence[MergedObject], MaskSource]) -> list[str]:
+        """Write a batch's features; the ids of objects that were left out."""
+        number, objects, masks = item
+        tiles = cached(masks)
+        if self.outlines == "centerlines":
+            roads = [self._road(obj, tiles) for obj in objects]
+            features, left_out = self.maker.features(
+                objects, [line for line, _ in roads], [width for _, width in roads]
+            )
+        else:
+            shapes = [self._shape(obj, tiles) for obj in objects]
+            features, left_out = self.maker.features(objects, shapes)
+        write_atomically(self.store.features_path(number), features.to_parquet)
+        return left_out
+
+    def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
+        maker = self.maker
+        shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), maker.transform)
+        if self.outlines == "rectangles" and not shapely.is_empty(shape):
+            shape = squared(shape, maker.crs, 1.5 * maker.pixel)
+        shape = simplify(shape, maker.tolerance)
+        if maker.min_hole > 0:
+            shape = drop_small(shape, SizeLimits(hole=maker.min_hole, area=maker.square_metres))
+        return shape
+
+    def _road(self, obj: MergedObject, tiles: MaskSource) -> tuple[Geometry, float]:
+        """Centre lines of an object, and their mean width in metres."""
+        maker, cell = self.maker, self.grid.cell
+        mask, coarser = road_mask(fuse(obj, tiles, self.grid), obj.box)
+        found = centre_lines(mask, (0, 0), cell * coarser)
+        if not found:
+            return shapely.MultiLineString(), 0.0
+        corner = obj.box.col0 * cell, obj.box.row0 * cell
+        lines = shapely.multilinestrings([one.line for one in found])
+        lines = shapely.transform(lines, lambda xy: xy + corner)
+        lengths = np.array([shapely.length(one.line) for one in found])
+        width = float(np.average([one.width for one in found], weights=lengths))
+        ground = shapely.simplify(to_ground(lines, maker.transform), maker.tolerance)
+        stretched = measure([ground], maker.crs).perimeter[0] / lengths.sum()
+        return ground, width * float(stretched)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A plane in metres around one geometry, and right angles drawn there.
+
+Right angles and widths need lengths. In a geographic CRS a geometry is laid out in metres around
+its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+
+from .right_angles import right_angles
+
+
+class LocalPlane:
+    """Metres around a place; the plane of a projected CRS is taken as it is."""
+
+    def __init__(self, geometry: Any, crs: pyproj.CRS | None) -> None:
+        self.origin = np.array([geometry.centroid.x, geometry.centroid.y])
+        self.scale = np.ones(2)
+        if crs is not None and crs.is_geographic:
+            geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
+            lon, lat = self.origin
+            step = 1e-4
+            east = geod.inv(lon - step, lat, lon + step, lat)[2] / (2 * step)
+            north = geod.inv(lon, lat - step, lon, lat + step)[2] / (2 * step)
+            if np.isfinite((east, north)).all():  # else no place on Earth, and no metres
+                self.scale = np.array([max(east, 1e-6), max(north, 1e-6)])
+
+    def there(self, geometry: Any) -> Any:
+        return shapely.transform(geometry, lambda xy: (xy - self.origin) * self.scale)
+
+    def back(self, geometry: Any) -> Any:
+        return shapely.transform(geometry, lambda xy: xy / self.scale + self.origin)
+
+
+def squared(geometry: Any, crs: Any, tolerance: float | None = None) -> Any:
+    """One polygon with right angles, where they suit it.
+
+    Args:
+        geometry: Polygon or multipolygon in ``crs``.
+        crs: Anything pyproj understands, or None for a plane.
+        tolerance: Sides shorter than this are noise, units of ``crs``; None for
+            :func:`short_side`.
+    """
+    known = None if crs is None else pyproj.CRS.from_user_input(crs)
+    plane = LocalPlane(geometry, known)
+    flat = plane.there(geometry)
+    if tolerance is not None:
+        tolerance *= float(plane.scale[1])
+    wanted = tolerance if tolerance else short_side(flat)
+    return plane.back(right_angles(flat, wanted)) if wanted > 0 else geometry
+
+
+def short_side(geometry: Any) -> float:
+    """A length below which sides are noise: 1.5 times the lower quartile of all sides."""
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    step = np.hypot(*np.diff(xy, axis=0).T)[ring[1:] == ring[:-1]]
+    return 1.5 * float(np.quantile(step, 0.25)) if len(step) else 0.0

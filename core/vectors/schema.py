@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The columns of every layer that is written: names, kinds, and attributes carried from prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import geopandas as gpd
+import pandas as pd
+
+FieldKind = Literal["text", "real", "integer", "boolean", "datetime"]
+
+GEOMETRY = "geometry"
+"""Name of the column of geometries between stages."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a layer."""
+
+    name: str
+    kind: FieldKind
+
+    def holds(self, values: pd.Series[Any]) -> bool:
+        """Whether the column can take values of a table's column as they are."""
+        kind = _kind(values)
+        return kind == self.kind or self.kind == "text" or (self.kind, kind) == ("real", "integer")
+
+
+FIELDS = (
+    Field("id", "text"),
+    Field("score", "real"),
+    Field("stability", "real"),
+    Field("area_m2", "real"),
+    Field("perimeter_m", "real"),
+    Field("prompt_id", "text"),
+    Field("prompt_type", "text"),
+    Field("label", "text"),
+    Field("model", "text"),
+    Field("source", "text"),
+    Field("tiles", "integer"),
+    Field("parent_id", "text"),
+)
+"""What every feature says of itself. ``area_m2`` and ``perimeter_m`` are on the ellipsoid, or in
+pixels where the raster has no CRS; ``parent_id`` is empty for objects that lie in no other."""
+
+WIDTH = Field("width_m", "real")
+"""Mean width of a road, metres on the ground; only where centre lines are drawn."""
+
+RESERVED = frozenset({"fid", "ogc_fid", GEOMETRY, "geom", "ogr_geometry"})
+
+
+def carried_fields(frame: pd.DataFrame) -> tuple[tuple[Field, ...], dict[str, str]]:
+    """Fields for the attributes of a prompt layer that the features carry on.
+
+    Args:
+        frame: The prompts; a geometry column is left out.
+
+    Returns:
+        Fields, and for each of the frame's columns its name as a field: names that the schema
+        uses itself, in whatever case, get the prefix ``prompt_``.
+    """
+    taken = {field.name for field in FIELDS} | RESERVED
+    fields, names = [], {}
+    for column in frame.columns:
+        values = frame[column]
+        if isinstance(values.dtype, gpd.array.GeometryDtype):
+            continue
+        name = str(column)
+        while name.lower() in taken:
+            name = f"prompt_{name}"
+        taken.add(name.lower())
+        names[str(column)] = name
+        fields.append(Field(name, _kind(values)))
+    return tuple(fields), names
+
+
+def _kind(values: pd.Series[Any]) -> FieldKind:
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return "boolean"
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return "integer"
+    if pd.api.types.is_float_dtype(values.dtype):
+        return "real"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return "datetime"
+    return "text"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the worker can do without a session: one function a method of ``docs/protocol.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .. import job
+from ..errors import ParameterError
+from ..interactive.windows import Check
+from ..raster.raster import RasterOptions, open_raster
+
+Json = dict[str, Any]
+Method = Callable[[Json, "Context"], Json]
+
+
+class Progress(Protocol):
+    """Tells the client how far a request is; raises ``Cancelled`` where it is not wanted."""
+
+    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may use of the request that it answers."""
+
+    check: Check
+    progress: Progress
+    log: Callable[[str, str], None]
+
+
+def segment(params: Json, context: Context) -> Json:
+    """A whole job: raster to layer."""
+    from ..jobs.run import run
+
+    asked = job.SegmentParameters.from_dict(params)
+
+    def cancelled() -> bool:
+        context.check()
+        return False
+
+    result = run(
+        asked,
+        progress=lambda p: context.progress(p.stage, p.done, p.total, p.message),
+        cancelled=cancelled,
+    )
+    return dict(vars(result))
+
+
+def regularize(params: Json, context: Context) -> Json:
+    """A layer's outlines made straight, or its roads made lines."""
+    from ..jobs.regularize import regularize_layer
+
+    return regularize_layer(job.RegularizeParameters.from_dict(params), context.progress)
+
+
+def statistics(params: Json, context: Context) -> Json:
+    """The one stretch of a raster."""
+    known = {"rasters", "bands", "percentiles"}
+    unknown = sorted(set(params) - known)
+    if unknown:
+        raise ParameterError(f"Unknown parameter {unknown[0]!r:.80}: known are {known}.")
+    opening = {k: v for k, v in params.items() if k in ("rasters", "bands")}
+    asked = job.OpenParameters.from_dict(opening)
+    percentiles = params.get("percentiles")
+    if percentiles is not None and not (
+        isinstance(percentiles, list)
+        and len(percentiles) == 2
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in percentiles)
+    ):
+        raise ParameterError(f"Percentiles are two numbers, low and high, not {percentiles!r:.80}.")
+    options = RasterOptions(
+        bands=None if asked.bands is None else tuple(asked.bands),
+        percentiles=None if percentiles is None else (percentiles[0], percentiles[1]),
+    )
+    with open_raster(asked.rasters, options) as raster:
+        context.progress("stretch", 0, 1)
+        stretch = raster.stretch
+        context.progress("stretch", 1, 1)
+        pairs = [list(pair) for pair in zip(stretch.low, stretch.high, strict=True)]
+        return {"stretch": pairs, "info": raster.info.to_json()}
+
+
+def models(params: Json, context: Context) -> Json:
+    """Models listed, downloaded, checked, removed."""
+    from .model_methods import do_models
+
+    return do_models(params, context.check, context.progress)
+
+
+METHODS: Mapping[str, Method] = {
+    "segment": segment,
+    "regularize": regularize,
+    "statistics": statistics,
+    "models": models,
+}

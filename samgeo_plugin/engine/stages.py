@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stages of the engine's work: what they are called, and where they lie on a progress bar."""
+
+from __future__ import annotations
+
+from ..i18n import tr
+from ..job import Progress
+
+ENGINE_PERCENT = 94.0
+"""Where a job's progress bar stands when the engine is done; the rest is writing the result."""
+
+_RANGES = {
+    "stretch": (0, 2),
+    "model": (2, 3),
+    "windows": (3, ENGINE_PERCENT),
+    "prompts": (3, ENGINE_PERCENT),
+    "features": (3, ENGINE_PERCENT),
+    "tiles": (3, 74),
+    "merge": (74, 76),
+    "overview": (76, 80),
+    "overview merge": (80, 81),
+    "repair": (81, 86),
+    "coverage": (86, 93),
+    "polygons": (86, 93),
+    "layer": (93, ENGINE_PERCENT),
+}
+"""Where a stage begins and ends, in percent."""
+
+
+def stage_text(name: str) -> str:
+    """A stage in the user's language; names of a newer engine as they are."""
+    return {
+        "stretch": tr("Reading the raster's values"),
+        "model": tr("Loading the model"),
+        "windows": tr("Looking at the image"),
+        "prompts": tr("Segmenting at the prompts"),
+        "features": tr("Drawing outlines"),
+        "tiles": tr("Segmenting tiles"),
+        "merge": tr("Joining tiles"),
+        "overview": tr("Looking for large objects"),
+        "overview merge": tr("Joining tiles"),
+        "repair": tr("Completing objects that tiles have cut"),
+        "coverage": tr("Drawing polygons"),
+        "polygons": tr("Drawing polygons"),
+        "layer": tr("Writing the layer"),
+        "download": tr("Downloading"),
+    }.get(name, name)
+
+
+class ProgressBar:
+    """Percent of a whole job from the progress of its stages; it never goes back."""
+
+    def __init__(self) -> None:
+        self.percent = 0.0
+
+    def advance(self, progress: Progress) -> float:
+        """Where the bar stands after this step."""
+        first, end = _RANGES.get(progress.stage, (0.0, 0.0))
+        if progress.total > 0:
+            share = min(max(progress.done / progress.total, 0.0), 1.0)
+            self.percent = max(self.percent, first + (end - first) * share)
+        return self.percent

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the engine offers and the user makes of it: candidates, refinement, accepted objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
+
+from ..geojson import to_geometry
+from ..job import MessageError
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One mask that the model offers, as a polygon in the map's CRS."""
+
+    geometry: QgsGeometry
+    score: float
+    stability: float
+    area_m2: float
+    perimeter_m: float
+    tiles: int
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Candidate:
+        """Raises MessageError where the engine's answer is not what it should be."""
+        geometry = to_geometry(values.get("geometry"))
+        try:
+            return cls(
+                geometry,
+                float(values.get("score") or 0.0),
+                float(values.get("stability") or 0.0),
+                float(values.get("area_m2") or 0.0),
+                float(values.get("perimeter_m") or 0.0),
+                int(values.get("tiles") or 1),
+            )
+        except (TypeError, ValueError) as error:
+            raise MessageError(f"The engine's candidate is malformed: {error}.") from error
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What is done to a polygon after the model; lengths and areas on the ground."""
+
+    simplify: float = 0.0
+    min_area: float = 0.0
+    min_hole: float = 0.0
+    outlines: str = "contour"
+
+    @property
+    def does_something(self) -> bool:
+        return self != Refinement()
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A finished object on its way into the target layer."""
+
+    geometry: QgsGeometry
+    raw: QgsGeometry
+    crs: QgsCoordinateReferenceSystem
+    attributes: dict[str, Any]

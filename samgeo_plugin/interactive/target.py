@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The layer that accepted objects go to: checks, field mapping, writing through the edit buffer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsFeatureRequest,
+    QgsField,
+    QgsFields,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+    QgsVectorLayerUtils,
+    QgsWkbTypes,
+)
+
+from .. import field_types, styles
+from ..i18n import tr
+
+MAPPING_PROPERTY = "samgeo_seamless/fields"
+"""Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
+
+SCHEMA: tuple[tuple[str, Any, str], ...] = (
+    ("id", field_types.TEXT, "text"),
+    ("score", field_types.REAL, "double"),
+    ("stability", field_types.REAL, "double"),
+    ("area_m2", field_types.REAL, "double"),
+    ("perimeter_m", field_types.REAL, "double"),
+    ("prompt_id", field_types.TEXT, "text"),
+    ("prompt_type", field_types.TEXT, "text"),
+    ("label", field_types.TEXT, "text"),
+    ("model", field_types.TEXT, "text"),
+    ("source", field_types.TEXT, "text"),
+    ("tiles", field_types.INTEGER, "integer"),
+    ("parent_id", field_types.TEXT, "text"),
+)
+"""The engine's attributes of an object, as fields."""
+
+
+class TargetError(Exception):
+    """The object cannot go into this layer; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where an accepted object went."""
+
+    layer_id: str
+    feature_ids: tuple[int, ...]
+
+
+def schema_fields() -> QgsFields:
+    fields = QgsFields()
+    for name, kind, _ in SCHEMA:
+        fields.append(QgsField(name, kind))
+    return fields
+
+
+def new_scratch_layer(name: str, crs: QgsCoordinateReferenceSystem) -> QgsVectorLayer:
+    """A temporary layer in memory with the engine's fields."""
+    layer = QgsVectorLayer("MultiPolygon", name, "memory")
+    layer.setCrs(crs)
+    layer.dataProvider().addAttributes(schema_fields().toList())
+    layer.updateFields()
+    styles.apply(layer, styles.REVIEW)
+    return layer
+
+
+def new_geopackage_layer(path: str, name: str, crs: QgsCoordinateReferenceSystem) -> QgsVectorLayer:
+    """A layer in a GeoPackage, which may exist already.
+
+    Raises:
+        TargetError: It cannot be written.
+    """
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = name
+    if Path(path).exists():
+        existing = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+        if existing.isValid():
+            raise TargetError(
+                tr("{file} has a layer {name} already; choose another name.").format(
+                    file=Path(path).name, name=name
+                )
+            )
+        options.actionOnExistingFile = (
+            QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
+        )
+    writer = QgsVectorFileWriter.create(
+        path,
+        schema_fields(),
+        QgsWkbTypes.Type.MultiPolygon,
+        crs,
+        QgsProject.instance().transformContext(),
+        options,
+    )
+    error, message = writer.hasError(), writer.errorMessage()
+    del writer
+    layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+    if error != QgsVectorFileWriter.WriterError.NoError or not layer.isValid():
+        raise TargetError(
+            tr("{file} cannot be written ({why}); choose another folder.").format(
+                file=path, why=message or tr("unknown reason")
+            )
+        )
+    styles.store(layer, styles.REVIEW)
+    return layer
+
+
+def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:
+    """Why nothing can be added to this layer, with a way out; None where all is well."""
+    if layer is None or not layer.isValid():
+        return tr("The target layer is gone; choose another one.")
+    name = layer.name()
+    if QgsWkbTypes.geometryType(layer.wkbType()) != QgsWkbTypes.GeometryType.PolygonGeometry:
+        return tr("The layer {name} holds no polygons; choose a polygon layer.").format(name=name)
+    if not layer.crs().isValid():
+        return tr("The layer {name} has no CRS; set one in its properties.").format(name=name)
+    provider = layer.dataProvider()
+    can_add = bool(provider.capabilities() & provider.Capability.AddFeatures)
+    if layer.readOnly() or not can_add:
+        return tr("The layer {name} is read-only; choose another one or a new layer.").format(
+            name=name
+        )
+    return None
+
+
+def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
+    """Fields of the same name, whatever their case."""
+    by_name = {field.name().lower(): field.name() for field in layer.fields()}
+    return {name: by_name[name] for name, _, _ in SCHEMA if name in by_name}
+
+
+def mapping(layer: QgsVectorLayer) -> dict[str, str]:
+    """The layer's own mapping, or the default one; fields that are gone are left out."""
+    stored = layer.customProperty(MAPPING_PROPERTY, "")
+    if stored:
+        try:
+            values = json.loads(str(stored))
+        except ValueError:
+            values = None
+        if isinstance(values, dict):
+            names = set(layer.fields().names())
+            return {str(k): str(v) for k, v in values.items() if v in names}
+    return default_mapping(layer)
+
+
+def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
+    layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
+
+
+def to_layer_crs(
+    geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem, layer: QgsVectorLayer
+) -> QgsGeometry:
+    """A copy in the layer's CRS.
+
+    Raises:
+        TargetError: It lies where the layer's CRS does not reach.
+    """
+    moved = QgsGeometry(geometry)
+    transform = QgsCoordinateTransform(crs, layer.crs(), QgsProject.instance())
+    cause: Optional[Exception] = None
+    try:
+        outcome = moved.transform(transform)
+    except QgsCsException as error:
+        outcome, cause = Qgis.GeometryOperationResult.NothingHappened, error
+    if outcome != Qgis.GeometryOperationResult.Success:
+        raise TargetError(
+            tr(
+                "The object lies outside the CRS of {name}; choose a layer with another CRS."
+            ).format(name=layer.name())
+        ) from cause
+    return moved
+
+
+def add_object(
+    layer: QgsVectorLayer,
+    geometry: QgsGeometry,
+    crs: QgsCoordinateReferenceSystem,
+    attributes: dict[str, Any],
+) -> Written:
+    """Write one object into the layer's edit buffer, as one step of its undo history.
+
+    A multipart object becomes several features in a layer of single parts; Z and M are added
+    where the layer has them.
+
+    Raises:
+        TargetError: The layer refuses it.
+    """
+    why = problem(layer)
+    if why is not None:
+        raise TargetError(why)
+    moved = to_layer_crs(geometry, crs, layer)
+    if not layer.isEditable() and not layer.startEditing():
+        raise TargetError(
+            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
+        )
+    fields = layer.fields()
+    values: dict[int, Any] = {}
+    for name, target in mapping(layer).items():
+        index = fields.lookupField(target)
+        value = attributes.get(name)
+        if index >= 0 and value not in (None, ""):
+            values[index] = _fitting(fields.at(index), value)
+    feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
+    made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
+    if not made:
+        raise TargetError(
+            tr("The layer {name} cannot hold this polygon; choose another one.").format(
+                name=layer.name()
+            )
+        )
+    layer.beginEditCommand(tr("Add segmented object"))
+    ids = []
+    for one in made:
+        if not layer.addFeature(one):
+            layer.destroyEditCommand()
+            raise TargetError(
+                tr("The layer {name} refused the object; see its form's constraints.").format(
+                    name=layer.name()
+                )
+            )
+        ids.append(one.id())
+    layer.endEditCommand()
+    layer.triggerRepaint()
+    return Written(layer.id(), tuple(ids))
+
+
+def change_geometries(
+    layer: QgsVectorLayer,
+    geometries: dict[int, QgsGeometry],
+    crs: QgsCoordinateReferenceSystem,
+    text: str,
+) -> int:
+    """Give features of the edit buffer new shapes, as one step of its undo history."""
+    if not layer.isEditable() or not geometries:
+        return 0
+    request = QgsFeatureRequest(list(geometries)).setNoAttributes()
+    present = {feature.id() for feature in layer.getFeatures(request)}
+    layer.beginEditCommand(text)
+    changed = 0
+    for feature_id, geometry in geometries.items():
+        if feature_id not in present:
+            continue
+        moved = to_layer_crs(geometry, crs, layer)
+        fitted = layer.dataProvider().convertToProviderType(moved)
+        if layer.changeGeometry(feature_id, moved if fitted.isNull() else fitted):
+            changed += 1
+    if changed:
+        layer.endEditCommand()
+        layer.triggerRepaint()
+    else:
+        layer.destroyEditCommand()
+    return changed
+
+
+def _fitting(field: QgsField, value: Any) -> Any:
+    """The value as the field's type: numbers into text and back, cut to the field's length."""
+    kind = field.type()
+    try:
+        if kind == field_types.TEXT:
+            text = str(value)
+            return text[: field.length()] if field.length() > 0 else text
+        if kind in field_types.WHOLE:
+            return round(float(value))
+        if kind == field_types.REAL:
+            return float(value)
+        if kind == field_types.TRUTH:
+            return bool(value)
+    except (TypeError, ValueError):
+        return None
+    return value

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the engine's Python environment is, in what state, and what is run to make it.
+
+Nothing here runs anything: :mod:`environment_job` does, after the user has seen what and how much.
+The environment lies outside the plugin's folder, which QGIS deletes at every update.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Optional
+
+from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QStandardPaths
+
+from .. import settings
+from ..engine.client import NoEngine
+from ..engine.process import EngineCommand
+from ..i18n import tr
+
+MARKER = "samgeo-environment.json"
+"""A folder with this file is ours: only such a folder is ever written into or removed."""
+
+PLUGIN = Path(__file__).resolve().parents[1]
+ENGINE = PLUGIN / "bundled"
+"""In the package: the engine's wheel, ``constraints.txt`` and ``sizes.json``."""
+
+MINIMUM_PYTHON = (3, 10)
+CPU = "cpu"
+CUDA = "cuda"
+
+_TORCH_CPU = "https://download.pytorch.org/whl/cpu"
+_TORCH_CUDA = "https://download.pytorch.org/whl/cu126"
+_ENGINE_STEPS = ("venv", "pip", "torch", "engine", "check")
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What was done in a managed environment, so that an interrupted setup goes on there."""
+
+    build: str = CPU
+    engine: str = ""
+    python: str = ""
+    done: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return set(_ENGINE_STEPS) <= set(self.done)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the setup.
+
+    Args:
+        name: For the marker.
+        title: For a person.
+        program: What to run.
+        arguments: With what.
+        network: It downloads, so proxy and certificates are handed to it.
+    """
+
+    name: str
+    title: str
+    program: str
+    arguments: tuple[str, ...]
+    network: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """Megabytes to download and to have on the disk."""
+
+    download: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a click on "Set up" will do; shown before."""
+
+    folder: Path
+    python: str
+    build: str
+    steps: tuple[Step, ...]
+    size: Size
+    marker: Marker = field(default_factory=Marker)
+
+
+# --- places -------------------------------------------------------------------------------------
+
+
+def standard_folder() -> Path:
+    """Beside the user's other local data, so that all profiles share it."""
+    named = os.environ.get("SAMGEO_ENVIRONMENT")
+    if named:
+        return Path(named)
+    base = QStandardPaths.writableLocation(
+        QStandardPaths.StandardLocation.GenericDataLocation
+    ) or str(Path.home())
+    return Path(base) / "samgeo-seamless" / "environment"
+
+
+def folder() -> Path:
+    """The managed environment's folder."""
+    chosen = settings.FOLDER.get()
+    return Path(chosen) if chosen else standard_folder()
+
+
+def python_of(environment: Path) -> Path:
+    """The Python of a venv."""
+    if os.name == "nt":
+        return environment / "Scripts" / "python.exe"
+    return environment / "bin" / "python"
+
+
+def read_marker(environment: Path) -> Optional[Marker]:
+    """What was done there; None where the folder is not ours."""
+    try:
+        values = json.loads((environment / MARKER).read_text(encoding="utf-8"))
+        return Marker(
+            build=str(values.get("build", CPU)),
+            engine=str(values.get("engine", "")),
+            python=str(values.get("python", "")),
+            done=tuple(str(step) for step in values.get("done", [])),
+        )
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def write_marker(environment: Path, marker: Marker) -> None:
+    """Atomically: a marker is there whole or not at all."""
+    environment.mkdir(parents=True, exist_ok=True)
+    path = environment / MARKER
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(marker), indent=2), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def wheel() -> Optional[Path]:
+    """The engine's wheel in the package; None in a development checkout."""
+    found = sorted(ENGINE.glob("samgeo_seamless-*.whl"))
+    return found[-1] if found else None
+
+
+def wheel_version() -> str:
+    path = wheel()
+    return path.name.split("-")[1] if path is not None else ""
+
+
+# --- state --------------------------------------------------------------------------------------
+
+ABSENT = "absent"
+PARTIAL = "partial"
+OUTDATED = "outdated"
+COMPLETE = "complete"
+OWN = "own"
+
+
+def own_python() -> str:
+    """A Python named by the user or, for development, by ``SAMGEO_PYTHON``."""
+    named = os.environ.get("SAMGEO_PYTHON") or settings.PYTHON.get()
+    path = Path(named) if named else None
+    if path is not None and path.is_dir():
+        return str(python_of(path))
+    return str(named)
+
+
+def state() -> str:
+    """Whether there is an engine, and whether it is the one that belongs to this plugin."""
+    if own_python():
+        return OWN
+    marker = read_marker(folder())
+    if marker is None:
+        return ABSENT
+    if not marker.complete or not python_of(folder()).exists():
+        return PARTIAL
+    if wheel_version() and marker.engine != wheel_version():
+        return OUTDATED
+    return COMPLETE
+
+
+def engine_command() -> EngineCommand:
+    """How to start the engine.
+
+    Raises:
+        NoEngine: There is none yet, or what was named is gone.
+    """
+    found = state()
+    if found == OWN:
+        python = own_python()
+        if shutil.which(python) is None:
+            raise NoEngine(
+                tr(
+                    "The engine's Python {python} is gone; name another one in the settings."
+                ).format(python=python)
+            )
+        variables = {}
+        extra = os.environ.get("SAMGEO_PYTHONPATH")
+        if extra:
+            variables["PYTHONPATH"] = extra
+        return EngineCommand(python, variables=variables, folder=str(Path.home()))
+    if found in (COMPLETE, OUTDATED):
+        return EngineCommand(str(python_of(folder())), folder=str(folder()))
+    if found == PARTIAL:
+        raise NoEngine(tr("The engine's setup is not finished; go on with it in the settings."))
+    raise NoEngine(tr("The engine is not set up yet; set it up in the settings."))
+
+
+# --- plan ---------------------------------------------------------------------------------------
+
+
+def python_candidates() -> list[str]:
+    """Pythons worth asking for their version, best first; none is run here."""
+    found: list[str] = []
+    base = Path(getattr(sys, "_base_executable", "") or sys.executable or "")
+    # In QGIS, sys.executable is often QGIS itself; its Python lies beside it.
+    for name in ("python3", "python3.exe", "python.exe", "python"):
+        for place in (Path(sys.exec_prefix), Path(sys.exec_prefix) / "bin", base.parent):
+            found.append(str(place / name))
+    names = [f"python3.{minor}" for minor in (12, 13, 11, 10)] + ["python3", "python"]
+    found += [path for path in (shutil.which(name) for name in names) if path]
+    seen: set[str] = set()
+    result = []
+    for path in found:
+        if path not in seen and os.path.isfile(path) and os.access(path, os.X_OK):
+            seen.add(path)
+            result.append(path)
+    return result
+
+
+PROBE = (
+    "import sys, json, importlib.util as u;"
+    "print(json.dumps({'version': list(sys.version_info[:3]),"
+    " 'venv': bool(u.find_spec('venv')), 'ensurepip': bool(u.find_spec('ensurepip'))}))"
+)
+"""What a candidate is asked: run as ``python -c PROBE``."""
+
+
+@dataclass(frozen=True)
+class PythonFacts:
+    """A candidate's answer."""
+
+    path: str
+    version: tuple[int, ...]
+    can_make: bool
+
+    @classmethod
+    def from_answer(cls, path: str, text: str) -> Optional[PythonFacts]:
+        try:
+            values = json.loads(text.strip().splitlines()[-1])
+            version = tuple(int(part) for part in values["version"])
+            can_make = bool(values["venv"]) and bool(values["ensurepip"])
+        except (ValueError, KeyError, IndexError, TypeError):
+            return None
+        return cls(path, version, can_make)
+
+    @property
+    def suits(self) -> bool:
+        return self.version >= MINIMUM_PYTHON
+
+
+def sizes(build: str) -> Size:
+    """Measured when the package was built; the larger figure where the system is another."""
+    try:
+        values = json.loads((ENGINE / "sizes.json").read_text(encoding="utf-8"))[build]
+        return Size(int(values["download_mb"]), int(values["disk_mb"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Size(450, 1800) if build == CPU else Size(3200, 7500)
+
+
+def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = None) -> Plan:
+    """The commands that set an environment up, less those that are done."""
+    target = environment or folder()
+    uv = shutil.which("uv")
+    inside = str(python_of(target))
+    marker = read_marker(target) or Marker()
+    if marker.build != build:
+        marker = replace(
+            marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
+        )
+    if marker.engine != wheel_version():
+        marker = replace(
+            marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
+        )
+    if not python_of(target).exists():
+        marker = Marker()
+    marker = replace(marker, build=build, python=".".join(map(str, python.version)))
+
+    if python.can_make or uv is None:
+        make = Step(
+            "venv", tr("Make the environment"), python.path, ("-m", "venv", "--clear", str(target))
+        )
+    else:  # Debian's Python without python3-venv, but uv is there
+        make = Step(
+            "venv",
+            tr("Make the environment"),
+            uv,
+            ("venv", "--seed", "--python", python.path, "--allow-existing", str(target)),
+            network=True,
+        )
+    pip = (
+        "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
+        "--progress-bar", "off", "--only-binary", ":all:",
+        "--retries", "3",  # without any, pip does not say that the network is missing
+    )  # fmt: skip
+    pinned = (
+        ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
+    )
+    torch_index = _torch_index(build)
+    path = wheel()
+    steps = [
+        make,
+        Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip>=24"), True),
+        Step(
+            "torch",
+            tr("Install PyTorch ({build})").format(build=build.upper()),
+            inside,
+            (*pip, *torch_index, *_torch_requirement()),
+            True,
+        ),
+        Step(
+            "engine",
+            tr("Install the engine"),
+            inside,
+            (*pip, *pinned, "--upgrade", str(path) if path else "samgeo-seamless"),
+            True,
+        ),
+        Step(
+            "check",
+            tr("Check the engine"),
+            inside,
+            ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)"),
+        ),
+    ]
+    left = tuple(step for step in steps if step.name not in marker.done)
+    return Plan(target, python.path, build, left, sizes(build), marker)
+
+
+def _torch_index(build: str) -> tuple[str, ...]:
+    """Where this build of torch lies: PyPI has CUDA for Linux, CPU for Windows and macOS."""
+    named = os.environ.get("SAMGEO_TORCH_INDEX")
+    if named is not None:  # a mirror of one's own; empty for the configured index
+        return ("--index-url", named) if named else ()
+    system = platform.system()
+    if build == CPU and system == "Linux":
+        return ("--index-url", _TORCH_CPU)
+    if build == CUDA and system == "Windows":
+        return ("--index-url", _TORCH_CUDA)
+    return ()
+
+
+def _torch_requirement() -> tuple[str, ...]:
+    """The pinned torch without its local version, so that either build satisfies it."""
+    try:
+        lines = (ENGINE / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.replace(" ", "").startswith("torch=="):
+            return (line.split("#")[0].strip().split("+")[0],)
+    return ("torch",)
+
+
+def refuse_folder(environment: Path, size: Size) -> Optional[str]:
+    """Why nothing can be set up there, with a way out; None where all is well."""
+    if environment.exists() and read_marker(environment) is None and any(environment.iterdir()):
+        return tr(
+            "{folder} holds other files; choose an empty folder, or name its Python instead."
+        ).format(folder=environment)
+    place = environment
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        return tr("{folder} cannot be written to; choose another folder.").format(folder=place)
+    free = shutil.disk_usage(place).free / 1e6
+    if free < size.disk:
+        return tr(
+            "{folder} has {free} MB free and {needed} MB are needed; choose another folder."
+        ).format(folder=place, free=int(free), needed=size.disk)
+    return None
+
+
+def qgis_prefix() -> str:
+    """QGIS's own folder, whose libraries the engine must not see; empty for a system's /usr."""
+    prefix = str(QgsApplication.prefixPath())
+    return "" if prefix in ("", "/usr", "/usr/local", "/") else prefix

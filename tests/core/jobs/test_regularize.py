@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.job import RegularizeParameters
+from samgeo_core.jobs.regularize import regularize_layer
+from samgeo_core.vectors.local_plane import squared
+
+
+def nothing(stage, done, total):
+    assert 0 <= done <= total
+
+
+def noisy(polygon, rng, step=0.7, sigma=0.15):
+    ring = shapely.get_coordinates(shapely.segmentize(polygon.exterior, step))[:-1]
+    return shapely.Polygon(ring + rng.normal(0, sigma, ring.shape))
+
+
+def turned(polygon, angle):
+    return shapely.affinity.rotate(polygon, angle)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
+def test_buildings_get_right_angles_and_keep_their_attributes(tmp_path, crs):
+    rng = np.random.default_rng(2)
+    true = [
+        turned(shapely.box(x, 5_300_000, x + 20, 5_300_000 + 12), 11 * k)
+        for k, x in enumerate(range(500_000, 500_700, 100))
+    ]
+    frame = gpd.GeoDataFrame(
+        {"id": [f"b{k}" for k in range(7)], "use": ["house"] * 7, "score": [0.9] * 7},
+        geometry=[noisy(shape, rng) for shape in true],
+        crs="EPSG:32633",
+    )
+    frame.to_crs(crs).to_file(tmp_path / "in.gpkg")
+    result = regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg")), nothing
+    )
+    assert (result["features"], result["changed"]) == (7, 7)
+    out = gpd.read_file(tmp_path / "out.gpkg").to_crs("EPSG:32633")
+    assert list(out["id"]) == [f"b{k}" for k in range(7)]
+    assert set(out["use"]) == {"house"}
+    assert out["area_m2"].to_numpy() == pytest.approx(240, rel=0.08)
+    for shape, expected in zip(out.geometry, true, strict=True):
+        polygon = shape.geoms[0]
+        assert shapely.get_num_coordinates(polygon) == 5
+        assert polygon.intersection(expected).area / polygon.union(expected).area > 0.9
+        a, b, c = shapely.get_coordinates(polygon)[:3]
+        cosine = (b - a) @ (c - b) / np.linalg.norm(b - a) / np.linalg.norm(c - b)
+        assert abs(cosine) < 0.003
+
+
+@pytest.mark.parametrize("method", ["rectangles", "centerlines"])
+def test_a_field_that_has_a_name_of_ours_by_chance_gets_another(tmp_path, method):
+    frame = gpd.GeoDataFrame(
+        {"score": ["good"], "tiles": [1.5], "label": [7], "area_m2": ["large"], "width_m": ["x"]},
+        geometry=[turned(shapely.box(500_000, 5_300_000, 500_600, 5_300_012), 11)],
+        crs="EPSG:32633",
+    )
+    frame.to_file(tmp_path / "in.gpkg")
+    regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), method=method),
+        nothing,
+    )
+    out = gpd.read_file(tmp_path / "out.gpkg", layer="out").iloc[0]
+    assert (out["prompt_score"], out["prompt_tiles"], out["label"]) == ("good", 1.5, "7")
+    assert out["width_m"] == ("x" if method == "rectangles" else pytest.approx(12, abs=1))
+    assert out["area_m2"] == pytest.approx(7200 if method == "rectangles" else 0, rel=0.01)
+
+
+def test_places_that_are_not_on_earth_are_left_as_they_are(tmp_path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(5e5, 5e6, 5e5 + 9, 5e6 + 9)], crs="EPSG:4326")
+    frame.to_file(tmp_path / "in.gpkg")
+    result = regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg")), nothing
+    )
+    assert result["features"] == 1
+
+
+def test_a_road_becomes_its_centre_line_with_its_width(tmp_path):
+    road = shapely.LineString([(0, 0), (300, 0), (500, 150)]).buffer(6, cap_style="flat")
+    frame = gpd.GeoDataFrame({"name": ["A1"], "width_m": [99.0]}, geometry=[road], crs="EPSG:32633")
+    frame.to_file(tmp_path / "in.gpkg")
+    result = regularize_layer(
+        RegularizeParameters(
+            str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), method="centerlines"
+        ),
+        nothing,
+    )
+    assert result["features"] == 1
+    line = gpd.read_file(tmp_path / "out.gpkg").iloc[0]
+    assert line["width_m"] == pytest.approx(12, rel=0.1)
+    assert line["name"] == "A1"
+    assert line.geometry.length == pytest.approx(550, rel=0.02)
+    truth = shapely.LineString([(0, 0), (300, 0), (500, 150)])
+    assert line.geometry.hausdorff_distance(truth) < 6
+
+
+def test_one_polygon_in_degrees_is_squared_in_metres():
+    rng = np.random.default_rng(3)
+    metre = 1 / 111_195
+    house = noisy(turned(shapely.box(0, 0, 24, 12), 20), rng)
+    x = np.cos(np.radians(60))
+    in_degrees = shapely.transform(house, lambda p: p * metre / np.array([x, 1]) + [15, 60])
+    found = squared(in_degrees, "EPSG:4326")
+    back = shapely.transform(found, lambda p: (p - [15, 60]) * np.array([x, 1]) / metre)
+    assert shapely.get_num_coordinates(back) == 5
+    assert back.area == pytest.approx(288, rel=0.05)
+
+
+def test_what_cannot_be_straightened_is_refused(tmp_path):
+    points = tmp_path / "points.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs=4326).to_file(points)
+    for params, error, words in (
+        (RegularizeParameters(str(points), "x.gpkg"), ParameterError, "only polygons"),
+        (RegularizeParameters("none.gpkg", "x.gpkg"), ParameterError, "cannot be read"),
+        (RegularizeParameters(str(points), "x.gpkg", method="bend"), ParameterError, "bend"),
+        (RegularizeParameters(str(points), str(points)), OutputError, "another file"),
+    ):
+        with pytest.raises(error, match=words):
+            regularize_layer(params, nothing)
+
+
+def test_a_layer_that_says_its_crs_is_undefined_is_plain(tmp_path):
+    path, out = tmp_path / "in.gpkg", tmp_path / "out.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 20, 12)]).to_file(path)
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE gpkg_geometry_columns SET srs_id = 0")
+        file.execute("UPDATE gpkg_contents SET srs_id = 0")
+    regularize_layer(RegularizeParameters(str(path), str(out)), nothing)
+    made = gpd.read_file(out)
+    assert made["area_m2"].to_numpy() == pytest.approx(240)

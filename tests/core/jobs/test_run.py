@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rasterio.features import rasterize
+from samgeo_core.errors import (
+    Cancelled,
+    IncompleteError,
+    JobError,
+    ModelError,
+    OutputError,
+    ParameterError,
+    SamGeoWarning,
+)
+from samgeo_core.job import SegmentParameters
+from samgeo_core.jobs import run as pipeline
+from samgeo_core.parallel.cancellation import check
+from samgeo_core.vectors.schema import FIELDS
+
+from ..scenes import MARGIN, SIZE, TILE, SceneOracle, scene, write_raster
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory):
+    return write_raster(tmp_path_factory.mktemp("raster") / "scene.tif")
+
+
+def job(raster, output, **options):
+    values = {"tile_size": TILE, "margin": MARGIN, "layer": "objects", **options}
+    return SegmentParameters([str(raster)], str(output), **values)
+
+
+@pytest.fixture(scope="module")
+def whole(raster, tmp_path_factory):
+    """The undisturbed result."""
+    output = tmp_path_factory.mktemp("whole") / "objects.gpkg"
+    result = pipeline.run(job(raster, output, simplify=0.0), segmenter=SceneOracle())
+    return output, result
+
+
+def test_every_object_comes_back_once_and_whole(raster, whole):
+    output, result = whole
+    layer = gpd.read_file(output, layer="objects")
+    things = scene().things
+    assert result.features == len(layer) == len(things)
+    assert layer.crs == "EPSG:32645"
+    assert [name for name in layer.columns if name != "geometry"] == [f.name for f in FIELDS]
+    assert layer.id.is_unique
+    assert layer.is_valid.all()
+    with rasterio.open(raster) as file:
+        transform = file.transform
+    remaining = {}
+    for thing in things:
+        key = (thing.box.row0, thing.box.col0, thing.box.row1, thing.box.col1, thing.mask.sum())
+        remaining.setdefault(key, []).append(thing)
+    for shape in layer.geometry:
+        mask = rasterize([shape], (SIZE, SIZE), transform=transform).astype(bool)
+        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        key = (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1, mask.sum())
+        found = [t for t in remaining[key] if (mask[t.box.slices(BOUNDS)] == t.mask).all()]
+        assert found, "a polygon is no object of the scene"
+        remaining[key].remove(found[0])
+    assert not any(remaining.values())
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_any_number_of_workers_writes_the_same_bytes(raster, whole, tmp_path, workers):
+    output = tmp_path / "objects.gpkg"
+    pipeline.run(job(raster, output, simplify=0.0, workers=workers), segmenter=SceneOracle())
+    assert output.read_bytes() == whole[0].read_bytes()
+
+
+RUN = """
+import sys
+from samgeo_core.jobs import run as pipeline
+from samgeo_core.job import SegmentParameters
+from tests.core.scenes import MARGIN, TILE, SceneOracle
+params = SegmentParameters([sys.argv[1]], sys.argv[2], tile_size=TILE, margin=MARGIN,
+                           layer="objects", simplify=0.0, overwrite=True)
+pipeline.run(params, segmenter=SceneOracle(slow=0.02))
+"""
+
+
+def test_a_job_killed_at_any_moment_goes_on_to_the_same_bytes(raster, whole, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    command = [sys.executable, "-c", RUN, str(raster), str(output)]
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    chance = random.Random(7)
+    tiles = output.with_name("objects.gpkg.job") / "tiles"
+    for _ in range(3):
+        process = subprocess.Popen(command, env=environment, cwd=root)
+        deadline = time.monotonic() + 60
+        done = len(list(tiles.glob("*.npz"))) if tiles.exists() else 0
+        while len(list(tiles.glob("*.npz"))) <= done and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, env=environment, cwd=root, check=True)
+    assert output.read_bytes() == whole[0].read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["objects.gpkg"]
+
+
+def test_finished_tiles_are_not_segmented_again(raster, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    seen = []
+
+    class Counting(SceneOracle):
+        def segment(self, image):
+            seen.append(image.tile.index)
+            return super().segment(image)
+
+    steps = []
+
+    def stop_after_three():
+        return len(seen) >= 3
+
+    with pytest.raises(Cancelled):
+        pipeline.run(job(raster, output), segmenter=Counting(), cancelled=stop_after_three)
+    assert not output.exists()
+    first = list(seen)
+    pipeline.run(job(raster, output), segmenter=Counting(), progress=steps.append)
+    assert len(seen) == len(set(seen))
+    assert len(first) >= 3
+    assert next(s.done for s in steps if s.stage == "tiles") == len(first)
+    assert not output.with_name("objects.gpkg.job").exists()
+
+
+def test_a_job_is_cancelled_in_the_middle_of_a_tile_which_has_not_failed(raster, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    entered: list = []
+
+    class Long(SceneOracle):
+        def segment(self, image):
+            entered.append(image.tile.index)
+            check()
+            return super().segment(image)
+
+    with pytest.raises(Cancelled):
+        pipeline.run(job(raster, output), segmenter=Long(), cancelled=lambda: len(entered) == 3)
+    assert len(entered) == 3, "it is not tried again"
+    folder = output.with_name("objects.gpkg.job")
+    assert len(list((folder / "tiles").glob("*.npz"))) == 2
+    result = pipeline.run(job(raster, output), segmenter=SceneOracle())
+    assert not result.failed
+    assert result.features == len(scene().things)
+
+
+def test_other_parameters_are_refused_with_both_values_named(raster, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    folder = str(tmp_path / "job")
+    pipeline.run(job(raster, output, job_folder=folder), segmenter=SceneOracle())
+    other = SceneOracle(fingerprint="scene 6")
+    again = job(raster, output, job_folder=folder, overwrite=True)
+    with pytest.raises(JobError, match="segmenter was 'scene 5' and is now 'scene 6'"):
+        pipeline.run(again, segmenter=other)
+    fresh = job(raster, output, job_folder=folder, overwrite=True, fresh=True)
+    assert pipeline.run(fresh, segmenter=other).features == len(scene().things)
+
+
+def test_a_failed_tile_is_named_and_retried_by_the_next_run(raster, whole, tmp_path):
+    output = tmp_path / "objects.gpkg"
+    params = job(raster, output, simplify=0.0)
+    result = pipeline.run(params, segmenter=SceneOracle(broken="r00001_c00002"))
+    assert result.failed == ["r00001_c00002: ValueError: this tile is too hard"]
+    with pytest.raises(IncompleteError, match="r00001_c00002"):
+        result.raise_if_incomplete()
+    assert result.features > 0
+    assert pipeline.run(params, segmenter=SceneOracle()).failed == []
+    assert output.read_bytes() == whole[0].read_bytes()
+
+
+def test_a_segmenter_that_always_fails_is_an_error(raster, tmp_path):
+    class Broken(SceneOracle):
+        def segment(self, image):
+            raise ModelError("no memory")
+
+    with pytest.raises(ModelError, match=r"None of the .* tiles .*no memory"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg"), segmenter=Broken())
+    assert not (tmp_path / "a.gpkg").exists()
+
+
+def test_no_masks_make_an_empty_layer_with_the_right_schema(raster, tmp_path):
+    class Blind(SceneOracle):
+        def segment(self, image):
+            return pipeline_masks(image)
+
+    from samgeo_core.masks.masks import TileMasks
+
+    def pipeline_masks(image):
+        return TileMasks(image.tile.index, image.cell, ())
+
+    output = tmp_path / "a.gpkg"
+    result = pipeline.run(job(raster, output), segmenter=Blind())
+    layer = gpd.read_file(output, layer="objects")
+    assert result.features == len(layer) == 0
+    assert [name for name in layer.columns if name != "geometry"] == [f.name for f in FIELDS]
+
+
+def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):
+    output = tmp_path / "a.fgb"
+    output.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"):
+        pipeline.run(job(raster, output), segmenter=SceneOracle())
+    assert output.read_bytes() == b"precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.fgb"]
+
+
+def test_only_tiles_in_the_area_of_interest_are_segmented(raster, tmp_path):
+    output = tmp_path / "a.gpkg"
+    extent = [400_000.0, 3_000_000 - 40.0, 400_040.0, 3_000_000.0]
+    result = pipeline.run(job(raster, output, extent=extent), segmenter=SceneOracle())
+    assert result.tiles == 1
+    layer = gpd.read_file(output, layer="objects")
+    assert 0 < len(layer) < len(scene().things)
+    inside = layer.geometry.intersection(shapely.box(*extent))
+    assert (inside.area >= 0.5 * layer.geometry.area).all()
+
+
+def test_tiles_without_data_cost_nothing(tmp_path):
+    path = tmp_path / "half.tif"
+    values = np.zeros((3, SIZE, SIZE), np.uint8)
+    values[:, :, : SIZE // 4] = 90
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=SIZE,
+        height=SIZE,
+        count=3,
+        dtype="uint8",
+        nodata=0,
+        crs="EPSG:32645",
+        transform=rasterio.Affine(0.3, 0, 400_000, 0, -0.3, 3_000_000),
+    ) as file:
+        file.write(values)
+    result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert result.tiles == 4
+
+
+def test_too_small_objects_and_holes_go_and_parents_stay_true(raster, whole, tmp_path):
+    output = tmp_path / "a.gpkg"
+    pipeline.run(
+        job(raster, output, simplify=0.0, min_area=30.0, min_hole=1e9), segmenter=SceneOracle()
+    )
+    every = gpd.read_file(whole[0], layer="objects")
+    layer = gpd.read_file(output, layer="objects")
+    assert set(layer.id) <= set(every.id[every.area_m2 >= 29.9])
+    assert layer.area_m2.min() >= 30
+    assert not any(len(p.interiors) for g in layer.geometry for p in g.geoms)
+    parents = set(layer.parent_id) - {""}
+    assert parents
+    assert parents <= set(layer.id)
+
+
+def test_wrong_sizes_are_refused(raster, tmp_path):
+    with pytest.raises(ParameterError, match="no room for a margin"):
+        pipeline.run(
+            job(raster, tmp_path / "a.gpkg", tile_size=128, margin=60), segmenter=SceneOracle()
+        )
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [({"points_per_side": 16}, "points-per-side"), ({"min_stability": 0.5}, "min-st")],
+)
+def test_what_words_would_pass_over_is_refused(option, name, raster, tmp_path):
+    with pytest.raises(ParameterError, match=f"--{name}.*not to --word"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", words=["roof"], **option))
+    assert not list(tmp_path.iterdir())
+
+
+def test_warnings_of_a_segmenter_of_ones_own_are_not_swallowed(raster, tmp_path):
+    class Warns(SceneOracle):
+        def segment(self, tile):
+            warnings.warn("my model is old", DeprecationWarning, stacklevel=1)
+            return super().segment(tile)
+
+    with pytest.warns(DeprecationWarning, match="my model is old"):
+        pipeline.run(
+            job(raster, tmp_path / "a.gpkg", tile_size=TILE, margin=MARGIN), segmenter=Warns()
+        )
+
+
+def test_options_of_the_function_are_those_of_a_job():
+    from samgeo_core.api import SegmentOptions
+
+    fields = set(SegmentParameters.__dataclass_fields__) - {"rasters", "output"}
+    assert set(SegmentOptions.__annotations__) == fields
+
+
+def test_the_function_returns_polygons(raster):
+    from samgeo_core import segment
+
+    layer = segment(raster, segmenter=SceneOracle(), tile_size=TILE, margin=MARGIN)
+    assert len(layer) == len(scene().things)
+    with pytest.raises(ParameterError, match="tile_zise"):
+        segment(raster, segmenter=SceneOracle(), tile_zise=3)
+    with pytest.raises(ParameterError, match="'words' must be a list"):
+        segment(raster, words="roof")
+
+
+def test_the_function_takes_paths_and_tuples(raster, tmp_path):
+    from samgeo_core import segment
+
+    with rasterio.open(raster) as file:
+        bounds = file.bounds
+    west = (bounds.left, bounds.bottom, bounds.left + 60, bounds.top)
+    gpd.GeoDataFrame(geometry=[shapely.box(*west)], crs=file.crs).to_file(tmp_path / "west.gpkg")
+    sizes = {"tile_size": TILE, "margin": MARGIN, "bands": (1, 2, 3)}
+    by_extent = segment(raster, segmenter=SceneOracle(), extent=west, **sizes)
+    by_area = segment(raster, segmenter=SceneOracle(), area=tmp_path / "west.gpkg", **sizes)
+    assert 0 < len(by_extent) < len(scene().things)
+    assert set(by_area.id) == set(by_extent.id)
+
+
+BOUNDS = scene().things[0].box.__class__(0, 0, SIZE, SIZE)
+
+
+def test_a_coverage_has_neither_gaps_nor_overlaps(raster, tmp_path):
+    output = tmp_path / "a.gpkg"
+    result = pipeline.run(job(raster, output, shapes="coverage"), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    assert result.features == len(layer) > 20
+    assert shapely.coverage_is_valid(layer.geometry.explode().array)
+    assert set(layer.parent_id) == {""}
+
+
+def test_roads_become_lines_with_their_width(raster, tmp_path):
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(raster, output, outlines="centerlines"), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    roads = layer[layer.perimeter_m > 0.9 * SIZE * 0.3]
+    assert set(layer.geom_type) == {"MultiLineString"}
+    assert len(roads) >= 1
+    assert roads.width_m.between(1, 20).all()
+
+
+def test_a_raster_in_a_local_system_is_measured_on_its_plane(tmp_path):
+    local = 'LOCAL_CS["Site",UNIT["foot",0.3048]]'
+    path = write_raster(tmp_path / "site.tif", crs=local)
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(path, output, simplify=0.0), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects")
+    assert len(layer) == len(scene().things)
+    np.testing.assert_allclose(layer.area_m2, layer.geometry.area * 0.3048**2, atol=1e-3)
+    np.testing.assert_allclose(layer.perimeter_m, layer.geometry.length * 0.3048, atol=1e-3)
+
+
+def test_prompts_are_not_passed_over_for_a_segmenter(raster, tmp_path):
+    with pytest.raises(ParameterError, match="segmenter of your own"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", prompts="a.gpkg"), segmenter=SceneOracle())
+
+
+def test_no_crs_is_made_up_for_a_raster_that_has_none(tmp_path):
+    path = write_raster(tmp_path / "bare.tif", crs=None)
+    with pytest.raises(OutputError, match="from a raster without one"):
+        pipeline.run(job(path, tmp_path / "a.gpkg", crs="EPSG:4326"), segmenter=SceneOracle())
+    with pytest.warns(SamGeoWarning, match="no coordinate system"):
+        result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert len(result.warnings) == 1
+
+
+def test_small_roads_are_left_out_and_large_ones_stay(raster, tmp_path):
+    counts = {}
+    for least in (0.0, 15.0):
+        output = tmp_path / f"{least}.gpkg"
+        params = job(raster, output, outlines="centerlines", min_area=least)
+        pipeline.run(params, segmenter=SceneOracle())
+        layer = gpd.read_file(output, layer="objects")
+        covered = layer.perimeter_m * layer.width_m
+        counts[least] = len(layer), int((covered >= 15.0).sum())
+    assert counts[15.0] == (counts[0.0][1], counts[0.0][1])
+    assert 0 < counts[15.0][0] < counts[0.0][0]
+
+
+@pytest.mark.parametrize("kind", [{"shapes": "coverage"}, {"outlines": "centerlines"}])
+def test_holes_cannot_be_filled_where_there_are_none(raster, tmp_path, kind):
+    with pytest.raises(ParameterError, match="hole"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", min_hole=3.0, **kind))
+
+
+def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):
+    path = write_raster(
+        tmp_path / "degrees.tif",
+        crs="EPSG:4326",
+        transform=rasterio.Affine(3e-6, 0, 25, 0, -1.5e-6, 60),
+    )
+    output = tmp_path / "a.gpkg"
+    pipeline.run(job(path, output, outlines="rectangles", simplify=0), segmenter=SceneOracle())
+    layer = gpd.read_file(output, layer="objects").to_crs(32635)
+    corners = []
+    for shape in layer.geometry:
+        xy = np.asarray(shape.geoms[0].exterior.coords)
+        if len(xy) == 5:
+            sides = np.diff(xy, axis=0)
+            turn = np.degrees(np.arctan2(sides[:, 1], sides[:, 0]))
+            corners.append(np.abs(np.abs((np.diff(turn) + 180) % 360 - 180) - 90).max())
+    assert len(corners) > 10
+    assert np.median(corners) < 0.5

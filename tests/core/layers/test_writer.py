@@ -1,0 +1,673 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A layer comes out whole, in every format, with its schema; or the old one stays as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import warnings
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from samgeo_core.errors import OutputError, SamGeoWarning
+from samgeo_core.layers.writer import LayerWriter, check_output, discard_leftovers, write_layer
+from samgeo_core.vectors.schema import FIELDS, Field, carried_fields
+from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
+
+SUFFIXES = [".gpkg", ".shp", ".geojson", ".fgb", ".parquet"]
+NAMES = [field.name for field in FIELDS]
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*at most 10 characters", "ignore:More than one layer", "ignore:'crs' was not provided"
+)
+
+
+def features(
+    count: int = 5, crs: object = 32645, first: int = 0, **extra: object
+) -> gpd.GeoDataFrame:
+    at = np.arange(first, first + count)
+    return gpd.GeoDataFrame(
+        {
+            "id": [f"{i:08x}" for i in at],
+            "score": at / 1000,
+            "area_m2": np.full(count, 100.0),
+            "prompt_type": ["auto"] * count,
+            "label": ["Häuser"] * count,
+            "tiles": at % 4 + 1,
+            **extra,
+        },
+        geometry=[box(350_000 + 20 * i, 3e6, 350_010 + 20 * i, 3e6 + 10) for i in at],
+        crs=crs,
+    )
+
+
+def read(path: Path, **options: object) -> gpd.GeoDataFrame:
+    if path.suffix == ".parquet":
+        return gpd.read_parquet(path)
+    if path.suffix == ".gpkg":
+        options.setdefault("layer", path.stem)
+    return gpd.read_file(path, **options)
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_batches_come_back_in_every_format(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"houses{suffix}"
+    with LayerWriter(path, 32645) as writer:
+        for first in (0, 5, 10):
+            writer.write(features(first=first))
+    assert writer.count == 15
+    layer = read(path).sort_values("id", ignore_index=True)
+    wanted = pd.concat([features(first=first) for first in (0, 5, 10)], ignore_index=True)
+    assert layer["id"].tolist() == wanted["id"].tolist()
+    assert layer["score"].tolist() == pytest.approx(wanted["score"].tolist())
+    assert layer["tiles"].tolist() == wanted["tiles"].tolist()
+    assert set(layer["label"]) == {"Häuser"}
+    assert layer.crs.to_epsg() == (4326 if suffix == ".geojson" else 32645)
+    shapes = layer.geometry.to_crs(32645)
+    apart = shapely.hausdorff_distance(shapes.array, np.asarray(wanted.geometry.array))
+    assert apart.max() < 2e-3
+    assert [name for name in left_in(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_features_make_an_empty_layer_with_the_schema(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"none{suffix}"
+    with LayerWriter(path, 32645):
+        pass
+    layer = read(path)
+    assert len(layer) == 0
+    if suffix == ".geojson":  # knows no schema
+        assert json.loads(path.read_text())["type"] == "FeatureCollection"
+        return
+    names = {name[:10] if suffix == ".shp" else name for name in NAMES}
+    found = {"perimeter_" if name == "perim_m" else name for name in layer.columns}
+    assert found - {"geometry"} == names
+    assert layer.crs.to_epsg() == 32645
+
+
+def test_types_of_the_schema_are_kept_in_an_empty_geopackage(tmp_path: Path) -> None:
+    fields = [Field("when", "datetime"), Field("checked", "boolean")]
+    with LayerWriter(tmp_path / "a.gpkg", 32645, fields=fields):
+        pass
+    info = pyogrio.read_info(tmp_path / "a.gpkg", layer="a")
+    types = dict(zip(info["fields"], info["dtypes"], strict=True))
+    assert types["score"] == types["area_m2"] == "float64"
+    assert types["tiles"] == "int64"
+    assert types["id"] == types["parent_id"] == "object"
+    assert types["checked"] == "bool"
+    assert types["when"].startswith("datetime64")
+    assert info["geometry_type"] == "MultiPolygon"
+    assert info["fid_column"] == "fid"
+
+
+def test_missing_values_stay_missing(tmp_path: Path) -> None:
+    frame = features(3, stability=[0.5, np.nan, 1.0], parent_id=["a", None, "b"])
+    frame["tiles"] = pd.array([1, None, 3], dtype="Int64")
+    with LayerWriter(tmp_path / "a.gpkg", 32645) as writer:
+        writer.write(frame)
+    with sqlite3.connect(tmp_path / "a.gpkg") as db:
+        rows = db.execute("SELECT stability, parent_id, tiles, perimeter_m FROM a").fetchall()
+    assert rows == [(0.5, "a", 1, None), (None, None, None, None), (1.0, "b", 3, None)]
+
+
+def test_lines_are_written_as_lines(tmp_path: Path) -> None:
+    roads = gpd.GeoDataFrame(
+        {"id": ["a"]}, geometry=[LineString([(350_000, 3e6), (350_100, 3e6)])], crs=32645
+    )
+    with LayerWriter(tmp_path / "roads.gpkg", 32645, geometry="line") as writer:
+        writer.write(roads)
+    assert pyogrio.read_info(tmp_path / "roads.gpkg", layer="roads")["geometry_type"] == (
+        "MultiLineString"
+    )
+
+
+def test_geojson_is_what_rfc_7946_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    hole = Polygon(
+        box(350_000, 3e6, 350_100, 3e6 + 100).exterior.coords,
+        [box(350_040, 3e6 + 40, 350_060, 3e6 + 60).exterior.coords],
+    )
+    frame = gpd.GeoDataFrame({"id": ["x"]}, geometry=[hole], crs=32645)
+    with LayerWriter(path, 32645) as writer:
+        writer.write(frame)
+    data = json.loads(path.read_text())
+    assert "crs" not in data
+    rings = data["features"][0]["geometry"]["coordinates"]
+    assert data["features"][0]["geometry"]["type"] == "Polygon"
+    assert shapely.LinearRing(rings[0]).is_ccw
+    assert not shapely.LinearRing(rings[1]).is_ccw
+    assert rings[0][0][0] == pytest.approx(85.49, abs=0.02)
+
+
+def test_geoparquet_says_what_it_is(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with LayerWriter(tmp_path / "a.parquet", 32645) as writer:
+        writer.write(features())
+    meta = json.loads(pq.read_schema(tmp_path / "a.parquet").metadata[b"geo"])
+    column = meta["columns"][meta["primary_column"]]
+    assert column["encoding"] == "WKB"
+    assert column["geometry_types"] == ["MultiPolygon"]
+    assert column["crs"]["id"] == {"authority": "EPSG", "code": 32645}
+    assert column["bbox"] == pytest.approx([350_000, 3e6, 350_090, 3e6 + 10])
+
+
+def test_shapefile_names_are_shortened_and_that_is_said(tmp_path: Path) -> None:
+    fields = [
+        Field("land_use_class_a", "text"),
+        Field("land_use_class_b", "text"),
+        Field("when", "datetime"),
+    ]
+    frame = features(
+        2, land_use_class_a="x", land_use_class_b="y", when=pd.Timestamp("2024-05-06 07:08:09")
+    )
+    with (
+        pytest.warns(SamGeoWarning, match=r"land_use_class_a -> land_use_c"),
+        LayerWriter(tmp_path / "a.shp", 32645, fields=fields) as writer,
+    ):
+        writer.write(frame)
+    layer = read(tmp_path / "a.shp")
+    assert layer["land_use_c"].tolist() == ["x", "x"]
+    assert layer["land_use_2"].tolist() == ["y", "y"]
+    assert {len(name) <= 10 for name in layer.columns} == {True}
+    assert layer["when"][0].startswith("2024-05-06 07:08:09")
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".parquet"])
+def test_a_name_that_the_format_cannot_keep_is_said(tmp_path: Path, suffix: str) -> None:
+    with pytest.warns(SamGeoWarning, match=r"no name but the file's: a, not houses"):
+        writer = LayerWriter(tmp_path / f"a{suffix}", 32645, layer_name="houses")
+    with writer:
+        writer.write(features(2))
+    assert writer.layer_name == "a"
+    assert len(read(tmp_path / f"a{suffix}")) == 2
+
+
+# -- coordinate systems ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks at the way in which a file is open")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_flushed_to_the_disk_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Windows refuses to flush a file that was opened for reading."""
+    import fcntl
+
+    modes = []
+    flush = os.fsync
+
+    def watched(descriptor: int) -> None:
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with LayerWriter(tmp_path / f"a{suffix}", 32645) as writer:
+        writer.write(features())
+    assert modes
+    assert set(modes) == {os.O_RDWR}
+
+
+def test_a_layer_in_another_crs(tmp_path: Path) -> None:
+    with LayerWriter(tmp_path / "a.gpkg", 4326, source_crs=32645) as writer:
+        writer.write(features())
+    layer = read(tmp_path / "a.gpkg")
+    assert layer.crs.to_epsg() == 4326
+    assert layer.to_crs(32645).total_bounds == pytest.approx(features().total_bounds, abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb", ".parquet"])
+def test_no_crs_is_written_as_none(tmp_path: Path, suffix: str) -> None:
+    with LayerWriter(tmp_path / f"a{suffix}", None) as writer:
+        writer.write(features(crs=None))
+    assert read(tmp_path / f"a{suffix}").crs is None
+
+
+def test_geojson_needs_a_crs(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="WGS 84"):
+        LayerWriter(tmp_path / "a.geojson", None)
+
+
+def test_a_crs_cannot_be_made_up(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written in WGS 84"):
+        LayerWriter(tmp_path / "a.geojson", "+proj=eqc +a=3396190 +b=3396190 +type=crs")
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg"])
+def test_shapes_on_the_date_line_are_cut_there(tmp_path: Path, suffix: str) -> None:
+    # UTM zone 1 begins at 180 degrees: x of about 166,000 m on the equator.
+    strip = box(160_000, 8_100_000, 190_000, 8_110_000)
+    frame = gpd.GeoDataFrame({"id": ["x"]}, geometry=[strip], crs=32701)
+    path = tmp_path / f"a{suffix}"
+    with LayerWriter(path, 4326, source_crs=32701) as writer:
+        writer.write(frame)
+    shape = read(path).geometry[0]
+    assert isinstance(shape, MultiPolygon)
+    assert len(shape.geoms) == 2
+    assert all(part.bounds[2] - part.bounds[0] < 1 for part in shape.geoms)
+    back = gpd.GeoSeries([*shape.geoms], crs=4326).to_crs(32701)
+    assert back.area.sum() == pytest.approx(strip.area, rel=1e-3)
+
+
+def test_degrees_beyond_180_come_back_on_the_other_side(tmp_path: Path) -> None:
+    frame = gpd.GeoDataFrame({"id": ["x"]}, geometry=[box(179, 0, 182, 1)], crs=4326)
+    with LayerWriter(tmp_path / "a.geojson", 4326) as writer:
+        writer.write(frame)
+    bounds = sorted(part.bounds for part in read(tmp_path / "a.geojson").geometry[0].geoms)
+    assert bounds == [(-180.0, 0.0, -178.0, 1.0), (179.0, 0.0, 180.0, 1.0)]
+
+
+# -- all or nothing --------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=SUFFIXES)
+def existing(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, dict]:
+    path = tmp_path / f"old{request.param}"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features(3))
+    return path, {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+
+def unchanged(folder: Path, before: dict[str, bytes]) -> bool:
+    return {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_an_existing_output_needs_leave(existing: tuple[Path, dict]) -> None:
+    path, before = existing
+    with pytest.raises(OutputError, match="exists already"):
+        LayerWriter(path, 32645)
+    assert unchanged(path.parent, before)
+
+
+def test_an_existing_output_is_replaced_as_a_whole(existing: tuple[Path, dict]) -> None:
+    path, before = existing
+    with LayerWriter(path, 32633, overwrite=True) as writer:
+        writer.write(features(7, crs=32633))
+        assert all(path.with_name(name).read_bytes() == raw for name, raw in before.items())
+    assert len(read(path)) == 7
+    assert left_in(path.parent) == sorted(before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_failure_leaves_the_old_one_and_nothing_else(
+    existing: tuple[Path, dict], error: type[BaseException]
+) -> None:
+    path, before = existing
+    with pytest.raises(error), LayerWriter(path, 32645, overwrite=True) as writer:  # noqa: PT012
+        writer.write(features(7))
+        raise error
+    assert unchanged(path.parent, before)
+
+
+def test_a_full_disk_is_called_by_its_name(
+    existing: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = existing
+
+    def broken(*_: object, **__: object) -> None:
+        raise pyogrio.errors.DataSourceError("no such table: gpkg_contents")
+
+    monkeypatch.setattr("pyogrio.write_arrow", broken)
+    monkeypatch.setattr("samgeo_core.layers.formats._write_parquet", broken)
+    monkeypatch.setattr(
+        "samgeo_core.layers.formats.shutil.disk_usage", lambda _: SimpleNamespace(free=4096)
+    )
+    with (
+        pytest.raises(
+            OutputError, match=r"old\.\w+ cannot be written as .*: the disk is full, make"
+        ),
+        LayerWriter(path, 32645, overwrite=True) as writer,
+    ):
+        writer.write(features(7))
+    assert unchanged(path.parent, before)
+
+
+def test_a_failure_of_the_format_leaves_the_old_one(
+    existing: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = existing
+
+    def broken(*_: object, **__: object) -> None:
+        raise pyogrio.errors.DataSourceError("no such luck")
+
+    monkeypatch.setattr("pyogrio.write_arrow", broken)
+    monkeypatch.setattr("samgeo_core.layers.formats._write_parquet", broken)
+    with (
+        pytest.raises(OutputError, match=r"old\.\w+ cannot be written as .*no such luck"),
+        LayerWriter(path, 32645, overwrite=True) as writer,
+    ):
+        writer.write(features(7))
+    assert unchanged(path.parent, before)
+
+
+def test_a_shapefile_that_cannot_be_moved_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.shp"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features(3))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    replace = Path.replace
+
+    def stubborn(self: Path, target: Path) -> Path:
+        if self.parent.name.endswith(".part") and self.suffix == ".dbf":
+            raise PermissionError(13, "in use")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", stubborn)
+    with (
+        pytest.raises(OutputError, match="in use"),
+        LayerWriter(path, 32645, overwrite=True) as writer,
+    ):
+        writer.write(features(7))
+    assert unchanged(tmp_path, before)
+
+
+DISK_FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.core.layers.test_writer import SUFFIXES, features
+from samgeo_core.errors import OutputError
+from samgeo_core.layers.writer import LayerWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for suffix in SUFFIXES:
+    try:
+        with LayerWriter(Path(sys.argv[1]) / f"big{suffix}", 32645) as writer:
+            for first in range(0, 4000, 1000):
+                writer.write(features(1000, first=first))
+            # From here on no file may grow beyond this: what a full disk looks like.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, -1))
+    except OutputError as error:
+        print("OutputError", suffix, error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit of file sizes needs POSIX")
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", DISK_FULL, str(tmp_path), str(Path(__file__).parents[3])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("Output")]
+    assert said == SUFFIXES, result.stderr
+    assert left_in(tmp_path) == []
+
+
+def test_a_full_disk_while_features_arrive(tmp_path: Path) -> None:
+    writer = LayerWriter(tmp_path / "a.gpkg", 32645)
+
+    class Full:
+        def write_batch(self, _: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left"), writer:  # noqa: PT012
+        writer._spool.close()  # type: ignore[union-attr]
+        writer._spool = Full()  # type: ignore[assignment]
+        writer.write(features())
+    assert left_in(tmp_path) == []
+
+
+# -- GeoPackages with several layers ---------------------------------------------------------------
+
+
+def test_other_layers_of_a_geopackage_stay(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645, layer_name="houses") as writer:
+        writer.write(features(3))
+    with LayerWriter(path, 4326, source_crs=32645, layer_name="trees") as writer:
+        writer.write(features(4))
+    with pytest.raises(OutputError, match=r"layer houses .* exists"):
+        LayerWriter(path, 32645, layer_name="houses")
+    with LayerWriter(path, 32645, layer_name="houses", overwrite=True) as writer:
+        writer.write(features(5))
+    assert len(read(path, layer="houses")) == 5
+    assert len(read(path, layer="trees")) == 4
+    assert read(path, layer="trees").crs.to_epsg() == 4326
+    with sqlite3.connect(path) as db:
+        styled = [row[0] for row in db.execute("SELECT f_table_name FROM layer_styles")]
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert sorted(styled) == ["houses", "trees"]
+
+
+def test_changes_that_another_program_has_not_folded_in_are_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645, layer_name="houses") as writer:
+        writer.write(features(3))
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("CREATE TABLE notes (text TEXT)")
+    other.execute("INSERT INTO notes VALUES ('kept')")
+    other.commit()
+    assert path.with_name("town.gpkg-wal").stat().st_size > 0
+    with LayerWriter(path, 32645, layer_name="trees") as writer:
+        writer.write(features(4))
+    other.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert len(read(path, layer="trees")) == 4
+
+
+def test_tables_that_are_no_layers_stay_when_the_only_layer_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features(3))
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE notes (text TEXT)")
+        db.execute("INSERT INTO notes VALUES ('kept')")
+    db.close()
+    with LayerWriter(path, 32645, overwrite=True) as writer:
+        writer.write(features(4))
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+    assert len(read(path)) == 4
+
+
+def test_layer_names_know_no_case(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    with LayerWriter(path, 32645, layer_name="Houses") as writer:
+        writer.write(features(3))
+    with pytest.raises(OutputError, match="exists"):
+        check_output(path, layer_name="houses")
+    with LayerWriter(path, 32645, layer_name="houses", overwrite=True) as writer:
+        writer.write(features(4))
+    assert len(read(path, layer="houses")) == 4
+
+
+def test_the_same_features_are_the_same_bytes(tmp_path: Path) -> None:
+    at = datetime(2024, 5, 6, tzinfo=timezone.utc)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for suffix in SUFFIXES:
+            with LayerWriter(tmp_path / name / f"x{suffix}", 32645, modified=at) as writer:
+                writer.write(features(50))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.suffix
+
+
+def test_what_is_no_geopackage_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    path.write_text("my thesis")
+    with pytest.raises(OutputError, match="not a GeoPackage"):
+        LayerWriter(path, 32645, overwrite=True)
+    assert path.read_text() == "my thesis"
+
+
+def test_a_geopackage_carries_its_style_and_a_spatial_index(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    with LayerWriter(path, 32645) as writer:
+        writer.write(features())
+    with sqlite3.connect(path) as db:
+        qml, default, column = db.execute(
+            "SELECT styleQML, useAsDefault, f_geometry_column FROM layer_styles"
+        ).fetchone()
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+        real = db.execute("SELECT column_name FROM gpkg_geometry_columns").fetchone()[0]
+    assert default == 1
+    assert column == real
+    assert f"rtree_a_{real}" in tables
+    import xml.etree.ElementTree as ElementTree
+
+    assert ElementTree.fromstring(qml.split("\n", 1)[1]).tag == "qgis"
+
+
+# -- refusals before the work ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.kml", "a", "a.gpkg.zip", "a.tif"])
+def test_an_unknown_extension_is_refused_with_the_known_ones(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=r"\.gpkg.*\.shp.*\.geojson.*\.fgb.*\.parquet"):
+        check_output(tmp_path / name)
+
+
+def test_extensions_in_capitals_and_other_spellings(tmp_path: Path) -> None:
+    for name in ("a.GPKG", "b.json", "c.geoparquet"):
+        with LayerWriter(tmp_path / name, 32645) as writer:
+            writer.write(features())
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_missing_folder_and_a_folder_for_a_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        check_output(tmp_path / "nowhere" / "a.gpkg")
+    (tmp_path / "a.gpkg").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        check_output(tmp_path / "a.gpkg", overwrite=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="cannot be written to"):
+            check_output(tmp_path / "a.gpkg")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_refuses_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    with pytest.raises(OutputError, match="Read-only file system"):
+        check_output(tmp_path / "a.gpkg")
+
+
+def test_columns_that_collide_are_refused(tmp_path: Path) -> None:
+    for name in ("Score", "fid", "geometry"):
+        with pytest.raises(OutputError, match="two columns"):
+            LayerWriter(tmp_path / "a.gpkg", 32645, fields=[Field(name, "text")])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        features(1, colour=["red"]),
+        gpd.GeoDataFrame({"id": ["a"]}, geometry=[Point(0, 0)], crs=32645),
+        gpd.GeoDataFrame({"id": ["a"]}, geometry=[None], crs=32645),
+        gpd.GeoDataFrame({"id": ["a"]}, geometry=[Polygon()], crs=32645),
+    ],
+)
+def test_features_that_do_not_belong_are_an_error_of_the_caller(
+    tmp_path: Path, frame: gpd.GeoDataFrame
+) -> None:
+    with (
+        pytest.raises(ValueError, match=r"columns|hold"),
+        LayerWriter(tmp_path / "a.gpkg", 32645) as writer,
+    ):
+        writer.write(frame)
+    assert left_in(tmp_path) == []
+
+
+# -- attributes of prompts -------------------------------------------------------------------------
+
+
+def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Path) -> None:
+    prompts = gpd.GeoDataFrame(
+        {
+            "id": [1],
+            "Label": ["roof"],
+            "fid": [7],
+            "height": [3.5],
+            "flag": [True],
+            "seen": [pd.Timestamp("2024-01-02")],
+            "tags": [["a", "b"]],
+        },
+        geometry=[Point(0, 0)],
+        crs=32645,
+    )
+    fields, names = carried_fields(prompts)
+    assert names == {
+        "id": "prompt_prompt_id",
+        "Label": "prompt_Label",
+        "fid": "prompt_fid",
+        "height": "height",
+        "flag": "flag",
+        "seen": "seen",
+        "tags": "tags",
+    }
+    assert {f.name: f.kind for f in fields} == {
+        "prompt_prompt_id": "integer",
+        "prompt_Label": "text",
+        "prompt_fid": "integer",
+        "height": "real",
+        "flag": "boolean",
+        "seen": "datetime",
+        "tags": "text",
+    }
+    row = prompts.drop(columns="geometry").rename(columns=names)
+    frame = features(1).join(row)
+    with LayerWriter(tmp_path / "a.gpkg", 32645, fields=fields) as writer:
+        writer.write(frame)
+    layer = read(tmp_path / "a.gpkg")
+    assert layer["height"][0] == 3.5
+    assert bool(layer["flag"][0]) is True
+    assert layer["tags"][0] == "['a', 'b']"
+    assert layer["seen"][0] == pd.Timestamp("2024-01-02", tz="UTC")
+
+
+def test_write_layer_streams_from_a_generator(tmp_path: Path) -> None:
+    batches = (features(100, first=first) for first in range(0, 1000, 100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SamGeoWarning)
+        assert write_layer(batches, LayerWriter(tmp_path / "a.fgb", 32645)) == 1000
+    assert len(read(tmp_path / "a.fgb")) == 1000
+
+
+def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
+    mine, others, file = (
+        tmp_path / name for name in (".town.ab12_xyz.part", ".town.b.ab12_xyz.part", ".town.part")
+    )
+    mine.mkdir()
+    (mine / "features.arrow").write_bytes(b"half")
+    others.mkdir()
+    file.write_bytes(b"")
+    discard_leftovers(tmp_path / "town.gpkg")
+    assert sorted(tmp_path.iterdir()) == sorted([others, file])

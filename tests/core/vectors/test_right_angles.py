@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Buildings get right angles where they have them, and keep their shape where they have not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from samgeo_core.vectors.right_angles import main_direction, right_angles
+from shapely import affinity
+
+L_SHAPE = shapely.Polygon([(0, 0), (40, 0), (40, 18), (20, 18), (20, 30), (0, 30)])
+COURTYARD = shapely.Polygon(
+    shapely.box(0, 0, 60, 50).exterior, [shapely.box(20, 15, 40, 35).exterior]
+)
+
+
+def roughened(polygon, amount: float):
+    """A wavy border, as a segmenter draws it."""
+    dense = shapely.segmentize(polygon, 1.0)
+    return shapely.transform(
+        dense, lambda xy: xy + amount * np.sin(xy[:, ::-1] * np.array([1.7, 2.3]))
+    ).buffer(0)
+
+
+def iou(a, b) -> float:
+    return a.intersection(b).area / a.union(b).area
+
+
+def corner_angles(polygon, direction: float) -> np.ndarray:
+    """Degrees by which sides deviate from the main direction."""
+    steps = np.diff(shapely.get_coordinates(polygon.exterior), axis=0)
+    angle = np.degrees(np.arctan2(steps[:, 1], steps[:, 0]) - direction) % 90
+    return np.minimum(angle, 90 - angle)
+
+
+@given(turn=st.floats(0, 180), shape=st.sampled_from([L_SHAPE, COURTYARD]))
+def test_a_rough_building_becomes_right_angled_at_any_turn(turn, shape):
+    true = affinity.rotate(shape, turn)
+    rough = roughened(true, 0.5)
+    result = right_angles(rough, 1.5)
+    assert result.is_valid
+    assert corner_angles(result, main_direction(result)).max() < 1e-6
+    assert iou(result, true) > 0.93
+    assert len(result.interiors) == len(true.interiors)
+    assert shapely.get_num_coordinates(result) <= 2 * shapely.get_num_coordinates(true) + 4
+
+
+@given(turn=st.floats(0, 89))
+def test_the_main_direction_is_that_of_the_walls(turn):
+    found = np.degrees(main_direction(affinity.rotate(shapely.box(0, 0, 50, 20), turn)))
+    assert min(abs(found - turn), 90 - abs(found - turn)) < 1e-6
+
+
+def test_a_rectangle_comes_back_as_it_was():
+    box = affinity.rotate(shapely.box(0, 0, 30, 20), 33)
+    assert iou(right_angles(box, 1.0), box) > 1 - 1e-9
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        shapely.Point(0, 0).buffer(20),
+        shapely.Polygon([(0, 0), (30, 0), (15, 26)]),
+        shapely.Polygon([(0, 0), (2, 0), (2, 0.5), (0, 0.5)]),
+    ],
+)
+def test_what_has_no_right_angles_stays_as_it_was(shape):
+    assert right_angles(shape, 3.0).equals(shape)
+
+
+def test_an_oblique_wall_of_a_right_angled_building_stays_oblique():
+    cut = shapely.Polygon([(0, 0), (60, 0), (60, 30), (45, 45), (0, 45)])
+    assert iou(right_angles(roughened(cut, 0.3), 1.5), cut) > 0.97
+
+
+def test_each_part_of_a_multipolygon_is_judged_alone():
+    two = shapely.MultiPolygon([roughened(L_SHAPE, 0.5), shapely.Point(100, 0).buffer(15)])
+    result = right_angles(two, 1.5)
+    assert len(result.geoms) == 2
+    assert any(part.equals(two.geoms[1]) for part in result.geoms)
+    assert result.is_valid
+
+
+def test_nothing_in_nothing_out():
+    assert right_angles(shapely.Polygon(), 1.0).is_empty

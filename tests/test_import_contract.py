@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The import contract of the engine's packages holds, and it fails where an import goes upward."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def copied(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(ROOT / "core", tmp_path / "samgeo_core", ignore=ignored)
+    return tmp_path
+
+
+def test_no_package_imports_from_one_above_it(tmp_path):
+    result = lint(copied(tmp_path))
+    assert result.returncode == 0, result.stdout
+
+
+def test_an_upward_import_is_found(tmp_path):
+    folder = copied(tmp_path)
+    module = folder / "samgeo_core" / "raster" / "bands.py"
+    module.write_text(module.read_text() + "\n\nfrom ..jobs import run  # noqa\n")
+    result = lint(folder)
+    assert result.returncode != 0
+    assert "samgeo_core.raster.bands -> samgeo_core.jobs.run" in result.stdout
+
+
+def test_every_package_is_installed():
+    packages = {
+        ".".join(["samgeo_core", *path.parent.relative_to(ROOT / "core").parts])
+        for path in (ROOT / "core").rglob("__init__.py")
+    }
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = text.split("packages = [", 1)[1].split("]", 1)[0]
+    assert packages == {name.strip().strip('"') for name in listed.split(",") if name.strip()}
+
+
+def test_the_plugin_has_the_engines_contract_of_messages():
+    """``job.py`` is a copy, because links break checkouts on Windows: ``make sync`` renews it."""
+    engine, plugin = (ROOT / folder / "job.py" for folder in ("core", "samgeo_plugin"))
+    assert plugin.read_bytes() == engine.read_bytes(), "run 'make sync' after changing core/job.py"
