@@ -55,7 +55,7 @@ def list_(as_json: bool = False) -> None:
             entry = status.entry
             state = "on disk" if status.installed else "to download"
             if not entry.files:
-                state = "embedded"
+                state = "embedded" if entry.name == "embedded" else "trained here"
             size = human_size(entry.size or status.bytes_here)
             memory = human_size(entry.memory) if entry.memory else ""
             rows.append([entry.name, entry.title, size, memory, entry.licence, state])
@@ -154,6 +154,18 @@ def remove(name: str) -> None:
         from ..models.weights import checkpoints
 
         console.say(f"{human_size(checkpoints.remove(name))} freed.")
+
+
+@models.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--name", help="Its name here. [default: the file's]")
+def add(file: str, name: str | None) -> None:
+    """Take in a model that somebody trained with samgeo train: a .safetensors FILE."""
+    console = Console()
+    with reporting(console):
+        from ..models.weights import checkpoints
+
+        console.say(f"Added: {checkpoints.add(Path(file), name)}")
 
 
 @models.command()
