@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import segment
+    from .api import ArrayRaster, segment
     from .errors import (
         Cancelled,
         CheckpointError,
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from .masks.masks import Mask, PromptRef, TileMasks
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
+    from .picture import show
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
+    "ArrayRaster": "api",
     "Box": "types",
     "Cancelled": "errors",
     "CellBox": "types",
@@ -79,10 +81,12 @@ _HOMES = {
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
+    "show": "picture",
 }
 """Module of each public name, below this package."""
 
 __all__ = [
+    "ArrayRaster",
     "Box",
     "Cancelled",
     "CellBox",
@@ -124,6 +128,7 @@ __all__ = [
     "regularize_layer",
     "run",
     "segment",
+    "show",
 ]
 
 

@@ -21,6 +21,7 @@ from .console import Console, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
+from .options import job_options, parsed
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -38,80 +39,7 @@ def main() -> None:
 @main.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@click.option("--layer", help="Name of the layer in OUTPUT. [default: OUTPUT's name]")
-@click.option("--overwrite", is_flag=True, help="Replace an existing OUTPUT.")
-@click.option("--fresh", is_flag=True, help="Forget what an unfinished earlier run has done.")
-@click.option("--job-folder", type=click.Path(), help="Where finished tiles are kept, and stay.")
-@click.option("--model", default="embedded", show_default=True, help="A model's name or a file.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Number type of the model. bfloat16 halves the time on CPUs that have it (AMX).",
-)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads a process.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--cluster", help="Address of a Dask scheduler, instead of --workers.")
-@click.option("--bands", help="Bands for red, green, blue, e.g. 4,3,2. [default: by colour]")
-@click.option("--stretch", help="low,high for all bands or for each. [default: computed once]")
-@click.option("--resolution", type=float, help="Working pixel, in units of the raster's CRS.")
-@click.option("--extent", help="Area of interest: xmin,ymin,xmax,ymax.")
-@click.option("--extent-crs", help="CRS of --extent. [default: the raster's]")
-@click.option("--area", type=click.Path(), help="Polygon layer that is the area of interest.")
-@click.option("--tile-size", type=click.IntRange(64), help="Side of a window, pixels.")
-@click.option("--margin", type=click.IntRange(9), help="Overlap of windows beyond cores, pixels.")
-@click.option(
-    "--mode",
-    type=click.Choice(["hierarchy", "flat"]),
-    default="hierarchy",
-    show_default=True,
-    help="Keep objects within objects, or join parts into one.",
-)
-@click.option(
-    "--shapes",
-    type=click.Choice(["objects", "coverage"]),
-    default="objects",
-    show_default=True,
-    help="One polygon an object, or a coverage without gaps and overlaps.",
-)
-@click.option(
-    "--outlines",
-    type=click.Choice(["contour", "rectangles", "centerlines"]),
-    default="contour",
-    show_default=True,
-    help="As seen, with right angles (buildings), or as centre lines (roads).",
-)
-@click.option("--repair/--no-repair", default=True, help="Ask again for objects that tiles cut.")
-@click.option(
-    "--overview/--no-overview", default=True, help="Look for large objects from further away."
-)
-@click.option("--points-per-side", type=click.IntRange(1), default=32, show_default=True)
-@click.option(
-    "--min-score", type=click.FloatRange(0, 1), help="Predicted IoU. [default: the model's]"
-)
-@click.option("--min-stability", type=click.FloatRange(0, 1), help="[default: the model's]")
-@click.option("--min-area", type=click.FloatRange(0), default=0.0, help="Smallest object, m2.")
-@click.option("--min-hole", type=click.FloatRange(0), default=0.0, help="Smallest hole, m2.")
-@click.option(
-    "--simplify",
-    type=click.FloatRange(0),
-    help="Tolerance in units of the raster's CRS. [default: half a pixel]",
-)
-@click.option("--crs", help="CRS of OUTPUT, e.g. EPSG:4326. [default: the raster's]")
-@click.option("--prompts", type=click.Path(), help="Layer of prompts: one polygon a feature.")
-@click.option("--prompts-layer", help="Layer within --prompts.")
-@click.option(
-    "--prompt-as",
-    type=click.Choice(["auto", "point", "box", "mask", "box+mask"]),
-    default="auto",
-    show_default=True,
-)
-@click.option("--prompt-id", help="Field that becomes prompt_id. [default: the feature's id]")
-@click.option("--prompt-label", help="Field that becomes label.")
-@click.option("--word", "words", multiple=True, help="A word to look for; may be repeated.")
-@click.option("--detector", help="Model that finds words, where --model cannot.")
+@job_options
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def segment(
@@ -128,12 +56,8 @@ def segment(
             raise ParameterError(
                 f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
             )
-        options["bands"] = _numbers(options["bands"], int, "--bands")
-        options["extent"] = _numbers(options["extent"], float, "--extent", 4)
-        options["stretch"] = _pairs(options["stretch"])
-        options["words"] = list(options["words"])
         params = SegmentParameters.from_dict(
-            {"rasters": list(rasters), "output": output, **options}
+            {"rasters": list(rasters), "output": output, **parsed(options)}
         )
         from ..jobs.run import run
 
@@ -202,35 +126,6 @@ def _colours(known: RasterInfo) -> str:
     if len(known.used_bands) == 3:
         return "red, green, blue = " + ", ".join(map(str, known.used_bands))
     return f"grey = {known.used_bands[0]}"
-
-
-def _numbers(
-    text: str | None, kind: type, name: str, length: int | None = None
-) -> list[Any] | None:
-    if text is None:
-        return None
-    try:
-        values = [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(
-            f"{name} takes numbers with commas between them, not {text!r}."
-        ) from None
-    if length is not None and len(values) != length:
-        raise ParameterError(
-            f"{name} takes {length} numbers with commas between them, not {len(values)}: {text!r}."
-        )
-    return values
-
-
-def _pairs(text: str | None) -> list[list[float]] | None:
-    values = _numbers(text, float, "--stretch")
-    if values is None:
-        return None
-    if len(values) not in (2, 6):
-        raise ParameterError(
-            f"--stretch takes low,high for all bands or for each of three: {text!r}."
-        )
-    return [values[i : i + 2] for i in range(0, len(values), 2)]
 
 
 main.add_command(models)

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,139 +14,79 @@ from typing import Any, cast
 import geopandas as gpd
 import numpy as np
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ModelError, ParameterError, SamGeoWarning
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
-from ..job import Progress, SegmentParameters
-from ..layers.writer import LayerWriter, discard_leftovers
-from ..masks.store import JobStore
+from ..job import SegmentParameters
+from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.executors import make_executor
 from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
 from ..raster.areas import AreaOfInterest
-from ..raster.raster import Raster, open_raster
+from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
-from .prompt_stage import ModelFactory, PromptStage, close_all, notes_path
-from .run import JobResult, Report, area_of_interest, raster_options
+from .folder import begun, finish, writer_for
+from .opened import keep_model
+from .options import area_of_interest
+from .prompt_stage import ModelFactory, PromptStage, notes_path
+from .result import JobResult, Report
 
 BATCH = 128
 """Prompts of a work item, about: windows are never split, so that none is encoded twice."""
 
 
-def run_prompts(
+def segment_prompts(
     params: SegmentParameters,
-    *,
-    factory: ModelFactory | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    cached: bool = True,
+    raster: Raster,
+    factory: ModelFactory | None,
+    cached: bool,
+    report: Report,
 ) -> JobResult:
-    """A job with a layer of prompts (``params.prompts``), or the rest of one that was interrupted.
+    """One polygon for each feature of a layer of prompts (``params.prompts``).
 
     Args:
         params: What to do.
+        raster: Open, with the job's bands and resolution.
         factory: Makes the model, instead of ``params.model``; picklable where there are workers.
-        progress: Called with each step.
-        cancelled: Asked between batches; True stops the job with ``Cancelled``.
         cached: Whether embeddings are kept on disk for later jobs and sessions.
+        report: Told of progress.
 
     Returns:
-        What was made. Each prompt without a polygon is named in ``warnings``, with the reason.
-
-    Raises:
-        SamGeoError: See ``errors.py``; no partial output stays.
+        What was made. Each prompt without a polygon is named by a warning, with the reason.
     """
-    if params.prompts is None:
-        raise ParameterError("Name the layer of prompts with --prompts.")
-    _check_options(params)
-    started = time.monotonic()
-    report = Report(progress, cancelled)
-    with open_raster(params.rasters, raster_options(params)) as raster:
-        layer = read_prompts(
-            LayerOptions(
-                params.prompts,
-                params.prompts_layer,
-                cast(PromptAs, params.prompt_as),
-                params.prompt_id,
-                params.prompt_label,
-            ),
-            raster.transform,
-            raster.crs,
-            raster.shape,
-        )
-        fields, names = carried_fields(layer.attributes)
-        writer = LayerWriter(
-            params.output,
-            params.crs or raster.crs,
-            source_crs=raster.crs,
-            layer_name=params.layer,
-            overwrite=params.overwrite,
-            fields=fields,
-            modified=raster.modified,
-        )
-        report("stretch", 0, 1)
-        spec = raster.spec
-        report("stretch", 1, 1)
-        make = factory or partial(
-            _load, params.model, params.device, params.threads, params.precision
-        )
-        model = make()
-        cell = cell_for(model, params.tile_size, raster.shape)
-        store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
-        store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
-        discard_leftovers(params.output)
+    options = LayerOptions(
+        cast(str, params.prompts),
+        params.prompts_layer,
+        cast(PromptAs, params.prompt_as),
+        params.prompt_id,
+        params.prompt_label,
+    )
+    layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
+    fields, names = carried_fields(layer.attributes)
+    writer = writer_for(params, raster, fields)
+    area = area_of_interest(params, raster)
+    report("stretch", 0, 1)
+    spec = raster.spec
+    report("stretch", 1, 1)
+    make = factory or partial(_load, params.model, params.device, params.threads, params.precision)
+    model = make()
+    cell = cell_for(model, params.tile_size, raster.shape)
+    with begun(params, cell, _describe(params, raster, model, cell)) as store:
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
         )
-        try:
-            batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
-            notes = _ask_batches(stage, batches, params, report)
-            notes = [*((i, reason) for i, reason in layer.left_out), *notes]
-            area = area_of_interest(params, raster)
-            with writer:
-                count = _write(stage, len(batches), writer, layer, names, params, area, notes)
-        finally:
-            store.release()
-            close_all()
-    if params.job_folder is None:
-        store.remove()
-    sentences = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
-    for sentence in sentences:
-        warnings.warn(sentence, SamGeoWarning, stacklevel=2)
-    return JobResult(
-        str(writer.path),
-        writer.layer_name,
-        count,
-        len(batches),
-        [],
-        time.monotonic() - started,
-        sentences,
-    )
-
-
-def _check_options(params: SegmentParameters) -> None:
-    """Options that only make sense where the objects are not named one by one."""
-    usual = SegmentParameters(params.rasters, params.output)
-    for name, given, allowed in (
-        ("outlines", params.outlines, ("contour", "rectangles")),
-        ("shapes", params.shapes, (usual.shapes,)),
-        ("mode", params.mode, (usual.mode,)),
-    ):
-        if given not in allowed:
-            raise ParameterError(
-                f"With --prompts there is one polygon a prompt: --{name} {given} does not go with "
-                f"it; use {' or '.join(allowed)}."
-            )
-    for name, value, left_out in (
-        ("margin", params.margin, usual.margin),
-        ("points-per-side", params.points_per_side, usual.points_per_side),
-    ):
-        if value != left_out:
-            raise ParameterError(
-                f"--{name} {value} belongs to the automatic mode; with --prompts each object is "
-                "followed from its prompt, as far as it goes: leave it out."
-            )
+        keep_model(stage.run, model)
+        batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
+        notes, failed = _ask_batches(stage, batches, params, report)
+        notes = [*((i, reason) for i, reason in layer.left_out), *notes]
+        with writer:
+            done = [k for k in range(len(batches)) if store.features_path(k).exists()]
+            count = _write(stage, done, writer, layer, names, params, area, notes)
+        finish(params, store, failed)
+    for name, reason in notes:
+        warnings.warn(f"Prompt {name}: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2)
+    return JobResult(str(writer.path), writer.layer_name, count, len(done), failed)
 
 
 def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
@@ -191,12 +130,20 @@ def _ask_batches(
     batches: Sequence[Sequence[LayerPrompt]],
     params: SegmentParameters,
     report: Report,
-) -> list[tuple[str, str]]:
-    """Ask what is not asked yet; the notes of all batches."""
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Ask what is not asked yet.
+
+    Returns:
+        The notes of all batches, and what failed: the name of a batch and the reason.
+
+    Raises:
+        ModelError: All batches failed.
+    """
     total = sum(len(batch) for batch in batches)
     pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
     done = total - sum(len(batches[k]) for k in pending)
     notes: list[tuple[str, str]] = []
+    failed: list[str] = []
     for k in sorted(set(range(len(batches))) - set(pending)):
         earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
         notes += [(str(name), str(reason)) for name, reason in earlier]
@@ -204,15 +151,21 @@ def _ask_batches(
     with make_executor(params.workers, params.cluster) as executor:
         items = ((k, batches[k]) for k in pending)
         for k, found in zip(pending, executor.map(stage, items), strict=True):
-            notes += found
+            notes += found.notes
+            if found.error:
+                failed.append(f"batch {k} of {len(batches[k])} prompts: {found.error}")
             done += len(batches[k])
-            report("prompts", done, total)
-    return notes
+            report("prompts", done, total, found.error)
+    if failed and len(failed) == len(batches):
+        raise ModelError(
+            f"None of the prompts could be answered; the first failed with {failed[0]}"
+        )
+    return notes, failed
 
 
 def _write(
     stage: PromptStage,
-    count: int,
+    batches: Sequence[int],
     writer: LayerWriter,
     layer: PromptLayer,
     names: Mapping[str, str],
@@ -220,8 +173,8 @@ def _write(
     area: AreaOfInterest | None,
     notes: list[tuple[str, str]],
 ) -> int:
-    """Append all batches to the open layer, with their prompts' attributes."""
-    for number in range(count):
+    """Append finished batches to the open layer, with their prompts' attributes."""
+    for number in batches:
         features = gpd.read_parquet(stage.store.features_path(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
         keep &= features["score"].to_numpy() >= (params.min_score or 0.0)

@@ -28,6 +28,7 @@ import shapely
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
+from ..job import option
 from ..raster.reproject import Reprojection, known_crs
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
 from .formats import Format, Written, format_of, layers_in, put_in_place, write_format
@@ -67,8 +68,8 @@ def check_output(
         if taken and not overwrite:
             where = f"The layer {name} of {path}" if form.many_layers else f"The output {path}"
             raise OutputError(
-                f"{where} exists already: allow it to be replaced (--overwrite) or choose another "
-                "name."
+                f"{where} exists already: allow it to be replaced ({option('overwrite')}) or "
+                "choose another name."
             )
     try:
         with tempfile.TemporaryFile(dir=folder):

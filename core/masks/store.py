@@ -28,6 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import JobError, OutputError
+from ..job import option
 from ..types import TileIndex
 from .masks import TileMasks, load_masks, save_masks
 
@@ -58,7 +59,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def has_failures(folder: Path) -> bool:
     """Whether the last run of the job in a folder left tiles out: its output may be replaced."""
-    return any(folder.glob("tiles/*.failed"))
+    return any(folder.glob("*/*.failed"))
 
 
 @dataclass
@@ -99,7 +100,7 @@ class JobStore:
         except OSError as error:
             raise OutputError(
                 f"Cannot make the job folder {self.folder}: {error.strerror or error}. "
-                "Name another with --job-folder."
+                f"Name another with {option('job_folder')}."
             ) from error
         self._acquire()
         path = self.folder / "job.json"
@@ -108,7 +109,8 @@ class JobStore:
         if not begun and any(others):
             self.release()
             raise JobError(
-                f"{self.folder} holds other files: name an empty folder with --job-folder."
+                f"{self.folder} holds other files: name an empty folder with "
+                f"{option('job_folder')}."
             )
         if begun and fresh:  # before it is read: it may be damaged
             self._clear()
@@ -143,7 +145,7 @@ class JobStore:
         except (OSError, ValueError) as error:
             self.release()
             raise JobError(
-                f"{path} is damaged ({error}): start over with --fresh or remove the folder."
+                f"{path} is damaged ({error}): start over with {option('fresh')}."
             ) from error
         return values if isinstance(values, dict) else {}
 
@@ -158,7 +160,7 @@ class JobStore:
             )
             raise JobError(
                 f"The unfinished job in {self.folder} was begun with other parameters: {listing}. "
-                "Run it with the earlier ones, or start over with --fresh."
+                f"Run it with the earlier ones, or start over with {option('fresh')}."
             )
 
     def _clear(self) -> None:

@@ -308,9 +308,9 @@ class Worker:
     def _fail(self, number: int | None, error: BaseException) -> None:
         detail = "".join(traceback.format_exception(error))[-20_000:]
         if isinstance(error, SamGeoError):
-            kind, message = error.kind, str(error)
+            kind, message = error.kind, error.template
         elif isinstance(error, job.MessageError):
-            kind, message = "ParameterError", str(error)
+            kind, message = "ParameterError", error.template
         elif isinstance(error, MemoryError):
             kind = "ModelError"
             message = "Memory ran out: close other programs or choose a smaller model."

@@ -78,9 +78,9 @@ def test_parameters_survive_json():
         ({"workers": True}, "must be of type int"),
         ({"workers": 1.5}, "must be of type int"),
         ({"extent": [1, "x"]}, "must be of type float"),
-        ({"min_area": float("nan")}, "'min_area' must be a finite number"),
-        ({"simplify": float("inf")}, "'simplify' must be a finite number"),
-        ({"extent": [1, 2, 3]}, "'extent' must have 4 numbers, not 3"),
+        ({"min_area": float("nan")}, "min_area must be a finite number"),
+        ({"simplify": float("inf")}, "simplify must be a finite number"),
+        ({"extent": [1, 2, 3]}, "extent must have 4 numbers, not 3"),
         ({"wokers": 2}, "Unknown parameter 'wokers'"),
     ],
 )
