@@ -22,6 +22,7 @@ from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
 from .options import job_options, parsed
+from .train import train
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -132,6 +133,7 @@ main.add_command(models)
 main.add_command(evaluate)
 main.add_command(export_labels)
 main.add_command(import_labels)
+main.add_command(train)
 
 
 if __name__ == "__main__":

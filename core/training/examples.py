@@ -30,6 +30,9 @@ LEAST_OBJECTS = 12
 
 LEAST_HELD_BACK = 4
 
+ONE_PLACE = 5
+"""Sides of an object: examples that lie within so many of each other are all of one place."""
+
 SMALLEST = 16
 """Pixels of an object; smaller ones teach nothing."""
 
@@ -261,9 +264,9 @@ def split(examples: Examples, share: float) -> Cut:
     """
     middles = np.array([o.middle for o in examples.objects])
     cut = cut_by_place(middles, share, LEAST_HELD_BACK)
-    # Across the cut axis objects must be some objects' sides apart, or it is one place.
+    # Neighbours share light, roofs and mistakes: within a few objects' sides it is one place.
     sides = np.median([max(o.box.shape) for o in examples.objects])
-    if np.ptp(middles[:, cut.axis]) < 3 * sides:
+    if np.ptp(middles[:, cut.axis]) < ONE_PLACE * sides:
         raise ParameterError(
             "All objects lie at one place, so that none can be held back elsewhere: add objects "
             "from another part of the raster."

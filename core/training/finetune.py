@@ -168,7 +168,7 @@ class Run:
             self.best = {name: t.clone() for name, t in self.average.items()}
             self.best_step = self.step
             return
-        found = measure(self.learner.model(self.average), self.watched, automatic=False)
+        found = measure(self.learner.model(self.average), self.watched, automatic=0)
         figure = float(found.box.mean() + found.click.mean()) / 2
         if figure > self.best_figure:
             self.best = {name: t.clone() for name, t in self.average.items()}

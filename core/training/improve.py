@@ -58,7 +58,7 @@ WATCHED = 0.25
 LEAST_WATCHED = 24
 """Objects to train on without which none are watched."""
 
-LARGEST_SCENE = 60
+LARGEST_SCENE = 30
 """Objects of the sample scene that are asked to see what was forgotten."""
 
 SCENE = Path(__file__).parents[2] / "sample_data"
@@ -166,7 +166,7 @@ def train(
 
     names = [raster] if isinstance(raster, (str, Path)) else list(raster)
     with open_raster([str(n) for n in names], RasterOptions()) as opened:
-        job = _Job.prepared(opened, labels, options, folder)
+        job = prepare(opened, labels, options, folder)
         done = job.run(name, report)
         if done.verdict.offered:
             path = save_own(
@@ -184,7 +184,7 @@ def train(
 
 
 @dataclass
-class _Job:
+class TrainingJob:
     """One training from its data to its verdict."""
 
     raster: Raster
@@ -198,54 +198,8 @@ class _Job:
     windows: dict[str, list[Window]]
     left_out: list[str]
     digest: str
-    kept: dict[str, Any]
-
-    @classmethod
-    def prepared(
-        cls, raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path
-    ) -> _Job:
-        examples = read_examples(raster, labels, options.examples)
-        cut = split(examples, options.examples.held_back)
-        maker = Windows(raster, options.window)
-        windows = {"held back": maker.around(examples, cut, "held back")}
-        own = replace(
-            examples,
-            objects=on_side(examples.objects, cut, "train"),
-            rejected=on_side(examples.rejected, cut, "train"),
-        )
-        windows |= _watched(maker, own, cut)
-        _check_split(windows)
-        set_threads(options.threads)
-        located = checkpoints.locate(options.model)
-        notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
-        if notes is not None and notes.own_kind != "whole":
-            raise ModelError(
-                f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
-                f"{notes.base}, or with a model that was trained as a whole."
-            )
-        base = load_model(options.model, options.device, options.threads)
-        what = options.what or ("whole" if base.info.family == EMBEDDED else "adapter")
-        learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
-        checksum = checkpoints.checksum_of(located)
-        kept_notes = OwnNotes(
-            base.info.family,
-            what,
-            options.model,
-            checksum,
-            str(base.info.score_threshold),
-            str(base.info.stability_threshold),
-        )
-        facts = [
-            examples.digest,
-            checksum,
-            what,
-            asdict(options.loop),
-            options.window,
-            options.examples.held_back,
-        ]
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return cls(raster, examples, options, folder, learner, before, kept_notes, extra, windows,
-                   [*examples.left_out, *maker.dropped], digest, {})  # fmt: skip
+    kept: dict[str, Any] = field(default_factory=dict)
+    after: PromptableModel | None = None
 
     def run(self, name: str, report: Callable[[str, int, int], None]) -> Trained:
         options, held_back = self.options, self.windows["held back"]
@@ -260,6 +214,7 @@ class _Job:
             after = self.learner.thresholds(after, score)
             self.notes = replace(self.notes, score_threshold=f"{score:.3f}")
             self.extra_notes |= {"score_threshold": f"{score:.3f}"} if self.extra_notes else {}
+        self.after = after
         verdict = judge(
             self._measured(self.before, held_back, "before", report),
             self._measured(after, held_back, "after", report),
@@ -274,12 +229,10 @@ class _Job:
         stage: str,
         report: Callable[[str, int, int], None],
     ) -> Measured:
-        most = self.options.automatic_windows
-        chosen = list(windows) if not 0 < most < len(windows) else list(windows[:most])
         return measure(
             model,
-            chosen,
-            automatic=most > 0,
+            windows,
+            automatic=self.options.automatic_windows,
             points=self.options.points,
             report=lambda done, total: report(stage, done, total),
         )
@@ -357,6 +310,67 @@ class _Job:
         }
 
 
+def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path) -> TrainingJob:
+    """Read the data, split them, load the model.
+
+    Raises:
+        As :func:`train`.
+    """
+    examples = read_examples(raster, labels, options.examples)
+    cut = split(examples, options.examples.held_back)
+    maker = Windows(raster, options.window)
+    windows = {"held back": maker.around(examples, cut, "held back")}
+    own = replace(
+        examples,
+        objects=on_side(examples.objects, cut, "train"),
+        rejected=on_side(examples.rejected, cut, "train"),
+    )
+    windows |= _watched(maker, own, cut)
+    _check_split(windows)
+    set_threads(options.threads)
+    located = checkpoints.locate(options.model)
+    notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
+    if notes is not None and notes.own_kind != "whole":
+        raise ModelError(
+            f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
+            f"{notes.base}, or with a model that was trained as a whole."
+        )
+    base = load_model(options.model, options.device, options.threads)
+    what = options.what or ("whole" if base.info.family == EMBEDDED else "adapter")
+    learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
+    checksum = checkpoints.checksum_of(located)
+    kept_notes = OwnNotes(
+        base.info.family,
+        what,
+        options.model,
+        checksum,
+        str(base.info.score_threshold),
+        str(base.info.stability_threshold),
+    )
+    facts = [
+        examples.digest,
+        checksum,
+        what,
+        asdict(options.loop),
+        options.window,
+        options.examples.held_back,
+    ]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return TrainingJob(
+        raster=raster,
+        examples=examples,
+        options=options,
+        folder=folder,
+        learner=learner,
+        before=before,
+        notes=kept_notes,
+        extra_notes=extra,
+        windows=windows,
+        left_out=[*examples.left_out, *maker.dropped],
+        digest=digest,
+    )
+
+
 def _counts(window: Window, area: Any, part: Any) -> bool:
     """Whether a found mask lies where everything is known."""
     rows, cols = np.nonzero(part)
@@ -432,5 +446,5 @@ def _forgotten(before: PromptableModel, after: PromptableModel, window: int) -> 
         some = replace(examples, objects=examples.objects[:LARGEST_SCENE])
         nowhere = Cut(0, float(scene.width))
         windows = Windows(scene, window).around(some, nowhere, "train")
-        found = [measure(model, windows, automatic=False) for model in (before, after)]
+        found = [measure(model, windows, automatic=0) for model in (before, after)]
     return {key: [round(m.figures()[key], 4) for m in found] for key in ("box_iou", "click_iou")}

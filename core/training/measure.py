@@ -38,8 +38,9 @@ class Measured:
     Args:
         box, click: (n,) IoU of each object.
         moved: (n,) mean IoU for the same two prompts moved elsewhere with their object.
-        found: (n,) whether the automatic mode found it; None where that was not run.
-        block: (n,) number of the block of ground that an object lies in.
+        found: (a,) whether the automatic mode found an object of the windows in which it was run;
+            None where it was not.
+        block: (a,) number of the block of ground that such an object lies in.
         false: (m,) blocks of what the automatic mode found besides, where everything is labelled.
         again: (r,) whether a rejected polygon was found again by the automatic mode.
         complete: Everything is labelled somewhere in the windows.
@@ -119,23 +120,42 @@ def deepest(mask: BoolArray) -> tuple[float, float]:
     return float(row) + 0.5, float(col) + 0.5
 
 
-def iou(one: BoolArray, other: BoolArray) -> float:
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0
+def iou_at(logits: FloatArray, embedding: Embedding, box: PixelBox, mask: BoolArray) -> float:
+    """IoU of an answer with an object, in pixels of the image.
 
+    Only where either of them is: the rest of a window would take most of the time.
 
-def full_size(logits: FloatArray, embedding: Embedding) -> BoolArray:
-    """(h, w) logits as a mask of the image's pixels."""
-    fine = resample(logits, embedding.cell_size, (1.0, 1.0), shape=embedding.shape)
-    out: BoolArray = fine > 0
-    return out
+    Args:
+        logits: (h, w) on the embedding's cells.
+        embedding: Of the image.
+        box: The object's, in the image.
+        mask: Of the object, on its box.
+    """
+    height, width = embedding.shape
+    rows, cols = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
+    near = box
+    if len(rows):
+        cell_row, cell_col = embedding.cell_size
+        near = PixelBox(
+            max(0, int((rows[0] - 1) * cell_row)),
+            max(0, int((cols[0] - 1) * cell_col)),
+            min(height, int(np.ceil((rows[-1] + 2) * cell_row))),
+            min(width, int(np.ceil((cols[-1] + 2) * cell_col))),
+        ).union(box)
+    fine = resample(
+        logits, embedding.cell_size, (1.0, 1.0), offset=(near.row0, near.col0), shape=near.shape
+    )
+    given = fine > 0
+    common = int(np.count_nonzero(given[box.slices(near)] & mask))
+    union = int(np.count_nonzero(given)) + int(np.count_nonzero(mask)) - common
+    return common / union if union else 1.0
 
 
 def measure(
     model: PromptableModel,
     windows: Sequence[Window],
     *,
-    automatic: bool = True,
+    automatic: int = 4,
     points: int = 32,
     seed: int = 11,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -145,7 +165,7 @@ def measure(
     Args:
         model: Any.
         windows: Held-back ones, or others.
-        automatic: Run the automatic mode, too.
+        automatic: Windows in which the automatic mode is run, too; the first ones.
         points: Its points along a window's side.
         seed: Where prompts are moved to.
         report: Told of progress.
@@ -170,15 +190,16 @@ def measure(
             )
             if not window.part[max(0, local[0]), max(0, local[1])]:
                 continue  # an earlier window has it
-            mask = window.mask(example)
-            mine.append(mask)
-            blocks.append(_block(number, (float(local[0]), float(local[1])), window))
-            answers = _asked(model, embedding, mask)
+            mine.append(window.mask(example))
+            if number < automatic:
+                blocks.append(_block(number, (float(local[0]), float(local[1])), window))
+            at = example.box.shifted(-window.box.row0, -window.box.col0)
+            answers = _asked(model, embedding, at, example.mask)
             box.append(answers[0])
             click.append(answers[1])
-            elsewhere = _elsewhere(mask, rng)
-            moved.append(float(np.mean(_asked(model, embedding, elsewhere))))
-        if automatic:
+            there = _elsewhere(at, window.box.shape, rng)
+            moved.append(float(np.mean(_asked(model, embedding, there, example.mask))))
+        if number < automatic:
             hits, extra, back = _automatic(model, window, mine, points)
             found += hits
             false += [_block(number, place, window) for place in extra]
@@ -188,41 +209,39 @@ def measure(
         np.array(box),
         np.array(click),
         np.array(moved),
-        np.array(found, bool) if automatic else None,
+        np.array(found, bool) if automatic > 0 else None,
         np.array(blocks, np.int64),
         np.array(false, np.int64),
         np.array(again, bool),
-        any(bool(window.known.any()) for window in windows),
+        any(bool(window.known.any()) for window in windows[:automatic]),
     )
 
 
-def _asked(model: PromptableModel, embedding: Embedding, mask: BoolArray) -> tuple[float, float]:
+def _asked(
+    model: PromptableModel, embedding: Embedding, box: PixelBox, mask: BoolArray
+) -> tuple[float, float]:
     """IoU for an object's box, and for a click in its middle."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = np.array([[rows[0], cols[0], rows[-1] + 1, cols[-1] + 1]], np.float32)
-    by_box = model.decode(embedding, Prompts(boxes=box), multimask=False)
-    click = Prompts(points=np.array([[deepest(mask)]], np.float32), labels=np.ones((1, 1), np.int8))
-    by_click = model.decode(embedding, click)
+    corners = np.array([[box.row0, box.col0, box.row1, box.col1]], np.float32)
+    by_box = model.decode(embedding, Prompts(boxes=corners), multimask=False)
+    row, col = deepest(mask)
+    place = np.array([[[row + box.row0, col + box.col0]]], np.float32)
+    by_click = model.decode(embedding, Prompts(points=place, labels=np.ones((1, 1), np.int8)))
     best = int(by_click.scores[0].argmax())
     return (
-        iou(full_size(by_box.logits[0, 0], embedding), mask),
-        iou(full_size(by_click.logits[0, best], embedding), mask),
+        iou_at(by_box.logits[0, 0], embedding, box, mask),
+        iou_at(by_click.logits[0, best], embedding, box, mask),
     )
 
 
-def _elsewhere(mask: BoolArray, rng: np.random.Generator) -> BoolArray:
-    """The same mask at another place of the window, its own length away where there is room."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    part = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    room = mask.shape[0] - part.shape[0], mask.shape[1] - part.shape[1]
-    row, col = int(rows[0]), int(cols[0])
+def _elsewhere(box: PixelBox, size: tuple[int, int], rng: np.random.Generator) -> PixelBox:
+    """A box of the same size in the window, its own length away where there is room."""
+    row, col = box.row0, box.col0
     for _ in range(20):
-        row, col = (int(rng.integers(0, side + 1)) for side in room)
-        if abs(row - rows[0]) >= part.shape[0] or abs(col - cols[0]) >= part.shape[1]:
+        row = int(rng.integers(0, size[0] - box.height + 1))
+        col = int(rng.integers(0, size[1] - box.width + 1))
+        if abs(row - box.row0) >= box.height or abs(col - box.col0) >= box.width:
             break
-    out = np.zeros_like(mask)
-    out[row : row + part.shape[0], col : col + part.shape[1]] = part
-    return out
+    return PixelBox(row, col, row + box.height, col + box.width)
 
 
 def _block(number: int, place: tuple[float, float], window: Window) -> int:
