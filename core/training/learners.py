@@ -234,11 +234,10 @@ class SamLearner:
         given = logits.detach() > 0
         wanted = torch.zeros_like(scores)
         certain = torch.full_like(scores, known, dtype=torch.bool)
-        if known:
-            for target in seen.objects:
-                wanted = torch.maximum(wanted, _iou_of(given, target[None] > 0.5))
-        for target in seen.rejected:
-            certain |= _iou_of(given, target[None] > 0.5) > 0.5
+        if known and len(seen.objects):
+            wanted = _table(given, seen.objects > 0.5).amax(dim=1)[None]
+        if len(seen.rejected):
+            certain |= _table(given, seen.rejected > 0.5).amax(dim=1)[None] > 0.5
         error = (scores - wanted).square() * certain
         return error.sum() / scores.numel()
 
@@ -331,4 +330,12 @@ def _iou_of(given: Tensor, wanted: Tensor) -> Tensor:
     """IoU of (1, k, h, w) masks with a (1, h, w) one: (1, k)."""
     common = (given & wanted[:, None]).sum((2, 3)).float()
     union = (given | wanted[:, None]).sum((2, 3)).float()
+    return common / union.clamp(min=1)
+
+
+def _table(given: Tensor, wanted: Tensor) -> Tensor:
+    """IoU of (1, k, h, w) masks with (n, h, w) ones: (k, n)."""
+    ours, theirs = given[0].flatten(1).float(), wanted.flatten(1).float()
+    common = ours @ theirs.T
+    union = ours.sum(1, keepdim=True) + theirs.sum(1) - common
     return common / union.clamp(min=1)
