@@ -26,10 +26,13 @@ if TYPE_CHECKING:
         SamGeoError,
         SamGeoWarning,
     )
+    from .evaluation.run import evaluate
     from .interactive.session import Session
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .labels.exporting import export_labels
+    from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
+    from .training.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
@@ -76,12 +80,16 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "evaluate": "evaluation.run",
+    "export_labels": "labels.exporting",
+    "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
     "show": "picture",
+    "train": "training.improve",
 }
 """Module of each public name, below this package."""
 
@@ -123,12 +131,16 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "__version__",
+    "evaluate",
+    "export_labels",
+    "import_labels",
     "load_model",
     "open_raster",
     "regularize_layer",
     "run",
     "segment",
     "show",
+    "train",
 ]
 
 

@@ -257,7 +257,7 @@ def best_labels(given: Tensor, labels: Tensor, known: Tensor) -> tuple[Tensor, T
         (b * p, k) float IoU with the best object, and (b * p, k) float weights, 0 or 1.
     """
     b, p = known.shape
-    masks = given.view(b, p * given.shape[1], -1).float()
+    masks = given.reshape(b, p * given.shape[1], -1).float()
     best = []
     for layer in (OBJECT, REJECTED):
         flat = labels[:, layer].flatten(1)

@@ -9,6 +9,7 @@ exponential decay) are what is measured and kept.
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -207,7 +208,7 @@ class Run:
             return False
         try:
             state = torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
+        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise JobError(
                 f"The unfinished training in {self.folder} is damaged: begin anew (--fresh)."
             ) from error

@@ -15,16 +15,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import torch
 
-from ..errors import ModelError, OutputError, ParameterError
+from ..errors import JobError, ModelError, OutputError, ParameterError
 from ..job import Progress
 from ..labels.places import Cut
 from ..layers.reader import LayerLike
@@ -36,7 +37,8 @@ from ..models.promptable import TorchModel
 from ..models.runtime import set_threads
 from ..models.weights import checkpoints
 from ..models.weights.own import OwnNotes, check_name, own_folder, read_notes, save_own
-from ..raster.raster import Raster, RasterOptions, open_raster
+from ..raster.raster import Raster, open_raster
+from .card import card, forgotten
 from .examples import (
     LEAST_HELD_BACK,
     ExampleOptions,
@@ -47,7 +49,7 @@ from .examples import (
     read_examples,
     split,
 )
-from .finetune import LoopOptions, Run
+from .finetune import STATE, LoopOptions, Run
 from .gain import Verdict, judge
 from .learners import Learner, SamLearner, What, halved
 from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
@@ -55,14 +57,11 @@ from .measure import CachedEncoder, Measured, everything, measure, one_to_one, o
 WATCHED = 0.25
 """Share of the objects to train on that are only watched, to know when to stop."""
 
+LOCK, EMBEDDINGS = "train.lock", "embeddings"
+"""What a run leaves in its folder besides its checkpoint."""
+
 LEAST_WATCHED = 24
 """Objects to train on without which none are watched."""
-
-LARGEST_SCENE = 30
-"""Objects of the sample scene that are asked to see what was forgotten."""
-
-SCENE = Path(__file__).parents[2] / "sample_data"
-"""The sample scene, where the project lies as it was checked out."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def train(
         name: Of the model to make.
         options: See :class:`TrainOptions`.
         work: Folder for checkpoints and embeddings; one beside the models else. A run that was
-            killed goes on from there, a finished one deletes it.
+            killed goes on from there, a finished one deletes what it put there.
         fresh: Forget an unfinished run.
         overwrite: Replace a model of that name.
         progress: Called with each step.
@@ -156,16 +155,13 @@ def train(
             "(--overwrite)."
         )
     folder = own_folder(models) / f".work-{name}" if work is None else Path(work)
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
 
     def report(stage: str, done: int, total: int) -> None:
         if progress is not None:
             progress(Progress(None, stage, done, total))
 
     names = [raster] if isinstance(raster, (str, Path)) else list(raster)
-    with open_raster([str(n) for n in names], RasterOptions()) as opened:
+    with _working(folder, fresh=fresh), open_raster([str(n) for n in names]) as opened:
         job = prepare(opened, labels, options, folder)
         done = job.run(name, report)
         if done.verdict.offered:
@@ -179,8 +175,46 @@ def train(
                 overwrite=overwrite,
             )
             done = replace(done, path=str(path))
-    shutil.rmtree(folder, ignore_errors=True)
+        _clear(folder)
     return done
+
+
+@contextmanager
+def _working(folder: Path, *, fresh: bool) -> Iterator[None]:
+    """A folder for one run at a time; it goes where nothing of a run is left in it.
+
+    Raises:
+        JobError: Another process trains there.
+        OutputError: It cannot be written to.
+    """
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise JobError(
+            f"Another process trains in {folder}: wait for it, or choose another folder (--work)."
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
+    try:
+        if fresh:
+            _clear(folder)
+        yield
+    finally:
+        lock.release()
+        if not (folder / STATE).exists():
+            # Only what this run made: the folder may be the user's own.
+            _clear(folder)
+            (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _clear(folder: Path) -> None:
+    """Delete a run's checkpoint and embeddings, and nothing else."""
+    (folder / STATE).unlink(missing_ok=True)
+    shutil.rmtree(folder / EMBEDDINGS, ignore_errors=True)
 
 
 @dataclass
@@ -219,8 +253,8 @@ class TrainingJob:
             self._measured(self.before, held_back, "before", report),
             self._measured(after, held_back, "after", report),
         )
-        forgotten = _forgotten(self.before, after, options.window)
-        return Trained(name, None, verdict, self._card(name, run, verdict, forgotten))
+        seen = forgotten(self.before, after, options.window)
+        return Trained(name, None, verdict, card(self, name, run, verdict, seen))
 
     def _measured(
         self,
@@ -267,48 +301,6 @@ class TrainingJob:
         f1[sums[:, 0] < min(least, sums[:, 0].max())] = -1
         return float(levels[int(f1.argmax())])
 
-    def _card(
-        self, name: str, run: Run, verdict: Verdict, forgotten: dict[str, Any]
-    ) -> dict[str, Any]:
-        raster = self.raster
-        counts = {side: sum(len(w.objects) for w in some) for side, some in self.windows.items()}
-        x, y = raster.width / 2, raster.height / 2
-        gx, gy = raster.transform @ (x, y)
-        return {
-            "name": name,
-            "base": self.notes.base,
-            "kind": self.notes.own_kind,
-            "family": self.notes.family,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "raster": raster.name,
-            "raster_date": raster.modified.strftime("%Y-%m-%d"),
-            "place": {
-                "x": gx,
-                "y": gy,
-                "crs": None if raster.crs is None else raster.crs.to_string(),
-            },
-            "objects": counts,
-            "rejected": len(self.examples.rejected),
-            "classes": sorted({o.label for o in self.examples.objects}),
-            "complete": self.examples.known is not None,
-            "left_out": self.left_out,
-            "steps": run.step,
-            "kept_step": run.best_step,
-            "minutes": round(run.seconds / 60, 2),
-            "loss": [
-                round(float(np.mean(run.losses[s])), 4) for s in (slice(0, 20), slice(-20, None))
-            ],
-            "parameters": sum(t.numel() for t in run.best.values()),
-            "figures": {k: asdict(v) for k, v in verdict.changes.items()},
-            "held_back": verdict.objects,
-            "verdict": verdict.reason,
-            "offered": verdict.offered,
-            "sample_scene": forgotten,
-            "seed": run.options.seed,
-            "licence": self.options.licence or "of the labels and the base model",
-            "torch": torch.__version__,
-        }
-
 
 def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path) -> TrainingJob:
     """Read the data, split them, load the model.
@@ -342,7 +334,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
     kept_notes = OwnNotes(
         base.info.family,
         what,
-        options.model,
+        options.model if located.entry is not None else str(located.path.resolve()),
         checksum,
         str(base.info.score_threshold),
         str(base.info.stability_threshold),
@@ -430,21 +422,7 @@ def _learner(
         raise ModelError(
             f"{base.info.name} cannot be trained here: choose a model of the SAM family."
         )
-    cache = EmbeddingCache(folder / "embeddings", in_memory=2)
+    cache = EmbeddingCache(folder / EMBEDDINGS, in_memory=2)
     encoder = CachedEncoder(base, cache, base.info.fingerprint)
     sam = SamLearner(base, encoder, windows, what, seed=options.loop.seed)
     return sam, encoder, {}
-
-
-def _forgotten(before: PromptableModel, after: PromptableModel, window: int) -> dict[str, Any]:
-    """Boxes and clicks on the sample scene, before and after; empty where it is not here."""
-    raster, truth = SCENE / "town.tif", SCENE / "town_truth.gpkg"
-    if not (raster.exists() and truth.exists()):
-        return {}
-    with open_raster(str(raster)) as scene:
-        examples = read_examples(scene, truth, ExampleOptions(layer="buildings"))
-        some = replace(examples, objects=examples.objects[:LARGEST_SCENE])
-        nowhere = Cut(0, float(scene.width))
-        windows = Windows(scene, window).around(some, nowhere, "train")
-        found = [measure(model, windows, automatic=0) for model in (before, after)]
-    return {key: [round(m.figures()[key], 4) for m in found] for key in ("box_iou", "click_iou")}
