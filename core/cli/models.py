@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -87,10 +89,26 @@ def info(name: str, as_json: bool) -> None:
             "path": None if known.path is None else str(known.path),
         }
         if as_json:
-            console.print_json(values)
+            console.print_json({**values, "card": dict(known.card) or None})
         else:
+            values |= _card_lines(known.card)
             memory = human_size(known.entry.memory) if known.entry and known.entry.memory else None
             console.table({**values, "size": human_size(known.size), "memory": memory})
+
+
+def _card_lines(card: Mapping[str, Any]) -> dict[str, object]:
+    """A trained model's card in a few lines."""
+    if not card:
+        return {}
+    figures = {
+        f"{name} (before, after)": f"{float(change['before']):.3f}, {float(change['after']):.3f}"
+        for name, change in card.get("figures", {}).items()
+    }
+    return {
+        "trained": f"{card.get('date')} on {card.get('raster')}",
+        "objects": ", ".join(f"{count} {side}" for side, count in card.get("objects", {}).items()),
+        **figures,
+    }
 
 
 @models.command()

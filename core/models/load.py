@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from .families.recognise import Recognised, build, recognise
 from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.download import sha256_of
-from .weights.own import OwnNotes, changed, read_notes
+from .weights.own import OwnNotes, changed, read_card, read_notes
 from .weights.tensors import family_note, read_state
 
 
@@ -32,6 +33,7 @@ class Details:
         parameters: Numbers in its tensors, 0 where it is not here.
         sha256: Of the weights: of what is here, else the published one; "" where unknown.
         size: Bytes of what is here, else about what there is to download.
+        card: Of a model that was trained with ``samgeo train``; else empty.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Details:
     parameters: int
     sha256: str
     size: int
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model(
@@ -198,4 +201,5 @@ def details(name_or_path: str | Path) -> Details:
         parameters=sum(tensor.numel() for tensor in state.values()),
         sha256=checkpoints.checksum_of(located),
         size=checkpoints.size_of(located.path),
+        card={} if notes is None else read_card(located.path),
     )

@@ -122,12 +122,16 @@ def find_own(models: Path, name: str) -> OwnModel | None:
     notes = read_notes(path)
     if notes is None:
         raise CheckpointError(f"{path} is damaged: remove it and train again.")
-    card = path.with_suffix(".json")
+    return OwnModel(name, path, notes, read_card(path))
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a file of trained tensors; empty where there is none."""
     try:
-        facts = json.loads(card.read_text("utf-8"))
+        facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
     except (OSError, ValueError):
-        facts = {}
-    return OwnModel(name, path, notes, facts if isinstance(facts, dict) else {})
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def list_own(models: Path) -> list[OwnModel]:
