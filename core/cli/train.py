@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--what",
     type=click.Choice(["adapter", "decoder", "whole"]),
-    help="What is trained. [default: the whole embedded model; adapters of others]",
+    help="What is trained. [default: the embedded model's decoder; adapters of others]",
 )
 @click.option("--layer", help="Layer within LABELS.")
 @click.option("--status-field", help="accepted, corrected, rejected. [default: status, if any]")

@@ -12,6 +12,7 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,16 +22,18 @@ from torch.nn import functional as F
 from ..errors import ParameterError
 from ..models.base import PromptableModel
 from ..models.embedded.model import EmbeddedModel, read_network
-from ..models.embedded.network import EmbeddedNet, normalised
+from ..models.embedded.network import MASK_STRIDE, EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import STRIDE, PromptTensors
 from ..models.embedded.trained import around
 from ..models.weights.tensors import family_note
 from ..types import AnyArray, BoolArray, ByteArray
 from .canvas import Labels
-from .data import Crops, Sample, crop, recolour
+from .data import recolour
 from .examples import Example, Window
 from .learners import What, halved
-from .loop import make_batch, rounds, settle
+from .loop import Batch, rounds, settle
+from .opencv import cv2
+from .prompts import first_prompts
 
 IMAGES, OBJECTS = 3, 6
 """Crops a step, and prompts in each."""
@@ -54,57 +57,92 @@ OBJECT, REJECTED, KNOWN = range(3)
 """Layers of a window's labels."""
 
 
-class ExampleCrops(Crops):
+class Drawn(NamedTuple):
+    """A crop: (s, s, 3) uint8, (3, s, s) uint16 layers, and (n, s, s) bool masks of objects."""
+
+    image: ByteArray
+    layers: Labels
+    masks: BoolArray
+
+
+class ExampleCrops:
     """Draws crops around the objects of windows.
 
     Args:
         windows: With at least one object each.
-        rng: Source of all randomness.
         size: Side of a crop.
     """
 
-    def __init__(self, windows: Sequence[Window], rng: np.random.Generator, size: int) -> None:
-        super().__init__([], rng, size, SMALLEST)
-        self.samples = [sample_of(window) for window in windows]
-        self.windows = list(windows)
-        self.targets: list[tuple[int, Example]] = [
+    def __init__(self, windows: Sequence[Window], size: int) -> None:
+        self.size = size
+        self._windows = list(windows)
+        self._layers = [layers_of(window) for window in windows]
+        self._targets: list[tuple[int, Example]] = [
             (number, example)
             for number, window in enumerate(windows)
             for example in (*window.objects, *window.rejected)
         ]
-        self.drawn: list[Labels] = []
 
-    def draw(self, objects: int) -> tuple[ByteArray, Labels, BoolArray]:
-        """See :meth:`.data.Crops.draw`; the labels of all layers are added to :attr:`drawn`."""
-        rng = self.rng
+    def draw(self, objects: int, rng: np.random.Generator) -> Drawn:
+        """A crop and the masks of some of its objects (repeated where it has fewer)."""
         while True:
-            number, example = self.targets[int(rng.integers(len(self.targets)))]
+            number, example = self._targets[int(rng.integers(len(self._targets)))]
             zoom = float(np.exp(rng.uniform(*np.log(ZOOM))))
-            around = self._around(number, example, zoom)
-            image, labels = crop(around, self.size, zoom, rng)
-            masks = self._choose(labels[:1], objects)
+            matrix = self._matrix(self._windows[number], example, zoom, rng)
+            layers = np.stack([self._warped(layer, matrix) for layer in self._layers[number]])
+            masks = self._some(layers[OBJECT], objects, rng)
             if masks is not None:
-                self.drawn.append(labels)
-                both = np.stack([labels[OBJECT], labels[OBJECT] * 0])
-                return recolour(image, rng), both, masks
+                image = self._image(self._windows[number].pixels, matrix, zoom)
+                return Drawn(recolour(image, rng), layers, masks)
 
-    def _around(self, number: int, example: Example, zoom: float) -> Sample:
-        """The part of a window around an object from which a crop is drawn."""
-        window, sample = self.windows[number], self.samples[number]
-        reach = max(0.8 * self.size / zoom, 0.6 * max(example.box.shape))
-        slack = 0.25 * self.size / zoom
-        row = (example.box.row0 + example.box.row1) / 2 - window.box.row0
-        col = (example.box.col0 + example.box.col1) / 2 - window.box.col0
-        row, col = row + self.rng.uniform(-slack, slack), col + self.rng.uniform(-slack, slack)
-        part = (
-            slice(max(0, int(row - reach)), max(8, int(row + reach))),
-            slice(max(0, int(col - reach)), max(8, int(col + reach))),
+    def _matrix(
+        self, window: Window, example: Example, zoom: float, rng: np.random.Generator
+    ) -> AnyArray:
+        """(2, 3) from a crop's (x, y) to the window's: turned, mirrored, around an object."""
+        angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else rng.integers(4) * np.pi / 2
+        mirror = 1.0 if rng.random() < 0.5 else -1.0
+        cos, sin = np.cos(angle), np.sin(angle)
+        matrix = np.zeros((2, 3))
+        matrix[:, :2] = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror, 1.0]) / zoom
+        box, slack = example.box, 0.25 * self.size / zoom
+        centre = np.array(
+            [
+                (box.col0 + box.col1) / 2 - window.box.col0,
+                (box.row0 + box.row1) / 2 - window.box.row0,
+            ]
+        ) + rng.uniform(-slack, slack, 2)
+        matrix[:, 2] = centre - matrix[:, :2] @ (self.size / 2, self.size / 2)
+        return matrix
+
+    def _warped(self, layer: AnyArray, matrix: AnyArray) -> AnyArray:
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        out: AnyArray = cv2.warpAffine(layer, matrix, (self.size, self.size), flags=flags)
+        return out
+
+    def _image(self, pixels: ByteArray, matrix: AnyArray, zoom: float) -> ByteArray:
+        if zoom < 0.9:  # against aliases
+            pixels = cv2.GaussianBlur(pixels, (0, 0), 0.45 / zoom)
+        out: ByteArray = cv2.warpAffine(
+            pixels,
+            matrix,
+            (self.size, self.size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
         )
-        return Sample(sample.image[part], sample.labels[:, part[0], part[1]])
+        return out
+
+    def _some(self, layer: AnyArray, objects: int, rng: np.random.Generator) -> BoolArray | None:
+        areas = np.bincount(layer.ravel())
+        areas[0] = 0
+        good = np.flatnonzero((areas >= SMALLEST) & (areas < 0.75 * layer.size))
+        if len(good) == 0:
+            return None
+        chosen = rng.choice(good, min(objects, len(good)), replace=False)
+        return np.stack([layer == number for number in np.resize(chosen, objects)])
 
 
-def sample_of(window: Window) -> Sample:
-    """A window's pixels and labels: numbers of objects, of rejected ones, 1 where all is known."""
+def layers_of(window: Window) -> Labels:
+    """A window's labels, (3, h, w): numbers of objects, of rejected ones, 1 where all is known."""
     labels = np.zeros((3, *window.box.shape), np.uint16)
     large_first = sorted(window.objects, key=lambda o: -int(o.mask.sum()))
     for layer, examples in ((OBJECT, large_first), (REJECTED, window.rejected)):
@@ -112,7 +150,26 @@ def sample_of(window: Window) -> Sample:
             at = example.box.slices(window.box)
             labels[layer][at][example.mask] = number
     labels[KNOWN] = window.known
-    return Sample(window.pixels, labels)
+    return labels
+
+
+def batch_of(drawn: Sequence[Drawn], rng: np.random.Generator) -> Batch:
+    """Crops as the batch that :func:`.loop.rounds` takes, with a first prompt for each object."""
+    side = drawn[0].image.shape[0] // MASK_STRIDE
+    shares = [
+        d.masks.reshape(-1, side, MASK_STRIDE, side, MASK_STRIDE).mean((2, 4), dtype=np.float32)
+        for d in drawn
+    ]
+    prompts = [first_prompts(d.masks, rng) for d in drawn]
+    names = ("points", "labels", "boxes", "masks", "kinds")
+    return {
+        "images": torch.from_numpy(np.stack([d.image.transpose(2, 0, 1) for d in drawn])),
+        "targets": torch.from_numpy(np.concatenate(shares)),
+        **{
+            name: torch.from_numpy(np.concatenate([getattr(p, name) for p in prompts]))
+            for name in names
+        },
+    }
 
 
 class EmbeddedLearner:
@@ -121,7 +178,8 @@ class EmbeddedLearner:
     Args:
         path: Its weights.
         windows: To learn on.
-        what: "whole" or "decoder".
+        what: "decoder", or "whole": the encoder, too. What else reads the encoder's features
+            (a head for proposals) may suffer from the latter.
         device: Where it runs.
         name: Of the model to ask.
     """
@@ -150,13 +208,14 @@ class EmbeddedLearner:
             parameter.requires_grad_(False)
         self._tensors: dict[str, Tensor] = {}
         for key, parameter in self._net.named_parameters():
-            if self._whole or key.startswith("decoder."):
+            # Other heads stay as they are: these labels say nothing of what they are for.
+            if key.startswith("decoder.") or (self._whole and key.startswith("encoder.")):
                 self._tensors[key] = parameter.requires_grad_(True)
         self._net.train()
         # Batch normalisation stands still: a few crops of one place are no statistics.
         settle(self._net)
         self._windows = [window for window in windows if window.objects or window.rejected]
-        self._crops = ExampleCrops(self._windows, np.random.default_rng(0), SIDE)
+        self._crops = ExampleCrops(self._windows, SIDE)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -164,10 +223,8 @@ class EmbeddedLearner:
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """See :meth:`.learners.Learner.loss`."""
-        crops = self._crops
-        crops.rng, crops.drawn = rng, []
-        batch = make_batch(crops, IMAGES, OBJECTS)
-        batch = {name: part.to(self.device) for name, part in batch.items()}
+        drawn = [self._crops.draw(OBJECTS, rng) for _ in range(IMAGES)]
+        batch = {name: part.to(self.device) for name, part in batch_of(drawn, rng).items()}
         count = 1 + int(rng.choice(len(ROUNDS), p=ROUNDS))
         with torch.set_grad_enabled(self._whole):
             pyramid = self._net.encoder.pyramid(normalised(batch["images"]))
@@ -176,7 +233,7 @@ class EmbeddedLearner:
         total = results[0][0].total
         for loss, _ in results[1:]:
             total = total + 0.5 * loss.total
-        guess = self._guessed(features, np.stack(crops.drawn), rng)
+        guess = self._guessed(features, np.stack([d.layers for d in drawn]), rng)
         return total if guess is None else total + guess
 
     def _guessed(

@@ -70,7 +70,7 @@ class TrainOptions:
 
     Args:
         model: What to begin with: a name or a path.
-        what: "adapter", "decoder" or "whole"; None: the whole of the embedded model, adapters of
+        what: "adapter", "decoder" or "whole"; None: the embedded model's decoder, adapters of
             others.
         window: Side of the windows, pixels.
         points: Of the automatic mode that is measured, along a window's side.
@@ -328,7 +328,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
             f"{notes.base}, or with a model that was trained as a whole."
         )
     base = load_model(options.model, options.device, options.threads)
-    what = options.what or ("whole" if base.info.family == EMBEDDED else "adapter")
+    what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
     learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
     checksum = checkpoints.checksum_of(located)
     kept_notes = OwnNotes(
