@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
+    from .tracking.run import Tracks, track
     from .training.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
@@ -80,6 +81,7 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "Tracks": "tracking.run",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
@@ -89,6 +91,7 @@ _HOMES = {
     "run": "jobs.run",
     "segment": "api",
     "show": "picture",
+    "track": "tracking.run",
     "train": "training.improve",
 }
 """Module of each public name, below this package."""
@@ -130,6 +133,7 @@ __all__ = [
     "TileImage",
     "TileIndex",
     "TileMasks",
+    "Tracks",
     "__version__",
     "evaluate",
     "export_labels",
@@ -140,6 +144,7 @@ __all__ = [
     "run",
     "segment",
     "show",
+    "track",
     "train",
 ]
 

@@ -87,6 +87,8 @@ def segment(
     extent: Sequence[float] | None = None,
     extent_crs: str | None = None,
     area: str | Path | gpd.GeoDataFrame | None = None,
+    area_layer: str | None = None,
+    raster_crs: str | None = None,
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -137,6 +139,9 @@ def segment(
         extent: Area of interest: xmin, ymin, xmax, ymax. None: the whole raster.
         extent_crs: CRS of the extent. None: the raster's.
         area: Polygon layer that is the area of interest. A path or a GeoDataFrame.
+        area_layer: Layer within the area's file.
+        raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
+            file says.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.

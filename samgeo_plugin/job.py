@@ -179,6 +179,7 @@ _PRECISION = (
 )
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _THREADS = "CPU threads per process."
+_RASTER_CRS = "CRS of the raster, for a file that names none or a wrong one."
 _BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
 _STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
@@ -230,6 +231,8 @@ class SegmentParameters(_Parameters):
     )
     extent_crs: Optional[str] = _option("CRS of the extent.", unset="the raster's", group="raster")
     area: Optional[str] = _option("Polygon layer that is the area of interest.", group="raster")
+    area_layer: Optional[str] = _option("Layer within the area's file.", group="raster")
+    raster_crs: Optional[str] = _option(_RASTER_CRS, unset="what the file says", group="raster")
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )
@@ -331,6 +334,7 @@ class OpenParameters(_Parameters):
     threads: Optional[int] = _option(_THREADS, least=1)
     bands: Optional[list[int]] = _option(_BANDS)
     stretch: Optional[list[list[float]]] = _option(_STRETCH)
+    raster_crs: Optional[str] = _option(_RASTER_CRS)
 
 
 @dataclass(frozen=True)
@@ -543,7 +547,10 @@ def encode(message: Message) -> bytes:
         values = {"event": type(message).__name__.lower(), **values}
     try:
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        line = text.encode("utf-8") + b"\n"
+        try:
+            line = text.encode("utf-8") + b"\n"
+        except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 cannot hold
+            line = json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise MessageError(f"This message has no JSON form: {error}.") from error
     if len(line) > MAX_LINE:

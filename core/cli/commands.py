@@ -7,12 +7,12 @@ Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prom
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from affine import Affine
 
 from .. import __version__
 from ..errors import ParameterError
@@ -22,6 +22,7 @@ from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
 from .options import job_options, parsed
+from .track import track
 from .train import train
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def info(raster: tuple[str, ...], as_json: bool) -> None:
 
 def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
     """A raster's description in words and few digits."""
-    a, b, _, d, e, _ = known.transform
+    from ..raster.geometry import pixel_sides
+
+    _, b, _, d, _, _ = known.transform
+    across, down = pixel_sides(Affine(*known.transform))
     bands = [
         f"{band.number} {band.dtype} {band.description or band.colour}"
         + ("" if band.nodata is None else f", no data {band.nodata:g}")
@@ -109,8 +113,7 @@ def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
         "format": known.driver,
         "size": f"{known.size[0]} x {known.size[1]} pixels",
         "crs": known.crs or "none: works in pixels",
-        "pixel": f"{math.hypot(a, d):.6g} x {math.hypot(b, e):.6g} {known.unit}"
-        + (", rotated" if b or d else ""),
+        "pixel": f"{across:.6g} x {down:.6g} {known.unit}" + (", rotated" if b or d else ""),
         "extent": ", ".join(f"{value:.10g}" for value in known.bounds),
         "bands": "; ".join(bands),
         "shown as": _colours(known),
@@ -134,6 +137,7 @@ main.add_command(evaluate)
 main.add_command(export_labels)
 main.add_command(import_labels)
 main.add_command(train)
+main.add_command(track)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..job import SegmentParameters
+from pyproj import CRS
+
+from ..errors import SamGeoWarning
+from ..job import SegmentParameters, option
+from ..layers.formats import format_of
 from ..layers.styles import Geometry
 from ..layers.writer import LayerWriter, discard_leftovers
 from ..masks.store import JobStore, has_failures
+from ..raster.crs import known_crs, same_crs
 from ..raster.raster import Raster
 from ..vectors.schema import Field
 
@@ -31,6 +37,14 @@ def writer_for(
 
     What an incomplete run of the same job has left may be replaced.
     """
+    degrees = params.crs is not None and format_of(Path(params.output)).wgs84
+    if degrees and not same_crs(known_crs(params.crs), CRS.from_epsg(4326)):
+        warnings.warn(
+            f"GeoJSON is always in WGS 84: {option('crs')} {params.crs} is passed over. Write "
+            "another format, a .gpkg for example, to have it.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     return LayerWriter(
         params.output,
         params.crs or raster.crs,
@@ -38,6 +52,7 @@ def writer_for(
         layer_name=params.layer,
         overwrite=params.overwrite or has_failures(job_folder(params)),
         modified=raster.modified,
+        pixel=raster.ground_pixel,
         geometry=geometry,
         fields=fields,
     )

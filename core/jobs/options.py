@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import math
-
 from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..raster.areas import AreaOfInterest
+from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
@@ -37,6 +36,7 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
     for name, given, needed, there in (
         ("detector", params.detector, "words", bool(params.words)),
         ("extent_crs", params.extent_crs, "extent", params.extent is not None),
+        ("area_layer", params.area_layer, "area", params.area is not None),
         ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
         ("prompt_id", params.prompt_id, "prompts", params.prompts is not None),
         ("prompt_label", params.prompt_label, "prompts", params.prompts is not None),
@@ -83,6 +83,7 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
         bands=None if params.bands is None else tuple(params.bands),
         stretch=_stretch(params),
         resolution=params.resolution,
+        crs=params.raster_crs,
     )
 
 
@@ -99,7 +100,7 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
     if params.extent is not None:
         return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
     if params.area is not None:
-        return AreaOfInterest.from_layer(params.area, raster)
+        return AreaOfInterest.from_layer(params.area, raster, layer=params.area_layer)
     return None
 
 
@@ -107,5 +108,4 @@ def tolerance_of(params: SegmentParameters, raster: Raster) -> float:
     """Tolerance of simplification, units of the raster's CRS: half a working pixel by default."""
     if params.simplify is not None:
         return params.simplify
-    t = raster.transform
-    return 0.5 * min(math.hypot(t.a, t.d), math.hypot(t.b, t.e))
+    return half_pixel(raster.transform)

@@ -31,11 +31,12 @@ from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import check
 from ..parallel.executors import ONE_AT_A_TIME, new_run
 from ..prompts.prompt_layer import LayerPrompt
-from ..raster.raster import Raster
+from ..raster.geometry import half_pixel, pixel_side
+from ..raster.raster import Raster, coarser
 from ..vectors.contours import SizeLimits, drop_small, simplify
 from ..vectors.geodesic import measure
 from ..vectors.local_plane import squared
-from ..vectors.object_polygon import HALF_PIXEL, object_polygon
+from ..vectors.object_polygon import object_polygon
 from .opened import model_of, opened
 
 ModelFactory = Callable[[], PromptableModel]
@@ -108,7 +109,7 @@ class PromptStage:
         rows: list[dict[str, Any]] = []
         shapes: list[Any] = []
         for prompt, outcome in ask_all(
-            level, prompts, coarser=partial(_coarser, self), check=check
+            level, prompts, coarser=partial(_coarser_level, self), check=check
         ):
             if isinstance(outcome, str):
                 notes.append((prompt.id, outcome))
@@ -148,10 +149,9 @@ class PromptStage:
             0.0 if straight else self.simplify,
         )
         if straight and not shape.is_empty:
-            t = source.transform
-            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
-            shape = squared(shape, source.crs, 1.5 * pixel)
-            shape = simplify(shape, HALF_PIXEL * pixel if self.simplify is None else self.simplify)
+            shape = squared(shape, source.crs, 1.5 * pixel_side(source.transform))
+            tolerance = half_pixel(source.transform) if self.simplify is None else self.simplify
+            shape = simplify(shape, tolerance)
         if self.min_hole > 0:
 
             def area(part: Any) -> float:
@@ -238,7 +238,7 @@ def _level(stage: PromptStage) -> Level:
     return _workshop(stage).levels[1]
 
 
-def _coarser(stage: PromptStage, step: int) -> Level | None:
+def _coarser_level(stage: PromptStage, step: int) -> Level | None:
     """The level at ``step`` working pixels a pixel, or the coarsest that makes sense."""
     shop = _workshop(stage)
     level = shop.levels[1]
@@ -247,8 +247,7 @@ def _coarser(stage: PromptStage, step: int) -> Level | None:
         return None
     factor = min(step, 2 ** math.ceil(math.log2(longest)))
     if factor not in shop.levels:
-        spec = {**stage.spec, "resolution": level.resolution * factor}
-        coarse = Raster.from_spec(spec)
+        coarse = Raster.from_spec(coarser(stage.spec, factor))
         octave = int(math.log2(factor))
         shop.levels[factor] = Level(coarse, shop.model, level.cache, octave, stage.cell)
     return shop.levels[factor]

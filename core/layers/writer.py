@@ -29,7 +29,8 @@ from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
 from ..job import option
-from ..raster.reproject import Reprojection, known_crs
+from ..raster.crs import known_crs
+from ..raster.reproject import Reprojection
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
 from .formats import Format, Written, format_of, layers_in, put_in_place, write_format
 from .styles import Geometry
@@ -91,6 +92,9 @@ def discard_leftovers(path: str | Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+EDGE = 0.02
+"""Pixels by which a reprojected edge may leave its true course."""
+
 _SAME: Any = object()
 """Stands for the layer's own CRS; None says that there is none."""
 
@@ -112,6 +116,8 @@ class LayerWriter:
         schema: Columns that come first; those of objects, :data:`FIELDS`, unless a layer holds
             something else.
         geometry: Polygons or lines; both are written as multi-part.
+        pixel: Metres on the ground of what the features were seen in: reprojected edges stay
+            within a fiftieth of it, and degrees have the decimals that it needs.
         modified: Time of change noted inside the file; None for now. A fixed one makes the same
             features the same bytes.
 
@@ -131,6 +137,7 @@ class LayerWriter:
         schema: Sequence[Field] = FIELDS,
         geometry: Geometry = "polygon",
         modified: datetime | None = None,
+        pixel: float = 1.0,
     ) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
@@ -156,7 +163,10 @@ class LayerWriter:
                     "coordinate system: write a .gpkg instead."
                 )
             target = CRS.from_epsg(4326)
-        self._reproject = Reprojection(source, target, split=self._format.wgs84)
+        self._pixel = pixel
+        self._reproject = Reprojection(
+            source, target, split=self._format.wgs84, tolerance=EDGE * pixel
+        )
         self.crs = target
         self.count = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
@@ -252,6 +262,7 @@ class LayerWriter:
                 count=self.count,
                 bounds=tuple(self._bounds) if self.count else None,
                 modified=self._modified,
+                pixel=self._pixel,
             )
             # Someone else may have made the output since this job began.
             check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)
