@@ -18,8 +18,10 @@ from pyproj import CRS
 from rasterio.errors import RasterioIOError
 
 from ..errors import ParameterError
+from ..job import option
 from ..layers.writer import LayerWriter, check_output
-from ..raster.reproject import Reprojection, known_crs
+from ..raster.crs import known_crs
+from ..raster.reproject import Reprojection
 from ..vectors.schema import Field
 from .chips import Labelled
 from .exporting import INDEX
@@ -193,7 +195,7 @@ class _Finder:
         if file is None:
             raise ParameterError(
                 f"The image {name} of the labels is not in {self.images or self.folder}: name the "
-                "folder of the georeferenced images (--images)."
+                f"folder of the georeferenced images ({option('images')})."
             )
         try:
             with rasterio.open(file) as image:

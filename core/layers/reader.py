@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
 from ..errors import ParameterError
-from ..raster.reproject import declared_crs
+from ..raster.crs import declared_crs
+from ..raster.vector_input import open_vector
 
 LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
 """A path, or features that are in memory already."""
@@ -79,19 +79,10 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
         ParameterError: It cannot be read, or has no geometries.
     """
     if isinstance(source, gpd.GeoDataFrame):
-        frame, name = source, what or "The layer"
+        frame, name, crs = source, what or "The layer", declared_crs(source.crs)
     else:
-        name = f"{what} {source}".strip()
-        if not Path(source).exists() and "://" not in str(source):
-            raise ParameterError(f"There is no layer {source}: check the path.")
-        try:
-            frame = pyogrio.read_dataframe(source, layer=layer, fid_as_index=True)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-            raise ParameterError(
-                f"{name} cannot be read as a vector layer ({error}): name another layer or file."
-            ) from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise ParameterError(f"{name} has no geometries: give a layer of polygons or lines.")
+        opened = open_vector(source, layer, parameter="layer")
+        frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
     shapes = np.asarray(frame.geometry.array, dtype=object)
     keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     shapes = shapely.force_2d(shapes[keep])
@@ -99,7 +90,7 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
     shapes[wrong] = [_mended(shape) for shape in shapes[wrong]]
     attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).loc[keep]
     good = ~shapely.is_empty(shapes)
-    return VectorLayer(name, shapes[good], attributes.loc[good], declared_crs(frame.crs))
+    return VectorLayer(name, shapes[good], attributes.loc[good], crs)
 
 
 def _mended(shape: Any) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from ..errors import JobError, ModelError, ParameterError
+from ..job import option
 from ..masks.store import write_atomically
 from ..parallel.cancellation import check
 from .examples import Window
@@ -210,13 +211,14 @@ class Run:
             state = torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
         except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
             raise JobError(
-                f"The unfinished training in {self.folder} is damaged: begin anew (--fresh)."
+                f"The unfinished training in {self.folder} is damaged: begin anew "
+                f"({option('fresh')})."
             ) from error
         if state["digest"] != self.digest:
             raise JobError(
                 f"The unfinished training in {self.folder} was begun with another raster, other "
                 "labels or other options; the raster or the labels may have changed since: begin "
-                "anew (--fresh)."
+                f"anew ({option('fresh')})."
             )
         with torch.no_grad():
             for name, tensor in self.live.items():

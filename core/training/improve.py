@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from ..errors import JobError, ModelError, OutputError, ParameterError
-from ..job import Progress
+from ..job import Progress, option
 from ..labels.places import Cut
 from ..layers.reader import LayerLike
 from ..models.base import PromptableModel
@@ -152,7 +152,7 @@ def train(
     if (own_folder(models) / name).exists() and not overwrite:
         raise OutputError(
             f"A model named {name} exists already: choose another name, or allow it to be replaced "
-            "(--overwrite)."
+            f"({option('overwrite')})."
         )
     folder = own_folder(models) / f".work-{name}" if work is None else Path(work)
 
@@ -193,7 +193,8 @@ def _working(folder: Path, *, fresh: bool) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise JobError(
-            f"Another process trains in {folder}: wait for it, or choose another folder (--work)."
+            f"Another process trains in {folder}: wait for it, or choose another folder "
+            f"({option('work')})."
         ) from error
     except OSError as error:
         raise OutputError(f"{folder} cannot be written to: {error.strerror or error}.") from error

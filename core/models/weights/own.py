@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...errors import CheckpointError, ModelError, OutputError
+from ...job import option
 from ..catalogue import CATALOGUE
 from .files import check_file
 
@@ -176,7 +177,7 @@ def save_own(
     if target.exists() and not overwrite:
         raise OutputError(
             f"A model named {name} exists already: choose another name, or allow it to be replaced "
-            "(--overwrite)."
+            f"({option('overwrite')})."
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +225,9 @@ def add_own(models: Path, file: Path, name: str | None = None) -> OwnModel:
     name = check_name(name or file.stem)
     target = own_folder(models) / name
     if target.exists():
-        raise OutputError(f"A model named {name} exists already: choose another name (--name).")
+        raise OutputError(
+            f"A model named {name} exists already: choose another name ({option('name')})."
+        )
     try:
         target.mkdir(parents=True)
         card = file.with_suffix(".json")

@@ -287,4 +287,4 @@ def test_the_command_prints_a_table_or_json(tmp_path):
     assert pd.notna(got["overall"]["ap"])
     missing = CliRunner().invoke(main, ["evaluate", str(result), "nothing.gpkg"])
     assert missing.exit_code == 2
-    assert "There is no layer nothing.gpkg" in missing.output
+    assert "nothing.gpkg cannot be read: there is no such file" in missing.output
