@@ -91,32 +91,24 @@ def judge(before: Measured, after: Measured, *, seed: int = 5) -> Verdict:
     own = (after.box + after.click) / 2 - after.moved
     own_place = float(np.quantile(own[draws].mean(axis=1), (1 - CONFIDENCE) / 2))
     judged = ["box_iou", "click_iou", "f1" if "f1" in changes else "recall"]
-    judged = [name for name in judged if name in changes]
-    rising = [
-        name for name in judged if changes[name].low > 0 and changes[name].difference > LEAST_GAIN
-    ]
-    falling = [
-        name
-        for name in judged
-        if changes[name].difference < -LARGEST_FALL and changes[name].high < 0
-    ]
+    better = {name: changes[name] for name in judged if name in changes}
+    if "rejected_again" in changes and "f1" not in changes:
+        again = changes["rejected_again"]  # the fewer, the better
+        better["rejected_again"] = Change(-again.before, -again.after, -again.high, -again.low)
+    rising = [k for k, c in better.items() if c.low > 0 and c.difference > LEAST_GAIN]
+    falling = [k for k, c in better.items() if c.high < 0 and c.difference < -LARGEST_FALL]
     if own_place <= 0:
-        offered, reason = (
-            False,
-            (
-                "No gain: the trained model answers no better where the objects are than anywhere "
-                "else, so that the labels do not seem to go with this raster."
-            ),
+        reason = (
+            "No gain: the trained model answers no better where the objects are than anywhere "
+            "else, so that the labels do not seem to go with this raster."
         )
     elif falling:
-        offered, reason = False, f"No gain: {_listed(falling, changes)} fell."
+        reason = f"No gain: worse in {_listed(falling, changes)}."
     elif not rising:
-        offered, reason = (
-            False,
-            ("No gain that chance does not explain: label more objects, or others."),
-        )
+        reason = "No gain that chance does not explain: label more objects, or others."
     else:
-        offered, reason = True, f"{_listed(rising, changes)} rose on objects that were held back."
+        reason = f"Better on objects that were held back: {_listed(rising, changes)}."
+    offered = bool(rising) and not falling and own_place > 0
     return Verdict(offered, reason, changes, count, own_place)
 
 

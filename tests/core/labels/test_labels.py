@@ -198,7 +198,7 @@ def test_labels_of_others_need_georeferenced_images(scene, tmp_path):
     }  # fmt: skip
     path = tmp_path / "labels.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(ParameterError, match="option images"):
+    with pytest.raises(ParameterError, match=r"\(images\)"):
         import_labels(path, tmp_path / "back.gpkg")
     import_labels(path, tmp_path / "back.gpkg", images=scene[0])
     back = gpd.read_file(tmp_path / "back.gpkg", layer="back")

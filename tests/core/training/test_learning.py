@@ -295,13 +295,23 @@ def test_a_clear_gain_is_offered_with_its_spread():
     assert change.low < change.difference < change.high
     assert change.low > 0
     assert got.changes["precision"].after == pytest.approx(28 / 48)
-    assert "rose" in got.reason
+    assert got.reason.startswith("Better")
 
 
 def test_chance_is_no_gain():
     got = judge(measured(0.7, 0.6, 0.3), measured(0.702, 0.602, 0.3, seed=1))
     assert not got.offered
     assert "chance" in got.reason
+
+
+def test_fewer_rejected_objects_found_again_are_a_gain():
+    before, after = measured(0.7, 0.6, 0.3, 0.6), measured(0.7, 0.6, 0.3, 0.6)
+    before = replace(before, complete=False, again=np.arange(30) < 25)
+    after = replace(after, complete=False, again=np.arange(30) < 8)
+    got = judge(before, after)
+    assert got.offered
+    assert "rejected objects found again (0.833 to 0.267)" in got.reason
+    assert not judge(after, before).offered
 
 
 def test_what_loses_elsewhere_is_not_offered():
