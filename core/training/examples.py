@@ -8,6 +8,7 @@ without a polygon is not background.
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,52 +315,64 @@ class Windows:
         """
         objects = on_side(examples.objects, cut, side)
         rejected = on_side(examples.rejected, cut, side)
-        corners = self._corners()
-        boxes = np.array(
-            [(o.box.row0, o.box.col0, o.box.row1, o.box.col1) for o in objects], np.int64
-        ).reshape(-1, 4)
-        spans = np.array([(b.row0, b.col0, b.row1, b.col1) for b in corners])
-        fits = (boxes[None, :, :2] >= spans[:, None, :2]) & (
-            boxes[None, :, 2:] <= spans[:, None, 2:]
-        )
-        inside: BoolArray = np.asarray(fits.all(axis=2))
-        left = np.ones(len(objects), bool)
-        chosen: list[tuple[PixelBox, NDArray[np.int64]]] = []
-        while left.any():
-            counts = (inside & left).sum(axis=1)
-            best = int(counts.argmax())  # the first of equals: by row and column
-            if counts[best] == 0:
-                break
-            chosen.append((corners[best], np.flatnonzero(inside[best])))
-            left &= ~inside[best]
-        if left.any():
-            self.dropped.append(f"{int(left.sum())} objects larger than a window of {self.size}")
+        holds = self._holding(objects)
+        left = set(range(len(objects)))
+        # Counts only fall: a corner that is taken off the heap is looked at again.
+        heap = [(-len(numbers), corner) for corner, numbers in holds.items()]
+        heapq.heapify(heap)
+        chosen: list[tuple[PixelBox, list[int]]] = []
+        while left and heap:
+            _, corner = heapq.heappop(heap)
+            count = len(left.intersection(holds[corner]))
+            if heap and (-count, corner) > heap[0]:
+                if count:
+                    heapq.heappush(heap, (-count, corner))
+                continue
+            if count:
+                chosen.append((self._box(corner), holds[corner]))
+                left.difference_update(holds[corner])
+        if left:
+            self.dropped.append(f"{len(left)} objects larger than a window of {self.size}")
         out: list[Window] = []
         seen: list[PixelBox] = []
         for box, numbers in chosen:
             out.append(
-                self._window(box, [objects[k] for k in numbers.tolist()], rejected, examples.known,
+                self._window(box, [objects[k] for k in numbers], rejected, examples.known,
                              cut, side, seen)
             )  # fmt: skip
             seen.append(box)
         return out
 
-    def _corners(self) -> list[PixelBox]:
-        """Candidates at half-window steps, the last ones flush with the raster's end."""
+    def _holding(self, objects: Sequence[Example]) -> dict[tuple[int, int], list[int]]:
+        """Corners of candidates, at half-window steps and flush with the raster's end, and the
+        numbers of the objects that lie whole in each."""
+        rows, cols = self._starts(self.raster.height), self._starts(self.raster.width)
+        holds: dict[tuple[int, int], list[int]] = {}
+        for number, example in enumerate(objects):
+            box = example.box
+            for row in self._around(rows, box.row0, box.row1):
+                for col in self._around(cols, box.col0, box.col1):
+                    holds.setdefault((row, col), []).append(number)
+        return holds
 
-        def starts(length: int) -> list[int]:
-            if length <= self.size:
-                return [0]
-            last = length - self.size
-            return sorted({*range(0, last, max(1, self.size // 2)), last})
+    def _starts(self, length: int) -> NDArray[np.int64]:
+        last = max(0, length - self.size)
+        return np.unique([*range(0, last, max(1, self.size // 2)), last]).astype(np.int64)
 
-        raster = self.raster
-        return [
-            PixelBox(row, col, min(row + self.size, raster.height),
-                     min(col + self.size, raster.width))
-            for row in starts(raster.height)
-            for col in starts(raster.width)
-        ]  # fmt: skip
+    def _around(self, starts: NDArray[np.int64], low: int, high: int) -> list[int]:
+        """Those starts from which a window reaches over all of a span."""
+        first = int(np.searchsorted(starts, high - self.size, "left"))
+        found: list[int] = starts[first : np.searchsorted(starts, low, "right")].tolist()
+        return found
+
+    def _box(self, corner: tuple[int, int]) -> PixelBox:
+        row, col = corner
+        return PixelBox(
+            row,
+            col,
+            min(row + self.size, self.raster.height),
+            min(col + self.size, self.raster.width),
+        )
 
     def _window(
         self,
