@@ -83,6 +83,7 @@ class _Parameters:
             raise MessageError(f"Missing parameter {', '.join(map(repr, missing))}.")
         for name, value in values.items():
             _check(name, value, str(known[name].type))
+            _check_texts(name, value)
             _check_range(known[name], value)
         return cls(**values)
 
@@ -93,6 +94,11 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
 }
+
+
+_UNUSABLE = re.compile("[\\x00\\ud800-\\udbff\\udc00-\\udc7f\\udd00-\\udfff]")
+"""NUL, and halves of characters; those that Python makes of file names in other encodings (U+DC80
+to U+DCFF) stay."""
 
 
 def _check(name: str, value: Json, declared: str) -> None:
@@ -115,6 +121,18 @@ def _check(name: str, value: Json, declared: str) -> None:
     allowed = _SCALARS[wanted]
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise MessageError(f"Parameter {name!r} must be of type {wanted}, not {value!r}.")
+
+
+def _check_texts(name: str, value: Json) -> None:
+    """Refuse texts, however deep, that no file name and no attribute can be."""
+    if isinstance(value, str) and _UNUSABLE.search(value):
+        raise MessageError(
+            f"Parameter {name!r} holds a character that neither a name nor a text can have: "
+            f"{value!r:.80}."
+        )
+    if isinstance(value, list):
+        for item in value:
+            _check_texts(name, item)
 
 
 def _check_range(known: Field[Any], value: Json) -> None:

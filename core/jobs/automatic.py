@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from ..job import SegmentParameters
 from ..merge import MaskSource, MergeOptions
-from ..parallel.executors import make_executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.segmenter import PromptableSegmenter, Segmenter
@@ -17,7 +16,7 @@ from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import WIDTH
-from .folder import begun, finish, writer_for
+from .folder import begun, executor_for, finish, writer_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
 from .options import area_of_interest, tolerance_of
@@ -53,7 +52,7 @@ def segment_tiles_of(
     with begun(params, grid.cell, _describe(raster, grid, here)) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
-        with make_executor(params.workers, params.cluster) as executor:
+        with executor_for(params, store) as executor:
             tiles, failed = segment_tiles(stage, partial(_wants, area), executor, report)
             store.clear_patched()  # of a run that was stopped, perhaps with other options
             merging = MergeOptions(mode=cast(MergeMode, params.mode))

@@ -17,6 +17,7 @@ from ..layers.formats import format_of
 from ..layers.styles import Geometry
 from ..layers.writer import LayerWriter, discard_leftovers
 from ..masks.store import JobStore, has_failures
+from ..parallel.executors import Executor, make_executor
 from ..raster.crs import known_crs, same_crs
 from ..raster.raster import Raster
 from ..vectors.schema import Field
@@ -76,6 +77,15 @@ def begun(
         yield store
     finally:
         store.release()
+
+
+@contextmanager
+def executor_for(params: SegmentParameters, store: JobStore) -> Iterator[Executor]:
+    """The executor of a job, whose workers see the raster and the job's folder."""
+    with make_executor(params.workers, params.cluster) as executor:
+        rasters = [path for path in map(Path, params.rasters) if path.exists()]
+        executor.require([store.folder, *rasters])
+        yield executor
 
 
 def finish(params: SegmentParameters, store: JobStore, failed: Sequence[str]) -> None:

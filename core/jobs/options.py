@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..raster.areas import AreaOfInterest
@@ -65,6 +68,25 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             f"A smallest hole ({option('min_hole')} {params.min_hole:g}) does not go with {what}: "
             "leave it out."
         )
+
+
+def with_absolute_paths(params: SegmentParameters) -> SegmentParameters:
+    """The same job with full paths, because a cluster's workers have folders of their own."""
+
+    def full(path: str | None) -> str | None:
+        if path is None or "://" in path or path.startswith("/vsi"):
+            return path
+        return str(Path(path).absolute())
+
+    return replace(
+        params,
+        rasters=[str(full(path)) for path in params.rasters],
+        output=str(full(params.output)),
+        job_folder=full(params.job_folder),
+        prompts=full(params.prompts),
+        area=full(params.area),
+        model=str(full(params.model)) if Path(params.model).exists() else params.model,
+    )
 
 
 def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:

@@ -21,12 +21,11 @@ from ..job import SegmentParameters
 from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
-from ..parallel.executors import make_executor
 from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
-from .folder import begun, finish, writer_for
+from .folder import begun, executor_for, finish, writer_for
 from .opened import keep_model
 from .options import area_of_interest
 from .prompt_stage import ModelFactory, PromptStage, notes_path
@@ -148,7 +147,7 @@ def _ask_batches(
         earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
         notes += [(str(name), str(reason)) for name, reason in earlier]
     report("prompts", done, total)
-    with make_executor(params.workers, params.cluster) as executor:
+    with executor_for(params, stage.store) as executor:
         items = ((k, batches[k]) for k in pending)
         for k, found in zip(pending, executor.map(stage, items), strict=True):
             notes += found.notes

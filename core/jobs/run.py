@@ -14,7 +14,7 @@ from ..raster.raster import open_raster
 from ..segmenters.segmenter import Segmenter
 from .automatic import segment_tiles_of
 from .opened import close_all
-from .options import check_options, raster_options
+from .options import check_options, raster_options, with_absolute_paths
 from .prompt_stage import ModelFactory
 from .prompts import segment_prompts
 from .result import JobResult, Report, collected_warnings
@@ -54,6 +54,8 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    if params.cluster:
+        params = with_absolute_paths(params)
     started = time.monotonic()
     report = Report(progress, cancelled)
     with collected_warnings() as notes:
