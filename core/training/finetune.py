@@ -149,7 +149,7 @@ class Run:
         if self.step == 0:
             self._look()
         last = time.monotonic()
-        while self.step < self.options.steps:
+        while self.step < self.options.steps and self.bad_looks < self.options.patience:
             check()
             self.advance()
             now = time.monotonic()
@@ -161,7 +161,7 @@ class Run:
                 self._look()
                 self.save()
                 last = time.monotonic()
-            if over or self.bad_looks >= self.options.patience:
+            if over:
                 break
 
     def _look(self) -> None:
