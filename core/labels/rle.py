@@ -16,6 +16,7 @@ import shapely
 from rasterio.features import rasterize
 
 from ..errors import ParameterError
+from ..masks.logits import Steps
 from ..types import BoolArray
 from ..vectors.contours import contours, joined
 
@@ -107,5 +108,5 @@ def outlined(mask: BoolArray) -> Any:
     # What reaches the image's edge goes straight on beyond it, and is cut there.
     padded = np.pad(np.where(part, 1.0, -1.0).astype(np.float32), 1, mode="edge")
     x, y = np.arange(-1, part.shape[1] + 1) + 0.5, np.arange(-1, part.shape[0] + 1) + 0.5
-    shape = joined([contours(padded, x + left, y + top)])
+    shape = joined([contours(Steps(padded), x + left, y + top)])
     return shapely.intersection(shape, shapely.box(0, 0, mask.shape[1], mask.shape[0]))
