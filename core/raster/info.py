@@ -9,6 +9,7 @@ from typing import Any
 
 from affine import Affine
 
+from ..addresses import without_secrets
 from .bands import BandPlan
 from .sources import Source
 
@@ -80,7 +81,7 @@ def describe(
         mask = "alpha band" if plan.mask == "none" else f"{mask} and alpha band"
     code = crs.to_epsg() if crs else None
     return RasterInfo(
-        sources=source.names,
+        sources=tuple(map(without_secrets, source.names)),
         driver="mosaic" if len(source.names) > 1 else str(dataset.driver),
         size=(width, height),
         bands=tuple(

@@ -14,6 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
+from ..addresses import without_secrets
 from ..errors import RasterError
 from .crs import known_crs
 from .longitude import turn_of, turns_of_neighbours
@@ -248,6 +249,6 @@ def _absolute(name: str) -> str:
 
 def common_name(names: Sequence[str]) -> str:
     """A short name for a mosaic: its first source and how many there are."""
-    if len(names) == 1:
-        return Path(names[0]).name or names[0]
-    return f"{Path(names[0]).name} and {len(names) - 1} more"
+    first = without_secrets(names[0])
+    first = Path(first).name or first
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"

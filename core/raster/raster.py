@@ -26,6 +26,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from ..addresses import without_secrets
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
@@ -35,7 +36,7 @@ from .info import RasterInfo, describe
 from .pixels import SourcePixels
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, gdal_env, identity_of, modified_of, open_source
+from .sources import expand_sources, files_of, gdal_env, identity_of, modified_of, open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -217,6 +218,11 @@ class Raster:
         return identity_of(self._source)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """All files that the raster is read from, side files too; addresses as they were given."""
+        return files_of(self._source)
+
+    @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
         return modified_of(self._source)
@@ -232,6 +238,13 @@ class Raster:
             "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON-able: what a job's results depend on, without the secrets of addresses."""
+        spec = self.spec
+        sources = [without_secrets(name) for name in spec["sources"]]
+        return {**spec, "sources": sources, "identity": self.identity}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Raster:

@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as warp_points
 
+from ..addresses import without_signature
 from ..errors import RasterError, SamGeoWarning
 from .crs import known_crs, same_crs
 from .mosaic import common_name, mosaic_vrt
@@ -291,7 +292,7 @@ def identity_of(source: Source) -> str:
             status = path.stat()
             text = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n"
         else:
-            text = f"{name}\n"
+            text = f"{without_signature(name)}\n"
         digest.update(text.encode())
     return digest.hexdigest()
 
@@ -300,6 +301,11 @@ def modified_of(source: Source) -> datetime:
     """When the newest source file was changed, UTC; the epoch where none is on this machine."""
     times = [Path(name).stat().st_mtime for name in _files(source) if Path(name).is_file()]
     return datetime.fromtimestamp(max(times, default=0.0), timezone.utc)
+
+
+def files_of(source: Source) -> tuple[str, ...]:
+    """All files that a source is read from, side files too, sorted."""
+    return tuple(sorted({*source.names, *source.dataset.files}))
 
 
 def _files(source: Source) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 from ..models.embedded.levels import Levels
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
-from ..types import FloatArray
+from ..types import AnyArray
 from .data import Crops, Part
 from .dense_heads import class_loss
 from .loop import DENSE, make_batch
@@ -70,7 +70,7 @@ def levels_by_size(
     return Levels(SIDES, *(tuple(_best(sums[:, k], counts[:, k])) for k in (0, 1)))
 
 
-def _best(sums: FloatArray, counts: FloatArray) -> list[float]:
+def _best(sums: AnyArray, counts: AnyArray) -> list[float]:
     """What to add at each size: the best for the mean of the sources, a little smoothed."""
     means = sums / np.maximum(counts, 1)[..., None]
     weights = (counts >= FEWEST).astype(float)
