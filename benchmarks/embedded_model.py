@@ -127,7 +127,8 @@ def composed(limit: int) -> list[Scene]:
     textures = Textures(photographs(SHARED / "train", 100, rng), rng)
     scenes: list[Scene] = []
     while sum(len(s.objects) for s in scenes) < limit:
-        image, labels = compose(textures, 512)
+        scene = compose(textures, 512)
+        image, labels = scene.image, scene.labels
         areas = np.bincount(labels[0].ravel())
         areas[0] = 0
         ids = rng.permutation(np.flatnonzero(areas >= 100))[: max(4, limit // 8)]

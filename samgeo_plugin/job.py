@@ -251,6 +251,13 @@ class SegmentParameters(_Parameters):
     area: Optional[str] = _option("Polygon layer that is the area of interest.", group="raster")
     area_layer: Optional[str] = _option("Layer within the area's file.", group="raster")
     raster_crs: Optional[str] = _option(_RASTER_CRS, unset="what the file says", group="raster")
+    scale: Optional[float] = _option(
+        "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.",
+        least=0.25,
+        most=2,
+        unset="1, or 2 where a pixel has 0.4 m or more",
+        group="raster",
+    )
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )
@@ -283,6 +290,19 @@ class SegmentParameters(_Parameters):
         "Look for objects larger than half a window at a quarter of the resolution.",
         True,
         group="tiles",
+    )
+    proposals: str = _option(
+        "What automatic mode prompts: what the embedded model expects to be objects, or a grid of "
+        "points. auto: embedded for that model, grid for others.",
+        choices=("auto", "embedded", "grid"),
+        group="automatic mode",
+    )
+    classes: list[str] = _option(
+        "Keep only objects of this class of the embedded model: building, road, water, trees, "
+        "field, bare ground, vehicle, other. May be repeated.",
+        [],
+        group="automatic mode",
+        flag="class",
     )
     points_per_side: int = _option(
         "Automatic mode: points per side of the grid on a window.",

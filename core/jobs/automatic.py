@@ -18,13 +18,14 @@ from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
-from ..vectors.schema import WIDTH
+from ..vectors.schema import CLASS, CLASS_PROB, WIDTH
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
 from .options import area_of_interest, tolerance_of
 from .reprompt import SecondLook
 from .result import JobResult, Report
+from .scale import scale_for
 from .tile_stage import SegmenterFactory, TileStage, segment_tiles
 from .write_features import write_coverage, write_objects
 
@@ -44,19 +45,21 @@ def segment_tiles_of(
         report: Told of progress.
     """
     lines = params.outlines == "centerlines"
-    output = Output.of(params, raster, (WIDTH,) if lines else (), "line" if lines else "polygon")
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    factory = _factory(params, segmenter)
+    factory = _factory(params, segmenter, scale_for(params.scale, raster))
     here = factory()
+    classes = bool(getattr(here, "gives_classes", False)) and params.shapes == "objects"
+    fields = ((CLASS, CLASS_PROB) if classes else ()) + ((WIDTH,) if lines else ())
+    output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
     with output.begun(grid.cell, description) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
-        job = _Job(params, report, raster, area, stage, here, output.writer)
+        job = _Job(params, report, raster, area, stage, here, output.writer, classes)
         return output.once(store, description, job.write)
 
 
@@ -71,6 +74,7 @@ class _Job:
     stage: TileStage
     segmenter: Segmenter
     writer: LayerWriter
+    classes: bool
 
     def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
         """Segment, merge and write; see :meth:`~.folder.Output.once`."""
@@ -84,7 +88,9 @@ class _Job:
 
             announce(result)
             objects, masks = self._merged(executor, tiles)
-            maker = _feature_maker(params, self.raster, self.segmenter.name, self.area)
+            maker = _feature_maker(
+                params, self.raster, self.segmenter.name, self.area, self.classes
+            )
             with writer:
                 given = (maker, writer, executor, self.report)
                 if params.shapes == "coverage":
@@ -114,10 +120,10 @@ def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
 
 
 def _factory(
-    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, scale: float
 ) -> SegmenterFactory:
     if segmenter is None:
-        return partial(make_segmenter, params)
+        return partial(make_segmenter, params, scale)
     return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
 
 
@@ -126,7 +132,11 @@ def _itself(segmenter: Segmenter) -> Segmenter:
 
 
 def _feature_maker(
-    params: SegmentParameters, raster: Raster, model: str, area: AreaOfInterest | None
+    params: SegmentParameters,
+    raster: Raster,
+    model: str,
+    area: AreaOfInterest | None,
+    classes: bool,
 ) -> FeatureMaker:
     t = raster.transform
     return FeatureMaker(
@@ -138,6 +148,7 @@ def _feature_maker(
         min_area=params.min_area,
         min_hole=params.min_hole,
         area=area,
+        classes=classes,
     )
 
 

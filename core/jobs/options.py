@@ -49,9 +49,15 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
                 f"{option(name)} {given} says nothing without {option(needed)}: give both."
             )
     if params.words:
-        _only_automatic(params, ("points_per_side", "min_stability"), "words")
+        _only_automatic(
+            params, ("points_per_side", "min_stability", "proposals", "classes"), "words"
+        )
     if params.prompts is not None:
-        _only_automatic(params, ("points_per_side", "margin", "shapes", "mode"), "prompts")
+        _only_automatic(
+            params,
+            ("points_per_side", "margin", "shapes", "mode", "proposals", "classes"),
+            "prompts",
+        )
         if params.outlines == "centerlines":
             raise ParameterError(
                 f"With {option('prompts')} there is one polygon per prompt: {option('outlines')} "

@@ -48,6 +48,10 @@ pixels where the raster has no CRS; ``parent_id`` is empty for objects that lie 
 WIDTH = Field("width_m", "real")
 """Mean width of a road, metres on the ground; only where centre lines are drawn."""
 
+CLASS, CLASS_PROB = Field("class", "text"), Field("class_prob", "real")
+"""What the embedded model takes an object for, and how likely that is; only where a job's objects
+have classes."""
+
 RESERVED = frozenset({"fid", "ogc_fid", GEOMETRY, "geom", "ogr_geometry"})
 
 
