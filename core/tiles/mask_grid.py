@@ -97,17 +97,20 @@ def resample(
         whole = start == [row, col] and row >= 0 and col >= 0
         if whole and row + shape[0] <= logits.shape[-2] and col + shape[1] <= logits.shape[-1]:
             return logits[..., row : row + shape[0], col : col + shape[1]]
-    low, high, weight = _taps(logits.shape[-2], cell[0], to_cell[0], offset[0], shape[0])
+    low, high, weight = taps(logits.shape[-2], cell[0], to_cell[0], offset[0], shape[0])
     weight = weight[:, None]
     rows = logits[..., low, :] * (1 - weight) + logits[..., high, :] * weight
-    low, high, weight = _taps(logits.shape[-1], cell[1], to_cell[1], offset[1], shape[1])
+    low, high, weight = taps(logits.shape[-1], cell[1], to_cell[1], offset[1], shape[1])
     return np.asarray(rows[..., low] * (1 - weight) + rows[..., high] * weight, np.float32)
 
 
-def _taps(
+def taps(
     count: int, cell: float, to_cell: float, offset: float, wanted: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Index of the two source cells and the weight of the second, for each wanted cell."""
+    """Index of the two source cells and the weight of the second, for each wanted cell.
+
+    Along one axis; arguments as in :func:`resample`.
+    """
     centres = (offset + (np.arange(wanted) + 0.5) * to_cell) / cell - 0.5
     centres = np.clip(centres, 0, count - 1)
     low = np.floor(centres).astype(np.intp)
