@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import PromptError, SamGeoWarning
-from .examples import NONE, Example
+from .examples import Example
 
 SAME = 0.5
 """IoU of a polygon (or a box) and an object (or its box) from which on they are the same thing."""
@@ -24,20 +24,16 @@ ALONG = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """Objects that examples mean, and examples that are objects of their own.
+    """Objects that examples mean.
 
     Args:
         rows: (m,) int64 numbers of the objects, ascending, each once.
         names: Their classes.
-        extra: Polygons drawn by the user that no object resembles; they are added as objects.
-        extra_names: Their classes.
         lost: Examples that lie on no object.
     """
 
     rows: NDArray[np.int64]
     names: list[str]
-    extra: list[Any]
-    extra_names: list[str]
     lost: int
 
 
@@ -62,24 +58,30 @@ def assign(
     area = shapely.area(polygons)
     tree = shapely.STRtree(polygons)
     marks: dict[int, set[str]] = {}
-    extra: list[Any] = []
-    extra_names: list[str] = []
     lost = 0
     for example in examples:
         near = np.sort(tree.query(example.geometry, predicate="intersects"))
         row = _best(example, near, polygons, order, area)
-        if row is not None:
-            marks.setdefault(row, set()).add(example.class_name)
-        elif example.kind == "polygon":
-            extra.append(example.geometry)
-            extra_names.append(example.class_name)
-        else:
+        if row is None:
             lost += 1
-    _check(examples, marks, extra, lost)
+        else:
+            marks.setdefault(row, set()).add(example.class_name)
+    _check(examples, marks, lost)
     rows = sorted(marks)
-    return Marked(
-        np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], extra, extra_names, lost
-    )
+    return Marked(np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost)
+
+
+def unlike_all(examples: Sequence[Example], polygons: NDArray[Any]) -> list[Any]:
+    """Polygons among the examples that no object of a layer is like: objects of their own."""
+    tree = shapely.STRtree(polygons)
+    area, none = shapely.area(polygons), np.zeros(len(polygons))
+    found: dict[bytes, Any] = {}
+    for example in examples:
+        if example.kind == "polygon":
+            near = np.sort(tree.query(example.geometry, predicate="intersects"))
+            if _best(example, near, polygons, none, area) is None:
+                found.setdefault(shapely.to_wkb(shapely.normalize(example.geometry)), example)
+    return [found[key].geometry for key in sorted(found)]
 
 
 def _best(
@@ -111,9 +113,7 @@ def _best(
     return int(good[rank[0]]) if len(good) else None
 
 
-def _check(
-    examples: Sequence[Example], marks: dict[int, set[str]], extra: Sequence[Any], lost: int
-) -> None:
+def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -> None:
     both = [names for names in marks.values() if len(names) > 1]
     if both:
         said = " and as ".join(name or "none of these" for name in sorted(both[0]))
@@ -121,7 +121,7 @@ def _check(
             f"{len(both)} object{'s are' if len(both) > 1 else ' is'} marked as {said}: leave one "
             "mark on each."
         )
-    if not marks and not extra:
+    if not marks:
         raise PromptError(
             f"None of the {len(examples)} examples lies on an object: mark objects of the layer, "
             "or draw polygons."
@@ -133,11 +133,3 @@ def _check(
             SamGeoWarning,
             stacklevel=2,
         )
-
-
-def as_marked(names: Sequence[str], marked: Marked) -> list[str]:
-    """The classes given to all objects, with those that the user marked as marked."""
-    out = list(names)
-    for row, name in zip(marked.rows.tolist(), marked.names, strict=True):
-        out[row] = name or NONE
-    return out

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Cancelled, IncompleteError, ParameterError, SamGeoWarning
-from ..job import Progress, SegmentParameters
+from ..job import ClassifyParameters, MapParameters, Progress, SegmentParameters
 from ..layers.writer import LayerWriter, discard_leftovers
 from ..masks.store import JobStore, has_failures
 from ..merge import MaskSource, MergeOptions
@@ -27,6 +27,7 @@ from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import GroundBox, MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import WIDTH
+from .class_options import has_classes
 from .make_segmenter import make_segmenter
 from .reprompt import SecondLook
 from .tile_stage import SegmenterFactory, TileStage, close_all, segment_tiles
@@ -114,6 +115,11 @@ def run(
     """
     check_main_module()
     _check_together(params, segmenter)
+    if params.rules or has_classes(params):
+        # Candidates first, which this module makes, then their classes.
+        from .classify import segment_classes
+
+        return segment_classes(params, segmenter=segmenter, progress=progress, cancelled=cancelled)
     if params.prompts is not None and segmenter is None:
         # Prompts choose windows of their own: prompt_jobs.py is a pipeline beside this one.
         from .prompts import run_prompts
@@ -251,7 +257,9 @@ def _itself(segmenter: Segmenter) -> Segmenter:
     return segmenter
 
 
-def raster_options(params: SegmentParameters) -> RasterOptions:
+def raster_options(
+    params: SegmentParameters | ClassifyParameters | MapParameters,
+) -> RasterOptions:
     """How a job looks at its raster."""
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
@@ -260,7 +268,9 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
     )
 
 
-def _stretch(params: SegmentParameters) -> Stretch | None:
+def _stretch(
+    params: SegmentParameters | ClassifyParameters | MapParameters,
+) -> Stretch | None:
     if params.stretch is None:
         return None
     if any(len(pair) != 2 for pair in params.stretch):
