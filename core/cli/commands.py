@@ -17,8 +17,10 @@ import click
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .class_commands import class_options, classify, roads, rule_option, surfaces
 from .console import Console, reporting
 from .models import models
+from .values import counted, numbers, plain_values
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -110,6 +112,8 @@ def main() -> None:
 @click.option("--prompt-label", help="Field that becomes label.")
 @click.option("--word", "words", multiple=True, help="A word to look for; may be repeated.")
 @click.option("--detector", help="Model that finds words, where --model cannot.")
+@class_options
+@rule_option
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def segment(
@@ -126,10 +130,8 @@ def segment(
             raise ParameterError(
                 f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
             )
-        options["bands"] = _numbers(options["bands"], int, "--bands")
-        options["extent"] = _numbers(options["extent"], float, "--extent", 4)
-        options["stretch"] = _pairs(options["stretch"])
-        options["words"] = list(options["words"])
+        plain_values(options)
+        options["extent"] = numbers(options["extent"], float, "--extent", 4)
         params = SegmentParameters.from_dict(
             {"rasters": list(rasters), "output": output, **options}
         )
@@ -141,14 +143,10 @@ def segment(
             console.print_json(asdict(result))
         else:
             console.say(
-                f"{_counted(result.features, 'polygon')} from {_counted(result.tiles, 'tile')} "
+                f"{counted(result.features, 'polygon')} from {counted(result.tiles, 'tile')} "
                 f"in {result.seconds:.1f} s: {result.output}"
             )
         result.raise_if_incomplete()
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @main.command()
@@ -202,36 +200,10 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
-def _numbers(
-    text: str | None, kind: type, name: str, length: int | None = None
-) -> list[Any] | None:
-    if text is None:
-        return None
-    try:
-        values = [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(
-            f"{name} takes numbers with commas between them, not {text!r}."
-        ) from None
-    if length is not None and len(values) != length:
-        raise ParameterError(
-            f"{name} takes {length} numbers with commas between them, not {len(values)}: {text!r}."
-        )
-    return values
-
-
-def _pairs(text: str | None) -> list[list[float]] | None:
-    values = _numbers(text, float, "--stretch")
-    if values is None:
-        return None
-    if len(values) not in (2, 6):
-        raise ParameterError(
-            f"--stretch takes low,high for all bands or for each of three: {text!r}."
-        )
-    return [values[i : i + 2] for i in range(0, len(values), 2)]
-
-
 main.add_command(models)
+main.add_command(classify)
+main.add_command(roads)
+main.add_command(surfaces)
 
 
 if __name__ == "__main__":
