@@ -91,7 +91,8 @@ class Graph:
         for line in self.lines:
             xy = shapely.get_coordinates(line)
             ids = [index.setdefault((round(x * 100), round(y * 100)), len(index)) for x, y in xy]
-            for a, b, length in zip(ids, ids[1:], np.hypot(*np.diff(xy, axis=0).T)):
+            steps = np.hypot(*np.diff(xy, axis=0).T)
+            for a, b, length in zip(ids[:-1], ids[1:], steps, strict=True):
                 rows += [a, b]
                 cols += [b, a]
                 data += [length, length]
@@ -161,7 +162,7 @@ def main() -> None:
     parser.add_argument("--strokes", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--min-class-prob", type=float, default=0.5)
+    parser.add_argument("--min-class-prob", type=float, default=0.6)
     args = parser.parse_args()
     with open_raster(RASTER) as raster:
         crs, bounds = raster.crs, raster.info.bounds

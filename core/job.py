@@ -304,7 +304,7 @@ class MapParameters(_Parameters):
     classifier: Optional[str] = None
     save_classifier: Optional[str] = None
     road_class: Optional[str] = None
-    min_class_prob: float = 0.5
+    min_class_prob: float = 0.6
     min_length: float = 20.0
     max_gap: Optional[float] = None
     min_area: float = 0.0

@@ -140,6 +140,11 @@ def softmax(logits: Doubles) -> Doubles:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float64)
 
 
+def class_probabilities(logits: FloatArray) -> Doubles:
+    """(h, w, k) probabilities of a map's (k, h, w) logits."""
+    return softmax(np.moveaxis(logits.astype(np.float64), 0, -1))
+
+
 def fit(
     table: FeatureTable,
     rows: NDArray[np.int64],

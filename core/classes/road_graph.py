@@ -24,6 +24,9 @@ from .skeleton import SkeletonCells
 
 Doubles = NDArray[np.float64]
 
+WIDEST = 2.0
+"""Times the usual half width beyond which a place is no road but a square."""
+
 SEAM = 3
 """Cells up to which two blocks' skeletons that miss one another at their common side are joined."""
 
@@ -97,15 +100,22 @@ def road_network(
     known = set(places)
     known.update(_stitches(known, sides))
     graph = SkeletonGraph.from_cells(known)
-    graph.contract(half)
+    # Squares are wider than roads: junctions on two sides of one stay two.
+    usual = float(np.median(cells.half)) if len(places) else 1.0
+    near = defaultdict(lambda: 1.0, {c: min(v, WIDEST * usual) for c, v in half.items()})
+    graph.contract(near)
     graph.prune(half, options.spur)
     _bridge(graph, half, likely, options, sampler)
-    graph.contract(half)
+    graph.contract(near)
     _join_carriageways(graph, half, likely)
     graph.prune(half, options.spur)
     graph.prune_where(lambda edge: graph.length[edge] < options.min_length)
     _drop_pieces(graph, options.min_length)
-    lines = [_line(path, half, likely, cell) for path in graph.paths() if len(path) > 1]
+    lines = []
+    for path in graph.paths():
+        reach = [near[end] if len(graph.at[end]) > 2 else 0.0 for end in (path[0], path[-1])]
+        if len(path) > 1:
+            lines.append(_line(path, half, likely, cell, reach))
     lines.sort(key=lambda one: shapely.to_wkb(one.line))
     return lines
 
@@ -180,7 +190,7 @@ def _bridge(
                     continue
                 if max(width, other) > options.width_ratio * min(width, other):
                     continue
-                offers.append((length, *sorted((node, target))))  # type: ignore[arg-type]
+                offers.append((length, *sorted((node, target))))
             elif length <= reach / 2 or options.max_gap is not None:
                 # Into a road's side: half as far, and an end-to-end bridge of that length first.
                 offers.append((length + 0.5, node, target))
@@ -223,7 +233,7 @@ def _join_carriageways(
             groups[min(path[0], path[-1]), max(path[0], path[-1])].append(edge)
     for key in sorted(groups):
         edges = sorted(
-            groups[key],
+            (edge for edge in groups[key] if edge in graph.edges),
             key=lambda e: (-round(_mean(graph.edges[e], likely), 6), graph.length[e], e),
         )
         kept: list[int] = []
@@ -269,9 +279,18 @@ def _drop_pieces(graph: SkeletonGraph, least: float) -> None:
 
 
 def _line(
-    path: list[Cell], half: defaultdict[Cell, float], likely: defaultdict[Cell, float], cell: int
+    path: list[Cell],
+    half: defaultdict[Cell, float],
+    likely: defaultdict[Cell, float],
+    cell: int,
+    reach: Sequence[float],
 ) -> RoadLine:
-    """A path as a smooth line: within half a width of it, and through its two nodes exactly."""
+    """A path as a smooth line: within half a width of it, and through its two nodes exactly.
+
+    From a junction to the edge of its own width (``reach``, cells) it runs straight, because a
+    skeleton bends towards every corner there.
+    """
+    path = _straight_ends(path, reach)
     xy = (np.array(path, np.float64)[:, ::-1] + 0.5) * cell
     widths = np.array([half[c] for c in path])
     sigma = max(float(np.median(widths)), 1.0)
@@ -284,6 +303,22 @@ def _line(
     line = shapely.simplify(shapely.LineString(smooth), 0.35 * cell)
     width = float(np.mean(2 * widths - 1)) * cell
     return RoadLine(line, max(width, float(cell)), _mean(path, likely))
+
+
+def _straight_ends(path: list[Cell], reach: Sequence[float]) -> list[Cell]:
+    """A path with straight ways through what lies within reach of its first and its last cell."""
+    array = np.array(path, np.float64)
+    first = np.hypot(*(array - array[0]).T) > reach[0]
+    last = np.hypot(*(array - array[-1]).T) > reach[1]
+    beyond = np.flatnonzero(first & last)
+    if not len(beyond) or path[0] == path[-1]:
+        return path
+    start, stop = int(beyond[0]), int(beyond[-1])
+    return (
+        _straight(path[0], path[start])[:-1]
+        + path[start : stop + 1]
+        + _straight(path[stop], path[-1])[1:]
+    )
 
 
 def _smooth(xy: Doubles, sigma: float) -> Doubles:

@@ -66,20 +66,19 @@ def parse_rule(text: str) -> Rule:
     """
     name, colon, body = text.rpartition(":")
     name, words = (name.strip() if colon else ALL), body if colon else text
-    rule = Rule(name or ALL)
+    changed: dict[str, Any] = {}
     for word in (part.strip() for part in words.split(",")):
         key, equals, value = (part.strip() for part in word.partition("="))
-        field = key.replace("-", "_")
         if key in _FLAGS and not equals:
-            rule = replace(rule, **{field: True})
+            changed[key.replace("-", "_")] = True
         elif key in _NUMBERS and equals:
-            rule = replace(rule, **{field: _number(value, text)})
+            changed[key.replace("-", "_")] = _number(value, text)
         else:
             raise ParameterError(
                 f"The rule {text!r:.80} has the unknown part {word!r:.40}: use "
                 f"{', '.join(_FLAGS)}, or {'=..., '.join(_NUMBERS)}=..."
             )
-    return rule
+    return replace(Rule(name or ALL), **changed)
 
 
 def _number(value: str, text: str) -> float:

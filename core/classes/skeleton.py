@@ -11,6 +11,7 @@ with the area.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ def block_skeleton(
     """
     surface = (probability >= least) & known
     surface = _without_small(surface, hole)
-    thin: BoolArray = morphology.skeletonize(surface)
+    skeletonize: Any = morphology.skeletonize  # has no types
+    thin: BoolArray = skeletonize(surface)
     distance = ndimage.distance_transform_edt(np.pad(surface, 1, mode="edge"))[1:-1, 1:-1]
     inner = box.slices(wide)
     rows, cols = np.nonzero(thin[inner])

@@ -93,7 +93,8 @@ class WindowFeatures:
             resample(lv.values, lv.cell, cells, offset=offset, shape=box.shape)
             for lv in self.levels
         ]
-        maps.append(self.colours[(slice(None), *box.slices(self.box))])
+        rows, cols = box.slices(self.box)
+        maps.append(self.colours[:, rows, cols])
         return np.concatenate(maps)
 
     def at(self, rows: AnyArray, cols: AnyArray) -> FloatArray:
@@ -184,7 +185,7 @@ def window_features(
         grid.cell,
         feature_levels(embedding),
         np.ascontiguousarray(
-            colour_channels(window.pixels, window.valid, grid.cell)[(slice(None), *inner)]
+            colour_channels(window.pixels, window.valid, grid.cell)[:, inner[0], inner[1]]
         ),
         valid_cells(window.valid, grid.cell)[inner],
     )

@@ -160,7 +160,7 @@ def classify(
 @click.option(
     "--min-class-prob",
     type=click.FloatRange(0, 1),
-    default=0.5,
+    default=0.6,
     show_default=True,
     help="Probability from which ground is road.",
 )

@@ -8,7 +8,7 @@ that no line shows where two windows meet.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,7 @@ RANGE = 127.0
 """Largest stored logit."""
 
 CELL_OPTIONS = ClassifierOptions(
-    components=64,
-    weights=(("encoder", 1.0), ("colour", 0.5)),
-    clip=None,
-    strength=0.1,
+    components=64, weights=(("encoder", 1.0), ("colour", 1.0)), whitening=0.5, clip=None
 )
 """Linear, because each of the model's maps is then projected at its own resolution."""
 
@@ -131,11 +128,14 @@ def train_cells(
     """
     grid = source.grid
     side = grid.core // grid.cell
+    own_of: defaultdict[TileIndex, list[int]] = defaultdict(list)
     tile_of = [TileIndex(int(r) // side, int(c) // side)
                for r, c in zip(marked.rows, marked.cols, strict=True)]  # fmt: skip
+    for k, index in enumerate(tile_of):
+        own_of[index].append(k)
     items = []
     for tile in grid:
-        own = [k for k, index in enumerate(tile_of) if index == tile.index]
+        own = own_of[tile.index]
         places = (marked.rows[own].tolist(), marked.cols[own].tolist())
         items.append((tile.index, own, *places))
     report("samples", 0, len(items))
@@ -154,8 +154,8 @@ def train_cells(
     values, number = np.concatenate(parts), np.concatenate(numbers)
     rows = np.flatnonzero(number >= 0)
     rows = rows[np.argsort(number[rows], kind="stable")]
-    own = number[rows]
-    named = [marked.names[k] for k in own.tolist()]
+    cells = number[rows]
+    named = [marked.names[k] for k in cells.tolist()]
     missing = set(marked.classes) - set(named)
     if missing:
         raise PromptError(
@@ -164,7 +164,9 @@ def train_cells(
     table = FeatureTable(
         values, names, tuple(block_of(name) for name in names), np.ones(len(values), bool), model
     )
-    return fit(table, rows, named, marked.classes, options, marked.weights[own], marked.group[own])
+    return fit(
+        table, rows, named, marked.classes, options, marked.weights[cells], marked.group[cells]
+    )
 
 
 @dataclass(frozen=True)
@@ -255,10 +257,11 @@ class ClassMap:
                 continue
             inner, place = region.slices(trusted), region.slices(box)
             share = tent(self.grid[tile], self.grid, region) * valid[inner]
-            total[(slice(None), *place)] += logits[(slice(None), *inner)] * share
+            part = logits[:, inner[0], inner[1]] * share
+            total[:, place[0], place[1]] += part
             weight[place] += share
         known = weight > 0
-        return total / np.where(known, weight, 1), known
+        return np.asarray(total / np.where(known, weight, 1), np.float32), known
 
     def _tiles(self, box: CellBox) -> list[TileIndex]:
         """Tiles whose trusted windows may reach a box, row by row."""

@@ -111,7 +111,8 @@ class PoolStage:
         objects = gpd.read_parquet(objects_path(self.folder, index))
         features = self.source.features(tile)
         if features is None:
-            sums, names = PooledSums(*(np.empty(0) for _ in range(4))), []
+            none = np.empty((0, 0))
+            sums, names = PooledSums(np.empty(0, np.int64), none, none, np.empty((0, 2))), []
         else:
             rows = [int(number) for number in objects["number"]]
             weights = tent(tile, grid, features.box)

@@ -18,7 +18,7 @@ import numpy as np
 import shapely
 
 from ..classes.cell_examples import cell_examples
-from ..classes.classifier import Classifier, softmax
+from ..classes.classifier import Classifier, class_probabilities
 from ..classes.examples import NONE, read_examples
 from ..classes.road_graph import NetworkOptions, RoadLine, road_network
 from ..classes.saved import SavedClassifier, save_classifier
@@ -192,7 +192,7 @@ class SkeletonStage:
         """The skeleton of one block."""
         wide = box.grown(MARGIN).intersection(lattice(self.source.grid))
         logits, known = self.source.logits(wide)
-        probability = softmax(np.moveaxis(smoothed(logits), 0, -1))[..., self.number]
+        probability = class_probabilities(smoothed(logits))[..., self.number]
         return block_skeleton(probability.astype(np.float32), known, wide, box, self.least, HOLE)
 
 
@@ -231,7 +231,7 @@ def _network(
         rows, cols = np.array(path).T
         box = CellBox(int(rows.min()), int(cols.min()), int(rows.max()) + 1, int(cols.max()) + 1)
         logits, _ = source.logits(box)
-        said = softmax(np.moveaxis(logits, 0, -1))[..., number]
+        said = class_probabilities(logits)[..., number]
         return said[rows - box.row0, cols - box.col0]
 
     lines = road_network(cells, source.grid.cell, sides, options, sampler)
@@ -314,7 +314,7 @@ class SurfaceStage:
         labels = label_cells(logits, known, wide, box, self.speck)
         if not labels.any():
             return []
-        said = softmax(np.moveaxis(logits[(slice(None), *box.slices(wide))], 0, -1))
+        said = class_probabilities(logits)[box.slices(wide)]
         out = []
         for label, piece in draw_labels(labels, box, self.source.grid, self.tolerance):
             spot = shapely.get_coordinates(piece.representative_point())[0] / self.source.grid.cell
@@ -353,19 +353,21 @@ def _coverage(
         for label, piece, said in found:
             pieces[label].append((piece, said))
         report("coverage", done, len(boxes))
-    shapes, names, said = [], [], []
+    shapes: list[Any] = []
+    names: list[str] = []
+    likely: list[float] = []
     for label in sorted(pieces):
         for shape, probability in _joined(pieces[label]):
             shapes.append(to_ground(shape, t[:6]))
             names.append(classifier.classes[label - 1])
-            said.append(probability)
+            likely.append(probability)
     crs = None if raster.crs is None else raster.crs.to_wkt()
     sizes = measure(shapes, crs)
     return _frame(
         shapes,
         {
             CLASS.name: names,
-            CLASS_PROBABILITY.name: np.round(said, 3),
+            CLASS_PROBABILITY.name: np.round(likely, 3),
             "area_m2": sizes.area.round(3),
             "perimeter_m": sizes.perimeter.round(3),
         },

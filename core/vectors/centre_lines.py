@@ -95,9 +95,9 @@ def centre_lines(
         half = np.array([distance[place] for place in path])
         ends = [_drawn_out(path, padded, half) if len(graph.at[path[0]]) == 1 else []]
         ends.append(_drawn_out(path[::-1], padded, half) if len(graph.at[path[-1]]) == 1 else [])
-        cells = np.array([*ends[0][::-1], *path, *ends[1]], np.float64)
+        places = np.array([*ends[0][::-1], *path, *ends[1]], np.float64)
         width = float(np.mean([across[place] for place in path])) * cell
-        found.append(CentreLine(shapely.LineString(((cells + shift) * cell)[:, ::-1]), width))
+        found.append(CentreLine(shapely.LineString(((places + shift) * cell)[:, ::-1]), width))
     found.sort(key=lambda one: (-shapely.length(one.line), shapely.to_wkt(one.line)))
     return found
 

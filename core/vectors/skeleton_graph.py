@@ -83,7 +83,8 @@ class SkeletonGraph:
         """Remove free branches that are short for the road that they leave, shortest first."""
 
         def is_short(edge: int) -> bool:
-            return self.length[edge] < (1 + spur) * max(distance[self.root(edge)], 2.0)
+            half = float(distance[self.root(edge)])
+            return self.length[edge] < (1 + spur) * max(half, 2.0)
 
         self.prune_where(is_short)
 
@@ -107,11 +108,9 @@ class SkeletonGraph:
 
         def is_near(edge: int) -> bool:
             path = self.edges[edge]
-            return (
-                path[0] != path[-1]
-                and all(len(self.at[end]) > 2 for end in (path[0], path[-1]))
-                and self.length[edge] < max(distance[path[0]], distance[path[-1]])
-            )
+            if path[0] == path[-1] or any(len(self.at[end]) <= 2 for end in (path[0], path[-1])):
+                return False
+            return self.length[edge] < max(float(distance[end]) for end in (path[0], path[-1]))
 
         heap = [(len(self.edges[edge]), edge) for edge in self.edges if is_near(edge)]
         heapq.heapify(heap)
