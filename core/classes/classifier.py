@@ -116,7 +116,7 @@ class Classifier:
 
     def probabilities(self, table: FeatureTable) -> Doubles:
         """(n, k) probabilities of the classes, rounded to 1e-6."""
-        return softmax(self.logits(table)).round(6)
+        return np.asarray(softmax(self.logits(table)).round(6), np.float64)
 
     def check(self, model: str, names: Sequence[str]) -> None:
         """Refuse features that it was not fitted to."""
@@ -344,4 +344,4 @@ def _frequencies(said: Doubles, evidence: float) -> Doubles:
         if np.abs(new - prior).max() < 1e-6:
             break
         prior = new
-    return np.log(prior * count)
+    return np.asarray(np.log(prior * count), np.float64)

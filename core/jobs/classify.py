@@ -51,7 +51,7 @@ from .class_options import (
     model_factory,
     saved_classifier,
 )
-from .feature_stage import FeatureSource, close_all, feature_grid, pool_objects
+from .feature_stage import FeatureSource, ModelFactory, close_all, feature_grid, pool_objects
 from .make_segmenter import make_candidates
 from .regularize import regularize_layer
 from .run import JobResult, Report, raster_options, run
@@ -78,6 +78,7 @@ class PlacedLayer:
 def classify_layer(
     params: ClassifyParameters,
     *,
+    factory: ModelFactory | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -85,6 +86,7 @@ def classify_layer(
 
     Args:
         params: What to do.
+        factory: Makes the model, instead of ``params.model``; picklable where there are workers.
         progress: Called with each step.
         cancelled: Asked between tiles; True stops the job with ``Cancelled``.
 
@@ -114,7 +116,7 @@ def classify_layer(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = model_factory(params)
+        factory = factory or model_factory(params)
         model = factory()
         saved = saved_classifier(params, "objects", model)
         grid = feature_grid(raster, params.tile_size, params.margin)
@@ -171,7 +173,7 @@ def place_layer(path: str, layer: str | None, raster: Raster) -> PlacedLayer:
     if not isinstance(frame, gpd.GeoDataFrame):
         raise ParameterError(f"The layer {path} has no geometries.")
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
-    frame = frame[good & ~frame.geometry.is_empty].reset_index(drop=True)
+    frame = _named(frame[good & ~frame.geometry.is_empty].reset_index(drop=True))
     if frame.empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
@@ -183,6 +185,11 @@ def place_layer(path: str, layer: str | None, raster: Raster) -> PlacedLayer:
     polygons = np.array([*shapes, None], dtype=object)[:-1]
     digest = hashlib.sha256(b"".join(shapely.to_wkb(polygons).tolist())).hexdigest()[:32]
     return PlacedLayer(frame.set_crs(crs, allow_override=True), polygons, digest)
+
+
+def _named(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The frame with its geometries in the column that the writer wants."""
+    return frame if frame.geometry.name == GEOMETRY else frame.rename_geometry(GEOMETRY)
 
 
 def object_layer(
@@ -237,7 +244,6 @@ def _with_drawn(
 ) -> gpd.GeoDataFrame:
     """The layer's features, and one for each polygon that was drawn as an example."""
     drawn = objects.polygons[len(frame) :]
-    frame = frame.rename_geometry(GEOMETRY)
     if not len(drawn):
         return frame
     place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else frame.crs)
@@ -430,7 +436,7 @@ _SHARED_OPTIONS = (
 def _rules_alone(params: SegmentParameters, found: str, rules: Sequence[Rule]) -> JobResult:
     """A layer after post-processing, without classes of examples."""
     with open_raster(params.rasters, raster_options(params)) as raster:
-        frame = pyogrio.read_dataframe(found, layer=Path(found).stem).rename_geometry(GEOMETRY)
+        frame = _named(pyogrio.read_dataframe(found, layer=Path(found).stem))
         writer, names = _writer(params, frame, raster)
         count = _write(_ruled(frame, rules, raster), writer, names)
     return JobResult(str(writer.path), writer.layer_name, count, 0)

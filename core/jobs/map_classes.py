@@ -47,7 +47,7 @@ from .class_options import (
     model_factory,
     saved_classifier,
 )
-from .feature_stage import FeatureSource, close_all, feature_grid
+from .feature_stage import FeatureSource, ModelFactory, close_all, feature_grid
 from .run import JobResult, Report, raster_options
 
 HOLE = 12
@@ -57,6 +57,7 @@ HOLE = 12
 def map_classes(
     params: MapParameters,
     *,
+    factory: ModelFactory | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -64,6 +65,7 @@ def map_classes(
 
     Args:
         params: What to do.
+        factory: Makes the model, instead of ``params.model``; picklable where there are workers.
         progress: Called with each step.
         cancelled: Asked between tiles; True stops the job with ``Cancelled``.
 
@@ -101,7 +103,7 @@ def map_classes(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = model_factory(params)
+        factory = factory or model_factory(params)
         model = factory()
         saved = saved_classifier(params, "cells", model)
         source = FeatureSource(spec, factory, grid)
