@@ -172,8 +172,11 @@ def _bridge(
     if not ends:
         return
     spots = [c for path in graph.edges.values() for c in path]
+    home = {c: edge for edge, path in graph.edges.items() for c in path[1:-1]}
+    places = list(ends)
     tree = shapely.STRtree(shapely.points(np.array(spots, float)))
     least_cos = np.cos(np.radians(options.angle))
+    ends_tree = shapely.STRtree(shapely.points(np.array(list(ends), float)))
     offers: list[tuple[float, Cell, Cell]] = []
     for node, (ahead, width) in ends.items():
         reach = options.max_gap or options.gap_widths * width
@@ -192,6 +195,11 @@ def _bridge(
                     continue
                 offers.append((length, *sorted((node, target))))
             elif length <= reach / 2 or options.max_gap is not None:
+                beside = ends_tree.query(
+                    shapely.Point(target), predicate="dwithin", distance=2 * half[target] + 2
+                )
+                if any(places[k] != node for k in beside):
+                    continue  # beside a free end, which is no side to run into
                 # Into a road's side: half as far, and an end-to-end bridge of that length first.
                 offers.append((length + 0.5, node, target))
     done: set[Cell] = set()
@@ -202,7 +210,7 @@ def _bridge(
         said = likely_along(path, sampler)
         if said is not None and float(np.mean(said)) < options.least_bridge:
             continue
-        edge = next((e for e, p in graph.edges.items() if target in p), None)
+        edge = _edge_with(graph, target, home)
         if edge is None or node not in graph.at or len(graph.at[node]) != 1:
             continue
         graph.split(edge, target)
@@ -216,6 +224,16 @@ def _bridge(
             done.add(target)
         graph.join(node)
         graph.join(target)
+
+
+def _edge_with(graph: SkeletonGraph, cell: Cell, home: dict[Cell, int]) -> int | None:
+    """A stretch that holds a cell; ``home`` knows where it was before stretches were split."""
+    if graph.at.get(cell):
+        return graph.at[cell][0]
+    first = home.get(cell)
+    if first in graph.edges and cell in graph.edges[first]:
+        return first
+    return next((edge for edge, path in graph.edges.items() if cell in path), None)
 
 
 def likely_along(path: list[Cell], sampler: Sampler | None) -> Doubles | None:

@@ -91,9 +91,7 @@ def test_a_drawn_polygon_that_no_object_is_like_is_in_the_output_as_marked(world
     more = gpd.GeoDataFrame({"kind": ["roof"]}, geometry=[drawn], crs=frame.crs)
     path = tmp_path / "examples.geojson"
     gpd.pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
-    classify_layer(
-        parameters(world, tmp_path / "out.gpkg", examples=str(path)), factory=mobile_sam
-    )
+    classify_layer(parameters(world, tmp_path / "out.gpkg", examples=str(path)), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
     same = found[found.geometry.apply(lambda g: shapely.hausdorff_distance(g, drawn) < 1.0)]
     assert list(same["class"]) == ["roof"]

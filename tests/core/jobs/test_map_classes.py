@@ -97,9 +97,7 @@ def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tm
 
 
 @pytest.mark.parametrize("shapes", ["network", "coverage"])
-def test_the_same_bytes_for_shuffled_tiles_and_two_workers(
-    streets, tmp_path, monkeypatch, shapes
-):
+def test_the_same_bytes_for_shuffled_tiles_and_two_workers(streets, tmp_path, monkeypatch, shapes):
     outputs = []
     for name, workers, executor in (
         ("one", 1, None),
@@ -130,8 +128,8 @@ def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
     out = tmp_path / "out.gpkg"
     with pytest.raises(ParameterError, match="say which are roads"):
         map_classes(parameters(streets, out, shapes="network"), factory=mobile_sam)
+    asked = parameters(streets, out, shapes="network", road_class="canal")
     with pytest.raises(ParameterError, match="no class 'canal'"):
-        asked = parameters(streets, out, shapes="network", road_class="canal")
         map_classes(asked, factory=mobile_sam)
     one = gpd.read_file(streets[1])
     one[one["kind"] == "road"].to_file(tmp_path / "one.gpkg")
