@@ -110,6 +110,14 @@ def segment(
     prompt_label: str | None = None,
     words: Sequence[str] = (),
     detector: str | None = None,
+    examples: str | Path | gpd.GeoDataFrame | None = None,
+    class_field: str | None = None,
+    like: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
+    classifier: str | Path | None = None,
+    save_classifier: str | Path | None = None,
+    min_class_prob: float = 0.5,
+    rules: Sequence[str] = (),
 ) -> Path | gpd.GeoDataFrame:
     """Segment a raster into polygons.
 
@@ -169,6 +177,17 @@ def segment(
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
         detector: Model that finds words, where the model itself cannot.
+        examples: Layer of examples: only objects of its classes are written; goes with the class
+            field. A path or a GeoDataFrame.
+        class_field: Field of the examples that holds the class; empty values mean none of the
+            classes.
+        like: Layer of examples of one class, named as the file; may be repeated.
+        unlike: Layer of examples of none of the classes; may be repeated.
+        classifier: A saved classifier (.samgeo-classes), instead of examples.
+        save_classifier: Path to keep the trained classifier at.
+        min_class_prob: Smallest probability of an object's class.
+        rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
+            'largest-part'; may be repeated.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
@@ -187,7 +206,7 @@ def segment(
         folder = Path(name)
         paths = [_raster_path(r, folder, k) for k, r in enumerate(rasters or [raster])]
         target = folder / "polygons.gpkg" if output is None else Path(output)
-        for layer_of in ("prompts", "area"):
+        for layer_of in ("prompts", "area", "examples"):
             given[layer_of] = _layer_path(given[layer_of], folder, layer_of)
         values = {"rasters": paths, "output": str(target), **given}
         try:
