@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import segment
+    from .api import ArrayRaster, segment
     from .errors import (
         Cancelled,
         CheckpointError,
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from .masks.masks import Mask, PromptRef, TileMasks
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
+    from .picture import show
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
+    from .tracking.run import Tracks, track
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
+    "ArrayRaster": "api",
     "Box": "types",
     "Cancelled": "errors",
     "CellBox": "types",
@@ -74,15 +77,19 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "Tracks": "tracking.run",
     "load_model": "models.load",
     "open_raster": "raster.raster",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
+    "show": "picture",
+    "track": "tracking.run",
 }
 """Module of each public name, below this package."""
 
 __all__ = [
+    "ArrayRaster",
     "Box",
     "Cancelled",
     "CellBox",
@@ -118,12 +125,15 @@ __all__ = [
     "TileImage",
     "TileIndex",
     "TileMasks",
+    "Tracks",
     "__version__",
     "load_model",
     "open_raster",
     "regularize_layer",
     "run",
     "segment",
+    "show",
+    "track",
 ]
 
 

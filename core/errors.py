@@ -2,12 +2,15 @@
 """What can go wrong, said in a sentence: one root, one class a kind.
 
 Every message says what was wrong, where, and what to do about it. ``kind`` is the name that the
-worker protocol, the log and the plugin show; the command line turns it into an exit code.
+worker protocol, the log and the plugin show; the command line turns it into an exit code. Where a
+message speaks of an option, it names the parameter with :func:`~.job.option`, and each front end
+shows its own name of it.
 """
 
 from __future__ import annotations
 
 from .addresses import without_secrets
+from .job import with_knobs
 
 
 class SamGeoError(Exception):
@@ -25,6 +28,14 @@ class SamGeoError(Exception):
     @property
     def kind(self) -> str:
         return type(self).__name__
+
+    @property
+    def template(self) -> str:
+        """The message with its options still to be named; see :func:`~.job.with_knobs`."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_knobs(self.template)
 
 
 class ParameterError(SamGeoError):

@@ -16,7 +16,8 @@ import rich.table
 
 from ..addresses import without_secrets
 from ..errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
-from ..job import MessageError, Progress
+from ..job import MessageError, Progress, with_knobs
+from .options import flag_of
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -127,10 +128,10 @@ def reporting(console: Console) -> Iterator[None]:
         try:
             yield
         except SamGeoError as error:
-            console.fail(error.kind, str(error))
+            console.fail(error.kind, with_knobs(error.template, flag_of))
             sys.exit(error.exit_code)
         except MessageError as error:
-            console.fail("ParameterError", str(error))
+            console.fail("ParameterError", with_knobs(error.template, flag_of))
             sys.exit(ParameterError.exit_code)
         except KeyboardInterrupt:
             console.fail("Cancelled", "Stopped. What is finished is kept.")

@@ -30,6 +30,7 @@ from affine import Affine
 from ..errors import ParameterError
 from ..models.base import Embedding, PromptableModel, Prompts
 from ..models.embedding_cache import EmbeddingCache, embedding_key
+from ..raster.geometry import mean_side
 from ..raster.raster import RasterWindow
 from ..tiles.grid import TRUST_MARGIN
 from ..types import ByteArray, CellBox, FloatArray, PixelBox
@@ -245,8 +246,7 @@ class Level:
     @property
     def resolution(self) -> float:
         """Side of a working pixel, ground units of the raster's CRS (geometric mean)."""
-        t = self.source.transform
-        return math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
+        return mean_side(self.source.transform)
 
     def key(self, window: PixelBox) -> str | None:
         """Name of a window's embedding; None where the raster has no data there."""

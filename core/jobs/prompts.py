@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import json
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,174 +15,88 @@ import geopandas as gpd
 import numpy as np
 
 from ..addresses import without_secrets
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ModelError, ParameterError, SamGeoWarning
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
-from ..job import Progress, SegmentParameters
-from ..layers.inputs import check_not_input, layer_input, raster_input
-from ..layers.publish import real_path
+from ..job import SegmentParameters
 from ..layers.writer import LayerWriter
-from ..masks.job_folder import JobFolder
-from ..masks.store import JobStore
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
-from ..parallel.executors import make_executor
 from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
 from ..raster.areas import AreaOfInterest
-from ..raster.raster import Raster, open_raster
+from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
-from .finished import Record, check_job_folder, earlier_result, made_by
-from .prompt_stage import ModelFactory, PromptStage, close_all, notes_path
-from .run import JobResult, Report, area_of_interest, raster_options
+from .folder import begun, executor_for, finish, result_of, writer_for
+from .opened import keep_model
+from .options import area_of_interest
+from .prompt_stage import ModelFactory, PromptStage, notes_path
+from .result import JobResult, Report
 
 BATCH = 128
 """Prompts of a work item, about: windows are never split, so that none is encoded twice."""
 
 
-def run_prompts(
+def segment_prompts(
     params: SegmentParameters,
-    *,
-    factory: ModelFactory | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    cached: bool = True,
+    raster: Raster,
+    factory: ModelFactory | None,
+    cached: bool,
+    report: Report,
 ) -> JobResult:
-    """A job with a layer of prompts (``params.prompts``), or the rest of one that was interrupted.
+    """One polygon for each feature of a layer of prompts (``params.prompts``).
 
     Args:
         params: What to do.
+        raster: Open, with the job's bands and resolution.
         factory: Makes the model, instead of ``params.model``; picklable where there are workers.
-        progress: Called with each step.
-        cancelled: Asked between batches; True stops the job with ``Cancelled``.
         cached: Whether embeddings are kept on disk for later jobs and sessions.
+        report: Told of progress.
 
     Returns:
-        What was made. Each prompt without a polygon is named in ``warnings``, with the reason.
-
-    Raises:
-        SamGeoError: See ``errors.py``; no partial output stays.
+        What was made. Each prompt without a polygon is named by a warning, with the reason.
     """
-    if params.prompts is None:
-        raise ParameterError("Name the layer of prompts with --prompts.")
-    _check_options(params)
-    started = time.monotonic()
-    report = Report(progress, cancelled)
-    with open_raster(params.rasters, raster_options(params)) as raster:
-        layer = read_prompts(
-            LayerOptions(
-                params.prompts,
-                params.prompts_layer,
-                cast(PromptAs, params.prompt_as),
-                params.prompt_id,
-                params.prompt_label,
-            ),
-            raster.transform,
-            raster.crs,
-            raster.shape,
-        )
-        inputs = [
-            raster_input(raster.files),
-            *layer_input("the prompts", params.prompts, params.prompts_layer),
-            *layer_input("the area of interest", params.area),
-        ]
-        check_not_input(params.output, params.layer, inputs)
-        folder = check_job_folder(params)
-        before = Record.of(JobFolder(folder))
-        fields, names = carried_fields(layer.attributes)
-        writer = LayerWriter(
-            params.output,
-            params.crs or raster.crs,
-            source_crs=raster.crs,
-            layer_name=params.layer,
-            overwrite=params.overwrite or before is not None,
-            fields=fields,
-            modified=raster.modified,
-        )
-        report("stretch", 0, 1)
-        spec = raster.spec
-        report("stretch", 1, 1)
-        make = factory or partial(
-            _load, params.model, params.device, params.threads, params.precision
-        )
-        model = make()
-        cell = cell_for(model, params.tile_size, raster.shape)
-        store = JobStore(folder, cell)
-        description = _describe(params, raster, model, cell)
-        store.begin(description, fresh=params.fresh)
+    options = LayerOptions(
+        cast(str, params.prompts),
+        params.prompts_layer,
+        cast(PromptAs, params.prompt_as),
+        params.prompt_id,
+        params.prompt_label,
+    )
+    layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
+    fields, names = carried_fields(layer.attributes)
+    writer = writer_for(params, raster, fields)
+    area = area_of_interest(params, raster)
+    report("stretch", 0, 1)
+    spec = raster.spec
+    report("stretch", 1, 1)
+    make = factory or partial(_load, params.model, params.device, params.threads, params.precision)
+    model = make()
+    cell = cell_for(model, params.tile_size, raster.shape)
+    with begun(params, writer, cell, _describe(params, raster, model, cell)) as job:
+        if job.earlier is not None:
+            for sentence in job.earlier.warnings:
+                warnings.warn(sentence, SamGeoWarning, stacklevel=2)
+            return finish(params, job, job.earlier)
+        store = job.store
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
         )
-        try:
-            made = made_by(params, description)
-            earlier = earlier_result(store, writer, params, before, made)
-            if earlier is None:
-                level = Level(raster, model, EmbeddingCache(None), 0, cell)
-                result = _write_all(stage, level, writer, layer, names, params, report, made)
-            else:
-                result = JobResult(**earlier)
-            if params.job_folder is None:
-                store.remove()
-        finally:
-            store.release()
-            close_all()
-    for sentence in result.warnings:
-        warnings.warn(sentence, SamGeoWarning, stacklevel=2)
-    return replace(result, seconds=time.monotonic() - started)
+        keep_model(stage.run, model)
+        batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
+        notes, lost = _ask_batches(stage, batches, params, report)
+        notes = [*((i, reason) for i, reason in layer.left_out), *notes]
+        done = [k for k in range(len(batches)) if k not in lost]
+        failed = [lost[k] for k in sorted(lost)]
 
+        def said() -> list[str]:
+            return [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
 
-def _write_all(
-    stage: PromptStage,
-    level: Level,
-    writer: LayerWriter,
-    layer: PromptLayer,
-    names: Mapping[str, str],
-    params: SegmentParameters,
-    report: Report,
-    made: str,
-) -> JobResult:
-    """Ask all prompts and write what they find."""
-    batches = _batches(level, layer.prompts)
-    notes = _ask_batches(stage, batches, params, report)
-    notes = [*((i, reason) for i, reason in layer.left_out), *notes]
-    area = area_of_interest(params, cast(Raster, level.source))
-
-    def result() -> JobResult:
-        said = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
-        output, count = str(writer.path), writer.count
-        return JobResult(output, writer.layer_name, count, len(batches), warnings=said)
-
-    def keep_record(digest: str) -> None:
-        output = str(real_path(writer.path))
-        Record(made, output, writer.layer_name, digest, asdict(result())).keep(stage.store)
-
-    writer.finishing = keep_record
-    with writer:
-        _write(stage, len(batches), writer, layer, names, params, area, notes)
-    return result()
-
-
-def _check_options(params: SegmentParameters) -> None:
-    """Options that only make sense where the objects are not named one by one."""
-    usual = SegmentParameters(params.rasters, params.output)
-    for name, given, allowed in (
-        ("outlines", params.outlines, ("contour", "rectangles")),
-        ("shapes", params.shapes, (usual.shapes,)),
-        ("mode", params.mode, (usual.mode,)),
-    ):
-        if given not in allowed:
-            raise ParameterError(
-                f"With --prompts there is one polygon a prompt: --{name} {given} does not go with "
-                f"it; use {' or '.join(allowed)}."
-            )
-    for name, value, left_out in (
-        ("margin", params.margin, usual.margin),
-        ("points-per-side", params.points_per_side, usual.points_per_side),
-    ):
-        if value != left_out:
-            raise ParameterError(
-                f"--{name} {value} belongs to the automatic mode; with --prompts each object is "
-                "followed from its prompt, as far as it goes: leave it out."
-            )
+        writer.finishing = lambda digest: job.keep_record(writer, len(done), failed, digest, said())
+        with writer:
+            _write(stage, done, writer, layer, names, params, area, notes)
+        for sentence in said():
+            warnings.warn(sentence, SamGeoWarning, stacklevel=2)
+        return finish(params, job, result_of(writer, len(done), failed))
 
 
 def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
@@ -227,28 +140,42 @@ def _ask_batches(
     batches: Sequence[Sequence[LayerPrompt]],
     params: SegmentParameters,
     report: Report,
-) -> list[tuple[str, str]]:
-    """Ask what is not asked yet; the notes of all batches."""
+) -> tuple[list[tuple[str, str]], dict[int, str]]:
+    """Ask what is not asked yet.
+
+    Returns:
+        The notes of all batches, and by the number of a batch that failed its name and the reason.
+
+    Raises:
+        ModelError: All batches failed.
+    """
     total = sum(len(batch) for batch in batches)
     pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
     done = total - sum(len(batches[k]) for k in pending)
     notes: list[tuple[str, str]] = []
+    failed: dict[int, str] = {}
     for k in sorted(set(range(len(batches))) - set(pending)):
         earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
         notes += [(str(name), str(reason)) for name, reason in earlier]
     report("prompts", done, total)
-    with make_executor(params.workers, params.cluster) as executor:
+    with executor_for(params, stage.store) as executor:
         items = ((k, batches[k]) for k in pending)
         for k, found in zip(pending, executor.map(stage, items), strict=True):
-            notes += found
+            notes += found.notes
+            if found.error:
+                failed[k] = f"batch {k} of {len(batches[k])} prompts: {found.error}"
             done += len(batches[k])
-            report("prompts", done, total)
-    return notes
+            report("prompts", done, total, found.error)
+    if failed and len(failed) == len(batches):
+        raise ModelError(
+            f"None of the prompts could be answered; the first failed with {failed[min(failed)]}"
+        )
+    return notes, failed
 
 
 def _write(
     stage: PromptStage,
-    count: int,
+    batches: Sequence[int],
     writer: LayerWriter,
     layer: PromptLayer,
     names: Mapping[str, str],
@@ -256,8 +183,8 @@ def _write(
     area: AreaOfInterest | None,
     notes: list[tuple[str, str]],
 ) -> int:
-    """Append all batches to the open layer, with their prompts' attributes."""
-    for number in range(count):
+    """Append finished batches to the open layer, with their prompts' attributes."""
+    for number in batches:
         features = gpd.read_parquet(stage.store.finished_features(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
         keep &= features["score"].to_numpy() >= (params.min_score or 0.0)

@@ -24,6 +24,7 @@ from ..merge.patches import PatchedSource, Patches
 from ..merge.repair import repair_hints, repair_patches
 from ..parallel.executors import ONE_AT_A_TIME, Executor
 from ..raster.areas import AreaOfInterest
+from ..raster.raster import coarser
 from ..segmenters.segmenter import Hint, PromptableSegmenter, TileImage
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import PixelBox, TileIndex
@@ -64,7 +65,7 @@ class SecondLook:
     def from_afar(self, objects: Merged, source: MaskSource) -> tuple[Merged, MaskSource]:
         """With the objects that only the overview shows whole."""
         fine = self.stage.grid
-        spec = {**self.stage.spec, "coarser": COARSER}
+        spec = coarser(self.stage.spec, COARSER)
         height, width = -(-fine.height // COARSER), -(-fine.width // COARSER)
         cell_size = workshop(self.stage).segmenter.cell_size
         grid = choose_grid(height, width, cell_size, fine.window_size, fine.margin)

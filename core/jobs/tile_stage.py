@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from ..addresses import without_secrets
@@ -23,6 +22,7 @@ from ..raster.raster import Raster, RasterWindow
 from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile
 from ..types import TileIndex
+from .opened import model_of, opened
 
 SegmenterFactory = Callable[[], Segmenter]
 Report = Callable[..., None]
@@ -43,30 +43,14 @@ class Workshop:
         self.raster.close()
 
 
-_OPEN: dict[Path, Workshop] = {}
-"""By the folder of a stage's tiles."""
-
-_SEGMENTERS: dict[str, Segmenter] = {}
-"""By the run: its stages share one model. A cluster's workers outlive a run, and the next one may
-have the same folder and another model or raster."""
-
-
 def workshop(stage: TileStage) -> Workshop:
     """What this process has open for a stage; opened at the first call."""
-    run, tiles = stage.run, stage.store.folder
-    if run not in _SEGMENTERS:
-        close_all()
-        _SEGMENTERS[run] = stage.factory()
-    if tiles not in _OPEN:
-        _OPEN[tiles] = Workshop(Raster.from_spec(stage.spec), _SEGMENTERS[run])
-    return _OPEN[tiles]
-
-
-def close_all() -> None:
-    """Close what the stages of this process have open."""
-    while _OPEN:
-        _OPEN.popitem()[1].close()
-    _SEGMENTERS.clear()
+    segmenter = model_of(stage.run, stage.factory)
+    return opened(
+        stage.run,
+        stage.store.folder,
+        lambda: Workshop(Raster.from_spec(stage.spec), segmenter),
+    )
 
 
 @dataclass(frozen=True)

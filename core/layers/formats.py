@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -30,6 +31,9 @@ from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
 """Name of the geometry column in the Arrow file."""
+
+METRES_PER_DEGREE = 111_320.0
+"""Along the equator."""
 
 LEAST_SPACE = 1 << 20
 """Bytes free below which a file that could not be written is put down to a full disk."""
@@ -103,8 +107,7 @@ FORMATS = {
             ".geojson",
             wgs84=True,
             multi=False,
-            # 8 decimals of a degree are a millimetre.
-            options={"RFC7946": "YES", "COORDINATE_PRECISION": "8"},
+            options={"RFC7946": "YES"},
         ),
         Format("FlatGeobuf", "FlatGeobuf", ".fgb"),
         Format("GeoParquet", "", ".parquet", named_layer=False),
@@ -126,6 +129,7 @@ class Written:
         count: Number of features.
         bounds: xmin, ymin, xmax, ymax, or None without features.
         modified: Time of change that GeoPackage and Shapefile note inside; UTC.
+        pixel: Metres on the ground, from which decimals follow where a format writes text.
     """
 
     spool: Path
@@ -136,6 +140,20 @@ class Written:
     count: int
     bounds: tuple[float, ...] | None
     modified: datetime
+    pixel: float = 1.0
+
+
+def decimals_of_degrees(pixel: float) -> int:
+    """Decimals with which degrees keep what is seen in pixels of a size.
+
+    The last one is at most 1/450 of a pixel: 8 decimals (1.1 mm) for a metre, and 12 for
+    0.2 mm. 7 at least, as most programs write.
+
+    Args:
+        pixel: Metres on the ground.
+    """
+    degrees = max(pixel, 1e-9) / METRES_PER_DEGREE
+    return min(max(math.ceil(-math.log10(degrees / 450.0)), 7), 15)
 
 
 def format_of(path: Path) -> Format:
@@ -222,6 +240,8 @@ def _write_gdal(form: Format, written: Written) -> None:
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
         schema, batches = _for_shapefile(schema, batches, names)
     options = dict(form.options)
+    if form.wgs84:
+        options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..job import option
 from ..parallel.file_lock import FileLock
 from .formats import Format, format_of
 from .geopackage import append_layer, layer_digest
@@ -159,8 +160,8 @@ def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> N
 def exists_already(path: Path) -> OutputError:
     """The error about an output that is there and may not be replaced."""
     return OutputError(
-        f"The output {path} exists already: allow it to be replaced (--overwrite) or choose "
-        "another name."
+        f"The output {path} exists already: allow it to be replaced ({option('overwrite')}) or "
+        "choose another name."
     )
 
 

@@ -28,7 +28,8 @@ import shapely
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
-from ..raster.reproject import Reprojection, known_crs
+from ..raster.crs import known_crs
+from ..raster.reproject import Reprojection
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
 from .formats import Format, Written, format_of, write_format
 from .geopackage import check_layer, check_layer_name
@@ -90,6 +91,9 @@ def check_output(
     return form
 
 
+EDGE = 0.02
+"""Pixels by which a reprojected edge may leave its true course."""
+
 _SAME: Any = object()
 """Stands for the layer's own CRS; None says that there is none."""
 
@@ -109,6 +113,8 @@ class LayerWriter:
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
         fields: Columns besides :data:`FIELDS`.
         geometry: Polygons or lines; both are written as multi-part.
+        pixel: Metres on the ground of what the features were seen in: reprojected edges stay
+            within a fiftieth of it, and degrees have the decimals that it needs.
         modified: Time of change noted inside the file; None for now. A fixed one makes the same
             features the same bytes.
         finishing: Called with the output's digest (:func:`~.publish.output_digest`) once it is
@@ -131,6 +137,7 @@ class LayerWriter:
         geometry: Geometry = "polygon",
         modified: datetime | None = None,
         finishing: Callable[[str], None] | None = None,
+        pixel: float = 1.0,
     ) -> None:
         self.path = Path(path)
         self.finishing = finishing
@@ -158,7 +165,10 @@ class LayerWriter:
                     "coordinate system: write a .gpkg instead."
                 )
             target = CRS.from_epsg(4326)
-        self._reproject = Reprojection(source, target, split=self._format.wgs84)
+        self._pixel = pixel
+        self._reproject = Reprojection(
+            source, target, split=self._format.wgs84, tolerance=EDGE * pixel
+        )
         self.crs = target
         self.count = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
@@ -287,6 +297,7 @@ class LayerWriter:
                 count=self.count,
                 bounds=tuple(self._bounds) if self.count else None,
                 modified=self._modified,
+                pixel=self._pixel,
             )
             write_format(self._format, layer, self.path, flush=flush)
         except OSError as error:

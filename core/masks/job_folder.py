@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import JobError, OutputError
+from ..job import option
 from ..parallel.file_lock import FileLock
 
 _VERSION = 1
@@ -139,13 +140,14 @@ class JobFolder:
             raise self._unusable(error) from error
         if any(name != "lock" and not name.endswith(".part") for name in names):
             raise JobError(
-                f"{self.folder} holds other files: name an empty folder with --job-folder."
+                f"{self.folder} holds other files: name an empty folder with "
+                f"{option('job_folder')}."
             )
 
     def _unusable(self, error: OSError) -> OutputError:
         return OutputError(
             f"The job folder {self.folder} cannot be used: {error.strerror or error}. "
-            "Name another, perhaps on another drive, with --job-folder."
+            f"Name another, perhaps on another drive, with {option('job_folder')}."
         )
 
     def _acquire(self) -> None:
@@ -175,7 +177,7 @@ class JobFolder:
             )
             raise JobError(
                 f"The unfinished job in {self.folder} was begun with other parameters: {listing}. "
-                "Run it with the earlier ones, or start over with --fresh."
+                f"Run it with the earlier ones, or start over with {option('fresh')}."
             )
 
     def _clear(self) -> None:
@@ -269,8 +271,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise JobError(
-            f"{path} is damaged ({error}): start over with --fresh, or name another folder with "
-            "--job-folder."
+            f"{path} is damaged ({error}): start over with {option('fresh')}."
         ) from error
     return values if isinstance(values, dict) else {}
 

@@ -9,9 +9,14 @@ from pathlib import Path
 from ..errors import ModelError
 from .base import PromptableModel
 from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
-from .families.recognise import Recognised, build, recognise
+from .families.recognise import FAMILIES, Recognised, build, recognise
+from .families.video import TorchVideoModel
+from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.tensors import family_note, read_state
+
+VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
+"""Families whose models have a memory."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,71 @@ def load_model(
         )
     if found.path.suffix == ".safetensors" and family_note(found.path) == EMBEDDED:
         return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
-    state = read_state(found.path)
+    return _built(found, device, threads, precision, video=False)
+
+
+def has_memory(name_or_path: str | Path) -> bool:
+    """Whether a model of this name or path may follow objects with a memory of its own.
+
+    Raises:
+        ModelError, CheckpointError: As :func:`load_model`, where the file has to be found.
+    """
+    if name_or_path == EMBEDDED:
+        return False
+    found = checkpoints.locate(name_or_path)
+    if found.entry is not None:
+        return found.entry.family in VIDEO_FAMILIES
+    if found.path.is_dir() or family_note(found.path) == EMBEDDED:
+        return False
+    shapes = {key: tuple(value.shape) for key, value in read_state(found.path).items()}
+    recognised = recognise(shapes)
+    return recognised.layout == "official" and recognised.family in VIDEO_FAMILIES
+
+
+def load_video_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> TorchVideoModel:
+    """Load a model with its memory: SAM 2, 2.1 or EdgeTAM. Nothing is downloaded.
+
+    Args:
+        name_or_path, device, threads, precision: As in :func:`load_model`; official checkpoints
+            only.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it has no memory.
+        CheckpointError: The file is missing or damaged, or lacks the memory's tensors.
+    """
+    if name_or_path != EMBEDDED:
+        found = checkpoints.locate(name_or_path)
+        if found.path.is_file() and (found.entry is None or found.entry.family in VIDEO_FAMILIES):
+            model = _built(found, device, threads, precision, video=True)
+            if isinstance(model, TorchVideoModel):
+                return model
+    raise ModelError(
+        f"{name_or_path} has no memory to follow objects with: choose SAM 2, SAM 2.1 or EdgeTAM "
+        "(an official checkpoint), or track without memory."
+    )
+
+
+def _built(
+    found: checkpoints.Located,
+    device: str,
+    threads: int | None,
+    precision: str,
+    *,
+    video: bool,
+) -> TorchModel:
     return build(
-        state,
+        read_state(found.path),
         name=found.name,
         device=device,
         precision=precision,
         threads=threads,
         fingerprint=found.sha256,
+        video=video,
     )
 
 

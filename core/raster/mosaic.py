@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -16,6 +16,8 @@ from rasterio.enums import MaskFlags
 
 from ..addresses import without_secrets
 from ..errors import RasterError
+from .crs import known_crs
+from .longitude import turn_of, turns_of_neighbours
 
 ALIGNMENT = 0.25
 """Pixels by which a source may miss the mosaic's grid; it is then placed on the nearest pixel."""
@@ -99,6 +101,8 @@ def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
             f"{unplaced.name} has no georeferencing, so that it cannot be placed in a mosaic: "
             "process it on its own."
         )
+    parts = _as_neighbours(parts)
+    first = parts[0]
     placed = [_place(first, part) for part in parts]
     col0, row0 = min(c for c, _ in placed), min(r for _, r in placed)
     width = max(c + p.width for (c, _), p in zip(placed, parts, strict=True)) - col0
@@ -120,6 +124,28 @@ def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
         for part, place in zip(parts, shifted, strict=True):
             _add_source(mask, "mask,1", part, place)
     return tostring(vrt, encoding="unicode")
+
+
+def _as_neighbours(parts: list[_Part]) -> list[_Part]:
+    """The parts, moved by whole turns of longitude where that brings them together.
+
+    Tiles at 179 and at -179 degrees are two degrees apart, not 358.
+    """
+    turn = turn_of(known_crs(parts[0].crs))
+    if turn is None:
+        return parts
+    spans = []
+    for part in parts:
+        corners = [(0, 0), (part.width, 0), (0, part.height), (part.width, part.height)]
+        xs = [(part.transform @ corner)[0] for corner in corners]
+        spans.append((min(xs), max(xs)))
+    turns = turns_of_neighbours(spans, turn)
+    return [
+        replace(part, transform=Affine.translation(number * turn, 0.0) @ part.transform)
+        if number
+        else part
+        for part, number in zip(parts, turns, strict=True)
+    ]
 
 
 def _check_alike(first: _Part, part: _Part) -> None:

@@ -30,6 +30,8 @@ from ..addresses import without_secrets
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
+from .crs import known_crs, raster_crs
+from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
 from .pixels import SourcePixels
 from .resample import axis_weights, resample
@@ -57,6 +59,8 @@ class RasterOptions:
             pixels become square. In geographic ones the pixel keeps its aspect (a square in
             degrees is none on the ground), and its geometric mean side is meant. None keeps the
             raster's pixels.
+        crs: CRS of the raster in any form that :func:`~.crs.known_crs` understands, for a file that
+            names none or a wrong one; None takes what the file says.
         coarser: Whole number of these working pixels along a side of one of an overview's.
     """
 
@@ -64,6 +68,7 @@ class RasterOptions:
     stretch: Stretch | None = None
     percentiles: tuple[float, float] | None = None
     resolution: float | None = None
+    crs: str | None = None
     coarser: int = 1
 
 
@@ -96,6 +101,18 @@ def open_raster(
     return Raster(expand_sources(sources), options or RasterOptions())
 
 
+def coarser(spec: Mapping[str, Any], factor: int) -> dict[str, Any]:
+    """The spec of the same raster, with the same stretch, at ``factor`` x ``factor`` of its pixels.
+
+    Pixels keep their aspect: 1 x 2 m become 2 x 4 m, in every pyramid of the engine.
+
+    Args:
+        spec: :attr:`Raster.spec`.
+        factor: Working pixels along a side of one of the coarser ones.
+    """
+    return {**spec, "coarser": spec["coarser"] * factor}
+
+
 class Raster:
     """An open raster; use as a context manager, from one thread.
 
@@ -107,7 +124,7 @@ class Raster:
             check_percentiles(options.percentiles)
         self.options = options
         with gdal_env():
-            self._source = open_source(names)
+            self._source = open_source(names, raster_crs(options.crs))
             try:
                 plan = plan_bands(self._source.dataset, options.bands)
                 self._pixels = SourcePixels(self._source, plan)
@@ -137,9 +154,9 @@ class Raster:
         if not (math.isfinite(resolution) and resolution > 0):
             raise ParameterError(f"A working resolution must be above 0, not {resolution}.")
         t, crs = self._source.transform, self._source.crs
-        across, down = math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+        across, down = pixel_sides(t)
         if crs is None or crs.is_geographic:
-            across = down = math.sqrt(across * down)
+            across = down = mean_side(t)
         scales = resolution / down, resolution / across
         size = self._source.dataset.height, self._source.dataset.width
         if any(n / s >= 2**31 for n, s in zip(size, scales, strict=True)) or all(
@@ -191,6 +208,11 @@ class Raster:
         return PixelBox(0, 0, self.height, self.width)
 
     @cached_property
+    def ground_pixel(self) -> float:
+        """Metres of a working pixel on the ground, where it is smallest."""
+        return ground_pixel(self.transform, self.shape, known_crs(self.crs))
+
+    @cached_property
     def identity(self) -> str:
         """Digest over the source files' paths, sizes and times: another one, another raster."""
         return identity_of(self._source)
@@ -212,6 +234,7 @@ class Raster:
             "sources": list(self._source.names),
             "bands": None if self.options.bands is None else list(self.options.bands),
             "resolution": self.options.resolution,
+            "crs": self.options.crs,
             "coarser": self.options.coarser,
             "stretch": self.stretch.to_json(),
         }
@@ -236,6 +259,7 @@ class Raster:
                 bands=None if spec["bands"] is None else tuple(spec["bands"]),
                 stretch=Stretch.from_json(spec["stretch"]),
                 resolution=spec["resolution"],
+                crs=spec["crs"],
                 coarser=spec["coarser"],
             ),
         )
@@ -249,6 +273,12 @@ class Raster:
             working_size=(self.width, self.height),
             working_transform=self.transform,
         )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Metadata of the file as GDAL gives it, that of pictures (time of taking) included."""
+        dataset = self._source.dataset
+        return {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
 
     @property
     def notes(self) -> tuple[str, ...]:

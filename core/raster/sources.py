@@ -22,6 +22,7 @@ from rasterio.warp import transform as warp_points
 
 from ..addresses import without_signature
 from ..errors import RasterError, SamGeoWarning
+from .crs import known_crs, same_crs
 from .mosaic import common_name, mosaic_vrt
 
 SUFFIXES = (
@@ -124,8 +125,12 @@ def _open(name: str, **options: object) -> rasterio.DatasetReader:
         return rasterio.open(name, **options)
 
 
-def open_source(names: Sequence[str]) -> Source:
+def open_source(names: Sequence[str], crs: CRS | None = None) -> Source:
     """Open one raster, or several as a mosaic.
+
+    Args:
+        names: To open them by.
+        crs: Their CRS, instead of what the files say; None takes that.
 
     Raises:
         RasterError: A file is no raster or holds several, or the files make no mosaic.
@@ -134,7 +139,7 @@ def open_source(names: Sequence[str]) -> Source:
     try:
         if len(names) == 1:
             dataset = stack.enter_context(_open_one(names[0]))
-            return _georeference(tuple(names), dataset, stack)
+            return _georeference(tuple(names), dataset, stack, crs)
         with ExitStack() as parts:
             opened = [(name, parts.enter_context(_open_one(name))) for name in names]
             document = mosaic_vrt(opened)
@@ -143,8 +148,11 @@ def open_source(names: Sequence[str]) -> Source:
             names=tuple(names),
             dataset=dataset,
             transform=dataset.transform,
-            crs=dataset.crs,
-            notes=(f"A mosaic of {len(names)} rasters.", *_crs_notes(dataset.crs, placed=True)),
+            crs=crs or dataset.crs,
+            notes=(
+                f"A mosaic of {len(names)} rasters.",
+                *_crs_notes(dataset.crs, placed=True, wanted=crs),
+            ),
             placed=True,
             plain=False,
             closing=stack,
@@ -170,9 +178,13 @@ def _open_one(name: str) -> rasterio.DatasetReader:
 
 
 def _georeference(
-    names: tuple[str, ...], dataset: rasterio.DatasetReader, stack: ExitStack
+    names: tuple[str, ...],
+    dataset: rasterio.DatasetReader,
+    stack: ExitStack,
+    crs: CRS | None = None,
 ) -> Source:
     points, points_crs = dataset.gcps
+    points_crs = crs or points_crs
     placed = not dataset.transform.is_identity
     if not placed and points and points_crs:
         warped = stack.enter_context(_warp(dataset, points_crs, by="GCP"))
@@ -182,21 +194,33 @@ def _georeference(
         warped = stack.enter_context(_warp(dataset, CRS.from_epsg(4326), by="RPC"))
         note = f"Placed by its RPCs at their mean height, warped to {_label(warped.crs)}."
         return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
-    notes = _crs_notes(dataset.crs, placed=placed)
+    notes = _crs_notes(dataset.crs, placed=placed, wanted=crs)
+    found = (crs or dataset.crs) if placed else None
     transform = dataset.transform if placed else UNPLACED
     if transform.is_degenerate:
         raise RasterError(
             f"{names[0]} has a transform that maps all pixels onto a line ({transform[:6]}): "
             "its georeferencing is damaged."
         )
-    return Source(names, dataset, transform, dataset.crs, notes, placed, True, stack)
+    return Source(names, dataset, transform, found, notes, placed, True, stack)
 
 
-def _crs_notes(crs: CRS | None, *, placed: bool) -> tuple[str, ...]:
-    if crs:
+def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> tuple[str, ...]:
+    """What there is to say of a raster's CRS, also as a warning."""
+    if not placed and (crs or wanted):
+        note = (
+            f"The raster has a coordinate system ({_label(wanted or crs)}), but nothing says where "
+            "in it the raster lies: it is left out, and positions, lengths and areas are in pixels."
+        )
+    elif wanted:
+        if not crs or same_crs(known_crs(crs), known_crs(wanted)):
+            return ()
+        note = f"The raster's own coordinate system, {_label(crs)}, gives way to {_label(wanted)}."
+    elif crs:
         return ()
-    unit = "the units of its own transform" if placed else "pixels"
-    note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
+    else:
+        unit = "the units of its own transform" if placed else "pixels"
+        note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
     warnings.warn(note, SamGeoWarning, stacklevel=2)
     return (note,)
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import shapely
+from affine import Affine
 from shapely import Geometry
 
 from ..masks.job_folder import write_atomically
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
+from ..raster.geometry import pixel_side
 from ..tiles.grid import Grid
 from .centre_lines import centre_lines, road_mask
 from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
@@ -54,9 +56,8 @@ class FeatureMaker:
 
     @property
     def pixel(self) -> float:
-        """Mean side of a working pixel, ground units."""
-        a, b, _, d, e, _ = self.transform
-        return float(np.sqrt(abs(a * e - b * d)))
+        """Side of a working pixel, ground units."""
+        return pixel_side(Affine(*self.transform))
 
     def features(
         self,

@@ -162,10 +162,20 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
             note=tr("The raster's own where nothing is said"),
         )
         self.add_number(
-            self.TILE_SIZE, tr("Side of a window (pixels)"), least=256, whole=True, folded=True
+            self.TILE_SIZE,
+            tr("Side of a window (pixels)"),
+            least=256,
+            most=32768,
+            whole=True,
+            folded=True,
         )
         self.add_number(
-            self.MARGIN, tr("Overlap of windows (pixels)"), least=16, whole=True, folded=True
+            self.MARGIN,
+            tr("Overlap of windows (pixels)"),
+            least=16,
+            most=16384,
+            whole=True,
+            folded=True,
         )
         self.declare(
             QgsProcessingParameterCrs(self.TARGET_CRS, tr("CRS of the result"), optional=True),

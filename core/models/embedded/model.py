@@ -32,6 +32,7 @@ from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
 from ..runtime import in_batches, pick_device, set_threads
+from ..weights.files import check_file
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
@@ -326,11 +327,12 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
         CheckpointError: The file is missing, damaged, or holds another kind of model.
     """
     try:
+        check_file(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with safe_open(str(path), framework="pt") as file:
             notes = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"The weights {path} cannot be read ({error}): install the package again, or choose "
             "another file."
@@ -343,7 +345,7 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
     try:
         net = EmbeddedNet(NetConfig.from_json(json.loads(notes["config"])))
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # a damaged file can name any sizes
         raise CheckpointError(
             f"The weights {path} do not fit the network they describe: export them again."
         ) from error

@@ -232,8 +232,13 @@ class MaskDecoder(nn.Module):
             queries=write.image_queries(placed),
             values=read.image_values(plain),
             shape=(height, width),
-            fine=tuple(_to_subpixels(level, (height, width)) for level in fine),
+            fine=self.fine_side(fine, (height, width)),
         )
+
+    @staticmethod
+    def fine_side(fine: tuple[Tensor, ...], shape: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Finer features (C, h 2^k, w 2^k) in the order of the upscaling of an image (h, w)."""
+        return tuple(_to_subpixels(level, shape) for level in fine)
 
     # A batch of prompts -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -90,9 +91,12 @@ def locate(name_or_path: str | Path) -> Located:
         ModelError: The name is unknown and there is no such file.
         CheckpointError: The model is known, but not here.
     """
-    path = Path(name_or_path).expanduser()
-    if str(name_or_path) not in CATALOGUE and (path.exists() or _is_path(str(name_or_path))):
-        if not path.exists():
+    path = Path(name_or_path)
+    with contextlib.suppress(RuntimeError):  # "~someone" without a home
+        path = path.expanduser()
+    there = _exists(path)
+    if str(name_or_path) not in CATALOGUE and (there or _is_path(str(name_or_path))):
+        if not there:
             raise CheckpointError(f"There is no file {path}: check the path of the checkpoint.")
         return Located(path.stem if path.is_file() else path.name, path)
     entry = find(str(name_or_path))
@@ -266,6 +270,14 @@ def size_of(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.glob("*") if file.is_file())
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file; no for what cannot be the name of one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_path(text: str) -> bool:

@@ -7,9 +7,10 @@ from click.testing import CliRunner
 from samgeo_core.cli.commands import main
 from samgeo_core.cli.console import Console, reporting
 from samgeo_core.errors import ModelError, SamGeoWarning
-from samgeo_core.jobs import run as pipeline
 
 from ..scenes import MARGIN, TILE, SceneOracle, scene, write_raster
+
+MAKE = "samgeo_core.jobs.automatic.make_segmenter"
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def oracle(monkeypatch):
         made.append(params)
         return SceneOracle()
 
-    monkeypatch.setattr(pipeline, "make_segmenter", make)
+    monkeypatch.setattr(MAKE, make)
     return made
 
 
@@ -92,7 +93,7 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
         (2, "--bands takes numbers", ["segment", raster, tmp_path / "a.gpkg", "--bands", "r,g"]),
         (2, "--extent takes 4", ["segment", raster, tmp_path / "a.gpkg", "--extent", "1,2"]),
         (2, "EPSG:999", ["segment", raster, tmp_path / "a.gpkg", "--crs", "EPSG:999"]),
-        (2, "'simplify' must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
+        (2, "--simplify must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
         (2, "without --word", ["segment", raster, tmp_path / "a.gpkg", "--detector", "sam3"]),
         (2, "without --prompts", ["segment", raster, tmp_path / "a.gpkg", "--prompt-id", "code"]),
         (
@@ -113,7 +114,7 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
 
 def test_a_job_with_failed_tiles_ends_with_its_own_code(monkeypatch, raster, tmp_path):
     broken = SceneOracle(broken="r00000_c00001")
-    monkeypatch.setattr(pipeline, "make_segmenter", lambda params: broken)
+    monkeypatch.setattr(MAKE, lambda params: broken)
     result = call("segment", raster, tmp_path / "a.fgb", *SIZES)
     assert result.exit_code == 8
     assert "r00000_c00001" in result.output
@@ -127,7 +128,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch, raster, tmp_path):
                 raise KeyboardInterrupt
             return super().segment(image)
 
-    monkeypatch.setattr(pipeline, "make_segmenter", lambda params: Interrupted())
+    monkeypatch.setattr(MAKE, lambda params: Interrupted())
     result = call("segment", raster, tmp_path / "a.fgb", *SIZES)
     assert result.exit_code == 130
     assert len(list((tmp_path / "a.fgb.job" / "tiles").glob("*.npz"))) == 4

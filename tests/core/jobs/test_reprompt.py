@@ -9,6 +9,7 @@ from rasterio.features import rasterize
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
 from samgeo_core.jobs.reprompt import COARSER
+from samgeo_core.layers.publish import output_digest
 from samgeo_core.masks.masks import Mask, TileMasks, crop_mask
 from samgeo_core.testing.oracle import Oracle
 from samgeo_core.testing.scenes import Thing
@@ -159,7 +160,8 @@ def test_answers_of_an_earlier_second_look_are_forgotten(raster, tmp_path):
     def run(name, oracle, **options):
         params = job(raster, tmp_path / name, overview=False, overwrite=True, **options)
         pipeline.run(params, segmenter=oracle)
-        return (tmp_path / name).read_bytes()
+        # A layer that replaces another is a change of the file, whose free pages tell of it.
+        return output_digest(tmp_path / name, "a")
 
     folder = str(tmp_path / "job")
     (tmp_path / "b").mkdir()

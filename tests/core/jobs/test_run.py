@@ -25,6 +25,7 @@ from samgeo_core.errors import (
 )
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
+from samgeo_core.layers.publish import output_digest
 from samgeo_core.parallel.cancellation import check
 from samgeo_core.vectors.schema import FIELDS
 
@@ -180,7 +181,8 @@ def test_a_failed_tile_is_named_and_retried_by_the_next_run(raster, whole, tmp_p
         result.raise_if_incomplete()
     assert result.features > 0
     assert pipeline.run(params, segmenter=SceneOracle()).failed == []
-    assert output.read_bytes() == whole[0].read_bytes()
+    # The layer is replaced within the file, whose free pages tell of it.
+    assert output_digest(output, "objects") == output_digest(whole[0], "objects")
 
 
 def test_a_segmenter_that_always_fails_is_an_error(raster, tmp_path):
@@ -275,10 +277,10 @@ def test_wrong_sizes_are_refused(raster, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "name"),
-    [({"points_per_side": 16}, "points-per-side"), ({"min_stability": 0.5}, "min-st")],
+    [({"points_per_side": 16}, "points_per_side"), ({"min_stability": 0.5}, "min_st")],
 )
 def test_what_words_would_pass_over_is_refused(option, name, raster, tmp_path):
-    with pytest.raises(ParameterError, match=f"--{name}.*not to --word"):
+    with pytest.raises(ParameterError, match=f"{name}.*does not go with words"):
         pipeline.run(job(raster, tmp_path / "a.gpkg", words=["roof"], **option))
     assert not list(tmp_path.iterdir())
 
@@ -295,19 +297,12 @@ def test_warnings_of_a_segmenter_of_ones_own_are_not_swallowed(raster, tmp_path)
         )
 
 
-def test_options_of_the_function_are_those_of_a_job():
-    from samgeo_core.api import SegmentOptions
-
-    fields = set(SegmentParameters.__dataclass_fields__) - {"rasters", "output"}
-    assert set(SegmentOptions.__annotations__) == fields
-
-
 def test_the_function_returns_polygons(raster):
     from samgeo_core import segment
 
     layer = segment(raster, segmenter=SceneOracle(), tile_size=TILE, margin=MARGIN)
     assert len(layer) == len(scene().things)
-    with pytest.raises(ParameterError, match="tile_zise"):
+    with pytest.raises(TypeError, match="tile_zise"):
         segment(raster, segmenter=SceneOracle(), tile_zise=3)
     with pytest.raises(ParameterError, match="'words' must be a list"):
         segment(raster, words="roof")

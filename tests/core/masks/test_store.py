@@ -83,7 +83,7 @@ def test_a_job_goes_on_with_the_same_parameters_only(store):
 def test_a_damaged_description_is_said_and_can_be_started_over(store):
     store.release()
     (store.folder / "job.json").write_text('{"mod')
-    with pytest.raises(JobError, match="--fresh"):
+    with pytest.raises(JobError, match="start over with fresh"):
         store.begin({"model": "a", "tile": 512})
     assert store.begin({"model": "a", "tile": 512}, fresh=True) is False
 
