@@ -50,7 +50,9 @@ def real_path(path: str | Path) -> Path:
         OutputError: The links lead nowhere, or the name cannot be one.
     """
     try:
-        return Path(path).resolve()
+        final = Path(path).resolve()
+        final.exists()  # a name that is too long is refused here
+        return final
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{str(path)!r} cannot be an output's name: {reason}.") from error
@@ -258,10 +260,9 @@ def recover(path: str | Path) -> None:
         if name.fullmatch(entry) and left.is_dir() and not left.is_symlink():
             _recover_one(left)
     stale = FileLock(_lock_path(final))
-    if stale.path.exists():
-        with contextlib.suppress(OSError):
-            if stale.acquire():
-                stale.release(delete=True)
+    with contextlib.suppress(OSError):
+        if stale.path.exists() and stale.acquire():
+            stale.release(delete=True)
 
 
 def _recover_one(left: Path) -> None:
