@@ -118,13 +118,18 @@ class Console:
             yield show
 
 
+def _in_our_words(message: Warning | str) -> str:
+    template = message.template if isinstance(message, SamGeoWarning) else str(message)
+    return with_knobs(template, flag_of)
+
+
 @contextmanager
 def reporting(console: Console) -> Iterator[None]:
     """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say is for those who program with them
         warnings.simplefilter("default", SamGeoWarning)
-        warnings.showwarning = lambda message, *_: console.warn(str(message))
+        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message))
         try:
             yield
         except SamGeoError as error:

@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..job import SegmentParameters
+from .. import __version__
+from ..errors import ParameterError
+from ..job import SegmentParameters, option
 from ..layers.publish import output_digest, real_path
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
@@ -81,7 +83,7 @@ def made_by(params: SegmentParameters, description: Mapping[str, Any]) -> str:
     """
     options = {k: v for k, v in params.to_dict().items() if k not in _NOT_OF_THE_RESULT}
     stamps = [_stamp(path) for path in (params.area, params.prompts)]
-    text = json.dumps([options, stamps, description], sort_keys=True, default=str)
+    text = json.dumps([__version__, options, stamps, description], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -121,3 +123,17 @@ def _stamp(path: str | None) -> list[int]:
     except (OSError, ValueError):
         return []
     return [status.st_size, status.st_mtime_ns] if path else []
+
+
+def check_job_folder(params: SegmentParameters) -> Path:
+    """The job's folder.
+
+    Raises:
+        ParameterError: It is the output itself.
+    """
+    folder = Path(params.job_folder or f"{params.output}.job")
+    if real_path(folder) == real_path(params.output):
+        raise ParameterError(
+            f"{option('job_folder')} {folder} is the output itself: name another folder."
+        )
+    return folder

@@ -111,7 +111,9 @@ class LayerWriter:
             that of the layer where nothing is said.
         layer_name: Name inside the file; the file's own name without it.
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
-        fields: Columns besides :data:`FIELDS`.
+        fields: Columns besides the schema's.
+        schema: Columns that come first; those of objects, :data:`FIELDS`, unless a layer holds
+            something else.
         geometry: Polygons or lines; both are written as multi-part.
         pixel: Metres on the ground of what the features were seen in: reprojected edges stay
             within a fiftieth of it, and degrees have the decimals that it needs.
@@ -134,10 +136,11 @@ class LayerWriter:
         layer_name: str | None = None,
         overwrite: bool = False,
         fields: Sequence[Field] = (),
+        schema: Sequence[Field] = FIELDS,
         geometry: Geometry = "polygon",
         modified: datetime | None = None,
-        finishing: Callable[[str], None] | None = None,
         pixel: float = 1.0,
+        finishing: Callable[[str], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.finishing = finishing
@@ -153,7 +156,7 @@ class LayerWriter:
                 stacklevel=2,
             )
             self.layer_name = self.path.stem
-        self.fields = (*FIELDS, *fields)
+        self.fields = (*schema, *fields)
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)

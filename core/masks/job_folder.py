@@ -177,12 +177,11 @@ class JobFolder:
         changed = [name for name in names if known.get(name) != wanted.get(name)]
         if changed:
             listing = "; ".join(
-                f"{name} was {known.get(name)!r} and is now {wanted.get(name)!r}"
-                for name in changed
+                sentence for name in changed for sentence in _in_words(name, known, wanted)
             )
             raise JobError(
-                f"The unfinished job in {self.folder} was begun with other parameters: {listing}. "
-                f"Run it with the earlier ones, or start over with {option('fresh')}."
+                f"The unfinished job in {self.folder} was begun otherwise: {listing}. Run it as "
+                f"before, or start over with {option('fresh')}."
             )
 
     def _clear(self) -> None:
@@ -256,6 +255,11 @@ class JobFolder:
         text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(self._record, lambda path: write_text(path, text))
 
+    def forget_finished(self) -> None:
+        """Drop the record, now that the run has come to its end."""
+        with contextlib.suppress(OSError):
+            self._record.unlink(missing_ok=True)
+
     def finished(self) -> Mapping[str, Any] | None:
         """What :meth:`note_finished` kept, also where the folder is already removed; else None.
 
@@ -267,6 +271,39 @@ class JobFolder:
         return None
 
 
+def _in_words(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What has changed of a part of a job's description, by the names that people know."""
+    before, now = known.get(name), wanted.get(name)
+    if name == "version":
+        yield "by another version of SamGeo Seamless"
+    elif name == "segmenter":
+        if known.get("model") == wanted.get("model"):
+            yield "the model's weights or thresholds were others"
+    elif name == "raster" and isinstance(before, dict) and isinstance(now, dict):
+        parts = {part for part in {*before, *now} if before.get(part) != now.get(part)}
+        if "sources" in parts:
+            yield f"the raster was {before.get('sources')} and is {now.get('sources')}"
+        elif "identity" in parts:
+            yield "the raster's files have changed since"
+        for part in sorted(parts - {"sources", "identity"}):
+            yield f"{part} was {_short(before.get(part))} and is {_short(now.get(part))}"
+    elif isinstance(before, dict) and isinstance(now, dict):
+        for part in sorted({*before, *now}):
+            if before.get(part) != now.get(part) and part != "fingerprint":
+                yield f"{part} was {_short(before.get(part))} and is {_short(now.get(part))}"
+        if before.get("fingerprint") != now.get("fingerprint") and before.get("name") == now.get(
+            "name"
+        ):
+            yield "the model's weights were others"
+    else:
+        yield f"{name} was {_short(before)} and is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = "not set" if value is None else f"{value!r}"
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
 def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
@@ -276,7 +313,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise JobError(
-            f"{path} is damaged ({error}): start over with {option('fresh')}."
+            f"{path} is damaged ({error}): start over with {option('fresh')}, or name another "
+            f"folder with {option('job_folder')}."
         ) from error
     return values if isinstance(values, dict) else {}
 

@@ -17,14 +17,11 @@ import numpy as np
 
 from ..errors import JobError
 from ..job import option
-from ..types import AnyArray, CellBox, LogitArray, TileIndex
+from ..types import CellBox, LogitArray, TileIndex
+from .logits import ABSENT as ABSENT
+from .logits import LOGIT_STEPS as LOGIT_STEPS
+from .logits import quantize as quantize
 from .raster_edge import extent
-
-LOGIT_STEPS = 16
-"""Stored steps a logit: int8 value = round(16 x logit), so logits are kept within +-7.9375."""
-
-ABSENT = np.int8(-127)
-"""Stored logit of a cell outside a mask's crop: certainly not the object."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +72,6 @@ class TileMasks:
     index: TileIndex
     cell: int
     masks: Sequence[Mask]
-
-
-def quantize(logits: AnyArray) -> LogitArray:
-    """Float logits of any shape as stored logits (int8, 1/16 steps, clipped)."""
-    scaled = np.multiply(logits, LOGIT_STEPS, dtype=np.float32)
-    np.rint(scaled, out=scaled)
-    return np.clip(scaled, -127, 127, out=scaled).astype(np.int8)
 
 
 def crop_mask(

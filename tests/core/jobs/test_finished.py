@@ -55,6 +55,13 @@ def test_a_job_that_was_killed_after_its_output_appeared_is_done(killed, tmp_pat
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_a_kept_folder_tells_a_killed_run_from_a_finished_one(raster, tmp_path):  # noqa: F811
+    options = {"overview": False, "job_folder": str(tmp_path / "job")}
+    pipeline.run(job(raster, tmp_path / "a.geojson", **options), segmenter=SceneOracle())
+    with pytest.raises(OutputError, match="exists already"):
+        pipeline.run(job(raster, tmp_path / "a.geojson", **options), segmenter=Idle())
+
+
 def test_an_output_that_was_changed_since_is_not_taken_for_the_jobs(killed, tmp_path):
     params = killed("a.geojson")
     with open(params.output, "a") as file:

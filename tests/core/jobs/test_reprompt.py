@@ -143,10 +143,10 @@ def test_an_interrupted_second_look_starts_from_what_the_model_said(raster, tmp_
     output = tmp_path / "a.gpkg"
     params = job(raster, output, job_folder=str(folder), overwrite=True, overview=False)
     pipeline.run(params, segmenter=Forgetful())
-    first = output.read_bytes()
+    first = output_digest(output, "objects")
     assert list((folder / "patched").glob("*.npz"))
     pipeline.run(params, segmenter=Forgetful())
-    assert output.read_bytes() == first
+    assert output_digest(output, "objects") == first
 
 
 class Speechless(Forgetful):
@@ -160,8 +160,7 @@ def test_answers_of_an_earlier_second_look_are_forgotten(raster, tmp_path):
     def run(name, oracle, **options):
         params = job(raster, tmp_path / name, overview=False, overwrite=True, **options)
         pipeline.run(params, segmenter=oracle)
-        # A layer that replaces another is a change of the file, whose free pages tell of it.
-        return output_digest(tmp_path / name, "a")
+        return output_digest(tmp_path / name, "objects")
 
     folder = str(tmp_path / "job")
     (tmp_path / "b").mkdir()

@@ -73,7 +73,7 @@ def test_a_job_goes_on_with_the_same_parameters_only(store):
     assert store.begin({"model": "a", "tile": 512}) is True
     assert store.has(INDEX)
     store.release()
-    with pytest.raises(JobError, match="tile was 512 and is now 1024"):
+    with pytest.raises(JobError, match="tile was 512 and is 1024"):
         store.begin({"model": "a", "tile": 1024})
     assert store.has(INDEX)
     assert store.begin({"model": "a", "tile": 1024}, fresh=True) is False
