@@ -89,6 +89,8 @@ def segment(
     area: str | Path | gpd.GeoDataFrame | None = None,
     area_layer: str | None = None,
     raster_crs: str | None = None,
+    overlap: str = "auto",
+    allow_remote: bool = False,
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -142,6 +144,10 @@ def segment(
         area_layer: Layer within the area's file.
         raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
             file says.
+        overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
+            of one place on different dates are refused. error: no overlap is allowed.
+        allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
+            another file for pixels where it says so.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.

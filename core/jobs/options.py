@@ -106,6 +106,8 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
         stretch=_stretch(params),
         resolution=params.resolution,
         crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from ..errors import RasterError
 from ..types import AnyArray, BoolArray, PixelBox
 from .bands import BandPlan, read_values
-from .sources import Source, gdal_env
+from .gdal import GDAL_ERRORS, cache_bytes, deepest, gdal_env
+from .sources import Source
 
 
 class SourcePixels:
@@ -28,6 +28,7 @@ class SourcePixels:
         self.source = source
         self.plan = plan
         self.full: rasterio.DatasetReader = source.dataset
+        self._cache = cache_bytes(source.dataset)
         self._overviews: dict[int, rasterio.DatasetReader] = {}
 
     @property
@@ -49,14 +50,14 @@ class SourcePixels:
         chosen = self.full if dataset is None else dataset
         window = Window(box.col0, box.row0, box.width, box.height)
         try:
-            with gdal_env(self.full):
+            with gdal_env(self._cache, remote=self.source.remote):
                 values, valid = read_values(chosen, self.plan, window)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             part = "" if chosen is self.full else " of an overview"
             raise RasterError(
                 f"{self.source.name} cannot be read in rows {box.row0} to {box.row1} and columns "
                 f"{box.col0} to {box.col1}{part}; the file is damaged or incomplete there: "
-                f"{_deepest(error)}"
+                f"{deepest(error)}"
             ) from error
         if chosen is self.full:
             for hole in self.holes(box):
@@ -76,7 +77,7 @@ class SourcePixels:
         fitting = [i for i, factor in enumerate(factors) if factor <= scale * (1 + 1e-6)]
         for index in sorted(fitting, key=lambda i: -factors[i]):
             if index not in self._overviews:
-                with gdal_env():
+                with gdal_env(remote=self.source.remote):
                     self._overviews[index] = self.source.open_overview(index)
             dataset = self._overviews[index]
             # An overview without the mask of its raster would call everything valid.
@@ -123,10 +124,3 @@ class SourcePixels:
                 if offset is None:
                     block = PixelBox(row * high, col * wide, (row + 1) * high, (col + 1) * wide)
                     yield block.intersection(box)
-
-
-def _deepest(error: BaseException) -> str:
-    """The innermost cause: GDAL says there what is wrong."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)

@@ -30,12 +30,14 @@ from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
 from .crs import known_crs, raster_crs
+from .gdal import gdal_env
 from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
+from .names import expand_sources
 from .pixels import SourcePixels
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, gdal_env, identity_of, modified_of, open_source
+from .sources import open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -61,6 +63,8 @@ class RasterOptions:
         crs: CRS of the raster in any form that :func:`~.crs.known_crs` understands, for a file that
             names none or a wrong one; None takes what the file says.
         coarser: Whole number of these working pixels along a side of one of an overview's.
+        overlap: Which of a mosaic's rasters is on top, see :mod:`~.overlap`.
+        allow_remote: Local files that lead to servers, or to raw bytes of other files, may do so.
     """
 
     bands: tuple[int, ...] | None = None
@@ -69,6 +73,8 @@ class RasterOptions:
     resolution: float | None = None
     crs: str | None = None
     coarser: int = 1
+    overlap: str = "auto"
+    allow_remote: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +124,20 @@ class Raster:
     Make one with :func:`open_raster`, or in a worker process with :meth:`from_spec`.
     """
 
-    def __init__(self, names: Sequence[str], options: RasterOptions) -> None:
+    def __init__(
+        self, names: Sequence[str], options: RasterOptions, *, checked: bool = False
+    ) -> None:
         if options.percentiles is not None:
             check_percentiles(options.percentiles)
         self.options = options
-        with gdal_env():
-            self._source = open_source(names, raster_crs(options.crs))
+        self._source = open_source(
+            names,
+            raster_crs(options.crs),
+            overlap=options.overlap,
+            remote=options.allow_remote,
+            checked=checked,
+        )
+        with gdal_env(remote=self._source.remote):
             try:
                 plan = plan_bands(self._source.dataset, options.bands)
                 self._pixels = SourcePixels(self._source, plan)
@@ -213,13 +227,13 @@ class Raster:
 
     @cached_property
     def identity(self) -> str:
-        """Digest over the source files' paths, sizes and times: another one, another raster."""
-        return identity_of(self._source)
+        """Digest over the source files' paths, sizes, times and bytes: another, another raster."""
+        return self._source.contents.identity
 
     @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
-        return modified_of(self._source)
+        return self._source.contents.modified
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -230,6 +244,8 @@ class Raster:
             "resolution": self.options.resolution,
             "crs": self.options.crs,
             "coarser": self.options.coarser,
+            "overlap": self.options.overlap,
+            "allow_remote": self.options.allow_remote,
             "stretch": self.stretch.to_json(),
         }
 
@@ -248,7 +264,10 @@ class Raster:
                 resolution=spec["resolution"],
                 crs=spec["crs"],
                 coarser=spec["coarser"],
+                overlap=spec["overlap"],
+                allow_remote=spec["allow_remote"],
             ),
+            checked=True,
         )
 
     @cached_property
@@ -270,7 +289,7 @@ class Raster:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while opening, in sentences."""
-        return self._source.notes
+        return self._source.notes + self._pixels.plan.notes
 
     # -- reading ---------------------------------------------------------------------------------
 

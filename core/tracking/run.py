@@ -22,10 +22,10 @@ from ..models.families.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
 from ..raster.crs import declared_crs
+from ..raster.dates import read_moment
 from ..raster.raster import RasterOptions
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
-from .dates import read_moment
 from .frames import CommonGrid, Frame, common_grid
 from .matching import REACH
 from .remembering import MemoryAnswerer

@@ -15,9 +15,9 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError
+from ..raster.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
-from .dates import Moment
 from .tracker import Sighting
 
 COLUMNS = (
