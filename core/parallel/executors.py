@@ -301,28 +301,27 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         """The result of a task, however often its worker dies."""
         from distributed import CancelledError, KilledWorker
 
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
         looked = time.monotonic()
-        while True:
-            try:
-                return future.result(timeout=_LOOK_SECONDS)
-            except TimeoutError:
-                if future.done():  # just now, or the error is the task's own
-                    return future.result()
-                check()
-                if time.monotonic() - looked > LOOK_WORKERS_SECONDS:
-                    self._check_workers()
-                    looked = time.monotonic()
-            except KilledWorker as error:
-                raise JobError(
-                    "Several Dask workers died at the same task, most likely because memory ran "
-                    "out: use workers with more memory or smaller tiles, and run the same job "
-                    "again; what is finished is kept."
-                ) from error
-            except (CancelledError, OSError) as error:
-                raise JobError(
-                    f"The Dask scheduler at {self.address} was lost ({type(error).__name__}): "
-                    "start it, and run the same job again; what is finished is kept."
-                ) from error
+        while not done.wait(_LOOK_SECONDS):
+            check()
+            if time.monotonic() - looked > LOOK_WORKERS_SECONDS:
+                self._check_workers()
+                looked = time.monotonic()
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise JobError(
+                "Several Dask workers died at the same task, most likely because memory ran out: "
+                "use workers with more memory or smaller tiles, and run the same job again; what "
+                "is finished is kept."
+            ) from error
+        except CancelledError as error:
+            raise JobError(
+                f"The Dask scheduler at {self.address} was lost: start it, and run the same job "
+                "again; what is finished is kept."
+            ) from error
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):  # the scheduler may be gone
