@@ -231,21 +231,21 @@ def shown(name: str) -> str:
 
 
 def _references(tree: Element, base: str) -> Iterator[Reference]:
+    raw = {
+        id(node)
+        for band in tree.iter("VRTRasterBand")
+        if band.get("subClass") == "VRTRawRasterBand"
+        for node in band.iter("SourceFilename")
+    }
     for node in tree.iter():
         text = (node.text or "").strip()
-        named = node.tag in _NAMING or (
-            node.tag == "MDI" and node.get("key", "").upper() in _NAMING_ITEMS
-        )
-        if not named or not text:
+        item = node.tag == "MDI" and node.get("key", "").upper() in _NAMING_ITEMS
+        if not text or not (item or node.tag in _NAMING):
             continue
         relative = node.get("relativeToVRT", node.get("relativetoVRT", "0")) == "1"
-        raster = node.tag in ("SourceFilename", "SourceDataset") or node.get("key") is not None
-        yield Reference(_resolved(text, base, relative), raster=raster)
-    for node in tree.iter("VRTRasterBand"):
-        if node.get("subClass") == "VRTRawRasterBand":
-            inner = node.find("SourceFilename")
-            name = "" if inner is None else (inner.text or "").strip()
-            yield Reference(name, raster=False, raw=True)
+        raster = item or node.tag in ("SourceFilename", "SourceDataset")
+        is_raw = id(node) in raw
+        yield Reference(_resolved(text, base, relative), raster and not is_raw, is_raw)
 
 
 def _resolved(text: str, base: str, relative: bool) -> str:
