@@ -35,6 +35,7 @@ from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
 from .names import expand_sources
 from .pixels import SourcePixels
+from .polygon_sources import PolygonSources, polygon_sources
 from .resample import axis_weights, resample
 from .sampling import sample_values
 from .sources import open_source
@@ -286,6 +287,12 @@ class Raster:
         dataset = self._source.dataset
         return {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
 
+    @cached_property
+    def polygon_sources(self) -> str | PolygonSources:
+        """The raster's name, or of a mosaic what names the raster under each polygon."""
+        source = self._source
+        return polygon_sources(source) if source.parts else source.name
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while opening, in sentences."""
@@ -338,20 +345,25 @@ class Raster:
         inside = box.intersection(self.bounds)
         if inside.empty:
             return False
+        if not self._pixels.may_have_data(self._source_box(inside)):
+            return False
         if self._pixels.always_valid and not self._has_holes(inside):
             return True
         return any(bool(self._read_part(part)[1].any()) for part in self._parts(inside))
 
     def _has_holes(self, box: PixelBox) -> bool:
         """Whether a window of working pixels touches a block that was never written."""
+        return next(self._pixels.holes(self._source_box(box)), None) is not None
+
+    def _source_box(self, box: PixelBox) -> PixelBox:
+        """The source pixels that a window of working pixels touches."""
         height, width = self._pixels.shape
-        touched = PixelBox(
+        return PixelBox(
             int(box.row0 * self._row_scale),
             int(box.col0 * self._col_scale),
             min(math.ceil(box.row1 * self._row_scale), height),
             min(math.ceil(box.col1 * self._col_scale), width),
         )
-        return next(self._pixels.holes(touched), None) is not None
 
     def _parts(self, box: PixelBox) -> Iterator[PixelBox]:
         """A window in pieces that need no more than :data:`CHUNK` source pixels each."""

@@ -206,7 +206,7 @@ def references_of(name: str) -> list[Reference]:
     if text is None:
         return []
     base = "" if name.lstrip().startswith("<") else _folder_of(name)
-    return list(_references(_tree(text, name), base))
+    return list(_references(parsed(text, name), base))
 
 
 def _folder_of(name: str) -> str:
@@ -215,7 +215,12 @@ def _folder_of(name: str) -> str:
     return os.path.dirname(os.path.abspath(name))
 
 
-def _tree(text: str, name: str) -> Element:
+def parsed(text: str, name: str) -> Element:
+    """The XML of a document.
+
+    Raises:
+        RasterError: It is damaged.
+    """
     start = min((at for tag in _TAGS if (at := text.find(tag)) >= 0), default=text.find("<"))
     try:
         return fromstring(text[start:].rstrip("\0 \t\r\n"))
@@ -294,7 +299,7 @@ def _refuse(name: str, top: str, seen: set[str], depth: int) -> None:
 def _refuse_document(text: str, name: str, top: str, seen: set[str], depth: int) -> None:
     via = "" if name == top else f" (by way of {shown(name)})"
     try:
-        tree = _tree(text, name)
+        tree = parsed(text, name)
     except RasterError:
         if is_remote(html.unescape(text)) and not name.endswith(".aux.xml"):
             raise _remote_error(top, via, html.unescape(text)) from None
