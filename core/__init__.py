@@ -26,10 +26,13 @@ if TYPE_CHECKING:
         SamGeoError,
         SamGeoWarning,
     )
+    from .evaluation.run import evaluate
     from .interactive.session import Session
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .labels.exporting import export_labels
+    from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
     from .tracking.run import Tracks, track
+    from .training.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
@@ -78,6 +82,9 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "evaluate": "evaluation.run",
+    "export_labels": "labels.exporting",
+    "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
     "regularize_layer": "jobs.regularize",
@@ -85,6 +92,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
+    "train": "training.improve",
 }
 """Module of each public name, below this package."""
 
@@ -127,6 +135,9 @@ __all__ = [
     "TileMasks",
     "Tracks",
     "__version__",
+    "evaluate",
+    "export_labels",
+    "import_labels",
     "load_model",
     "open_raster",
     "regularize_layer",
@@ -134,6 +145,7 @@ __all__ = [
     "segment",
     "show",
     "track",
+    "train",
 ]
 
 

@@ -9,17 +9,19 @@ shows its own name of it.
 
 from __future__ import annotations
 
+from .addresses import without_secrets
 from .job import with_knobs
 
 
-class SamGeoError(Exception):
-    """Root of every error that a user can cause or meet."""
+class _Templated(Exception):
+    """A message with options in it, which each front end names its own way.
 
-    exit_code = 1
+    Args:
+        message: A sentence or two; secrets of addresses in it are left out.
+    """
 
-    @property
-    def kind(self) -> str:
-        return type(self).__name__
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
     @property
     def template(self) -> str:
@@ -28,6 +30,16 @@ class SamGeoError(Exception):
 
     def __str__(self) -> str:
         return with_knobs(self.template)
+
+
+class SamGeoError(_Templated):
+    """Root of every error that a user can cause or meet."""
+
+    exit_code = 1
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
 
 
 class ParameterError(SamGeoError):
@@ -82,5 +94,5 @@ class Cancelled(SamGeoError):
     exit_code = 130
 
 
-class SamGeoWarning(UserWarning):
+class SamGeoWarning(_Templated, UserWarning):
     """Something was changed, clipped or left out, and the result says so."""

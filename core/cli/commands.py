@@ -18,9 +18,12 @@ from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
 from .console import Console, reporting
+from .evaluate import evaluate
+from .labels import export_labels, import_labels
 from .models import models
 from .options import job_options, option_of, parsed
 from .track import track
+from .train import train
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -133,6 +136,10 @@ def _colours(known: RasterInfo) -> str:
 
 
 main.add_command(models)
+main.add_command(evaluate)
+main.add_command(export_labels)
+main.add_command(import_labels)
+main.add_command(train)
 main.add_command(track)
 
 

@@ -15,6 +15,7 @@ import rich.console
 import rich.progress
 import rich.table
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
 from ..job import MessageError, Progress, with_knobs
 from .options import flag_of
@@ -77,6 +78,7 @@ class Console:
             self._err.print(f"Warning: {text}", markup=False, style="yellow")
 
     def fail(self, kind: str, message: str) -> None:
+        message = without_secrets(message)
         if self.as_json:
             self.print_json({"error": {"kind": kind, "message": message}})
         else:
@@ -127,13 +129,18 @@ class Console:
             yield show
 
 
+def _in_our_words(message: Warning | str) -> str:
+    template = message.template if isinstance(message, SamGeoWarning) else str(message)
+    return with_knobs(template, flag_of)
+
+
 @contextmanager
 def reporting(console: Console) -> Iterator[None]:
     """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say is for those who program with them
         warnings.simplefilter("default", SamGeoWarning)
-        warnings.showwarning = lambda message, *_: console.warn(str(message))
+        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message))
         try:
             yield
         except SamGeoError as error:

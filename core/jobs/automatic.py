@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, cast
 
 from ..job import SegmentParameters
-from ..merge import MaskSource, MergeOptions
+from ..layers.writer import LayerWriter
+from ..merge import MaskSource, Merged, MergeOptions
+from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.segmenter import PromptableSegmenter, Segmenter
@@ -16,7 +19,7 @@ from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import WIDTH
-from .folder import begun, executor_for, finish, writer_for
+from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
 from .options import area_of_interest, tolerance_of
@@ -41,7 +44,7 @@ def segment_tiles_of(
         report: Told of progress.
     """
     lines = params.outlines == "centerlines"
-    writer = writer_for(params, raster, (WIDTH,) if lines else (), "line" if lines else "polygon")
+    output = Output.of(params, raster, (WIDTH,) if lines else (), "line" if lines else "polygon")
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
@@ -49,30 +52,61 @@ def segment_tiles_of(
     factory = _factory(params, segmenter)
     here = factory()
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
-    with begun(params, grid.cell, _describe(raster, grid, here)) as store:
+    description = _describe(raster, grid, here)
+    with output.begun(grid.cell, description) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
-        with executor_for(params, store) as executor:
-            tiles, failed = segment_tiles(stage, partial(_wants, area), executor, report)
-            store.clear_patched()  # of a run that was stopped, perhaps with other options
-            merging = MergeOptions(mode=cast(MergeMode, params.mode))
-            look = SecondLook(stage, area, merging, executor, report)
-            objects = look.merged()
-            masks: MaskSource = store
-            if isinstance(here, PromptableSegmenter):
-                if params.overview and tiles > 1:  # else nothing is larger than a tile
-                    objects, masks = look.from_afar(objects, masks)
-                if params.repair:
-                    objects, masks = look.at_what_was_cut(objects, masks)
-            maker = _feature_maker(params, raster, here.name, area)
+        job = _Job(params, report, raster, area, stage, here, output.writer)
+        return output.once(store, description, job.write)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job that has begun: its folder is locked, its output may be written."""
+
+    params: SegmentParameters
+    report: Report
+    raster: Raster
+    area: AreaOfInterest | None
+    stage: TileStage
+    segmenter: Segmenter
+    writer: LayerWriter
+
+    def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+        """Segment, merge and write; see :meth:`~.folder.Output.once`."""
+        params, stage, writer = self.params, self.stage, self.writer
+        with executor_for(params, stage.store) as executor:
+            wants = partial(_wants, self.area)
+            tiles, failed = segment_tiles(stage, wants, executor, self.report)
+
+            def result() -> JobResult:
+                return JobResult(str(writer.path), writer.layer_name, writer.count, tiles, failed)
+
+            announce(result)
+            objects, masks = self._merged(executor, tiles)
+            maker = _feature_maker(params, self.raster, self.segmenter.name, self.area)
             with writer:
+                given = (maker, writer, executor, self.report)
                 if params.shapes == "coverage":
-                    count = write_coverage(objects, masks, grid, maker, writer, executor, report)
+                    write_coverage(objects, masks, stage.grid, *given)
                 else:
-                    vectors = VectorStage(store, grid, maker, params.outlines)
-                    count = write_objects(objects, masks, vectors, writer, executor, report)
-        finish(params, store, failed)
-    return JobResult(str(writer.path), writer.layer_name, count, tiles, failed)
+                    vectors = VectorStage(stage.store, stage.grid, maker, params.outlines)
+                    write_objects(objects, masks, vectors, *given[1:])
+        return result()
+
+    def _merged(self, executor: Executor, tiles: int) -> tuple[Merged, MaskSource]:
+        """Objects from the tiles' masks, and what they are made of after a second look."""
+        params, store = self.params, self.stage.store
+        store.clear_patched()  # of a run that was stopped, perhaps with other options
+        merging = MergeOptions(mode=cast(MergeMode, params.mode))
+        look = SecondLook(self.stage, self.area, merging, executor, self.report)
+        objects, masks = look.merged(), cast(MaskSource, store)
+        if isinstance(self.segmenter, PromptableSegmenter):
+            if params.overview and tiles > 1:  # else nothing is larger than a tile
+                objects, masks = look.from_afar(objects, masks)
+            if params.repair:
+                objects, masks = look.at_what_was_cut(objects, masks)
+        return objects, masks
 
 
 def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
@@ -110,7 +144,7 @@ def _feature_maker(
 def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any]:
     """What the masks depend on, and with it the right to go on with a job's tiles."""
     return {
-        "raster": {**raster.spec, "identity": raster.identity},
+        "raster": raster.description,
         "grid": asdict(grid),
         "model": segmenter.name,
         "segmenter": segmenter.fingerprint,

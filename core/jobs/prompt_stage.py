@@ -25,7 +25,8 @@ from ..errors import Cancelled, OutputError, SamGeoError
 from ..interactive.batch import ask_all
 from ..interactive.first_prediction import Candidate
 from ..interactive.windows import Level
-from ..masks.store import JobStore, write_atomically
+from ..masks.job_folder import write_atomically
+from ..masks.store import JobStore
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import check

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,10 +13,12 @@ from typing import Any, cast
 import geopandas as gpd
 import numpy as np
 
-from ..errors import ModelError, ParameterError, SamGeoWarning
+from ..addresses import without_secrets
+from ..errors import ModelError, ParameterError
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
 from ..job import SegmentParameters
+from ..layers.inputs import layer_input
 from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
@@ -25,7 +26,7 @@ from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLa
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
-from .folder import begun, executor_for, finish, writer_for
+from .folder import Output, executor_for
 from .opened import keep_model
 from .options import area_of_interest
 from .prompt_stage import ModelFactory, PromptStage, notes_path
@@ -63,7 +64,8 @@ def segment_prompts(
     )
     layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
     fields, names = carried_fields(layer.attributes)
-    writer = writer_for(params, raster, fields)
+    given = layer_input("the prompts", params.prompts, params.prompts_layer)
+    output = Output.of(params, raster, fields, inputs=given)
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
@@ -71,21 +73,49 @@ def segment_prompts(
     make = factory or partial(_load, params.model, params.device, params.threads, params.precision)
     model = make()
     cell = cell_for(model, params.tile_size, raster.shape)
-    with begun(params, cell, _describe(params, raster, model, cell)) as store:
+    description = _describe(params, raster, model, cell)
+    with output.begun(cell, description) as store:
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
         )
         keep_model(stage.run, model)
-        batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
-        notes, failed = _ask_batches(stage, batches, params, report)
-        notes = [*((i, reason) for i, reason in layer.left_out), *notes]
+        level = Level(raster, model, EmbeddingCache(None), 0, cell)
+        job = _Job(params, report, stage, level, layer, names, area, output.writer)
+        return output.once(store, description, job.write)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job that has begun: its folder is locked, its output may be written."""
+
+    params: SegmentParameters
+    report: Report
+    stage: PromptStage
+    level: Level
+    layer: PromptLayer
+    names: Mapping[str, str]
+    area: AreaOfInterest | None
+    writer: LayerWriter
+
+    def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+        """Ask all prompts and write what they find; see :meth:`~.folder.Output.once`."""
+        batches = _batches(self.level, self.layer.prompts)
+        found, failed = _ask_batches(self.stage, batches, self.params, self.report)
+        notes = [*((i, reason) for i, reason in self.layer.left_out), *found]
+        lost = {number for number, _ in failed}
+        done = [number for number in range(len(batches)) if number not in lost]
+        writer = self.writer
+
+        def result() -> JobResult:
+            said = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
+            reasons = [reason for _, reason in failed]
+            path, layer = str(writer.path), writer.layer_name
+            return JobResult(path, layer, writer.count, len(done), reasons, warnings=said)
+
+        announce(result)
         with writer:
-            done = [k for k in range(len(batches)) if store.features_path(k).exists()]
-            count = _write(stage, done, writer, layer, names, params, area, notes)
-        finish(params, store, failed)
-    for name, reason in notes:
-        warnings.warn(f"Prompt {name}: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2)
-    return JobResult(str(writer.path), writer.layer_name, count, len(done), failed)
+            _write(self.stage, done, writer, self.layer, self.names, self.params, self.area, notes)
+        return result()
 
 
 def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
@@ -129,11 +159,11 @@ def _ask_batches(
     batches: Sequence[Sequence[LayerPrompt]],
     params: SegmentParameters,
     report: Report,
-) -> tuple[list[tuple[str, str]], list[str]]:
+) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
     """Ask what is not asked yet.
 
     Returns:
-        The notes of all batches, and what failed: the name of a batch and the reason.
+        The notes of all batches, and what failed: the number of a batch, and what happened.
 
     Raises:
         ModelError: All batches failed.
@@ -142,7 +172,7 @@ def _ask_batches(
     pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
     done = total - sum(len(batches[k]) for k in pending)
     notes: list[tuple[str, str]] = []
-    failed: list[str] = []
+    failed: list[tuple[int, str]] = []
     for k in sorted(set(range(len(batches))) - set(pending)):
         earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
         notes += [(str(name), str(reason)) for name, reason in earlier]
@@ -152,7 +182,7 @@ def _ask_batches(
         for k, found in zip(pending, executor.map(stage, items), strict=True):
             notes += found.notes
             if found.error:
-                failed.append(f"batch {k} of {len(batches[k])} prompts: {found.error}")
+                failed.append((k, f"batch {k} of {len(batches[k])} prompts: {found.error}"))
             done += len(batches[k])
             report("prompts", done, total, found.error)
     if failed and len(failed) == len(batches):
@@ -174,7 +204,7 @@ def _write(
 ) -> int:
     """Append finished batches to the open layer, with their prompts' attributes."""
     for number in batches:
-        features = gpd.read_parquet(stage.store.features_path(number))
+        features = gpd.read_parquet(stage.store.finished_features(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
         keep &= features["score"].to_numpy() >= (params.min_score or 0.0)
         keep &= features["stability"].to_numpy() >= (params.min_stability or 0.0)
@@ -198,11 +228,11 @@ def _describe(
     path = Path(params.prompts or "")
     status = path.stat() if path.exists() else None
     return {
-        "raster": {**raster.spec, "identity": raster.identity},
+        "raster": raster.description,
         "cell": cell,
         "model": asdict(model.info) | {"accepts": sorted(model.info.accepts)},
         "prompts": [
-            str(path),
+            without_secrets(str(path)),
             params.prompts_layer,
             params.prompt_as,
             params.prompt_id,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -23,6 +22,7 @@ from rasterio.features import rasterize
 
 from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
+from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.writer import LayerWriter
 from ..raster.vector_input import VectorInput, open_vector
 from ..vectors.centre_lines import centre_lines
@@ -67,8 +67,9 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
             f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
         )
     lines = params.method == "centerlines"
-    if Path(params.input).resolve() == Path(params.output).resolve():
+    if same_file(params.input, params.output):
         raise OutputError("The output must be another file than the input.")
+    check_not_input(params.output, None, layer_input("the input", params.input, params.layer))
     opened = _opened(params)
     total, crs = opened.features, opened.crs
     if crs is not None and crs.is_geographic and params.simplify is not None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
-from ..job import Progress
+from ..job import Progress, with_knobs
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def collected_warnings() -> Iterator[list[str]]:
             if not issubclass(other.category, SamGeoWarning):
                 warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
         # A raster is opened once per worker, and says the same each time.
-        said = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
-        notes += dict.fromkeys(said)
-        for note in notes:
-            warnings.warn(note, SamGeoWarning, stacklevel=4)
+        said = [w.message for w in caught if isinstance(w.message, SamGeoWarning)]
+        for template in dict.fromkeys(warning.template for warning in said):
+            notes.append(with_knobs(template))
+            warnings.warn(template, SamGeoWarning, stacklevel=4)

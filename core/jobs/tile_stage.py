@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ModelError, SamGeoError
 from ..masks.store import JobStore
 from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -104,7 +105,8 @@ class TileStage:
             except SamGeoError as error:
                 kind, message, detail = error.kind, str(error), ""
             except Exception as error:  # a segmenter of the user's own may raise anything
-                kind, message = type(error).__name__, str(error) or type(error).__name__
+                kind = type(error).__name__
+                message = without_secrets(str(error)) or kind
                 detail = traceback.format_exc()
             if attempt == 2:
                 break
@@ -133,7 +135,7 @@ def segment_tiles(
     report: Report,
     name: str = "tiles",
 ) -> tuple[int, list[str]]:
-    """Segment what is not done yet.
+    """Segment what is not done yet, and seal the store: what is done may not vanish any more.
 
     Args:
         stage: What to do with a tile.
@@ -153,6 +155,7 @@ def segment_tiles(
     pending = [index for index in wanted if not store.has(index)]
     done = tiles = len(wanted) - len(pending)
     failed: list[str] = []
+    missing = set(pending)
     report(name, done, len(wanted))
     # A lone worker is asked for tiles in their order, so it may read one ahead.
     ahead = pending[1:] if executor.workers == 1 else []
@@ -162,10 +165,12 @@ def segment_tiles(
             failed.append(f"{outcome.index.name}: {outcome.error}")
         elif outcome.masks is not None:
             tiles += 1
+            missing.discard(outcome.index)
         report(name, done, len(wanted), outcome.error)
     if failed and not tiles:
         raise ModelError(
             f"None of the {len(failed)} tiles could be segmented; the first failed with: "
             f"{failed[0]}"
         )
+    store.seal(index for index in wanted if index not in missing)
     return tiles, failed

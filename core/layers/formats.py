@@ -76,6 +76,18 @@ class Format:
     options: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
 
+    def files(self, path: Path) -> list[Path]:
+        """The files that exist of an output, the one that it is named by last."""
+        if not self.parts:
+            return [path] if path.exists() else []
+        names = [path.with_suffix(s) for part in self.parts for s in (part, part.upper())]
+        found: list[Path] = []
+        for name in [name for name in names if name != path] + [path]:
+            # Where names know no case, both spellings are one file.
+            if name.exists() and not any(name.samefile(other) for other in found):
+                found.append(name)
+        return found
+
 
 FORMATS = {
     form.suffix: form
@@ -160,38 +172,19 @@ def format_of(path: Path) -> Format:
     return form
 
 
-def layers_in(path: Path) -> tuple[str, ...]:
-    """Names of the layers of an existing GeoPackage, attribute tables too.
-
-    Raises:
-        OutputError: The file is no GeoPackage.
-    """
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        ) as db:
-            return tuple(row[0] for row in db.execute("SELECT table_name FROM gpkg_contents"))
-    except sqlite3.Error as error:
-        raise OutputError(
-            f"{path} exists, but it is not a GeoPackage ({error}): delete it or choose another "
-            "name."
-        ) from error
-
-
-def write_format(form: Format, written: Written, final: Path) -> None:
+def write_format(form: Format, written: Written, final: Path, *, flush: bool = True) -> None:
     """Turn a spool into a file of a format, at ``written.target``.
 
     Args:
         form: The format.
         written: The spool and its description.
-        final: Where the file will go; an existing GeoPackage there gives its other layers.
+        final: Where the file will go, for messages.
+        flush: Bring it to the disk.
 
     Raises:
         OutputError: GDAL or pyarrow cannot write it, or what was written is not complete.
     """
     try:
-        if form.many_layers and final.exists() and _has_more(final, written.layer):
-            _copy_database(final, written.target)
         if form.driver:
             _write_gdal(form, written)
         else:
@@ -199,6 +192,10 @@ def write_format(form: Format, written: Written, final: Path) -> None:
         _verify(form, written)
         if form.driver == "GPKG":
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
+        if flush:
+            for path in form.files(written.target):
+                with path.open("rb+") as file:  # Windows flushes only what may be written
+                    os.fsync(file.fileno())
     except _FAILURES as error:
         raise OutputError(
             f"{final} cannot be written as {form.name}: {_reason(error, written.target)}. Nothing "
@@ -214,34 +211,27 @@ def _reason(error: Exception, target: Path) -> str:
     return str(error)
 
 
-def _has_more(path: Path, layer: str) -> bool:
-    """Whether a GeoPackage holds anything but one layer and its style: that must be kept.
-
-    Other layers, QGIS projects, and tables that no register knows.
-    """
-    query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        tables = [row[0] for row in db.execute(query)]
-    own = {layer.lower(), "layer_styles"}
-    bookkeeping = ("gpkg_", "sqlite_", f"rtree_{layer.lower()}_")
-    return any(name not in own and not name.startswith(bookkeeping) for name in tables)
-
-
 def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     file = pa.ipc.open_file(pa.OSFile(str(written.spool)))
     return file.schema, (file.get_batch(index) for index in range(file.num_record_batches))
 
 
 @contextlib.contextmanager
-def _current_date(now: datetime) -> Iterator[None]:
-    """The time that GDAL's GeoPackage driver takes for now."""
-    name = "OGR_CURRENT_DATE"
-    before = pyogrio.get_gdal_config_option(name)
-    pyogrio.set_gdal_config_options({name: f"{now:%Y-%m-%dT%H:%M:%S}.000Z"})
+def _driver_options(now: datetime) -> Iterator[None]:
+    """The time that GDAL's GeoPackage driver takes for now; no flush at each of its steps.
+
+    The file is nobody's yet: it is flushed once, when it is finished.
+    """
+    options = {
+        "OGR_CURRENT_DATE": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",
+        "OGR_SQLITE_SYNCHRONOUS": "OFF",
+    }
+    before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+    pyogrio.set_gdal_config_options(options)
     try:
         yield
     finally:
-        pyogrio.set_gdal_config_options({name: before})
+        pyogrio.set_gdal_config_options(before)
 
 
 def _write_gdal(form: Format, written: Written) -> None:
@@ -255,7 +245,7 @@ def _write_gdal(form: Format, written: Written) -> None:
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings(), _current_date(written.modified):
+    with warnings.catch_warnings(), _driver_options(written.modified):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
@@ -325,68 +315,6 @@ def _verify(form: Format, written: Written) -> None:
         found = info["features"]
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")
-    for path in written.target.parent.iterdir():
-        with path.open("rb+") as file:  # Windows flushes only what may be written
-            os.fsync(file.fileno())
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    """A consistent copy, whatever another program has not yet folded into the file."""
-    reading = sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)
-    with contextlib.closing(reading), contextlib.closing(sqlite3.connect(target)) as writing:
-        reading.backup(writing)
-        writing.execute("PRAGMA journal_mode = DELETE")
-
-
-def put_in_place(form: Format, target: Path, final: Path) -> None:
-    """Move a finished file, or all the files of a Shapefile, to where they belong.
-
-    A Shapefile's files cannot be exchanged in one step: the old ones are set aside first and come
-    back if anything fails.
-
-    Raises:
-        OutputError: The old file is in use.
-        OSError: A file cannot be moved.
-    """
-    if form.many_layers:
-        _release(final)
-    if not form.parts:
-        target.replace(final)
-        return
-    aside = target.parent / "old"
-    aside.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for suffix in form.parts:
-            old = final.with_suffix(suffix)
-            if old.exists():
-                moved.append((old, aside / old.name))
-                old.replace(moved[-1][1])
-        for suffix in form.parts:
-            new = target.with_suffix(suffix)
-            if new.exists():
-                moved.append((new, final.with_suffix(suffix)))
-                new.replace(moved[-1][1])
-    except OSError:
-        for origin, place in reversed(moved):
-            with contextlib.suppress(OSError):
-                place.replace(origin)
-        raise
-
-
-def _release(database: Path) -> None:
-    """Make sure that no journal of the old GeoPackage is left to be played into the new one."""
-    journal = database.with_name(f"{database.name}-wal")
-    if not database.exists() or not journal.exists():
-        return
-    with contextlib.closing(sqlite3.connect(database, timeout=2)) as connection:
-        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy or (journal.exists() and journal.stat().st_size):
-        raise OutputError(
-            f"{database} is open in another program: remove its layers there and try again."
-        )
-    for name in (journal.name, f"{database.name}-shm"):
-        database.with_name(name).unlink(missing_ok=True)
 
 
 def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:

@@ -16,14 +16,11 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import JobError
-from ..types import AnyArray, CellBox, LogitArray, TileIndex
+from ..types import CellBox, LogitArray, TileIndex
+from .logits import ABSENT as ABSENT
+from .logits import LOGIT_STEPS as LOGIT_STEPS
+from .logits import quantize as quantize
 from .raster_edge import extent
-
-LOGIT_STEPS = 16
-"""Stored steps a logit: int8 value = round(16 x logit), so logits are kept within +-7.9375."""
-
-ABSENT = np.int8(-127)
-"""Stored logit of a cell outside a mask's crop: certainly not the object."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +71,6 @@ class TileMasks:
     index: TileIndex
     cell: int
     masks: Sequence[Mask]
-
-
-def quantize(logits: AnyArray) -> LogitArray:
-    """Float logits of any shape as stored logits (int8, 1/16 steps, clipped)."""
-    scaled = np.multiply(logits, LOGIT_STEPS, dtype=np.float32)
-    np.rint(scaled, out=scaled)
-    return np.clip(scaled, -127, 127, out=scaled).astype(np.int8)
 
 
 def crop_mask(
@@ -146,6 +136,6 @@ def load_masks(path: Path) -> TileMasks:
             masks.append(Mask(box, crop, float(score), float(stability), ref))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
-            f"The finished tile {path} is damaged ({error}): delete it and run the job again."
+            f"The finished tile {path} is damaged ({error}): start over with --fresh."
         ) from error
     return TileMasks(TileIndex(row, col), cell, masks)

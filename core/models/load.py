@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ..errors import ModelError
+from torch import Tensor
+
+from ..errors import CheckpointError, ModelError
 from .base import PromptableModel
 from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
 from .families.recognise import FAMILIES, Recognised, build, recognise
 from .families.video import TorchVideoModel
 from .promptable import TorchModel
 from .weights import checkpoints
+from .weights.download import sha256_of
+from .weights.own import OwnNotes, changed, read_card, read_notes
 from .weights.tensors import family_note, read_state
 
 VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
@@ -31,6 +37,7 @@ class Details:
         parameters: Numbers in its tensors, 0 where it is not here.
         sha256: Of the weights: of what is here, else the published one; "" where unknown.
         size: Bytes of what is here, else about what there is to download.
+        card: Of a model that was trained with ``samgeo train``; else empty.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Details:
     parameters: int
     sha256: str
     size: int
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model(
@@ -65,6 +73,10 @@ def load_model(
     if name_or_path == EMBEDDED:
         return _embedded(device, threads, precision, None)
     found = checkpoints.locate(name_or_path)
+    if found.path.suffix == ".safetensors":
+        notes = read_notes(found.path)
+        if notes is not None and notes.own_kind != "whole":
+            return _trained(found, notes, device, threads, precision)
     if found.path.is_dir() and (found.path / "config.json").exists():
         from .families.sam3 import MODEL_TYPES, load_sam3
         from .weights.pretrained import model_type
@@ -146,16 +158,78 @@ def _built(
     )
 
 
-def _embedded(
-    device: str, threads: int | None, precision: str, path: Path | None
-) -> PromptableModel:
-    from .embedded.model import load_embedded
+def base_of(notes: OwnNotes, name: str) -> checkpoints.Located:
+    """The model that a trained one goes with.
 
+    Raises:
+        CheckpointError: It is not here, or another one than was trained.
+        ModelError: Its name is unknown.
+    """
+    try:
+        base = checkpoints.locate(notes.base)
+    except (ModelError, CheckpointError) as error:
+        raise CheckpointError(
+            f"{name} was trained from the model {notes.base}, which is missing: {error}"
+        ) from error
+    if checkpoints.checksum_of(base) != notes.base_checksum:
+        raise CheckpointError(
+            f"{name} was trained from another version of {notes.base} than the one here: get that "
+            "version, or train again."
+        )
+    return base
+
+
+def _trained(
+    found: checkpoints.Located,
+    notes: OwnNotes,
+    device: str,
+    threads: int | None,
+    precision: str,
+) -> PromptableModel:
+    """A base model with a user's changes in it."""
+    base = base_of(notes, found.name)
+    own, checksum = read_state(found.path), sha256_of(found.path)
+    if notes.family == EMBEDDED:
+        from .embedded.trained import load_changed
+
+        _check_embedded(precision)
+        return load_changed(own, notes, found.name, checksum, base.path, device, threads)
+    model = build(
+        read_state(base.path),
+        name=found.name,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fingerprint=f"{notes.base_checksum}+{checksum}",
+    )
+    return with_changes(model, own, float(notes.score_threshold), float(notes.stability_threshold))
+
+
+def with_changes(
+    model: TorchModel, own: Mapping[str, Tensor], score: float, stability: float
+) -> TorchModel:
+    """A model with trained tensors in it (in place), and with thresholds of its own."""
+    network = model.network
+    network.load_state_dict(changed(network.state_dict(), own), strict=False)
+    network.prepare()
+    info = replace(model.info, score_threshold=score, stability_threshold=stability)
+    return TorchModel(network, info, model.device, model.dtype)
+
+
+def _check_embedded(precision: str) -> None:
     if precision not in ("auto", "float32"):
         raise ModelError(
             f"The embedded model runs in float32: leave the precision {precision} out, or choose "
             "another model."
         )
+
+
+def _embedded(
+    device: str, threads: int | None, precision: str, path: Path | None
+) -> PromptableModel:
+    from .embedded.model import load_embedded
+
+    _check_embedded(precision)
     return load_embedded(device, threads, path)
 
 
@@ -173,16 +247,20 @@ def details(name_or_path: str | Path) -> Details:
     located = checkpoints.locate(name_or_path)
     state = read_state(located.path)
     recognised = None
-    if located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
+    notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
+    if notes is not None:
+        recognised = Recognised(notes.family, f"{notes.own_kind} of {notes.base}", "own")
+    elif located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
         recognised = Recognised(EMBEDDED, "", EMBEDDED)
     elif entry is None or entry.kind == "promptable":
         recognised = recognise({key: tuple(value.shape) for key, value in state.items()})
     return Details(
         located.name,
         located.path,
-        entry,
+        entry or located.entry,
         recognised,
         parameters=sum(tensor.numel() for tensor in state.values()),
         sha256=checkpoints.checksum_of(located),
         size=checkpoints.size_of(located.path),
+        card={} if notes is None else read_card(located.path),
     )

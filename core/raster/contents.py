@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
+from ..addresses import without_signature
 from ..errors import RasterError
 from .gdal import GDAL_ERRORS, deepest, gdal_env, open_dataset
 from .references import (
@@ -117,6 +118,11 @@ class Contents:
         return tuple(sorted(found))
 
     @cached_property
+    def all_names(self) -> tuple[str, ...]:
+        """The files, and names of what is not on this machine, as they were given."""
+        return tuple(sorted({*self.names, *self.files}))
+
+    @cached_property
     def pixels(self) -> tuple[str, ...]:
         """Those of them that hold more than statistics and overviews."""
         return tuple(f for f in self.files if not f.lower().endswith((".aux.xml", ".ovr")))
@@ -132,7 +138,7 @@ class Contents:
         digest = hashlib.sha256()
         for name in self.names:
             if not files_named(name):
-                digest.update(f"{name}\n".encode("utf-8", "surrogateescape"))
+                digest.update(f"{without_signature(name)}\n".encode("utf-8", "surrogateescape"))
         share = max(LEAST, READ_WHOLE // max(1, len(self.files)))
         for name in self.files:
             digest.update(_identity_of(Path(name), share))

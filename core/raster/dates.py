@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ..errors import RasterError
+from ..job import option
 
 ACQUISITION_TAGS = (
     "ACQUISITIONDATETIME",
@@ -116,7 +117,7 @@ def moment_in_name(name: str) -> Moment | None:
         if len(found) > 1 and not _PRODUCT.match(stem):
             raise RasterError(
                 f"The name {Path(name).name} holds several dates ({', '.join(found)}): say which "
-                "one it is with --dates."
+                f"one it is with {option('dates')}."
             )
         if found:
             return next(iter(found.values()))
@@ -156,7 +157,7 @@ def moment_in_sidecar(name: str) -> Moment | None:
         except (OSError, ValueError) as error:
             raise RasterError(
                 f"{sidecar.name} beside {path.name} cannot be read ({error}): mend it, or say when "
-                "the raster was taken with --dates."
+                f"the raster was taken with {option('dates')}."
             ) from error
         properties = item.get("properties", item) if isinstance(item, dict) else {}
         if not isinstance(properties, dict):

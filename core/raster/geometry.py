@@ -11,12 +11,10 @@ from pyproj import CRS
 
 from .crs import geographic, metres_per_unit
 from .longitude import on_sphere
+from .reproject import EARTH, to_degrees
 
 HALF = 0.5
 """Default tolerance of simplification, pixels."""
-
-EARTH = 6_371_000.0
-"""Metres: mean radius of the Earth."""
 
 
 def pixel_sides(transform: Affine) -> tuple[float, float]:
@@ -57,8 +55,6 @@ def ground_pixel(transform: Affine, shape: tuple[int, int], crs: CRS | None) -> 
         shape: (height, width).
         crs: Of the ground; None for a plane in metres.
     """
-    from .reproject import to_degrees
-
     plain = max(pixel_sides(transform))
     if crs is None:
         return plain

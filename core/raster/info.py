@@ -9,6 +9,7 @@ from typing import Any
 
 from affine import Affine
 
+from ..addresses import without_secrets
 from .bands import BandPlan
 from .sources import Source
 
@@ -83,7 +84,7 @@ def describe(
     dtypes, colours, nodata = dataset.dtypes, dataset.colorinterp, dataset.nodatavals
     scales, offsets, descriptions = dataset.scales, dataset.offsets, dataset.descriptions
     return RasterInfo(
-        sources=source.names,
+        sources=tuple(map(without_secrets, source.names)),
         driver="mosaic" if len(source.names) > 1 else str(dataset.driver),
         size=(width, height),
         bands=tuple(

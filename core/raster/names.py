@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from ..addresses import without_secrets
 from ..errors import RasterError, SamGeoWarning
 from .gdal import GDAL_ERRORS, gdal_env, open_dataset
 from .references import archive_of, files_named, is_remote, references_of
@@ -196,7 +197,7 @@ def short_name(name: str) -> str:
         return "a virtual raster given as text"
     archive = archive_of(name)
     text = name if archive is None else archive[1] or archive[0]
-    text = text.split("?", 1)[0] if is_remote(text) else text
+    text = without_secrets(text)
     return Path(text).name or text
 
 

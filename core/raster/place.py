@@ -23,6 +23,7 @@ from .longitude import (
     Floats,
     at_turns,
     central_meridian,
+    folded,
     of_dimension,
     sound,
     turn_of,
@@ -104,6 +105,7 @@ class RasterPlace:
         base = geographic(target)
         if base is None or geographic(crs) is None:
             return Reprojection(crs, target, tolerance=self.tolerance).moved(_array(shape))[0]
+        shape = self._together(shape, crs)
         west = self._middle_longitude() - 180.0
         reprojection = Reprojection(crs, base, split=True, tolerance=self.tolerance, west=west)
         lonlat = reprojection.moved(_array(shape))[0]
@@ -121,6 +123,18 @@ class RasterPlace:
             return None
         moved = sound(moved)
         return moved if self.turn is None else self._at_its_turns(moved)
+
+    def _together(self, shape: Any, crs: CRS) -> Any:
+        """A shape whose parts meet at the date line in one piece, where the raster lies there.
+
+        Done before anything is computed with its coordinates: the parts' edges are the same to the
+        last bit only now.
+        """
+        turn = turn_of(crs)
+        if turn is None or self.crs is None:
+            return shape
+        x = float(move_between(self.crs, crs)(np.array([self.middle]))[0, 0])
+        return folded(sound(shape), x - turn / 2, turn) if np.isfinite(x) else shape
 
     def _at_its_turns(self, shape: Any) -> Any:
         x0, _, x1, _ = self.frame.bounds

@@ -26,6 +26,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from ..addresses import without_secrets
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
@@ -232,6 +233,11 @@ class Raster:
         return self._source.contents.identity
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """All files that the raster is read from, side files too; addresses as they were given."""
+        return self._source.contents.all_names
+
+    @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
         return self._source.contents.modified
@@ -249,6 +255,13 @@ class Raster:
             "allow_remote": self.options.allow_remote,
             "stretch": self.stretch.to_json(),
         }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON-able: what a job's results depend on, without the secrets of addresses."""
+        spec = self.spec
+        sources = [without_secrets(name) for name in spec["sources"]]
+        return {**spec, "sources": sources, "identity": self.identity}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Raster:

@@ -24,10 +24,7 @@ from dataclasses import dataclass
 from ..errors import ParameterError
 from ..job import option
 from ..types import PixelBox, TileIndex
-
-TRUST_MARGIN = 8
-"""Pixels at a window's edge where mask values are not believed (c in the design)."""
-
+from .windows import TRUST_MARGIN
 
 DEFAULT_TILE = 1024
 """Side of a window in pixels: what most of the SAM family was trained on."""

@@ -24,6 +24,7 @@ from scipy.ndimage import map_coordinates
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import RasterError
+from ..job import option
 from ..raster.raster import Raster, RasterOptions, RasterWindow, open_raster
 from ..types import PixelBox
 from .series import DatedRaster
@@ -100,7 +101,8 @@ def common_grid(
     if size.max() > LARGEST:
         raise RasterError(
             f"The rasters reach over {size[0]:.0f} x {size[1]:.0f} pixels of {reference.name}: "
-            "cut them to the place of the objects first, or choose a coarser --resolution."
+            "cut them to the place of the objects first, or choose a coarser "
+            f"{option('resolution')}."
         )
     shifted = transform @ Affine.translation(*low)
     return CommonGrid(shifted, reference.crs, int(size[1]), int(size[0]))

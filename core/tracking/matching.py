@@ -32,6 +32,10 @@ LEAST = 0.4
 LEAST_LOOK = 0.2
 """Likeness of the looks alone, where an object stood out from its surroundings at all."""
 
+SAME_OUTLINE = 0.6
+"""IoU with what is expected from which a shape that stands out is the object in another colour: a
+pond with algae, a roof that was painted."""
+
 LEAST_SIZE = 0.1
 """Smaller area over larger one, from which two shapes can be the same object."""
 
@@ -116,7 +120,8 @@ def likeness(expected: Expected, offer: Offer) -> float:
         distinct = [kept for kept in expected.looks if float(np.linalg.norm(kept)) >= DISTINCT]
         if distinct:
             look = max(alike(kept, offer.look) for kept in distinct)
-            if look < LEAST_LOOK and not offer.remembered:
+            still_there = overlap >= SAME_OUTLINE and _stands_out(offer.look, distinct)
+            if look < LEAST_LOOK and not offer.remembered and not still_there:
                 return 0.0
     total = (
         WEIGHTS["overlap"] * overlap
@@ -125,6 +130,12 @@ def likeness(expected: Expected, offer: Offer) -> float:
         + WEIGHTS["look"] * look
     )
     return total if total >= LEAST or offer.remembered else 0.0
+
+
+def _stands_out(look: np.ndarray, known: Sequence[np.ndarray]) -> bool:
+    """Whether a contrast is at least half as strong as those that are known."""
+    strongest = max(float(np.linalg.norm(one)) for one in known)
+    return float(np.linalg.norm(look)) >= strongest / 2
 
 
 def assign(expected: Sequence[Expected], offers: Sequence[Sequence[Offer]]) -> list[Match]:

@@ -14,6 +14,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from ..errors import ParameterError, RasterError
+from ..job import option
 from ..raster.dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags, read_moment
 from ..raster.names import expand_sources
 from ..raster.raster import open_raster
@@ -85,7 +86,7 @@ def make_series(
             raise RasterError(
                 f"{earlier[0].name} ({earlier[0].moment.text}) and {later[0].name} "
                 f"({later[0].moment.text}) cannot be put in order: give both dates as precisely "
-                "with --dates."
+                f"with {option('dates')}."
             )
     series = [_together(group) for group in groups]
     if len(series) < 2:
@@ -163,7 +164,8 @@ def _moment_of(name: str, tags: Mapping[str, str]) -> Moment:
             if not moment.may_be(differing):
                 raise RasterError(
                     f"{Path(name).name} was taken at {moment.text} according to {what}, but at "
-                    f"{differing.text} according to {other}: say which is right with --dates."
+                    f"{differing.text} according to {other}: say which is right with "
+                    f"{option('dates')}."
                 )
     if claims:
         return min((moment for _, moment in claims), key=lambda m: (m.end - m.start, m.text))
@@ -171,7 +173,7 @@ def _moment_of(name: str, tags: Mapping[str, str]) -> Moment:
         return written
     raise RasterError(
         f"No date is known of {Path(name).name}: put it into the name (pond_2009-08-18.tif), or "
-        "give a table of dates with --dates."
+        f"give a table of dates with {option('dates')}."
     )
 
 
@@ -185,7 +187,7 @@ def _together(group: Sequence[_One]) -> DatedRaster:
             if shared > SAME_GROUND * min(one.footprint.area, other.footprint.area):
                 raise RasterError(
                     f"{one.name} and {other.name} show the same ground at the same date, "
-                    f"{one.moment.text}: leave one out, or tell them apart with --dates."
+                    f"{one.moment.text}: leave one out, or tell them apart with {option('dates')}."
                 )
     return DatedRaster(
         tuple(one.name for one in group),

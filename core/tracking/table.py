@@ -15,6 +15,7 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError
+from ..job import option
 from ..raster.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
@@ -147,8 +148,8 @@ def check_tables(output: Path, *, overwrite: bool) -> None:
     for path in table_paths(output):
         if path.exists() and not overwrite:
             raise OutputError(
-                f"The table {path} exists already: allow it to be replaced (--overwrite) or choose "
-                "another name for the layer."
+                f"The table {path} exists already: allow it to be replaced "
+                f"({option('overwrite')}) or choose another name for the layer."
             )
 
 

@@ -17,7 +17,8 @@ import shapely
 from affine import Affine
 from shapely import Geometry
 
-from ..masks.store import JobStore, write_atomically
+from ..masks.job_folder import write_atomically
+from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
 from ..raster.geometry import pixel_side

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from ..masks.masks import LOGIT_STEPS
+from ..masks.logits import in_steps
 from ..masks.raster_edge import leads, up_to_edges
 from ..masks.sparse_logits import Field
 from ..raster.geometry import half_pixel
@@ -51,7 +51,7 @@ def object_polygon(
         inside = strip.intersection(known.bounds)
         values = np.zeros(strip.shape, np.float32)
         values[inside.slices(strip)] = known.dense(inside)
-        parts.append(vectorize.contours(*up_to_edges(values * LOGIT_STEPS, strip, cell, shape)))
+        parts.append(vectorize.contours(*up_to_edges(in_steps(values), strip, cell, shape)))
     pixels = vectorize.joined(parts)
     a, b, c, d, e, f = transform[:6]
     ground = vectorize.to_ground(pixels, (a, b, c, d, e, f))

@@ -25,6 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import __version__, job
+from ..addresses import without_secrets
 from ..errors import Cancelled, SamGeoError, SamGeoWarning
 from ..parallel.priority import step_back
 
@@ -326,8 +327,8 @@ class Worker:
                 warnings.simplefilter("always", SamGeoWarning)
                 result = self._engine.methods[request.method](request.params, context)
             for warning in caught:
-                if issubclass(warning.category, SamGeoWarning):
-                    self._log("warning", str(warning.message), request.id)
+                if isinstance(warning.message, SamGeoWarning):
+                    self._log("warning", warning.message.template, request.id)
         except BaseException as error:
             # A library's sys.exit() must not end the worker either.
             self._finish(task, partial(self._fail, request.id, error))
@@ -382,14 +383,15 @@ class Worker:
 
     def _send_failure(self, failure: job.Failure) -> None:
         """Send a failure, cut to a length that a person reads: every request is answered."""
-        message = failure.message
+        message = without_secrets(failure.message[: 10 * MOST_MESSAGE])
         if len(message) > MOST_MESSAGE:
             message = f"{message[:MOST_MESSAGE]} ..."
-        self._channel.send(replace(failure, message=message))
+        detail = without_secrets(failure.detail)
+        self._channel.send(replace(failure, message=message, detail=detail))
 
     def _log(self, level: str, message: str, number: int | None) -> None:
         with contextlib.suppress(job.MessageError):
-            self._channel.send(job.Log(level, message, number))
+            self._channel.send(job.Log(level, without_secrets(message), number))
 
 
 def _replaces(new: job.Request, old: job.Request) -> bool:

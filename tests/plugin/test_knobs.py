@@ -41,7 +41,7 @@ def test_defaults_ranges_and_choices_of_dialogs_are_those_of_the_engine(qgis_app
                 if about["most"] is not None:
                     assert definition.maximum() <= about["most"], name
             elif isinstance(definition, QgsProcessingParameterEnum):
-                assert set(definition.options()) <= set(about.get("choices") or ()) or name in (
-                    "device",
-                ), name
+                words = algorithm.choices[definition.name()]
+                assert len(definition.options()) == len(words), name
+                assert set(words) <= set(about.get("choices") or ()) or name in ("device",), name
     assert {"min_area", "tile_size", "margin", "mode", "workers", "precision"} <= seen

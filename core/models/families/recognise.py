@@ -199,7 +199,9 @@ def _load(network: Network, state: State, family: Family) -> None:
                 f"The weights look like {family.name}, but {key} is not a tensor of plain numbers: "
                 "the file is damaged."
             )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_meta or not tensor.is_floating_point():
+            continue  # tensors of the meta device have shapes only
+        if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(
                 f"The weights look like {family.name}, but {key} holds numbers that are not "
                 "finite: the file is damaged."

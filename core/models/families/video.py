@@ -26,7 +26,8 @@ from ...types import BoolArray, FloatArray
 from ..base import Embedding, ModelInfo, Prompts
 from ..promptable import TorchModel
 from ..runtime import in_batches
-from .sam2_video import POINTERS, Answers, ObjectMemory, Sam2Video
+from .object_memory import Answers, ObjectMemory
+from .sam2_video import POINTERS, Sam2Video
 
 GPU_OBJECTS = 8
 """Objects whose memory is looked up at a time on a GPU."""

@@ -28,6 +28,7 @@ from ...errors import CheckpointError
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .files import check_file, unpacked, weights_file
+from .own import OwnModel, add_own, find_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
 FOLDER_VARIABLE, OFFLINE_VARIABLE = "SAMGEO_MODELS_DIR", "SAMGEO_OFFLINE"
@@ -99,6 +100,10 @@ def locate(name_or_path: str | Path) -> Located:
         if not there:
             raise CheckpointError(f"There is no file {path}: check the path of the checkpoint.")
         return Located(path.stem if path.is_file() else path.name, path)
+    if str(name_or_path) not in CATALOGUE:
+        own = find_own(models_folder(), str(name_or_path))
+        if own is not None:
+            return Located(own.name, own.path, entry_of(own))
     entry = find(str(name_or_path))
     if entry.name == EMBEDDED:
         checksum = (
@@ -121,8 +126,31 @@ def locate(name_or_path: str | Path) -> Located:
     return Located(entry.name, folder / file, entry, manifest[file])
 
 
+def entry_of(own: OwnModel) -> ModelEntry:
+    """A trained model in the form of the published ones."""
+    day = str(own.card.get("date", ""))[:10]
+    return ModelEntry(
+        own.name,
+        own.notes.family,
+        f"{own.notes.base} trained on {own.card.get('raster', 'a raster')}"
+        + f", {day}" * bool(day),
+        str(own.card.get("licence", "")),
+        "",
+    )
+
+
+def add(file: Path, name: str | None = None) -> Path:
+    """Take in a trained model that somebody shared; where it lies now.
+
+    Raises:
+        CheckpointError: It is none.
+        OutputError: There is one of that name.
+    """
+    return add_own(models_folder(), file, name).path
+
+
 def list_models() -> list[Status]:
-    """All known models, in the registry's order."""
+    """All known models, in the registry's order; then the trained ones by name."""
     found = []
     for entry in CATALOGUE.values():
         if entry.name == EMBEDDED:
@@ -134,6 +162,8 @@ def list_models() -> list[Status]:
         here = size_of(folder)
         installed = manifest_of(entry) is not None
         found.append(Status(entry, installed, folder if folder.exists() else None, here))
+    for own in list_own(models_folder()):
+        found.append(Status(entry_of(own), True, own.path, size_of(own.path)))
     return found
 
 
@@ -202,6 +232,8 @@ def remove(name: str) -> int:
         ModelError: The name is unknown.
         CheckpointError: It cannot be deleted, or comes with the package.
     """
+    if name not in CATALOGUE and find_own(models_folder(), name) is not None:
+        return remove_own(models_folder(), name)
     entry = find(name)
     if not entry.files:
         raise CheckpointError(f"{entry.title} comes with the package: it cannot be removed.")

@@ -26,7 +26,7 @@ def check_file(path: Path) -> None:
         start = file.read(512)
     name = path.name.removesuffix(".part")
     if what := looks_like_text(start):
-        raise CheckpointError(f"{name} is {what}: delete it and download the weights again.")
+        raise CheckpointError(f"{name} is {what}: download the weights again.")
     if not start or (start[:2] == b"PK" and not zipfile.is_zipfile(path)):
         raise damaged(name, "it is empty" if not start else "its end is missing")
     if start[:2] == b"PK":

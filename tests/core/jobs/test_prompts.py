@@ -301,10 +301,10 @@ def test_wrong_layers_and_fields_are_refused_in_words(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(village[1][0])], code=[1])
     for more, error, words in (
         ({"prompt_id": "no"}, ParameterError, "no field 'no': code"),
-        ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no layer"),
+        ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no such file"),
         ({"prompt_as": "sphere"}, ParameterError, "sphere"),
         ({"tile_size": 1000}, ParameterError, "multiple of 64"),
-        ({"prompts_layer": "other"}, PromptError, "cannot be read"),
+        ({"prompts_layer": "other"}, PromptError, "no layer 'other'; it has prompts"),
     ):
         wanted = {"prompts": prompts, **more}
         with pytest.raises(error, match=words):

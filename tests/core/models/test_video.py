@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 import torch
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Prompts
-from samgeo_core.models.families.recognise import build
-from samgeo_core.models.families.sam2_video import FrameMemory, ObjectMemory
+from samgeo_core.models.families.object_memory import FrameMemory, ObjectMemory
+from samgeo_core.models.families.recognise import FAMILIES, _load, build
 from samgeo_core.models.families.video import TorchVideoModel
 
 from ..parity.cases import HERE, sample
@@ -186,3 +187,17 @@ def test_what_cannot_be_followed_is_refused(small) -> None:
         model.show(embedding, 0, [model.new_memory(2)])
     with pytest.raises(PromptError, match="pixels"):
         model.show(embedding, 0, [model.new_memory(2)], outlines=np.ones((1, 5, 5), bool))
+
+
+@pytest.mark.parametrize("name", ["sam2.1_hiera_base_plus", "sam2_hiera_small", "edgetam"])
+def test_every_tensor_of_the_official_file_is_read_for_video(name) -> None:
+    # On the meta device: names and shapes only. A missing, unknown or misshapen one raises.
+    with np.load(HERE / f"{name}.npz") as file:
+        shapes = json.loads(str(file["shapes"]))
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    family = next(f for f in FAMILIES if f.name == ("edgetam" if name == "edgetam" else "sam2"))
+    assert family.make_video is not None
+    with torch.device("meta"):
+        network = family.make_video(shapes, None)
+    _load(network, state, replace(family, ignored=()))
+    assert len(shapes) == len(network.state_dict())
