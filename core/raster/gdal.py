@@ -23,6 +23,9 @@ CACHE_ROWS = 1536
 """Rows that the cache should hold of a raster stored in strips: else a tile's neighbour to the
 right would decode all of its strips again."""
 
+MOST_BLOCK_BYTES = 1024**3
+"""A block that is decoded may take so much memory."""
+
 ELSEWHERE = frozenset(
     (
         *("DAAS", "EEDA", "EEDAI", "GTI", "HTTP", "NGW", "OGCAPI", "PLMOSAIC", "STACIT", "STACTA"),
@@ -69,6 +72,16 @@ def cache_bytes(dataset: rasterio.DatasetReader) -> int:
     names = ["complex64" if name == "complex_int16" else name for name in dataset.dtypes]
     pixel = sum(int(np.dtype(name).itemsize) for name in names)
     return min(most, max(least, CACHE_ROWS * int(dataset.width) * pixel))
+
+
+def block_bytes(dataset: rasterio.DatasetReader) -> int:
+    """Memory that one block takes while it is decoded: in a TIFF, with all bands side by side."""
+    high, wide = dataset.block_shapes[0]
+    name = dataset.dtypes[0]
+    pixel = int(np.dtype("complex64" if name == "complex_int16" else name).itemsize)
+    structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    together = dataset.driver == "GTiff" and structure.get("INTERLEAVE") == "PIXEL"
+    return int(high) * int(wide) * pixel * (int(dataset.count) if together else 1)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from ..errors import RasterError, SamGeoWarning
 from .contents import Contents, check_sources
 from .crs import known_crs, same_crs
-from .gdal import GDAL_ERRORS, deepest, gdal_env, open_dataset
+from .gdal import GDAL_ERRORS, MOST_BLOCK_BYTES, block_bytes, deepest, gdal_env, open_dataset
 from .georeference import transform_of_points, warp
 from .mosaic import Part, describe_part, mosaic_vrt
 from .names import common_name
@@ -151,6 +151,13 @@ def _open_one(name: str, remote: bool, checked: bool) -> rasterio.DatasetReader:
             shown = ", ".join(parts[:5]) + (" ..." if len(parts) > 5 else "")
             raise RasterError(f"{name} holds several rasters: give one of them by name: {shown}")
         raise RasterError(f"{name} has no bands.")
+    if block_bytes(dataset) > MOST_BLOCK_BYTES:
+        size = block_bytes(dataset) / 1024**3
+        dataset.close()
+        raise RasterError(
+            f"{name} is stored in blocks of {size:.1f} GB, which must be decoded at once: write it "
+            "anew in tiles (gdal_translate -co TILED=YES -co INTERLEAVE=BAND)."
+        )
     if not remote and not is_remote(name):
         for domain in ("OVERVIEWS", "GEOLOCATION"):
             for value in dataset.tags(ns=domain).values():
