@@ -18,6 +18,7 @@ from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
 from .jobs.tile_stage import SegmenterFactory
+from .raster.vector_input import for_pyogrio
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
@@ -203,7 +204,7 @@ def segment(
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
-        return gpd.read_file(target, layer=params.layer or target.stem)
+        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
 
 
 def _raster_path(raster: Any, folder: Path, number: int) -> str:
