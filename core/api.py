@@ -18,6 +18,7 @@ from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
 from .jobs.tile_stage import SegmenterFactory
+from .raster.vector_input import for_pyogrio
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
@@ -89,6 +90,8 @@ def segment(
     area: str | Path | gpd.GeoDataFrame | None = None,
     area_layer: str | None = None,
     raster_crs: str | None = None,
+    overlap: str = "auto",
+    allow_remote: bool = False,
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -150,6 +153,10 @@ def segment(
         area_layer: Layer within the area's file.
         raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
             file says.
+        overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
+            of one place on different dates are refused. error: no overlap is allowed.
+        allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
+            another file for pixels where it says so.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.
@@ -216,7 +223,7 @@ def segment(
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
-        return gpd.read_file(target, layer=params.layer or target.stem)
+        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
 
 
 def _raster_path(raster: Any, folder: Path, number: int) -> str:

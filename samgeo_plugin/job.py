@@ -199,6 +199,15 @@ _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _THREADS = "CPU threads per process."
 _MIN_CLASS = "Smallest probability of an object's class."
 _RASTER_CRS = "CRS of the raster, for a file that names none or a wrong one."
+_ALLOW_REMOTE = (
+    "Fetch what a local file refers to on a server, and take the raw bytes of another file for "
+    "pixels where it says so."
+)
+_OVERLAP = (
+    "Which of several rasters is on top where they overlap. auto: the last one; rasters of one "
+    "place on different dates are refused. error: no overlap is allowed."
+)
+_OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
 _BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
 _STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
@@ -252,6 +261,8 @@ class SegmentParameters(_Parameters):
     area: Optional[str] = _option("Polygon layer that is the area of interest.", group="raster")
     area_layer: Optional[str] = _option("Layer within the area's file.", group="raster")
     raster_crs: Optional[str] = _option(_RASTER_CRS, unset="what the file says", group="raster")
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
+    allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )
@@ -483,6 +494,8 @@ class OpenParameters(_Parameters):
     bands: Optional[list[int]] = _option(_BANDS)
     stretch: Optional[list[list[float]]] = _option(_STRETCH)
     raster_crs: Optional[str] = _option(_RASTER_CRS)
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from .console import Console, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
-from .options import job_options, parsed
+from .options import job_options, option_of, parsed
 from .track import track
 from .train import train
 from .values import counted
@@ -80,13 +80,16 @@ def segment(
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def info(raster: tuple[str, ...], as_json: bool) -> None:
+@option_of("overlap")
+@option_of("allow_remote")
+def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
     """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..raster.raster import open_raster
+        from ..raster.raster import RasterOptions, open_raster
 
-        with open_raster(list(raster)) as opened:
+        options = RasterOptions(overlap=overlap, allow_remote=allow_remote)
+        with open_raster(list(raster), options) as opened:
             known, stretch = opened.info, opened.stretch
         if as_json:
             console.print_json({**known.to_json(), "stretch": stretch.to_json()})

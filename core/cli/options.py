@@ -33,6 +33,11 @@ def job_options(function: F) -> F:
     return function
 
 
+def option_of(name: str) -> Callable[[F], F]:
+    """The option of one field of ``SegmentParameters``, for other commands that have it too."""
+    return _option(next(known for known in fields(SegmentParameters) if known.name == name))
+
+
 def _option(known: Field[Any]) -> Callable[[F], F]:
     about = known.metadata
     text, flag = str(about["about"]), flag_of(known.name)

@@ -133,7 +133,7 @@ def _feature_maker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
         model=model,
-        source=raster.name,
+        source=raster.polygon_sources,
         tolerance=tolerance_of(params, raster),
         min_area=params.min_area,
         min_hole=params.min_hole,

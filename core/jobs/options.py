@@ -108,6 +108,8 @@ def raster_options(
         stretch=_stretch(params),
         resolution=params.resolution,
         crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
     )
 
 
