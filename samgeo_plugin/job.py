@@ -413,6 +413,8 @@ class ClassifyParameters(_Parameters):
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
     raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
     tile_size: Optional[int] = _option("", least=64, most=32768)
     margin: Optional[int] = _option("", least=9, most=16384)
     examples: Optional[str] = None
@@ -465,6 +467,8 @@ class MapParameters(_Parameters):
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
     raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
     tile_size: Optional[int] = _option("", least=64, most=32768)
     margin: Optional[int] = _option("", least=9, most=16384)
     examples: Optional[str] = None

@@ -429,7 +429,18 @@ _CLASS_OPTIONS = frozenset(
 )
 _SHARED_OPTIONS = (
     *("rasters", "fresh", "model", "device", "precision", "threads", "workers", "cluster"),
-    *("bands", "stretch", "resolution", "tile_size", "margin", "examples", "class_field"),
+    *(
+        "bands",
+        "stretch",
+        "resolution",
+        "raster_crs",
+        "overlap",
+        "allow_remote",
+        "tile_size",
+        "margin",
+        "examples",
+        "class_field",
+    ),
     *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
 )
 
