@@ -266,7 +266,7 @@ def test_formats_that_cannot_be_read_come_with_advice(
         open_raster(path)
 
 
-# -- overlaps, dates, names under polygons -----------------------------------------------------------
+# -- overlaps, dates, names under polygons ---------------------------------------------------------
 
 
 def dated(make: Make, *names: str) -> list[Path]:
@@ -275,12 +275,14 @@ def dated(make: Make, *names: str) -> list[Path]:
 
 def test_rasters_of_one_place_on_different_dates_ask_for_a_rule(make_raster: Make) -> None:
     paths = dated(make_raster, "town_20190704.tif", "town_20090704.tif", "town_20140704.tif")
-    with pytest.raises(RasterError, match="different dates.*--overlap"):
+    with pytest.raises(RasterError, match=r"different dates.*--overlap"):
         open_raster(paths)
     values = {}
     for rule in ("newest", "oldest", "first", "last"):
         options = RasterOptions(overlap=rule, percentiles=(0.0, 100.0))
-        with pytest.warns(SamGeoWarning, match="overlap"), open_raster(paths, options) as raster:
+        with pytest.warns(SamGeoWarning, match="overlap"):
+            raster = open_raster(paths, options)
+        with raster:
             source = raster.polygon_sources
             assert isinstance(source, PolygonSources)
             values[rule] = source([box(500_010, 4_999_950, 500_020, 4_999_980)])[0]
@@ -375,7 +377,9 @@ def test_points_that_place_nothing_are_refused(
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_points_without_a_crs_place_the_raster_in_their_own_plane(tmp_path: Path) -> None:
     path = with_points(tmp_path / "p.tif", SQUARE, None)
-    with pytest.warns(SamGeoWarning, match="no coordinate system"), open_raster(path) as raster:
+    with pytest.warns(SamGeoWarning, match="no coordinate system"):
+        raster = open_raster(path)
+    with raster:
         assert raster.crs is None
         assert raster.transform.almost_equals(PLACE, 1e-6)
     bent = [*SQUARE[:3], (128, 128, 500_140, 4_999_872)]
@@ -383,7 +387,7 @@ def test_points_without_a_crs_place_the_raster_in_their_own_plane(tmp_path: Path
         open_raster(with_points(tmp_path / "q.tif", bent, None))
 
 
-# -- mostly empty and many bands ---------------------------------------------------------------------
+# -- mostly empty and many bands -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["plain", "nodata", "alpha"])
