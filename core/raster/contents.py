@@ -61,35 +61,49 @@ def check_sources(name: str, *, remote: bool = False) -> None:
     if not remote:
         refuse_remote(name)
     with gdal_env(remote=remote):
-        _check_references(name, name, {name}, 0, remote)
+        _check_references(name, (), set(), remote)
 
 
-def _check_references(name: str, top: str, seen: set[str], depth: int, remote: bool) -> None:
-    if depth > DEEPEST:
-        raise RasterError(f"{shown(top)} refers to rasters that refer to rasters without end.")
-    via = "" if name == top else f", by way of {shown(name)},"
+def _check_references(name: str, way: tuple[str, ...], seen: set[str], remote: bool) -> None:
+    """Open all that a raster refers to.
+
+    Args:
+        name: The raster.
+        way: The rasters that led to it, outermost first.
+        seen: What was opened already.
+        remote: See :func:`check_sources`.
+    """
+    way = (*way, _same(name))
+    top = shown(way[0])
+    via = "" if len(way) == 1 else f", by way of {shown(name)},"
+    if len(way) > DEEPEST:
+        raise RasterError(f"{top} refers to rasters that refer to rasters, more than {DEEPEST}.")
     for reference in references_of(name):
-        if reference.name in seen:
+        needed = _same(reference.name)
+        if needed in way:
+            raise RasterError(f"{top}{via} is made of itself: make the virtual raster again.")
+        if needed in seen or needed.lstrip().startswith("<") or is_remote(needed):
             continue
-        seen.add(reference.name)
-        if reference.name.lstrip().startswith("<") or is_remote(reference.name):
-            continue
+        seen.add(needed)
         if not reference.raster:
-            if not _is_there(reference.name):
-                raise RasterError(f"{shown(top)}{via} needs {reference.name}, which is missing.")
+            if not _is_there(needed):
+                raise RasterError(f"{top}{via} needs {needed}, which is missing.")
             continue
-        if reference.name == top:
-            raise RasterError(f"{shown(top)}{via} is made of itself.")
-        _check_references(reference.name, top, seen, depth + 1, remote)
+        _check_references(needed, way, seen, remote)
         try:
-            open_dataset(reference.name, remote=remote).close()
+            open_dataset(needed, remote=remote).close()
         except GDAL_ERRORS as error:
             what = (
                 f"cannot be opened ({deepest(error)})"
-                if _is_there(reference.name)
+                if _is_there(needed)
                 else "is missing: put it back, or make the virtual raster again"
             )
-            raise RasterError(f"{shown(top)}{via} needs {reference.name}, which {what}.") from error
+            raise RasterError(f"{top}{via} needs {needed}, which {what}.") from error
+
+
+def _same(name: str) -> str:
+    """One name for a file that has several."""
+    return os.path.abspath(name) if os.path.isfile(name) else name
 
 
 def _is_there(name: str) -> bool:

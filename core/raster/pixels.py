@@ -13,7 +13,7 @@ from ..errors import RasterError
 from ..types import AnyArray, BoolArray, PixelBox
 from .bands import BandPlan, read_values
 from .coverage import Coverage, coverage_of
-from .gdal import GDAL_ERRORS, cache_bytes, deepest, gdal_env
+from .gdal import GDAL_ERRORS, cache_bytes, deepest, gdal_env, open_dataset
 from .overviews import agrees
 from .references import files_named
 from .sources import Source
@@ -35,6 +35,7 @@ class SourcePixels:
         self._cache = cache_bytes(source.dataset)
         self._overviews: dict[int, rasterio.DatasetReader] = {}
         self._trust: dict[int, bool] = {}
+        self._failed = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,12 +53,15 @@ class SourcePixels:
         Raises:
             RasterError: A block cannot be read; names the window.
         """
+        if self._failed:
+            self._open_again()
         chosen = self.full if dataset is None else dataset
         window = Window(box.col0, box.row0, box.width, box.height)
         try:
             with gdal_env(self._cache, remote=self.source.remote):
                 values, valid = read_values(chosen, self.plan, window)
         except GDAL_ERRORS as error:
+            self._failed = chosen is self.full and self.full.driver == "VRT"
             part = "" if chosen is self.full else " of an overview"
             raise RasterError(
                 f"{self.source.name} cannot be read in rows {box.row0} to {box.row1} and columns "
@@ -69,6 +73,22 @@ class SourcePixels:
                 rows, cols = hole.slices(box)
                 valid[:, rows, cols] = False
         return values, valid
+
+    def _open_again(self) -> None:
+        """After a source of a virtual raster failed: the same handle would read zeros from then on.
+
+        Raises:
+            RasterError: It cannot be opened any more.
+        """
+        try:
+            with gdal_env(self._cache, remote=self.source.remote):
+                again = open_dataset(self.full.name, remote=self.source.remote)
+        except GDAL_ERRORS as error:
+            raise RasterError(
+                f"{self.source.name} cannot be opened any more: {deepest(error)}"
+            ) from error
+        self.full = self.source.closing.enter_context(again)
+        self._failed = False
 
     def level(self, scale: float) -> rasterio.DatasetReader:
         """The coarsest overview that still has all that a scale needs, or the source itself.
