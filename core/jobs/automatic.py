@@ -18,7 +18,7 @@ from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
-from ..vectors.schema import CLASS, CLASS_PROB, WIDTH
+from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
@@ -52,7 +52,7 @@ def segment_tiles_of(
     factory = _factory(params, segmenter, scale_for(params.scale, raster))
     here = factory()
     classes = bool(getattr(here, "gives_classes", False)) and params.shapes == "objects"
-    fields = ((CLASS, CLASS_PROB) if classes else ()) + ((WIDTH,) if lines else ())
+    fields = ((CLASS, CLASS_PROBABILITY) if classes else ()) + ((WIDTH,) if lines else ())
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
@@ -143,7 +143,7 @@ def _feature_maker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
         model=model,
-        source=raster.name,
+        source=raster.polygon_sources,
         tolerance=tolerance_of(params, raster),
         min_area=params.min_area,
         min_hole=params.min_hole,

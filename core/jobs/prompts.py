@@ -206,7 +206,7 @@ def _ask_batches(
             report("prompts", done, total, found.error)
     if failed and len(failed) == len(batches):
         raise ModelError(
-            f"None of the prompts could be answered; the first failed with {failed[0]}"
+            f"None of the prompts could be answered; the first failed with {failed[0][1]}"
         )
     return notes, failed
 
