@@ -18,7 +18,7 @@ from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
-from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH
+from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
@@ -51,15 +51,15 @@ def segment_tiles_of(
     report("stretch", 1, 1)
     factory = _factory(params, segmenter, scale_for(params.scale, raster))
     here = factory()
-    classes = bool(getattr(here, "gives_classes", False)) and params.shapes == "objects"
-    fields = ((CLASS, CLASS_PROBABILITY) if classes else ()) + ((WIDTH,) if lines else ())
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
+    fields += (WIDTH,) if lines else ()
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
     with output.begun(grid.cell, description) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
-        job = _Job(params, report, raster, area, stage, here, output.writer, classes)
+        job = _Job(params, report, raster, area, stage, here, output.writer)
         return output.once(store, description, job.write)
 
 
@@ -88,9 +88,7 @@ class _Job:
 
             announce(result)
             objects, masks = self._merged(executor, tiles)
-            maker = _feature_maker(
-                params, self.raster, self.segmenter.name, self.area, self.classes
-            )
+            maker = _feature_maker(params, self.raster, self.segmenter, self.area)
             with writer:
                 given = (maker, writer, executor, self.report)
                 if params.shapes == "coverage":
@@ -115,6 +113,11 @@ class _Job:
         return objects, masks
 
 
+def _gives_classes(params: SegmentParameters, segmenter: Segmenter) -> bool:
+    """Whether every object says what the embedded model takes it for."""
+    return params.shapes == "objects" and bool(getattr(segmenter, "gives_classes", False))
+
+
 def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
     return area is None or area.touches(tile.core)
 
@@ -132,23 +135,19 @@ def _itself(segmenter: Segmenter) -> Segmenter:
 
 
 def _feature_maker(
-    params: SegmentParameters,
-    raster: Raster,
-    model: str,
-    area: AreaOfInterest | None,
-    classes: bool,
+    params: SegmentParameters, raster: Raster, segmenter: Segmenter, area: AreaOfInterest | None
 ) -> FeatureMaker:
     t = raster.transform
     return FeatureMaker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
-        model=model,
+        model=segmenter.name,
         source=raster.polygon_sources,
         tolerance=tolerance_of(params, raster),
         min_area=params.min_area,
         min_hole=params.min_hole,
         area=area,
-        classes=classes,
+        classes=_gives_classes(params, segmenter),
     )
 
 

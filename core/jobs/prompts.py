@@ -71,9 +71,9 @@ def segment_prompts(
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    given, scale = params.scale, scale_for(params.scale, raster)
+    scale = scale_for(params.scale, raster)
     make = factory or partial(
-        _load, params.model, params.device, params.threads, params.precision, scale, given
+        _load, params.model, params.device, params.threads, params.precision, scale, params.scale
     )
     model = make()
     cell = cell_for(model, params.tile_size, raster.shape)

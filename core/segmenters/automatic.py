@@ -50,10 +50,10 @@ VERSION = 1
 EDGE_TOLERANCE = 20
 """Pixels: a mask this near to a crop's edge inside the window is taken for cut off (official)."""
 
-REST_STEP = 64
+REST_STEP = 128
 """Pixels along a side of the squares of which each is asked once where nothing was found."""
 
-REST_DEPTH = 5
+REST_DEPTH = 8
 """Pixels from what was found below which nothing more is asked."""
 
 SEEN_AROUND = (40.0, 128.0)
@@ -319,7 +319,7 @@ class AutomaticSegmenter:
         cropped = getattr(self.model, "decode_cropped", None)
         whole = embedding.cell_size == (view.cell, view.cell)
         h, w = embedding.mask_shape
-        batch = 64 if cropped and whole else max(1, _LOGITS_AT_ONCE // (12 * h * w))
+        batch = 256 if cropped and whole else max(1, _LOGITS_AT_ONCE // (12 * h * w))
         for start in range(0, len(points), batch):
             check()
             part = slice(start, start + batch)

@@ -39,7 +39,7 @@ from .export import export
 from .log import plot
 from .loop import TrainConfig, train
 from .opencv import cv2
-from .packs import pack_confident, pack_real, pack_regions, pack_scenes, pack_towns
+from .packs import pack_confident, pack_instances, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "scenes": (0.26, (0.35, 4.0)),
@@ -110,6 +110,7 @@ def main() -> None:
     ship.add_argument(
         "--steps", type=int, default=60, help="of the calibration; 0: the heads alone were trained"
     )
+    ship.add_argument("--levels", action="store_true", help="choose levels by size as well")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
     draw = commands.add_parser("plot", help="draw a run's log")
@@ -120,6 +121,7 @@ def main() -> None:
     cv2.setNumThreads(0)
     if options.command == "pack":
         pack_real(options.shared, options.cache)
+        pack_instances(options.shared, options.cache)
         pack_towns(options.sample_data / "make.py", options.cache / "town.npz", range(101, 113))
         pack_towns(options.sample_data / "make.py", options.cache / "valid_town.npz", range(8, 9))
         pack_scenes(options.shared, options.cache, seed=900, count=40, prefix="valid_")
@@ -164,6 +166,7 @@ def main() -> None:
             parts=read_parts(options.cache) if options.cache and options.steps else None,
             held_back=read_parts(options.cache, "valid_") if options.cache else None,
             steps=options.steps,
+            by_size=options.levels,
         )
         print(json.dumps(card, indent=2))
     else:

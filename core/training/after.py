@@ -95,7 +95,7 @@ def _ious(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 def class_temperature(
     net: EmbeddedNet, parts: list[Part], *, batches: int = 12, side: int = 256, seed: int = 9
 ) -> tuple[float, dict[str, float]]:
-    """By what to divide the logits of classes for the highest likelihood of held-back cells.
+    """What to divide the logits of classes by: held-back cells are likeliest with it.
 
     Returns:
         The temperature, and the share of cells whose likeliest class is possible, by source.

@@ -48,7 +48,7 @@ def dense_targets(crop: Sample) -> DenseTargets:
     height, width = labels.shape
     inside = labels > 0
     # Every pixel that has a neighbour of another object, or lies at the crop's edge, is a border.
-    grown = cv2.copyMakeBorder(crop.labels[0], 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    grown = cv2.copyMakeBorder(labels.astype(np.uint16), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     most = cv2.dilate(grown, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     least = cv2.erode(grown, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     within = (inside & (most == least)).astype(np.uint8)

@@ -39,6 +39,7 @@ def export(
     parts: list[Part] | None = None,
     held_back: list[Part] | None = None,
     steps: int = 60,
+    by_size: bool = False,
 ) -> dict[str, Any]:
     """Write the averaged weights in half precision, and a .json with checksum beside them.
 
@@ -49,9 +50,10 @@ def export(
         stability_threshold: Likewise for stability.
         parts: Training data to calibrate the predicted IoU on, or None to leave it as it is.
         held_back: Other data to choose the size of masks on (:func:`calibrate.level`, and by size
-            in :mod:`.after`) and the temperature of classes; or None. Without ``parts`` masks' own
-            level stays: for a run that trained the heads alone.
+            in :mod:`.after`) and the temperature of classes; or None. Without ``parts`` the masks'
+            own level stays: for a run that trained the heads alone.
         steps: Of the calibration.
+        by_size: Choose levels by size.
 
     Returns:
         What stands in the .json.
@@ -75,10 +77,13 @@ def export(
         "stability_threshold": str(stability_threshold),
     }
     if held_back:
-        levels = levels_by_size(net, [p for p in held_back if p.name not in NO_OUTLINES])
         temperature, right = class_temperature(net, held_back)
-        notes |= {"levels": levels.to_json(), "temperature": str(temperature)}
-        facts |= {"levels": asdict(levels), "temperature": temperature, "classes_right": right}
+        notes["temperature"] = str(temperature)
+        facts |= {"temperature": temperature, "classes_right": right}
+        if by_size:
+            levels = levels_by_size(net, [p for p in held_back if p.name not in NO_OUTLINES])
+            notes["levels"] = levels.to_json()
+            facts["levels"] = asdict(levels)
     part = out.with_suffix(".part")
     save_file(tensors, part, metadata=notes)
     part.chmod(0o644)

@@ -250,7 +250,8 @@ class Trainer:
         self.device = torch.device(self.config.device)
         automatic = self.config.precision == "auto" and self.device.type == "cuda"
         self.half = automatic or self.config.precision == "bfloat16"
-        shape = replace(self.shape, dense=self.config.dense, padding="grey")
+        padding = self.shape.padding if self.config.heads_only else "grey"
+        shape = replace(self.shape, dense=self.config.dense, padding=padding)
         net = EmbeddedNet(shape).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.net: EmbeddedNet = net
         self.average = copy.deepcopy(self.net).eval()

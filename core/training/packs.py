@@ -39,7 +39,7 @@ INSTANCE_PARTS = {
 
 
 def pack_real(shared: Path, out: Path) -> None:
-    """Banepa's western half, Dubai and the instances; of each a part is kept back (valid_*)."""
+    """Banepa's western half and Dubai; of each a part is kept back (valid_*)."""
     out.mkdir(parents=True, exist_ok=True)
     west, row = banepa(shared / "eval" / "buildings_banepa"), BANEPA_HELD_OUT
     for name, rows in (("banepa", slice(None, row)), ("valid_banepa", slice(row, None))):
@@ -49,6 +49,12 @@ def pack_real(shared: Path, out: Path) -> None:
     for prefix, held_out in (("", False), ("valid_", True)):
         folder = shared / "train" / "landcover_dubai"
         write_pack(out / f"{prefix}dubai.npz", list(dubai(folder, held_out=held_out)))
+
+
+def pack_instances(shared: Path, out: Path) -> None:
+    """The instances by kind; whole places are kept back (valid_*)."""
+    out.mkdir(parents=True, exist_ok=True)
+    for prefix, held_out in (("", False), ("valid_", True)):
         found: dict[str, list[Sample]] = {}
         for name, sample in instances(shared / "train" / "instances", held_out=held_out):
             found.setdefault(INSTANCE_PARTS[name], []).append(sample)

@@ -65,7 +65,7 @@ surroundings as these are smaller."""
 KEPT_IMAGES = 2
 """Images whose features are kept as tensors, about 25 MB each."""
 
-MOST_TOGETHER = 32
+MOST_TOGETHER = 16
 """Prompts decoded together at most."""
 
 WHOLE_LOOK = 128

@@ -322,7 +322,7 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
         load_embedded("cpu", path=tmp_path / "none.safetensors")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(write(tmp_path / "whole.safetensors", tiny_network()).read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="its end is missing"):
+    with pytest.raises(CheckpointError, match="damaged"):
         load_embedded("cpu", path=broken)
     with pytest.raises(CheckpointError, match="does not hold an embedded model"):
         load_embedded("cpu", path=write(tmp_path / "x.safetensors", tiny_network(), family="sam"))

@@ -155,6 +155,12 @@ def test_clicks_that_agree_with_the_earlier_mask_leave_the_new_one():
     assert corrected(square(10, 20), new, clicks, labels) is new
 
 
+def test_a_click_on_the_border_that_agrees_leaves_the_earlier_mask():
+    earlier = square(10, 20)
+    out = corrected(earlier, square(2, 30)[None], np.array([[10.5, 15.5]]), np.array([1], np.int8))
+    np.testing.assert_array_equal(out[0], earlier)
+
+
 def test_scales_follow_the_ground_resolution():
     assert choose_scale(0.1) == choose_scale(None) == 1
     assert choose_scale(0.6) == choose_scale(10.0) == 2
@@ -192,14 +198,13 @@ def test_automatic_mode_with_proposals_says_the_class_of_every_mask(model):
 
 
 def test_proposals_prompt_another_model(model):
-    from samgeo_core.testing.painted import PaintedModel
+    from samgeo_core.testing.painted import PaintedModel, paint
 
     other = PaintedModel()
     options = AutomaticOptions(proposals="embedded", score_threshold=0, stability_threshold=0)
     segmenter = AutomaticSegmenter(other, options, model)
     assert segmenter.fingerprint != AutomaticSegmenter(other).fingerprint
-    pixels = np.zeros((256, 256, 3), np.uint8)
-    pixels[40:120, 60:150] = 7
+    pixels = paint({(90, 90, 180, 180): 7})
     found = segmenter.segment(window(pixels, segmenter.cell_size(256))).masks
     assert found
     assert all(mask.prompt.class_name in CLASSES for mask in found)

@@ -156,7 +156,7 @@ def test_nothing_east_of_the_dividing_column_is_trained_on(tmp_path):
     assert kept.image.shape == (4096 - data.BANEPA_HELD_OUT, data.BANEPA_SPLIT, 3)
     assert 600 < len(np.unique(trained.labels)) < 1000
     dubai = data.read_pack(tmp_path / "dubai.npz")
-    assert len(dubai) == 54
+    assert len(dubai) == 45
     assert all(len(np.unique(sample.labels)) > 1 for sample in dubai)
 
 
