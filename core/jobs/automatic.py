@@ -74,7 +74,6 @@ class _Job:
     stage: TileStage
     segmenter: Segmenter
     writer: LayerWriter
-    classes: bool
 
     def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
         """Segment, merge and write; see :meth:`~.folder.Output.once`."""
