@@ -90,8 +90,12 @@ def segment(
     area: str | Path | gpd.GeoDataFrame | None = None,
     area_layer: str | None = None,
     raster_crs: str | None = None,
+<<<<<<< HEAD
     overlap: str = "auto",
     allow_remote: bool = False,
+=======
+    scale: float | None = None,
+>>>>>>> model
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -99,6 +103,8 @@ def segment(
     outlines: str = "contour",
     repair: bool = True,
     overview: bool = True,
+    proposals: str = "auto",
+    classes: Sequence[str] = (),
     points_per_side: int = 32,
     min_score: float | None = None,
     min_stability: float | None = None,
@@ -156,10 +162,15 @@ def segment(
         area_layer: Layer within the area's file.
         raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
             file says.
+<<<<<<< HEAD
         overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
             of one place on different dates are refused. error: no overlap is allowed.
         allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
             another file for pixels where it says so.
+=======
+        scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
+            None: 1, or 2 where a pixel has 0.4 m or more.
+>>>>>>> model
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.
@@ -168,6 +179,10 @@ def segment(
         outlines: As seen, with right angles (buildings), or as centre lines (roads).
         repair: Ask the model again for objects that tiles have cut.
         overview: Look for objects larger than half a window at a quarter of the resolution.
+        proposals: What automatic mode prompts: what the embedded model expects to be objects, or a
+            grid of points. auto: embedded for that model, grid for others.
+        classes: Keep only objects of this class of the embedded model: building, road, water,
+            trees, field, bare ground, vehicle, other. May be repeated.
         points_per_side: Automatic mode: points per side of the grid on a window.
         min_score: Smallest predicted IoU of a mask that is kept. None: the model's; with prompts,
             all are kept.

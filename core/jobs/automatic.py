@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from .opened import keep_model
 from .options import area_of_interest, tolerance_of
 from .reprompt import SecondLook
 from .result import JobResult, Report
-from .scale import scale_for
+from .scale import Scalable, no_choice, scale_for
 from .tile_stage import SegmenterFactory, TileStage, segment_tiles
 from .write_features import write_coverage, write_objects
 
@@ -49,9 +49,16 @@ def segment_tiles_of(
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    factory = _factory(params, segmenter, scale_for(params.scale, raster))
+    chosen = replace(params, scale=scale_for(params.scale, raster))
+    factory = _factory(chosen, segmenter)
     here = factory()
+<<<<<<< HEAD
     fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
+=======
+    if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
+        raise no_choice(here.name)
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROB) if _gives_classes(params, here) else ()
+>>>>>>> model
     fields += (WIDTH,) if lines else ()
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
@@ -122,10 +129,10 @@ def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
 
 
 def _factory(
-    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, scale: float
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
 ) -> SegmenterFactory:
     if segmenter is None:
-        return partial(make_segmenter, params, scale)
+        return partial(make_segmenter, params)
     return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
 
 

@@ -18,12 +18,11 @@ from ..segmenters.segmenter import Segmenter
 from .scale import scaled
 
 
-def make_segmenter(params: SegmentParameters, scale: float = 1.0) -> Segmenter:
+def make_segmenter(params: SegmentParameters) -> Segmenter:
     """The segmenter for tiles: words where there are words, else everything by itself.
 
     Args:
-        params: Of the job.
-        scale: How much models that have the choice magnify windows; chosen for the job.
+        params: Of the job; its scale is chosen, and models that have no choice pass it over.
 
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
@@ -35,7 +34,8 @@ def make_segmenter(params: SegmentParameters, scale: float = 1.0) -> Segmenter:
     from ..models.load import load_model
 
     model = load_model(params.model, params.device, params.threads, params.precision)
-    model = scaled(model, scale, params.scale)
+    scale = params.scale or 1.0
+    model = scaled(model, scale, None)
     proposes = bool(getattr(model, "proposes", False))
     way = params.proposals
     if way == "auto":

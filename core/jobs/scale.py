@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import pyproj
 
 from ..errors import ParameterError
+from ..job import option
 from ..models.base import PromptableModel
 from ..models.embedded.scale import choose_scale
 
@@ -21,6 +22,14 @@ class Scalable(Protocol):
         """The same model at another scale."""
 
 
+def no_choice(model: str) -> ParameterError:
+    """What a model without the choice says to a scale."""
+    return ParameterError(
+        f"{model} brings every window to its own size, so that a scale says nothing: leave "
+        f"{option('scale')} out, or choose another {option('tile_size')}."
+    )
+
+
 M = TypeVar("M", bound=PromptableModel)
 
 
@@ -31,8 +40,9 @@ def pixel_metres(raster: Any) -> float | None:
     try:
         crs = pyproj.CRS.from_user_input(raster.crs.to_wkt())
         t, rows, cols = raster.transform, raster.height, raster.width
-        x, y = t * (cols / 2, rows / 2)
-        sides = [t * (cols / 2 + 1, rows / 2), t * (cols / 2, rows / 2 + 1)]
+        col, row = cols / 2, rows / 2
+        x, y = t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f
+        sides = [(x + t.a, y + t.d), (x + t.b, y + t.e)]
         if crs.is_geographic:
             geod = crs.get_geod()
             if geod is None:
@@ -72,8 +82,5 @@ def scaled(model: M, scale: float, given: float | None) -> M:
         out: M = model.scaled(scale)
         return out
     if given is not None:
-        raise ParameterError(
-            f"{model.info.name} brings every window to its own size, so that a scale says nothing: "
-            "leave --scale out, or choose another --tile-size."
-        )
+        raise no_choice(model.info.name)
     return model
