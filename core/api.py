@@ -90,12 +90,9 @@ def segment(
     area: str | Path | gpd.GeoDataFrame | None = None,
     area_layer: str | None = None,
     raster_crs: str | None = None,
-<<<<<<< HEAD
     overlap: str = "auto",
     allow_remote: bool = False,
-=======
     scale: float | None = None,
->>>>>>> model
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -119,9 +116,6 @@ def segment(
     prompt_label: str | None = None,
     words: Sequence[str] = (),
     detector: str | None = None,
-    scale: float | None = None,
-    proposals: str = "auto",
-    classes: Sequence[str] = (),
     examples: str | Path | gpd.GeoDataFrame | None = None,
     class_field: str | None = None,
     like: Sequence[str | Path] = (),
@@ -162,15 +156,12 @@ def segment(
         area_layer: Layer within the area's file.
         raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
             file says.
-<<<<<<< HEAD
         overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
             of one place on different dates are refused. error: no overlap is allowed.
         allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
             another file for pixels where it says so.
-=======
         scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
             None: 1, or 2 where a pixel has 0.4 m or more.
->>>>>>> model
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.

@@ -52,13 +52,9 @@ def segment_tiles_of(
     chosen = replace(params, scale=scale_for(params.scale, raster))
     factory = _factory(chosen, segmenter)
     here = factory()
-<<<<<<< HEAD
-    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
-=======
     if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
         raise no_choice(here.name)
-    fields: tuple[Field, ...] = (CLASS, CLASS_PROB) if _gives_classes(params, here) else ()
->>>>>>> model
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
     fields += (WIDTH,) if lines else ()
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
