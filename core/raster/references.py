@@ -21,6 +21,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from ..errors import RasterError
+from ..job import option
 
 LOOK = 8192
 """Bytes at the beginning of a file in which a description of other files shows itself."""
@@ -314,7 +315,7 @@ def _refuse_document(text: str, name: str, top: str, seen: set[str], depth: int)
         if reference.raw:
             raise RasterError(
                 f"{shown(top)}{via} takes the bytes of another file ({reference.name}) for pixels: "
-                "this is not done unless you allow it (--allow-remote)."
+                f"this is not done unless you allow it ({option('allow_remote')})."
             )
         if not reference.name.startswith("MEM:"):
             _refuse(reference.name, top, seen, depth + 1)
@@ -336,7 +337,7 @@ def refuse_pixel_programs(tree: Element, name: str) -> None:
 def _remote_error(top: str, via: str, value: str) -> RasterError:
     return RasterError(
         f"{shown(top)}{via} refers to {server_of(value)}: nothing is fetched from the network "
-        "because a file says so, unless you allow it (--allow-remote)."
+        f"because a file says so, unless you allow it ({option('allow_remote')})."
     )
 
 
