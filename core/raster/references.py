@@ -184,17 +184,20 @@ def document_of(name: str) -> str | None:
         return None
     with file:
         head = file.read(LOOK)
-        text = head.decode("utf-8", "replace")
-        if "\0" in text[:64] and head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            text = head.decode("utf-16", "replace")
+        wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+        # GDAL as well looks no further than the first zero byte: what follows is no text.
+        text = head.decode("utf-16", "replace") if wide else _text_before_zero(head)
         plain = text.lstrip("\ufeff \t\r\n")
         if not plain.startswith("<") and not any(tag in text for tag in _TAGS):
             return None
         body = head + file.read(LONGEST)
         if len(body) > LONGEST:
             raise RasterError(f"{name} is longer than any description of other rasters should be.")
-    coding = "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return str(body.decode(coding, "replace")).lstrip("\ufeff")
+    return str(body.decode("utf-16" if wide else "utf-8", "replace")).lstrip("\ufeff")
+
+
+def _text_before_zero(head: bytes) -> str:
+    return head.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def references_of(name: str) -> list[Reference]:

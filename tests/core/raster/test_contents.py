@@ -92,6 +92,14 @@ def test_a_source_that_vanishes_stays_an_error_at_the_second_try(
                 raster.read(raster.bounds)
 
 
+def test_pixels_that_look_like_a_description_are_pixels(make_raster: Make) -> None:
+    data = np.zeros((64, 64), np.uint8)
+    data.flat[:11] = np.frombuffer(b"<VRTDataset", np.uint8)
+    data.flat[64:71] = np.frombuffer(b"<Folder", np.uint8)
+    with open_raster(make_raster(data)) as raster:
+        assert raster.shape == (64, 64)
+
+
 # -- identity --------------------------------------------------------------------------------------
 
 
