@@ -45,6 +45,16 @@ _TAGS = (
     *("<TiledPatterns", "<WMS_Tile_Service", "<Dimap_Document", "<kml", "<Folder"),
 )
 
+_LEADING = frozenset(
+    (
+        *("VRTDataset", "OGRVRTDataSource", "GDAL_WMS", "GDAL_WMTS", "WCS_GDAL", "MRF_META"),
+        *("GDALTileIndexDataset", "WMT_MS_Capabilities", "WMS_Capabilities", "Capabilities"),
+        *("TiledPatterns", "WMS_Tile_Service", "kml"),
+    )
+)
+"""Documents that are nothing but references: each address in them is followed. In others, such as
+the metadata of a satellite's product, an address is a producer's home page."""
+
 _NAMING = frozenset(
     ("SourceFilename", "SourceDataset", "SrcDataSource", "DataFile", "IndexFile", "IndexDataset")
 )
@@ -188,6 +198,8 @@ def document_of(name: str) -> str | None:
         # GDAL as well looks no further than the first zero byte: what follows is no text.
         text = head.decode("utf-16", "replace") if wide else _text_before_zero(head)
         plain = text.lstrip("\ufeff \t\r\n")
+        if re.match(r"(?i)<(!doctype\s+)?html", plain):
+            return None  # a page of a website under the name of a raster
         if not plain.startswith("<") and not any(tag in text for tag in _TAGS):
             return None
         body = head + file.read(LONGEST)
@@ -311,7 +323,12 @@ def _refuse_document(text: str, name: str, top: str, seen: set[str], depth: int)
             return
         raise
     refuse_pixel_programs(tree, name)
-    for value in _values(tree):
+    followed = list(_references(tree, ""))
+    if tree.tag.rpartition("}")[2] in _LEADING:
+        values = list(_values(tree))
+    else:
+        values = [reference.name for reference in followed]
+    for value in values:
         if is_remote(value):
             raise _remote_error(top, via, value)
     for reference in _references(tree, "" if name.startswith("<") else _folder_of(name)):

@@ -100,6 +100,13 @@ def test_pixels_that_look_like_a_description_are_pixels(make_raster: Make) -> No
         assert raster.shape == (64, 64)
 
 
+def test_a_page_of_a_website_under_the_name_of_a_raster_is_no_raster(tmp_path: Path) -> None:
+    path = tmp_path / "download.tif"
+    path.write_text("<!DOCTYPE html><html><a href='https://example.org'>Log in</a><br></html>")
+    with pytest.raises(RasterError, match="cannot be opened as a raster"):
+        open_raster(path)
+
+
 # -- identity --------------------------------------------------------------------------------------
 
 
