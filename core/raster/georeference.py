@@ -15,6 +15,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as warp_points
 
 from ..errors import RasterError
+from ..job import option
 from .gdal import GDAL_ERRORS, deepest
 
 FIT = 0.5
@@ -50,7 +51,7 @@ def transform_of_points(dataset: rasterio.DatasetReader) -> Affine:
         raise RasterError(
             f"{dataset.name} has {len(points)} ground control points without a coordinate system, "
             f"and they bend the raster (by {max(misses):.1f} pixels): name the raster's CRS "
-            "(--raster-crs), or georeference it first, e.g. with gdalwarp."
+            f"({option('raster_crs')}), or georeference it first, e.g. with gdalwarp."
         )
     return found
 

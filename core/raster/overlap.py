@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import RasterError, SamGeoWarning
+from ..job import option, with_knobs
 from .dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags
 from .mosaic import Mosaic, Part
 from .names import short_name
@@ -42,8 +43,8 @@ def ordered(parts: Sequence[Part], rule: str) -> list[Part]:
         moment = moment_of(part)
         if moment is None:
             raise RasterError(
-                f"Nothing says when {part.name} was taken, so that --overlap {rule} cannot be "
-                "done: put the date into its name (2024-06-30), or use first or last."
+                f"Nothing says when {part.name} was taken, so that {option('overlap')} {rule} "
+                "cannot be done: put the date into its name (2024-06-30), or use first or last."
             )
         dated.append((part, moment))
     dated.sort(key=lambda pair: pair[1].middle, reverse=rule == "oldest")
@@ -90,7 +91,9 @@ def check_overlap(mosaic: Mosaic, rule: str) -> tuple[str, ...]:
         f"{_percent(float(share[worst]))} of the smaller one"
     )
     if rule == "error":
-        raise RasterError(f"Rasters of the mosaic overlap, and --overlap is error: {what}.")
+        raise RasterError(
+            f"Rasters of the mosaic overlap, and {option('overlap')} is error: {what}."
+        )
     if rule == "auto":
         _ask_for_rule(parts, one, other, share)
     number = len(set(one.tolist()) | set(other.tolist()))
@@ -99,10 +102,10 @@ def check_overlap(mosaic: Mosaic, rule: str) -> tuple[str, ...]:
         "oldest": "the oldest",
         "first": "the first one given",
     }.get(rule, "the last one given")
-    advice = "" if rule != "auto" else " (--overlap chooses)"
+    advice = "" if rule != "auto" else f" ({option('overlap')} chooses)"
     note = f"{number} of the {len(parts)} rasters overlap ({what}): {on_top} is on top{advice}."
     warnings.warn(note, SamGeoWarning, stacklevel=3)
-    return (note,)
+    return (with_knobs(note),)
 
 
 def _percent(share: float) -> str:
@@ -122,8 +125,8 @@ def _ask_for_rule(
             continue
         raise RasterError(
             f"{short_name(parts[first].name)} ({early.text}) and {short_name(parts[second].name)} "
-            f"({late.text}) show one place on different dates: say which is on top with --overlap "
-            "newest or oldest (or first, last), or work on them one by one."
+            f"({late.text}) show one place on different dates: say which is on top with "
+            f"{option('overlap')} newest or oldest (or first, last), or work on them one by one."
         )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from ..errors import RasterError
+from ..job import option
 
 LOOK = 8192
 """Bytes at the beginning of a file in which a description of other files shows itself."""
@@ -43,6 +44,16 @@ _TAGS = (
     *("<GDALTileIndexDataset", "<WMT_MS_Capabilities", "<WMS_Capabilities", "<Capabilities"),
     *("<TiledPatterns", "<WMS_Tile_Service", "<Dimap_Document", "<kml", "<Folder"),
 )
+
+_LEADING = frozenset(
+    (
+        *("VRTDataset", "OGRVRTDataSource", "GDAL_WMS", "GDAL_WMTS", "WCS_GDAL", "MRF_META"),
+        *("GDALTileIndexDataset", "WMT_MS_Capabilities", "WMS_Capabilities", "Capabilities"),
+        *("TiledPatterns", "WMS_Tile_Service", "kml"),
+    )
+)
+"""Documents that are nothing but references: each address in them is followed. In others, such as
+the metadata of a satellite's product, an address is a producer's home page."""
 
 _NAMING = frozenset(
     ("SourceFilename", "SourceDataset", "SrcDataSource", "DataFile", "IndexFile", "IndexDataset")
@@ -183,17 +194,22 @@ def document_of(name: str) -> str | None:
         return None
     with file:
         head = file.read(LOOK)
-        text = head.decode("utf-8", "replace")
-        if "\0" in text[:64] and head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            text = head.decode("utf-16", "replace")
+        wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+        # GDAL as well looks no further than the first zero byte: what follows is no text.
+        text = head.decode("utf-16", "replace") if wide else _text_before_zero(head)
         plain = text.lstrip("\ufeff \t\r\n")
+        if re.match(r"(?i)<(!doctype\s+)?html", plain):
+            return None  # a page of a website under the name of a raster
         if not plain.startswith("<") and not any(tag in text for tag in _TAGS):
             return None
         body = head + file.read(LONGEST)
         if len(body) > LONGEST:
             raise RasterError(f"{name} is longer than any description of other rasters should be.")
-    coding = "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return str(body.decode(coding, "replace")).lstrip("\ufeff")
+    return str(body.decode("utf-16" if wide else "utf-8", "replace")).lstrip("\ufeff")
+
+
+def _text_before_zero(head: bytes) -> str:
+    return head.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def references_of(name: str) -> list[Reference]:
@@ -307,14 +323,19 @@ def _refuse_document(text: str, name: str, top: str, seen: set[str], depth: int)
             return
         raise
     refuse_pixel_programs(tree, name)
-    for value in _values(tree):
+    followed = list(_references(tree, ""))
+    if tree.tag.rpartition("}")[2] in _LEADING:
+        values = list(_values(tree))
+    else:
+        values = [reference.name for reference in followed]
+    for value in values:
         if is_remote(value):
             raise _remote_error(top, via, value)
     for reference in _references(tree, "" if name.startswith("<") else _folder_of(name)):
         if reference.raw:
             raise RasterError(
                 f"{shown(top)}{via} takes the bytes of another file ({reference.name}) for pixels: "
-                "this is not done unless you allow it (--allow-remote)."
+                f"this is not done unless you allow it ({option('allow_remote')})."
             )
         if not reference.name.startswith("MEM:"):
             _refuse(reference.name, top, seen, depth + 1)
@@ -336,7 +357,7 @@ def refuse_pixel_programs(tree: Element, name: str) -> None:
 def _remote_error(top: str, via: str, value: str) -> RasterError:
     return RasterError(
         f"{shown(top)}{via} refers to {server_of(value)}: nothing is fetched from the network "
-        "because a file says so, unless you allow it (--allow-remote)."
+        f"because a file says so, unless you allow it ({option('allow_remote')})."
     )
 
 

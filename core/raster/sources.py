@@ -14,6 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from ..errors import RasterError, SamGeoWarning
+from ..job import option
 from .contents import Contents, check_sources
 from .crs import known_crs, same_crs
 from .gdal import GDAL_ERRORS, MOST_BLOCK_BYTES, block_bytes, deepest, gdal_env, open_dataset
@@ -165,7 +166,7 @@ def _open_one(name: str, remote: bool, checked: bool) -> rasterio.DatasetReader:
                     dataset.close()
                     raise RasterError(
                         f"{name} refers to {server_of(value)}: nothing is fetched from the network "
-                        "because a file says so, unless you allow it (--allow-remote)."
+                        f"because a file says so, unless you allow it ({option('allow_remote')})."
                     )
     return dataset
 

@@ -92,6 +92,21 @@ def test_a_source_that_vanishes_stays_an_error_at_the_second_try(
                 raster.read(raster.bounds)
 
 
+def test_pixels_that_look_like_a_description_are_pixels(make_raster: Make) -> None:
+    data = np.zeros((64, 64), np.uint8)
+    data.flat[:11] = np.frombuffer(b"<VRTDataset", np.uint8)
+    data.flat[64:71] = np.frombuffer(b"<Folder", np.uint8)
+    with open_raster(make_raster(data)) as raster:
+        assert raster.shape == (64, 64)
+
+
+def test_a_page_of_a_website_under_the_name_of_a_raster_is_no_raster(tmp_path: Path) -> None:
+    path = tmp_path / "download.tif"
+    path.write_text("<!DOCTYPE html><html><a href='https://example.org'>Log in</a><br></html>")
+    with pytest.raises(RasterError, match="cannot be opened as a raster"):
+        open_raster(path)
+
+
 # -- identity --------------------------------------------------------------------------------------
 
 
@@ -275,7 +290,7 @@ def dated(make: Make, *names: str) -> list[Path]:
 
 def test_rasters_of_one_place_on_different_dates_ask_for_a_rule(make_raster: Make) -> None:
     paths = dated(make_raster, "town_20190704.tif", "town_20090704.tif", "town_20140704.tif")
-    with pytest.raises(RasterError, match=r"different dates.*--overlap"):
+    with pytest.raises(RasterError, match=r"different dates.*overlap"):
         open_raster(paths)
     values = {}
     for rule in ("newest", "oldest", "first", "last"):
@@ -383,7 +398,7 @@ def test_points_without_a_crs_place_the_raster_in_their_own_plane(tmp_path: Path
         assert raster.crs is None
         assert raster.transform.almost_equals(PLACE, 1e-6)
     bent = [*SQUARE[:3], (128, 128, 500_140, 4_999_872)]
-    with pytest.raises(RasterError, match="raster-crs"):
+    with pytest.raises(RasterError, match="raster_crs"):
         open_raster(with_points(tmp_path / "q.tif", bent, None))
 
 
