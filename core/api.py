@@ -193,11 +193,6 @@ def segment(
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
         detector: Model that finds words, where the model itself cannot.
-        scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
-        proposals: What automatic mode prompts: what the embedded model expects to be objects, or a
-            grid of points. auto: embedded for that model, grid for others.
-        classes: Keep only objects of this class of the embedded model: building, road, water,
-            trees, field, bare ground, vehicle, other. May be repeated.
         examples: Layer of examples: only objects of its classes are written; goes with the class
             field. A path or a GeoDataFrame.
         class_field: Field of the examples that holds the class; empty values mean none of the
