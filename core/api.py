@@ -18,6 +18,7 @@ from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
 from .jobs.tile_stage import SegmenterFactory
+from .raster.vector_input import for_pyogrio
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
@@ -89,6 +90,8 @@ def segment(
     area: str | Path | gpd.GeoDataFrame | None = None,
     area_layer: str | None = None,
     raster_crs: str | None = None,
+    overlap: str = "auto",
+    allow_remote: bool = False,
     scale: float | None = None,
     tile_size: int | None = None,
     margin: int | None = None,
@@ -113,6 +116,14 @@ def segment(
     prompt_label: str | None = None,
     words: Sequence[str] = (),
     detector: str | None = None,
+    examples: str | Path | gpd.GeoDataFrame | None = None,
+    class_field: str | None = None,
+    like: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
+    classifier: str | Path | None = None,
+    save_classifier: str | Path | None = None,
+    min_class_prob: float = 0.5,
+    rules: Sequence[str] = (),
 ) -> Path | gpd.GeoDataFrame:
     """Segment a raster into polygons.
 
@@ -145,6 +156,10 @@ def segment(
         area_layer: Layer within the area's file.
         raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
             file says.
+        overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
+            of one place on different dates are refused. error: no overlap is allowed.
+        allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
+            another file for pixels where it says so.
         scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
             None: 1, or 2 where a pixel has 0.4 m or more.
         tile_size: Side of a window, pixels. None: the model's.
@@ -178,6 +193,17 @@ def segment(
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
         detector: Model that finds words, where the model itself cannot.
+        examples: Layer of examples: only objects of its classes are written; goes with the class
+            field. A path or a GeoDataFrame.
+        class_field: Field of the examples that holds the class; empty values mean none of the
+            classes.
+        like: Layer of examples of one class, named as the file; may be repeated.
+        unlike: Layer of examples of none of the classes; may be repeated.
+        classifier: A saved classifier (.samgeo-classes), instead of examples.
+        save_classifier: Path to keep the trained classifier at.
+        min_class_prob: Smallest probability of an object's class.
+        rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
+            'largest-part'; may be repeated.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
@@ -196,7 +222,7 @@ def segment(
         folder = Path(name)
         paths = [_raster_path(r, folder, k) for k, r in enumerate(rasters or [raster])]
         target = folder / "polygons.gpkg" if output is None else Path(output)
-        for layer_of in ("prompts", "area"):
+        for layer_of in ("prompts", "area", "examples"):
             given[layer_of] = _layer_path(given[layer_of], folder, layer_of)
         values = {"rasters": paths, "output": str(target), **given}
         try:
@@ -206,7 +232,7 @@ def segment(
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
-        return gpd.read_file(target, layer=params.layer or target.stem)
+        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
 
 
 def _raster_path(raster: Any, folder: Path, number: int) -> str:

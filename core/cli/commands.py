@@ -17,13 +17,15 @@ from affine import Affine
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .class_commands import classify, roads, surfaces
 from .console import Console, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
-from .options import job_options, parsed
+from .options import job_options, option_of, parsed
 from .track import track
 from .train import train
+from .values import counted
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -69,26 +71,25 @@ def segment(
             console.print_json(asdict(result))
         else:
             console.say(
-                f"{_counted(result.features, 'polygon')} from {_counted(result.tiles, 'tile')} "
+                f"{counted(result.features, 'polygon')} from {counted(result.tiles, 'tile')} "
                 f"in {result.seconds:.1f} s: {result.output}"
             )
         result.raise_if_incomplete()
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def info(raster: tuple[str, ...], as_json: bool) -> None:
+@option_of("overlap")
+@option_of("allow_remote")
+def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
     """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..raster.raster import open_raster
+        from ..raster.raster import RasterOptions, open_raster
 
-        with open_raster(list(raster)) as opened:
+        options = RasterOptions(overlap=overlap, allow_remote=allow_remote)
+        with open_raster(list(raster), options) as opened:
             known, stretch = opened.info, opened.stretch
         if as_json:
             console.print_json({**known.to_json(), "stretch": stretch.to_json()})
@@ -132,7 +133,10 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
+main.add_command(classify)
 main.add_command(models)
+main.add_command(roads)
+main.add_command(surfaces)
 main.add_command(evaluate)
 main.add_command(export_labels)
 main.add_command(import_labels)

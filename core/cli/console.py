@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
@@ -34,6 +35,11 @@ def human_size(size: int | None) -> str:
     return ""
 
 
+def _is_unicode() -> bool:
+    """Whether standard output can hold any text."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
 class _Rate(rich.progress.ProgressColumn):
     """Steps a second, or seconds a step where a step takes longer."""
 
@@ -55,6 +61,10 @@ class Console:
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
         self.as_json = as_json
+        for stream in (sys.stdout, sys.stderr):
+            # A pipe on Windows or in a C locale cannot write every name: better escaped than lost.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         width = None if sys.stdout.isatty() else 160  # a pipe has no width of its own
         self._out = rich.console.Console(highlight=False, emoji=False, soft_wrap=True, width=width)
         self._err = rich.console.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
@@ -75,7 +85,8 @@ class Console:
             self._err.print(f"Error: {message}", markup=False, style="red")
 
     def print_json(self, values: Mapping[str, Any]) -> None:
-        self._out.print(json.dumps(values, ensure_ascii=False), markup=False, soft_wrap=True)
+        text = json.dumps(values, ensure_ascii=not _is_unicode())
+        self._out.print(text, markup=False, soft_wrap=True)
 
     def table(self, values: Mapping[str, Any]) -> None:
         """Names and values, one a row."""

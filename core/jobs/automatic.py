@@ -18,7 +18,7 @@ from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
-from ..vectors.schema import CLASS, CLASS_PROB, WIDTH, Field
+from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
@@ -54,7 +54,7 @@ def segment_tiles_of(
     here = factory()
     if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
         raise no_choice(here.name)
-    fields: tuple[Field, ...] = (CLASS, CLASS_PROB) if _gives_classes(params, here) else ()
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
     fields += (WIDTH,) if lines else ()
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
@@ -144,7 +144,7 @@ def _feature_maker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
         model=segmenter.name,
-        source=raster.name,
+        source=raster.polygon_sources,
         tolerance=tolerance_of(params, raster),
         min_area=params.min_area,
         min_hole=params.min_hole,

@@ -7,6 +7,7 @@ that jobs with a segmenter of the caller's own never pay for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from ..errors import ParameterError
@@ -80,3 +81,30 @@ def _for_words(params: SegmentParameters) -> Segmenter:
         )
     options = ConceptOptions(min_score=params.min_score)
     return concept_segmenter(finder, params.words, masker, options)
+
+
+CANDIDATES = 0.9, 0.75
+"""Of a model's own thresholds of score and stability, what candidates for classes must reach."""
+
+
+def make_candidates(params: SegmentParameters) -> Segmenter:
+    """The segmenter for objects that are classified afterwards: it leaves less out.
+
+    Raises:
+        SamGeoError: As :func:`make_segmenter`.
+    """
+    segmenter = make_segmenter(params)
+    if not isinstance(segmenter, AutomaticSegmenter):
+        return segmenter
+    info = segmenter.model.info
+    score, stability = CANDIDATES
+    options = replace(
+        segmenter.options,
+        score_threshold=info.score_threshold * score
+        if params.min_score is None
+        else params.min_score,
+        stability_threshold=info.stability_threshold * stability
+        if params.min_stability is None
+        else params.min_stability,
+    )
+    return AutomaticSegmenter(segmenter.model, options)

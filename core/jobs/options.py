@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ParameterError
-from ..job import SegmentParameters, option
+from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
 from ..raster.areas import AreaOfInterest
 from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
@@ -105,17 +105,21 @@ def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: st
             )
 
 
-def raster_options(params: SegmentParameters) -> RasterOptions:
+def raster_options(
+    params: SegmentParameters | ClassifyParameters | MapParameters,
+) -> RasterOptions:
     """How a job looks at its raster."""
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
         stretch=_stretch(params),
         resolution=params.resolution,
         crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
     )
 
 
-def _stretch(params: SegmentParameters) -> Stretch | None:
+def _stretch(params: SegmentParameters | ClassifyParameters | MapParameters) -> Stretch | None:
     if params.stretch is None:
         return None
     if any(len(pair) != 2 for pair in params.stretch):

@@ -175,10 +175,16 @@ class PromptStage:
             "prompt_type": prompt.type,
             "label": prompt.label,
             "model": level.model.info.name,
-            "source": getattr(level.source, "name", ""),
+            "source": _source_under(level.source, shape),
             "tiles": len(candidate.windows),
             "parent_id": "",
         }
+
+
+def _source_under(source: Any, shape: Any) -> str:
+    """Name of the raster on which a polygon lies."""
+    under = getattr(source, "polygon_sources", "")
+    return under if isinstance(under, str) else str(under([shape])[0])
 
 
 def notes_path(store: JobStore, number: int) -> Path:

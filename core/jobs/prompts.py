@@ -65,8 +65,8 @@ def segment_prompts(
     )
     layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
     fields, names = carried_fields(layer.attributes)
-    given = layer_input("the prompts", params.prompts, params.prompts_layer)
-    output = Output.of(params, raster, fields, inputs=given)
+    inputs = layer_input("the prompts", params.prompts, params.prompts_layer)
+    output = Output.of(params, raster, fields, inputs=inputs)
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
@@ -206,7 +206,7 @@ def _ask_batches(
             report("prompts", done, total, found.error)
     if failed and len(failed) == len(batches):
         raise ModelError(
-            f"None of the prompts could be answered; the first failed with {failed[0]}"
+            f"None of the prompts could be answered; the first failed with {failed[0][1]}"
         )
     return notes, failed
 

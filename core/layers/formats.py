@@ -27,6 +27,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
+from ..raster.vector_input import for_pyogrio
 from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
@@ -245,12 +246,12 @@ def _write_gdal(form: Format, written: Written) -> None:
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings(), _driver_options(written.modified):
+    with warnings.catch_warnings(), _driver_options(written.modified), _as_is(written.target):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(schema, batches),
-            written.target,
+            str(written.target),
             layer=written.layer if form.many_layers else written.target.stem,
             driver=form.driver,
             geometry_name=GEOMETRY,
@@ -260,6 +261,24 @@ def _write_gdal(form: Format, written: Written) -> None:
             # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
         )
+
+
+@contextlib.contextmanager
+def _as_is(path: Path) -> Iterator[None]:
+    """Let pyogrio write to a path with "!" in it, which it takes for an archive's end.
+
+    Its writer wants an exact ``str``, so that ``for_pyogrio`` cannot help: its parser of names is
+    left out for the time of the call.
+    """
+    if "!" not in str(path):
+        yield
+        return
+    parser = pyogrio.raw.vsi_path
+    pyogrio.raw.vsi_path = str
+    try:
+        yield
+    finally:
+        pyogrio.raw.vsi_path = parser
 
 
 def _for_shapefile(
@@ -311,7 +330,7 @@ def _verify(form: Format, written: Written) -> None:
         found = written.count if complete else -1
     else:
         layer = written.layer if form.many_layers else None
-        info = pyogrio.read_info(written.target, layer=layer, force_feature_count=True)
+        info = pyogrio.read_info(for_pyogrio(written.target), layer=layer, force_feature_count=True)
         found = info["features"]
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")

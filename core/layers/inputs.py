@@ -12,6 +12,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from ..errors import OutputError
+from ..raster.vector_input import for_pyogrio
 from .formats import FORMATS, format_of
 from .publish import real_path
 
@@ -50,7 +51,7 @@ def layer_input(what: str, path: str | None, layer: str | None = None) -> list[I
     files = tuple(str(p) for p in form.files(file.with_suffix(form.suffix))) if form else ()
     if layer is None and form is not None and form.many_layers and file.is_file():
         try:
-            layer = str(pyogrio.list_layers(path)[0][0])
+            layer = str(pyogrio.list_layers(for_pyogrio(path))[0][0])
         except (DataSourceError, DataLayerError, IndexError):
             layer = None  # whoever reads it says what is the matter
     return [Input(what, (path, *files), layer)]

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import JobError
+from ..job import option
 from ..types import CellBox, LogitArray, TileIndex
 from .logits import ABSENT as ABSENT
 from .logits import LOGIT_STEPS as LOGIT_STEPS
@@ -143,6 +144,6 @@ def load_masks(path: Path) -> TileMasks:
             masks.append(Mask(box, crop, float(score), float(stability), ref))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
-            f"The finished tile {path} is damaged ({error}): start over with --fresh."
+            f"The finished tile {path} is damaged ({error}): start over with {option('fresh')}."
         ) from error
     return TileMasks(TileIndex(row, col), cell, masks)

@@ -80,6 +80,9 @@ def describe(
     if plan.alpha is not None:
         mask = "alpha band" if plan.mask == "none" else f"{mask} and alpha band"
     code = crs.to_epsg() if crs else None
+    # Each of these is made anew at every look, from all bands.
+    dtypes, colours, nodata = dataset.dtypes, dataset.colorinterp, dataset.nodatavals
+    scales, offsets, descriptions = dataset.scales, dataset.offsets, dataset.descriptions
     return RasterInfo(
         sources=tuple(map(without_secrets, source.names)),
         driver="mosaic" if len(source.names) > 1 else str(dataset.driver),
@@ -87,12 +90,12 @@ def describe(
         bands=tuple(
             BandInfo(
                 number=n,
-                dtype=dataset.dtypes[n - 1],
-                colour=dataset.colorinterp[n - 1].name,
-                nodata=dataset.nodatavals[n - 1],
-                scale=float(dataset.scales[n - 1]),
-                offset=float(dataset.offsets[n - 1]),
-                description=dataset.descriptions[n - 1],
+                dtype=dtypes[n - 1],
+                colour=colours[n - 1].name,
+                nodata=nodata[n - 1],
+                scale=float(scales[n - 1]),
+                offset=float(offsets[n - 1]),
+                description=descriptions[n - 1],
             )
             for n in dataset.indexes
         ),
@@ -107,5 +110,5 @@ def describe(
         block=tuple(dataset.block_shapes[plan.colour[0] - 1]),
         working_size=working_size,
         working_transform=tuple(working_transform[:6]),
-        notes=source.notes,
+        notes=source.notes + plan.notes,
     )

@@ -31,12 +31,15 @@ from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
 from .crs import known_crs, raster_crs
+from .gdal import gdal_env
 from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
+from .names import expand_sources
 from .pixels import SourcePixels
+from .polygon_sources import PolygonSources, polygon_sources
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, files_of, gdal_env, identity_of, modified_of, open_source
+from .sources import open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -62,6 +65,8 @@ class RasterOptions:
         crs: CRS of the raster in any form that :func:`~.crs.known_crs` understands, for a file that
             names none or a wrong one; None takes what the file says.
         coarser: Whole number of these working pixels along a side of one of an overview's.
+        overlap: Which of a mosaic's rasters is on top, see :mod:`~.overlap`.
+        allow_remote: Local files that lead to servers, or to raw bytes of other files, may do so.
     """
 
     bands: tuple[int, ...] | None = None
@@ -70,6 +75,8 @@ class RasterOptions:
     resolution: float | None = None
     crs: str | None = None
     coarser: int = 1
+    overlap: str = "auto"
+    allow_remote: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +126,20 @@ class Raster:
     Make one with :func:`open_raster`, or in a worker process with :meth:`from_spec`.
     """
 
-    def __init__(self, names: Sequence[str], options: RasterOptions) -> None:
+    def __init__(
+        self, names: Sequence[str], options: RasterOptions, *, checked: bool = False
+    ) -> None:
         if options.percentiles is not None:
             check_percentiles(options.percentiles)
         self.options = options
-        with gdal_env():
-            self._source = open_source(names, raster_crs(options.crs))
+        self._source = open_source(
+            names,
+            raster_crs(options.crs),
+            overlap=options.overlap,
+            remote=options.allow_remote,
+            checked=checked,
+        )
+        with gdal_env(remote=self._source.remote):
             try:
                 plan = plan_bands(self._source.dataset, options.bands)
                 self._pixels = SourcePixels(self._source, plan)
@@ -214,18 +229,18 @@ class Raster:
 
     @cached_property
     def identity(self) -> str:
-        """Digest over the source files' paths, sizes and times: another one, another raster."""
-        return identity_of(self._source)
+        """Digest over the source files' paths, sizes, times and bytes: another, another raster."""
+        return self._source.contents.identity
 
     @property
     def files(self) -> tuple[str, ...]:
         """All files that the raster is read from, side files too; addresses as they were given."""
-        return files_of(self._source)
+        return self._source.contents.all_names
 
     @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
-        return modified_of(self._source)
+        return self._source.contents.modified
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -236,6 +251,8 @@ class Raster:
             "resolution": self.options.resolution,
             "crs": self.options.crs,
             "coarser": self.options.coarser,
+            "overlap": self.options.overlap,
+            "allow_remote": self.options.allow_remote,
             "stretch": self.stretch.to_json(),
         }
 
@@ -261,7 +278,10 @@ class Raster:
                 resolution=spec["resolution"],
                 crs=spec["crs"],
                 coarser=spec["coarser"],
+                overlap=spec["overlap"],
+                allow_remote=spec["allow_remote"],
             ),
+            checked=True,
         )
 
     @cached_property
@@ -280,10 +300,16 @@ class Raster:
         dataset = self._source.dataset
         return {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
 
+    @cached_property
+    def polygon_sources(self) -> str | PolygonSources:
+        """The raster's name, or of a mosaic what names the raster under each polygon."""
+        source = self._source
+        return polygon_sources(source) if source.parts else source.name
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while opening, in sentences."""
-        return self._source.notes
+        return self._source.notes + self._pixels.plan.notes
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -332,20 +358,25 @@ class Raster:
         inside = box.intersection(self.bounds)
         if inside.empty:
             return False
+        if not self._pixels.may_have_data(self._source_box(inside)):
+            return False
         if self._pixels.always_valid and not self._has_holes(inside):
             return True
         return any(bool(self._read_part(part)[1].any()) for part in self._parts(inside))
 
     def _has_holes(self, box: PixelBox) -> bool:
         """Whether a window of working pixels touches a block that was never written."""
+        return next(self._pixels.holes(self._source_box(box)), None) is not None
+
+    def _source_box(self, box: PixelBox) -> PixelBox:
+        """The source pixels that a window of working pixels touches."""
         height, width = self._pixels.shape
-        touched = PixelBox(
+        return PixelBox(
             int(box.row0 * self._row_scale),
             int(box.col0 * self._col_scale),
             min(math.ceil(box.row1 * self._row_scale), height),
             min(math.ceil(box.col1 * self._col_scale), width),
         )
-        return next(self._pixels.holes(touched), None) is not None
 
     def _parts(self, box: PixelBox) -> Iterator[PixelBox]:
         """A window in pieces that need no more than :data:`CHUNK` source pixels each."""

@@ -24,9 +24,10 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .crs import declared_crs
+from .references import is_remote, refuse_remote
 
 _LONGITUDES = "lon,long,longitude,lng"
 _LATITUDES = "lat,latitude"
@@ -105,6 +106,42 @@ class VectorInput:
             return pyogrio.read_dataframe(self.path, encoding="ISO-8859-1", **settings)
 
 
+class _WholePath(str):
+    """A path that pyogrio hands to GDAL as it is: elsewhere it takes "!" for an archive's end."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
+
+    def startswith(self, prefix: Any, *span: Any) -> bool:
+        return prefix == "/vsi" or super().startswith(prefix, *span)
+
+
+def for_pyogrio(path: str | Path) -> str:
+    """A name for pyogrio's functions; "!" in a path stays what it is."""
+    text = str(path)
+    local = "!" in text and "://" not in text and not text.startswith("/vsi")
+    return _WholePath(text) if local else text
+
+
+def _check_offline(path: str) -> None:
+    """Refuse a vector file that leads to a server, as an OGR VRT can.
+
+    Raises:
+        ParameterError: It does.
+    """
+    if is_remote(path):
+        return  # asked for by name
+    try:
+        refuse_remote(path)
+    except RasterError as error:
+        reason = str(error).partition(", unless you allow it")[0].partition(": this is not done")[0]
+        raise ParameterError(
+            f"{reason}. Save the layer that you mean as a file of this machine first."
+        ) from error
+
+
 def open_vector(source: str | Path, layer: str | None = None, *, parameter: str) -> VectorInput:
     """Find the layer to read in a file.
 
@@ -121,6 +158,8 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     there = Path(path).exists() or "://" in path or path.startswith("/vsi")
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
+    _check_offline(path)
+    path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith((".parquet", ".geoparquet")):
         return _described_parquet(opened)
@@ -154,7 +193,7 @@ def _parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str
             layer = layer or value
         elif name.lower() == "layerid" and layer is None and value.isdigit():
             with _readable(path):
-                names = [str(known) for known, _ in pyogrio.list_layers(path)]
+                names = [str(known) for known, _ in pyogrio.list_layers(for_pyogrio(path))]
             layer = names[int(value)] if int(value) < len(names) else value
         elif name.lower() == "subset":
             options["where"] = "|".join([value, *facts[position + 1 :]])
@@ -244,10 +283,10 @@ def _with_index(opened: VectorInput) -> VectorInput:
         before = pyogrio.get_gdal_config_option(name)
         pyogrio.set_gdal_config_options({name: True})
         try:
-            pyogrio.read_info(copy)
+            pyogrio.read_info(for_pyogrio(copy))
         finally:
             pyogrio.set_gdal_config_options({name: before})
-    return replace(opened, path=str(copy), folder=folder)
+    return replace(opened, path=for_pyogrio(copy), folder=folder)
 
 
 def _say(text: str) -> None:

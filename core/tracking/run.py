@@ -22,10 +22,11 @@ from ..models.families.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
 from ..raster.crs import declared_crs
+from ..raster.dates import read_moment
 from ..raster.raster import RasterOptions
+from ..raster.vector_input import for_pyogrio
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
-from .dates import read_moment
 from .frames import CommonGrid, Frame, common_grid
 from .matching import REACH
 from .remembering import MemoryAnswerer
@@ -228,7 +229,7 @@ def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoData
     if isinstance(layer, gpd.GeoDataFrame):
         return layer.reset_index(drop=True)
     try:
-        frame = gpd.read_file(layer, layer=name)
+        frame = gpd.read_file(for_pyogrio(layer), layer=name)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
         raise PromptError(f"The layer {layer} cannot be read: {error}.") from error
     if not isinstance(frame, gpd.GeoDataFrame):

@@ -16,9 +16,9 @@ from affine import Affine
 
 from ..errors import OutputError
 from ..job import option
+from ..raster.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
-from .dates import Moment
 from .tracker import Sighting
 
 COLUMNS = (

@@ -341,6 +341,8 @@ def _raster_options(params: job.OpenParameters) -> RasterOptions:
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
         crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
         stretch=None
         if stretch is None
         else Stretch(tuple(pair[0] for pair in stretch), tuple(pair[1] for pair in stretch)),

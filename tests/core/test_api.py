@@ -16,6 +16,7 @@ import shapely
 from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import ParameterError
 from samgeo_core.job import SegmentParameters
+from samgeo_core.raster.vector_input import open_vector
 
 from .scenes import MARGIN, TILE, SceneOracle, write_raster
 
@@ -127,3 +128,52 @@ def test_a_picture_shows_the_polygons_where_the_raster_is(path):
     drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     assert ((drawn == (255, 212, 0)).all(axis=-1)).sum() > 100
     matplotlib.pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "!work/o.gpkg",
+        "!work/o.shp",
+        "!work/o.geojson",
+        "!work/o.fgb",
+        "!work/o.parquet",
+        "a!b.gpkg",
+        "wow!.geojson",
+    ],
+)
+def test_an_exclamation_mark_in_a_path_is_part_of_it(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    raster = write_raster(path.parent / "r!.tif")
+    samgeo_core.segment(raster, path, segmenter=SceneOracle(), simplify=0.0)
+    read = gpd.read_parquet if path.suffix == ".parquet" else None
+    whole = read(path) if read else open_vector(path, parameter="area_layer").read()
+    assert len(whole) > 0
+    if path.suffix == ".gpkg":
+        again = samgeo_core.segment(
+            raster, segmenter=SceneOracle(), area=path, area_layer=path.stem, simplify=0.0
+        )
+        assert len(again) > 0
+
+
+def test_each_polygon_of_a_mosaic_names_its_raster(tmp_path):
+    path = write_raster(tmp_path / "whole.tif")
+    with rasterio.open(path) as file:
+        half = file.width // 2
+        for k, name in enumerate(("west.tif", "east.tif")):
+            window = rasterio.windows.Window(k * half, 0, half, file.height)
+            profile = file.profile | {
+                "width": half,
+                "transform": file.window_transform(window),
+            }
+            with rasterio.open(tmp_path / name, "w", **profile) as part:
+                part.write(file.read(window=window))
+        edge = file.window_transform(rasterio.windows.Window(half, 0, half, file.height)).c
+    found = samgeo_core.segment(
+        [tmp_path / "west.tif", tmp_path / "east.tif"], segmenter=SceneOracle()
+    )
+    assert set(found.source) == {"west.tif", "east.tif"}
+    bounds = found.bounds
+    assert set(found.source[bounds.maxx < edge]) == {"west.tif"}
+    assert set(found.source[bounds.minx > edge]) == {"east.tif"}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -164,3 +167,33 @@ def test_the_embedded_model_is_neither_got_nor_removed(verb):
     assert result.exit_code == ModelError.exit_code
     assert "comes with the package" in result.output
     assert "?" not in result.output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_a_pipe_cannot_write_stop_nothing(tmp_path, sample_data, encoding):
+    path = tmp_path / "屋顶_Dächer.tif"
+    path.write_bytes((sample_data / "town_rotated.tif").read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C.UTF-8"}
+    for arguments, code in (
+        (["info", path], 0),
+        (["info", "--json", path], 0),
+        (["segment", tmp_path / "没有.tif", tmp_path / "x.gpkg"], 3),
+    ):
+        command = [sys.executable, "-m", "samgeo_core.cli.commands", *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert ran.returncode == code, ran.stderr.decode(encoding)
+        text = ran.stdout.decode(encoding)
+        if "--json" in arguments:
+            assert json.loads(text)["sources"] == [str(path)]
+
+
+def test_the_command_says_how_rasters_of_different_dates_are_chosen(tmp_path, sample_data):
+    content = (sample_data / "town_rotated.tif").read_bytes()
+    paths = [tmp_path / "town_2019.tif", tmp_path / "town_2021.tif"]
+    for path in paths:
+        path.write_bytes(content)
+    refused = CliRunner().invoke(main, ["info", *map(str, paths)])
+    assert refused.exit_code == 3
+    assert "--overlap newest" in refused.stderr
+    done = CliRunner().invoke(main, ["info", "--overlap", "newest", *map(str, paths)])
+    assert done.exit_code == 0, done.stderr
