@@ -92,6 +92,7 @@ def segment(
     raster_crs: str | None = None,
     overlap: str = "auto",
     allow_remote: bool = False,
+    scale: float | None = None,
     tile_size: int | None = None,
     margin: int | None = None,
     mode: MergeMode = "hierarchy",
@@ -99,6 +100,8 @@ def segment(
     outlines: str = "contour",
     repair: bool = True,
     overview: bool = True,
+    proposals: str = "auto",
+    classes: Sequence[str] = (),
     points_per_side: int = 32,
     min_score: float | None = None,
     min_stability: float | None = None,
@@ -113,6 +116,14 @@ def segment(
     prompt_label: str | None = None,
     words: Sequence[str] = (),
     detector: str | None = None,
+    examples: str | Path | gpd.GeoDataFrame | None = None,
+    class_field: str | None = None,
+    like: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
+    classifier: str | Path | None = None,
+    save_classifier: str | Path | None = None,
+    min_class_prob: float = 0.5,
+    rules: Sequence[str] = (),
 ) -> Path | gpd.GeoDataFrame:
     """Segment a raster into polygons.
 
@@ -149,6 +160,8 @@ def segment(
             of one place on different dates are refused. error: no overlap is allowed.
         allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
             another file for pixels where it says so.
+        scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
+            None: 1, or 2 where a pixel has 0.4 m or more.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.
@@ -157,6 +170,10 @@ def segment(
         outlines: As seen, with right angles (buildings), or as centre lines (roads).
         repair: Ask the model again for objects that tiles have cut.
         overview: Look for objects larger than half a window at a quarter of the resolution.
+        proposals: What automatic mode prompts: what the embedded model expects to be objects, or a
+            grid of points. auto: embedded for that model, grid for others.
+        classes: Keep only objects of this class of the embedded model: building, road, water,
+            trees, field, bare ground, vehicle, other. May be repeated.
         points_per_side: Automatic mode: points per side of the grid on a window.
         min_score: Smallest predicted IoU of a mask that is kept. None: the model's; with prompts,
             all are kept.
@@ -176,6 +193,17 @@ def segment(
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
         detector: Model that finds words, where the model itself cannot.
+        examples: Layer of examples: only objects of its classes are written; goes with the class
+            field. A path or a GeoDataFrame.
+        class_field: Field of the examples that holds the class; empty values mean none of the
+            classes.
+        like: Layer of examples of one class, named as the file; may be repeated.
+        unlike: Layer of examples of none of the classes; may be repeated.
+        classifier: A saved classifier (.samgeo-classes), instead of examples.
+        save_classifier: Path to keep the trained classifier at.
+        min_class_prob: Smallest probability of an object's class.
+        rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
+            'largest-part'; may be repeated.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
@@ -194,7 +222,7 @@ def segment(
         folder = Path(name)
         paths = [_raster_path(r, folder, k) for k, r in enumerate(rasters or [raster])]
         target = folder / "polygons.gpkg" if output is None else Path(output)
-        for layer_of in ("prompts", "area"):
+        for layer_of in ("prompts", "area", "examples"):
             given[layer_of] = _layer_path(given[layer_of], folder, layer_of)
         values = {"rasters": paths, "output": str(target), **given}
         try:

@@ -197,6 +197,7 @@ _PRECISION = (
 )
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 _THREADS = "CPU threads per process."
+_MIN_CLASS = "Smallest probability of an object's class."
 _RASTER_CRS = "CRS of the raster, for a file that names none or a wrong one."
 _ALLOW_REMOTE = (
     "Fetch what a local file refers to on a server, and take the raw bytes of another file for "
@@ -260,6 +261,13 @@ class SegmentParameters(_Parameters):
     area: Optional[str] = _option("Polygon layer that is the area of interest.", group="raster")
     area_layer: Optional[str] = _option("Layer within the area's file.", group="raster")
     raster_crs: Optional[str] = _option(_RASTER_CRS, unset="what the file says", group="raster")
+    scale: Optional[float] = _option(
+        "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.",
+        least=0.25,
+        most=2,
+        unset="1, or 2 where a pixel has 0.4 m or more",
+        group="raster",
+    )
     overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
     allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
     tile_size: Optional[int] = _option(
@@ -294,6 +302,19 @@ class SegmentParameters(_Parameters):
         "Look for objects larger than half a window at a quarter of the resolution.",
         True,
         group="tiles",
+    )
+    proposals: str = _option(
+        "What automatic mode prompts: what the embedded model expects to be objects, or a grid of "
+        "points. auto: embedded for that model, grid for others.",
+        choices=("auto", "embedded", "grid"),
+        group="automatic mode",
+    )
+    classes: list[str] = _option(
+        "Keep only objects of this class of the embedded model: building, road, water, trees, "
+        "field, bare ground, vehicle, other. May be repeated.",
+        [],
+        group="automatic mode",
+        flag="class",
     )
     points_per_side: int = _option(
         "Automatic mode: points per side of the grid on a window.",
@@ -350,6 +371,139 @@ class SegmentParameters(_Parameters):
     detector: Optional[str] = _option(
         "Model that finds words, where the model itself cannot.", group="words"
     )
+    examples: Optional[str] = _option(
+        "Layer of examples: only objects of its classes are written; goes with the class field.",
+        group="classes",
+    )
+    class_field: Optional[str] = _option(
+        "Field of the examples that holds the class; empty values mean none of the classes.",
+        group="classes",
+    )
+    like: list[str] = _option(
+        "Layer of examples of one class, named as the file; may be repeated.", [], group="classes"
+    )
+    unlike: list[str] = _option(
+        "Layer of examples of none of the classes; may be repeated.", [], group="classes"
+    )
+    classifier: Optional[str] = _option(
+        "A saved classifier (.samgeo-classes), instead of examples.", group="classes"
+    )
+    save_classifier: Optional[str] = _option(
+        "Path to keep the trained classifier at.", group="classes"
+    )
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
+    rules: list[str] = _option(
+        "Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
+        "'largest-part'; may be repeated.",
+        [],
+        group="classes",
+        flag="rule",
+    )
+
+
+@dataclass(frozen=True)
+class ClassifyParameters(_Parameters):
+    """Classify the objects of a layer (method ``classify``); other names as in a job.
+
+    Args:
+        input: Path of the layer of polygons.
+        rasters: The raster on which they lie.
+        output: Path of the layer to write: the input's objects with ``class`` and ``class_prob``.
+        input_layer: Layer within ``input``.
+        layer: Name of the layer in the output.
+        keep: "classes" writes the objects of the classes, each piece of ground once; "all" writes
+            all objects, those of none of the classes with an empty ``class``.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = None
+    layer: Optional[str] = None
+    overwrite: bool = False
+    fresh: bool = False
+    job_folder: Optional[str] = None
+    model: str = "embedded"
+    device: str = "auto"
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    workers: int = _option("", 1, least=1, most=1024)
+    cluster: Optional[str] = None
+    bands: Optional[list[int]] = None
+    stretch: Optional[list[list[float]]] = None
+    resolution: Optional[float] = None
+    raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
+    tile_size: Optional[int] = _option("", least=64, most=32768)
+    margin: Optional[int] = _option("", least=9, most=16384)
+    examples: Optional[str] = None
+    class_field: Optional[str] = None
+    like: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    classifier: Optional[str] = None
+    save_classifier: Optional[str] = None
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
+    keep: str = _option("", choices=("classes", "all"))
+    rules: list[str] = field(default_factory=list)
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class MapParameters(_Parameters):
+    """Classes of ground, or roads, from examples (method ``map``); other names as in a job.
+
+    Args:
+        rasters: The raster.
+        output: Path of the layer to write.
+        shapes: "coverage" writes polygons of the classes that share their borders; "network" writes
+            the centre lines of ``road_class``.
+        examples: Path to a layer of examples (strokes, polygons, points).
+        like: Paths to layers of examples of one class each, named as the file; for a network,
+            strokes along roads.
+        unlike: Paths to layers of examples of other ground.
+        road_class: Class whose lines are drawn; None where there is only one.
+        min_class_prob: Probability from which a cell is of ``road_class``.
+        min_length: Shortest free road, metres.
+        max_gap: Widest gap that is bridged, metres; None for three road widths.
+        min_area: Smallest polygon, m2; smaller ones go to their neighbours.
+        simplify: Tolerance in ground units of the raster's CRS; None for half a cell.
+    """
+
+    rasters: list[str]
+    output: str
+    shapes: str = _option("", choices=("coverage", "network"))
+    layer: Optional[str] = None
+    overwrite: bool = False
+    fresh: bool = False
+    job_folder: Optional[str] = None
+    model: str = "embedded"
+    device: str = "auto"
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    workers: int = _option("", 1, least=1, most=1024)
+    cluster: Optional[str] = None
+    bands: Optional[list[int]] = None
+    stretch: Optional[list[list[float]]] = None
+    resolution: Optional[float] = None
+    raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
+    tile_size: Optional[int] = _option("", least=64, most=32768)
+    margin: Optional[int] = _option("", least=9, most=16384)
+    examples: Optional[str] = None
+    class_field: Optional[str] = None
+    like: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    classifier: Optional[str] = None
+    save_classifier: Optional[str] = None
+    road_class: Optional[str] = None
+    min_class_prob: float = _option(_MIN_CLASS, 0.6, least=0, most=1)
+    min_length: float = _option("", 20.0, least=0)
+    max_gap: Optional[float] = _option("", least=0)
+    min_area: float = _option("", 0.0, least=0)
+    simplify: Optional[float] = _option("", least=0)
+    crs: Optional[str] = None
 
 
 @dataclass(frozen=True)

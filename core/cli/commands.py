@@ -17,6 +17,7 @@ from affine import Affine
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .class_commands import classify, roads, surfaces
 from .console import Console, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
@@ -24,6 +25,7 @@ from .models import models
 from .options import job_options, option_of, parsed
 from .track import track
 from .train import train
+from .values import counted
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -69,14 +71,10 @@ def segment(
             console.print_json(asdict(result))
         else:
             console.say(
-                f"{_counted(result.features, 'polygon')} from {_counted(result.tiles, 'tile')} "
+                f"{counted(result.features, 'polygon')} from {counted(result.tiles, 'tile')} "
                 f"in {result.seconds:.1f} s: {result.output}"
             )
         result.raise_if_incomplete()
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @main.command()
@@ -135,7 +133,10 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
+main.add_command(classify)
 main.add_command(models)
+main.add_command(roads)
+main.add_command(surfaces)
 main.add_command(evaluate)
 main.add_command(export_labels)
 main.add_command(import_labels)

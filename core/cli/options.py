@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import ParameterError
 from ..job import SegmentParameters
+from .values import numbers, pairs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,37 +89,10 @@ def parsed(options: dict[str, Any]) -> dict[str, Any]:
         kind = _kind(known)
         given, flag = values[known.name], flag_of(known.name)
         if known.name == "stretch":
-            values[known.name] = _pairs(given, flag)
+            values[known.name] = pairs(given, flag)
         elif kind == "list[str]":
             values[known.name] = list(given)
         elif kind.startswith("list["):
             number = int if kind == "list[int]" else float
-            values[known.name] = _numbers(given, number, flag, known.metadata["length"])
+            values[known.name] = numbers(given, number, flag, known.metadata["length"])
     return values
-
-
-def _numbers(
-    text: str | None, kind: type, name: str, length: int | None = None
-) -> list[Any] | None:
-    if text is None:
-        return None
-    try:
-        values = [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise ParameterError(
-            f"{name} takes numbers with commas between them, not {text!r}."
-        ) from None
-    if length is not None and len(values) != length:
-        raise ParameterError(
-            f"{name} takes {length} numbers with commas between them, not {len(values)}: {text!r}."
-        )
-    return values
-
-
-def _pairs(text: str | None, name: str) -> list[list[float]] | None:
-    values = _numbers(text, float, name)
-    if values is None:
-        return None
-    if len(values) not in (2, 6):
-        raise ParameterError(f"{name} takes low,high for all bands or for each of three: {text!r}.")
-    return [values[i : i + 2] for i in range(0, len(values), 2)]

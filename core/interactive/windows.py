@@ -70,10 +70,17 @@ class Level:
         cell: int | None = None,
     ) -> None:
         self.source = source
+        zoom = getattr(model, "scaled", None)
+        if octave < 0 and zoom is not None and model.info.cell is not None:
+            # Elsewhere a smaller window is magnified by the model because it is smaller.
+            model = zoom(model_cell(model) / max(model_cell(model) >> -octave, 1) * model.scale)  # type: ignore[attr-defined]
+            octave_cell = model_cell(model)
+        else:
+            octave_cell = max(model_cell(model) >> max(-octave, 0), 1)
         self.model = model
         self.cache = cache
         self.octave = octave
-        cell = cell or max(model_cell(model) >> max(-octave, 0), 1)
+        cell = cell or octave_cell
         height, width = source.shape
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,13 +18,14 @@ from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
-from ..vectors.schema import WIDTH
+from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
 from .opened import keep_model
 from .options import area_of_interest, tolerance_of
 from .reprompt import SecondLook
 from .result import JobResult, Report
+from .scale import Scalable, no_choice, scale_for
 from .tile_stage import SegmenterFactory, TileStage, segment_tiles
 from .write_features import write_coverage, write_objects
 
@@ -44,13 +45,18 @@ def segment_tiles_of(
         report: Told of progress.
     """
     lines = params.outlines == "centerlines"
-    output = Output.of(params, raster, (WIDTH,) if lines else (), "line" if lines else "polygon")
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    factory = _factory(params, segmenter)
+    chosen = replace(params, scale=scale_for(params.scale, raster))
+    factory = _factory(chosen, segmenter)
     here = factory()
+    if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
+        raise no_choice(here.name)
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
+    fields += (WIDTH,) if lines else ()
+    output = Output.of(params, raster, fields, "line" if lines else "polygon")
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
     with output.begun(grid.cell, description) as store:
@@ -84,7 +90,7 @@ class _Job:
 
             announce(result)
             objects, masks = self._merged(executor, tiles)
-            maker = _feature_maker(params, self.raster, self.segmenter.name, self.area)
+            maker = _feature_maker(params, self.raster, self.segmenter, self.area)
             with writer:
                 given = (maker, writer, executor, self.report)
                 if params.shapes == "coverage":
@@ -109,6 +115,11 @@ class _Job:
         return objects, masks
 
 
+def _gives_classes(params: SegmentParameters, segmenter: Segmenter) -> bool:
+    """Whether every object says what the embedded model takes it for."""
+    return params.shapes == "objects" and bool(getattr(segmenter, "gives_classes", False))
+
+
 def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
     return area is None or area.touches(tile.core)
 
@@ -126,18 +137,19 @@ def _itself(segmenter: Segmenter) -> Segmenter:
 
 
 def _feature_maker(
-    params: SegmentParameters, raster: Raster, model: str, area: AreaOfInterest | None
+    params: SegmentParameters, raster: Raster, segmenter: Segmenter, area: AreaOfInterest | None
 ) -> FeatureMaker:
     t = raster.transform
     return FeatureMaker(
         transform=(t.a, t.b, t.c, t.d, t.e, t.f),
         crs=None if raster.crs is None else raster.crs.to_wkt(),
-        model=model,
+        model=segmenter.name,
         source=raster.polygon_sources,
         tolerance=tolerance_of(params, raster),
         min_area=params.min_area,
         min_hole=params.min_hole,
         area=area,
+        classes=_gives_classes(params, segmenter),
     )
 
 

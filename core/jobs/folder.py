@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pyproj import CRS
+
 from ..errors import SamGeoWarning
-from ..job import SegmentParameters
+from ..job import SegmentParameters, option
+from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
 from ..layers.publish import real_path
 from ..layers.styles import Geometry
@@ -19,6 +22,7 @@ from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
 from ..masks.store import JobStore
 from ..parallel.executors import Executor, make_executor
+from ..raster.crs import known_crs, same_crs
 from ..raster.raster import Raster
 from ..vectors.schema import Field
 from .finished import Record, check_job_folder, earlier_result, made_by
@@ -61,6 +65,14 @@ class Output:
             *inputs,
         ]
         check_not_input(params.output, params.layer, known)
+        degrees = params.crs is not None and format_of(Path(params.output)).wgs84
+        if degrees and not same_crs(known_crs(params.crs), CRS.from_epsg(4326)):
+            warnings.warn(
+                f"GeoJSON is always in WGS 84: {option('crs')} {params.crs} is passed over. Write "
+                "another format, a .gpkg for example, to have it.",
+                SamGeoWarning,
+                stacklevel=2,
+            )
         folder = check_job_folder(params)
         before = Record.of(JobFolder(folder))
         writer = LayerWriter(
@@ -118,8 +130,11 @@ class Output:
         result = make(announce) if earlier is None else JobResult(**earlier)
         for note in result.warnings:
             warnings.warn(note, SamGeoWarning, stacklevel=2)
-        if not result.failed and self.params.job_folder is None:
-            store.remove()
+        if not result.failed:
+            if self.params.job_folder is None:
+                store.remove()
+            else:  # this run says itself that it is done; another is another job
+                store.forget_finished()
         return result
 
 

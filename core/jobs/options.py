@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ParameterError
-from ..job import SegmentParameters, option
+from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
 from ..raster.areas import AreaOfInterest
 from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
@@ -49,9 +49,15 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
                 f"{option(name)} {given} says nothing without {option(needed)}: give both."
             )
     if params.words:
-        _only_automatic(params, ("points_per_side", "min_stability"), "words")
+        _only_automatic(
+            params, ("points_per_side", "min_stability", "proposals", "classes"), "words"
+        )
     if params.prompts is not None:
-        _only_automatic(params, ("points_per_side", "margin", "shapes", "mode"), "prompts")
+        _only_automatic(
+            params,
+            ("points_per_side", "margin", "shapes", "mode", "proposals", "classes"),
+            "prompts",
+        )
         if params.outlines == "centerlines":
             raise ParameterError(
                 f"With {option('prompts')} there is one polygon per prompt: {option('outlines')} "
@@ -99,7 +105,9 @@ def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: st
             )
 
 
-def raster_options(params: SegmentParameters) -> RasterOptions:
+def raster_options(
+    params: SegmentParameters | ClassifyParameters | MapParameters,
+) -> RasterOptions:
     """How a job looks at its raster."""
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
@@ -111,7 +119,7 @@ def raster_options(params: SegmentParameters) -> RasterOptions:
     )
 
 
-def _stretch(params: SegmentParameters) -> Stretch | None:
+def _stretch(params: SegmentParameters | ClassifyParameters | MapParameters) -> Stretch | None:
     if params.stretch is None:
         return None
     if any(len(pair) != 2 for pair in params.stretch):

@@ -31,6 +31,7 @@ from .opened import keep_model
 from .options import area_of_interest
 from .prompt_stage import ModelFactory, PromptStage, notes_path
 from .result import JobResult, Report
+from .scale import scale_for, scaled
 
 BATCH = 128
 """Prompts of a work item, about: windows are never split, so that none is encoded twice."""
@@ -64,13 +65,16 @@ def segment_prompts(
     )
     layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
     fields, names = carried_fields(layer.attributes)
-    given = layer_input("the prompts", params.prompts, params.prompts_layer)
-    output = Output.of(params, raster, fields, inputs=given)
+    inputs = layer_input("the prompts", params.prompts, params.prompts_layer)
+    output = Output.of(params, raster, fields, inputs=inputs)
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    make = factory or partial(_load, params.model, params.device, params.threads, params.precision)
+    scale = scale_for(params.scale, raster)
+    make = factory or partial(
+        _load, params.model, params.device, params.threads, params.precision, scale, params.scale
+    )
     model = make()
     cell = cell_for(model, params.tile_size, raster.shape)
     description = _describe(params, raster, model, cell)
@@ -118,10 +122,17 @@ class _Job:
         return result()
 
 
-def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
+def _load(
+    name: str,
+    device: str,
+    threads: int | None,
+    precision: str,
+    scale: float,
+    given: float | None,
+) -> PromptableModel:
     from ..models.load import load_model
 
-    return load_model(name, device, threads, precision)
+    return scaled(load_model(name, device, threads, precision), scale, given)
 
 
 def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, int]) -> int:
@@ -131,8 +142,16 @@ def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, in
         ParameterError: The size does not fit the model's masks.
     """
     cells = model.info.mask_size
+    own = model_cell(model)
+    if model.info.cell is not None:
+        if tile_size not in (None, own * cells):
+            raise ParameterError(
+                f"At its scale {model.info.name} has windows of {own * cells} pixels, not "
+                f"{tile_size}: leave --tile-size out, or choose another --scale."
+            )
+        return own
     if tile_size is None:
-        cell = model_cell(model)
+        cell = own
         while cell > 1 and cell % 2 == 0 and max(shape) * 2 <= cell * cells:
             cell //= 2
         return cell
@@ -187,7 +206,7 @@ def _ask_batches(
             report("prompts", done, total, found.error)
     if failed and len(failed) == len(batches):
         raise ModelError(
-            f"None of the prompts could be answered; the first failed with {failed[0]}"
+            f"None of the prompts could be answered; the first failed with {failed[0][1]}"
         )
     return notes, failed
 

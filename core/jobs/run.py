@@ -13,6 +13,7 @@ from ..parallel.executors import check_main_module
 from ..raster.raster import open_raster
 from ..segmenters.segmenter import Segmenter
 from .automatic import segment_tiles_of
+from .class_options import has_classes
 from .opened import close_all
 from .options import check_options, raster_options, with_absolute_paths
 from .prompt_stage import ModelFactory
@@ -54,6 +55,11 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    if params.rules or has_classes(params):
+        # Candidates first, which come back here, then their classes.
+        from .classify import segment_classes
+
+        return segment_classes(params, segmenter=segmenter, progress=progress, cancelled=cancelled)
     if params.cluster:
         params = with_absolute_paths(params)
     started = time.monotonic()

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import OutputError
+from ..job import option
 
 BUSY_SECONDS = 15.0
 """How long a commit waits for other programs."""
@@ -125,8 +126,8 @@ def _check_free(db: sqlite3.Connection, path: Path, layer: str, *, overwrite: bo
         )
     if not overwrite:
         raise OutputError(
-            f"The layer {layer} of {path} exists already: allow it to be replaced (--overwrite) or "
-            "choose another name."
+            f"The layer {layer} of {path} exists already: allow it to be replaced "
+            f"({option('overwrite')}) or choose another name."
         )
 
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..job import option
 from ..parallel.file_lock import FileLock
 from .formats import Format, format_of
 from .geopackage import append_layer, layer_digest
@@ -49,7 +50,9 @@ def real_path(path: str | Path) -> Path:
         OutputError: The links lead nowhere, or the name cannot be one.
     """
     try:
-        return Path(path).resolve()
+        final = Path(path).resolve()
+        final.exists()  # a name that is too long is refused here
+        return final
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"{str(path)!r} cannot be an output's name: {reason}.") from error
@@ -159,8 +162,8 @@ def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> N
 def exists_already(path: Path) -> OutputError:
     """The error about an output that is there and may not be replaced."""
     return OutputError(
-        f"The output {path} exists already: allow it to be replaced (--overwrite) or choose "
-        "another name."
+        f"The output {path} exists already: allow it to be replaced ({option('overwrite')}) or "
+        "choose another name."
     )
 
 
@@ -257,10 +260,9 @@ def recover(path: str | Path) -> None:
         if name.fullmatch(entry) and left.is_dir() and not left.is_symlink():
             _recover_one(left)
     stale = FileLock(_lock_path(final))
-    if stale.path.exists():
-        with contextlib.suppress(OSError):
-            if stale.acquire():
-                stale.release(delete=True)
+    with contextlib.suppress(OSError):
+        if stale.path.exists() and stale.acquire():
+            stale.release(delete=True)
 
 
 def _recover_one(left: Path) -> None:

@@ -31,7 +31,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ from ..parallel.file_lock import FileLock
 _VERSION = 1
 
 _CONTENTS = ("tiles", "patched", "overview", "features")
+
+_KNOWN = (*_CONTENTS, "lock", "job.json", "finished.json")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -100,8 +102,7 @@ class JobFolder:
             OutputError: The folder cannot be made.
         """
         path = self.folder / "job.json"
-        if not path.exists():
-            self._refuse_other_files()  # before a lock is put there
+        self._refuse_other_files(_KNOWN)  # before a lock is put among them
         self._acquire()
         try:
             return self._begun(path, description, fresh=fresh)
@@ -112,7 +113,7 @@ class JobFolder:
     def _begun(self, path: Path, description: Mapping[str, Any], *, fresh: bool) -> bool:
         begun = path.exists()
         if not begun:
-            self._refuse_other_files()
+            self._refuse_other_files(("lock",))
         for left in self._beside("gone"):
             shutil.rmtree(left, ignore_errors=True)
         if fresh:
@@ -131,14 +132,14 @@ class JobFolder:
         write_atomically(path, lambda partial: write_text(partial, text))
         return False
 
-    def _refuse_other_files(self) -> None:
+    def _refuse_other_files(self, known: Collection[str]) -> None:
         try:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return
         except OSError as error:
             raise self._unusable(error) from error
-        if any(name != "lock" and not name.endswith(".part") for name in names):
+        if any(name not in known and not name.endswith(".part") for name in names):
             raise JobError(
                 f"{self.folder} holds other files: name an empty folder with "
                 f"{option('job_folder')}."
@@ -158,6 +159,10 @@ class JobFolder:
                 taken = lock.acquire()
             except FileNotFoundError:
                 continue  # another process has just removed the folder
+            except FileExistsError as error:
+                if os.path.lexists(self.folder) and not self.folder.is_dir():
+                    raise self._unusable(error) from error
+                continue  # likewise
             except OSError as error:
                 raise self._unusable(error) from error
             if not taken:
@@ -217,9 +222,9 @@ class JobFolder:
         except OSError:
             # Windows moves no folder with an open file in it, here the lock: the contents go while
             # the lock is held. Whoever comes next finds an empty folder.
-            for path in self.folder.iterdir():
-                if path.name != "lock":
-                    _remove(path)
+            names = (*_CONTENTS, "finished.json", "job.json")  # what says that it is a job's last
+            for path in (*self.folder.glob(".*.part"), *(self.folder / name for name in names)):
+                _remove(path)
             if self._lock is not None:
                 self._lock.release(delete=True)
             with contextlib.suppress(OSError):  # another process has begun a job in it
@@ -249,6 +254,11 @@ class JobFolder:
         """Keep what the next run needs to recognise the output, just before it appears."""
         text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(self._record, lambda path: write_text(path, text))
+
+    def forget_finished(self) -> None:
+        """Drop the record, now that the run has come to its end."""
+        with contextlib.suppress(OSError):
+            self._record.unlink(missing_ok=True)
 
     def finished(self) -> Mapping[str, Any] | None:
         """What :meth:`note_finished` kept, also where the folder is already removed; else None.

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import JobError
+from ..job import option
 from ..types import CellBox, LogitArray, TileIndex
 from .logits import ABSENT as ABSENT
 from .logits import LOGIT_STEPS as LOGIT_STEPS
@@ -31,11 +32,15 @@ class PromptRef:
         id: Identifier of the prompt ("" in automatic mode, where the grid point is not kept).
         type: "auto", "point", "box", "mask", "polygon" or "text".
         label: Class name or word, "" where none was given.
+        class_name: What the embedded model takes the object for, "" where it was not asked.
+        class_prob: How likely that is, 0 to 1.
     """
 
     id: str = ""
     type: str = "auto"
     label: str = ""
+    class_name: str = ""
+    class_prob: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +113,13 @@ def save_masks(path: Path, tile: TileMasks) -> None:
                 [(m.box.row0, m.box.col0, m.box.row1, m.box.col1) for m in masks], np.int64
             ).reshape(-1, 4),
             values=np.array([(m.score, m.stability) for m in masks], np.float64).reshape(-1, 2),
-            prompts=np.array(
-                [(m.prompt.id, m.prompt.type, m.prompt.label) for m in masks], np.str_
-            ).reshape(-1, 3),
+            prompts=np.array([_texts(m.prompt) for m in masks], np.str_).reshape(-1, 5),
             logits=np.concatenate(flat) if flat else np.empty(0, np.int8),
         )
+
+
+def _texts(prompt: PromptRef) -> tuple[str, str, str, str, str]:
+    return prompt.id, prompt.type, prompt.label, prompt.class_name, repr(prompt.class_prob)
 
 
 def load_masks(path: Path) -> TileMasks:
@@ -132,10 +139,11 @@ def load_masks(path: Path) -> TileMasks:
             box = CellBox(*(int(value) for value in box_row))
             crop = logits[start : start + box.area].reshape(box.shape)
             start += box.area
-            ref = PromptRef(*(str(part) for part in prompt))
+            name, kind, label, class_name, likely = (str(part) for part in prompt)
+            ref = PromptRef(name, kind, label, class_name, float(likely))
             masks.append(Mask(box, crop, float(score), float(stability), ref))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
-            f"The finished tile {path} is damaged ({error}): start over with --fresh."
+            f"The finished tile {path} is damaged ({error}): start over with {option('fresh')}."
         ) from error
     return TileMasks(TileIndex(row, col), cell, masks)

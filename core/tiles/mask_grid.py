@@ -118,14 +118,14 @@ def bilinear(
     Returns:
         (..., n, m) float32.
     """
-    low, high, weight = _taps(logits.shape[-2], rows)
+    low, high, weight = taps(logits.shape[-2], rows)
     weight = weight[:, None]
     between = logits[..., low, :] * (1 - weight) + logits[..., high, :] * weight
-    low, high, weight = _taps(logits.shape[-1], cols)
+    low, high, weight = taps(logits.shape[-1], cols)
     return np.asarray(between[..., low] * (1 - weight) + between[..., high] * weight, np.float32)
 
 
-def _taps(
+def taps(
     count: int, centres: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
     """Index of the two source cells and the weight of the second, for each wanted place."""

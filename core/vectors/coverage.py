@@ -83,19 +83,34 @@ class CoverBlock:
         labels = label_block(item.box, item.objects, self.source, self.grid, self.options.gap)
         if not labels.any():
             return []
-        pieces, values = _polygons(labels, item.box)
-        if self.options.tolerance > 0:
-            pieces = shapely.coverage_simplify(
-                pieces, self.options.tolerance / self.grid.cell, simplify_boundary=False
-            )
-        cell, width, height = self.grid.cell, self.grid.width, self.grid.height
-        # The last cells may reach beyond the raster; all polygons move alike, so none comes apart.
-        pieces = shapely.transform(pieces, lambda xy: np.minimum(xy * cell, (width, height)))
-        return [
-            (item.numbers[value - 1], piece)
-            for value, piece in zip(values, pieces, strict=True)
-            if value
-        ]
+        drawn = draw_labels(labels, item.box, self.grid, self.options.tolerance)
+        return [(item.numbers[value - 1], piece) for value, piece in drawn]
+
+
+def draw_labels(
+    labels: IntArray, box: CellBox, grid: Grid, tolerance: float
+) -> list[tuple[int, Geometry]]:
+    """The labels of a block as polygons that share their borders.
+
+    The block's own four sides keep a vertex at every cell, so that the pieces of neighbouring
+    blocks meet exactly.
+
+    Args:
+        labels: (height, width) int32, 0 for ground.
+        box: The block.
+        grid: The job's grid.
+        tolerance: As in :class:`CoverageOptions`.
+
+    Returns:
+        (label, piece in raster pixel coordinates) of every connected piece but the ground's.
+    """
+    pieces, values = _polygons(labels, box)
+    if tolerance > 0:
+        pieces = shapely.coverage_simplify(pieces, tolerance / grid.cell, simplify_boundary=False)
+    cell, width, height = grid.cell, grid.width, grid.height
+    # The last cells may reach beyond the raster; all polygons move alike, so none comes apart.
+    pieces = shapely.transform(pieces, lambda xy: np.minimum(xy * cell, (width, height)))
+    return [(value, piece) for value, piece in zip(values, pieces, strict=True) if value]
 
 
 def label_block(

@@ -28,7 +28,7 @@ from .centre_lines import centre_lines, road_mask
 from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 from .geodesic import measure
 from .local_plane import squared
-from .schema import WIDTH
+from .schema import CLASS, CLASS_PROBABILITY, WIDTH
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class FeatureMaker:
         min_area: Smallest object, m2 on the ellipsoid (square pixels without a CRS).
         min_hole: Smallest hole, likewise.
         area: Area of interest; objects that lie mostly outside are left out.
+        classes: Features say what the embedded model takes them for.
     """
 
     transform: AffineTuple
@@ -54,6 +55,7 @@ class FeatureMaker:
     min_area: float = 0.0
     min_hole: float = 0.0
     area: AreaOfInterest | None = None
+    classes: bool = False
 
     @property
     def pixel(self) -> float:
@@ -99,6 +101,9 @@ class FeatureMaker:
             },
             geometry=gpd.GeoSeries(ground[keep]),
         )
+        if self.classes:
+            features[CLASS.name] = [obj.prompt.class_name for obj in kept]
+            features[CLASS_PROBABILITY.name] = [obj.prompt.class_prob for obj in kept]
         if widths is not None:
             features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
         return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]

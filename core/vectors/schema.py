@@ -48,6 +48,15 @@ pixels where the raster has no CRS; ``parent_id`` is empty for objects that lie 
 WIDTH = Field("width_m", "real")
 """Mean width of a road, metres on the ground; only where centre lines are drawn."""
 
+CLASS = Field("class", "text")
+"""What an object is; empty for none of the classes. Only where classes were asked for."""
+
+CLASS_PROBABILITY = Field("class_prob", "real")
+"""Probability of that class, 0 to 1 in three decimals; 1 where the user has said it."""
+
+LENGTH = Field("length_m", "real")
+"""Length of a line, metres on the ground; only where lines are drawn."""
+
 RESERVED = frozenset({"fid", "ogc_fid", GEOMETRY, "geom", "ogr_geometry"})
 
 

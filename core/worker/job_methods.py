@@ -37,16 +37,7 @@ def segment(params: Json, context: Context) -> Json:
 
     asked = job.SegmentParameters.from_dict(params)
 
-    def cancelled() -> bool:
-        context.check()
-        return False
-
-    result = run(
-        asked,
-        progress=lambda p: context.progress(p.stage, p.done, p.total, p.message),
-        cancelled=cancelled,
-    )
-    return dict(vars(result))
+    return dict(vars(run(asked, **_told(context))))
 
 
 def regularize(params: Json, context: Context) -> Json:
@@ -54,6 +45,34 @@ def regularize(params: Json, context: Context) -> Json:
     from ..jobs.regularize import regularize_layer
 
     return regularize_layer(job.RegularizeParameters.from_dict(params), context.progress)
+
+
+def classify(params: Json, context: Context) -> Json:
+    """The objects of a layer get classes."""
+    from ..jobs.classify import classify_layer
+
+    result = classify_layer(job.ClassifyParameters.from_dict(params), **_told(context))
+    return dict(vars(result))
+
+
+def map_ground(params: Json, context: Context) -> Json:
+    """A raster's ground as classes, or its roads as a network."""
+    from ..jobs.map_classes import map_classes
+
+    return dict(vars(map_classes(job.MapParameters.from_dict(params), **_told(context))))
+
+
+def _told(context: Context) -> dict[str, Any]:
+    """Progress and cancelling of a request, as a job wants them."""
+
+    def cancelled() -> bool:
+        context.check()
+        return False
+
+    return {
+        "progress": lambda p: context.progress(p.stage, p.done, p.total, p.message),
+        "cancelled": cancelled,
+    }
 
 
 def statistics(params: Json, context: Context) -> Json:
@@ -93,6 +112,8 @@ def models(params: Json, context: Context) -> Json:
 METHODS: Mapping[str, Method] = {
     "segment": segment,
     "regularize": regularize,
+    "classify": classify,
+    "map": map_ground,
     "statistics": statistics,
     "models": models,
 }

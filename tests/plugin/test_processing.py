@@ -368,6 +368,27 @@ def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
     assert jobs.folder_for(params) != first
 
 
+def test_a_job_folder_that_an_engine_works_in_is_not_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path)
+    done, busy, old = tmp_path / "done", tmp_path / "busy", tmp_path / "old"
+    for folder in (done, busy, old):
+        (folder / "tiles").mkdir(parents=True)
+        (folder / "job.json").write_text("{}")
+    for folder in (busy, old):
+        os.utime(str(folder), (1.0, 1.0))
+    held = os.open(str(busy / "lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        assert jobs._locked(held)
+        os.utime(str(busy), (1.0, 1.0))
+        jobs.forget(done)
+        assert [path.name for path in tmp_path.iterdir()] == ["busy"]
+        assert (busy / "tiles").is_dir()
+    finally:
+        os.close(held)
+    jobs.forget(done)  # is gone; the old one is free now
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_statistics_give_a_report(provider, engine, town, tmp_path):
     page = tmp_path / "report.html"
     results, _, _ = run("rasterstatistics", {"INPUT": town, "OUTPUT_HTML_FILE": str(page)})

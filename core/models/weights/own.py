@@ -118,7 +118,10 @@ def read_notes(path: Path) -> OwnNotes | None:
 def find_own(models: Path, name: str) -> OwnModel | None:
     """A trained model of the models folder, or None."""
     path = own_folder(models) / name / f"{name}.safetensors"
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return None
+    except (OSError, ValueError):  # no file can have that name
         return None
     notes = read_notes(path)
     if notes is None:

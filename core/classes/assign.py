@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which object each example means."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from ..errors import PromptError, SamGeoWarning
+from .examples import Example
+
+SAME = 0.5
+"""IoU of a polygon (or a box) and an object (or its box) from which on they are the same thing."""
+
+ALONG = 0.5
+"""Share of a stroke's length that must lie in an object for the stroke to mean it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """Objects that examples mean.
+
+    Args:
+        rows: (m,) int64 numbers of the objects, ascending, each once.
+        names: Their classes.
+        lost: Examples that lie on no object.
+    """
+
+    rows: NDArray[np.int64]
+    names: list[str]
+    lost: int
+
+
+def assign(
+    examples: Sequence[Example], polygons: NDArray[Any], score: NDArray[np.float64]
+) -> Marked:
+    """Find the object of each example.
+
+    A point means the object around it with the best score; where the model gave none, the
+    smallest. A stroke means the best of those that hold half of it. A box means the object whose
+    own box is most like it, and a polygon the object most like it.
+
+    Args:
+        examples: In working pixels.
+        polygons: Of the objects, likewise.
+        score: (n,) predicted IoU, NaN where unknown.
+
+    Raises:
+        PromptError: No example lies on an object, or one object is marked as two classes.
+    """
+    order = np.nan_to_num(score, nan=0.0).round(3)
+    area = shapely.area(polygons)
+    tree = shapely.STRtree(polygons)
+    marks: dict[int, set[str]] = {}
+    lost = 0
+    for example in examples:
+        near = np.sort(tree.query(example.geometry, predicate="intersects"))
+        row = _best(example, near, polygons, order, area)
+        if row is None:
+            lost += 1
+        else:
+            marks.setdefault(row, set()).add(example.class_name)
+    _check(examples, marks, lost)
+    rows = sorted(marks)
+    return Marked(np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost)
+
+
+def unlike_all(examples: Sequence[Example], polygons: NDArray[Any]) -> list[Any]:
+    """Polygons among the examples that no object of a layer is like: objects of their own."""
+    tree = shapely.STRtree(polygons)
+    area, none = shapely.area(polygons), np.zeros(len(polygons))
+    found: dict[bytes, Any] = {}
+    for example in examples:
+        if example.kind == "polygon":
+            near = np.sort(tree.query(example.geometry, predicate="intersects"))
+            if _best(example, near, polygons, none, area) is None:
+                found.setdefault(shapely.to_wkb(shapely.normalize(example.geometry)), example)
+    return [found[key].geometry for key in sorted(found)]
+
+
+def _best(
+    example: Example,
+    near: NDArray[np.int64],
+    polygons: NDArray[Any],
+    score: NDArray[np.float64],
+    area: NDArray[np.float64],
+) -> int | None:
+    if not len(near):
+        return None
+    if example.kind == "point":
+        good = near
+        rank = np.lexsort((near, area[near], -score[near]))
+    elif example.kind == "stroke":
+        held = shapely.length(shapely.intersection(polygons[near], example.geometry))
+        good = near[held >= ALONG * example.geometry.length]
+        rank = np.lexsort((good, area[good], -score[good]))
+    else:
+        shapes = polygons[near]
+        drawn = example.geometry
+        if example.kind == "box":
+            shapes, drawn = shapely.envelope(shapes), shapely.envelope(drawn)
+        common = shapely.area(shapely.intersection(shapes, drawn))
+        iou = common / np.maximum(shapely.area(shapes) + drawn.area - common, 1e-12)
+        same = iou >= SAME
+        good = near[same]
+        rank = np.lexsort((good, -iou[same].round(6)))
+    return int(good[rank[0]]) if len(good) else None
+
+
+def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -> None:
+    both = [names for names in marks.values() if len(names) > 1]
+    if both:
+        said = " and as ".join(name or "none of these" for name in sorted(both[0]))
+        raise PromptError(
+            f"{len(both)} object{'s are' if len(both) > 1 else ' is'} marked as {said}: leave one "
+            "mark on each."
+        )
+    if not marks:
+        raise PromptError(
+            f"None of the {len(examples)} examples lies on an object: mark objects of the layer, "
+            "or draw polygons."
+        )
+    if lost:
+        warnings.warn(
+            f"{lost} of the {len(examples)} examples lie on no object: they were left out. Draw "
+            "polygons to teach what the model did not find.",
+            SamGeoWarning,
+            stacklevel=2,
+        )

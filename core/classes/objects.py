@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The objects of a layer on a raster: their features once, then any number of questions.
+
+Nothing here runs a model. Where a person adds or takes back an example, only the small classifier
+is fitted again, which takes a fraction of a second for thousands of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from ..types import BoolArray
+from .active import ask_next
+from .assign import Marked, assign
+from .classifier import Basis, Classifier, ClassifierOptions, fit
+from .examples import NONE, Example, check_classes
+from .object_table import FeatureTable
+from .resolve import most_likely, resolve
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectLayer:
+    """n objects, their features, and what their segmenter said of them.
+
+    Args:
+        polygons: (n,) valid shapes in working pixels.
+        table: Their features.
+        score: (n,) predicted IoU, NaN where unknown.
+        stability: Likewise.
+    """
+
+    polygons: NDArray[Any]
+    table: FeatureTable
+    score: Doubles
+    stability: Doubles
+
+    def __len__(self) -> int:
+        return len(self.polygons)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassedObjects:
+    """What the objects of a layer are.
+
+    Args:
+        names: Class of each object, :data:`~.examples.NONE` for none.
+        probability: (n,) of that class; 1 where the user marked the object.
+        kept: (n,) bool: of a class, likely enough, and not doubled by a better one.
+        marked: (n,) bool: the user's own examples.
+        probabilities: (n, k) of all classes.
+        classifier: What decided.
+    """
+
+    names: list[str]
+    probability: Doubles
+    kept: BoolArray
+    marked: BoolArray
+    probabilities: Doubles
+    classifier: Classifier
+
+
+@dataclass
+class ObjectClasses:
+    """Answers what the objects of a layer are, again and again.
+
+    Args:
+        layer: The objects.
+        options: Of the classifier.
+    """
+
+    layer: ObjectLayer
+    options: ClassifierOptions = field(default_factory=ClassifierOptions)
+    _basis: Basis | None = field(default=None, repr=False)
+
+    @property
+    def basis(self) -> Basis:
+        if self._basis is None:
+            self._basis = Basis.of(self.layer.table, self.options)
+        return self._basis
+
+    def mark(self, examples: Sequence[Example]) -> Marked:
+        """The objects that examples mean; see :func:`~.assign.assign`."""
+        return assign(examples, self.layer.polygons, self.layer.score)
+
+    def train(self, marked: Marked) -> Classifier:
+        """A classifier of marked objects.
+
+        Raises:
+            PromptError: All are of one class.
+        """
+        classes = check_classes(marked.names)
+        return fit(
+            self.layer.table, marked.rows, marked.names, classes, self.options, basis=self.basis
+        )
+
+    def classify(
+        self, classifier: Classifier, marked: Marked | None = None, least: float = 0.5
+    ) -> ClassedObjects:
+        """What every object is.
+
+        Args:
+            classifier: From :meth:`train`, or from a file.
+            marked: The user's own examples; they are what the user said.
+            least: Probability from which an object is of its class.
+
+        Raises:
+            PromptError: The classifier reads another model's features.
+        """
+        layer = self.layer
+        probabilities = classifier.probabilities(layer.table)
+        names, probability = most_likely(probabilities, classifier.classes)
+        flags = np.zeros(len(layer), bool)
+        for row in np.flatnonzero(~layer.table.seen).tolist():
+            names[row], probability[row] = NONE, 0.0  # off the data nothing is known
+        if marked is not None:
+            flags[marked.rows] = True
+            for row, name in zip(marked.rows.tolist(), marked.names, strict=True):
+                names[row], probability[row] = name, 1.0
+        kept = resolve(
+            layer.polygons, names, probability, layer.score, layer.stability, flags, least
+        )
+        return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
+
+    def ask(self, classed: ClassedObjects, count: int) -> NDArray[np.int64]:
+        """Objects to ask the user about next; see :func:`~.active.ask_next`."""
+        points = self.basis.project(self.layer.table.values)
+        area = np.asarray(shapely.area(self.layer.polygons), np.float64)
+        answered = classed.marked | ~self.layer.table.seen
+        return ask_next(points, classed.probabilities, area, answered, count)

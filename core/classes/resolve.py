@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Of objects that share ground, which stay: a whole or its parts, and only once.
+
+Every object has a worth: the probability of its class times its predicted IoU and stability, so
+that of a roof, half of the roof and three roofs together the one stays that is most like the class
+*and* best outlined. The worthiest is kept first and what it shares too much ground with is left
+out; objects that the user marked come before all others. Ties are broken by geometry.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from ..types import BoolArray
+from .examples import NONE
+from .shape_features import overlapping_pairs
+
+SHARED = 0.4
+"""Intersection over the smaller of two objects above which only one of them stays."""
+
+Doubles = NDArray[np.float64]
+
+
+def most_likely(probabilities: Doubles, classes: Sequence[str]) -> tuple[list[str], Doubles]:
+    """The likeliest class of each object and its probability, rounded to three decimals."""
+    rounded = probabilities.round(3)
+    best = rounded.argmax(axis=1)
+    return [classes[k] for k in best.tolist()], rounded[np.arange(len(best)), best]
+
+
+def resolve(
+    polygons: NDArray[Any],
+    names: Sequence[str],
+    probability: Doubles,
+    score: Doubles,
+    stability: Doubles,
+    marked: BoolArray,
+    least: float,
+) -> BoolArray:
+    """Which objects stay.
+
+    Args:
+        polygons: (n,) valid shapes in a plane.
+        names: Their classes; those of :data:`~.examples.NONE` never stay.
+        probability: Of those classes.
+        score: Predicted IoU, NaN where unknown.
+        stability: Likewise.
+        marked: Objects that the user has given a class; they stay whatever they overlap.
+        least: Probability that the others must reach.
+
+    Returns:
+        (n,) bool.
+    """
+    named = np.array([name != NONE for name in names], bool).reshape(-1)
+    candidate = named & (marked | (probability >= least))
+    worth = probability * _known(score) * _known(stability)
+    area = shapely.area(polygons)
+    rivals = _rivals(polygons, area, candidate)
+    boxes = shapely.bounds(polygons).reshape(-1, 4)
+    order = np.lexsort(
+        (np.arange(len(polygons)), *boxes.T[::-1], area, -worth.round(6), ~marked)
+    ).tolist()
+    keep = np.zeros(len(polygons), bool)
+    gone: set[int] = set()
+    for row in order:
+        if not candidate[row] or (row in gone and not marked[row]):
+            continue
+        keep[row] = True
+        gone.update(rivals[row])
+    return keep
+
+
+def _known(values: Doubles) -> Doubles:
+    """Values with the unknown ones as good as the others are on average."""
+    good = np.isfinite(values)
+    return np.where(good, values, float(np.mean(values[good])) if good.any() else 1.0)
+
+
+def _rivals(
+    polygons: NDArray[Any], area: Doubles, candidate: BoolArray
+) -> defaultdict[int, list[int]]:
+    rows = np.flatnonzero(candidate)
+    first, second = overlapping_pairs(polygons[rows])
+    first, second = rows[first], rows[second]
+    common = shapely.area(shapely.intersection(polygons[first], polygons[second]))
+    close = common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)
+    rivals: defaultdict[int, list[int]] = defaultdict(list)
+    for a, b in zip(first[close].tolist(), second[close].tolist(), strict=True):
+        rivals[a].append(b)
+        rivals[b].append(a)
+    return rivals

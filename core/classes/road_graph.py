@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A skeleton of a class's surface -> a network of roads (or streams) that is clean.
+
+In this order: junctions within a road's width become one; free branches go that are short for the
+road that they leave; gaps are bridged where two ends point at each other (or one at a road's side)
+and widths agree; two lines along one carriageway become one; short pieces that are joined to
+nothing go. Lines end at nodes, and lines that meet share the node's coordinates exactly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..vectors.skeleton_graph import Cell, SkeletonGraph
+from .skeleton import SkeletonCells
+
+Doubles = NDArray[np.float64]
+
+WIDEST = 2.0
+"""Times the usual half width beyond which a place is no road but a square."""
+
+SEAM = 3
+"""Cells up to which two blocks' skeletons that miss one another at their common side are joined."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a skeleton is cleaned; lengths in cells.
+
+    Args:
+        spur: Free branches that reach less than this many half widths beyond a road's side go.
+        min_length: Free branches and loose pieces that are shorter go.
+        max_gap: Widest gap that is bridged; None for ``gap_widths`` widths of the road.
+        gap_widths: See ``max_gap``.
+        angle: Degrees by which the directions of two ends, and that of the bridge, may differ.
+        width_ratio: Largest ratio of the widths of two ends that are joined.
+        least_bridge: Least probability of the class along a bridge, on average.
+    """
+
+    spur: float = 2.0
+    min_length: float = 15.0
+    max_gap: float | None = None
+    gap_widths: float = 4.0
+    angle: float = 30.0
+    width_ratio: float = 2.5
+    least_bridge: float = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class RoadLine:
+    """One stretch of road between two nodes.
+
+    Args:
+        line: LineString in working pixels (x = column, y = row).
+        width: Mean width, working pixels.
+        probability: Mean probability of the class along it.
+    """
+
+    line: Any
+    width: float
+    probability: float
+
+
+Sampler = Callable[[Sequence[Cell]], Doubles]
+"""Probability of the class at cells."""
+
+
+def road_network(
+    cells: SkeletonCells,
+    cell: int,
+    sides: Sequence[tuple[int, int]],
+    options: NetworkOptions,
+    sampler: Sampler | None = None,
+) -> list[RoadLine]:
+    """The network of a skeleton.
+
+    Args:
+        cells: Of the whole raster.
+        cell: Side of a cell, working pixels.
+        sides: (axis, place) of the lines between blocks: first rows (0) or columns (1) of blocks.
+        options: How it is cleaned.
+        sampler: Probability of the class at cells, for bridges; None bridges without looking.
+
+    Returns:
+        Lines in canonical order.
+    """
+    places = list(zip(cells.rows.tolist(), cells.cols.tolist(), strict=True))
+    half: defaultdict[Cell, float] = defaultdict(lambda: 1.0, zip(places, cells.half.tolist(),
+                                                                  strict=True))  # fmt: skip
+    likely: defaultdict[Cell, float] = defaultdict(float, zip(places, cells.probability.tolist(),
+                                                              strict=True))  # fmt: skip
+    known = set(places)
+    known.update(_stitches(known, sides))
+    graph = SkeletonGraph.from_cells(known)
+    # Squares are wider than roads: junctions on two sides of one stay two.
+    usual = float(np.median(cells.half)) if len(places) else 1.0
+    near = defaultdict(lambda: 1.0, {c: min(v, WIDEST * usual) for c, v in half.items()})
+    graph.contract(near)
+    graph.prune(half, options.spur)
+    _bridge(graph, half, likely, options, sampler)
+    graph.contract(near)
+    _join_carriageways(graph, half, likely)
+    graph.prune(half, options.spur)
+    graph.prune_where(lambda edge: graph.length[edge] < options.min_length)
+    _drop_pieces(graph, options.min_length)
+    lines = []
+    for path in graph.paths():
+        reach = [near[end] if len(graph.at[end]) > 2 else 0.0 for end in (path[0], path[-1])]
+        if len(path) > 1:
+            lines.append(_line(path, half, likely, cell, reach))
+    lines.sort(key=lambda one: shapely.to_wkb(one.line))
+    return lines
+
+
+def _stitches(known: set[Cell], sides: Sequence[tuple[int, int]]) -> set[Cell]:
+    """Cells that join two blocks' skeletons where they end on both sides of a common side."""
+    new: set[Cell] = set()
+    for axis, place in sides:
+        before = sorted(c for c in known if c[axis] == place - 1)
+        after = sorted(c for c in known if c[axis] == place)
+        other = 1 - axis
+        taken = {c[other] for c in after}
+        for one in before:
+            if any(one[other] + step in taken for step in (-1, 0, 1)):
+                continue
+            near = [c for c in after if abs(c[other] - one[other]) <= SEAM]
+            if near:
+                best = min(near, key=lambda c: (abs(c[other] - one[other]), c))
+                new.update(_straight(one, best))
+    return new - known
+
+
+def _straight(start: Cell, end: Cell) -> list[Cell]:
+    """Cells of a straight way, ends included, each a neighbour of the next."""
+    count = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
+    steps = np.linspace(0, 1, count + 1)
+    rows = np.rint(start[0] + steps * (end[0] - start[0])).astype(int)
+    cols = np.rint(start[1] + steps * (end[1] - start[1])).astype(int)
+    return [(int(row), int(col)) for row, col in zip(rows, cols, strict=True)]
+
+
+def _direction(path: list[Cell], half: defaultdict[Cell, float]) -> Doubles:
+    """Unit vector in which a path goes on beyond its first cell."""
+    reach = int(min(len(path) - 1, max(6, 4 * half[path[0]])))
+    ahead = np.array(path[0], float) - np.array(path[reach], float)
+    return np.asarray(ahead / max(float(np.hypot(*ahead)), 1e-9), np.float64)
+
+
+def _bridge(
+    graph: SkeletonGraph,
+    half: defaultdict[Cell, float],
+    likely: defaultdict[Cell, float],
+    options: NetworkOptions,
+    sampler: Sampler | None,
+) -> None:
+    """Join free ends to ends that they point at, and to roads that they run into."""
+    ends: dict[Cell, tuple[Doubles, float]] = {}
+    for node in sorted(graph.at):
+        if len(graph.at[node]) == 1:
+            path = graph.edges[graph.at[node][0]]
+            path = path if path[0] == node else path[::-1]
+            width = 2 * float(np.median([half[c] for c in path[: max(4, len(path) // 4)]]))
+            ends[node] = _direction(path, half), width
+    if not ends:
+        return
+    spots = [c for path in graph.edges.values() for c in path]
+    along = {c: t for path in graph.edges.values() for c, t in _tangents(path)}
+    home = {c: edge for edge, path in graph.edges.items() for c in path[1:-1]}
+    places = list(ends)
+    tree = shapely.STRtree(shapely.points(np.array(spots, float)))
+    least_cos = np.cos(np.radians(options.angle))
+    ends_tree = shapely.STRtree(shapely.points(np.array(list(ends), float)))
+    offers: list[tuple[float, Cell, Cell]] = []
+    for node, (ahead, width) in ends.items():
+        reach = options.max_gap or options.gap_widths * width
+        own = set(graph.edges[graph.at[node][0]])
+        near = tree.query(shapely.Point(node), predicate="dwithin", distance=reach)
+        for target in sorted({spots[k] for k in near}):
+            gap = np.array(target, float) - node
+            length = float(np.hypot(*gap))
+            if target in own or length < 1.5 or gap @ ahead < least_cos * length:
+                continue
+            if target in ends:
+                back, other = ends[target]
+                if -(back @ gap) < least_cos * length or -(ahead @ back) < least_cos:
+                    continue
+                if max(width, other) > options.width_ratio * min(width, other):
+                    continue
+                offers.append((length, *sorted((node, target))))
+            elif length <= reach / 2 or options.max_gap is not None:
+                beside = ends_tree.query(
+                    shapely.Point(target), predicate="dwithin", distance=2 * half[target] + 2
+                )
+                if any(places[k] != node for k in beside) or (
+                    abs(float(along[target] @ gap)) > least_cos * length
+                ):
+                    continue  # beside a free end or along the road: no side to run into
+                # Into a road's side: half as far, and an end-to-end bridge of that length first.
+                offers.append((length + 0.5, node, target))
+    done: set[Cell] = set()
+    for _, node, target in sorted(set(offers)):
+        if node in done or target in done:
+            continue
+        path = _straight(node, target)
+        said = likely_along(path, sampler)
+        if said is not None and float(np.mean(said)) < options.least_bridge:
+            continue
+        edge = _edge_with(graph, target, home)
+        if edge is None or node not in graph.at or len(graph.at[node]) != 1:
+            continue
+        graph.split(edge, target)
+        width = (half[node] + half[target]) / 2 if target in ends else half[node]
+        for k, c in enumerate(path[1:-1], 1):
+            half.setdefault(c, width)
+            likely.setdefault(c, float(said[k]) if said is not None else likely[node])
+        graph.add(path)
+        done.add(node)
+        if target in ends:
+            done.add(target)
+        graph.join(node)
+        graph.join(target)
+
+
+def _tangents(path: list[Cell]) -> list[tuple[Cell, Doubles]]:
+    """The direction of a path at each of its cells, taken over a few cells."""
+    xy = np.array(path, np.float64)
+    index = np.arange(len(path))
+    step = xy[np.minimum(index + 3, len(path) - 1)] - xy[np.maximum(index - 3, 0)]
+    unit = step / np.maximum(np.hypot(*step.T), 1e-9)[:, None]
+    return list(zip(path, unit, strict=True))
+
+
+def _edge_with(graph: SkeletonGraph, cell: Cell, home: dict[Cell, int]) -> int | None:
+    """A stretch that holds a cell; ``home`` knows where it was before stretches were split."""
+    if graph.at.get(cell):
+        return graph.at[cell][0]
+    first = home.get(cell)
+    if first in graph.edges and cell in graph.edges[first]:
+        return first
+    return next((edge for edge, path in graph.edges.items() if cell in path), None)
+
+
+def likely_along(path: list[Cell], sampler: Sampler | None) -> Doubles | None:
+    """Probabilities along a bridge, ends included."""
+    return None if sampler is None else sampler(path)
+
+
+def _join_carriageways(
+    graph: SkeletonGraph, half: defaultdict[Cell, float], likely: defaultdict[Cell, float]
+) -> None:
+    """Of stretches between the same two nodes that lie within a width of one another, keep one."""
+    groups: defaultdict[tuple[Cell, Cell], list[int]] = defaultdict(list)
+    for edge, path in graph.edges.items():
+        if path[0] != path[-1]:
+            groups[min(path[0], path[-1]), max(path[0], path[-1])].append(edge)
+    for key in sorted(groups):
+        edges = sorted(
+            (edge for edge in groups[key] if edge in graph.edges),
+            key=lambda e: (-round(_mean(graph.edges[e], likely), 6), graph.length[e], e),
+        )
+        kept: list[int] = []
+        for edge in edges:
+            path = graph.edges[edge]
+            line = shapely.LineString(path)
+            close = any(
+                shapely.hausdorff_distance(line, shapely.LineString(graph.edges[other]))
+                <= 2 * max(_mean(path, half), _mean(graph.edges[other], half)) + 2
+                for other in kept
+            )
+            if close:
+                graph.remove(edge)
+            else:
+                kept.append(edge)
+        for node in key:
+            if node in graph.at:
+                graph.join(node)
+
+
+def _mean(path: list[Cell], values: defaultdict[Cell, float]) -> float:
+    return float(np.mean([values[c] for c in path]))
+
+
+def _drop_pieces(graph: SkeletonGraph, least: float) -> None:
+    """Remove connected pieces of the network that are shorter in all than ``least``."""
+    seen: set[int] = set()
+    for first in sorted(graph.edges):
+        if first in seen or first not in graph.edges:
+            continue
+        piece, todo = {first}, [first]
+        while todo:
+            path = graph.edges[todo.pop()]
+            for end in (path[0], path[-1]):
+                for other in graph.at[end]:
+                    if other not in piece:
+                        piece.add(other)
+                        todo.append(other)
+        seen |= piece
+        if sum(graph.length[edge] for edge in piece) < least:
+            for edge in sorted(piece):
+                graph.remove(edge)
+
+
+def _line(
+    path: list[Cell],
+    half: defaultdict[Cell, float],
+    likely: defaultdict[Cell, float],
+    cell: int,
+    reach: Sequence[float],
+) -> RoadLine:
+    """A path as a smooth line: within half a width of it, and through its two nodes exactly.
+
+    From a junction to the edge of its own width (``reach``, cells) it runs straight, because a
+    skeleton bends towards every corner there.
+    """
+    path = _straight_ends(path, reach)
+    xy = (np.array(path, np.float64)[:, ::-1] + 0.5) * cell
+    widths = np.array([half[c] for c in path])
+    sigma = max(float(np.median(widths)), 1.0)
+    smooth = _smooth(xy, sigma)
+    shift = smooth - xy
+    size = np.hypot(*shift.T)
+    limit = widths * cell / 2
+    factor = np.minimum(1.0, limit / np.maximum(size, 1e-9))
+    smooth = xy + shift * factor[:, None]
+    line = shapely.simplify(shapely.LineString(smooth), 0.35 * cell)
+    width = float(np.mean(2 * widths - 1)) * cell
+    return RoadLine(line, max(width, float(cell)), _mean(path, likely))
+
+
+def _straight_ends(path: list[Cell], reach: Sequence[float]) -> list[Cell]:
+    """A path with straight ways through what lies within reach of its first and its last cell."""
+    array = np.array(path, np.float64)
+    first = np.hypot(*(array - array[0]).T) > reach[0]
+    last = np.hypot(*(array - array[-1]).T) > reach[1]
+    beyond = np.flatnonzero(first & last)
+    if not len(beyond) or path[0] == path[-1]:
+        return path
+    start, stop = int(beyond[0]), int(beyond[-1])
+    return (
+        _straight(path[0], path[start])[:-1]
+        + path[start : stop + 1]
+        + _straight(path[stop], path[-1])[1:]
+    )
+
+
+def _smooth(xy: Doubles, sigma: float) -> Doubles:
+    """Gaussian smoothing along a line whose ends stay; a loop is smoothed all around."""
+    if len(xy) < 3:
+        return xy
+    if (xy[0] == xy[-1]).all():
+        ring = ndimage.gaussian_filter1d(xy[:-1], sigma, axis=0, mode="wrap")
+        ring[0] = xy[0]
+        return np.concatenate([ring, ring[:1]])
+    # Continued point-symmetrically beyond its ends, a line's smoothed ends are its ends.
+    reach = min(len(xy) - 1, int(4 * sigma) + 1)
+    first, last = 2 * xy[0] - xy[reach:0:-1], 2 * xy[-1] - xy[-2 : -reach - 2 : -1]
+    padded = np.concatenate([first, xy, last])
+    smooth = ndimage.gaussian_filter1d(padded, sigma, axis=0, mode="nearest")
+    smooth = smooth[len(first) : len(first) + len(xy)]
+    smooth[0], smooth[-1] = xy[0], xy[-1]
+    return np.asarray(smooth, np.float64)

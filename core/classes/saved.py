@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A classifier as a file, ``.samgeo-classes``: arrays and JSON in a safetensors file.
+
+Reading one runs nothing that is in it, so a file from anyone can be opened. It says which model's
+features it reads and on which raster and how many examples it was fitted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from ..errors import ModelError, PromptError
+from ..masks.job_folder import write_atomically
+from .classifier import Classifier
+
+SUFFIX = ".samgeo-classes"
+VERSION = 1
+
+Subject = Literal["objects", "cells"]
+"""What a classifier tells apart: whole objects, or the cells of a raster's surface."""
+
+_ARRAYS = ("mean", "scale", "weights", "bias")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedClassifier:
+    """A classifier and where it is from.
+
+    Args:
+        classifier: The classifier.
+        subject: What it tells apart.
+        about: Notes that change no result: raster, model's name, examples and when they were used.
+    """
+
+    classifier: Classifier
+    subject: Subject
+    about: Mapping[str, Any]
+
+
+def save_classifier(path: str | Path, saved: SavedClassifier) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    one = saved.classifier
+    notes = {
+        "version": VERSION,
+        "subject": saved.subject,
+        "classes": list(one.classes),
+        "names": list(one.names),
+        "clip": one.clip,
+        "model": one.model,
+        "examples": list(one.examples),
+        "about": dict(saved.about),
+    }
+    arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
+    data = safetensors.numpy.save(arrays, metadata={"samgeo-classes": json.dumps(notes)})
+    write_atomically(Path(path), lambda partial: _write(partial, data))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
+    """Read a file that :func:`save_classifier` wrote.
+
+    Raises:
+        ModelError: It is missing, damaged, of a later version, or tells something else apart.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            notes = json.loads((file.metadata() or {})["samgeo-classes"])
+            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+        if notes["version"] > VERSION:
+            raise ModelError(
+                f"The classifier {path} is of a later version ({notes['version']}) than this "
+                "program understands: update the program."
+            )
+        classifier = Classifier(
+            classes=tuple(str(name) for name in notes["classes"]),
+            names=tuple(str(name) for name in notes["names"]),
+            clip=float(notes["clip"]),
+            model=str(notes["model"]),
+            examples=tuple(int(number) for number in notes["examples"]),
+            **arrays,
+        )
+        _check_arrays(classifier)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"The classifier {path} cannot be read ({error}): choose a file that was saved with "
+            f"--save-classifier ({SUFFIX})."
+        ) from error
+    if notes["subject"] != subject:
+        raise ModelError(
+            f"The classifier {path} tells {notes['subject']} apart, not {subject}: choose another."
+        )
+    return SavedClassifier(classifier, subject, dict(notes["about"]))
+
+
+def _check_arrays(one: Classifier) -> None:
+    d, k = len(one.names), len(one.classes)
+    shapes = {"mean": (d,), "scale": (d,), "weights": (d, k), "bias": (k,)}
+    for name, shape in shapes.items():
+        array = getattr(one, name)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f"{name} is {array.shape} instead of {shape}, or not finite")
+
+
+def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
+    """Refuse a classifier of another model.
+
+    Raises:
+        PromptError: Names both models.
+    """
+    if saved.classifier.model != fingerprint:
+        trained = saved.about.get("model", "another model")
+        raise PromptError(
+            f"The classifier was trained with the model {trained} in other weights or another "
+            f"version than {name}, which is used now: choose that model, or train it again."
+            if trained == name
+            else f"The classifier was trained with the model {trained}, not with {name}: choose "
+            f"--model {trained}, or train it again from the examples."
+        )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.classes.assign import assign, unlike_all
+from samgeo_core.classes.examples import (
+    NONE,
+    Example,
+    ExampleLayer,
+    check_classes,
+    class_name,
+    read_examples,
+)
+from samgeo_core.errors import ParameterError, PromptError, SamGeoWarning
+
+from .world import CRS, HEIGHT, TRANSFORM, WIDTH
+
+SHAPE = HEIGHT, WIDTH
+
+
+def ground(geometry):
+    return shapely.transform(geometry, lambda xy: np.column_stack(TRANSFORM @ xy.T))
+
+
+def written(path, rows, crs=CRS, to=None):
+    frame = gpd.GeoDataFrame(
+        {"kind": [kind for kind, _ in rows]}, geometry=[ground(g) for _, g in rows], crs=crs
+    )
+    (frame if to is None else frame.to_crs(to)).to_file(path)
+    return str(path)
+
+
+def read(path, **options):
+    layer = ExampleLayer(path, **{"class_field": "kind", **options})
+    return read_examples([layer], TRANSFORM, CRS, SHAPE)
+
+
+@pytest.mark.parametrize("to", [None, "EPSG:4326", "EPSG:3857"])
+def test_points_strokes_boxes_and_polygons_come_from_any_crs(tmp_path, to):
+    rows = [
+        ("a", shapely.Point(20, 30)),
+        ("a", shapely.LineString([(10, 10), (60, 40)])),
+        ("b", shapely.box(40, 50, 80, 90)),
+        ("b", shapely.Polygon([(100, 100), (140, 110), (120, 150)])),
+        (None, shapely.MultiPoint([(5, 5), (9, 9)])),
+    ]
+    found = read(written(tmp_path / "e.geojson", rows, to=to))
+    kinds = sorted((e.class_name, e.kind) for e in found)
+    # A box along the axes of one CRS is none along those of another.
+    box = "box" if to in (None,) else "polygon"
+    wanted = [("a", "point"), ("a", "stroke"), ("b", box), ("b", "polygon")]
+    assert kinds == sorted([("", "point"), ("", "point"), *wanted])
+    point = next(e.geometry for e in found if e.class_name == "a" and e.kind == "point")
+    assert (point.x, point.y) == pytest.approx((20, 30), abs=0.02)
+
+
+def test_a_polygon_of_a_pixel_is_a_point_and_one_outside_is_left_out(tmp_path):
+    rows = [("a", shapely.box(20, 20, 21, 21)), ("b", shapely.box(900, 900, 950, 950))]
+    with pytest.warns(SamGeoWarning, match="1 of the examples lie outside"):
+        found = read(written(tmp_path / "e.gpkg", rows))
+    assert [e.kind for e in found] == ["point"]
+
+
+def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
+    path = written(tmp_path / "e.gpkg", [("b", shapely.box(900, 900, 950, 950))])
+    with pytest.raises(PromptError, match="None of the 1 examples lies on the raster"):
+        read(path)
+    with pytest.raises(ParameterError, match="no field 'sort': kind"):
+        read(path, class_field="sort")
+    with pytest.raises(PromptError, match="There is no layer"):
+        read(str(tmp_path / "missing.gpkg"))
+
+
+def test_the_order_of_a_layers_features_says_nothing(tmp_path):
+    rows = [("ab"[k % 2], shapely.Point(7 * k, 5 * k)) for k in range(9)]
+    one = read(written(tmp_path / "a.gpkg", rows))
+    two = read(written(tmp_path / "b.gpkg", rows[::-1]))
+    assert [(e.class_name, e.geometry.wkb) for e in one] == [
+        (e.class_name, e.geometry.wkb) for e in two
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(None, ""), (float("nan"), ""), ("None", ""), (" roof ", "roof"), (3.0, "3"), (3, "3")],
+)
+def test_values_become_names(value, name):
+    assert class_name(value) == name
+
+
+def test_one_class_alone_is_refused():
+    assert check_classes(["b", "a", NONE]) == ("a", "b", NONE)
+    with pytest.raises(PromptError, match=r"of one class \(a\)"):
+        check_classes(["a", "a"])
+
+
+OBJECTS = np.array(
+    [shapely.box(0, 0, 40, 40), shapely.box(10, 10, 20, 20), shapely.box(60, 0, 90, 30)], object
+)
+SCORE = np.array([0.9, 0.7, 0.8])
+
+
+def example(geometry, kind, name="a"):
+    return Example(geometry, kind, name, "test")
+
+
+def test_each_kind_of_example_means_an_object():
+    for geometry, kind, row in (
+        (shapely.Point(30, 30), "point", 0),
+        (shapely.Point(15, 15), "point", 0),  # the better score of two around it
+        (shapely.LineString([(50, 15), (85, 15)]), "stroke", 2),
+        (shapely.box(9, 9, 21, 21), "box", 1),
+        (shapely.box(62, 1, 92, 30), "polygon", 2),
+    ):
+        assert assign([example(geometry, kind)], OBJECTS, SCORE).rows.tolist() == [row]
+
+
+def test_contradictions_and_examples_on_nothing_are_said():
+    point = shapely.Point(30, 30)
+    with pytest.raises(PromptError, match="1 object is marked as a and as b"):
+        assign([example(point, "point"), example(point, "point", "b")], OBJECTS, SCORE)
+    far = example(shapely.Point(50, 80), "point")
+    with pytest.raises(PromptError, match="None of the 1 examples lies on an object"):
+        assign([far], OBJECTS, SCORE)
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on no object"):
+        assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
+
+
+def test_drawn_polygons_that_no_object_is_like_are_objects_of_their_own():
+    new = shapely.box(100, 100, 120, 120)
+    drawn = [example(new, "polygon"), example(shapely.box(0, 0, 41, 40), "polygon")]
+    assert [p.bounds for p in unlike_all(drawn, OBJECTS)] == [new.bounds]
+
+
+def test_ten_thousand_examples_are_read_quickly():
+    rng = np.random.default_rng(0)
+    at = rng.uniform(0, 3000, (4000, 2))
+    objects = np.array([shapely.box(x, y, x + 20, y + 20) for x, y in at], object)
+    examples = [example(shapely.Point(at[k % 4000] + 10), "point") for k in range(10_000)]
+    found = assign(examples, objects, np.full(4000, 0.5))
+    assert len(found.rows) > 3000

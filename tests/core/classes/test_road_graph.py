@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.classes.road_graph import NetworkOptions, road_network
+from samgeo_core.classes.skeleton import MARGIN, SkeletonCells, block_skeleton
+from samgeo_core.types import CellBox
+
+SHAPE = 200, 300
+
+
+def skeleton(mask, block=None):
+    """Of a mask, in one block or in several."""
+    whole = CellBox(0, 0, *mask.shape)
+    size = block or max(mask.shape)
+    parts = []
+    for row in range(0, mask.shape[0], size):
+        for col in range(0, mask.shape[1], size):
+            box = CellBox(row, col, row + size, col + size).intersection(whole)
+            wide = box.grown(MARGIN).intersection(whole)
+            seen = mask[wide.slices(whole)].astype(np.float32)
+            parts.append(block_skeleton(seen, np.ones(seen.shape, bool), wide, box, 0.5, 12))
+    fields = ("rows", "cols", "half", "probability")
+    return SkeletonCells(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
+
+
+def network(mask, options=None, block=None, **others):
+    sides = [] if block is None else [
+        *((0, k) for k in range(block, mask.shape[0], block)),
+        *((1, k) for k in range(block, mask.shape[1], block)),
+    ]  # fmt: skip
+    return road_network(skeleton(mask, block), 1, sides, options or NetworkOptions(), **others)
+
+
+def road(mask, start, end, width=9):
+    rows, cols = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]] + 0.5
+    line = shapely.LineString([start[::-1], end[::-1]])
+    near = shapely.dwithin(shapely.points(cols.ravel(), rows.ravel()), line, width / 2)
+    mask |= near.reshape(mask.shape)
+    return mask
+
+
+def empty():
+    return np.zeros(SHAPE, bool)
+
+
+def total(lines):
+    return sum(one.line.length for one in lines)
+
+
+def test_a_crossing_is_four_lines_with_one_node():
+    mask = road(road(empty(), (100, 5), (100, 295)), (5, 150), (195, 150))
+    lines = network(mask)
+    assert len(lines) == 4
+    ends = [tuple(xy) for one in lines for xy in shapely.get_coordinates(one.line)[[0, -1]]]
+    assert sorted(ends.count(end) for end in set(ends)) == [1, 1, 1, 1, 4]
+    assert all(one.width == pytest.approx(9, abs=1.5) for one in lines)
+
+
+def test_a_short_spur_goes_and_a_long_branch_stays():
+    mask = road(empty(), (100, 5), (100, 295))
+    spur = road(mask.copy(), (100, 80), (88, 80))
+    branch = road(mask.copy(), (100, 80), (20, 80))
+    assert len(network(spur)) == 1
+    assert len(network(branch)) == 3
+
+
+def test_a_gap_is_bridged_where_directions_and_widths_agree():
+    along = road(road(empty(), (100, 5), (100, 130)), (100, 150), (100, 295))
+    assert len(network(along)) == 1
+    assert total(network(along)) > 270
+    aside = road(road(empty(), (60, 5), (60, 130)), (85, 150), (85, 295))
+    assert len(network(aside)) == 2
+    wider = road(road(empty(), (100, 5), (100, 130), 5), (100, 155), (100, 295), 31)
+    assert len(network(wider)) == 2
+    far = road(road(empty(), (100, 5), (100, 100)), (100, 190), (100, 295))
+    assert len(network(far)) == 2
+
+
+def test_a_road_that_stops_short_of_another_runs_into_it():
+    mask = road(road(empty(), (100, 5), (100, 295)), (5, 150), (85, 150))
+    lines = network(mask)
+    assert len(lines) == 3
+
+
+def test_no_bridge_leads_over_what_is_certainly_no_road():
+    along = road(road(empty(), (100, 5), (100, 130)), (100, 150), (100, 295))
+    lines = network(along, sampler=lambda path: np.zeros(len(path)))
+    assert len(lines) == 2
+
+
+def test_loose_pieces_shorter_than_asked_go():
+    mask = road(road(empty(), (100, 5), (100, 295)), (30, 30), (30, 60))
+    assert len(network(mask)) == 2
+    assert len(network(mask, NetworkOptions(min_length=60))) == 1
+
+
+@pytest.mark.parametrize("block", [64, 100])
+def test_blocks_leave_no_trace(block):
+    mask = road(road(empty(), (90, 5), (110, 295)), (5, 140), (195, 160))
+    mask = road(mask, (30, 20), (30, 280))
+    one, many = network(mask), network(mask, block=block)
+    assert len(one) == len(many)
+    a = shapely.union_all([line.line for line in one])
+    b = shapely.union_all([line.line for line in many])
+    assert shapely.hausdorff_distance(a, b) < 2
+    assert total(one) == pytest.approx(total(many), rel=0.02)
+
+
+def test_lines_run_within_half_a_width_of_the_middle():
+    rows, cols = np.mgrid[0:200, 0:300]
+    mask = np.abs(rows - 100 - 40 * np.sin(cols / 40)) < 6
+    (line,) = network(mask)
+    xy = shapely.get_coordinates(line.line)
+    inner = xy[(xy[:, 0] > 10) & (xy[:, 0] < 290)]
+    assert np.abs(inner[:, 1] - 100.5 - 40 * np.sin((inner[:, 0] - 0.5) / 40)).max() < 3
+    turns = np.diff(np.unwrap(np.arctan2(*np.diff(inner, axis=0).T)))
+    assert np.abs(turns).max() < 0.5  # no staircase
+
+
+def test_an_empty_surface_has_no_lines():
+    assert network(empty()) == []

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from samgeo_core.classes.classifier import Classifier
+from samgeo_core.classes.saved import (
+    SavedClassifier,
+    check_model,
+    load_classifier,
+    save_classifier,
+)
+from samgeo_core.errors import ModelError, PromptError
+
+
+def some():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=size).astype(np.float32) for size in ((3,), (3,), (3, 2), (2,))]
+    one = Classifier(("roof", ""), ("x:0", "x:1", "x:2"), arrays[0], arrays[1], 4.0, arrays[2],
+                     arrays[3], "fingerprint", (5, 7))  # fmt: skip
+    return SavedClassifier(one, "objects", {"model": "embedded", "raster": "a.tif"})
+
+
+def test_a_classifier_comes_back_as_it_was(tmp_path):
+    path = tmp_path / "a.samgeo-classes"
+    save_classifier(path, some())
+    back = load_classifier(path, "objects")
+    assert back.about == some().about
+    for name, value in vars(some().classifier).items():
+        other = getattr(back.classifier, name)
+        assert np.array_equal(value, other) if isinstance(value, np.ndarray) else value == other
+
+
+def test_files_that_are_none_are_refused_and_nothing_in_them_runs(tmp_path):
+    path = tmp_path / "evil.samgeo-classes"
+
+    class Evil:
+        def __reduce__(self):
+            return (pytest.fail, ("ran",))
+
+    for data in (pickle.dumps(Evil()), b"", b"{}"):
+        path.write_bytes(data)
+        with pytest.raises(ModelError, match="cannot be read"):
+            load_classifier(path, "objects")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_classifier(tmp_path / "missing.samgeo-classes", "objects")
+
+
+def test_arrays_that_do_not_fit_and_later_versions_are_refused(tmp_path):
+    path = tmp_path / "a.samgeo-classes"
+    save_classifier(path, some())
+    with safetensors.safe_open(str(path), framework="numpy") as file:
+        notes = json.loads(file.metadata()["samgeo-classes"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+    def write(notes, arrays):
+        meta = {"samgeo-classes": json.dumps(notes)}
+        path.write_bytes(safetensors.numpy.save(arrays, metadata=meta))
+
+    write(notes, {**arrays, "bias": np.array([np.nan, 0], np.float32)})
+    with pytest.raises(ModelError, match="not finite"):
+        load_classifier(path, "objects")
+    write(notes, {**arrays, "weights": np.zeros((2, 2), np.float32)})
+    with pytest.raises(ModelError, match="instead of"):
+        load_classifier(path, "objects")
+    write({**notes, "version": 99}, arrays)
+    with pytest.raises(ModelError, match="later version"):
+        load_classifier(path, "objects")
+
+
+def test_the_wrong_kind_and_the_wrong_model_are_named(tmp_path):
+    path = tmp_path / "a.samgeo-classes"
+    save_classifier(path, some())
+    with pytest.raises(ModelError, match="objects apart, not cells"):
+        load_classifier(path, "cells")
+    with pytest.raises(PromptError, match="with the model embedded, not with sam2"):
+        check_model(some(), "other", "sam2")
+    check_model(some(), "fingerprint", "embedded")

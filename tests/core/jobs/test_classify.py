@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.errors import ParameterError, PromptError
+from samgeo_core.job import ClassifyParameters
+from samgeo_core.jobs import classify as jobs
+from samgeo_core.jobs.classify import classify_layer
+
+from ..classes.world import (
+    ShuffledExecutor,
+    mobile_sam,
+    polygon,
+    sam2,
+    squares,
+    write_points,
+    write_world,
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    raster, layer = write_world(folder)
+    chosen = [s for s in squares() if s[0] == "roof"][:3] + [
+        s for s in squares() if s[0] == "field"
+    ][:3]
+    chosen.append(("", 340, 240, 30))
+    points = write_points(folder / "points.gpkg", chosen, "EPSG:4326")
+    return folder, raster, layer, points
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def parameters(world, output, **options):
+    _, raster, layer, points = world
+    values = {
+        "input": str(layer),
+        "rasters": [str(raster)],
+        "output": str(output),
+        "examples": str(points),
+        "class_field": "kind",
+        "tile_size": 192,
+        "margin": 32,
+        **options,
+    }
+    return ClassifyParameters.from_dict(values)
+
+
+@pytest.mark.parametrize("factory", [mobile_sam, sam2])
+def test_every_object_gets_its_class_once_with_any_model_family(world, tmp_path, factory):
+    result = classify_layer(parameters(world, tmp_path / "out.gpkg"), factory=factory)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert result.features == len(found) == len(squares())  # no double, nothing on bare ground
+    assert (found["class"] == found["truth"]).mean() > 0.95
+    assert found["class_prob"].between(0.5, 1).all()
+    assert (found["score"] == 0.9).all()  # of a whole and its double the whole stays
+    assert not list(tmp_path.glob("*.job"))
+
+
+def test_the_same_bytes_for_shuffled_tiles_and_two_workers(world, tmp_path, monkeypatch):
+    outputs = []
+    for name, workers, executor in (
+        ("one", 1, None),
+        ("two", 2, None),
+        ("shuffled", 1, ShuffledExecutor()),
+    ):
+        if executor is not None:
+            monkeypatch.setattr(jobs, "make_executor", lambda *_, e=executor: e)
+        path = tmp_path / name / "out.gpkg"
+        path.parent.mkdir()
+        classify_layer(parameters(world, path, workers=workers), factory=mobile_sam)
+        outputs.append(path.read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_objects_may_be_kept_all_with_an_empty_class_for_the_others(world, tmp_path):
+    classify_layer(parameters(world, tmp_path / "out.gpkg", keep="all"), factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert len(found) == 2 * len(squares()) + 1
+    assert (found["class"].fillna("") == "").sum() == len(squares()) + 1
+
+
+def test_a_drawn_polygon_that_no_object_is_like_is_in_the_output_as_marked(world, tmp_path):
+    frame = gpd.read_file(world[3]).to_crs("EPSG:32632")
+    drawn = polygon(30, 60, 12)  # on ground between the squares
+    more = gpd.GeoDataFrame({"kind": ["roof"]}, geometry=[drawn], crs=frame.crs)
+    path = tmp_path / "examples.geojson"
+    gpd.pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
+    classify_layer(parameters(world, tmp_path / "out.gpkg", examples=str(path)), factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    same = found[found.geometry.apply(lambda g: shapely.hausdorff_distance(g, drawn) < 1.0)]
+    assert list(same["class"]) == ["roof"]
+    assert list(same["class_prob"]) == [1.0]
+
+
+def test_a_saved_classifier_gives_the_same_classes_and_another_model_is_refused(world, tmp_path):
+    saved = tmp_path / "my.samgeo-classes"
+    classify_layer(
+        parameters(world, tmp_path / "a.gpkg", save_classifier=str(saved)), factory=mobile_sam
+    )
+    again = {"examples": None, "class_field": None, "classifier": str(saved)}
+    classify_layer(parameters(world, tmp_path / "b.gpkg", **again), factory=mobile_sam)
+    one, two = (gpd.read_file(tmp_path / f"{n}.gpkg", layer=n) for n in "ab")
+    assert sorted(zip(one["id"], one["class"], strict=True)) == sorted(
+        zip(two["id"], two["class"], strict=True)
+    )
+    with pytest.raises(PromptError, match="was trained with the model"):
+        classify_layer(parameters(world, tmp_path / "c.gpkg", **again), factory=sam2)
+    assert not (tmp_path / "c.gpkg").exists()
+
+
+@pytest.mark.parametrize(
+    ("marks", "says"),
+    [
+        ([("roof", 69, 15, 22)], "of one class"),
+        ([("roof", 69, 15, 22), ("field", 69, 15, 22)], "marked as"),
+        ([("roof", 9000, 9000, 2), ("field", 9100, 9000, 2)], "lies on the raster"),
+        ([("roof", 2, 2, 4), ("field", 2, 260, 4)], "lies on an object"),
+    ],
+)
+def test_bad_examples_are_refused_in_a_sentence(world, tmp_path, marks, says):
+    points = write_points(tmp_path / "bad.gpkg", marks)
+    with pytest.raises(PromptError, match=says):
+        classify_layer(
+            parameters(world, tmp_path / "out.gpkg", examples=str(points)), factory=mobile_sam
+        )
+    assert not (tmp_path / "out.gpkg").exists()
+
+
+def test_options_that_contradict_are_refused(world, tmp_path):
+    out = tmp_path / "out.gpkg"
+    for options, says in (
+        ({"class_field": None}, "--class-field"),
+        ({"classifier": "x.samgeo-classes"}, "not both"),
+        ({"save_classifier": "x.txt"}, "samgeo-classes"),
+        ({"examples": None, "class_field": None}, "Say what the classes are"),
+        ({"rules": ["roof: round"]}, "unknown part"),
+    ):
+        with pytest.raises(ParameterError, match=says):
+            classify_layer(parameters(world, out, **options), factory=mobile_sam)
+
+
+def test_rules_change_and_filter_by_class(world, tmp_path):
+    rules = ["field: max-area=100", "roof: smooth=1"]
+    classify_layer(parameters(world, tmp_path / "out.gpkg", rules=rules), factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert set(found["class"]) == {"roof"}  # fields have 289 m2
+    assert (found["area_m2"] < 121).all()  # corners of 11 m squares are rounded
+    assert np.allclose(found["area_m2"], found.geometry.area, rtol=2e-3)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from samgeo_core.errors import ParameterError, PromptError
+from samgeo_core.job import MapParameters
+from samgeo_core.jobs import map_classes as jobs
+from samgeo_core.jobs.map_classes import map_classes
+
+from ..classes.world import CRS, TRANSFORM, ShuffledExecutor, mobile_sam, sam2
+
+HEIGHT, WIDTH, ROAD = 300, 420, 14
+
+
+def ground(points):
+    return shapely.LineString([TRANSFORM @ point for point in points])
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory):
+    """Two grey roads that cross on green, and a blue pond; strokes on each."""
+    folder = tmp_path_factory.mktemp("streets")
+    rng = np.random.default_rng(5)
+    image = np.empty((HEIGHT, WIDTH, 3), float)
+    image[:] = (70, 120, 60)
+    image[143 : 143 + ROAD] = (150, 150, 155)
+    image[:, 203 : 203 + ROAD] = (150, 150, 155)
+    image[210:280, 280:380] = (40, 60, 140)
+    image += rng.normal(0, 5, image.shape)
+    raster = folder / "streets.tif"
+    with rasterio.open(
+        raster, "w", driver="GTiff", height=HEIGHT, width=WIDTH, count=3, dtype="uint8",
+        crs=CRS, transform=TRANSFORM,
+    ) as file:  # fmt: skip
+        file.write(np.clip(image, 0, 255).astype("uint8").transpose(2, 0, 1))
+    strokes = {
+        "road": [ground([(20, 150), (80, 150)]), ground([(210, 20), (210, 80)])],
+        "grass": [ground([(30, 40), (120, 90)]), ground([(300, 50), (380, 90)])],
+        "water": [ground([(300, 240), (360, 250)]), ground([(300, 260), (350, 230)])],
+    }
+    kinds = [kind for kind, lines in strokes.items() for _ in lines]
+    lines = [line for found in strokes.values() for line in found]
+    layer = folder / "strokes.gpkg"
+    gpd.GeoDataFrame({"kind": kinds}, geometry=lines, crs=CRS).to_file(layer)
+    return raster, layer
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def parameters(streets, output, **options):
+    raster, layer = streets
+    values = {
+        "rasters": [str(raster)],
+        "output": str(output),
+        "examples": str(layer),
+        "class_field": "kind",
+        "tile_size": 192,
+        "margin": 32,
+        **options,
+    }
+    return MapParameters.from_dict(values)
+
+
+@pytest.mark.parametrize("factory", [mobile_sam, sam2])
+def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_path, factory):
+    asked = parameters(streets, tmp_path / "out.gpkg", shapes="network", road_class="road")
+    map_classes(asked, factory=factory)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    lines = shapely.get_parts(found.geometry.values)
+    assert len(lines) == 4
+    ends = [tuple(xy) for line in lines for xy in shapely.get_coordinates(line)[[0, -1]]]
+    assert max(ends.count(end) for end in ends) == 4  # exactly the same coordinates
+    truth = shapely.union_all([ground([(0, 150), (WIDTH, 150)]), ground([(210, 0), (210, HEIGHT)])])
+    assert all(truth.buffer(1.5).contains(line) for line in lines)
+    assert found["length_m"].sum() == pytest.approx((HEIGHT + WIDTH) * 0.5, rel=0.06)
+    assert found["width_m"].between(0.6 * ROAD * 0.5, 1.4 * ROAD * 0.5).all()
+    assert found["class_prob"].between(0.6, 1).all()
+
+
+def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tmp_path):
+    map_classes(parameters(streets, tmp_path / "out.gpkg"), factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert set(found["class"]) == {"road", "grass", "water"}
+    whole = HEIGHT * WIDTH * 0.25
+    assert found.geometry.area.sum() == pytest.approx(whole, rel=1e-6)
+    assert shapely.union_all(found.geometry.values).area == pytest.approx(whole, rel=1e-6)
+    assert shapely.coverage_is_valid(shapely.get_parts(found.geometry.values))
+    pond = found[found["class"] == "water"].geometry.area.sum()
+    assert pond == pytest.approx(70 * 100 * 0.25, rel=0.4)  # random weights blur
+    grass = shapely.get_parts(found[found["class"] == "grass"].geometry.values)
+    assert sum(len(shapely.get_coordinates(part)) for part in grass) < 200
+
+
+@pytest.mark.parametrize("shapes", ["network", "coverage"])
+def test_the_same_bytes_for_shuffled_tiles_and_two_workers(streets, tmp_path, monkeypatch, shapes):
+    outputs = []
+    for name, workers, executor in (
+        ("one", 1, None),
+        ("two", 2, None),
+        ("shuffled", 1, ShuffledExecutor()),
+    ):
+        if executor is not None:
+            monkeypatch.setattr(jobs, "make_executor", lambda *_, e=executor: e)
+        path = tmp_path / name / "out.gpkg"
+        path.parent.mkdir()
+        asked = parameters(streets, path, shapes=shapes, road_class="road", workers=workers)
+        map_classes(asked, factory=mobile_sam)
+        outputs.append(path.read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_a_saved_classifier_maps_the_same(streets, tmp_path):
+    saved = tmp_path / "ground.samgeo-classes"
+    first = parameters(streets, tmp_path / "a.gpkg", save_classifier=str(saved))
+    map_classes(first, factory=mobile_sam)
+    again = {"examples": None, "class_field": None, "classifier": str(saved)}
+    map_classes(parameters(streets, tmp_path / "b.gpkg", **again), factory=mobile_sam)
+    one, two = (gpd.read_file(tmp_path / f"{n}.gpkg", layer=n) for n in "ab")
+    assert one.geometry.geom_equals(two.geometry).all()
+
+
+def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
+    out = tmp_path / "out.gpkg"
+    with pytest.raises(ParameterError, match="say which are roads"):
+        map_classes(parameters(streets, out, shapes="network"), factory=mobile_sam)
+    asked = parameters(streets, out, shapes="network", road_class="canal")
+    with pytest.raises(ParameterError, match="no class 'canal'"):
+        map_classes(asked, factory=mobile_sam)
+    one = gpd.read_file(streets[1])
+    one[one["kind"] == "road"].to_file(tmp_path / "one.gpkg")
+    with pytest.raises(PromptError, match="of one class"):
+        map_classes(
+            parameters(streets, out, examples=str(tmp_path / "one.gpkg")), factory=mobile_sam
+        )
+    with pytest.raises(ParameterError, match="--min-area"):
+        map_classes(parameters(streets, out, min_area=1e6), factory=mobile_sam)
+    assert not out.exists()
