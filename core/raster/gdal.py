@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import rasterio
 from rasterio import DatasetReader
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from ..errors import RasterError
+
+T = TypeVar("T")
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What rasterio raises where GDAL fails; its low-level class is no RasterioError."""
@@ -101,6 +108,30 @@ def open_dataset(name: str, *, remote: bool = False, **options: object) -> raste
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return DatasetReader(name, sharing=False, **options)
+
+
+@contextmanager
+def damage_of(name: str) -> Iterator[None]:
+    """Whatever GDAL raises about a raster as one sentence.
+
+    Raises:
+        RasterError: GDAL failed.
+    """
+    try:
+        yield
+    except GDAL_ERRORS as error:
+        raise RasterError(f"{name} is damaged: {deepest(error)}") from error
+
+
+def tried_twice(function: Callable[[], T]) -> T:
+    """What a function returns; at the second call where the first one fails in GDAL.
+
+    GDAL keeps its last error, and rasterio takes one that is long past for a property's own.
+    """
+    try:
+        return function()
+    except GDAL_ERRORS:
+        return function()
 
 
 def deepest(error: BaseException) -> str:

@@ -31,7 +31,7 @@ from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
 from .crs import known_crs, raster_crs
-from .gdal import gdal_env
+from .gdal import damage_of, gdal_env, tried_twice
 from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
 from .names import expand_sources
@@ -141,10 +141,12 @@ class Raster:
         )
         with gdal_env(remote=self._source.remote):
             try:
-                plan = plan_bands(self._source.dataset, options.bands)
-                self._pixels = SourcePixels(self._source, plan)
-                self._row_scale, self._col_scale = self._scales()
-                self._check_stretch()
+                with damage_of(self._source.name):
+                    dataset = self._source.dataset
+                    plan = tried_twice(lambda: plan_bands(dataset, options.bands))
+                    self._pixels = tried_twice(lambda: SourcePixels(self._source, plan))
+                    self._row_scale, self._col_scale = self._scales()
+                    self._check_stretch()
             except BaseException:
                 self._source.closing.close()
                 raise
@@ -287,12 +289,15 @@ class Raster:
     @cached_property
     def info(self) -> RasterInfo:
         """The raster as its file describes it, and what was made of it."""
-        return describe(
-            self._source,
-            self._pixels.plan,
-            working_size=(self.width, self.height),
-            working_transform=self.transform,
-        )
+        with damage_of(self.name):
+            return tried_twice(
+                lambda: describe(
+                    self._source,
+                    self._pixels.plan,
+                    working_size=(self.width, self.height),
+                    working_transform=self.transform,
+                )
+            )
 
     @property
     def tags(self) -> dict[str, str]:
@@ -328,7 +333,8 @@ class Raster:
         picture = plan.palette is not None or (plan.photo and self._pixels.reads_bytes)
         if picture and percentiles is None:
             return Stretch.identity(plan.bands)
-        return estimate_stretch(sample_values(self._pixels), percentiles, photo=plan.photo)
+        with damage_of(self.name):
+            return estimate_stretch(sample_values(self._pixels), percentiles, photo=plan.photo)
 
     def read(self, box: PixelBox) -> RasterWindow:
         """Read a window at the working resolution.
@@ -343,7 +349,8 @@ class Raster:
         pixels = np.zeros((*box.shape, 3), np.uint8)
         valid = np.zeros(box.shape, bool)
         for part in self._parts(box.intersection(self.bounds)):
-            values, known = self._read_part(part)
+            with damage_of(self.name):
+                values, known = self._read_part(part)
             at = part.slices(box)
             pixels[at] = stretch.apply(values, known)
             valid[at] = known.any(axis=0)
@@ -358,11 +365,12 @@ class Raster:
         inside = box.intersection(self.bounds)
         if inside.empty:
             return False
-        if not self._pixels.may_have_data(self._source_box(inside)):
-            return False
-        if self._pixels.always_valid and not self._has_holes(inside):
-            return True
-        return any(bool(self._read_part(part)[1].any()) for part in self._parts(inside))
+        with damage_of(self.name):
+            if not self._pixels.may_have_data(self._source_box(inside)):
+                return False
+            if self._pixels.always_valid and not self._has_holes(inside):
+                return True
+            return any(bool(self._read_part(part)[1].any()) for part in self._parts(inside))
 
     def _has_holes(self, box: PixelBox) -> bool:
         """Whether a window of working pixels touches a block that was never written."""

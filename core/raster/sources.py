@@ -17,7 +17,15 @@ from ..errors import RasterError, SamGeoWarning
 from ..job import option
 from .contents import Contents, check_sources
 from .crs import known_crs, same_crs
-from .gdal import GDAL_ERRORS, MOST_BLOCK_BYTES, block_bytes, deepest, gdal_env, open_dataset
+from .gdal import (
+    GDAL_ERRORS,
+    MOST_BLOCK_BYTES,
+    block_bytes,
+    damage_of,
+    deepest,
+    gdal_env,
+    open_dataset,
+)
 from .georeference import transform_of_points, warp
 from .mosaic import Part, describe_part, mosaic_vrt
 from .names import common_name
@@ -105,7 +113,7 @@ def open_source(
     contents = Contents(tuple(names), remote)
     asked = remote or any(map(is_remote, names))
     try:
-        with gdal_env(remote=asked):
+        with gdal_env(remote=asked), damage_of(common_name(names)):
             if len(names) == 1:
                 dataset = stack.enter_context(_open_one(names[0], remote, checked))
                 return _georeference(contents, dataset, stack, crs)
