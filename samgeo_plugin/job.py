@@ -153,6 +153,15 @@ class SegmentParameters(_Parameters):
         prompt_label: Field whose value becomes ``label``.
         words: Text prompts, for a model that understands words.
         detector: Model that finds words, where ``model`` itself cannot.
+        examples: Path to a layer of examples: only objects of its classes are written.
+        class_field: Field of ``examples`` whose values are the classes; an empty value means none
+            of them.
+        like: Paths to layers of examples of one class each, named as the file.
+        unlike: Paths to layers of examples of none of the classes.
+        classifier: Path to a saved classifier, instead of examples.
+        save_classifier: Path to write the classifier to.
+        min_class_prob: Least probability of an object's class.
+        rules: Post-processing by class, e.g. "building: square, min-area=10".
     """
 
     rasters: list[str]
@@ -194,6 +203,113 @@ class SegmentParameters(_Parameters):
     prompt_label: Optional[str] = None
     words: list[str] = field(default_factory=list)
     detector: Optional[str] = None
+    examples: Optional[str] = None
+    class_field: Optional[str] = None
+    like: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    classifier: Optional[str] = None
+    save_classifier: Optional[str] = None
+    min_class_prob: float = 0.5
+    rules: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ClassifyParameters(_Parameters):
+    """Classify the objects of a layer (method ``classify``); other names as in a job.
+
+    Args:
+        input: Path of the layer of polygons.
+        rasters: The raster on which they lie.
+        output: Path of the layer to write: the input's objects with ``class`` and ``class_prob``.
+        input_layer: Layer within ``input``.
+        layer: Name of the layer in the output.
+        keep: "classes" writes the objects of the classes, each piece of ground once; "all" writes
+            all objects, those of none of the classes with an empty ``class``.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = None
+    layer: Optional[str] = None
+    overwrite: bool = False
+    fresh: bool = False
+    job_folder: Optional[str] = None
+    model: str = "embedded"
+    device: str = "auto"
+    precision: str = _choice("auto", "float32", "bfloat16", "float16")
+    threads: Optional[int] = None
+    workers: int = 1
+    cluster: Optional[str] = None
+    bands: Optional[list[int]] = None
+    stretch: Optional[list[list[float]]] = None
+    resolution: Optional[float] = None
+    tile_size: Optional[int] = None
+    margin: Optional[int] = None
+    examples: Optional[str] = None
+    class_field: Optional[str] = None
+    like: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    classifier: Optional[str] = None
+    save_classifier: Optional[str] = None
+    min_class_prob: float = 0.5
+    keep: str = _choice("classes", "all")
+    rules: list[str] = field(default_factory=list)
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class MapParameters(_Parameters):
+    """Classes of ground, or roads, from examples (method ``map``); other names as in a job.
+
+    Args:
+        rasters: The raster.
+        output: Path of the layer to write.
+        shapes: "coverage" writes polygons of the classes that share their borders; "network" writes
+            the centre lines of ``road_class``.
+        examples: Path to a layer of examples (strokes, polygons, points).
+        like: Paths to layers of examples of one class each, named as the file; for a network,
+            strokes along roads.
+        unlike: Paths to layers of examples of other ground.
+        road_class: Class whose lines are drawn; None where there is only one.
+        min_class_prob: Probability from which a cell is of ``road_class``.
+        min_length: Shortest free road, metres.
+        max_gap: Widest gap that is bridged, metres; None for three road widths.
+        min_area: Smallest polygon, m2; smaller ones go to their neighbours.
+        simplify: Tolerance in ground units of the raster's CRS; None for half a cell.
+    """
+
+    rasters: list[str]
+    output: str
+    shapes: str = _choice("coverage", "network")
+    layer: Optional[str] = None
+    overwrite: bool = False
+    fresh: bool = False
+    job_folder: Optional[str] = None
+    model: str = "embedded"
+    device: str = "auto"
+    precision: str = _choice("auto", "float32", "bfloat16", "float16")
+    threads: Optional[int] = None
+    workers: int = 1
+    cluster: Optional[str] = None
+    bands: Optional[list[int]] = None
+    stretch: Optional[list[list[float]]] = None
+    resolution: Optional[float] = None
+    tile_size: Optional[int] = None
+    margin: Optional[int] = None
+    examples: Optional[str] = None
+    class_field: Optional[str] = None
+    like: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
+    classifier: Optional[str] = None
+    save_classifier: Optional[str] = None
+    road_class: Optional[str] = None
+    min_class_prob: float = 0.6
+    min_length: float = 20.0
+    max_gap: Optional[float] = None
+    min_area: float = 0.0
+    simplify: Optional[float] = None
+    crs: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,7 @@ def _bridge(
     if not ends:
         return
     spots = [c for path in graph.edges.values() for c in path]
+    along = {c: t for path in graph.edges.values() for c, t in _tangents(path)}
     home = {c: edge for edge, path in graph.edges.items() for c in path[1:-1]}
     places = list(ends)
     tree = shapely.STRtree(shapely.points(np.array(spots, float)))
@@ -198,8 +199,10 @@ def _bridge(
                 beside = ends_tree.query(
                     shapely.Point(target), predicate="dwithin", distance=2 * half[target] + 2
                 )
-                if any(places[k] != node for k in beside):
-                    continue  # beside a free end, which is no side to run into
+                if any(places[k] != node for k in beside) or (
+                    abs(float(along[target] @ gap)) > least_cos * length
+                ):
+                    continue  # beside a free end or along the road: no side to run into
                 # Into a road's side: half as far, and an end-to-end bridge of that length first.
                 offers.append((length + 0.5, node, target))
     done: set[Cell] = set()
@@ -224,6 +227,15 @@ def _bridge(
             done.add(target)
         graph.join(node)
         graph.join(target)
+
+
+def _tangents(path: list[Cell]) -> list[tuple[Cell, Doubles]]:
+    """The direction of a path at each of its cells, taken over a few cells."""
+    xy = np.array(path, np.float64)
+    index = np.arange(len(path))
+    step = xy[np.minimum(index + 3, len(path) - 1)] - xy[np.maximum(index - 3, 0)]
+    unit = step / np.maximum(np.hypot(*step.T), 1e-9)[:, None]
+    return list(zip(path, unit, strict=True))
 
 
 def _edge_with(graph: SkeletonGraph, cell: Cell, home: dict[Cell, int]) -> int | None:
