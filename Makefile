@@ -8,7 +8,7 @@ QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 
-.PHONY: sync help env demo test lint test-core test-plugin package link screenshots clean
+.PHONY: docs sync help env demo test lint test-core test-plugin package link screenshots clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
@@ -24,7 +24,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 demo: $(VENV)/.done ## Segment the sample raster with the embedded model; say where the result is
 	$(BIN)/python tools/demo.py
 
-test: lint test-core test-plugin ## Everything
+test: lint docs test-core test-plugin ## Everything
 
 lint: $(VENV)/.done
 	$(BIN)/ruff check .
@@ -42,6 +42,13 @@ $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
 test-plugin: $(VENV)/.done $(QGIS_VENV)/.done ## The plugin's tests, in this machine's QGIS
 	tools/test_plugin.sh $(QGIS_VENV) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q tests/test_package.py
+
+$(VENV)/.docs: $(VENV)/.done
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs ## Build the documentation site in build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --strict
 
 sync: ## Copy core/job.py, the contract between QGIS and the engine, into the plugin
 	cp core/job.py samgeo_plugin/job.py

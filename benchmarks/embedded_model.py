@@ -46,9 +46,15 @@ SHARED = Path(
     os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")
 )
 COLUMNS = (
-    *("box", "box+GC", "filled", "watershed"),
+    *("box", "box edge", "box+GC", "filled", "watershed"),
     *("pt best3", "pt first", "random3", "3 clicks", "5 clicks"),
 )
+SCALES = {"fields, Denmark": 2.0}
+"""What a job chooses from the ground resolution, where it is not 1."""
+
+BUILDINGS = ("buildings, Banepa east", "sample scene, fresh")
+"""Sets whose objects are the buildings."""
+
 LEVELS = 24
 """Watersheds of the hierarchy."""
 
@@ -127,7 +133,8 @@ def composed(limit: int) -> list[Scene]:
     textures = Textures(photographs(SHARED / "train", 100, rng), rng)
     scenes: list[Scene] = []
     while sum(len(s.objects) for s in scenes) < limit:
-        image, labels = compose(textures, 512)
+        scene = compose(textures, 512)
+        image, labels = scene.image, scene.labels
         areas = np.bincount(labels[0].ravel())
         areas[0] = 0
         ids = rng.permutation(np.flatnonzero(areas >= 100))[: max(4, limit // 8)]
@@ -259,6 +266,7 @@ def measure(
         )
         by_box = full_size(answer.logits[0, 0], embedding)
         row["box"] = iou(by_box, truth)
+        row["box edge"] = boundary_iou(by_box, truth)
         pairs.append((float(answer.scores[0, 0]), row["box"]))
 
         clicks = [(*deepest(truth, rng), 1)]
@@ -318,7 +326,24 @@ def sizes(rows: list[dict[str, float]]) -> Iterator[tuple[str, list[dict[str, fl
             yield f"{low} to {high} px" if high < 10**9 else f"from {low} px", part
 
 
-def automatic(model: EmbeddedModel, scene: Scene, points: int = 32) -> tuple[np.ndarray, ...]:
+def boundary_iou(a: np.ndarray, b: np.ndarray, reach: int = 2) -> float:
+    """Boundary IoU (Cheng et al. 2021): IoU of the pixels near both borders."""
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+
+    def rim(mask: np.ndarray) -> np.ndarray:
+        padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+        return mask & ~(cv2.erode(padded, kernel)[1:-1, 1:-1] > 0)
+
+    return iou(rim(a), rim(b))
+
+
+def automatic(
+    model: EmbeddedModel,
+    scene: Scene,
+    points: int = 32,
+    proposals: str = "grid",
+    classes: tuple[str, ...] = (),
+) -> tuple[np.ndarray, ...]:
     """Everything that the automatic mode finds in an image of at most 1024 x 1024.
 
     Returns:
@@ -327,8 +352,8 @@ def automatic(model: EmbeddedModel, scene: Scene, points: int = 32) -> tuple[np.
     height, width = scene.image.shape[:2]
     side = max(height, width)
     box = PixelBox(0, 0, height, width)
-    options = AutomaticOptions(points_per_side=points)
-    segmenter = AutomaticSegmenter(model, options)
+    options = AutomaticOptions(points_per_side=points, proposals=proposals, classes=classes)
+    segmenter = AutomaticSegmenter(model, options, model if proposals == "embedded" else None)
     cell = segmenter.cell_size(side)
     tile = Tile(TileIndex(0, 0), box, box, box)
     valid = np.ones((height, width), bool)
@@ -353,19 +378,23 @@ def automatic(model: EmbeddedModel, scene: Scene, points: int = 32) -> tuple[np.
     return overlaps, scores, np.array([m.stability for m in found])
 
 
-def recall(model: EmbeddedModel, scenes: list[Scene]) -> None:
+def recall(
+    model: EmbeddedModel, scenes: list[Scene], proposals: str, classes: tuple[str, ...] = ()
+) -> None:
     """Share of objects that automatic mode finds, and panoptic quality of the masks it matches.
 
     Only one kind of object has a truth here, so masks of other things say nothing against it: PQ
     counts a mask as wrong only where it overlaps an object by an IoU of more than 0.1.
     """
     best: list[float] = []
-    masks = wrong = 0
+    masks = wrong = good = 0
+    begun, spent = time.perf_counter(), time.process_time()
     for scene in scenes:
         if scene.objects:
-            overlaps, _, _ = automatic(model, scene)
+            overlaps, _, _ = automatic(model, scene, proposals=proposals, classes=classes)
             masks += len(overlaps)
             near = overlaps.max(1, initial=0.0)
+            good += int((near >= 0.5).sum())
             wrong += int(((near > 0.1) & (near <= 0.5)).sum())
             best += overlaps.max(0, initial=0.0).tolist()
     values = np.array(best)
@@ -373,8 +402,10 @@ def recall(model: EmbeddedModel, scenes: list[Scene]) -> None:
     missed = np.count_nonzero(~hits)
     quality = values[hits].sum() / max(1, hits.sum() + 0.5 * wrong + 0.5 * missed)
     print(
-        f"  automatic: {masks} masks; recall {np.mean(values >= 0.5):.3f} at IoU 0.5, "
-        f"{np.mean(values >= 0.75):.3f} at 0.75; PQ {quality:.3f}"
+        f"  automatic, {proposals} {','.join(classes)}: {masks} masks, "
+        f"{good / max(1, masks):.3f} of them on an object; {time.perf_counter() - begun:.1f} s, "
+        f"{time.process_time() - spent:.1f} s of CPU; recall {np.mean(values >= 0.5):.3f} at IoU "
+        f"0.5, {np.mean(values >= 0.75):.3f} at 0.75; PQ {quality:.3f}"
     )
 
 
@@ -449,10 +480,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--automatic", action="store_true", help="automatic mode too (minutes)")
+    parser.add_argument("--scenes", type=int, default=2, help="images of automatic mode")
+    parser.add_argument("--only", help="the set whose name begins so")
+    parser.add_argument("--no-prompts", action="store_true", help="automatic mode alone")
     parser.add_argument("--skip-times", action="store_true")
     parser.add_argument("--thresholds", type=Path, help="valid_banepa.npz: choose thresholds")
     options = parser.parse_args()
-    model = load_embedded("cpu", options.threads, options.weights)
+    base = model = load_embedded("cpu", options.threads, options.weights)
     print(f"{model.info.name} {model.info.fingerprint[:24]}")
     if options.thresholds:
         thresholds(model, options.thresholds)
@@ -460,7 +494,10 @@ def main() -> None:
     rng = np.random.default_rng(0)
     for title, make in SETS.items():
         rows, pairs = [], []
-        scenes = make(min(options.limit, 400))
+        if options.only and not title.startswith(options.only):
+            continue
+        model = base.scaled(SCALES.get(title, 1.0))
+        scenes = [] if options.no_prompts else make(min(options.limit, 400))
         for number, scene in enumerate(scenes):
             embedding = model.encode([scene.image])[0]
             shown = []
@@ -471,12 +508,24 @@ def main() -> None:
             if options.pictures and shown and number < 3:
                 name = title.replace(" ", "_").replace(",", "")
                 draw(scene.image, shown, options.pictures / f"{name}_{number}.png")
-        print(f"\n{title}: mean IoU\n  {'':18s}{'n':>5s}" + "".join(f"{c:>10s}" for c in COLUMNS))
-        for name, part in sizes(rows):
+        if not rows:
+            print(title)
+        else:
+            print(
+                f"\n{title}: mean IoU\n  {'':18s}{'n':>5s}" + "".join(f"{c:>10s}" for c in COLUMNS)
+            )
+        for name, part in sizes(rows) if rows else ():
             means = "".join(f"{np.mean([r[c] for r in part]):10.3f}" for c in COLUMNS)
             print(f"  {name:18s}{len(part):5d}{means}")
         if options.automatic:
-            recall(model, make(400)[:2])
+            some = make(400)[: options.scenes]
+            recall(model, some, "grid")
+            if model.proposes:
+                recall(model, some, "embedded")
+                if title in BUILDINGS:
+                    recall(model, some, "embedded", ("building",))
+        if not pairs:
+            continue
         predicted, real = np.array(pairs).T
         print(
             f"  predicted IoU: correlation {np.corrcoef(predicted, real)[0, 1]:.2f}, mean error "

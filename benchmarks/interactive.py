@@ -452,7 +452,7 @@ def many(args: argparse.Namespace) -> None:
     import rasterio
     import shapely
     from samgeo_core.job import SegmentParameters
-    from samgeo_core.jobs.prompts import run_prompts
+    from samgeo_core.jobs.run import run
     from samgeo_core.testing.promptable_oracle import labels_to_pixels
 
     side, step = 100, 128
@@ -490,8 +490,8 @@ def many(args: argparse.Namespace) -> None:
             prompts=str(Path(folder) / "boxes.gpkg"),
         )
         began = time.perf_counter()
-        result = run_prompts(
-            params, factory=partial(OracleModel, 1024, 256, 1), progress=progress, cached=False
+        result = run(
+            params, model=partial(OracleModel, 1024, 256, 1), progress=progress, cached=False
         )
         seconds = time.perf_counter() - began
         row(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import segment
+    from .api import ArrayRaster, segment
     from .errors import (
         Cancelled,
         CheckpointError,
@@ -26,19 +26,26 @@ if TYPE_CHECKING:
         SamGeoError,
         SamGeoWarning,
     )
+    from .evaluation.run import evaluate
     from .interactive.session import Session
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .labels.exporting import export_labels
+    from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
+    from .picture import show
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
+    from .tracking.run import Tracks, track
+    from .training.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
+    "ArrayRaster": "api",
     "Box": "types",
     "Cancelled": "errors",
     "CellBox": "types",
@@ -74,15 +81,23 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "Tracks": "tracking.run",
+    "evaluate": "evaluation.run",
+    "export_labels": "labels.exporting",
+    "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
+    "show": "picture",
+    "track": "tracking.run",
+    "train": "training.improve",
 }
 """Module of each public name, below this package."""
 
 __all__ = [
+    "ArrayRaster",
     "Box",
     "Cancelled",
     "CellBox",
@@ -118,12 +133,19 @@ __all__ = [
     "TileImage",
     "TileIndex",
     "TileMasks",
+    "Tracks",
     "__version__",
+    "evaluate",
+    "export_labels",
+    "import_labels",
     "load_model",
     "open_raster",
     "regularize_layer",
     "run",
     "segment",
+    "show",
+    "track",
+    "train",
 ]
 
 

@@ -1,93 +1,209 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as one Python function."""
+"""The engine as one Python function, for scripts and notebooks."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
 
 from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
 from .jobs.tile_stage import SegmenterFactory
+from .raster.vector_input import for_pyogrio
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from affine import Affine
+    from rasterio.io import DatasetReader
 
 
-class SegmentOptions(TypedDict, total=False):
-    """Keywords of :func:`segment`: the fields of ``SegmentParameters``, described there."""
+@dataclass(frozen=True, eq=False)
+class ArrayRaster:
+    """A raster in memory.
 
-    layer: str | None
-    overwrite: bool
-    fresh: bool
-    job_folder: str | Path | None
-    model: str | Path
-    device: str
-    precision: str
-    threads: int | None
-    workers: int
-    cluster: str | None
-    bands: Sequence[int] | None
-    stretch: Sequence[Sequence[float]] | None
-    resolution: float | None
-    extent: Sequence[float] | None
-    extent_crs: str | None
-    area: str | Path | None
-    tile_size: int | None
-    margin: int | None
-    mode: MergeMode
-    shapes: Shapes
-    outlines: str
-    repair: bool
-    overview: bool
-    points_per_side: int
-    min_score: float | None
-    min_stability: float | None
-    min_area: float
-    min_hole: float
-    simplify: float | None
-    crs: str | None
-    prompts: str | Path | None
-    prompts_layer: str | None
-    prompt_as: str
-    prompt_id: str | None
-    prompt_label: str | None
-    words: Sequence[str]
-    detector: str | None
+    Args:
+        pixels: (height, width) or (bands, height, width), a dtype that GeoTIFF holds.
+        transform: Of pixel corners to the ground; None for pixels.
+        crs: Anything rasterio understands; None for none.
+        nodata: Value that stands for no data.
+    """
 
+    pixels: NDArray[Any]
+    transform: Affine | None = None
+    crs: Any = None
+    nodata: float | None = None
 
-def _plain(value: object) -> object:
-    """A value as JSON has it: paths as text, tuples (a rasterio dataset's bounds) as lists."""
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    def write(self, path: Path) -> Path:
+        """The raster as a GeoTIFF."""
+        bands = self.pixels if self.pixels.ndim == 3 else self.pixels[None]
+        if bands.ndim != 3 or 0 in bands.shape:
+            raise ParameterError(
+                "A raster in memory is an array of (height, width) or (bands, height, width), not "
+                f"of {self.pixels.shape}."
+            )
+        profile = {
+            "driver": "GTiff",
+            "count": bands.shape[0],
+            "height": bands.shape[1],
+            "width": bands.shape[2],
+            "dtype": bands.dtype.name,
+            "crs": self.crs,
+            "transform": self.transform,
+            "nodata": self.nodata,
+        }
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(np.ascontiguousarray(bands))
+        return path
 
 
 def segment(
-    raster: str | Path | Sequence[str | Path],
+    raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
     output: str | Path | None = None,
     *,
     segmenter: Segmenter | SegmenterFactory | None = None,
     progress: Callable[[Progress], None] | None = None,
-    **options: Unpack[SegmentOptions],
+    layer: str | None = None,
+    overwrite: bool = False,
+    fresh: bool = False,
+    job_folder: str | Path | None = None,
+    model: str | Path = "embedded",
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    bands: Sequence[int] | None = None,
+    stretch: Sequence[Sequence[float]] | None = None,
+    resolution: float | None = None,
+    extent: Sequence[float] | None = None,
+    extent_crs: str | None = None,
+    area: str | Path | gpd.GeoDataFrame | None = None,
+    area_layer: str | None = None,
+    raster_crs: str | None = None,
+    overlap: str = "auto",
+    allow_remote: bool = False,
+    scale: float | None = None,
+    tile_size: int | None = None,
+    margin: int | None = None,
+    mode: MergeMode = "hierarchy",
+    shapes: Shapes = "objects",
+    outlines: str = "contour",
+    repair: bool = True,
+    overview: bool = True,
+    proposals: str = "auto",
+    classes: Sequence[str] = (),
+    points_per_side: int = 32,
+    min_score: float | None = None,
+    min_stability: float | None = None,
+    min_area: float = 0.0,
+    min_hole: float = 0.0,
+    simplify: float | None = None,
+    crs: str | None = None,
+    prompts: str | Path | gpd.GeoDataFrame | None = None,
+    prompts_layer: str | None = None,
+    prompt_as: str = "auto",
+    prompt_id: str | None = None,
+    prompt_label: str | None = None,
+    words: Sequence[str] = (),
+    detector: str | None = None,
+    examples: str | Path | gpd.GeoDataFrame | None = None,
+    class_field: str | None = None,
+    like: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
+    classifier: str | Path | None = None,
+    save_classifier: str | Path | None = None,
+    min_class_prob: float = 0.5,
+    rules: Sequence[str] = (),
 ) -> Path | gpd.GeoDataFrame:
     """Segment a raster into polygons.
 
     Args:
-        raster: Path, URL or folder, or several that make one mosaic.
+        raster: Path, URL, folder, open rasterio dataset or :class:`ArrayRaster`, or several that
+            make one mosaic.
         output: Layer to write; its extension chooses the format. None returns the polygons.
         segmenter: Instead of ``model=``: an object with the members of
             :class:`~samgeo_core.Segmenter`, or a picklable function that makes one.
         progress: Called with each step.
-        **options: The fields of :class:`~samgeo_core.job.SegmentParameters`, which are the
-            command's options. Paths may be ``Path``, and lists tuples.
+        layer: Name of the layer in the output. None: the output's name.
+        overwrite: Replace an existing output.
+        fresh: Forget what an earlier, unfinished run of the same job has done.
+        job_folder: Folder in which finished tiles are kept, and stay. None: a folder beside the
+            output, removed at the end.
+        model: A name of 'samgeo models list', or the path of a file of weights.
+        device: Where the model runs: auto, cpu, cuda, cuda:1, mps.
+        precision: Number type of the model's heavy products; auto is what suits the device.
+            bfloat16 halves the time on CPUs that have it (AMX).
+        threads: CPU threads per process. None: one per core.
+        workers: Processes.
+        cluster: Address of a Dask scheduler, instead of worker processes.
+        bands: Three band numbers from 1 (or one), shown as red, green, blue. None: by colour.
+        stretch: [low, high] for all bands, or for each: what is black and what is white. None:
+            computed once for the whole raster.
+        resolution: Size of a working pixel, units of the raster's CRS. None: the raster's own.
+        extent: Area of interest: xmin, ymin, xmax, ymax. None: the whole raster.
+        extent_crs: CRS of the extent. None: the raster's.
+        area: Polygon layer that is the area of interest. A path or a GeoDataFrame.
+        area_layer: Layer within the area's file.
+        raster_crs: CRS of the raster, for a file that names none or a wrong one. None: what the
+            file says.
+        overlap: Which of several rasters is on top where they overlap. auto: the last one; rasters
+            of one place on different dates are refused. error: no overlap is allowed.
+        allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
+            another file for pixels where it says so.
+        scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
+            None: 1, or 2 where a pixel has 0.4 m or more.
+        tile_size: Side of a window, pixels. None: the model's.
+        margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
+            the window.
+        mode: hierarchy keeps objects within objects; flat joins parts into one.
+        shapes: One polygon per object, or a coverage without gaps and overlaps.
+        outlines: As seen, with right angles (buildings), or as centre lines (roads).
+        repair: Ask the model again for objects that tiles have cut.
+        overview: Look for objects larger than half a window at a quarter of the resolution.
+        proposals: What automatic mode prompts: what the embedded model expects to be objects, or a
+            grid of points. auto: embedded for that model, grid for others.
+        classes: Keep only objects of this class of the embedded model: building, road, water,
+            trees, field, bare ground, vehicle, other. May be repeated.
+        points_per_side: Automatic mode: points per side of the grid on a window.
+        min_score: Smallest predicted IoU of a mask that is kept. None: the model's; with prompts,
+            all are kept.
+        min_stability: Smallest stability of a mask that is kept. None: the model's; with prompts,
+            all are kept.
+        min_area: Smallest object, square metres.
+        min_hole: Smallest hole, square metres.
+        simplify: Tolerance of simplification, units of the raster's CRS. None: half a working
+            pixel.
+        crs: CRS of the output, e.g. EPSG:4326. None: the raster's.
+        prompts: Layer of prompts: one polygon per feature, instead of automatic mode. A path or a
+            GeoDataFrame.
+        prompts_layer: Layer within the prompts' file.
+        prompt_as: What prompts are; auto: points as they are, lines as strokes along the object,
+            polygons as boxes.
+        prompt_id: Field whose value becomes prompt_id. None: the feature's id.
+        prompt_label: Field whose value becomes label.
+        words: A word to look for, with a model that understands words; may be repeated.
+        detector: Model that finds words, where the model itself cannot.
+        examples: Layer of examples: only objects of its classes are written; goes with the class
+            field. A path or a GeoDataFrame.
+        class_field: Field of the examples that holds the class; empty values mean none of the
+            classes.
+        like: Layer of examples of one class, named as the file; may be repeated.
+        unlike: Layer of examples of none of the classes; may be repeated.
+        classifier: A saved classifier (.samgeo-classes), instead of examples.
+        save_classifier: Path to keep the trained classifier at.
+        min_class_prob: Smallest probability of an object's class.
+        rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
+            'largest-part'; may be repeated.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).
@@ -96,17 +212,58 @@ def segment(
         SamGeoError: See ``errors.py``. IncompleteError where some tiles failed: the output, if one
             was named, is written, and the same call retries them.
     """
-    rasters = [raster] if isinstance(raster, (str, Path)) else list(raster)
-    with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
-        target = Path(folder) / "polygons.gpkg" if output is None else Path(output)
-        values = {"rasters": [str(r) for r in rasters], "output": str(target), **options}
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("raster", "output", "segmenter", "progress")
+    }
+    rasters = list(raster) if isinstance(raster, Sequence) and not isinstance(raster, str) else None
+    with tempfile.TemporaryDirectory(prefix="samgeo-") as name:
+        folder = Path(name)
+        paths = [_raster_path(r, folder, k) for k, r in enumerate(rasters or [raster])]
+        target = folder / "polygons.gpkg" if output is None else Path(output)
+        for layer_of in ("prompts", "area", "examples"):
+            given[layer_of] = _layer_path(given[layer_of], folder, layer_of)
+        values = {"rasters": paths, "output": str(target), **given}
         try:
             params = SegmentParameters.from_dict({k: _plain(v) for k, v in values.items()})
         except MessageError as error:
-            raise ParameterError(str(error)) from error
+            raise ParameterError(error.template) from error
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
-        return (
-            target
-            if output is not None
-            else gpd.read_file(target, layer=params.layer or target.stem)
-        )
+        if output is not None:
+            return target
+        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
+
+
+def _raster_path(raster: Any, folder: Path, number: int) -> str:
+    """The path of a raster; one in memory is written to a folder first."""
+    if isinstance(raster, ArrayRaster):
+        return str(raster.write(folder / f"raster{number}.tif"))
+    name = getattr(raster, "name", None)
+    if isinstance(name, str) and hasattr(raster, "read") and not isinstance(raster, Path):
+        if raster.mode != "r":
+            raise ParameterError(f"{name} is open for writing: close it before it is segmented.")
+        return name
+    return str(raster)
+
+
+def _layer_path(layer: Any, folder: Path, name: str) -> Any:
+    """The path of a layer; a GeoDataFrame is written to a folder first."""
+    if isinstance(layer, gpd.GeoSeries):
+        layer = gpd.GeoDataFrame(geometry=layer)
+    if not isinstance(layer, gpd.GeoDataFrame):
+        return layer
+    path = folder / f"{name}.gpkg"
+    layer.to_file(path, layer=name)
+    return path
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it: paths as text, tuples and arrays as lists."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value

@@ -2,13 +2,37 @@
 """What can go wrong, said in a sentence: one root, one class a kind.
 
 Every message says what was wrong, where, and what to do about it. ``kind`` is the name that the
-worker protocol, the log and the plugin show; the command line turns it into an exit code.
+worker protocol, the log and the plugin show; the command line turns it into an exit code. Where a
+message speaks of an option, it names the parameter with :func:`~.job.option`, and each front end
+shows its own name of it.
 """
 
 from __future__ import annotations
 
+from .addresses import without_secrets
+from .job import with_knobs
 
-class SamGeoError(Exception):
+
+class _Templated(Exception):
+    """A message with options in it, which each front end names its own way.
+
+    Args:
+        message: A sentence or two; secrets of addresses in it are left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
+
+    @property
+    def template(self) -> str:
+        """The message with its options still to be named; see :func:`~.job.with_knobs`."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_knobs(self.template)
+
+
+class SamGeoError(_Templated):
     """Root of every error that a user can cause or meet."""
 
     exit_code = 1
@@ -70,5 +94,5 @@ class Cancelled(SamGeoError):
     exit_code = 130
 
 
-class SamGeoWarning(UserWarning):
+class SamGeoWarning(_Templated, UserWarning):
     """Something was changed, clipped or left out, and the result says so."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Optional, TypeVar, Union
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Both sides must name the same; raised with every change that the other side would notice."""
 
 MAX_LINE = 16 * 1024 * 1024
@@ -21,8 +23,34 @@ MAX_LINE = 16 * 1024 * 1024
 Json = Any
 
 
+# --- the names of options in messages -----------------------------------------------------------
+
+_NAMED = re.compile(r"\{option (\w+)\}")
+
+
+def option(name: str) -> str:
+    """A parameter of a job, named in a message so that each front end can show its own knob.
+
+    The command shows ``--tile-size``, Python ``tile_size``, QGIS the parameter's label.
+    """
+    return f"{{option {name}}}"
+
+
+def with_knobs(message: str, knob: Callable[[str], str] = str) -> str:
+    """A message with every :func:`option` replaced by what ``knob`` calls it."""
+    return _NAMED.sub(lambda found: knob(found[1]), message)
+
+
 class MessageError(ValueError):
     """A line, a message or a set of parameters is not what it should be."""
+
+    @property
+    def template(self) -> str:
+        """The message with its options still to be named; see :func:`with_knobs`."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_knobs(self.template)
 
 
 # --- parameters ---------------------------------------------------------------------------------
@@ -55,18 +83,8 @@ class _Parameters:
             raise MessageError(f"Missing parameter {', '.join(map(repr, missing))}.")
         for name, value in values.items():
             _check(name, value, str(known[name].type))
-            if isinstance(value, float) and not math.isfinite(value):
-                raise MessageError(f"Parameter {name!r} must be a finite number, not {value}.")
-            length = known[name].metadata.get("length")
-            if length is not None and value is not None and len(value) != length:
-                raise MessageError(
-                    f"Parameter {name!r} must have {length} numbers, not {len(value)}."
-                )
-            choices = known[name].metadata.get("choices")
-            if choices is not None and value not in choices:
-                raise MessageError(
-                    f"Parameter {name!r} must be one of {', '.join(choices)}, not {value!r}."
-                )
+            _check_texts(name, value)
+            _check_range(known[name], value)
         return cls(**values)
 
 
@@ -76,6 +94,11 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
 }
+
+
+_UNUSABLE = re.compile("[\\x00\\ud800-\\udbff\\udc00-\\udc7f\\udd00-\\udfff]")
+"""NUL, and halves of characters; those that Python makes of file names in other encodings (U+DC80
+to U+DCFF) stay."""
 
 
 def _check(name: str, value: Json, declared: str) -> None:
@@ -100,117 +123,282 @@ def _check(name: str, value: Json, declared: str) -> None:
         raise MessageError(f"Parameter {name!r} must be of type {wanted}, not {value!r}.")
 
 
-def _choice(*values: str) -> str:
-    """A field that takes one of some words; the first is its default."""
-    chosen: str = field(default=values[0], metadata={"choices": values})
-    return chosen
+def _check_texts(name: str, value: Json) -> None:
+    """Refuse texts, however deep, that no file name and no attribute can be."""
+    if isinstance(value, str) and _UNUSABLE.search(value):
+        raise MessageError(
+            f"Parameter {name!r} holds a character that neither a name nor a text can have: "
+            f"{value!r:.80}."
+        )
+    if isinstance(value, list):
+        for item in value:
+            _check_texts(name, item)
+
+
+def _check_range(known: Field[Any], value: Json) -> None:
+    """Compare a value of the right type with what its field allows."""
+    name, about = option(known.name), known.metadata
+    if isinstance(value, float) and not math.isfinite(value):
+        raise MessageError(f"Parameter {name} must be a finite number, not {value}.")
+    if value is None:
+        return
+    length, choices = about.get("length"), about.get("choices")
+    if length is not None and len(value) != length:
+        raise MessageError(f"Parameter {name} must have {length} numbers, not {len(value)}.")
+    if choices is not None and value not in choices:
+        raise MessageError(f"Parameter {name} must be one of {', '.join(choices)}, not {value!r}.")
+    least, most = about.get("least"), about.get("most")
+    if least is not None and value < least:
+        raise MessageError(f"Parameter {name} must be at least {least}, not {value}.")
+    if most is not None and value > most:
+        raise MessageError(f"Parameter {name} must be at most {most}, not {value}.")
+
+
+def _option(
+    about: str,
+    default: Any = None,
+    *,
+    unset: str = "",
+    choices: tuple[str, ...] = (),
+    length: Optional[int] = None,
+    least: Optional[float] = None,
+    most: Optional[float] = None,
+    group: str = "",
+    flag: str = "",
+) -> Any:
+    """A field that is an option of a job: the one definition for all front ends.
+
+    Args:
+        about: One or two sentences: the command's help, QGIS's help, the documentation's table.
+        default: Where ``choices`` are given, the first of them.
+        unset: What None means, for the help.
+        choices: All allowed words.
+        length: Numbers that a list must have.
+        least: Smallest number that is allowed.
+        most: Largest number that is allowed.
+        group: Of options, for the documentation.
+        flag: Name on the command line, where it is not the field's with dashes.
+    """
+    facts: dict[str, Any] = {"about": about, "unset": unset, "group": group, "flag": flag}
+    facts.update(length=length, least=least, most=most)
+    if choices:
+        default = choices[0]
+        facts["choices"] = choices
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=facts)
+    return field(default=default, metadata=facts)
+
+
+_MODEL = "A name of 'samgeo models list', or the path of a file of weights."
+_DEVICE = "Where the model runs: auto, cpu, cuda, cuda:1, mps."
+_PRECISION = (
+    "Number type of the model's heavy products; auto is what suits the device. bfloat16 halves "
+    "the time on CPUs that have it (AMX)."
+)
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+_THREADS = "CPU threads per process."
+_MIN_CLASS = "Smallest probability of an object's class."
+_RASTER_CRS = "CRS of the raster, for a file that names none or a wrong one."
+_ALLOW_REMOTE = (
+    "Fetch what a local file refers to on a server, and take the raw bytes of another file for "
+    "pixels where it says so."
+)
+_OVERLAP = (
+    "Which of several rasters is on top where they overlap. auto: the last one; rasters of one "
+    "place on different dates are refused. error: no overlap is allowed."
+)
+_OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
+_BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
+_STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
 
 @dataclass(frozen=True)
 class SegmentParameters(_Parameters):
-    """Everything that ``samgeo segment`` can be told. None means: the engine's own choice.
+    """Everything that ``samgeo segment`` can be told; each field says what it does.
 
-    Args:
-        rasters: Paths; several are taken as one mosaic.
-        output: Path of the layer to write; the extension chooses the format.
-        layer: Name of the layer in the output; None for the output's stem.
-        overwrite: Replace an existing output.
-        fresh: Forget what an earlier, unfinished run of the same job has done.
-        job_folder: Where finished tiles are kept; None for a folder beside the output.
-        model: "embedded", a name of ``samgeo models list``, or a path to a file of weights.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        precision: Number type of the model's heavy products; "auto" for what suits the device.
-        threads: CPU threads a process.
-        workers: Processes.
-        cluster: Address of a Dask scheduler.
-        bands: Three (or one) band numbers from 1, shown as red, green, blue.
-        stretch: [[low, high], ...] a band; None computes it once for the whole raster.
-        resolution: Ground units of the raster's CRS a working pixel.
-        extent: [xmin, ymin, xmax, ymax] of the area of interest.
-        extent_crs: Its CRS; None for the raster's.
-        area: Path to a polygon layer that is the area of interest.
-        tile_size: Side of a window in pixels.
-        margin: Pixels by which a window exceeds the core that its tile owns.
-        mode: "hierarchy" keeps objects within objects; "flat" joins parts into one.
-        shapes: "objects", or "coverage" (no gaps, no overlaps).
-        outlines: "contour", "rectangles" (right angles), or "centerlines" (roads).
-        repair: Ask the model again for objects that tiles have cut.
-        overview: Look for objects larger than half a window at a quarter of the resolution.
-        points_per_side: Automatic mode's grid of points on a window.
-        min_score: Predicted IoU from which masks are kept; None for the model's own, and for all
-            where there are prompts.
-        min_stability: Likewise.
-        min_area: Smallest object, square metres.
-        min_hole: Smallest hole, square metres.
-        simplify: Tolerance in ground units of the output's CRS before the reprojection (the
-            raster's); None for half a working pixel.
-        crs: CRS of the output; None for the raster's.
-        prompts: Path to a layer of prompts; one polygon a feature instead of automatic mode.
-        prompts_layer: Layer within it.
-        prompt_as: "auto" (points as they are, lines as strokes along the object, polygons as
-            boxes), "point", "box", "mask" or "box+mask".
-        prompt_id: Field whose value becomes ``prompt_id``; None for the feature's id.
-        prompt_label: Field whose value becomes ``label``.
-        words: Text prompts, for a model that understands words.
-        detector: Model that finds words, where ``model`` itself cannot.
-        examples: Path to a layer of examples: only objects of its classes are written.
-        class_field: Field of ``examples`` whose values are the classes; an empty value means none
-            of them.
-        like: Paths to layers of examples of one class each, named as the file.
-        unlike: Paths to layers of examples of none of the classes.
-        classifier: Path to a saved classifier, instead of examples.
-        save_classifier: Path to write the classifier to.
-        min_class_prob: Least probability of an object's class.
-        rules: Post-processing by class, e.g. "building: square, min-area=10".
+    None means: the engine's own choice. ``rasters`` are paths, several are taken as one mosaic;
+    ``output`` is the path of the layer to write, whose extension chooses the format.
     """
 
     rasters: list[str]
     output: str
-    layer: Optional[str] = None
-    overwrite: bool = False
-    fresh: bool = False
-    job_folder: Optional[str] = None
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = _choice("auto", "float32", "bfloat16", "float16")
-    threads: Optional[int] = None
-    workers: int = 1
-    cluster: Optional[str] = None
-    bands: Optional[list[int]] = None
-    stretch: Optional[list[list[float]]] = None
-    resolution: Optional[float] = None
-    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
-    extent_crs: Optional[str] = None
-    area: Optional[str] = None
-    tile_size: Optional[int] = None
-    margin: Optional[int] = None
-    mode: str = _choice("hierarchy", "flat")
-    shapes: str = _choice("objects", "coverage")
-    outlines: str = _choice("contour", "rectangles", "centerlines")
-    repair: bool = True
-    overview: bool = True
-    points_per_side: int = 32
-    min_score: Optional[float] = None
-    min_stability: Optional[float] = None
-    min_area: float = 0.0
-    min_hole: float = 0.0
-    simplify: Optional[float] = None
-    crs: Optional[str] = None
-    prompts: Optional[str] = None
-    prompts_layer: Optional[str] = None
-    prompt_as: str = _choice("auto", "point", "box", "mask", "box+mask")
-    prompt_id: Optional[str] = None
-    prompt_label: Optional[str] = None
-    words: list[str] = field(default_factory=list)
-    detector: Optional[str] = None
-    examples: Optional[str] = None
-    class_field: Optional[str] = None
-    like: list[str] = field(default_factory=list)
-    unlike: list[str] = field(default_factory=list)
-    classifier: Optional[str] = None
-    save_classifier: Optional[str] = None
-    min_class_prob: float = 0.5
-    rules: list[str] = field(default_factory=list)
+    layer: Optional[str] = _option(
+        "Name of the layer in the output.", unset="the output's name", group="output"
+    )
+    overwrite: bool = _option("Replace an existing output.", False, group="output")
+    fresh: bool = _option(
+        "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
+    )
+    job_folder: Optional[str] = _option(
+        "Folder in which finished tiles are kept, and stay.",
+        unset="a folder beside the output, removed at the end",
+        group="job",
+    )
+    model: str = _option(_MODEL, "embedded", group="model")
+    device: str = _option(_DEVICE, "auto", group="model")
+    precision: str = _option(_PRECISION, choices=_PRECISIONS, group="model")
+    threads: Optional[int] = _option(_THREADS, least=1, unset="one per core", group="job")
+    workers: int = _option("Processes.", 1, least=1, most=1024, group="job")
+    cluster: Optional[str] = _option(
+        "Address of a Dask scheduler, instead of worker processes.", group="job"
+    )
+    bands: Optional[list[int]] = _option(_BANDS, unset="by colour", group="raster")
+    stretch: Optional[list[list[float]]] = _option(
+        _STRETCH, unset="computed once for the whole raster", group="raster"
+    )
+    resolution: Optional[float] = _option(
+        "Size of a working pixel, units of the raster's CRS.",
+        unset="the raster's own",
+        group="raster",
+    )
+    extent: Optional[list[float]] = _option(
+        "Area of interest: xmin, ymin, xmax, ymax.",
+        length=4,
+        unset="the whole raster",
+        group="raster",
+    )
+    extent_crs: Optional[str] = _option("CRS of the extent.", unset="the raster's", group="raster")
+    area: Optional[str] = _option("Polygon layer that is the area of interest.", group="raster")
+    area_layer: Optional[str] = _option("Layer within the area's file.", group="raster")
+    raster_crs: Optional[str] = _option(_RASTER_CRS, unset="what the file says", group="raster")
+    scale: Optional[float] = _option(
+        "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.",
+        least=0.25,
+        most=2,
+        unset="1, or 2 where a pixel has 0.4 m or more",
+        group="raster",
+    )
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
+    allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
+    tile_size: Optional[int] = _option(
+        "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
+    )
+    margin: Optional[int] = _option(
+        "Pixels by which a window exceeds the core that its tile owns.",
+        least=9,
+        most=16384,
+        unset="an eighth of the window",
+        group="tiles",
+    )
+    mode: str = _option(
+        "hierarchy keeps objects within objects; flat joins parts into one.",
+        choices=("hierarchy", "flat"),
+        group="objects",
+    )
+    shapes: str = _option(
+        "One polygon per object, or a coverage without gaps and overlaps.",
+        choices=("objects", "coverage"),
+        group="objects",
+    )
+    outlines: str = _option(
+        "As seen, with right angles (buildings), or as centre lines (roads).",
+        choices=("contour", "rectangles", "centerlines"),
+        group="objects",
+    )
+    repair: bool = _option(
+        "Ask the model again for objects that tiles have cut.", True, group="tiles"
+    )
+    overview: bool = _option(
+        "Look for objects larger than half a window at a quarter of the resolution.",
+        True,
+        group="tiles",
+    )
+    proposals: str = _option(
+        "What automatic mode prompts: what the embedded model expects to be objects, or a grid of "
+        "points. auto: embedded for that model, grid for others.",
+        choices=("auto", "embedded", "grid"),
+        group="automatic mode",
+    )
+    classes: list[str] = _option(
+        "Keep only objects of this class of the embedded model: building, road, water, trees, "
+        "field, bare ground, vehicle, other. May be repeated.",
+        [],
+        group="automatic mode",
+        flag="class",
+    )
+    points_per_side: int = _option(
+        "Automatic mode: points per side of the grid on a window.",
+        32,
+        least=1,
+        most=256,
+        group="automatic mode",
+    )
+    min_score: Optional[float] = _option(
+        "Smallest predicted IoU of a mask that is kept.",
+        least=0,
+        most=1,
+        unset="the model's; with prompts, all are kept",
+        group="objects",
+    )
+    min_stability: Optional[float] = _option(
+        "Smallest stability of a mask that is kept.",
+        least=0,
+        most=1,
+        unset="the model's; with prompts, all are kept",
+        group="objects",
+    )
+    min_area: float = _option("Smallest object, square metres.", 0.0, least=0, group="objects")
+    min_hole: float = _option("Smallest hole, square metres.", 0.0, least=0, group="objects")
+    simplify: Optional[float] = _option(
+        "Tolerance of simplification, units of the raster's CRS.",
+        least=0,
+        unset="half a working pixel",
+        group="objects",
+    )
+    crs: Optional[str] = _option(
+        "CRS of the output, e.g. EPSG:4326.", unset="the raster's", group="output"
+    )
+    prompts: Optional[str] = _option(
+        "Layer of prompts: one polygon per feature, instead of automatic mode.", group="prompts"
+    )
+    prompts_layer: Optional[str] = _option("Layer within the prompts' file.", group="prompts")
+    prompt_as: str = _option(
+        "What prompts are; auto: points as they are, lines as strokes along the object, polygons "
+        "as boxes.",
+        choices=("auto", "point", "box", "mask", "box+mask"),
+        group="prompts",
+    )
+    prompt_id: Optional[str] = _option(
+        "Field whose value becomes prompt_id.", unset="the feature's id", group="prompts"
+    )
+    prompt_label: Optional[str] = _option("Field whose value becomes label.", group="prompts")
+    words: list[str] = _option(
+        "A word to look for, with a model that understands words; may be repeated.",
+        [],
+        group="words",
+        flag="word",
+    )
+    detector: Optional[str] = _option(
+        "Model that finds words, where the model itself cannot.", group="words"
+    )
+    examples: Optional[str] = _option(
+        "Layer of examples: only objects of its classes are written; goes with the class field.",
+        group="classes",
+    )
+    class_field: Optional[str] = _option(
+        "Field of the examples that holds the class; empty values mean none of the classes.",
+        group="classes",
+    )
+    like: list[str] = _option(
+        "Layer of examples of one class, named as the file; may be repeated.", [], group="classes"
+    )
+    unlike: list[str] = _option(
+        "Layer of examples of none of the classes; may be repeated.", [], group="classes"
+    )
+    classifier: Optional[str] = _option(
+        "A saved classifier (.samgeo-classes), instead of examples.", group="classes"
+    )
+    save_classifier: Optional[str] = _option(
+        "Path to keep the trained classifier at.", group="classes"
+    )
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
+    rules: list[str] = _option(
+        "Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
+        "'largest-part'; may be repeated.",
+        [],
+        group="classes",
+        flag="rule",
+    )
 
 
 @dataclass(frozen=True)
@@ -237,23 +425,26 @@ class ClassifyParameters(_Parameters):
     job_folder: Optional[str] = None
     model: str = "embedded"
     device: str = "auto"
-    precision: str = _choice("auto", "float32", "bfloat16", "float16")
-    threads: Optional[int] = None
-    workers: int = 1
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    workers: int = _option("", 1, least=1, most=1024)
     cluster: Optional[str] = None
     bands: Optional[list[int]] = None
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
-    tile_size: Optional[int] = None
-    margin: Optional[int] = None
+    raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
+    tile_size: Optional[int] = _option("", least=64, most=32768)
+    margin: Optional[int] = _option("", least=9, most=16384)
     examples: Optional[str] = None
     class_field: Optional[str] = None
     like: list[str] = field(default_factory=list)
     unlike: list[str] = field(default_factory=list)
     classifier: Optional[str] = None
     save_classifier: Optional[str] = None
-    min_class_prob: float = 0.5
-    keep: str = _choice("classes", "all")
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
+    keep: str = _option("", choices=("classes", "all"))
     rules: list[str] = field(default_factory=list)
     crs: Optional[str] = None
 
@@ -281,22 +472,25 @@ class MapParameters(_Parameters):
 
     rasters: list[str]
     output: str
-    shapes: str = _choice("coverage", "network")
+    shapes: str = _option("", choices=("coverage", "network"))
     layer: Optional[str] = None
     overwrite: bool = False
     fresh: bool = False
     job_folder: Optional[str] = None
     model: str = "embedded"
     device: str = "auto"
-    precision: str = _choice("auto", "float32", "bfloat16", "float16")
-    threads: Optional[int] = None
-    workers: int = 1
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    workers: int = _option("", 1, least=1, most=1024)
     cluster: Optional[str] = None
     bands: Optional[list[int]] = None
     stretch: Optional[list[list[float]]] = None
     resolution: Optional[float] = None
-    tile_size: Optional[int] = None
-    margin: Optional[int] = None
+    raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
+    tile_size: Optional[int] = _option("", least=64, most=32768)
+    margin: Optional[int] = _option("", least=9, most=16384)
     examples: Optional[str] = None
     class_field: Optional[str] = None
     like: list[str] = field(default_factory=list)
@@ -304,11 +498,11 @@ class MapParameters(_Parameters):
     classifier: Optional[str] = None
     save_classifier: Optional[str] = None
     road_class: Optional[str] = None
-    min_class_prob: float = 0.6
-    min_length: float = 20.0
-    max_gap: Optional[float] = None
-    min_area: float = 0.0
-    simplify: Optional[float] = None
+    min_class_prob: float = _option(_MIN_CLASS, 0.6, least=0, most=1)
+    min_length: float = _option("", 20.0, least=0)
+    max_gap: Optional[float] = _option("", least=0)
+    min_area: float = _option("", 0.0, least=0)
+    simplify: Optional[float] = _option("", least=0)
     crs: Optional[str] = None
 
 
@@ -317,12 +511,15 @@ class OpenParameters(_Parameters):
     """A raster and a model for interactive work (method ``open``); names as in a job."""
 
     rasters: list[str]
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = _choice("auto", "float32", "bfloat16", "float16")
-    threads: Optional[int] = None
-    bands: Optional[list[int]] = None
-    stretch: Optional[list[list[float]]] = None
+    model: str = _option(_MODEL, "embedded")
+    device: str = _option(_DEVICE, "auto")
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    bands: Optional[list[int]] = _option(_BANDS)
+    stretch: Optional[list[list[float]]] = _option(_STRETCH)
+    raster_crs: Optional[str] = _option(_RASTER_CRS)
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
 
 
 @dataclass(frozen=True)
@@ -421,7 +618,7 @@ class EncodeParameters(OpenParameters):
         extent_crs: Its CRS; None for the raster's.
     """
 
-    extent: Optional[list[float]] = field(default=None, metadata={"length": 4})
+    extent: Optional[list[float]] = _option("Area to encode.", length=4)
     extent_crs: Optional[str] = None
 
 
@@ -443,10 +640,10 @@ class RegularizeParameters(_Parameters):
     input: str
     output: str
     layer: Optional[str] = None
-    method: str = "rectangles"
-    simplify: Optional[float] = None
-    min_iou: float = 0.85
-    min_width: float = 0.0
+    method: str = _option("", choices=("rectangles", "centerlines"))
+    simplify: Optional[float] = _option("", least=0)
+    min_iou: float = _option("", 0.85, least=0, most=1)
+    min_width: float = _option("", 0.0, least=0)
     overwrite: bool = False
 
 
@@ -535,7 +732,10 @@ def encode(message: Message) -> bytes:
         values = {"event": type(message).__name__.lower(), **values}
     try:
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        line = text.encode("utf-8") + b"\n"
+        try:
+            line = text.encode("utf-8") + b"\n"
+        except UnicodeEncodeError:  # half a character, which JSON can escape and UTF-8 cannot hold
+            line = json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
     except (TypeError, ValueError) as error:
         raise MessageError(f"This message has no JSON form: {error}.") from error
     if len(line) > MAX_LINE:

@@ -46,6 +46,7 @@ class Reporter:
         sentence: str,
         detail: str = "",
         action: Optional[tuple[str, Callable[[], None]]] = None,
+        stays: bool = False,
     ) -> None:
         """One sentence with a way out.
 
@@ -54,6 +55,7 @@ class Reporter:
             sentence: For a person.
             detail: For the log panel.
             action: Label and function of a button, where the way out is a click away.
+            stays: Until it is closed, whatever its level.
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
         if level == "error":
@@ -62,6 +64,7 @@ class Reporter:
         if self._iface is None:
             return
         bar = self._iface.messageBar()
+        # An error stays until it is closed: what was lost must not vanish under the next sentence.
         if self._shown is not None and not sip.isdeleted(self._shown):
             bar.popWidget(self._shown)
         item = bar.createMessage("SamGeo", sentence)
@@ -74,8 +77,9 @@ class Reporter:
             button = QPushButton(tr("Details"), item)
             button.clicked.connect(self.open_log)
             item.layout().addWidget(button)
-        seconds = {"error": 0, "warning": 12}.get(level, 5)
-        self._shown = bar.pushWidget(item, _LEVELS[level], seconds)
+        seconds = 0 if stays else {"error": 0, "warning": 12}.get(level, 5)
+        pushed = bar.pushWidget(item, _LEVELS[level], seconds)
+        self._shown = None if level == "error" else pushed
 
     def open_log(self) -> None:
         """Bring the log panel's tab of this plugin to the front."""

@@ -11,19 +11,26 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateTransform,
     QgsCsException,
+    QgsFeature,
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
-from . import i18n, rasters, settings
+from . import i18n, rasters, styles
 from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
+from .interactive.editor import LayerEditor
+from .interactive.place import Place
+from .interactive.review import Review
+from .interactive.target import FormWanted
 from .log import Reporter
+from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
 from .setup import environment
 from .setup.environment_job import Setup
@@ -51,6 +58,7 @@ class SamGeoPlugin(QObject):
         self._models_dialog: Any = None
         self._renderer: Optional[rasters.LayerRenderer] = None
         self._previous_tool: Any = None
+        self._forms: list[Any] = []
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -64,6 +72,7 @@ class SamGeoPlugin(QObject):
         from .gui.icons import icon
         from .gui.map_tool import PromptTool
         from .gui.options_page import OptionsFactory
+        from .gui.review_mode import MapFollower
 
         self.initProcessing()
         window = self.iface.mainWindow()
@@ -80,7 +89,12 @@ class SamGeoPlugin(QObject):
         self.tool_action.setToolTip(tr("Segment objects by clicks, boxes and strokes"))
         self.tool_action.setCheckable(True)
         self.tool_action.triggered.connect(self._choose_tool)
-        self.dock = Dock(controller, self.tool_action, window)
+        self.review = Review(self)
+        self.review.message.connect(controller.reporter.show)
+        self.dock = Dock(controller, self.review, self.tool_action, window)
+        self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
+        self.dock.review.mode.start_wanted.connect(self.start_review)
+        self.dock.review.mode.correct_wanted.connect(self._correct_reviewed)
         self.dock_action = self.dock.toggleViewAction()
         self.dock_action.setIcon(icon("samgeo"))
         self.dock_action.setText(tr("SamGeo Seamless panel"))
@@ -95,10 +109,28 @@ class SamGeoPlugin(QObject):
             self.iface.addRasterToolBarIcon(action)
         self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
 
-        self.tool = PromptTool(self.iface.mapCanvas(), controller.session)
+        canvas = self.iface.mapCanvas()
+        self.editor = LayerEditor(
+            controller.session,
+            lambda: self.review.layer or controller.target_layer(),
+            lambda: canvas.mapSettings().destinationCrs(),
+            self,
+        )
+        self.editor.message.connect(
+            lambda level, text: controller.reporter.show(level, text) if level else None
+        )
+        self.tool = PromptTool(canvas, controller.session, self.editor)
+        controller.form_wanted.connect(self._show_form)
+        controller.online.progress.connect(
+            lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
+        )
+        self._moved = QTimer(self)
+        self._moved.setSingleShot(True)
+        self._moved.setInterval(300)
+        self._moved.timeout.connect(self._map_rests)
+        canvas.extentsChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.wanted.connect(self._tool_wanted)
-        self.tool.left.connect(self._leave_tool)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)
@@ -124,6 +156,8 @@ class SamGeoPlugin(QObject):
             return
         QCoreApplication.instance().aboutToQuit.disconnect(self._stop_processes)
         canvas = self.iface.mapCanvas()
+        canvas.extentsChanged.disconnect(self._moved.start)
+        self._moved.stop()
         if self.tool is not None:
             canvas.unsetMapTool(self.tool)
             self.tool.dispose()
@@ -136,6 +170,10 @@ class SamGeoPlugin(QObject):
         self.iface.removeDockWidget(self.dock)
         self.dock.source.release()
         self.dock.review.release()
+        self.follower.clear()
+        for action in self._actions[1:]:  # the first one belongs to the dock
+            action.deleteLater()
+        self._actions = []
         for widget in (self.dock, self._setup_dialog, self._models_dialog):
             if widget is not None:
                 widget.deleteLater()
@@ -180,8 +218,16 @@ class SamGeoPlugin(QObject):
             return
         if controller.raster_layer() is None:
             self.dock.source.choose_raster(self._likely_raster())
+        controller.set_extent(self.iface.mapCanvas().extent())
         if controller.open() and not controller.models:
             controller.refresh_models()
+
+    def _map_rests(self) -> None:
+        """Online layers are rendered for the view while the tool is in hand."""
+        canvas, controller = self.iface.mapCanvas(), self.controller
+        if controller is not None and canvas.mapTool() is self.tool:
+            controller.set_extent(canvas.extent())
+            controller.look_online()
 
     def _likely_raster(self) -> Optional[QgsRasterLayer]:
         """The active layer, or the topmost raster that is shown."""
@@ -228,6 +274,55 @@ class SamGeoPlugin(QObject):
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
 
+    def _show_form(self, wanted: FormWanted) -> None:
+        """The layer's form for a new object; it writes the object itself."""
+        dialog = QgsAttributeDialog(
+            wanted.layer, QgsFeature(wanted.feature), False, self.iface.mainWindow(), True
+        )
+        dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._forms.append(dialog)
+        dialog.finished.connect(lambda _: self._forms.remove(dialog))
+        if not wanted.layer.isEditable():
+            wanted.layer.startEditing()
+        if wanted.why and self.controller is not None:
+            self.controller.reporter.show("info", wanted.why)
+        dialog.show()
+
+    def start_review(self, layer: QgsVectorLayer) -> None:
+        """Go through a layer's polygons; QGIS's own undo and saving work on it."""
+        if self.controller is None:
+            return
+        raster, extent = self.controller.raster_layer(), None
+        if raster is not None:
+            move = QgsCoordinateTransform(raster.crs(), layer.crs(), QgsProject.instance())
+            try:
+                extent = move.transformBoundingBox(raster.extent())
+            except QgsCsException:
+                extent = None
+        plain = styles.current(layer) == styles.REVIEW
+        if self.review.start(layer, extent):
+            if plain:  # a style of the user's own stays
+                styles.apply(layer, styles.STATUS)
+            self.iface.setActiveLayer(layer)
+            self.iface.mapCanvas().setFocus()
+
+    def _correct_reviewed(self) -> None:
+        """The current polygon, to be corrected by clicks; Enter writes it back."""
+        review = self.review
+        shape, layer, current = review.geometry(), review.layer, review.current
+        if shape is None or layer is None or current is None:
+            return
+        canvas = self.iface.mapCanvas()
+        move = QgsCoordinateTransform(
+            layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+        moved = QgsGeometry(shape)
+        moved.transform(move)
+        if canvas.mapTool() is not self.tool:
+            self._choose_tool(True)
+        self.tool.correct(Place(layer.id(), current, moved))
+
     def _cancel(self) -> None:
         if self._renderer is not None:
             self._renderer.cancel()
@@ -243,16 +338,17 @@ class SamGeoPlugin(QObject):
         # start all is new, and the next job would set it off.
         gc.collect()
         if environment.state() in (environment.ABSENT, environment.PARTIAL):
-            self._offer_once()
+            self._offer()
 
-    def _offer_once(self) -> None:
-        if self.controller is None or settings.OFFERED.get():
+    def _offer(self) -> None:
+        """At each start until there is an engine; it stays until it is clicked or closed."""
+        if self.controller is None:
             return
-        settings.OFFERED.set(True)
         self.controller.reporter.show(
             "info",
             tr("The engine has to be set up once; nothing is downloaded unasked."),
             action=(tr("Set up…"), self.offer_setup),
+            stays=True,
         )
 
     def offer_setup(self) -> None:
@@ -300,7 +396,9 @@ class SamGeoPlugin(QObject):
         if self.controller is None:
             return
         choice = self.controller.choice
-        parameters: dict[str, Any] = {"MODEL": choice.model, "DEVICE": choice.device}
+        parameters: dict[str, Any] = {"MODEL": choice.model}
+        if choice.device in DEVICES:
+            parameters["DEVICE"] = DEVICES.index(choice.device)
         layer = self.controller.raster_layer()
         if layer is not None:
             parameters["INPUT"] = choice.rendered or layer.id()

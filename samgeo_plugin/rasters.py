@@ -6,20 +6,23 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from osgeo import gdal, osr
 from qgis.core import (
+    QgsContrastEnhancement,
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsProviderRegistry,
     QgsRasterLayer,
+    QgsRasterMinMaxOrigin,
     QgsRectangle,
 )
 from qgis.PyQt.QtCore import QObject, QSize, pyqtSignal
@@ -27,6 +30,8 @@ from qgis.PyQt.QtGui import QColor, QImage
 
 from . import settings
 from .i18n import tr
+
+_PREFIX = "samgeo-rendered-"
 
 BLOCK = 1024
 """Side of the pieces that are rendered one after the other: a few milliseconds each to write."""
@@ -125,6 +130,49 @@ def usual_bands(layer: QgsRasterLayer) -> list[int]:
     return [1, 2, 3] if layer.bandCount() >= 3 else [1]
 
 
+def user_stretch(layer: QgsRasterLayer, bands: Sequence[int]) -> Optional[list[list[float]]]:
+    """[low, high] per band where the user has typed these limits; None where QGIS has found them.
+
+    Args:
+        layer: The layer with its styling.
+        bands: The bands that are used, in their order.
+    """
+    renderer = layer.renderer()
+    if renderer is None:
+        return None
+    if QgsRasterMinMaxOrigin.limitsString(renderer.minMaxOrigin().limits()) != "None":
+        return None
+    shown = {}
+    if renderer.type() == "multibandcolor":
+        shown = {
+            renderer.redBand(): renderer.redContrastEnhancement(),
+            renderer.greenBand(): renderer.greenContrastEnhancement(),
+            renderer.blueBand(): renderer.blueContrastEnhancement(),
+        }
+    elif renderer.type() == "singlebandgray":
+        shown = {renderer.grayBand(): renderer.contrastEnhancement()}
+    none = QgsContrastEnhancement.ContrastEnhancementAlgorithm.NoEnhancement
+    limits = []
+    for band in bands:
+        enhancement = shown.get(band)
+        if enhancement is None or enhancement.contrastEnhancementAlgorithm() == none:
+            return None
+        low, high = enhancement.minimumValue(), enhancement.maximumValue()
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            return None
+        limits.append([low, high])
+    return limits or None
+
+
+def stamp(path: str) -> Optional[tuple[int, int, int]]:
+    """What changes when a file is replaced; None for what is no file."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
 @dataclass(frozen=True)
 class RenderPlan:
     """What a temporary rendering would be.
@@ -197,7 +245,7 @@ class RenderedTiff:
                 ).format(width=plan.width, height=plan.height, limit=plan.limit)
             )
         if path is None:
-            folder = tempfile.mkdtemp(prefix="samgeo-")
+            folder = tempfile.mkdtemp(prefix=_PREFIX)
             path = str(Path(folder) / "rendered.tif")
         self.plan = plan
         self.path = path
@@ -282,6 +330,13 @@ class RenderedTiff:
                 tr("{file} could not be written in full; is the disk full?").format(file=self.path)
             )
         return self.path
+
+
+def remove_rendering(path: str) -> None:
+    """Delete a temporary rendering with its folder; nothing else is ever deleted."""
+    folder = Path(path).parent
+    if folder.name.startswith(_PREFIX) and folder.parent == Path(tempfile.gettempdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class LayerRenderer(QObject):

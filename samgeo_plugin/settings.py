@@ -49,12 +49,25 @@ BUILD = Setting("environment/build", "cpu")
 DEVICE = Setting("engine/device", "auto")
 THREADS = Setting("engine/threads", 0)
 MODEL = Setting("engine/model", "embedded")
+MODELS = Setting("engine/models", "")
+"""Names of the models that the engine listed last, one per line."""
+
 RENDER_LIMIT = Setting("render/limit", 8192)
 """Largest side, in pixels, of a temporary rendering of a layer that is not a file."""
 
+RENDER_CACHE = Setting("render/cache", 500)
+"""Megabytes of renderings of online layers that are kept until the project is closed."""
+
+SIMPLIFY = Setting("refine/simplify", 0.0)
+MIN_AREA = Setting("refine/min_area", 0.0)
+MIN_HOLE = Setting("refine/min_hole", 0.0)
+OUTLINES = Setting("refine/outlines", "contour")
+LARGEST_PART = Setting("refine/largest_part", True)
+MAX_VERTICES = Setting("refine/max_vertices", 16)
+"""0 for no limit."""
+
 DRAG = Setting("tool/drag", "box")
 HOVER = Setting("tool/hover", True)
-OFFERED = Setting("environment/offered", False)
 LAST_ERROR = Setting("diagnose/last_error", "")
 
 

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtGui import QColor
 
 from .i18n import tr
 
@@ -23,8 +24,9 @@ REVIEW = "review"
 SCORE = "score"
 LABEL = "label"
 LINES = "lines"
+STATUS = "status"
 
-_FIELDS = {SCORE: "score", LABEL: "label"}
+_FIELDS = {SCORE: "score", LABEL: "label", STATUS: "status"}
 """The field that a style shows."""
 
 _MOST_LABELS = 200
@@ -38,6 +40,7 @@ def title(name: str) -> str:
         SCORE: tr("By score"),
         LABEL: tr("By label"),
         LINES: tr("Lines"),
+        STATUS: tr("By status of the review"),
     }[name]
 
 
@@ -47,7 +50,7 @@ def offered(layer: Optional[QgsVectorLayer]) -> list[str]:
         return []
     if QgsWkbTypes.geometryType(layer.wkbType()) != QgsWkbTypes.GeometryType.PolygonGeometry:
         return []
-    return [REVIEW] + [name for name in (SCORE, LABEL) if _field(layer, name)]
+    return [REVIEW] + [name for name in (SCORE, LABEL, STATUS) if _field(layer, name)]
 
 
 def current(layer: QgsVectorLayer) -> Optional[str]:
@@ -56,7 +59,8 @@ def current(layer: QgsVectorLayer) -> Optional[str]:
     if isinstance(renderer, QgsGraduatedSymbolRenderer):
         return SCORE if _shows(renderer, layer, SCORE) else None
     if isinstance(renderer, QgsCategorizedSymbolRenderer):
-        return LABEL if _shows(renderer, layer, LABEL) else None
+        shown = (name for name in (LABEL, STATUS) if _shows(renderer, layer, name))
+        return next(shown, None)
     return REVIEW if _as_reviewed(layer) == str(layer.customProperty(_PROPERTY, "")) else None
 
 
@@ -70,6 +74,9 @@ def _as_reviewed(layer: QgsVectorLayer) -> str:
 
 def apply(layer: QgsVectorLayer, name: str) -> None:
     """Give a layer one of the plugin's styles."""
+    if name == STATUS:
+        _show_status(layer)
+        return
     layer.loadNamedStyle(str(FOLDER / f"{name}.qml"))
     field = _field(layer, name)
     renderer = layer.renderer()
@@ -80,6 +87,27 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
     if name == REVIEW:
         layer.setCustomProperty(_PROPERTY, _as_reviewed(layer))
     layer.rendererChanged.emit()
+    layer.triggerRepaint()
+
+
+_COLOURS = (("accepted", "#2b9348"), ("rejected", "#c9184a"), ("", "#ff7014"))
+"""Outlines by the status of the review; the last one is for what is open."""
+
+
+def _show_status(layer: QgsVectorLayer) -> None:
+    layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
+    titles = {"accepted": tr("Accepted"), "rejected": tr("Rejected"), "": tr("Open")}
+    outline = layer.renderer().symbol()
+    renderer = QgsCategorizedSymbolRenderer(_field(layer, STATUS) or STATUS)
+    for value, colour in _COLOURS:
+        symbol = outline.clone()
+        paint = symbol.symbolLayer(0)
+        paint.setStrokeColor(QColor(colour))
+        faint = QColor(colour)
+        faint.setAlpha(paint.fillColor().alpha())
+        paint.setFillColor(faint)
+        renderer.addCategory(QgsRendererCategory(value, symbol, titles[value]))
+    layer.setRenderer(renderer)
     layer.triggerRepaint()
 
 

@@ -76,7 +76,8 @@ def build_wheel(folder: Path) -> Path:
 def runtime_constraints() -> str:
     """``constraints.txt`` less what only developers install."""
     developers = {"pytest", "pytest-qgis", "pytest-timeout", "hypothesis", "ruff", "mypy",
-                  "import-linter", "grimp", "setuptools",
+                  "import-linter", "grimp", "mkdocs", "mkdocs-material",
+                  "mkdocstrings", "mkdocstrings-python", "mkdocs-click", "setuptools",
                   "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
     kept = []
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():

@@ -21,7 +21,7 @@ from affine import Affine
 
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..prompts.prompts import PromptTransform
-from ..raster.reproject import declared_crs
+from ..raster.crs import declared_crs
 
 NONE = ""
 """Class of what belongs to none of the classes."""

@@ -18,7 +18,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError, PromptError
-from ..masks.store import write_atomically
+from ..masks.job_folder import write_atomically
 from .classifier import Classifier
 
 SUFFIX = ".samgeo-classes"

@@ -143,7 +143,9 @@ class WindowFeatures:
             zip(level.values.shape[1:], self.box.shape, strict=True)
         ):
             offset = self._offset(self.box)[axis]
-            low, high, weight = taps(count, level.cell[axis], float(self.cell), offset, wanted)
+            # Centres of the wanted cells, counted in the level's cells from its first centre.
+            places = offset + (np.arange(wanted) + 0.5) * float(self.cell)
+            low, high, weight = taps(count, places / level.cell[axis] - 0.5)
             rows = np.arange(wanted)
             axes.append(
                 sparse.csr_matrix(

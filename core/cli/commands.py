@@ -7,20 +7,25 @@ Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prom
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from affine import Affine
 
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
-from .class_commands import class_options, classify, roads, rule_option, surfaces
+from .class_commands import classify, roads, surfaces
 from .console import Console, reporting
+from .evaluate import evaluate
+from .labels import export_labels, import_labels
 from .models import models
-from .values import counted, numbers, plain_values
+from .options import job_options, option_of, parsed
+from .track import track
+from .train import train
+from .values import counted
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
@@ -38,82 +43,7 @@ def main() -> None:
 @main.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@click.option("--layer", help="Name of the layer in OUTPUT. [default: OUTPUT's name]")
-@click.option("--overwrite", is_flag=True, help="Replace an existing OUTPUT.")
-@click.option("--fresh", is_flag=True, help="Forget what an unfinished earlier run has done.")
-@click.option("--job-folder", type=click.Path(), help="Where finished tiles are kept, and stay.")
-@click.option("--model", default="embedded", show_default=True, help="A model's name or a file.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Number type of the model. bfloat16 halves the time on CPUs that have it (AMX).",
-)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads a process.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--cluster", help="Address of a Dask scheduler, instead of --workers.")
-@click.option("--bands", help="Bands for red, green, blue, e.g. 4,3,2. [default: by colour]")
-@click.option("--stretch", help="low,high for all bands or for each. [default: computed once]")
-@click.option("--resolution", type=float, help="Working pixel, in units of the raster's CRS.")
-@click.option("--extent", help="Area of interest: xmin,ymin,xmax,ymax.")
-@click.option("--extent-crs", help="CRS of --extent. [default: the raster's]")
-@click.option("--area", type=click.Path(), help="Polygon layer that is the area of interest.")
-@click.option("--tile-size", type=click.IntRange(64), help="Side of a window, pixels.")
-@click.option("--margin", type=click.IntRange(9), help="Overlap of windows beyond cores, pixels.")
-@click.option(
-    "--mode",
-    type=click.Choice(["hierarchy", "flat"]),
-    default="hierarchy",
-    show_default=True,
-    help="Keep objects within objects, or join parts into one.",
-)
-@click.option(
-    "--shapes",
-    type=click.Choice(["objects", "coverage"]),
-    default="objects",
-    show_default=True,
-    help="One polygon an object, or a coverage without gaps and overlaps.",
-)
-@click.option(
-    "--outlines",
-    type=click.Choice(["contour", "rectangles", "centerlines"]),
-    default="contour",
-    show_default=True,
-    help="As seen, with right angles (buildings), or as centre lines (roads).",
-)
-@click.option("--repair/--no-repair", default=True, help="Ask again for objects that tiles cut.")
-@click.option(
-    "--overview/--no-overview", default=True, help="Look for large objects from further away."
-)
-@click.option("--points-per-side", type=click.IntRange(1), default=32, show_default=True)
-@click.option(
-    "--min-score", type=click.FloatRange(0, 1), help="Predicted IoU. [default: the model's]"
-)
-@click.option("--min-stability", type=click.FloatRange(0, 1), help="[default: the model's]")
-@click.option("--min-area", type=click.FloatRange(0), default=0.0, help="Smallest object, m2.")
-@click.option("--min-hole", type=click.FloatRange(0), default=0.0, help="Smallest hole, m2.")
-@click.option(
-    "--simplify",
-    type=click.FloatRange(0),
-    help="Tolerance in units of the raster's CRS. [default: half a pixel]",
-)
-@click.option("--crs", help="CRS of OUTPUT, e.g. EPSG:4326. [default: the raster's]")
-@click.option("--prompts", type=click.Path(), help="Layer of prompts: one polygon a feature.")
-@click.option("--prompts-layer", help="Layer within --prompts.")
-@click.option(
-    "--prompt-as",
-    type=click.Choice(["auto", "point", "box", "mask", "box+mask"]),
-    default="auto",
-    show_default=True,
-)
-@click.option("--prompt-id", help="Field that becomes prompt_id. [default: the feature's id]")
-@click.option("--prompt-label", help="Field that becomes label.")
-@click.option("--word", "words", multiple=True, help="A word to look for; may be repeated.")
-@click.option("--detector", help="Model that finds words, where --model cannot.")
-@class_options
-@rule_option
+@job_options
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def segment(
@@ -130,10 +60,8 @@ def segment(
             raise ParameterError(
                 f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
             )
-        plain_values(options)
-        options["extent"] = numbers(options["extent"], float, "--extent", 4)
         params = SegmentParameters.from_dict(
-            {"rasters": list(rasters), "output": output, **options}
+            {"rasters": list(rasters), "output": output, **parsed(options)}
         )
         from ..jobs.run import run
 
@@ -152,13 +80,16 @@ def segment(
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def info(raster: tuple[str, ...], as_json: bool) -> None:
+@option_of("overlap")
+@option_of("allow_remote")
+def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
     """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..raster.raster import open_raster
+        from ..raster.raster import RasterOptions, open_raster
 
-        with open_raster(list(raster)) as opened:
+        options = RasterOptions(overlap=overlap, allow_remote=allow_remote)
+        with open_raster(list(raster), options) as opened:
             known, stretch = opened.info, opened.stretch
         if as_json:
             console.print_json({**known.to_json(), "stretch": stretch.to_json()})
@@ -168,7 +99,10 @@ def info(raster: tuple[str, ...], as_json: bool) -> None:
 
 def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
     """A raster's description in words and few digits."""
-    a, b, _, d, e, _ = known.transform
+    from ..raster.geometry import pixel_sides
+
+    _, b, _, d, _, _ = known.transform
+    across, down = pixel_sides(Affine(*known.transform))
     bands = [
         f"{band.number} {band.dtype} {band.description or band.colour}"
         + ("" if band.nodata is None else f", no data {band.nodata:g}")
@@ -180,8 +114,7 @@ def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
         "format": known.driver,
         "size": f"{known.size[0]} x {known.size[1]} pixels",
         "crs": known.crs or "none: works in pixels",
-        "pixel": f"{math.hypot(a, d):.6g} x {math.hypot(b, e):.6g} {known.unit}"
-        + (", rotated" if b or d else ""),
+        "pixel": f"{across:.6g} x {down:.6g} {known.unit}" + (", rotated" if b or d else ""),
         "extent": ", ".join(f"{value:.10g}" for value in known.bounds),
         "bands": "; ".join(bands),
         "shown as": _colours(known),
@@ -200,10 +133,15 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
-main.add_command(models)
 main.add_command(classify)
+main.add_command(models)
 main.add_command(roads)
 main.add_command(surfaces)
+main.add_command(evaluate)
+main.add_command(export_labels)
+main.add_command(import_labels)
+main.add_command(train)
+main.add_command(track)
 
 
 if __name__ == "__main__":

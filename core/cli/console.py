@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
@@ -14,8 +15,10 @@ import rich.console
 import rich.progress
 import rich.table
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ParameterError, SamGeoError, SamGeoWarning
-from ..job import MessageError, Progress
+from ..job import MessageError, Progress, with_knobs
+from .options import flag_of
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -30,6 +33,11 @@ def human_size(size: int | None) -> str:
             return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return ""
+
+
+def _is_unicode() -> bool:
+    """Whether standard output can hold any text."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 class _Rate(rich.progress.ProgressColumn):
@@ -53,6 +61,10 @@ class Console:
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
         self.as_json = as_json
+        for stream in (sys.stdout, sys.stderr):
+            # A pipe on Windows or in a C locale cannot write every name: better escaped than lost.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         width = None if sys.stdout.isatty() else 160  # a pipe has no width of its own
         self._out = rich.console.Console(highlight=False, emoji=False, soft_wrap=True, width=width)
         self._err = rich.console.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
@@ -66,13 +78,15 @@ class Console:
             self._err.print(f"Warning: {text}", markup=False, style="yellow")
 
     def fail(self, kind: str, message: str) -> None:
+        message = without_secrets(message)
         if self.as_json:
             self.print_json({"error": {"kind": kind, "message": message}})
         else:
             self._err.print(f"Error: {message}", markup=False, style="red")
 
     def print_json(self, values: Mapping[str, Any]) -> None:
-        self._out.print(json.dumps(values, ensure_ascii=False), markup=False, soft_wrap=True)
+        text = json.dumps(values, ensure_ascii=not _is_unicode())
+        self._out.print(text, markup=False, soft_wrap=True)
 
     def table(self, values: Mapping[str, Any]) -> None:
         """Names and values, one a row."""
@@ -115,20 +129,25 @@ class Console:
             yield show
 
 
+def _in_our_words(message: Warning | str) -> str:
+    template = message.template if isinstance(message, SamGeoWarning) else str(message)
+    return with_knobs(template, flag_of)
+
+
 @contextmanager
 def reporting(console: Console) -> Iterator[None]:
     """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say is for those who program with them
         warnings.simplefilter("default", SamGeoWarning)
-        warnings.showwarning = lambda message, *_: console.warn(str(message))
+        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message))
         try:
             yield
         except SamGeoError as error:
-            console.fail(error.kind, str(error))
+            console.fail(error.kind, with_knobs(error.template, flag_of))
             sys.exit(error.exit_code)
         except MessageError as error:
-            console.fail("ParameterError", str(error))
+            console.fail("ParameterError", with_knobs(error.template, flag_of))
             sys.exit(ParameterError.exit_code)
         except KeyboardInterrupt:
             console.fail("Cancelled", "Stopped. What is finished is kept.")

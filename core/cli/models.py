@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,7 +57,7 @@ def list_(as_json: bool = False) -> None:
             entry = status.entry
             state = "on disk" if status.installed else "to download"
             if not entry.files:
-                state = "embedded"
+                state = "embedded" if entry.name == "embedded" else "trained here"
             size = human_size(entry.size or status.bytes_here)
             memory = human_size(entry.memory) if entry.memory else ""
             rows.append([entry.name, entry.title, size, memory, entry.licence, state])
@@ -87,10 +89,26 @@ def info(name: str, as_json: bool) -> None:
             "path": None if known.path is None else str(known.path),
         }
         if as_json:
-            console.print_json(values)
+            console.print_json({**values, "card": dict(known.card) or None})
         else:
+            values |= _card_lines(known.card)
             memory = human_size(known.entry.memory) if known.entry and known.entry.memory else None
             console.table({**values, "size": human_size(known.size), "memory": memory})
+
+
+def _card_lines(card: Mapping[str, Any]) -> dict[str, object]:
+    """A trained model's card in a few lines."""
+    if not card:
+        return {}
+    figures = {
+        f"{name} (before, after)": f"{float(change['before']):.3f}, {float(change['after']):.3f}"
+        for name, change in card.get("figures", {}).items()
+    }
+    return {
+        "trained": f"{card.get('date')} on {card.get('raster')}",
+        "objects": ", ".join(f"{count} {side}" for side, count in card.get("objects", {}).items()),
+        **figures,
+    }
 
 
 @models.command()
@@ -154,6 +172,18 @@ def remove(name: str) -> None:
         from ..models.weights import checkpoints
 
         console.say(f"{human_size(checkpoints.remove(name))} freed.")
+
+
+@models.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--name", help="Its name here. [default: the file's]")
+def add(file: str, name: str | None) -> None:
+    """Take in a model that somebody trained with samgeo train: a .safetensors FILE."""
+    console = Console()
+    with reporting(console):
+        from ..models.weights import checkpoints
+
+        console.say(f"Added: {checkpoints.add(Path(file), name)}")
 
 
 @models.command()

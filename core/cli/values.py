@@ -27,6 +27,7 @@ def plain_values(options: dict[str, Any]) -> None:
 
 
 def numbers(text: str | None, kind: type, name: str, length: int | None = None) -> list[Any] | None:
+    """Numbers with commas between them; None where there is no text."""
     if text is None:
         return None
     try:
@@ -42,12 +43,11 @@ def numbers(text: str | None, kind: type, name: str, length: int | None = None) 
     return values
 
 
-def pairs(text: str | None) -> list[list[float]] | None:
-    values = numbers(text, float, "--stretch")
+def pairs(text: str | None, name: str = "--stretch") -> list[list[float]] | None:
+    """Numbers with commas between them as pairs of low and high, for one band or three."""
+    values = numbers(text, float, name)
     if values is None:
         return None
     if len(values) not in (2, 6):
-        raise ParameterError(
-            f"--stretch takes low,high for all bands or for each of three: {text!r}."
-        )
+        raise ParameterError(f"{name} takes low,high for all bands or for each of three: {text!r}.")
     return [values[i : i + 2] for i in range(0, len(values), 2)]

@@ -9,7 +9,8 @@ import numpy as np
 from affine import Affine
 from scipy.ndimage import distance_transform_edt
 
-from ..masks.sparse_logits import LOGIT_RANGE
+from ..masks.logits import LOGIT_RANGE
+from ..tiles.mask_grid import bilinear
 from ..types import BoolArray, CellBox, FloatArray, PixelBox
 from .windows import Level
 
@@ -71,14 +72,7 @@ def resample(
     inside = ((row_at >= -0.5) & (row_at <= height - 0.5))[:, None] & (
         (col_at >= -0.5) & (col_at <= width - 0.5)
     )[None, :]
-    r, c = np.clip(row_at, 0, height - 1), np.clip(col_at, 0, width - 1)
-    r0, c0 = np.floor(r).astype(np.intp), np.floor(c).astype(np.intp)
-    r1, c1 = np.minimum(r0 + 1, height - 1), np.minimum(c0 + 1, width - 1)
-    fr, fc = (r - r0)[:, None], (c - c0)[None, :]
-    top = logits[r0[:, None], c0[None, :]] * (1 - fc) + logits[r0[:, None], c1[None, :]] * fc
-    low = logits[r1[:, None], c0[None, :]] * (1 - fc) + logits[r1[:, None], c1[None, :]] * fc
-    values = top * (1 - fr) + low * fr
-    return np.where(inside, values, outside).astype(np.float32)
+    return np.where(inside, bilinear(logits, row_at, col_at), np.float32(outside))
 
 
 def points_inside(mask: BoolArray, count: int) -> list[tuple[int, int]]:

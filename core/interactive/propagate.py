@@ -25,7 +25,8 @@ from affine import Affine
 from scipy.ndimage import label as label_parts
 
 from ..errors import ModelError
-from ..masks.sparse_logits import LOGIT_RANGE, Field, keep_parts
+from ..masks.logits import LOGIT_RANGE
+from ..masks.sparse_logits import Field, keep_parts
 from ..prompts.prompts import PixelPrompt, window_prompts
 from ..types import BoolArray, CellBox, FloatArray, PixelBox
 from .coarse_prior import Guide, best_agreement, points_inside, resample

@@ -120,7 +120,9 @@ class Levels:
         """:meth:`place`, of a level at hand."""
         key = (level.octave, str(crs))
         if key not in self._places:
-            self._places[key] = PromptTransform(level.source.transform, level.source.crs, crs)
+            self._places[key] = PromptTransform(
+                level.source.transform, level.source.crs, crs, level.source.shape
+            )
             while len(self._places) > KEPT_PLACES:
                 del self._places[next(iter(self._places))]
         return self._places[key]

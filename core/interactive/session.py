@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import shapely
 
 from .. import job
 from ..errors import ParameterError, PromptError
@@ -297,7 +296,7 @@ class Session:
         sizes = measure(polygons, source.crs)
         if crs is not None:
             place = self.levels.place_at(level, crs)
-            polygons = [shapely.transform(polygon, place.from_raster) for polygon in polygons]
+            polygons = [place.shape_from_raster(polygon) for polygon in polygons]
         return [
             Shape(polygon, float(area), float(perimeter))
             for polygon, area, perimeter in zip(polygons, sizes.area, sizes.perimeter, strict=True)

@@ -1,44 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which windows an interactive session looks at, and what the model says of them.
 
-Windows have the model's input size T and stand on a lattice of step T / 2 that begins at the
-raster's first pixel, whatever the user has panned to: neighbouring prompts, continuation and
-encoding ahead all meet the same windows, and an area of T x T never costs more than four
-encodings. Every position lies in the middle half of exactly one window::
-
-    0       T/2       T      3T/2
-    +--------+--------+--------+--------+
-    |<-- window 0 --->|        |        |     positions in [0, 3T/4) are window 0's (raster's edge)
-    |        |<-- window 1 --->|        |     positions in [3T/4, 5T/4) are window 1's
-    |        |        |<-- window 2 --->|     ...
-
-A box that would come too near to such a window's border gets a window from the finer lattices of
-T / 4 and T / 8, and failing these one centred on it.
+The windows' places are those of :class:`~..tiles.windows.WindowLattice`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from affine import Affine
 
-from ..errors import ParameterError
 from ..models.base import Embedding, PromptableModel, Prompts
 from ..models.embedding_cache import EmbeddingCache, embedding_key
+from ..raster.geometry import mean_side
 from ..raster.raster import RasterWindow
-from ..tiles.grid import TRUST_MARGIN
-from ..types import ByteArray, CellBox, FloatArray, PixelBox
+from ..tiles.windows import WindowLattice
+from ..types import ByteArray, FloatArray, PixelBox
 
 Check = Callable[[], None]
 """Called now and then during work; raises ``Cancelled`` where the work is no longer wanted."""
-
-Extent = tuple[float, float, float, float]
-"""(row0, col0, row1, col1), continuous working pixels."""
 
 _KNOWN_WINDOWS = 4096
 
@@ -58,146 +40,6 @@ class Source(Protocol):
     def read(self, box: PixelBox) -> RasterWindow: ...
 
     def has_data(self, box: PixelBox) -> bool: ...
-
-
-@dataclass(frozen=True)
-class WindowLattice:
-    """Where windows may stand on a raster; all in working pixels.
-
-    Args:
-        height: Rows of the raster.
-        width: Columns.
-        size: T, side of a window.
-        cell: Side of a mask cell; divides T / 2.
-    """
-
-    height: int
-    width: int
-    size: int
-    cell: int
-
-    def __post_init__(self) -> None:
-        if self.size % (2 * self.cell):
-            raise ParameterError(
-                f"A window of {self.size} pixels cannot be halved into cells of {self.cell}."
-            )
-
-    @property
-    def step(self) -> int:
-        return self.size // 2
-
-    @property
-    def cells(self) -> CellBox:
-        """All cells of the raster; the last ones may reach beyond it."""
-        return PixelBox(0, 0, self.height, self.width).cells(self.cell)
-
-    def _last(self, length: int) -> int:
-        """Largest origin along an axis: the window ends with the raster, or not a cell later."""
-        return max(0, -(-(length - self.size) // self.cell) * self.cell)
-
-    def _origin(self, low: float, high: float, length: int) -> int:
-        """Where the window for [low, high] begins along an axis of a length."""
-        last = self._last(length)
-        wanted = (low + high) / 2 - self.size / 2
-        origin = 0
-        for divisor in (1, 2, 4):
-            step = max(self.step // divisor // self.cell, 1) * self.cell
-            # Half up rather than round(): positions half-way belong to the later window, always.
-            origin = min(max(math.floor(wanted / step + 0.5) * step, 0), last)
-            if self._margin(origin, low, high, last) >= self.size / 8:
-                return origin
-        nearest = math.floor(wanted / self.cell + 0.5) * self.cell
-        return min(max(nearest, 0), last)
-
-    def _margin(self, origin: int, low: float, high: float, last: int) -> float:
-        """Pixels between [low, high] and the nearer window edge behind which the raster goes on."""
-        return min(
-            low - origin if origin > 0 else math.inf,
-            origin + self.size - high if origin < last else math.inf,
-        )
-
-    def around(self, extent: Extent) -> PixelBox:
-        """The window in which an extent lies well inside, as far as one can hold it.
-
-        The box may reach beyond the raster at the right and the bottom: it is always T x T.
-        """
-        row0, col0, row1, col1 = extent
-        row = self._origin(row0, row1, self.height)
-        col = self._origin(col0, col1, self.width)
-        return PixelBox(row, col, row + self.size, col + self.size)
-
-    def margin(self, window: PixelBox, extent: Extent) -> float:
-        """Least distance, pixels, from an extent to a window edge behind which the raster goes on.
-
-        Negative where the extent reaches beyond the window; infinite where the window holds the
-        whole raster.
-        """
-        return min(
-            self._margin(window.row0, extent[0], extent[2], self._last(self.height)),
-            self._margin(window.col0, extent[1], extent[3], self._last(self.width)),
-        )
-
-    def trusted(self, window: PixelBox) -> CellBox:
-        """The cells of a window that are believed: all but c pixels where the raster goes on."""
-        edge = -(-TRUST_MARGIN // self.cell)
-        box = window.cells(self.cell)
-        row1, col1 = window.row1 < self.height, window.col1 < self.width
-        return CellBox(
-            box.row0 + edge * (window.row0 > 0),
-            box.col0 + edge * (window.col0 > 0),
-            box.row1 - edge * row1,
-            box.col1 - edge * col1,
-        ).intersection(self.cells)
-
-    def weights(self, window: PixelBox) -> FloatArray:
-        """Tent weights on :meth:`trusted`: 1 in the middle half, to 0 at the trusted border.
-
-        A side on the raster's own edge does not fall off: nothing goes on behind it.
-        """
-        box = self.trusted(window)
-        ramp = self.size / 4 / self.cell
-        rows = _ramp(box.height, window.row0 > 0, window.row1 < self.height, ramp)
-        cols = _ramp(box.width, window.col0 > 0, window.col1 < self.width, ramp)
-        return np.minimum(rows[:, None], cols[None, :])
-
-    def neighbours(self, window: PixelBox) -> list[PixelBox]:
-        """The lattice windows one step away, nearest first, this one left out."""
-        middle = ((window.row0 + window.row1) / 2, (window.col0 + window.col1) / 2)
-        found: list[PixelBox] = []
-        for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
-            row, col = middle[0] + down * self.step, middle[1] + right * self.step
-            if 0 <= row < self.height and 0 <= col < self.width:
-                other = self.around((row, col, row, col))
-                if other != window and other not in found:
-                    found.append(other)
-        return found
-
-    def covering(self, extent: Extent) -> list[PixelBox]:
-        """The lattice windows whose middle halves cover an extent, row by row."""
-        half = self.size / 4
-        found: dict[PixelBox, None] = {}
-        for row in _places(extent[0], extent[2], self.step, self.height, half):
-            for col in _places(extent[1], extent[3], self.step, self.width, half):
-                found.setdefault(self.around((row, col, row, col)))
-        return list(found)
-
-
-def _ramp(length: int, low: bool, high: bool, ramp: float) -> FloatArray:
-    at = np.arange(length, dtype=np.float32) + 0.5
-    weight = np.ones(length, np.float32)
-    if low:
-        weight = np.minimum(weight, at / ramp)
-    if high:
-        weight = np.minimum(weight, at[::-1] / ramp)
-    return weight.astype(np.float32)
-
-
-def _places(low: float, high: float, step: int, length: int, half: float) -> list[float]:
-    """Centres of the middle halves that [low, high] touches."""
-    low, high = max(low, 0.0), min(high, float(length))
-    first, last = math.floor((low - half) / step), math.floor((high - half) / step)
-    centres = [(k + 1) * step for k in range(first, last + 1)]
-    return [min(max(float(centre), 0.0), float(length - 1)) for centre in centres]
 
 
 def model_cell(model: PromptableModel) -> int:
@@ -228,10 +70,17 @@ class Level:
         cell: int | None = None,
     ) -> None:
         self.source = source
+        zoom = getattr(model, "scaled", None)
+        if octave < 0 and zoom is not None and model.info.cell is not None:
+            # Elsewhere a smaller window is magnified by the model because it is smaller.
+            model = zoom(model_cell(model) / max(model_cell(model) >> -octave, 1) * model.scale)  # type: ignore[attr-defined]
+            octave_cell = model_cell(model)
+        else:
+            octave_cell = max(model_cell(model) >> max(-octave, 0), 1)
         self.model = model
         self.cache = cache
         self.octave = octave
-        cell = cell or max(model_cell(model) >> max(-octave, 0), 1)
+        cell = cell or octave_cell
         height, width = source.shape
         self.lattice = WindowLattice(height, width, cell * model.info.mask_size, cell)
         self.encoded = 0
@@ -245,8 +94,7 @@ class Level:
     @property
     def resolution(self) -> float:
         """Side of a working pixel, ground units of the raster's CRS (geometric mean)."""
-        t = self.source.transform
-        return math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
+        return mean_side(self.source.transform)
 
     def key(self, window: PixelBox) -> str | None:
         """Name of a window's embedding; None where the raster has no data there."""
@@ -269,7 +117,7 @@ class Level:
             key = self._keys[window]
             if key is None:
                 return None
-            found = self.cache.get(key)
+            found = self.cache.get(key, self.model.info.fingerprint)
             if found is not None:
                 return found
         pixels = self._read(window)
@@ -282,7 +130,7 @@ class Level:
                 check()
             return self.model.encode([pixels])[0]
 
-        embedding, made = self.cache.get_or_make(key, make)
+        embedding, made = self.cache.get_or_make(key, make, self.model.info.fingerprint)
         self.encoded += made
         return embedding
 

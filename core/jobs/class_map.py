@@ -19,8 +19,8 @@ from ..classes.cell_examples import CellExamples
 from ..classes.classifier import Classifier, ClassifierOptions, fit
 from ..classes.object_table import FeatureTable, block_of
 from ..errors import PromptError
-from ..masks.store import write_atomically
-from ..merge.fuse import tent
+from ..masks.job_folder import write_atomically
+from ..merge.fuse import tile_weights
 from ..merge.nodes import lattice
 from ..parallel.executors import ONE_AT_A_TIME, Executor
 from ..tiles.grid import Grid
@@ -138,6 +138,7 @@ def train_cells(
         own = own_of[tile.index]
         places = (marked.rows[own].tolist(), marked.cols[own].tolist())
         items.append((tile.index, own, *places))
+    folder.mkdir(exist_ok=True)
     report("samples", 0, len(items))
     parts, numbers = [], []
     names: tuple[str, ...] = ()
@@ -213,6 +214,7 @@ def _save_map(path: Path, logits: NDArray[np.int16], valid: BoolArray) -> None:
 def map_tiles(stage: MapStage, executor: Executor, report: Report) -> ClassMap:
     """Map all tiles that have no map yet."""
     indices = [tile.index for tile in stage.source.grid]
+    stage.folder.mkdir(exist_ok=True)
     report("class map", 0, len(indices))
     for done, _ in enumerate(executor.map(stage, indices), 1):
         report("class map", done, len(indices))
@@ -256,7 +258,7 @@ class ClassMap:
             if not logits.size:
                 continue
             inner, place = region.slices(trusted), region.slices(box)
-            share = tent(self.grid[tile], self.grid, region) * valid[inner]
+            share = tile_weights(self.grid[tile], self.grid, region) * valid[inner]
             part = logits[:, inner[0], inner[1]] * share
             total[:, place[0], place[1]] += part
             weight[place] += share

@@ -32,13 +32,13 @@ from ..classes.rules import Rule, apply_rules, parse_rule
 from ..classes.saved import SavedClassifier, save_classifier
 from ..errors import ParameterError
 from ..job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters
-from ..layers.writer import LayerWriter, check_output, discard_leftovers
+from ..layers.writer import LayerWriter, check_output
 from ..masks.store import JobStore
 from ..models.base import PromptableModel
 from ..parallel.executors import check_main_module, make_executor
 from ..prompts.prompts import PromptTransform
+from ..raster.crs import declared_crs
 from ..raster.raster import Raster, open_raster
-from ..raster.reproject import declared_crs
 from ..segmenters.segmenter import Segmenter
 from ..tiles.grid import Grid
 from ..vectors.geodesic import measure
@@ -53,8 +53,10 @@ from .class_options import (
 )
 from .feature_stage import FeatureSource, ModelFactory, close_all, feature_grid, pool_objects
 from .make_segmenter import make_candidates
+from .options import raster_options
 from .regularize import regularize_layer
-from .run import JobResult, Report, raster_options, run
+from .result import JobResult, Report
+from .run import run
 from .tile_stage import SegmenterFactory
 
 Tell = Callable[[str, int, int], None]
@@ -123,7 +125,6 @@ def classify_layer(
         source = FeatureSource(spec, factory, grid)
         store = JobStore(Path(params.job_folder or f"{params.output}.job"), grid.cell)
         store.begin(_describe(raster, model, placed, grid), fresh=params.fresh)
-        discard_leftovers(params.output)
         try:
             with make_executor(params.workers, params.cluster) as executor:
                 objects = object_layer(
@@ -428,7 +429,18 @@ _CLASS_OPTIONS = frozenset(
 )
 _SHARED_OPTIONS = (
     *("rasters", "fresh", "model", "device", "precision", "threads", "workers", "cluster"),
-    *("bands", "stretch", "resolution", "tile_size", "margin", "examples", "class_field"),
+    *(
+        "bands",
+        "stretch",
+        "resolution",
+        "raster_crs",
+        "overlap",
+        "allow_remote",
+        "tile_size",
+        "margin",
+        "examples",
+        "class_field",
+    ),
     *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
 )
 

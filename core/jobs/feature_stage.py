@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ..classes.object_features import PooledSums, add_up, pool
 from ..classes.window_features import WindowFeatures, feature_cell, window_features
 from ..errors import JobError
-from ..masks.store import write_atomically
-from ..merge.fuse import tent
+from ..masks.job_folder import write_atomically
+from ..merge.fuse import tile_weights
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -115,7 +115,7 @@ class PoolStage:
             sums, names = PooledSums(np.empty(0, np.int64), none, none, np.empty((0, 2))), []
         else:
             rows = [int(number) for number in objects["number"]]
-            weights = tent(tile, grid, features.box)
+            weights = tile_weights(tile, grid, features.box)
             sums, names = pool(features, weights, rows, list(objects.geometry)), features.names
         write_atomically(path, lambda partial: _save(partial, sums, names))
 
@@ -163,6 +163,7 @@ def pool_objects(
         JobError: No object lies on the raster's data.
     """
     grid = source.grid
+    folder.mkdir(exist_ok=True)
     tiles = [tile.index for tile in _tiles_with(polygons, grid, folder)]
     report("features", 0, len(tiles))
     for done, _ in enumerate(executor.map(PoolStage(source, folder), tiles), 1):

@@ -8,15 +8,21 @@ that jobs with a segmenter of the caller's own never pay for it.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal, cast
 
 from ..errors import ParameterError
 from ..job import SegmentParameters
-from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ..models.catalogue import EMBEDDED
+from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ..segmenters.segmenter import Segmenter
+from .scale import scaled
 
 
 def make_segmenter(params: SegmentParameters) -> Segmenter:
     """The segmenter for tiles: words where there are words, else everything by itself.
+
+    Args:
+        params: Of the job; its scale is chosen, and models that have no choice pass it over.
 
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
@@ -28,12 +34,36 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
     from ..models.load import load_model
 
     model = load_model(params.model, params.device, params.threads, params.precision)
+    scale = params.scale or 1.0
+    model = scaled(model, scale, None)
+    proposes = bool(getattr(model, "proposes", False))
+    way = params.proposals
+    if way == "auto":
+        way = "embedded" if proposes else "grid"
+    if params.classes and not proposes:
+        raise ParameterError(
+            f"{model.info.name} knows no classes of its own: leave --classes out, or choose the "
+            "embedded model."
+        )
+    proposer = None
+    if way == "embedded":
+        found = model if proposes else scaled(_embedded(params), scale, None)
+        proposer = cast(Proposer, found)
     options = AutomaticOptions(
+        proposals=cast(Literal["grid", "embedded"], way),
+        classes=tuple(params.classes),
         points_per_side=params.points_per_side,
         score_threshold=params.min_score,
         stability_threshold=params.min_stability,
     )
-    return AutomaticSegmenter(model, options)
+    return AutomaticSegmenter(model, options, proposer)
+
+
+def _embedded(params: SegmentParameters) -> Any:
+    """The model that proposes prompts for another one."""
+    from ..models.load import load_model
+
+    return load_model(EMBEDDED, params.device, params.threads)
 
 
 def _for_words(params: SegmentParameters) -> Segmenter:

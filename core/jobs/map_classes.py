@@ -26,7 +26,7 @@ from ..classes.skeleton import BLOCK, MARGIN, SkeletonCells, block_skeleton, smo
 from ..classes.surfaces import LARGEST_SPECK, label_cells
 from ..errors import ParameterError
 from ..job import MapParameters, Progress
-from ..layers.writer import LayerWriter, discard_leftovers
+from ..layers.writer import LayerWriter
 from ..masks.store import JobStore
 from ..merge.nodes import lattice
 from ..parallel.executors import Executor, check_main_module, make_executor
@@ -48,7 +48,8 @@ from .class_options import (
     saved_classifier,
 )
 from .feature_stage import FeatureSource, ModelFactory, close_all, feature_grid
-from .run import JobResult, Report, raster_options
+from .options import raster_options
+from .result import JobResult, Report
 
 HOLE = 12
 """Cells below which holes in a road are filled and islands dropped."""
@@ -117,7 +118,6 @@ def map_classes(
             },
             fresh=params.fresh,
         )
-        discard_leftovers(params.output)
         try:
             with make_executor(params.workers, params.cluster) as executor:
                 if marked is not None:

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One polygon for every feature of a prompt layer.
+"""A batch of prompts -> one polygon for each, as features in the job's folder.
 
-Prompts are grouped by the window in which they lie well inside; a window is encoded once and its
-prompts are decoded together. An object that reaches its window's trusted border is followed into
-the neighbours like a clicked one (``continuation.py``), so that no prompt loses a part at a border.
-Batches of windows are independent: they run in any number of workers, their features wait in the
-job's folder, and a job that was killed goes on with the batches that are missing.
+Batches of windows are independent (``interactive/batch.py``): they run in any number of workers,
+their features wait in the job's folder, and a job that was killed goes on with the batches that
+are missing.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,21 +21,40 @@ from typing import Any, cast
 import geopandas as gpd
 import shapely
 
+from ..errors import Cancelled, OutputError, SamGeoError
 from ..interactive.batch import ask_all
 from ..interactive.first_prediction import Candidate
 from ..interactive.windows import Level
-from ..masks.store import JobStore, write_atomically
+from ..masks.job_folder import write_atomically
+from ..masks.store import JobStore
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
+from ..parallel.cancellation import check
 from ..parallel.executors import ONE_AT_A_TIME, new_run
 from ..prompts.prompt_layer import LayerPrompt
-from ..raster.raster import Raster
+from ..raster.geometry import half_pixel, pixel_side
+from ..raster.raster import Raster, coarser
 from ..vectors.contours import SizeLimits, drop_small, simplify
 from ..vectors.geodesic import measure
 from ..vectors.local_plane import squared
-from ..vectors.object_polygon import HALF_PIXEL, object_polygon
+from ..vectors.object_polygon import object_polygon
+from .opened import model_of, opened
 
 ModelFactory = Callable[[], PromptableModel]
+
+
+@dataclass(frozen=True)
+class PromptOutcome:
+    """What became of a batch.
+
+    Args:
+        notes: (prompt id, what happened) of prompts without a polygon or with one that is cut
+            short.
+        error: Why the batch failed, "" where it did not.
+    """
+
+    notes: list[tuple[str, str]]
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,21 +83,35 @@ class PromptStage:
     outlines: str = "contour"
     run: str = field(default_factory=new_run)
 
-    def __call__(self, item: tuple[int, Sequence[LayerPrompt]]) -> list[tuple[str, str]]:
-        """Write a batch's features.
-
-        Returns:
-            (prompt id, what happened) of prompts without a polygon or with one that is cut short.
-        """
+    def __call__(self, item: tuple[int, Sequence[LayerPrompt]]) -> PromptOutcome:
+        """Write a batch's features; what fails is tried twice, and then noted as failed."""
         with ONE_AT_A_TIME:
-            return self._answers(*item)
+            for attempt in (1, 2):
+                try:
+                    outcome = PromptOutcome(self._answers(*item))
+                    failure_path(self.store, item[0]).unlink(missing_ok=True)
+                    return outcome
+                except Cancelled:
+                    raise
+                except Exception as error:  # a model of the user's own may raise anything
+                    if isinstance(error, OutputError):
+                        raise  # the disk is full: the next batch would fail as well
+                    kind = error.kind if isinstance(error, SamGeoError) else type(error).__name__
+                    reason, detail = f"{kind}: {error}", traceback.format_exc()
+                    if attempt == 2:
+                        break
+            path, text = failure_path(self.store, item[0]), f"{reason}\n\n{detail}"
+            write_atomically(path, lambda partial: _write_text(partial, text))
+            return PromptOutcome([], reason)
 
     def _answers(self, number: int, prompts: Sequence[LayerPrompt]) -> list[tuple[str, str]]:
         notes: list[tuple[str, str]] = []
         level = _level(self)
         rows: list[dict[str, Any]] = []
         shapes: list[Any] = []
-        for prompt, outcome in ask_all(level, prompts, coarser=partial(_coarser, self)):
+        for prompt, outcome in ask_all(
+            level, prompts, coarser=partial(_coarser_level, self), check=check
+        ):
             if isinstance(outcome, str):
                 notes.append((prompt.id, outcome))
                 continue
@@ -118,10 +150,9 @@ class PromptStage:
             0.0 if straight else self.simplify,
         )
         if straight and not shape.is_empty:
-            t = source.transform
-            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
-            shape = squared(shape, source.crs, 1.5 * pixel)
-            shape = simplify(shape, HALF_PIXEL * pixel if self.simplify is None else self.simplify)
+            shape = squared(shape, source.crs, 1.5 * pixel_side(source.transform))
+            tolerance = half_pixel(source.transform) if self.simplify is None else self.simplify
+            shape = simplify(shape, tolerance)
         if self.min_hole > 0:
 
             def area(part: Any) -> float:
@@ -144,15 +175,26 @@ class PromptStage:
             "prompt_type": prompt.type,
             "label": prompt.label,
             "model": level.model.info.name,
-            "source": getattr(level.source, "name", ""),
+            "source": _source_under(level.source, shape),
             "tiles": len(candidate.windows),
             "parent_id": "",
         }
 
 
+def _source_under(source: Any, shape: Any) -> str:
+    """Name of the raster on which a polygon lies."""
+    under = getattr(source, "polygon_sources", "")
+    return under if isinstance(under, str) else str(under([shape])[0])
+
+
 def notes_path(store: JobStore, number: int) -> Path:
     """Where a batch's notes wait."""
     return store.features_path(number).with_suffix(".json")
+
+
+def failure_path(store: JobStore, number: int) -> Path:
+    """Where it is noted why a batch failed."""
+    return store.features_path(number).with_suffix(".failed")
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -188,30 +230,22 @@ class _Workshop:
             cast(Raster, level.source).close()
 
 
-_OPEN: dict[str, _Workshop] = {}
-"""By the run; one at most."""
-
-
-def close_all() -> None:
-    while _OPEN:
-        _OPEN.popitem()[1].close()
-
-
 def _workshop(stage: PromptStage) -> _Workshop:
-    if stage.run not in _OPEN:
-        close_all()
+    model = model_of(stage.run, stage.factory)
+
+    def make() -> _Workshop:
         raster = Raster.from_spec(stage.spec)
-        model = stage.factory()
         cache = EmbeddingCache() if stage.cached else EmbeddingCache(folder=None)
-        _OPEN[stage.run] = _Workshop(raster, model, {1: Level(raster, model, cache, 0, stage.cell)})
-    return _OPEN[stage.run]
+        return _Workshop(raster, model, {1: Level(raster, model, cache, 0, stage.cell)})
+
+    return opened(stage.run, stage.store.folder, make)
 
 
 def _level(stage: PromptStage) -> Level:
     return _workshop(stage).levels[1]
 
 
-def _coarser(stage: PromptStage, step: int) -> Level | None:
+def _coarser_level(stage: PromptStage, step: int) -> Level | None:
     """The level at ``step`` working pixels a pixel, or the coarsest that makes sense."""
     shop = _workshop(stage)
     level = shop.levels[1]
@@ -220,8 +254,7 @@ def _coarser(stage: PromptStage, step: int) -> Level | None:
         return None
     factor = min(step, 2 ** math.ceil(math.log2(longest)))
     if factor not in shop.levels:
-        spec = {**stage.spec, "resolution": level.resolution * factor}
-        coarse = Raster.from_spec(spec)
+        coarse = Raster.from_spec(coarser(stage.spec, factor))
         octave = int(math.log2(factor))
         shop.levels[factor] = Level(coarse, shop.model, level.cache, octave, stage.cell)
     return shop.levels[factor]

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,145 +13,126 @@ from typing import Any, cast
 import geopandas as gpd
 import numpy as np
 
-from ..errors import ParameterError, SamGeoWarning
+from ..addresses import without_secrets
+from ..errors import ModelError, ParameterError
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
-from ..job import Progress, SegmentParameters
-from ..layers.writer import LayerWriter, discard_leftovers
-from ..masks.store import JobStore
+from ..job import SegmentParameters
+from ..layers.inputs import layer_input
+from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
-from ..parallel.executors import make_executor
 from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLayer, read_prompts
 from ..raster.areas import AreaOfInterest
-from ..raster.raster import Raster, open_raster
+from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
-from .prompt_stage import ModelFactory, PromptStage, close_all, notes_path
-from .run import JobResult, Report, area_of_interest, raster_options
+from .folder import Output, executor_for
+from .opened import keep_model
+from .options import area_of_interest
+from .prompt_stage import ModelFactory, PromptStage, notes_path
+from .result import JobResult, Report
+from .scale import scale_for, scaled
 
 BATCH = 128
 """Prompts of a work item, about: windows are never split, so that none is encoded twice."""
 
 
-def run_prompts(
+def segment_prompts(
     params: SegmentParameters,
-    *,
-    factory: ModelFactory | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-    cached: bool = True,
+    raster: Raster,
+    factory: ModelFactory | None,
+    cached: bool,
+    report: Report,
 ) -> JobResult:
-    """A job with a layer of prompts (``params.prompts``), or the rest of one that was interrupted.
+    """One polygon for each feature of a layer of prompts (``params.prompts``).
 
     Args:
         params: What to do.
+        raster: Open, with the job's bands and resolution.
         factory: Makes the model, instead of ``params.model``; picklable where there are workers.
-        progress: Called with each step.
-        cancelled: Asked between batches; True stops the job with ``Cancelled``.
         cached: Whether embeddings are kept on disk for later jobs and sessions.
+        report: Told of progress.
 
     Returns:
-        What was made. Each prompt without a polygon is named in ``warnings``, with the reason.
-
-    Raises:
-        SamGeoError: See ``errors.py``; no partial output stays.
+        What was made. Each prompt without a polygon is named by a warning, with the reason.
     """
-    if params.prompts is None:
-        raise ParameterError("Name the layer of prompts with --prompts.")
-    _check_options(params)
-    started = time.monotonic()
-    report = Report(progress, cancelled)
-    with open_raster(params.rasters, raster_options(params)) as raster:
-        layer = read_prompts(
-            LayerOptions(
-                params.prompts,
-                params.prompts_layer,
-                cast(PromptAs, params.prompt_as),
-                params.prompt_id,
-                params.prompt_label,
-            ),
-            raster.transform,
-            raster.crs,
-            raster.shape,
-        )
-        fields, names = carried_fields(layer.attributes)
-        writer = LayerWriter(
-            params.output,
-            params.crs or raster.crs,
-            source_crs=raster.crs,
-            layer_name=params.layer,
-            overwrite=params.overwrite,
-            fields=fields,
-            modified=raster.modified,
-        )
-        report("stretch", 0, 1)
-        spec = raster.spec
-        report("stretch", 1, 1)
-        make = factory or partial(
-            _load, params.model, params.device, params.threads, params.precision
-        )
-        model = make()
-        cell = cell_for(model, params.tile_size, raster.shape)
-        store = JobStore(Path(params.job_folder or f"{params.output}.job"), cell)
-        store.begin(_describe(params, raster, model, cell), fresh=params.fresh)
-        discard_leftovers(params.output)
+    options = LayerOptions(
+        cast(str, params.prompts),
+        params.prompts_layer,
+        cast(PromptAs, params.prompt_as),
+        params.prompt_id,
+        params.prompt_label,
+    )
+    layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
+    fields, names = carried_fields(layer.attributes)
+    inputs = layer_input("the prompts", params.prompts, params.prompts_layer)
+    output = Output.of(params, raster, fields, inputs=inputs)
+    area = area_of_interest(params, raster)
+    report("stretch", 0, 1)
+    spec = raster.spec
+    report("stretch", 1, 1)
+    scale = scale_for(params.scale, raster)
+    make = factory or partial(
+        _load, params.model, params.device, params.threads, params.precision, scale, params.scale
+    )
+    model = make()
+    cell = cell_for(model, params.tile_size, raster.shape)
+    description = _describe(params, raster, model, cell)
+    with output.begun(cell, description) as store:
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines
         )
-        try:
-            batches = _batches(Level(raster, model, EmbeddingCache(None), 0, cell), layer.prompts)
-            notes = _ask_batches(stage, batches, params, report)
-            notes = [*((i, reason) for i, reason in layer.left_out), *notes]
-            area = area_of_interest(params, raster)
-            with writer:
-                count = _write(stage, len(batches), writer, layer, names, params, area, notes)
-        finally:
-            store.release()
-            close_all()
-    if params.job_folder is None:
-        store.remove()
-    sentences = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
-    for sentence in sentences:
-        warnings.warn(sentence, SamGeoWarning, stacklevel=2)
-    return JobResult(
-        str(writer.path),
-        writer.layer_name,
-        count,
-        len(batches),
-        [],
-        time.monotonic() - started,
-        sentences,
-    )
+        keep_model(stage.run, model)
+        level = Level(raster, model, EmbeddingCache(None), 0, cell)
+        job = _Job(params, report, stage, level, layer, names, area, output.writer)
+        return output.once(store, description, job.write)
 
 
-def _check_options(params: SegmentParameters) -> None:
-    """Options that only make sense where the objects are not named one by one."""
-    usual = SegmentParameters(params.rasters, params.output)
-    for name, given, allowed in (
-        ("outlines", params.outlines, ("contour", "rectangles")),
-        ("shapes", params.shapes, (usual.shapes,)),
-        ("mode", params.mode, (usual.mode,)),
-    ):
-        if given not in allowed:
-            raise ParameterError(
-                f"With --prompts there is one polygon a prompt: --{name} {given} does not go with "
-                f"it; use {' or '.join(allowed)}."
-            )
-    for name, value, left_out in (
-        ("margin", params.margin, usual.margin),
-        ("points-per-side", params.points_per_side, usual.points_per_side),
-    ):
-        if value != left_out:
-            raise ParameterError(
-                f"--{name} {value} belongs to the automatic mode; with --prompts each object is "
-                "followed from its prompt, as far as it goes: leave it out."
-            )
+@dataclass(frozen=True)
+class _Job:
+    """A job that has begun: its folder is locked, its output may be written."""
+
+    params: SegmentParameters
+    report: Report
+    stage: PromptStage
+    level: Level
+    layer: PromptLayer
+    names: Mapping[str, str]
+    area: AreaOfInterest | None
+    writer: LayerWriter
+
+    def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+        """Ask all prompts and write what they find; see :meth:`~.folder.Output.once`."""
+        batches = _batches(self.level, self.layer.prompts)
+        found, failed = _ask_batches(self.stage, batches, self.params, self.report)
+        notes = [*((i, reason) for i, reason in self.layer.left_out), *found]
+        lost = {number for number, _ in failed}
+        done = [number for number in range(len(batches)) if number not in lost]
+        writer = self.writer
+
+        def result() -> JobResult:
+            said = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
+            reasons = [reason for _, reason in failed]
+            path, layer = str(writer.path), writer.layer_name
+            return JobResult(path, layer, writer.count, len(done), reasons, warnings=said)
+
+        announce(result)
+        with writer:
+            _write(self.stage, done, writer, self.layer, self.names, self.params, self.area, notes)
+        return result()
 
 
-def _load(name: str, device: str, threads: int | None, precision: str) -> PromptableModel:
+def _load(
+    name: str,
+    device: str,
+    threads: int | None,
+    precision: str,
+    scale: float,
+    given: float | None,
+) -> PromptableModel:
     from ..models.load import load_model
 
-    return load_model(name, device, threads, precision)
+    return scaled(load_model(name, device, threads, precision), scale, given)
 
 
 def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, int]) -> int:
@@ -163,8 +142,16 @@ def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, in
         ParameterError: The size does not fit the model's masks.
     """
     cells = model.info.mask_size
+    own = model_cell(model)
+    if model.info.cell is not None:
+        if tile_size not in (None, own * cells):
+            raise ParameterError(
+                f"At its scale {model.info.name} has windows of {own * cells} pixels, not "
+                f"{tile_size}: leave --tile-size out, or choose another --scale."
+            )
+        return own
     if tile_size is None:
-        cell = model_cell(model)
+        cell = own
         while cell > 1 and cell % 2 == 0 and max(shape) * 2 <= cell * cells:
             cell //= 2
         return cell
@@ -191,28 +178,42 @@ def _ask_batches(
     batches: Sequence[Sequence[LayerPrompt]],
     params: SegmentParameters,
     report: Report,
-) -> list[tuple[str, str]]:
-    """Ask what is not asked yet; the notes of all batches."""
+) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
+    """Ask what is not asked yet.
+
+    Returns:
+        The notes of all batches, and what failed: the number of a batch, and what happened.
+
+    Raises:
+        ModelError: All batches failed.
+    """
     total = sum(len(batch) for batch in batches)
     pending = [k for k in range(len(batches)) if not stage.store.features_path(k).exists()]
     done = total - sum(len(batches[k]) for k in pending)
     notes: list[tuple[str, str]] = []
+    failed: list[tuple[int, str]] = []
     for k in sorted(set(range(len(batches))) - set(pending)):
         earlier = json.loads(notes_path(stage.store, k).read_text(encoding="utf-8"))
         notes += [(str(name), str(reason)) for name, reason in earlier]
     report("prompts", done, total)
-    with make_executor(params.workers, params.cluster) as executor:
+    with executor_for(params, stage.store) as executor:
         items = ((k, batches[k]) for k in pending)
         for k, found in zip(pending, executor.map(stage, items), strict=True):
-            notes += found
+            notes += found.notes
+            if found.error:
+                failed.append((k, f"batch {k} of {len(batches[k])} prompts: {found.error}"))
             done += len(batches[k])
-            report("prompts", done, total)
-    return notes
+            report("prompts", done, total, found.error)
+    if failed and len(failed) == len(batches):
+        raise ModelError(
+            f"None of the prompts could be answered; the first failed with {failed[0][1]}"
+        )
+    return notes, failed
 
 
 def _write(
     stage: PromptStage,
-    count: int,
+    batches: Sequence[int],
     writer: LayerWriter,
     layer: PromptLayer,
     names: Mapping[str, str],
@@ -220,9 +221,9 @@ def _write(
     area: AreaOfInterest | None,
     notes: list[tuple[str, str]],
 ) -> int:
-    """Append all batches to the open layer, with their prompts' attributes."""
-    for number in range(count):
-        features = gpd.read_parquet(stage.store.features_path(number))
+    """Append finished batches to the open layer, with their prompts' attributes."""
+    for number in batches:
+        features = gpd.read_parquet(stage.store.finished_features(number))
         keep = features["area_m2"].fillna(0).to_numpy() >= params.min_area
         keep &= features["score"].to_numpy() >= (params.min_score or 0.0)
         keep &= features["stability"].to_numpy() >= (params.min_stability or 0.0)
@@ -246,11 +247,11 @@ def _describe(
     path = Path(params.prompts or "")
     status = path.stat() if path.exists() else None
     return {
-        "raster": {**raster.spec, "identity": raster.identity},
+        "raster": raster.description,
         "cell": cell,
         "model": asdict(model.info) | {"accepts": sorted(model.info.accepts)},
         "prompts": [
-            str(path),
+            without_secrets(str(path)),
             params.prompts_layer,
             params.prompt_as,
             params.prompt_id,

@@ -8,23 +8,23 @@ its own middle (a plane scaled by the ellipsoid's radii there), worked on, and l
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import pyproj
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from ..errors import OutputError, ParameterError
+from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
+from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.writer import LayerWriter
-from ..raster.reproject import declared_crs
+from ..raster.vector_input import VectorInput, open_vector
 from ..vectors.centre_lines import centre_lines
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
@@ -37,6 +37,9 @@ BATCH = 500
 
 CELLS_ACROSS = 16
 """Cells across a road when its centre line is sought."""
+
+FARTHEST = 1e9
+"""Coordinates beyond this lie on no map, whatever its units."""
 
 MOST_CELLS = 16_000_000
 """Cells of one road's mask; a larger one is seen coarser."""
@@ -64,15 +67,17 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
             f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
         )
     lines = params.method == "centerlines"
-    if Path(params.input).resolve() == Path(params.output).resolve():
+    if same_file(params.input, params.output):
         raise OutputError("The output must be another file than the input.")
-    total, crs = _about(params)
+    check_not_input(params.output, None, layer_input("the input", params.input, params.layer))
+    opened = _opened(params)
+    total, crs = opened.features, opened.crs
     if crs is not None and crs.is_geographic and params.simplify is not None:
         # A tolerance in degrees means the same distance everywhere: that along a meridian.
         tolerance: float | None = params.simplify * 111_195.0
     else:
         tolerance = params.simplify
-    first = _read(params, 0, min(BATCH, total))
+    first, missing = _read(opened, 0, min(BATCH, total))
     measured = (Field("width_m", "real"),) if lines else ()
     # What is measured anew takes the place of a field of the same name, and what one of our layers
     # says goes on; a field that has the name by chance gets another.
@@ -83,11 +88,19 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
     extra = (*fields, *measured)
     changed = 0
     with LayerWriter(
-        params.output, crs, overwrite=params.overwrite, fields=extra, geometry=geometry
+        params.output,
+        crs,
+        overwrite=params.overwrite,
+        fields=extra,
+        geometry=geometry,
+        pixel=_pixel(first, crs),
     ) as writer:
         for start in range(0, total, BATCH):
             report("features", start, total)
-            frame = first if start == 0 else _read(params, start, BATCH)
+            frame = first
+            if start > 0:
+                frame, lost = _read(opened, start, BATCH)
+                missing += lost
             frame = frame.rename(columns=names)
             make = _lines if lines else _angles
             features, count = make(frame, params, tolerance, crs)
@@ -95,29 +108,48 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
             known = {field.name for field in writer.fields} | {features.geometry.name}
             writer.write(features[[c for c in features.columns if c in known]])
         report("features", total, total)
+    if missing:
+        warnings.warn(
+            f"{missing} features of {params.input} are left out: they have no polygon with "
+            "coordinates that a map can show.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     return {"output": str(writer.path), "features": writer.count, "changed": changed}
 
 
-def _about(params: RegularizeParameters) -> tuple[int, pyproj.CRS | None]:
-    try:
-        info = pyogrio.read_info(params.input, layer=params.layer, force_feature_count=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise ParameterError(f"The layer {params.input} cannot be read ({error}).") from error
-    if "Polygon" not in str(info["geometry_type"]) and info["geometry_type"] != "Unknown":
+def _opened(params: RegularizeParameters) -> VectorInput:
+    """The layer to straighten.
+
+    Raises:
+        ParameterError: It cannot be read, or holds no polygons.
+    """
+    opened = open_vector(params.input, params.layer, parameter="layer")
+    if "Polygon" not in opened.geometry and opened.geometry != "Unknown":
         raise ParameterError(
-            f"{params.input} holds {info['geometry_type']} features: only polygons can be "
-            "straightened."
+            f"{params.input} holds {opened.geometry} features: only polygons can be straightened."
         )
-    return int(info["features"]), declared_crs(info["crs"])
+    return opened
 
 
-def _read(params: RegularizeParameters, start: int, count: int) -> gpd.GeoDataFrame:
-    frame = pyogrio.read_dataframe(
-        params.input, layer=params.layer, skip_features=start, max_features=count
-    )
-    frame = frame.set_crs(declared_crs(frame.crs), allow_override=True)
-    good = frame.geometry.notna() & ~frame.geometry.is_empty
-    return frame[good & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])]
+def _read(opened: VectorInput, start: int, count: int) -> tuple[gpd.GeoDataFrame, int]:
+    """Polygons that lie somewhere, and how many features are none."""
+    frame = opened.read(start, count).reset_index(drop=True)
+    good = [_can_be_shown(shape) for shape in frame.geometry]
+    return frame[np.array(good, bool)], len(frame) - sum(good)
+
+
+def _pixel(frame: gpd.GeoDataFrame, crs: pyproj.CRS | None) -> float:
+    """Metres that count in small polygons of a layer: where degrees are written, they must show."""
+    sizes = measure(frame.geometry.to_numpy(), crs).area
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    return min(1.0, float(np.sqrt(np.quantile(sizes, 0.05))) / 32) if len(sizes) else 1.0
+
+
+def _can_be_shown(shape: Any) -> bool:
+    if shape is None or shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
+        return False
+    return bool((np.abs(shapely.get_coordinates(shape)) < FARTHEST).all())  # NaN is not
 
 
 def _angles(

@@ -18,13 +18,13 @@ from functools import partial
 import numpy as np
 
 from ..masks.masks import Mask
-from ..masks.store import JobStore, PatchedTiles
 from ..merge import MaskSource, Merged, MergeOptions, fuse_box, merge
 from ..merge.overview import overview_patches
 from ..merge.patches import PatchedSource, Patches
 from ..merge.repair import repair_hints, repair_patches
 from ..parallel.executors import ONE_AT_A_TIME, Executor
 from ..raster.areas import AreaOfInterest
+from ..raster.raster import coarser
 from ..segmenters.segmenter import Hint, PromptableSegmenter, TileImage
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import PixelBox, TileIndex
@@ -65,11 +65,11 @@ class SecondLook:
     def from_afar(self, objects: Merged, source: MaskSource) -> tuple[Merged, MaskSource]:
         """With the objects that only the overview shows whole."""
         fine = self.stage.grid
-        spec = {**self.stage.spec, "coarser": COARSER}
+        spec = coarser(self.stage.spec, COARSER)
         height, width = -(-fine.height // COARSER), -(-fine.width // COARSER)
         cell_size = workshop(self.stage).segmenter.cell_size
         grid = choose_grid(height, width, cell_size, fine.window_size, fine.margin)
-        store = JobStore(self.stage.store.folder / "overview", grid.cell)
+        store = self.stage.store.overview(grid.cell)
         stage = replace(self.stage, spec=spec, grid=grid, store=store)
         segment_tiles(stage, self._wants_afar, self.executor, self.report, "overview")
         large = self._merge(store, grid, "overview merge")
@@ -107,7 +107,7 @@ class SecondLook:
         changed = PatchedSource(source, patches)
         for index in patches:
             store.save_patched(changed.load(index))
-        masks = PatchedTiles(store)
+        masks = store.patched()
         return self.merged(masks), masks
 
 

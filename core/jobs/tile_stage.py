@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
+from ..addresses import without_secrets
 from ..errors import Cancelled, ModelError, SamGeoError
 from ..masks.store import JobStore
 from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -22,6 +22,7 @@ from ..raster.raster import Raster, RasterWindow
 from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile
 from ..types import TileIndex
+from .opened import model_of, opened
 
 SegmenterFactory = Callable[[], Segmenter]
 Report = Callable[..., None]
@@ -42,30 +43,14 @@ class Workshop:
         self.raster.close()
 
 
-_OPEN: dict[Path, Workshop] = {}
-"""By the folder of a stage's tiles."""
-
-_SEGMENTERS: dict[str, Segmenter] = {}
-"""By the run: its stages share one model. A cluster's workers outlive a run, and the next one may
-have the same folder and another model or raster."""
-
-
 def workshop(stage: TileStage) -> Workshop:
     """What this process has open for a stage; opened at the first call."""
-    run, tiles = stage.run, stage.store.folder
-    if run not in _SEGMENTERS:
-        close_all()
-        _SEGMENTERS[run] = stage.factory()
-    if tiles not in _OPEN:
-        _OPEN[tiles] = Workshop(Raster.from_spec(stage.spec), _SEGMENTERS[run])
-    return _OPEN[tiles]
-
-
-def close_all() -> None:
-    """Close what the stages of this process have open."""
-    while _OPEN:
-        _OPEN.popitem()[1].close()
-    _SEGMENTERS.clear()
+    segmenter = model_of(stage.run, stage.factory)
+    return opened(
+        stage.run,
+        stage.store.folder,
+        lambda: Workshop(Raster.from_spec(stage.spec), segmenter),
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +105,8 @@ class TileStage:
             except SamGeoError as error:
                 kind, message, detail = error.kind, str(error), ""
             except Exception as error:  # a segmenter of the user's own may raise anything
-                kind, message = type(error).__name__, str(error) or type(error).__name__
+                kind = type(error).__name__
+                message = without_secrets(str(error)) or kind
                 detail = traceback.format_exc()
             if attempt == 2:
                 break
@@ -149,7 +135,7 @@ def segment_tiles(
     report: Report,
     name: str = "tiles",
 ) -> tuple[int, list[str]]:
-    """Segment what is not done yet.
+    """Segment what is not done yet, and seal the store: what is done may not vanish any more.
 
     Args:
         stage: What to do with a tile.
@@ -169,6 +155,7 @@ def segment_tiles(
     pending = [index for index in wanted if not store.has(index)]
     done = tiles = len(wanted) - len(pending)
     failed: list[str] = []
+    missing = set(pending)
     report(name, done, len(wanted))
     # A lone worker is asked for tiles in their order, so it may read one ahead.
     ahead = pending[1:] if executor.workers == 1 else []
@@ -178,10 +165,12 @@ def segment_tiles(
             failed.append(f"{outcome.index.name}: {outcome.error}")
         elif outcome.masks is not None:
             tiles += 1
+            missing.discard(outcome.index)
         report(name, done, len(wanted), outcome.error)
     if failed and not tiles:
         raise ModelError(
             f"None of the {len(failed)} tiles could be segmented; the first failed with: "
             f"{failed[0]}"
         )
+    store.seal(index for index in wanted if index not in missing)
     return tiles, failed

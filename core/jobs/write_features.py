@@ -61,7 +61,7 @@ def write_objects(
     parents = _ancestors(objects, dropped)
     count = 0
     for number in range(len(batches)):
-        features = gpd.read_parquet(store.features_path(number))
+        features = gpd.read_parquet(store.finished_features(number))
         if dropped:
             features["parent_id"] = [parents.get(p, p) for p in features["parent_id"]]
         writer.write(features)

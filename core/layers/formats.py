@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -26,10 +27,14 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
+from ..raster.vector_input import for_pyogrio
 from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
 """Name of the geometry column in the Arrow file."""
+
+METRES_PER_DEGREE = 111_320.0
+"""Along the equator."""
 
 LEAST_SPACE = 1 << 20
 """Bytes free below which a file that could not be written is put down to a full disk."""
@@ -72,6 +77,18 @@ class Format:
     options: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
 
+    def files(self, path: Path) -> list[Path]:
+        """The files that exist of an output, the one that it is named by last."""
+        if not self.parts:
+            return [path] if path.exists() else []
+        names = [path.with_suffix(s) for part in self.parts for s in (part, part.upper())]
+        found: list[Path] = []
+        for name in [name for name in names if name != path] + [path]:
+            # Where names know no case, both spellings are one file.
+            if name.exists() and not any(name.samefile(other) for other in found):
+                found.append(name)
+        return found
+
 
 FORMATS = {
     form.suffix: form
@@ -91,8 +108,7 @@ FORMATS = {
             ".geojson",
             wgs84=True,
             multi=False,
-            # 8 decimals of a degree are a millimetre.
-            options={"RFC7946": "YES", "COORDINATE_PRECISION": "8"},
+            options={"RFC7946": "YES"},
         ),
         Format("FlatGeobuf", "FlatGeobuf", ".fgb"),
         Format("GeoParquet", "", ".parquet", named_layer=False),
@@ -114,6 +130,7 @@ class Written:
         count: Number of features.
         bounds: xmin, ymin, xmax, ymax, or None without features.
         modified: Time of change that GeoPackage and Shapefile note inside; UTC.
+        pixel: Metres on the ground, from which decimals follow where a format writes text.
     """
 
     spool: Path
@@ -124,6 +141,20 @@ class Written:
     count: int
     bounds: tuple[float, ...] | None
     modified: datetime
+    pixel: float = 1.0
+
+
+def decimals_of_degrees(pixel: float) -> int:
+    """Decimals with which degrees keep what is seen in pixels of a size.
+
+    The last one is at most 1/450 of a pixel: 8 decimals (1.1 mm) for a metre, and 12 for
+    0.2 mm. 7 at least, as most programs write.
+
+    Args:
+        pixel: Metres on the ground.
+    """
+    degrees = max(pixel, 1e-9) / METRES_PER_DEGREE
+    return min(max(math.ceil(-math.log10(degrees / 450.0)), 7), 15)
 
 
 def format_of(path: Path) -> Format:
@@ -142,38 +173,19 @@ def format_of(path: Path) -> Format:
     return form
 
 
-def layers_in(path: Path) -> tuple[str, ...]:
-    """Names of the layers of an existing GeoPackage, attribute tables too.
-
-    Raises:
-        OutputError: The file is no GeoPackage.
-    """
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        ) as db:
-            return tuple(row[0] for row in db.execute("SELECT table_name FROM gpkg_contents"))
-    except sqlite3.Error as error:
-        raise OutputError(
-            f"{path} exists, but it is not a GeoPackage ({error}): delete it or choose another "
-            "name."
-        ) from error
-
-
-def write_format(form: Format, written: Written, final: Path) -> None:
+def write_format(form: Format, written: Written, final: Path, *, flush: bool = True) -> None:
     """Turn a spool into a file of a format, at ``written.target``.
 
     Args:
         form: The format.
         written: The spool and its description.
-        final: Where the file will go; an existing GeoPackage there gives its other layers.
+        final: Where the file will go, for messages.
+        flush: Bring it to the disk.
 
     Raises:
         OutputError: GDAL or pyarrow cannot write it, or what was written is not complete.
     """
     try:
-        if form.many_layers and final.exists() and _has_more(final, written.layer):
-            _copy_database(final, written.target)
         if form.driver:
             _write_gdal(form, written)
         else:
@@ -181,6 +193,10 @@ def write_format(form: Format, written: Written, final: Path) -> None:
         _verify(form, written)
         if form.driver == "GPKG":
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
+        if flush:
+            for path in form.files(written.target):
+                with path.open("rb+") as file:  # Windows flushes only what may be written
+                    os.fsync(file.fileno())
     except _FAILURES as error:
         raise OutputError(
             f"{final} cannot be written as {form.name}: {_reason(error, written.target)}. Nothing "
@@ -196,34 +212,27 @@ def _reason(error: Exception, target: Path) -> str:
     return str(error)
 
 
-def _has_more(path: Path, layer: str) -> bool:
-    """Whether a GeoPackage holds anything but one layer and its style: that must be kept.
-
-    Other layers, QGIS projects, and tables that no register knows.
-    """
-    query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        tables = [row[0] for row in db.execute(query)]
-    own = {layer.lower(), "layer_styles"}
-    bookkeeping = ("gpkg_", "sqlite_", f"rtree_{layer.lower()}_")
-    return any(name not in own and not name.startswith(bookkeeping) for name in tables)
-
-
 def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     file = pa.ipc.open_file(pa.OSFile(str(written.spool)))
     return file.schema, (file.get_batch(index) for index in range(file.num_record_batches))
 
 
 @contextlib.contextmanager
-def _current_date(now: datetime) -> Iterator[None]:
-    """The time that GDAL's GeoPackage driver takes for now."""
-    name = "OGR_CURRENT_DATE"
-    before = pyogrio.get_gdal_config_option(name)
-    pyogrio.set_gdal_config_options({name: f"{now:%Y-%m-%dT%H:%M:%S}.000Z"})
+def _driver_options(now: datetime) -> Iterator[None]:
+    """The time that GDAL's GeoPackage driver takes for now; no flush at each of its steps.
+
+    The file is nobody's yet: it is flushed once, when it is finished.
+    """
+    options = {
+        "OGR_CURRENT_DATE": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",
+        "OGR_SQLITE_SYNCHRONOUS": "OFF",
+    }
+    before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+    pyogrio.set_gdal_config_options(options)
     try:
         yield
     finally:
-        pyogrio.set_gdal_config_options({name: before})
+        pyogrio.set_gdal_config_options(before)
 
 
 def _write_gdal(form: Format, written: Written) -> None:
@@ -232,15 +241,17 @@ def _write_gdal(form: Format, written: Written) -> None:
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
         schema, batches = _for_shapefile(schema, batches, names)
     options = dict(form.options)
+    if form.wgs84:
+        options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings(), _current_date(written.modified):
+    with warnings.catch_warnings(), _driver_options(written.modified), _as_is(written.target):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(schema, batches),
-            written.target,
+            str(written.target),
             layer=written.layer if form.many_layers else written.target.stem,
             driver=form.driver,
             geometry_name=GEOMETRY,
@@ -250,6 +261,24 @@ def _write_gdal(form: Format, written: Written) -> None:
             # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
         )
+
+
+@contextlib.contextmanager
+def _as_is(path: Path) -> Iterator[None]:
+    """Let pyogrio write to a path with "!" in it, which it takes for an archive's end.
+
+    Its writer wants an exact ``str``, so that ``for_pyogrio`` cannot help: its parser of names is
+    left out for the time of the call.
+    """
+    if "!" not in str(path):
+        yield
+        return
+    parser = pyogrio.raw.vsi_path
+    pyogrio.raw.vsi_path = str
+    try:
+        yield
+    finally:
+        pyogrio.raw.vsi_path = parser
 
 
 def _for_shapefile(
@@ -301,72 +330,10 @@ def _verify(form: Format, written: Written) -> None:
         found = written.count if complete else -1
     else:
         layer = written.layer if form.many_layers else None
-        info = pyogrio.read_info(written.target, layer=layer, force_feature_count=True)
+        info = pyogrio.read_info(for_pyogrio(written.target), layer=layer, force_feature_count=True)
         found = info["features"]
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")
-    for path in written.target.parent.iterdir():
-        with path.open("rb+") as file:  # Windows flushes only what may be written
-            os.fsync(file.fileno())
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    """A consistent copy, whatever another program has not yet folded into the file."""
-    reading = sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)
-    with contextlib.closing(reading), contextlib.closing(sqlite3.connect(target)) as writing:
-        reading.backup(writing)
-        writing.execute("PRAGMA journal_mode = DELETE")
-
-
-def put_in_place(form: Format, target: Path, final: Path) -> None:
-    """Move a finished file, or all the files of a Shapefile, to where they belong.
-
-    A Shapefile's files cannot be exchanged in one step: the old ones are set aside first and come
-    back if anything fails.
-
-    Raises:
-        OutputError: The old file is in use.
-        OSError: A file cannot be moved.
-    """
-    if form.many_layers:
-        _release(final)
-    if not form.parts:
-        target.replace(final)
-        return
-    aside = target.parent / "old"
-    aside.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for suffix in form.parts:
-            old = final.with_suffix(suffix)
-            if old.exists():
-                moved.append((old, aside / old.name))
-                old.replace(moved[-1][1])
-        for suffix in form.parts:
-            new = target.with_suffix(suffix)
-            if new.exists():
-                moved.append((new, final.with_suffix(suffix)))
-                new.replace(moved[-1][1])
-    except OSError:
-        for origin, place in reversed(moved):
-            with contextlib.suppress(OSError):
-                place.replace(origin)
-        raise
-
-
-def _release(database: Path) -> None:
-    """Make sure that no journal of the old GeoPackage is left to be played into the new one."""
-    journal = database.with_name(f"{database.name}-wal")
-    if not database.exists() or not journal.exists():
-        return
-    with contextlib.closing(sqlite3.connect(database, timeout=2)) as connection:
-        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy or (journal.exists() and journal.stat().st_size):
-        raise OutputError(
-            f"{database} is open in another program: remove its layers there and try again."
-        )
-    for name in (journal.name, f"{database.name}-shm"):
-        database.with_name(name).unlink(missing_ok=True)
 
 
 def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:

@@ -102,6 +102,7 @@ def store_style(
     """
     connection = sqlite3.connect(path)
     try:
+        connection.execute("PRAGMA synchronous = OFF")  # whoever finishes the file flushes it
         with connection:
             connection.execute(_TABLE)
             connection.execute(

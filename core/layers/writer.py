@@ -2,19 +2,19 @@
 """Vector layers out: one schema, five formats, and an output that appears whole or not at all.
 
 Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
-are there, they are streamed into the format that the extension names, checked, and moved in place.
-Whatever happens before leaves neither a part of the new file nor a mark on the old one, and memory
-holds one batch, however many there are. The formats themselves are in ``formats.py``.
+are there, they are streamed into the format that the extension names, checked, and put in place
+(``publish.py``). Whatever happens before leaves neither a part of the new file nor a mark on the
+old one, and memory holds one batch, however many there are. The formats themselves are in
+``formats.py``. What a format refuses is found out before the work: an empty layer is written first.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-import shutil
+import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +28,12 @@ import shapely
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
-from ..raster.reproject import Reprojection, known_crs
+from ..raster.crs import known_crs
+from ..raster.reproject import Reprojection
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
-from .formats import Format, Written, format_of, layers_in, put_in_place, write_format
+from .formats import Format, Written, format_of, write_format
+from .geopackage import check_layer, check_layer_name
+from .publish import Workplace, exists_already, output_digest, publish, real_path, recover
 from .styles import Geometry
 
 _ARROW = {
@@ -54,41 +57,42 @@ def check_output(
     """
     path = Path(path)
     form = format_of(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"The folder {folder} for the output {path.name} does not exist.")
-    if path.is_dir():
+    if not path.parent.is_dir():
+        raise OutputError(f"The folder {path.parent} for the output {path.name} does not exist.")
+    final = real_path(path)
+    if not final.parent.is_dir():
+        raise OutputError(f"The output {path} is a link into {final.parent}, which does not exist.")
+    if final.is_dir():
         raise OutputError(f"The output {path} is a folder: give the name of a file.")
-    name = layer_name or path.stem
-    if path.exists():
-        existing = layers_in(path) if form.many_layers else (name,)
-        # Names of tables know no case.
-        taken = name.lower() in {other.lower() for other in existing}
-        if taken and not overwrite:
-            where = f"The layer {name} of {path}" if form.many_layers else f"The output {path}"
+    if final.exists() and not final.is_file():
+        raise OutputError(f"The output {path} is not an ordinary file: choose another name.")
+    if form.many_layers:
+        name = layer_name or path.stem
+        check_layer_name(name)
+        if final.exists():
+            check_layer(final, name, overwrite=overwrite)
+    elif files := form.files(final):
+        if not overwrite:
+            raise exists_already(path if final.exists() else files[-1])
+        if not final.exists():
             raise OutputError(
-                f"{where} exists already: allow it to be replaced (--overwrite) or choose another "
+                f"{files[-1]} would be replaced, which belongs to something else: choose another "
                 "name."
             )
+    if any(not os.access(file, os.W_OK) for file in form.files(final)):
+        raise OutputError(f"The output {path} is read-only: allow it to be changed.")
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=final.parent):
             pass
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be written to: {error.strerror}.") from error
+        raise OutputError(
+            f"The folder {final.parent} cannot be written to: {error.strerror}."
+        ) from error
     return form
 
 
-def discard_leftovers(path: str | Path) -> None:
-    """Delete what a killed :class:`LayerWriter` has left beside its output.
-
-    Only for a caller who knows that nobody else is writing this output just now.
-    """
-    path = Path(path)
-    name = re.compile(re.escape(f".{path.stem}.") + r"[a-z0-9_]{8}\.part")
-    for left in path.parent.glob(".*.part"):
-        if name.fullmatch(left.name):
-            shutil.rmtree(left, ignore_errors=True)
-
+EDGE = 0.02
+"""Pixels by which a reprojected edge may leave its true course."""
 
 _SAME: Any = object()
 """Stands for the layer's own CRS; None says that there is none."""
@@ -107,13 +111,20 @@ class LayerWriter:
             that of the layer where nothing is said.
         layer_name: Name inside the file; the file's own name without it.
         overwrite: Replace an existing output. Other layers of a GeoPackage stay.
-        fields: Columns besides :data:`FIELDS`.
+        fields: Columns besides the schema's.
+        schema: Columns that come first; those of objects, :data:`FIELDS`, unless a layer holds
+            something else.
         geometry: Polygons or lines; both are written as multi-part.
+        pixel: Metres on the ground of what the features were seen in: reprojected edges stay
+            within a fiftieth of it, and degrees have the decimals that it needs.
         modified: Time of change noted inside the file; None for now. A fixed one makes the same
             features the same bytes.
+        finishing: Called with the output's digest (:func:`~.publish.output_digest`) once it is
+            finished, just before it appears.
 
     Raises:
-        OutputError: The output cannot be written here (:func:`check_output`).
+        OutputError: The output cannot be written here (:func:`check_output`), or its format
+            refuses the names of the layer or of its columns, or its CRS.
     """
 
     def __init__(
@@ -125,11 +136,16 @@ class LayerWriter:
         layer_name: str | None = None,
         overwrite: bool = False,
         fields: Sequence[Field] = (),
+        schema: Sequence[Field] = FIELDS,
         geometry: Geometry = "polygon",
         modified: datetime | None = None,
+        pixel: float = 1.0,
+        finishing: Callable[[str], None] | None = None,
     ) -> None:
         self.path = Path(path)
+        self.finishing = finishing
         self._overwrite = overwrite
+        recover(self.path)
         self._format = check_output(self.path, overwrite=overwrite, layer_name=layer_name)
         self.layer_name = layer_name or self.path.stem
         if self.layer_name != self.path.stem and not self._format.named_layer:
@@ -140,7 +156,7 @@ class LayerWriter:
                 stacklevel=2,
             )
             self.layer_name = self.path.stem
-        self.fields = (*FIELDS, *fields)
+        self.fields = (*schema, *fields)
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
@@ -152,12 +168,35 @@ class LayerWriter:
                     "coordinate system: write a .gpkg instead."
                 )
             target = CRS.from_epsg(4326)
-        self._reproject = Reprojection(source, target, split=self._format.wgs84)
+        self._pixel = pixel
+        self._reproject = Reprojection(
+            source, target, split=self._format.wgs84, tolerance=EDGE * pixel
+        )
         self.crs = target
         self.count = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
-        self._folder: Path | None = None
+        self._place: Workplace | None = None
         self._spool: pa.RecordBatchFileWriter | None = None
+        self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Write an empty layer and delete it: what the format or the drive refuses shows now."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SamGeoWarning)  # said again when it is written
+            self._enter()
+            try:
+                self._finish(flush=False)
+            finally:
+                self._discard()
+
+    def check(self, *, overwrite: bool) -> None:
+        """Look again whether the output may be written, with or without leave to replace it.
+
+        Raises:
+            OutputError: See :func:`check_output`.
+        """
+        self._overwrite = overwrite
+        check_output(self.path, overwrite=overwrite, layer_name=self.layer_name)
 
     def _check_fields(self) -> None:
         names = [field.name.lower() for field in self.fields]
@@ -174,15 +213,16 @@ class LayerWriter:
         return pa.schema([*columns, pa.field(GEOMETRY, pa.binary())])
 
     def __enter__(self) -> LayerWriter:
+        self._enter()
+        return self
+
+    def _enter(self) -> None:
         try:
-            self._folder = Path(
-                tempfile.mkdtemp(prefix=f".{self.path.stem}.", suffix=".part", dir=self.path.parent)
-            )
-            self._spool = pa.ipc.new_file(str(self._folder / "features.arrow"), self._schema)
-        except OSError as error:
+            self._place = Workplace(real_path(self.path))
+            self._spool = pa.ipc.new_file(str(self._place.folder / "features.arrow"), self._schema)
+        except (OSError, ValueError) as error:
             self._discard()
             raise self._failure(error) from error
-        return self
 
     def write(self, features: gpd.GeoDataFrame) -> None:
         """Append a batch.
@@ -233,40 +273,53 @@ class LayerWriter:
             self._discard()
 
     def _commit(self) -> None:
-        folder, spool = self._folder, self._spool
-        if folder is None or spool is None:
+        place = self._finish()
+        try:
+            # Someone else may have made the output since this job began.
+            check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)
+            if self.finishing is not None:
+                self.finishing(output_digest(place.target, self.layer_name) or "")
+            publish(self._format, place, self.layer_name, overwrite=self._overwrite)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _finish(self, *, flush: bool = True) -> Workplace:
+        """Turn what has arrived into the files of the output, still in the hidden folder."""
+        place, spool = self._place, self._spool
+        if place is None or spool is None:
             raise ValueError("LayerWriter left without having been entered")
         self._spool = None
         try:
             spool.close()
             layer = Written(
-                spool=folder / "features.arrow",
-                target=folder / self.path.name,
+                spool=place.folder / "features.arrow",
+                target=place.target,
                 layer=self.layer_name,
                 crs=self.crs,
                 geometry=self._geometry,
                 count=self.count,
                 bounds=tuple(self._bounds) if self.count else None,
                 modified=self._modified,
+                pixel=self._pixel,
             )
-            # Someone else may have made the output since this job began.
-            check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)
-            write_format(self._format, layer, self.path)
-            put_in_place(self._format, layer.target, self.path)
+            write_format(self._format, layer, self.path, flush=flush)
         except OSError as error:
             raise self._failure(error) from error
+        return place
 
     def _discard(self) -> None:
         if self._spool is not None:
             with contextlib.suppress(OSError):  # on a full disk; the folder goes anyway
                 self._spool.close()
             self._spool = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._place is not None:
+            self._place.discard()
+            self._place = None
 
-    def _failure(self, error: OSError) -> OutputError:
-        reason = error.strerror or str(error)
+    def _failure(self, error: OSError | ValueError) -> OutputError:
+        reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, PermissionError) and self.path.exists():
+            reason += "; perhaps another program has it open"
         return OutputError(
             f"{self.path} cannot be written ({reason}): nothing was left of it, and what was "
             "there before is unchanged."

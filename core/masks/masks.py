@@ -16,14 +16,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import JobError
-from ..types import AnyArray, CellBox, LogitArray, TileIndex
+from ..job import option
+from ..types import CellBox, LogitArray, TileIndex
+from .logits import ABSENT as ABSENT
+from .logits import LOGIT_STEPS as LOGIT_STEPS
+from .logits import quantize as quantize
 from .raster_edge import extent
-
-LOGIT_STEPS = 16
-"""Stored steps a logit: int8 value = round(16 x logit), so logits are kept within +-7.9375."""
-
-ABSENT = np.int8(-127)
-"""Stored logit of a cell outside a mask's crop: certainly not the object."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,15 @@ class PromptRef:
         id: Identifier of the prompt ("" in automatic mode, where the grid point is not kept).
         type: "auto", "point", "box", "mask", "polygon" or "text".
         label: Class name or word, "" where none was given.
+        class_name: What the embedded model takes the object for, "" where it was not asked.
+        class_prob: How likely that is, 0 to 1.
     """
 
     id: str = ""
     type: str = "auto"
     label: str = ""
+    class_name: str = ""
+    class_prob: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +78,6 @@ class TileMasks:
     masks: Sequence[Mask]
 
 
-def quantize(logits: AnyArray) -> LogitArray:
-    """Float logits of any shape as stored logits (int8, 1/16 steps, clipped)."""
-    scaled = np.multiply(logits, LOGIT_STEPS, dtype=np.float32)
-    np.rint(scaled, out=scaled)
-    return np.clip(scaled, -127, 127, out=scaled).astype(np.int8)
-
-
 def crop_mask(
     logits: LogitArray, origin: tuple[int, int], *, threshold: int = 0, margin: int = 1
 ) -> tuple[CellBox, LogitArray] | None:
@@ -118,11 +113,13 @@ def save_masks(path: Path, tile: TileMasks) -> None:
                 [(m.box.row0, m.box.col0, m.box.row1, m.box.col1) for m in masks], np.int64
             ).reshape(-1, 4),
             values=np.array([(m.score, m.stability) for m in masks], np.float64).reshape(-1, 2),
-            prompts=np.array(
-                [(m.prompt.id, m.prompt.type, m.prompt.label) for m in masks], np.str_
-            ).reshape(-1, 3),
+            prompts=np.array([_texts(m.prompt) for m in masks], np.str_).reshape(-1, 5),
             logits=np.concatenate(flat) if flat else np.empty(0, np.int8),
         )
+
+
+def _texts(prompt: PromptRef) -> tuple[str, str, str, str, str]:
+    return prompt.id, prompt.type, prompt.label, prompt.class_name, repr(prompt.class_prob)
 
 
 def load_masks(path: Path) -> TileMasks:
@@ -142,10 +139,11 @@ def load_masks(path: Path) -> TileMasks:
             box = CellBox(*(int(value) for value in box_row))
             crop = logits[start : start + box.area].reshape(box.shape)
             start += box.area
-            ref = PromptRef(*(str(part) for part in prompt))
+            name, kind, label, class_name, likely = (str(part) for part in prompt)
+            ref = PromptRef(name, kind, label, class_name, float(likely))
             masks.append(Mask(box, crop, float(score), float(stability), ref))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
-            f"The finished tile {path} is damaged ({error}): delete it and run the job again."
+            f"The finished tile {path} is damaged ({error}): start over with {option('fresh')}."
         ) from error
     return TileMasks(TileIndex(row, col), cell, masks)

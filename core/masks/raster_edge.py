@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import AnyArray, BoolArray, CellBox, FloatArray, PixelBox
+from .logits import LARGEST, Steps
 
 Places = NDArray[np.float64]
-
-RANGE = np.float32(127)
-"""Largest stored logit (``masks.py``)."""
 
 
 def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray:
@@ -55,8 +53,8 @@ def beyond_edges(values: FloatArray, box: CellBox, whole: CellBox) -> FloatArray
 
 
 def up_to_edges(
-    values: FloatArray, box: CellBox, cell: int, size: tuple[int, int]
-) -> tuple[FloatArray, Places, Places]:
+    values: Steps, box: CellBox, cell: int, size: tuple[int, int]
+) -> tuple[Steps, Places, Places]:
     """Logits up to the raster's very edges, and where they lie.
 
     Args:
@@ -160,7 +158,7 @@ def leads(edge: AnyArray, inner: AnyArray, border: int = 0) -> BoolArray:
 
 def _continued(edge: FloatArray, inner: FloatArray) -> FloatArray:
     """The row of cells beyond the row ``edge``, whose neighbour inside is ``inner``."""
-    further = np.clip(2 * edge - inner, -RANGE, RANGE)
+    further = np.clip(2 * edge - inner, -np.float32(LARGEST), np.float32(LARGEST))
     held = np.where(edge > 0, np.maximum(further, 1.0), further)
     runs = np.cumsum(np.diff(held > 0, prepend=False))
     rooted = np.bincount(runs, edge > 0)[runs] > 0

@@ -16,9 +16,7 @@ import numpy as np
 from scipy.ndimage import label as label_parts
 
 from ..types import BoolArray, CellBox, FloatArray
-
-LOGIT_RANGE = 7.9375
-"""Logits are kept within +-this, as in ``masks.py``: beyond, a sure cell would outvote all."""
+from .logits import LOGIT_RANGE
 
 _EIGHT = np.ones((3, 3), bool)
 

@@ -1,181 +1,70 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's folder: what is done, atomically, so that a job that was killed goes on.
-
-::
-
-    town.gpkg.job/
-      job.json            what the results depend on; begun with, compared at every start
-      lock                held while a process works on the job
-      tiles/r00002_c00005.npz      masks of a finished tile
-      tiles/r00002_c00006.failed   why a tile failed (JSON); tried again at the next start
-      patched/r00002_c00005.npz    a tile's masks after a second look (second_look.py)
-      overview/tiles/...           the same for the overview
-      features/00000012.parquet    polygons of a batch of objects, before the layer is written
-
-A file is written under another name and then moved, so that what has its final name is whole.
-"""
+"""What a job has finished: the masks of its tiles and the features of its batches."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
-from ..errors import JobError, OutputError
+from ..addresses import without_secrets
+from ..errors import JobError
 from ..types import TileIndex
+from .job_folder import JobFolder, write_atomically, write_text
 from .masks import TileMasks, load_masks, save_masks
 
-_VERSION = 1
 
+@dataclass(frozen=True)
+class TileSet:
+    """Some tiles of a grid, one bit each: small enough to go to workers with every task.
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` with a temporary path beside ``path``, then move the whole file there.
-
-    Raises:
-        OutputError: The folder cannot be written or the disk is full; no partial file stays.
+    Args:
+        rows: Rows of tiles.
+        cols: Columns of tiles.
+        bits: A bit per tile, row by row, in whole bytes.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose another folder; what is finished is kept."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
+    rows: int
+    cols: int
+    bits: bytes
 
-def has_failures(folder: Path) -> bool:
-    """Whether the last run of the job in a folder left tiles out: its output may be replaced."""
-    return any(folder.glob("tiles/*.failed"))
+    @classmethod
+    def of(cls, indices: Iterable[TileIndex]) -> TileSet:
+        """The set of some indices, none of which is negative."""
+        found = list(indices)
+        rows = max((index.row for index in found), default=-1) + 1
+        cols = max((index.col for index in found), default=-1) + 1
+        bits = bytearray(-(-rows * cols // 8))
+        for index in found:
+            at = index.row * cols + index.col
+            bits[at // 8] |= 1 << at % 8
+        return cls(rows, cols, bytes(bits))
+
+    def __contains__(self, index: TileIndex) -> bool:
+        if not (0 <= index.row < self.rows and 0 <= index.col < self.cols):
+            return False
+        at = index.row * self.cols + index.col
+        return bool(self.bits[at // 8] >> at % 8 & 1)
 
 
 @dataclass
-class JobStore:
+class JobStore(JobFolder):
     """The folder of one job. Picklable: worker processes open tiles by path.
 
     Args:
         folder: The job's folder; made by :meth:`begin`.
         cell: Side of a mask cell in pixels, for the empty answer about tiles without masks.
+        done: Tiles that have masks, once all are finished (:meth:`seal`); None before.
     """
 
-    folder: Path
     cell: int
-    _lock: FileLock | None = field(default=None, repr=False, compare=False)
+    done: TileSet | None = None
+    _patched: set[TileIndex] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    def __reduce__(self) -> tuple[type[JobStore], tuple[Path, int]]:
-        return JobStore, (self.folder, self.cell)
-
-    # --- the job ---
-
-    def begin(self, description: Mapping[str, Any], *, fresh: bool = False) -> bool:
-        """Make the folder, or go on in it where it was begun with the same description.
-
-        Args:
-            description: JSON values that the tiles' masks depend on.
-            fresh: Forget earlier tiles.
-
-        Returns:
-            True where an earlier run is continued.
-
-        Raises:
-            JobError: Another process works on it, it was begun with other values (both are
-                named), or the folder is not a job's.
-            OutputError: The folder cannot be made.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"Cannot make the job folder {self.folder}: {error.strerror or error}. "
-                "Name another with --job-folder."
-            ) from error
-        self._acquire()
-        path = self.folder / "job.json"
-        begun = path.exists()
-        others = (f for f in self.folder.iterdir() if f.name != "lock" and f.suffix != ".part")
-        if not begun and any(others):
-            self.release()
-            raise JobError(
-                f"{self.folder} holds other files: name an empty folder with --job-folder."
-            )
-        if begun and fresh:  # before it is read: it may be damaged
-            self._clear()
-            begun = False
-        wanted = json.loads(json.dumps({"version": _VERSION, **description}))
-        if begun:
-            self._compare(self._read(path), wanted)
-            for partial in self.folder.rglob(".*.part"):
-                partial.unlink(missing_ok=True)
-            return True
-        text = json.dumps(wanted, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomically(path, lambda partial: _write_text(partial, text))
-        return False
-
-    def _acquire(self) -> None:
-        lock = FileLock(str(self.folder / "lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise JobError(
-                f"Another process works on the job in {self.folder}: wait for it or stop it."
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"Cannot write in the job folder {self.folder}: {error.strerror or error}."
-            ) from error
-        self._lock = lock
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            self.release()
-            raise JobError(
-                f"{path} is damaged ({error}): start over with --fresh or remove the folder."
-            ) from error
-        return values if isinstance(values, dict) else {}
-
-    def _compare(self, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        names = sorted(set(known) | set(wanted))
-        changed = [name for name in names if known.get(name) != wanted.get(name)]
-        if changed:
-            self.release()
-            listing = "; ".join(
-                f"{name} was {known.get(name)!r} and is now {wanted.get(name)!r}"
-                for name in changed
-            )
-            raise JobError(
-                f"The unfinished job in {self.folder} was begun with other parameters: {listing}. "
-                "Run it with the earlier ones, or start over with --fresh."
-            )
-
-    def _clear(self) -> None:
-        for name in ("tiles", "patched", "overview", "features"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        (self.folder / "job.json").unlink(missing_ok=True)
-
-    def release(self) -> None:
-        """Let other processes work on the job."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-
-    def remove(self) -> None:
-        """Delete the folder; the job is done."""
-        self.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def __reduce__(self) -> tuple[type[JobStore], tuple[Path, int, TileSet | None]]:
+        return JobStore, (self.folder, self.cell, self.done)
 
     # --- tiles ---
 
@@ -190,14 +79,34 @@ class JobStore:
         write_atomically(self.tile_path(tile.index), lambda path: save_masks(path, tile))
         self._failure_path(tile.index).unlink(missing_ok=True)
 
+    def seal(self, done: Iterable[TileIndex]) -> None:
+        """Note which tiles have masks, now that all are finished: from here on none may vanish.
+
+        All others are empty, also where an earlier run with a larger area has left their masks.
+        """
+        self.done = TileSet.of(done)
+
     def load(self, index: TileIndex) -> TileMasks:
         """Masks of a tile; none where it was skipped (no data) or failed.
 
         Raises:
-            JobError: The file is damaged.
+            JobError: The file is damaged, or it was finished and is missing.
         """
         path = self.tile_path(index)
-        return load_masks(path) if path.exists() else TileMasks(index, self.cell, ())
+        if self.done is not None and index not in self.done:
+            return TileMasks(index, self.cell, ())
+        if path.exists():
+            return load_masks(path)
+        if self.done is not None:
+            raise self.gone(f"Tile {index.name}")
+        return TileMasks(index, self.cell, ())
+
+    def gone(self, what: str) -> JobError:
+        """The error about something that was finished and is missing."""
+        return JobError(
+            f"{what} of the job in {self.folder} was finished, but another program has removed it: "
+            "run the same job again, it makes what is missing."
+        )
 
     def _failure_path(self, index: TileIndex) -> Path:
         return self.folder / "tiles" / f"{index.name}.failed"
@@ -205,8 +114,9 @@ class JobStore:
     def fail(self, index: TileIndex, kind: str, message: str, detail: str = "") -> None:
         """Note why a tile failed; ``detail`` is for the one who mends it."""
         values = {"kind": kind, "message": message, "detail": detail}
+        values = {name: without_secrets(text) for name, text in values.items()}
         text = json.dumps(values, indent=1, ensure_ascii=False)
-        write_atomically(self._failure_path(index), lambda path: _write_text(path, text))
+        write_atomically(self._failure_path(index), lambda path: write_text(path, text))
 
     # --- changed tiles ---
 
@@ -216,8 +126,14 @@ class JobStore:
     def save_patched(self, tile: TileMasks) -> None:
         """Keep a tile's masks as a second look has changed them, beside the first ones."""
         write_atomically(self.patched_path(tile.index), lambda path: save_masks(path, tile))
+        self._patched.add(tile.index)
+
+    def patched(self) -> PatchedTiles:
+        """The tiles' masks with all changes that were kept by now."""
+        return PatchedTiles(self, TileSet.of(self._patched))
 
     def clear_patched(self) -> None:
+        self._patched.clear()
         shutil.rmtree(self.folder / "patched", ignore_errors=True)
 
     # --- features ---
@@ -225,8 +141,34 @@ class JobStore:
     def features_path(self, batch: int) -> Path:
         return self.folder / "features" / f"{batch:08d}.parquet"
 
+    def finished_features(self, batch: int) -> Path:
+        """The file of a batch that is done.
+
+        Raises:
+            JobError: It is missing.
+        """
+        path = self.features_path(batch)
+        if not path.exists():
+            raise self.gone(f"Batch {batch} of the features")
+        return path
+
     def clear_features(self) -> None:
         shutil.rmtree(self.folder / "features", ignore_errors=True)
+
+    # --- the overview ---
+
+    def overview(self, cell: int) -> JobStore:
+        """The store of the job's overview, a folder in this one.
+
+        Raises:
+            JobError: This one's folder is gone.
+        """
+        folder = self.folder / "overview"
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError as error:
+            raise self.gone("The folder") from error
+        return JobStore(folder, cell)
 
 
 @dataclass(frozen=True)
@@ -234,12 +176,13 @@ class PatchedTiles:
     """A job's masks as a second look has changed them."""
 
     store: JobStore
+    changed: TileSet
 
     def load(self, index: TileIndex) -> TileMasks:
         """Masks of a tile; see :meth:`JobStore.load`."""
+        if index not in self.changed:
+            return self.store.load(index)
         path = self.store.patched_path(index)
-        return load_masks(path) if path.exists() else self.store.load(index)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+        if not path.exists():
+            raise self.store.gone(f"Changed tile {index.name}")
+        return load_masks(path)

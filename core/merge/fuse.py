@@ -14,8 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..masks.masks import ABSENT
+from ..masks.logits import ABSENT, Steps
 from ..tiles.grid import Grid, Tile
+from ..tiles.windows import tent
 from ..types import CellBox, FloatArray, TileIndex
 from .nodes import lattice
 from .types import CachedSource, MaskSource, MergedObject, cached
@@ -24,37 +25,13 @@ BLOCK = 1024
 """Side in cells of the blocks in which a large object is fused: about 20 MB at a time."""
 
 
-def tent(tile: Tile, grid: Grid, region: CellBox) -> FloatArray:
-    """Weights of a tile on some cells of its trusted window, (height, width) float32, > 0."""
-    trusted, whole = tile.trusted.cells(grid.cell), lattice(grid)
+def tile_weights(tile: Tile, grid: Grid, region: CellBox) -> FloatArray:
+    """Weights of a tile on some cells of its trusted window: neighbours' add up to 1."""
     width = max(1.0, 2.0 * (grid.margin - grid.trust) / grid.cell)
-    rows = _ramp(
-        np.arange(region.row0, region.row1),
-        None if trusted.row0 == whole.row0 else trusted.row0,
-        None if trusted.row1 == whole.row1 else trusted.row1,
-        width,
-    )
-    cols = _ramp(
-        np.arange(region.col0, region.col1),
-        None if trusted.col0 == whole.col0 else trusted.col0,
-        None if trusted.col1 == whole.col1 else trusted.col1,
-        width,
-    )
-    return rows[:, None] * cols[None, :]
+    return tent(region, tile.trusted.cells(grid.cell), lattice(grid), width)
 
 
-def _ramp(cells: np.ndarray[tuple[int], np.dtype[np.int64]], low: int | None, high: int | None,
-          width: float) -> FloatArray:  # fmt: skip
-    """Rises from 0 at ``low`` and falls to 0 at ``high``; taken at the cells' centres."""
-    weight = np.ones(len(cells), np.float32)
-    if low is not None:
-        weight = np.minimum(weight, (cells + 0.5 - low) / width)
-    if high is not None:
-        weight = np.minimum(weight, (high - 0.5 - cells) / width)
-    return weight.astype(np.float32)
-
-
-def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) -> FloatArray:
+def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) -> Steps:
     """Fused stored logits of an object on any box of cells.
 
     Args:
@@ -69,7 +46,7 @@ def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) ->
     """
     whole = lattice(grid)
     inside = box.intersection(whole)
-    fused = np.full(box.shape, ABSENT, np.float32)
+    fused = Steps(np.full(box.shape, ABSENT, np.float32))
     if inside.empty:
         return fused
     by_tile: defaultdict[TileIndex, list[int]] = defaultdict(list)
@@ -89,7 +66,7 @@ def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) ->
             region = inside.intersection(tile.trusted.cells(grid.cell))
             if region.empty:
                 continue
-            weight = tent(tile, grid, region)
+            weight = tile_weights(tile, grid, region)
             place = region.slices(inside)
             total[place] += weight * _logits(index, by_tile[index], region, source)
             weights[place] += weight
@@ -114,7 +91,7 @@ def _logits(
 
 def fuse(
     obj: MergedObject, source: MaskSource, grid: Grid, block: int = BLOCK
-) -> Iterator[tuple[CellBox, FloatArray]]:
+) -> Iterator[tuple[CellBox, Steps]]:
     """Fused stored logits of an object: its box and one cell around it, block by block; at the
     raster's edge all that is known of it, for the thin tips that leave the raster there.
 

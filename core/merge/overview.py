@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ..masks.masks import ABSENT, Mask
+from ..masks.logits import ABSENT, LARGEST
+from ..masks.masks import Mask
 from ..tiles.grid import Grid
-from ..types import CellBox, FloatArray, LogitArray, TileIndex
+from ..tiles.mask_grid import bilinear
+from ..types import CellBox, LogitArray, TileIndex
 from .nodes import lattice
 from .objects import Merged
 from .patches import SAME, Meeting, ObjectOf, Patches, Patching, corners, tiles_at
@@ -96,23 +98,10 @@ def _enlarged(mask: Mask, factor: int, window: CellBox, box: CellBox) -> Mask | 
     place = box.intersection(window)
     if place.empty:
         return None
-    rows = _sample(mask.logits.astype(np.float32), 0, place.row0, place.row1, mask.box.row0, factor)
-    both = _sample(rows, 1, place.col0, place.col1, mask.box.col0, factor)
-    logits: LogitArray = np.clip(np.rint(both), ABSENT, 127).astype(np.int8)
+    rows = (np.arange(place.row0, place.row1) + 0.5) / factor - 0.5 - mask.box.row0
+    cols = (np.arange(place.col0, place.col1) + 0.5) / factor - 0.5 - mask.box.col0
+    both = bilinear(mask.logits.astype(np.float32), rows, cols)
+    logits: LogitArray = np.clip(np.rint(both), ABSENT, LARGEST).astype(np.int8)
     if not (logits > 0).any():
         return None
     return Mask(place, logits, mask.score, mask.stability, mask.prompt)
-
-
-def _sample(
-    values: FloatArray, axis: int, start: int, stop: int, origin: int, factor: int
-) -> FloatArray:
-    """Values at fine cells start to stop along an axis of coarse cells that begins at origin."""
-    position = (np.arange(start, stop) + 0.5) / factor - 0.5 - origin
-    position = np.clip(position, 0, values.shape[axis] - 1)
-    low = np.floor(position).astype(np.int64)
-    high = np.minimum(low + 1, values.shape[axis] - 1)
-    share = (position - low).astype(np.float32)
-    share = share[:, None] if axis == 0 else share[None, :]
-    sampled: FloatArray = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
-    return sampled

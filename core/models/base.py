@@ -35,6 +35,8 @@ class ModelInfo:
         device: Where it runs, e.g. "cpu" or "cuda:0".
         score_threshold: Default predicted IoU above which automatic masks are kept.
         stability_threshold: Likewise for stability.
+        cell: Side in image pixels of a cell of the logits, where that is the same for images of any
+            size; None for models that bring every image to ``input_size``.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ModelInfo:
     device: str = "cpu"
     score_threshold: float = 0.88
     stability_threshold: float = 0.95
+    cell: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,24 @@ class Embedding:
     cell_size: tuple[float, float]
     mask_shape: tuple[int, int]
     fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Places of objects in an image.
+
+    Args:
+        points: (n, 2) float32, (row, column) in pixels of the image, deepest first.
+        boxes: (n, 4) float32, roughly the objects' boxes, pixels, cut to the image.
+        depth: (n,) float32, how deep in its object the place is, 0 to 1.
+    """
+
+    points: FloatArray
+    boxes: FloatArray
+    depth: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.points)
 
 
 @dataclass(frozen=True, eq=False)

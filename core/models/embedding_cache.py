@@ -5,6 +5,10 @@ A key is the checksum of the very pixels that the encoder sees and of the model'
 Bands, stretch, resolution and place all show in those pixels, and so does a file that was changed
 behind our back; a key can therefore neither be stale nor confuse two rasters.
 
+An entry names its key and has a checksum over all that it holds: an entry that was changed, or put
+under another key, is made again. A folder that is full or read-only is said once, and embeddings
+are then kept in memory only: a cache never stops a job.
+
 Several processes may share a folder. An entry is written under another name and then renamed, so
 that a reader finds all of it or nothing; entries are never changed; throwing out is done by one
 process at a time, and an entry that vanishes under a reader is simply made again.
@@ -17,6 +21,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,11 +34,11 @@ import platformdirs
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
-from ..errors import OutputError
+from ..errors import SamGeoWarning
 from ..types import AnyArray, ByteArray
 from .base import Embedding
 
-FORMAT = "1"
+FORMAT = "2"
 """Written into every entry; entries of another format are made again."""
 
 FOLDER_VARIABLE = "SAMGEO_CACHE_DIR"
@@ -95,23 +100,31 @@ class EmbeddingCache:
     counts: CacheCounts = field(default_factory=CacheCounts)
     _recent: OrderedDict[str, Embedding] = field(default_factory=OrderedDict, repr=False)
     _unchecked: int | None = field(default=None, repr=False)
+    _unwritable: bool = field(default=False, repr=False)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._recent or (self.folder is not None and self._path(key).exists())
+        return key in self._recent or self._on_disk(key)
 
-    def get(self, key: str) -> Embedding | None:
-        """The embedding of that name, or None where it has to be made."""
+    def get(self, key: str, fingerprint: str | None = None) -> Embedding | None:
+        """The embedding of that name, or None where it has to be made.
+
+        Args:
+            key: From :func:`embedding_key`.
+            fingerprint: Of the model that will read it; another model's is not returned.
+        """
+        found = self._found(key)
+        return None if found is None or fingerprint not in (None, found.fingerprint) else found
+
+    def _found(self, key: str) -> Embedding | None:
         recent = self._recent.get(key)
         if recent is not None:
             self._recent.move_to_end(key)
             self.counts.memory += 1
             return recent
-        if self.folder is None:
+        if not self._on_disk(key):
             return None
         path = self._path(key)
-        if not path.exists():
-            return None
-        embedding = _load(path)
+        embedding = _load(path, key)
         if embedding is None:
             self.counts.damaged += 1
             with contextlib.suppress(OSError):
@@ -126,28 +139,33 @@ class EmbeddingCache:
     def put(self, key: str, embedding: Embedding) -> Embedding:
         """Keep an embedding and return it as later readers will get it (in half precision).
 
-        Raises:
-            OutputError: The folder cannot be written.
+        Where the folder cannot be written, that is said once, and nothing is written any more.
         """
         embedding = _halved(embedding)
         self._remember(key, embedding)
-        if self.folder is not None:
+        if self.folder is not None and not self._unwritable:
             path = self._path(key)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                size = _save(path, embedding)
+                size = _save(path, key, embedding)
             except OSError as error:
-                raise OutputError(
-                    f"The embedding cache {self.folder} cannot be written ({error}): free space "
-                    "on the disk, or choose another folder with the environment variable "
-                    f"{FOLDER_VARIABLE}."
-                ) from error
-            self._throw_out_if_needed(size)
+                self._unwritable = True
+                warnings.warn(
+                    f"The embedding cache {self.folder} cannot be written ({error}): the work goes "
+                    "on, but nothing is kept for later. Free space on the disk, or choose another "
+                    f"folder with the environment variable {FOLDER_VARIABLE}.",
+                    SamGeoWarning,
+                    stacklevel=2,
+                )
+            else:
+                self._throw_out_if_needed(size)
         return embedding
 
-    def get_or_make(self, key: str, make: Callable[[], Embedding]) -> tuple[Embedding, bool]:
+    def get_or_make(
+        self, key: str, make: Callable[[], Embedding], fingerprint: str | None = None
+    ) -> tuple[Embedding, bool]:
         """The embedding of that name, made where it is not there; and whether it was made."""
-        embedding = self.get(key)
+        embedding = self.get(key, fingerprint)
         if embedding is not None:
             return embedding, False
         self.counts.made += 1
@@ -156,6 +174,12 @@ class EmbeddingCache:
     def forget_recent(self) -> None:
         """Free the memory; what is on disk stays."""
         self._recent.clear()
+
+    def _on_disk(self, key: str) -> bool:
+        try:
+            return self.folder is not None and self._path(key).exists()
+        except OSError:  # the folder may not be looked into
+            return False
 
     def _remember(self, key: str, embedding: Embedding) -> None:
         self._recent[key] = embedding
@@ -195,8 +219,8 @@ class EmbeddingCache:
                         path.unlink()
                         self.counts.thrown_out += 1
                     total -= size
-        except filelock.Timeout:
-            return  # another process is at it
+        except (filelock.Timeout, OSError):
+            return  # another process is at it, or nothing may be deleted here
 
     def size(self) -> int:
         """Bytes on disk now."""
@@ -241,26 +265,29 @@ def _with(embedding: Embedding, arrays: Mapping[str, AnyArray]) -> Embedding:
     )
 
 
-def _checksum(arrays: Mapping[str, AnyArray]) -> str:
+def _checksum(about: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> str:
     digest = hashlib.blake2b(digest_size=16)
+    values = {name: value for name, value in about.items() if name != "checksum"}
+    digest.update(json.dumps(values, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name}|{arrays[name].dtype}|{arrays[name].shape}|".encode())
         digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
 
 
-def _save(path: Path, embedding: Embedding) -> int:
+def _save(path: Path, key: str, embedding: Embedding) -> int:
     """Write an entry so that it appears whole or not at all; returns its bytes."""
     stored = {name: np.ascontiguousarray(_half(a)) for name, a in embedding.arrays.items()}
-    about = {
+    about: dict[str, Any] = {
         "format": FORMAT,
+        "key": key,
         "fingerprint": embedding.fingerprint,
         "shape": list(embedding.shape),
         "cell_size": list(embedding.cell_size),
         "mask_shape": list(embedding.mask_shape),
         "dtypes": {name: str(array.dtype) for name, array in embedding.arrays.items()},
-        "checksum": _checksum(stored),
     }
+    about["checksum"] = _checksum(about, stored)
     data = safetensors.numpy.save(stored, metadata={"samgeo": json.dumps(about)})
     handle, name = tempfile.mkstemp(prefix="part-", dir=path.parent)
     try:
@@ -274,13 +301,15 @@ def _save(path: Path, embedding: Embedding) -> int:
     return len(data)
 
 
-def _load(path: Path) -> Embedding | None:
-    """An entry, or None where it is damaged, of another format, or has just been thrown out."""
+def _load(path: Path, key: str) -> Embedding | None:
+    """An entry, or None where it is damaged, another's, or has just been thrown out."""
     try:
         with safe_open(path, framework="numpy") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["samgeo"])
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["format"] != FORMAT or about["checksum"] != _checksum(stored):
+        if (about["format"], about["key"]) != (FORMAT, key):
+            return None
+        if about["checksum"] != _checksum(about, stored):
             return None
         return Embedding(
             arrays={name: a.astype(about["dtypes"][name]) for name, a in stored.items()},

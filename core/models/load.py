@@ -3,15 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ..errors import ModelError
+from torch import Tensor
+
+from ..errors import CheckpointError, ModelError
 from .base import PromptableModel
 from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
-from .families.recognise import Recognised, build, recognise
+from .families.recognise import FAMILIES, Recognised, build, recognise
+from .families.video import TorchVideoModel
+from .promptable import TorchModel
 from .weights import checkpoints
+from .weights.download import sha256_of
+from .weights.own import OwnNotes, changed, read_card, read_notes
 from .weights.tensors import family_note, read_state
+
+VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
+"""Families whose models have a memory."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Details:
         parameters: Numbers in its tensors, 0 where it is not here.
         sha256: Of the weights: of what is here, else the published one; "" where unknown.
         size: Bytes of what is here, else about what there is to download.
+        card: Of a model that was trained with ``samgeo train``; else empty.
     """
 
     name: str
@@ -35,6 +47,7 @@ class Details:
     parameters: int
     sha256: str
     size: int
+    card: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_model(
@@ -60,6 +73,10 @@ def load_model(
     if name_or_path == EMBEDDED:
         return _embedded(device, threads, precision, None)
     found = checkpoints.locate(name_or_path)
+    if found.path.suffix == ".safetensors":
+        notes = read_notes(found.path)
+        if notes is not None and notes.own_kind != "whole":
+            return _trained(found, notes, device, threads, precision)
     if found.path.is_dir() and (found.path / "config.json").exists():
         from .families.sam3 import MODEL_TYPES, load_sam3
         from .weights.pretrained import model_type
@@ -73,15 +90,138 @@ def load_model(
         )
     if found.path.suffix == ".safetensors" and family_note(found.path) == EMBEDDED:
         return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
-    state = read_state(found.path)
+    return _built(found, device, threads, precision, video=False)
+
+
+def has_memory(name_or_path: str | Path) -> bool:
+    """Whether a model of this name or path may follow objects with a memory of its own.
+
+    Raises:
+        ModelError, CheckpointError: As :func:`load_model`, where the file has to be found.
+    """
+    if name_or_path == EMBEDDED:
+        return False
+    found = checkpoints.locate(name_or_path)
+    if found.entry is not None:
+        return found.entry.family in VIDEO_FAMILIES
+    if found.path.is_dir() or family_note(found.path) == EMBEDDED:
+        return False
+    shapes = {key: tuple(value.shape) for key, value in read_state(found.path).items()}
+    recognised = recognise(shapes)
+    return recognised.layout == "official" and recognised.family in VIDEO_FAMILIES
+
+
+def load_video_model(
+    name_or_path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+) -> TorchVideoModel:
+    """Load a model with its memory: SAM 2, 2.1 or EdgeTAM. Nothing is downloaded.
+
+    Args:
+        name_or_path, device, threads, precision: As in :func:`load_model`; official checkpoints
+            only.
+
+    Raises:
+        ModelError: There is no such model, device or precision, or it has no memory.
+        CheckpointError: The file is missing or damaged, or lacks the memory's tensors.
+    """
+    if name_or_path != EMBEDDED:
+        found = checkpoints.locate(name_or_path)
+        if found.path.is_file() and (found.entry is None or found.entry.family in VIDEO_FAMILIES):
+            model = _built(found, device, threads, precision, video=True)
+            if isinstance(model, TorchVideoModel):
+                return model
+    raise ModelError(
+        f"{name_or_path} has no memory to follow objects with: choose SAM 2, SAM 2.1 or EdgeTAM "
+        "(an official checkpoint), or track without memory."
+    )
+
+
+def _built(
+    found: checkpoints.Located,
+    device: str,
+    threads: int | None,
+    precision: str,
+    *,
+    video: bool,
+) -> TorchModel:
     return build(
-        state,
+        read_state(found.path),
         name=found.name,
         device=device,
         precision=precision,
         threads=threads,
         fingerprint=found.sha256,
+        video=video,
     )
+
+
+def base_of(notes: OwnNotes, name: str) -> checkpoints.Located:
+    """The model that a trained one goes with.
+
+    Raises:
+        CheckpointError: It is not here, or another one than was trained.
+        ModelError: Its name is unknown.
+    """
+    try:
+        base = checkpoints.locate(notes.base)
+    except (ModelError, CheckpointError) as error:
+        raise CheckpointError(
+            f"{name} was trained from the model {notes.base}, which is missing: {error}"
+        ) from error
+    if checkpoints.checksum_of(base) != notes.base_checksum:
+        raise CheckpointError(
+            f"{name} was trained from another version of {notes.base} than the one here: get that "
+            "version, or train again."
+        )
+    return base
+
+
+def _trained(
+    found: checkpoints.Located,
+    notes: OwnNotes,
+    device: str,
+    threads: int | None,
+    precision: str,
+) -> PromptableModel:
+    """A base model with a user's changes in it."""
+    base = base_of(notes, found.name)
+    own, checksum = read_state(found.path), sha256_of(found.path)
+    if notes.family == EMBEDDED:
+        from .embedded.trained import load_changed
+
+        _check_embedded(precision)
+        return load_changed(own, notes, found.name, checksum, base.path, device, threads)
+    model = build(
+        read_state(base.path),
+        name=found.name,
+        device=device,
+        precision=precision,
+        threads=threads,
+        fingerprint=f"{notes.base_checksum}+{checksum}",
+    )
+    return with_changes(model, own, float(notes.score_threshold), float(notes.stability_threshold))
+
+
+def with_changes(
+    model: TorchModel, own: Mapping[str, Tensor], score: float, stability: float
+) -> TorchModel:
+    """A model with trained tensors in it (in place), and with thresholds of its own."""
+    network = model.network
+    network.load_state_dict(changed(network.state_dict(), own), strict=False)
+    network.prepare()
+    info = replace(model.info, score_threshold=score, stability_threshold=stability)
+    return TorchModel(network, info, model.device, model.dtype)
+
+
+def _check_embedded(precision: str) -> None:
+    if precision not in ("auto", "float32"):
+        raise ModelError(
+            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
+            "another model."
+        )
 
 
 def _embedded(
@@ -89,11 +229,7 @@ def _embedded(
 ) -> PromptableModel:
     from .embedded.model import load_embedded
 
-    if precision not in ("auto", "float32"):
-        raise ModelError(
-            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
-            "another model."
-        )
+    _check_embedded(precision)
     return load_embedded(device, threads, path)
 
 
@@ -111,16 +247,20 @@ def details(name_or_path: str | Path) -> Details:
     located = checkpoints.locate(name_or_path)
     state = read_state(located.path)
     recognised = None
-    if located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
+    notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
+    if notes is not None:
+        recognised = Recognised(notes.family, f"{notes.own_kind} of {notes.base}", "own")
+    elif located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:
         recognised = Recognised(EMBEDDED, "", EMBEDDED)
     elif entry is None or entry.kind == "promptable":
         recognised = recognise({key: tuple(value.shape) for key, value in state.items()})
     return Details(
         located.name,
         located.path,
-        entry,
+        entry or located.entry,
         recognised,
         parameters=sum(tensor.numel() for tensor in state.values()),
         sha256=checkpoints.checksum_of(located),
         size=checkpoints.size_of(located.path),
+        card={} if notes is None else read_card(located.path),
     )

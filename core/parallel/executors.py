@@ -8,18 +8,21 @@ of workers.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -34,7 +37,16 @@ LOOK_AHEAD = 2
 
 
 _LOOK_SECONDS = 0.2
-"""While a process is waited for, the job is asked so often whether it is to stop."""
+"""Poll interval for cancellation while a process is waited for, seconds."""
+
+CONNECT_SECONDS = 20
+"""Time to wait for a Dask scheduler's answer."""
+
+NO_WORKER_SECONDS = 60.0
+"""Time for which a Dask cluster may be without any worker."""
+
+LOOK_WORKERS_SECONDS = 5.0
+"""Poll interval for the number of workers while a task is waited for."""
 
 _GUARD = (
     'would begin the job again: put what starts it under if __name__ == "__main__": in the '
@@ -62,6 +74,13 @@ class Executor(Protocol):
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results in the order of the items; an exception of ``function`` is raised in its turn."""
 
+    def require(self, paths: Sequence[Path]) -> None:
+        """Refuse a run whose workers do not see the same files.
+
+        Raises:
+            JobError: Names a worker and a path that it does not see.
+        """
+
     def __enter__(self) -> Executor: ...
 
     def __exit__(
@@ -76,6 +95,9 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
     """Everything in this process, one item after the other."""
 
     workers = 1
+
+    def require(self, paths: Sequence[Path]) -> None:
+        """Nothing to ask: the paths are this machine's."""
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return (function(item) for item in items)
@@ -153,6 +175,9 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
                 f"This system cannot run {workers} worker processes ({error}): choose fewer."
             ) from error
 
+    def require(self, paths: Sequence[Path]) -> None:
+        """Nothing to ask: the paths are this machine's."""
+
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Future[R]] = deque()
         try:
@@ -185,28 +210,78 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
 class DaskExecutor(AbstractContextManager["DaskExecutor"]):
     """A Dask cluster (extra ``cluster``); its machines must see the same paths.
 
+    Tasks whose worker dies are given to others; a run without workers ends after
+    :data:`NO_WORKER_SECONDS` with a sentence instead of waiting for ever.
+
     Args:
         address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
 
     Raises:
         ParameterError: The extra is not installed, or nobody answers there.
+        JobError: No worker is connected.
     """
 
     def __init__(self, address: str) -> None:
         try:
-            from distributed import Client
+            import distributed
         except ImportError as error:
             raise ParameterError(
                 "Running on Dask needs the extra 'cluster': pip install 'samgeo-seamless[cluster]'."
             ) from error
+        self.address = address
         try:
-            self._client: Any = Client(address)
+            self._client: Any = _untyped(distributed).Client(
+                address, timeout=CONNECT_SECONDS, set_as_default=False
+            )
         except (OSError, ValueError) as error:
             raise ParameterError(
                 f"No Dask scheduler answers at {address} ({error}): give the address that it "
                 "prints when it starts, e.g. tcp://10.0.0.1:8786."
             ) from error
-        self.workers = max(1, sum(self._client.nthreads().values()))
+        self._alone_since: float | None = None
+        try:
+            while not self._threads():
+                self._check_workers()
+                time.sleep(_LOOK_SECONDS)
+        except BaseException:
+            self._client.close()
+            raise
+        self.workers = max(1, self._threads())
+
+    def _threads(self) -> int:
+        """Threads of all workers that are connected now; 0 while the scheduler cannot be asked."""
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, ValueError, KeyError, TimeoutError):
+            return 0
+        return sum(int(worker["nthreads"]) for worker in workers.values())
+
+    def _check_workers(self) -> None:
+        """Raise where the job is to stop, or no worker has been there for too long."""
+        check()
+        if self._threads():
+            self._alone_since = None
+            return
+        now = time.monotonic()
+        self._alone_since = self._alone_since or now
+        if now - self._alone_since > NO_WORKER_SECONDS:
+            raise JobError(
+                f"No worker is connected to the Dask scheduler at {self.address}: start workers, "
+                "and run the same job again; what is finished is kept."
+            )
+
+    def require(self, paths: Sequence[Path]) -> None:
+        """See :meth:`Executor.require`; every worker that is connected is asked."""
+        try:
+            missing = self._client.run(_missing, [str(path) for path in paths])
+        except (OSError, ValueError, TimeoutError) as error:
+            raise JobError(f"A Dask worker does not answer ({error}): start it again.") from error
+        for worker, gone in missing.items():
+            if gone:
+                raise JobError(
+                    f"The Dask worker at {worker} does not see {gone[0]}: mount the same folders "
+                    "under the same names on all machines of the cluster."
+                )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Any] = deque()
@@ -214,15 +289,52 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
             for item in items:
                 waiting.append(self._client.submit(function, item, pure=False))
                 if len(waiting) > self.workers * LOOK_AHEAD:
-                    yield waiting.popleft().result()
+                    yield self._result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield self._result(waiting.popleft())
         finally:
             for future in waiting:
-                future.cancel()
+                with contextlib.suppress(Exception):  # the scheduler may be gone
+                    future.cancel()
+
+    def _result(self, future: Any) -> Any:
+        """The result of a task, however often its worker dies."""
+        from distributed import CancelledError, KilledWorker
+
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        looked = time.monotonic()
+        while not done.wait(_LOOK_SECONDS):
+            check()
+            if time.monotonic() - looked > LOOK_WORKERS_SECONDS:
+                self._check_workers()
+                looked = time.monotonic()
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise JobError(
+                "Several Dask workers died at the same task, most likely because memory ran out: "
+                "use workers with more memory or smaller tiles, and run the same job again; what "
+                "is finished is kept."
+            ) from error
+        except CancelledError as error:
+            raise JobError(
+                f"The Dask scheduler at {self.address} was lost: start it, and run the same job "
+                "again; what is finished is kept."
+            ) from error
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            self._client.close(timeout=5)
+
+
+def _untyped(module: Any) -> Any:
+    return module
+
+
+def _missing(paths: list[str]) -> list[str]:
+    """Which paths this process does not see."""
+    return [path for path in paths if not Path(path).exists()]
 
 
 def make_executor(workers: int = 1, address: str | None = None) -> Executor:

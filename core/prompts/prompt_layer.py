@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from affine import Affine
 
-from ..errors import ParameterError, PromptError
-from ..raster.reproject import declared_crs
+from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..raster.vector_input import VectorInput, open_vector
 from .prompts import PixelPrompt, PromptKind, PromptTransform
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
@@ -93,14 +92,29 @@ def read_prompts(
         raise ParameterError(
             f"Prompts as {options.prompt_as!r:.40} are unknown: use {', '.join(PROMPT_AS)}."
         )
-    frame = _read(options)
+    opened = _opened(options)
+    frame = _read(opened)
     for name in (options.id_field, options.label_field):
         if name is not None and name not in frame.columns:
             known = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
             raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
     # A layer without a CRS, or a raster without one: the same plane is all that can be meant.
-    layer_crs = None if crs is None else declared_crs(frame.crs)
-    place = PromptTransform(transform, crs, layer_crs)
+    layer_crs = None if crs is None else opened.crs
+    if crs is not None and layer_crs is None:
+        warnings.warn(
+            f"The prompts in {options.path} have no coordinate system: they are taken to be in "
+            "the raster's.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+    if crs is None and opened.crs is not None:
+        warnings.warn(
+            f"The raster has no coordinate system: the prompts in {options.path} are taken to be "
+            f"in its own units, not in {opened.crs.name}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+    place = PromptTransform(transform, crs, layer_crs, shape)
     ids = frame.index if options.id_field is None else frame[options.id_field]
     labels = None if options.label_field is None else frame[options.label_field]
     found: list[LayerPrompt] = []
@@ -124,19 +138,20 @@ def read_prompts(
     return PromptLayer(attributes, found, left_out)
 
 
-def _read(options: LayerOptions) -> gpd.GeoDataFrame:
-    if not Path(options.path).exists() and "://" not in options.path:
-        raise PromptError(f"There is no layer of prompts {options.path}: check the path.")
+def _opened(options: LayerOptions) -> VectorInput:
     try:
-        frame = pyogrio.read_dataframe(options.path, layer=options.layer, fid_as_index=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise PromptError(
-            f"The prompts in {options.path} cannot be read ({error}): name another layer or file."
-        ) from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise PromptError(f"{options.path} has no geometries, so that it cannot prompt.")
+        return open_vector(options.path, options.layer, parameter="prompts_layer")
+    except ParameterError as error:
+        raise PromptError(f"The prompts cannot be used. {error}") from error
+
+
+def _read(layer: VectorInput) -> gpd.GeoDataFrame:
+    try:
+        frame = layer.read()
+    except ParameterError as error:
+        raise PromptError(f"The prompts cannot be used. {error}") from error
     if frame.empty:
-        raise PromptError(f"The layer of prompts {options.path} has no features.")
+        raise PromptError(f"The layer of prompts {layer.name} has no features.")
     return frame
 
 
@@ -159,7 +174,9 @@ def _prompts(
     """
     if geometry is None or geometry.is_empty:
         raise PromptError("it has no geometry")
-    pixels = place.geometry(shapely.force_2d(geometry))
+    pixels = place.geometry(_plain(shapely.force_2d(geometry)))
+    if pixels.is_empty:
+        raise PromptError("it lies outside the raster")
     height, width = shape
     raster = shapely.box(0, 0, width, height)
     if not shapely.intersects(pixels, raster):
@@ -188,6 +205,24 @@ def _prompts(
             raise PromptError("its box has no area")
         return "box", (PixelPrompt("box", corners),)
     return _outlined(pixels, raster, "mask" if kind == "mask" else "polygon")
+
+
+def _plain(geometry: Any) -> Any:
+    """The polygons of a collection, or else its lines, or else its points."""
+    if geometry.geom_type != "GeometryCollection":
+        return geometry
+    parts = shapely.get_parts(geometry)
+    while np.any(shapely.get_type_id(parts) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        parts = shapely.get_parts(parts)
+    parts = shapely.get_parts(parts[~shapely.is_empty(parts)])
+    if len(parts) == 0:
+        raise PromptError("it has no geometry")
+    dimensions = shapely.get_dimensions(parts)
+    kept = parts[dimensions == dimensions.max()]
+    if len(kept) == 1:
+        return kept[0]
+    make = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)
+    return make[int(dimensions.max())](kept)
 
 
 def _points(pixels: Any, points: bool) -> list[tuple[float, float]]:

@@ -7,17 +7,13 @@ left corner of the first pixel; the two never share an array without a name that
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
-import pyproj
 import shapely
 from affine import Affine
-from numpy.typing import NDArray
 from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 
@@ -25,140 +21,16 @@ from .. import job
 from ..errors import PromptError
 from ..models.base import BACKGROUND, FOREGROUND, Prompts
 from ..types import BoolArray, FloatArray, PixelBox
+from .transform import Positions as Positions
+from .transform import PromptTransform as PromptTransform
 
 PromptKind = Literal["point", "box", "stroke", "polygon", "mask"]
-Positions = NDArray[np.float64]
 
 STROKE_POINTS = 8
 """Points taken from a freehand stroke, evenly along it: more say the same and cost the decoder."""
 
-EDGE_STEPS = 21
-"""Points on each edge of a box that crosses from one CRS to another, where its edges are curves."""
-
 MASK_LOGIT = 8.0
 """Largest logit of a mask prompt made from a polygon; the range that the stored logits have."""
-
-
-@lru_cache(maxsize=32)
-def _transformer(source: str, target: str) -> pyproj.Transformer:
-    return pyproj.Transformer.from_crs(source, target, always_xy=True)
-
-
-def _wkt(crs: Any) -> str:
-    try:
-        return str(pyproj.CRS.from_user_input(crs).to_wkt())
-    except pyproj.exceptions.CRSError as error:
-        raise PromptError(
-            f"The coordinate reference system {str(crs)[:80]!r} is not understood: give its WKT "
-            "or an authority code like EPSG:25832."
-        ) from error
-
-
-class PromptTransform:
-    """Positions in a CRS to continuous pixel positions of a raster and back, exactly.
-
-    Args:
-        transform: Of the raster's working pixels: (column, row) to (x, y).
-        crs: The raster's, or None where it has none; then positions are in its own plane.
-        prompt_crs: WKT, authority code or CRS object of the positions; None for the raster's.
-
-    Raises:
-        PromptError: ``prompt_crs`` is not understood, or there is no way to the raster's CRS.
-    """
-
-    def __init__(self, transform: Affine, crs: Any, prompt_crs: Any = None) -> None:
-        self._transform = transform
-        self._inverse_linear = ~Affine(transform.a, transform.b, 0.0, transform.d, transform.e, 0.0)
-        self._forward: pyproj.Transformer | None = None
-        self._backward: pyproj.Transformer | None = None
-        if prompt_crs is None:
-            return
-        if crs is None:
-            raise PromptError(
-                "The raster has no coordinate reference system, so prompts cannot be brought to "
-                "it from another one: give them in the raster's own coordinates, without a CRS."
-            )
-        source, target = _wkt(prompt_crs), _wkt(crs)
-        if source != target and not pyproj.CRS(source).equals(
-            pyproj.CRS(target), ignore_axis_order=True
-        ):
-            try:
-                self._forward = _transformer(source, target)
-                self._backward = _transformer(target, source)
-            except pyproj.exceptions.ProjError as error:
-                raise PromptError(
-                    f"Prompts cannot be brought from {pyproj.CRS(source).name} to the raster's "
-                    f"coordinate system, {pyproj.CRS(target).name}: give them in the raster's."
-                ) from error
-
-    @property
-    def same_crs(self) -> bool:
-        """Whether straight lines stay straight on the way."""
-        return self._forward is None
-
-    def to_pixels(self, ground: Any) -> Positions:
-        """(n, 2) positions (x, y) as (n, 2) continuous (row, column).
-
-        Raises:
-            PromptError: A position has no image in the raster's CRS.
-        """
-        xy = np.asarray(ground, np.float64).reshape(-1, 2)
-        if self._forward is not None:
-            x, y = self._forward.transform(xy[:, 0], xy[:, 1])
-            moved = np.column_stack([x, y])
-        else:
-            moved = xy
-        if not np.isfinite(moved).all():
-            bad = xy[~np.isfinite(moved).all(axis=1)][0]
-            raise PromptError(
-                f"The position ({bad[0]:g}, {bad[1]:g}) has no place in the raster's coordinate "
-                "reference system: check the coordinates and their CRS."
-            )
-        # The origin goes first: it is the large number in which digits would be lost.
-        x, y = moved[:, 0] - self._transform.c, moved[:, 1] - self._transform.f
-        linear = self._inverse_linear
-        return np.column_stack([linear.d * x + linear.e * y, linear.a * x + linear.b * y])
-
-    def to_ground(self, pixels: Any) -> Positions:
-        """(n, 2) continuous (row, column) as (n, 2) positions (x, y)."""
-        rows_cols = np.asarray(pixels, np.float64).reshape(-1, 2)
-        row, col = rows_cols[:, 0], rows_cols[:, 1]
-        t = self._transform
-        x, y = t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f
-        if self._backward is not None:
-            x, y = self._backward.transform(x, y)
-        return np.column_stack([x, y])
-
-    def to_raster(self, positions: Positions) -> Positions:
-        """(n, 2) positions (x, y) in the prompts' CRS as positions in the raster's CRS."""
-        if self._forward is None:
-            return positions
-        x, y = self._forward.transform(positions[:, 0], positions[:, 1])
-        return np.column_stack([x, y])
-
-    def from_raster(self, positions: Positions) -> Positions:
-        """(n, 2) positions (x, y) in the raster's CRS as positions in the prompts' CRS."""
-        if self._backward is None:
-            return positions
-        x, y = self._backward.transform(positions[:, 0], positions[:, 1])
-        return np.column_stack([x, y])
-
-    def pixel_length(self, ground: Sequence[float], length: float) -> float:
-        """How many pixels ``length`` ground units are at a place: geometric mean of x and y."""
-        x, y = float(ground[0]), float(ground[1])
-        spots = self.to_pixels([(x, y), (x + length, y), (x, y + length)])
-        right, up = spots[1] - spots[0], spots[2] - spots[0]
-        return math.sqrt(abs(float(right[0] * up[1] - right[1] * up[0])))
-
-    def geometry(self, geometry: Any) -> Any:
-        """A shapely geometry on the ground as the same geometry in pixels, as x=column, y=row."""
-        if geometry.geom_type != "Point" and not self.same_crs:
-            length = max(geometry.bounds[2] - geometry.bounds[0], 0.0) + max(
-                geometry.bounds[3] - geometry.bounds[1], 0.0
-            )
-            if length > 0:
-                geometry = shapely.segmentize(geometry, length / EDGE_STEPS)
-        return shapely.transform(geometry, lambda xy: self.to_pixels(xy)[:, ::-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,18 +116,13 @@ def box_prompt(corners: Positions, place: PromptTransform) -> PixelPrompt:
     Where the raster is rotated or of another CRS the box grows to hold the whole of it.
     """
     (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
-    if place.same_crs:
-        ring = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+    if x0 == x1 or y0 == y1:
+        pixels = place.to_pixels([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
     else:
-        along = np.linspace(0.0, 1.0, EDGE_STEPS)
-        xs, ys = x0 + along * (x1 - x0), y0 + along * (y1 - y0)
-        ring = [
-            *((x, y0) for x in xs),
-            *((x, y1) for x in xs),
-            *((x0, y) for y in ys),
-            *((x1, y) for y in ys),
-        ]
-    pixels = place.to_pixels(ring)
+        shape = place.geometry(shapely.box(x0, y0, x1, y1))
+        if shape.is_empty:
+            raise PromptError("The box lies outside the raster: check its coordinates and CRS.")
+        pixels = shapely.get_coordinates(shape)[:, ::-1]
     return PixelPrompt("box", np.stack([pixels.min(axis=0), pixels.max(axis=0)]))
 
 

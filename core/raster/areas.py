@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 
-from ..errors import ParameterError
+from ..errors import OutputError, ParameterError
 from ..types import GroundBox, PixelBox
-from .reproject import declared_crs, known_crs
-
-SEGMENTS = 64
-"""Pieces into which an extent's sides and, at least, a layer's diameter are cut."""
+from .crs import degrees_per_unit, known_crs
+from .place import RasterPlace
+from .vector_input import open_vector
 
 KEPT = 0.5
 """Share of a shape's area (or length) that must lie inside for it to be kept."""
@@ -89,12 +86,15 @@ class AreaOfInterest:
         xmin, ymin, xmax, ymax = extent.xmin, extent.ymin, extent.xmax, extent.ymax
         source = known_crs(crs) if crs is not None else known_crs(raster.crs)
         if xmin > xmax and source is not None and source.is_geographic:
-            xmax += 360.0
+            turn = 360.0 / degrees_per_unit(source)
+            # Across the date line; more than half of the Earth is a slip of the pen instead.
+            if xmax + turn - xmin <= turn / 2:
+                xmax += turn
         numbers = (xmin, ymin, xmax, ymax)
         if not (np.isfinite(numbers).all() and xmin < xmax and ymin < ymax):
             raise ParameterError(
-                f"The extent x {xmin} to {xmax}, y {ymin} to {ymax} is empty: it needs "
-                "xmin < xmax and ymin < ymax."
+                f"The extent x {xmin:.10g} to {xmax:.10g}, y {ymin:.10g} to {ymax:.10g} is empty: "
+                "give xmin, ymin, xmax, ymax in this order, with xmin < xmax and ymin < ymax."
             )
         polygon = shapely.box(*numbers)
         return cls(_to_raster([polygon], source, raster), raster, what="The extent")
@@ -109,19 +109,15 @@ class AreaOfInterest:
             ParameterError: The layer cannot be read, has no polygons or no CRS while the raster
                 has one, or misses the raster.
         """
-        try:
-            info, _, wkb, _ = pyogrio.raw.read(path, layer=layer, columns=[], force_2d=True)
-        except (DataSourceError, DataLayerError, OSError) as error:
-            raise ParameterError(
-                f"{path} cannot be read as a layer of polygons: {error}"
-            ) from error
-        shapes = shapely.from_wkb(wkb) if wkb is not None else np.empty(0, object)
-        parts = shapely.get_parts(shapes[~shapely.is_missing(shapes)])
-        polygons = parts[np.isin(shapely.get_type_id(parts), (3, 6)) & (shapely.area(parts) > 0)]
+        opened = open_vector(path, layer, parameter="area_layer")
+        shapes = np.asarray(opened.read().geometry.array, dtype=object)
+        parts = shapely.get_parts(shapely.force_2d(shapes[~shapely.is_missing(shapes)]))
+        while np.any(shapely.get_type_id(parts) >= 4):  # collections within collections
+            parts = shapely.get_parts(parts)
+        polygons = parts[(shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)]
         if len(polygons) == 0:
             raise ParameterError(f"{path} has no polygons: an area of interest needs at least one.")
-        crs = declared_crs(info["crs"])
-        ground = _to_raster(list(polygons), crs, raster)
+        ground = _to_raster(list(polygons), opened.crs, raster)
         return cls(ground, raster, what=f"The area of interest {path}")
 
     def touches(self, box: PixelBox) -> bool:
@@ -165,81 +161,24 @@ def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
             else "The area of interest has no coordinate system, but the raster has: assign one."
         )
     merged = shapely.union_all(shapely.make_valid(np.array(polygons, object)))
-    if crs is None or target is None or crs.equals(target, ignore_axis_order=True):
-        return _shifted_by_turns(merged, raster, target)
+    place = RasterPlace(raster.transform, raster.bounds.shape, target)
     try:
-        transformer = Transformer.from_crs(crs, target, always_xy=True)
-        near = _near_raster(merged, crs, transformer, raster)
-        x0, y0, x1, y1 = near.bounds
-        dense = near if near.is_empty else shapely.segmentize(near, _step(x1 - x0, y1 - y0))
-        moved = shapely.transform(
-            dense, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
-        )
-    except ProjError as error:
+        found = place.bring(merged, crs)
+    except (ProjError, OutputError) as error:
         raise ParameterError(
-            f"The area of interest ({crs.name}) cannot be brought to the raster's coordinate "
-            f"system ({target.name}): {error}"
+            f"The area of interest ({crs.name if crs else 'no CRS'}) cannot be brought to the "
+            f"raster's coordinate system ({target.name if target else 'none'}): {error}"
         ) from error
-    if not np.isfinite(shapely.get_coordinates(moved)).all():
+    if found is None:
         raise ParameterError(
             f"The area of interest reaches beyond what the raster's coordinate system "
-            f"({target.name}) can show: choose a smaller one."
+            f"({target.name if target else 'none'}) can show: choose a smaller one."
         )
-    return _shifted_by_turns(shapely.make_valid(moved), raster, target)
-
-
-def _step(width: float, height: float) -> float:
-    return float(max(width, height)) / SEGMENTS
-
-
-def _near_raster(area: Any, crs: CRS, transformer: Transformer, raster: _Placed) -> Any:
-    """What of an area lies near the raster: the rest may lie where the raster's CRS ends.
-
-    Raises:
-        ParameterError: Nothing does.
-    """
-    box = raster.bounds
-    frame = _transformed(shapely.box(box.col0, box.row0, box.col1, box.row1), raster.transform)
-    a0, b0, a1, b1 = frame.bounds
-    outline = shapely.get_coordinates(shapely.segmentize(frame, _step(a1 - a0, b1 - b0)))
-    x, y = transformer.transform(outline[:, 0], outline[:, 1], direction="INVERSE")
-    x, y = np.asarray(x), np.asarray(y)
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return area  # the raster itself reaches beyond its CRS, as full discs do
-    turns: tuple[float, ...] = (0.0,)
-    if crs.is_geographic:
-        x = x - 360.0 * np.round((x - x[0]) / 360.0)
-        turns = (-360.0, 0.0, 360.0)
-    margin = 0.1 * max(np.ptp(x), np.ptp(y))
-    frame = shapely.box(x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)
-    parts = [
-        shapely.intersection(
-            shapely.transform(area, lambda xy, t=turn: xy + np.array([t, 0.0])), frame
-        )
-        for turn in turns
-    ]
-    near = shapely.union_all(parts)
-    if near.is_empty or near.area == 0:
-        u0, v0, u1, v1 = area.bounds
+    if found.is_empty or found.area == 0:
+        x0, y0, x1, y1 = merged.bounds
         raise ParameterError(
-            f"The area of interest (x {u0:.6g} to {u1:.6g}, y {v0:.6g} to {v1:.6g} in {crs.name}) "
-            f"misses the raster {raster.name} (x {x.min():.6g} to {x.max():.6g}, y {y.min():.6g} "
-            f"to {y.max():.6g}): check its coordinates and coordinate system."
+            f"The area of interest (x {x0:.6g} to {x1:.6g}, y {y0:.6g} to {y1:.6g} in "
+            f"{crs.name if crs else 'no CRS'}) misses the raster {raster.name}: check its "
+            "coordinates and coordinate system."
         )
-    return near
-
-
-def _shifted_by_turns(geometry: Any, raster: _Placed, crs: CRS | None) -> Any:
-    """In degrees, the same place 360 further east or west, where that is where the raster lies."""
-    if crs is None or not crs.is_geographic:
-        return geometry
-    box = raster.bounds
-    corners = [(box.col0, box.row0), (box.col1, box.row0), (box.col0, box.row1)]
-    xs = [(raster.transform @ corner)[0] for corner in [*corners, (box.col1, box.row1)]]
-    west, east = min(xs), max(xs)
-    turns = [
-        shapely.transform(geometry, lambda xy, t=turn: xy + np.array([360.0 * t, 0.0]))
-        for turn in (-1, 0, 1)
-        if geometry.bounds[0] + 360.0 * turn < east and geometry.bounds[2] + 360.0 * turn > west
-    ]
-    return shapely.union_all(turns) if turns else geometry
+    return found

@@ -12,14 +12,23 @@ import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning
+from rasterio.vrt import WarpedVRT
 
 from ..errors import ParameterError, RasterError
 from ..types import AnyArray, BoolArray, ByteArray
+from .gdal import GDAL_ERRORS
 
 MaskKind = Literal["none", "nodata", "dataset"]
 
 IMPLAUSIBLE = 1e30
 """Floats beyond this are fill values that nobody declared, such as -3.4e38."""
+
+
+LOOK, LOOKS = 64, 6
+"""Side of the windows in which an alpha band is looked at, and their number along an axis."""
+
+ALPHA_BETWEEN = 0.5
+"""Share of the visible pixels that are neither opaque nor clear from which alpha is a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +43,9 @@ class BandPlan:
         photo: The colour bands are declared red, green and blue, or come from a palette.
         scales: Factor a colour band, from the file.
         offsets: Summand a colour band, after the factor.
+        nodata: Colour bands that have a nodata value; the others have data everywhere.
+        inverted: 0 is white (a TIFF's MINISWHITE).
+        notes: What was decided, in sentences.
     """
 
     colour: tuple[int, ...]
@@ -43,6 +55,9 @@ class BandPlan:
     photo: bool
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
+    nodata: tuple[int, ...] = ()
+    inverted: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def bands(self) -> int:
@@ -91,21 +106,70 @@ def plan_bands(dataset: rasterio.DatasetReader, requested: Sequence[int] | None)
     palette = None
     if len(colour) == 1 and interpretation[colour[0] - 1] == ColorInterp.palette:
         palette = _palette(dataset, colour[0])
-    flags = set(dataset.mask_flag_enums[colour[0] - 1])
+    all_flags = dataset.mask_flag_enums
+    flags = set(all_flags[colour[0] - 1])
     mask: MaskKind = "none"
-    if MaskFlags.nodata in flags:
+    nodata = tuple(n for n in dict.fromkeys(colour) if MaskFlags.nodata in all_flags[n - 1])
+    if nodata:
         mask = "nodata"
     elif MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
         mask = "dataset"
+    alpha = None if alpha in colour else alpha
+    notes: tuple[str, ...] = ()
+    if alpha is not None and _is_data(dataset, alpha):
+        notes = (
+            f"Band {alpha} is called alpha, but its values are those of a picture (near infrared?):"
+            " it is not taken for a mask.",
+        )
+        alpha = None
+    scales, offsets = dataset.scales, dataset.offsets
     return BandPlan(
         colour=colour,
-        alpha=None if alpha in colour else alpha,
+        alpha=alpha,
         mask=mask,
         palette=palette,
         photo=palette is not None or colour == rgb,
-        scales=tuple(float(dataset.scales[n - 1]) for n in colour),
-        offsets=tuple(float(dataset.offsets[n - 1]) for n in colour),
+        scales=tuple(float(scales[n - 1]) for n in colour),
+        offsets=tuple(float(offsets[n - 1]) for n in colour),
+        nodata=nodata,
+        inverted=palette is None and is_inverted(dataset),
+        notes=notes,
     )
+
+
+def is_inverted(dataset: rasterio.DatasetReader) -> bool:
+    """Whether 0 is white and the largest value black, as in scans of line art."""
+    return str(dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE", "")).upper() == "YES"
+
+
+def _is_data(dataset: rasterio.DatasetReader, alpha: int) -> bool:
+    """Whether a band that the file calls alpha holds a picture.
+
+    Alpha is 0 or full in most places; between lie only soft edges. A sample of windows tells.
+    """
+    name = dataset.dtypes[alpha - 1]
+    if not name.startswith("uint") or isinstance(dataset, WarpedVRT):  # or it was made just now
+        return False
+    kind = np.dtype(name)
+    full = {1, 255, np.iinfo(kind).max}
+    between = visible = 0
+    for row in _starts(dataset.height):
+        for col in _starts(dataset.width):
+            window = rasterio.windows.Window(
+                col, row, min(LOOK, dataset.width - col), min(LOOK, dataset.height - row)
+            )
+            try:
+                values = dataset.read(alpha, window=window)
+            except GDAL_ERRORS:
+                continue  # whoever reads the picture there says so
+            seen = values[values > 0]
+            visible += seen.size
+            between += int((~np.isin(seen, list(full))).sum())
+    return between > ALPHA_BETWEEN * visible
+
+
+def _starts(size: int) -> list[int]:
+    return sorted({round(k * max(0, size - LOOK) / (LOOKS - 1)) for k in range(LOOKS)})
 
 
 def _palette(dataset: rasterio.DatasetReader, band: int) -> ByteArray | None:
@@ -142,7 +206,10 @@ def read_values(
         with warnings.catch_warnings():
             # Beside an alpha band: both are looked at, see below.
             warnings.simplefilter("ignore", NodataShadowWarning)
-            valid = dataset.read_masks(list(plan.colour), window=window) > 0
+            valid = np.ones(raw.shape, bool)
+            for number, band in enumerate(plan.colour):
+                if band in plan.nodata:
+                    valid[number] = dataset.read_masks(band, window=window) > 0
     elif plan.mask == "dataset":
         one = dataset.read_masks(plan.colour[0], window=window) > 0
         valid = np.repeat(one[None], len(plan.colour), axis=0)
@@ -156,6 +223,8 @@ def read_values(
         rgba = plan.palette[index]
         opaque = valid[0] & (rgba[..., 3] > 0)
         return np.moveaxis(rgba[..., :3], -1, 0), np.repeat(opaque[None], 3, axis=0)
+    if plan.inverted and raw.dtype.kind == "u":
+        raw = np.iinfo(raw.dtype).max - raw
     if np.iscomplexobj(raw):
         raw = np.abs(raw)
     if raw.dtype.kind == "f":

@@ -9,6 +9,7 @@ from typing import Any
 
 from affine import Affine
 
+from ..addresses import without_secrets
 from .bands import BandPlan
 from .sources import Source
 
@@ -79,19 +80,22 @@ def describe(
     if plan.alpha is not None:
         mask = "alpha band" if plan.mask == "none" else f"{mask} and alpha band"
     code = crs.to_epsg() if crs else None
+    # Each of these is made anew at every look, from all bands.
+    dtypes, colours, nodata = dataset.dtypes, dataset.colorinterp, dataset.nodatavals
+    scales, offsets, descriptions = dataset.scales, dataset.offsets, dataset.descriptions
     return RasterInfo(
-        sources=source.names,
+        sources=tuple(map(without_secrets, source.names)),
         driver="mosaic" if len(source.names) > 1 else str(dataset.driver),
         size=(width, height),
         bands=tuple(
             BandInfo(
                 number=n,
-                dtype=dataset.dtypes[n - 1],
-                colour=dataset.colorinterp[n - 1].name,
-                nodata=dataset.nodatavals[n - 1],
-                scale=float(dataset.scales[n - 1]),
-                offset=float(dataset.offsets[n - 1]),
-                description=dataset.descriptions[n - 1],
+                dtype=dtypes[n - 1],
+                colour=colours[n - 1].name,
+                nodata=nodata[n - 1],
+                scale=float(scales[n - 1]),
+                offset=float(offsets[n - 1]),
+                description=descriptions[n - 1],
             )
             for n in dataset.indexes
         ),
@@ -106,5 +110,5 @@ def describe(
         block=tuple(dataset.block_shapes[plan.colour[0] - 1]),
         working_size=working_size,
         working_transform=tuple(working_transform[:6]),
-        notes=source.notes,
+        notes=source.notes + plan.notes,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -15,6 +15,9 @@ from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 
 from ..errors import RasterError
+from .bands import is_inverted
+from .crs import known_crs
+from .longitude import turn_of, turns_of_neighbours
 
 ALIGNMENT = 0.25
 """Pixels by which a source may miss the mosaic's grid; it is then placed on the nearest pixel."""
@@ -37,7 +40,7 @@ GDAL_TYPES = {
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What of a source the mosaic needs to know."""
 
     name: str
@@ -52,14 +55,18 @@ class _Part:
     offsets: tuple[float, ...]
     palette: tuple[tuple[int, tuple[int, ...]], ...] | None
     masked: bool
+    block: tuple[int, int]
+    inverted: bool
+    tags: tuple[tuple[str, str], ...]
 
 
-def _describe(name: str, dataset: rasterio.DatasetReader) -> _Part:
+def describe_part(name: str, dataset: rasterio.DatasetReader) -> Part:
+    """What of an open source the mosaic needs to know, so that it can be closed again."""
     palette = None
     if dataset.colorinterp[0].name == "palette":
         palette = tuple(sorted(dataset.colormap(1).items()))
     flags = set(dataset.mask_flag_enums[0])
-    return _Part(
+    return Part(
         name=name,
         width=dataset.width,
         height=dataset.height,
@@ -72,23 +79,41 @@ def _describe(name: str, dataset: rasterio.DatasetReader) -> _Part:
         offsets=tuple(dataset.offsets),
         palette=palette,
         masked=MaskFlags.nodata not in flags,
+        block=tuple(dataset.block_shapes[0]),
+        inverted=is_inverted(dataset),
+        tags=tuple(sorted({**dataset.tags(), **dataset.tags(ns="IMAGERY")}.items())),
     )
 
 
-def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
+@dataclass(frozen=True)
+class Mosaic:
+    """A mosaic as GDAL opens it.
+
+    Args:
+        document: The virtual raster as XML.
+        parts: Its sources, from the lowest to the one on top.
+        places: Column and row of each one's first pixel.
+    """
+
+    document: str
+    parts: tuple[Part, ...]
+    places: tuple[tuple[int, int], ...]
+
+
+def mosaic_vrt(parts: Sequence[Part]) -> Mosaic:
     """The virtual raster over several sources, as XML that ``rasterio.open`` takes for a name.
 
     Where sources overlap, the later one is on top, except where it has no data. Places without a
     source have no data.
 
     Args:
-        sources: (name to open it by, open dataset), at least one.
+        parts: Of :func:`describe_part`, at least one.
 
     Raises:
         RasterError: The sources differ in CRS, bands, data type, nodata, palette or pixel size,
             are offset by more than :data:`ALIGNMENT` pixels, or have no georeferencing.
     """
-    parts = [_describe(name, dataset) for name, dataset in sources]
+    parts = list(parts)
     first = parts[0]
     for part in parts[1:]:
         _check_alike(first, part)
@@ -98,6 +123,8 @@ def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
             f"{unplaced.name} has no georeferencing, so that it cannot be placed in a mosaic: "
             "process it on its own."
         )
+    parts = _as_neighbours(parts)
+    first = parts[0]
     placed = [_place(first, part) for part in parts]
     col0, row0 = min(c for c, _ in placed), min(r for _, r in placed)
     width = max(c + p.width for (c, _), p in zip(placed, parts, strict=True)) - col0
@@ -110,6 +137,9 @@ def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
     vrt = Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     if first.crs:
         SubElement(vrt, "SRS", dataAxisToSRSAxisMapping="1,2").text = first.crs.to_wkt()
+    if first.inverted:
+        domain = SubElement(vrt, "Metadata", domain="IMAGE_STRUCTURE")
+        SubElement(domain, "MDI", key="MINISWHITE").text = "YES"
     SubElement(vrt, "GeoTransform").text = ", ".join(repr(v) for v in transform.to_gdal())
     shifted = [(c - col0, r - row0) for c, r in placed]
     for band in range(1, len(first.dtypes) + 1):
@@ -118,10 +148,32 @@ def mosaic_vrt(sources: Sequence[tuple[str, rasterio.DatasetReader]]) -> str:
         mask = SubElement(SubElement(vrt, "MaskBand"), "VRTRasterBand", dataType="Byte")
         for part, place in zip(parts, shifted, strict=True):
             _add_source(mask, "mask,1", part, place)
-    return tostring(vrt, encoding="unicode")
+    return Mosaic(tostring(vrt, encoding="unicode"), tuple(parts), tuple(shifted))
 
 
-def _check_alike(first: _Part, part: _Part) -> None:
+def _as_neighbours(parts: list[Part]) -> list[Part]:
+    """The parts, moved by whole turns of longitude where that brings them together.
+
+    Tiles at 179 and at -179 degrees are two degrees apart, not 358.
+    """
+    turn = turn_of(known_crs(parts[0].crs))
+    if turn is None:
+        return parts
+    spans = []
+    for part in parts:
+        corners = [(0, 0), (part.width, 0), (0, part.height), (part.width, part.height)]
+        xs = [(part.transform @ corner)[0] for corner in corners]
+        spans.append((min(xs), max(xs)))
+    turns = turns_of_neighbours(spans, turn)
+    return [
+        replace(part, transform=Affine.translation(number * turn, 0.0) @ part.transform)
+        if number
+        else part
+        for part, number in zip(parts, turns, strict=True)
+    ]
+
+
+def _check_alike(first: Part, part: Part) -> None:
     def number(value: float | None) -> str:
         return "none" if value is None else repr(float(value))  # NaN equals itself as text
 
@@ -134,6 +186,7 @@ def _check_alike(first: _Part, part: _Part) -> None:
         ("scales", first.scales, part.scales),
         ("offsets", first.offsets, part.offsets),
         ("palettes", first.palette, part.palette),
+        ("meanings of 0 (black or white)", first.inverted, part.inverted),
     ):
         if one != other:
             detail = "" if what == "palettes" else f" ({one} and {other})"
@@ -144,7 +197,7 @@ def _check_alike(first: _Part, part: _Part) -> None:
             )
 
 
-def _place(first: _Part, part: _Part) -> tuple[int, int]:
+def _place(first: Part, part: Part) -> tuple[int, int]:
     """Column and row of a source's first pixel on the first source's grid."""
     to_grid = ~first.transform @ part.transform
     corners = [(0, 0), (part.width, 0), (0, part.height), (part.width, part.height)]
@@ -165,7 +218,7 @@ def _place(first: _Part, part: _Part) -> tuple[int, int]:
 
 
 def _add_band(
-    vrt: Element, band: int, parts: Sequence[_Part], places: Sequence[tuple[int, int]]
+    vrt: Element, band: int, parts: Sequence[Part], places: Sequence[tuple[int, int]]
 ) -> None:
     first = parts[0]
     index = band - 1
@@ -192,7 +245,7 @@ def _add_band(
 def _add_source(
     node: Element,
     band: str,
-    part: _Part,
+    part: Part,
     place: tuple[int, int],
     *,
     nodata: float | None = None,
@@ -203,6 +256,16 @@ def _add_source(
     SubElement(source, "SourceFilename", relativeToVRT="0").text = name
     SubElement(source, "SourceBand").text = band
     width, height = str(part.width), str(part.height)
+    # With its properties known, GDAL opens a source when it reads it, and not all at once.
+    SubElement(
+        source,
+        "SourceProperties",
+        RasterXSize=width,
+        RasterYSize=height,
+        DataType="Byte" if masks else GDAL_TYPES[part.dtypes[int(band) - 1]],
+        BlockXSize=str(part.block[1]),
+        BlockYSize=str(part.block[0]),
+    )
     SubElement(source, "SrcRect", xOff="0", yOff="0", xSize=width, ySize=height)
     col, row = str(place[0]), str(place[1])
     SubElement(source, "DstRect", xOff=col, yOff=row, xSize=width, ySize=height)
@@ -218,10 +281,3 @@ def _add_source(
 def _absolute(name: str) -> str:
     path = Path(name)
     return str(path.resolve()) if path.exists() else name
-
-
-def common_name(names: Sequence[str]) -> str:
-    """A short name for a mosaic: its first source and how many there are."""
-    if len(names) == 1:
-        return Path(names[0]).name or names[0]
-    return f"{Path(names[0]).name} and {len(names) - 1} more"

@@ -26,14 +26,20 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from ..addresses import without_secrets
 from ..errors import ParameterError
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
 from .bands import plan_bands
+from .crs import known_crs, raster_crs
+from .gdal import gdal_env
+from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
+from .names import expand_sources
 from .pixels import SourcePixels
+from .polygon_sources import PolygonSources, polygon_sources
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import expand_sources, gdal_env, identity_of, modified_of, open_source
+from .sources import open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -56,14 +62,21 @@ class RasterOptions:
             pixels become square. In geographic ones the pixel keeps its aspect (a square in
             degrees is none on the ground), and its geometric mean side is meant. None keeps the
             raster's pixels.
+        crs: CRS of the raster in any form that :func:`~.crs.known_crs` understands, for a file that
+            names none or a wrong one; None takes what the file says.
         coarser: Whole number of these working pixels along a side of one of an overview's.
+        overlap: Which of a mosaic's rasters is on top, see :mod:`~.overlap`.
+        allow_remote: Local files that lead to servers, or to raw bytes of other files, may do so.
     """
 
     bands: tuple[int, ...] | None = None
     stretch: Stretch | None = None
     percentiles: tuple[float, float] | None = None
     resolution: float | None = None
+    crs: str | None = None
     coarser: int = 1
+    overlap: str = "auto"
+    allow_remote: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +108,38 @@ def open_raster(
     return Raster(expand_sources(sources), options or RasterOptions())
 
 
+def coarser(spec: Mapping[str, Any], factor: int) -> dict[str, Any]:
+    """The spec of the same raster, with the same stretch, at ``factor`` x ``factor`` of its pixels.
+
+    Pixels keep their aspect: 1 x 2 m become 2 x 4 m, in every pyramid of the engine.
+
+    Args:
+        spec: :attr:`Raster.spec`.
+        factor: Working pixels along a side of one of the coarser ones.
+    """
+    return {**spec, "coarser": spec["coarser"] * factor}
+
+
 class Raster:
     """An open raster; use as a context manager, from one thread.
 
     Make one with :func:`open_raster`, or in a worker process with :meth:`from_spec`.
     """
 
-    def __init__(self, names: Sequence[str], options: RasterOptions) -> None:
+    def __init__(
+        self, names: Sequence[str], options: RasterOptions, *, checked: bool = False
+    ) -> None:
         if options.percentiles is not None:
             check_percentiles(options.percentiles)
         self.options = options
-        with gdal_env():
-            self._source = open_source(names)
+        self._source = open_source(
+            names,
+            raster_crs(options.crs),
+            overlap=options.overlap,
+            remote=options.allow_remote,
+            checked=checked,
+        )
+        with gdal_env(remote=self._source.remote):
             try:
                 plan = plan_bands(self._source.dataset, options.bands)
                 self._pixels = SourcePixels(self._source, plan)
@@ -136,9 +169,9 @@ class Raster:
         if not (math.isfinite(resolution) and resolution > 0):
             raise ParameterError(f"A working resolution must be above 0, not {resolution}.")
         t, crs = self._source.transform, self._source.crs
-        across, down = math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+        across, down = pixel_sides(t)
         if crs is None or crs.is_geographic:
-            across = down = math.sqrt(across * down)
+            across = down = mean_side(t)
         scales = resolution / down, resolution / across
         size = self._source.dataset.height, self._source.dataset.width
         if any(n / s >= 2**31 for n, s in zip(size, scales, strict=True)) or all(
@@ -190,14 +223,24 @@ class Raster:
         return PixelBox(0, 0, self.height, self.width)
 
     @cached_property
+    def ground_pixel(self) -> float:
+        """Metres of a working pixel on the ground, where it is smallest."""
+        return ground_pixel(self.transform, self.shape, known_crs(self.crs))
+
+    @cached_property
     def identity(self) -> str:
-        """Digest over the source files' paths, sizes and times: another one, another raster."""
-        return identity_of(self._source)
+        """Digest over the source files' paths, sizes, times and bytes: another, another raster."""
+        return self._source.contents.identity
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that the raster is read from, side files too; addresses as they were given."""
+        return self._source.contents.all_names
 
     @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
-        return modified_of(self._source)
+        return self._source.contents.modified
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -206,9 +249,19 @@ class Raster:
             "sources": list(self._source.names),
             "bands": None if self.options.bands is None else list(self.options.bands),
             "resolution": self.options.resolution,
+            "crs": self.options.crs,
             "coarser": self.options.coarser,
+            "overlap": self.options.overlap,
+            "allow_remote": self.options.allow_remote,
             "stretch": self.stretch.to_json(),
         }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """JSON-able: what a job's results depend on, without the secrets of addresses."""
+        spec = self.spec
+        sources = [without_secrets(name) for name in spec["sources"]]
+        return {**spec, "sources": sources, "identity": self.identity}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Raster:
@@ -223,8 +276,12 @@ class Raster:
                 bands=None if spec["bands"] is None else tuple(spec["bands"]),
                 stretch=Stretch.from_json(spec["stretch"]),
                 resolution=spec["resolution"],
+                crs=spec["crs"],
                 coarser=spec["coarser"],
+                overlap=spec["overlap"],
+                allow_remote=spec["allow_remote"],
             ),
+            checked=True,
         )
 
     @cached_property
@@ -238,9 +295,21 @@ class Raster:
         )
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Metadata of the file as GDAL gives it, that of pictures (time of taking) included."""
+        dataset = self._source.dataset
+        return {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
+
+    @cached_property
+    def polygon_sources(self) -> str | PolygonSources:
+        """The raster's name, or of a mosaic what names the raster under each polygon."""
+        source = self._source
+        return polygon_sources(source) if source.parts else source.name
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was decided while opening, in sentences."""
-        return self._source.notes
+        return self._source.notes + self._pixels.plan.notes
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -289,20 +358,25 @@ class Raster:
         inside = box.intersection(self.bounds)
         if inside.empty:
             return False
+        if not self._pixels.may_have_data(self._source_box(inside)):
+            return False
         if self._pixels.always_valid and not self._has_holes(inside):
             return True
         return any(bool(self._read_part(part)[1].any()) for part in self._parts(inside))
 
     def _has_holes(self, box: PixelBox) -> bool:
         """Whether a window of working pixels touches a block that was never written."""
+        return next(self._pixels.holes(self._source_box(box)), None) is not None
+
+    def _source_box(self, box: PixelBox) -> PixelBox:
+        """The source pixels that a window of working pixels touches."""
         height, width = self._pixels.shape
-        touched = PixelBox(
+        return PixelBox(
             int(box.row0 * self._row_scale),
             int(box.col0 * self._col_scale),
             min(math.ceil(box.row1 * self._row_scale), height),
             min(math.ceil(box.col1 * self._col_scale), width),
         )
-        return next(self._pixels.holes(touched), None) is not None
 
     def _parts(self, box: PixelBox) -> Iterator[PixelBox]:
         """A window in pieces that need no more than :data:`CHUNK` source pixels each."""

@@ -10,6 +10,7 @@ import rasterio
 
 from ..errors import RasterError
 from ..types import AnyArray, PixelBox
+from .coverage import Coverage
 from .pixels import SourcePixels
 
 SAMPLE_SIDE = 2048
@@ -26,6 +27,12 @@ ENOUGH = 1000
 
 STRIP_VALUES = 20_000
 """Values kept of each strip when it is."""
+
+MOSTLY_EMPTY = 0.5
+"""Share of the raster that can have data below which the sample is taken only from there."""
+
+MOST_STRIPS = 512
+"""Strips that are looked through at most; of more, every second or third or n-th one."""
 
 PIECE = 256
 """Side of the pieces in which a window with a damaged block is read again."""
@@ -67,7 +74,7 @@ def _gather(
         except RasterError as error:
             failure = error
             if box.area > PIECE**2:
-                waiting.extend((dataset, piece) for piece in reversed(_tiled(box, PIECE)))
+                waiting.extend((dataset, piece) for piece in reversed(list(_tiled(box, PIECE))))
             continue
         sound = True
         for band, known in enumerate(valid):
@@ -80,37 +87,68 @@ def _gather(
 
 
 def _regular_windows(pixels: SourcePixels) -> Iterator[_Window]:
+    coverage = pixels.coverage
+    if coverage is not None and coverage.share(pixels.shape) < MOSTLY_EMPTY:
+        yield from ((pixels.full, box) for box in _covered_windows(coverage, pixels.shape))
+        return
     dataset = pixels.level(2.0 * max(pixels.shape) / SAMPLE_SIDE)
     height, width = dataset.shape
     if height * width <= SAMPLE_SIDE**2:
-        yield from ((dataset, box) for box in _strips(height, width))
+        yield from ((dataset, box) for box in _strips(PixelBox(0, 0, height, width)))
         return
     for row in _spread(height):
         for col in _spread(width):
             yield dataset, PixelBox(row, col, min(row + WINDOW, height), min(col + WINDOW, width))
 
 
+def _covered_windows(coverage: Coverage, shape: tuple[int, int]) -> Iterator[PixelBox]:
+    """Windows where a mostly empty raster has something: in the middle of each place, or several
+    in each where these are few."""
+    places = coverage.places(WINDOWS**2, shape)
+    each = max(1, int((WINDOWS**2 / max(1, len(places))) ** 0.5))
+    for place in places:
+        for row in _spread(place.height, each):
+            for col in _spread(place.width, each):
+                corner = place.row0 + row, place.col0 + col
+                window = PixelBox(*corner, corner[0] + WINDOW, corner[1] + WINDOW)
+                yield window.intersection(place)
+
+
 def _all_windows(pixels: SourcePixels) -> Iterator[_Window]:
-    for box in _strips(*pixels.shape):
-        if sum(hole.area for hole in pixels.holes(box)) < box.area:
+    """Strips of all places that can have data; of a raster that has too many, some of them."""
+    whole = PixelBox(0, 0, *pixels.shape)
+    coverage = pixels.coverage
+    places = [whole] if coverage is None else coverage.places(MOST_STRIPS, pixels.shape)
+    total = sum(_strip_count(place) for place in places)
+    step = max(1, -(-total // MOST_STRIPS))
+    for number, box in enumerate(box for place in places for box in _strips(place)):
+        if number % step == 0 and pixels.may_have_data(box):
             yield pixels.full, box
 
 
-def _strips(height: int, width: int) -> list[PixelBox]:
-    """A raster in windows of at most 1024 x 4096 pixels."""
-    return _tiled(PixelBox(0, 0, height, width), 1024, 4096)
+STRIP = 1024, 4096
+"""Rows and columns of a strip, at most."""
 
 
-def _tiled(box: PixelBox, rows: int, cols: int | None = None) -> list[PixelBox]:
+def _strip_count(box: PixelBox) -> int:
+    return -(-box.height // STRIP[0]) * -(-box.width // STRIP[1])
+
+
+def _strips(box: PixelBox) -> Iterator[PixelBox]:
+    return _tiled(box, *STRIP)
+
+
+def _tiled(box: PixelBox, rows: int, cols: int | None = None) -> Iterator[PixelBox]:
     """A box in pieces of at most ``rows`` x ``cols`` pixels, row by row."""
-    return [
-        PixelBox(row, col, row + rows, col + (cols or rows)).intersection(box)
-        for row in range(box.row0, box.row1, rows)
-        for col in range(box.col0, box.col1, cols or rows)
-    ]
+    wide = cols or rows
+    for row in range(box.row0, box.row1, rows):
+        for col in range(box.col0, box.col1, wide):
+            yield PixelBox(row, col, row + rows, col + wide).intersection(box)
 
 
-def _spread(size: int) -> list[int]:
-    """First pixels of the sample's windows along an axis, from edge to edge."""
+def _spread(size: int, count: int = WINDOWS) -> list[int]:
+    """First pixels of the sample's windows along an axis, from edge to edge; one in the middle."""
     last = max(0, size - WINDOW)
-    return sorted({round(i * last / (WINDOWS - 1)) for i in range(WINDOWS)})
+    if count == 1:
+        return [last // 2]
+    return sorted({round(i * last / (count - 1)) for i in range(count)})

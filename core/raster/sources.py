@@ -1,54 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening: one file, a folder, several files; ground control points and RPCs are warped away."""
+"""Opening: one raster, or several as a mosaic; where they lie on the ground."""
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform as warp_points
 
 from ..errors import RasterError, SamGeoWarning
-from .mosaic import common_name, mosaic_vrt
-
-SUFFIXES = (
-    *(".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".webp"),
-    *(".img", ".ecw", ".sid", ".ntf", ".bil", ".bip", ".bsq", ".asc"),
-)
-"""Files of a folder that are taken for rasters."""
-
-CACHE_BYTES = 48 * 1024 * 1024, 256 * 1024 * 1024
-"""GDAL's block cache, at least and at most. Its own default is a share of the machine's memory,
-which would make a job's memory depend on the machine and grow with the raster until it is full."""
-
-CACHE_ROWS = 1536
-"""Rows that the cache should hold of a raster stored in strips: else a tile's neighbour to the
-right would decode all of its strips again."""
+from ..job import option
+from .contents import Contents, check_sources
+from .crs import known_crs, same_crs
+from .gdal import GDAL_ERRORS, MOST_BLOCK_BYTES, block_bytes, deepest, gdal_env, open_dataset
+from .georeference import transform_of_points, warp
+from .mosaic import Part, describe_part, mosaic_vrt
+from .names import common_name
+from .overlap import check_overlap, ordered
+from .references import is_remote, server_of
 
 UNPLACED = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """Pixel to "ground" where a raster has no georeferencing: the way in which QGIS shows it."""
 
-
-def gdal_env(dataset: rasterio.DatasetReader | None = None) -> rasterio.Env:
-    """Settings under which rasters are opened and read."""
-    least, most = CACHE_BYTES
-    if dataset is not None and dataset.block_shapes[0][1] == dataset.width:
-        names = ["complex64" if name == "complex_int16" else name for name in dataset.dtypes]
-        pixel = sum(np.dtype(name).itemsize for name in names)
-        least = min(most, max(least, CACHE_ROWS * dataset.width * pixel))
-    return rasterio.Env(GDAL_CACHEMAX=least, GDAL_ERROR_ON_LIBJPEG_WARNING=True)
+_NOT_READ = {
+    ".ecw": "ECW",
+    ".sid": "MrSID",
+}
+"""Formats that GDAL reads only with libraries that must not be shared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +47,9 @@ class Source:
         placed: The file says where it lies; False leaves pixels as the ground's units.
         plain: The dataset is a file as it is, so that its overviews and block offsets can be used.
         closing: Closes all that was opened.
+        contents: The files that it consists of.
+        parts: Of a mosaic, from the lowest to the one on top.
+        places: Column and row of the first pixel of each part.
     """
 
     names: tuple[str, ...]
@@ -74,90 +60,91 @@ class Source:
     placed: bool
     plain: bool
     closing: ExitStack
+    contents: Contents
+    parts: tuple[Part, ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
     @property
     def name(self) -> str:
         return common_name(self.names)
 
+    @property
+    def remote(self) -> bool:
+        """The network may be used."""
+        return self.contents.remote or any(map(is_remote, self.names))
+
     def open_overview(self, level: int) -> rasterio.DatasetReader:
         """The dataset's overview ``level`` (0 is the first) as a dataset of its own."""
-        return self.closing.enter_context(_open(self.dataset.name, overview_level=level))
+        return self.closing.enter_context(
+            open_dataset(self.dataset.name, remote=self.remote, overview_level=level)
+        )
 
 
-def expand_sources(sources: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
-    """Names to open: a folder stands for the rasters in it, in the order of their names.
-
-    Raises:
-        RasterError: A file is missing, a folder has no rasters, or nothing is given.
-    """
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
-    if not given:
-        raise RasterError("No raster was given.")
-    names: list[str] = []
-    for source in given:
-        path = Path(source)
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not found:
-                raise RasterError(f"The folder {path} has no rasters in it.")
-            names += [str(p) for p in found]
-        elif isinstance(source, Path) or _is_plain_path(source):
-            if not path.exists():
-                raise RasterError(f"There is no file {source}: check the path.")
-            names.append(str(path))
-        else:
-            names.append(source)
-    return tuple(names)
-
-
-def _is_plain_path(name: str) -> bool:
-    """Neither a URL, nor GDAL's /vsi..., DRIVER:... or inline XML."""
-    if name.startswith(("/vsi", "<")):
-        return False
-    return ":" not in name[2:]
-
-
-def _open(name: str, **options: object) -> rasterio.DatasetReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(name, **options)
-
-
-def open_source(names: Sequence[str]) -> Source:
+def open_source(
+    names: Sequence[str],
+    crs: CRS | None = None,
+    *,
+    overlap: str = "auto",
+    remote: bool = False,
+    checked: bool = False,
+) -> Source:
     """Open one raster, or several as a mosaic.
 
+    Args:
+        names: To open them by.
+        crs: Their CRS, instead of what the files say; None takes that.
+        overlap: Which of several is on top where they overlap (:func:`~.overlap.ordered`).
+        remote: Local files may lead to servers, and to raw bytes of other files.
+        checked: All that they refer to was opened before, by another process of the same job.
+
     Raises:
-        RasterError: A file is no raster or holds several, or the files make no mosaic.
+        RasterError: A file is no raster or holds several, the files make no mosaic, or a source of
+            a virtual raster is missing.
     """
     stack = ExitStack()
+    contents = Contents(tuple(names), remote)
+    asked = remote or any(map(is_remote, names))
     try:
-        if len(names) == 1:
-            dataset = stack.enter_context(_open_one(names[0]))
-            return _georeference(tuple(names), dataset, stack)
-        with ExitStack() as parts:
-            opened = [(name, parts.enter_context(_open_one(name))) for name in names]
-            document = mosaic_vrt(opened)
-        dataset = stack.enter_context(_open(document))
-        return Source(
-            names=tuple(names),
-            dataset=dataset,
-            transform=dataset.transform,
-            crs=dataset.crs,
-            notes=(f"A mosaic of {len(names)} rasters.", *_crs_notes(dataset.crs, placed=True)),
-            placed=True,
-            plain=False,
-            closing=stack,
-        )
+        with gdal_env(remote=asked):
+            if len(names) == 1:
+                dataset = stack.enter_context(_open_one(names[0], remote, checked))
+                return _georeference(contents, dataset, stack, crs)
+            parts = []
+            for name in names:  # one after the other: a process may hold about 1,000 files open
+                with _open_one(name, remote, checked) as dataset:
+                    parts.append(describe_part(name, dataset))
+            mosaic = mosaic_vrt(ordered(parts, overlap))
+            dataset = stack.enter_context(open_dataset(mosaic.document, remote=asked))
+            overlaps = check_overlap(mosaic, overlap)
     except BaseException:
         stack.close()
         raise
+    return Source(
+        names=tuple(names),
+        dataset=dataset,
+        transform=dataset.transform,
+        crs=crs or dataset.crs,
+        notes=(
+            f"A mosaic of {len(names)} rasters.",
+            *overlaps,
+            *_crs_notes(dataset.crs, placed=True, wanted=crs),
+        ),
+        placed=True,
+        plain=False,
+        closing=stack,
+        contents=contents,
+        parts=mosaic.parts,
+        places=mosaic.places,
+    )
 
 
-def _open_one(name: str) -> rasterio.DatasetReader:
+def _open_one(name: str, remote: bool, checked: bool) -> rasterio.DatasetReader:
+    if not checked:
+        check_sources(name, remote=remote)
     try:
-        dataset = _open(name)
-    except RasterioIOError as error:
-        raise RasterError(f"{name} cannot be opened as a raster: {error}") from error
+        dataset = open_dataset(name, remote=remote or is_remote(name))
+    except GDAL_ERRORS as error:
+        raise RasterError(_cannot_open(name, deepest(error))) from error
     if dataset.count == 0:
         parts = list(dataset.subdatasets)
         dataset.close()
@@ -165,37 +152,113 @@ def _open_one(name: str) -> rasterio.DatasetReader:
             shown = ", ".join(parts[:5]) + (" ..." if len(parts) > 5 else "")
             raise RasterError(f"{name} holds several rasters: give one of them by name: {shown}")
         raise RasterError(f"{name} has no bands.")
+    if block_bytes(dataset) > MOST_BLOCK_BYTES:
+        size = block_bytes(dataset) / 1024**3
+        dataset.close()
+        raise RasterError(
+            f"{name} is stored in blocks of {size:.1f} GB, which must be decoded at once: write it "
+            "anew in tiles (gdal_translate -co TILED=YES -co INTERLEAVE=BAND)."
+        )
+    if not remote and not is_remote(name):
+        for domain in ("OVERVIEWS", "GEOLOCATION"):
+            for value in dataset.tags(ns=domain).values():
+                if is_remote(value):
+                    dataset.close()
+                    raise RasterError(
+                        f"{name} refers to {server_of(value)}: nothing is fetched from the network "
+                        f"because a file says so, unless you allow it ({option('allow_remote')})."
+                    )
     return dataset
 
 
+def _cannot_open(name: str, reason: str) -> str:
+    kind = _NOT_READ.get(Path(name).suffix.lower())
+    if kind is not None:
+        return (
+            f"{name} is a raster in the format {kind}, which needs a library that cannot come with "
+            "this engine: convert it to GeoTIFF first, in QGIS (Raster, Conversion, Translate) or "
+            "with a gdal_translate that has the driver."
+        )
+    return f"{name} cannot be opened as a raster: {reason}"
+
+
 def _georeference(
-    names: tuple[str, ...], dataset: rasterio.DatasetReader, stack: ExitStack
+    contents: Contents,
+    dataset: rasterio.DatasetReader,
+    stack: ExitStack,
+    crs: CRS | None = None,
 ) -> Source:
+    names = contents.names
     points, points_crs = dataset.gcps
+    points_crs = crs or points_crs
     placed = not dataset.transform.is_identity
+    geolocation = dataset.tags(ns="GEOLOCATION")
     if not placed and points and points_crs:
-        warped = stack.enter_context(_warp(dataset, points_crs, by="GCP"))
-        note = f"Placed by {len(points)} ground control points, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
+        return _warped(contents, dataset, stack, points_crs, "GCP")
     if not placed and dataset.rpcs:
-        warped = stack.enter_context(_warp(dataset, CRS.from_epsg(4326), by="RPC"))
-        note = f"Placed by its RPCs at their mean height, warped to {_label(warped.crs)}."
-        return Source(names, warped, warped.transform, warped.crs, (note,), True, False, stack)
-    notes = _crs_notes(dataset.crs, placed=placed)
+        return _warped(contents, dataset, stack, CRS.from_epsg(4326), "RPC")
+    if not placed and not points and "X_DATASET" in geolocation:
+        found = crs or dataset.crs or _crs_of(geolocation.get("SRS")) or CRS.from_epsg(4326)
+        return _warped(contents, dataset, stack, found, "GEOLOC_ARRAY")
     transform = dataset.transform if placed else UNPLACED
+    if not placed and points:
+        transform, placed = transform_of_points(dataset), True
+    notes = _crs_notes(dataset.crs, placed=placed, wanted=crs)
+    chosen = (crs or dataset.crs) if placed else None
     if transform.is_degenerate:
         raise RasterError(
             f"{names[0]} has a transform that maps all pixels onto a line ({transform[:6]}): "
             "its georeferencing is damaged."
         )
-    return Source(names, dataset, transform, dataset.crs, notes, placed, True, stack)
+    return Source(names, dataset, transform, chosen, notes, placed, True, stack, contents)
 
 
-def _crs_notes(crs: CRS | None, *, placed: bool) -> tuple[str, ...]:
-    if crs:
+def _warped(
+    contents: Contents, dataset: rasterio.DatasetReader, stack: ExitStack, crs: CRS, by: str
+) -> Source:
+    warped = stack.enter_context(warp(dataset, crs, by=by))
+    label = _label(warped.crs)
+    note = {
+        "GCP": f"Placed by {len(dataset.gcps[0])} ground control points, warped to {label}.",
+        "RPC": f"Placed by its RPCs at their mean height, warped to {label}.",
+        "GEOLOC_ARRAY": f"Placed by its geolocation arrays, warped to {label}.",
+    }[by]
+    return Source(
+        contents.names,
+        warped,
+        warped.transform,
+        warped.crs,
+        (note,),
+        True,
+        False,
+        stack,
+        contents,
+    )
+
+
+def _crs_of(text: str | None) -> CRS | None:
+    try:
+        return CRS.from_user_input(text) if text else None
+    except (*GDAL_ERRORS, ValueError):
+        return None
+
+
+def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> tuple[str, ...]:
+    """What there is to say of a raster's CRS, also as a warning."""
+    if not placed and (crs or wanted):
+        note = (
+            f"The raster has a coordinate system ({_label(wanted or crs)}), but nothing says where "
+            "in it the raster lies: it is left out, and positions, lengths and areas are in pixels."
+        )
+    elif wanted:
+        if not crs or same_crs(known_crs(crs), known_crs(wanted)):
+            return ()
+        note = f"The raster's own coordinate system, {_label(crs)}, gives way to {_label(wanted)}."
+    elif crs:
         return ()
-    unit = "the units of its own transform" if placed else "pixels"
-    note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
+    else:
+        unit = "the units of its own transform" if placed else "pixels"
+        note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
     warnings.warn(note, SamGeoWarning, stacklevel=2)
     return (note,)
 
@@ -203,85 +266,3 @@ def _crs_notes(crs: CRS | None, *, placed: bool) -> tuple[str, ...]:
 def _label(crs: CRS) -> str:
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else crs.to_string()[:60]
-
-
-def _warp(dataset: rasterio.DatasetReader, crs: CRS, *, by: str) -> WarpedVRT:
-    """A north-up view of a raster that is placed by points or by RPCs.
-
-    Geographic points are warped to the UTM zone (or polar stereographic) of their middle, because
-    degrees would show every object stretched.
-    """
-    try:
-        target = _metric_crs(dataset, crs)
-        interpretation = dataset.colorinterp
-        smooth = ColorInterp.palette not in interpretation
-        flags = set(dataset.mask_flag_enums[0])
-        options: dict[str, object] = {
-            "src_crs": crs,
-            "crs": target,
-            "resampling": Resampling.bilinear if smooth else Resampling.nearest,
-        }
-        if MaskFlags.nodata not in flags and ColorInterp.alpha not in interpretation:
-            options["add_alpha"] = True
-        if by == "GCP" and len(dataset.gcps[0]) > 10:
-            # A polynomial misses a dense grid of points by pixels; splines go through them.
-            options["SRC_METHOD"] = "GCP_TPS"
-        return WarpedVRT(dataset, **options)
-    except (RasterioError, ValueError) as error:
-        raise RasterError(
-            f"{dataset.name} cannot be placed by its "
-            f"{'ground control points' if by == 'GCP' else 'RPCs'}: {error}"
-        ) from error
-
-
-def _metric_crs(dataset: rasterio.DatasetReader, crs: CRS) -> CRS:
-    if not crs.is_geographic:
-        return crs
-    points, _ = dataset.gcps
-    if points:
-        # Points on both sides of the date line are neighbours.
-        xs = [p.x - 360.0 * round((p.x - points[0].x) / 360.0) for p in points]
-        ys = [p.y for p in points]
-        lon, lat = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
-    else:
-        lon, lat = dataset.rpcs.long_off, dataset.rpcs.lat_off
-    wgs84 = CRS.from_epsg(4326)
-    if crs != wgs84:
-        (lon,), (lat,) = warp_points(crs, wgs84, [lon], [lat])
-    if abs(lat) > 84:
-        return CRS.from_epsg(5041 if lat > 0 else 5042)
-    zone = int((lon + 180.0) // 6.0) % 60 + 1
-    return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
-
-
-def identity_of(source: Source) -> str:
-    """A digest that changes when a source file does: its path, size and time of change.
-
-    Files that a virtual raster refers to count as well; side files with statistics and overviews,
-    which QGIS writes while one looks at a raster, do not.
-    """
-    digest = hashlib.sha256()
-    for name in _files(source):
-        path = Path(name)
-        if path.is_file():
-            status = path.stat()
-            text = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n"
-        else:
-            text = f"{name}\n"
-        digest.update(text.encode())
-    return digest.hexdigest()
-
-
-def modified_of(source: Source) -> datetime:
-    """When the newest source file was changed, UTC; the epoch where none is on this machine."""
-    times = [Path(name).stat().st_mtime for name in _files(source) if Path(name).is_file()]
-    return datetime.fromtimestamp(max(times, default=0.0), timezone.utc)
-
-
-def _files(source: Source) -> list[str]:
-    """Files that the pixels come from, sorted."""
-    files = set(source.names)
-    for name in source.names:
-        if name.lower().endswith(".vrt"):
-            files.update(source.dataset.files)
-    return sorted(name for name in files if not name.lower().endswith((".aux.xml", ".ovr")))

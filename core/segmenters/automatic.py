@@ -18,7 +18,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,11 @@ from scipy import ndimage
 
 from ..errors import ParameterError
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
-from ..models.base import Decoded, Embedding, PromptableModel, Prompts
+from ..models.base import Decoded, Embedding, ModelInfo, PromptableModel, Prompts, Proposals
+from ..models.embedded.classes import CLASSES
 from ..parallel.cancellation import check
 from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
-from ..types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
+from ..types import BoolArray, ByteArray, CellBox, FloatArray, LogitArray, PixelBox
 from .mask_nms import (
     CROP_MARGIN,
     Candidate,
@@ -38,7 +40,7 @@ from .mask_nms import (
     remove_duplicates,
     stability_of,
 )
-from .point_grids import coarse_to_fine, crop_boxes, point_grid
+from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
 from .small_regions import mend
 
@@ -47,6 +49,15 @@ VERSION = 1
 
 EDGE_TOLERANCE = 20
 """Pixels: a mask this near to a crop's edge inside the window is taken for cut off (official)."""
+
+REST_STEP = 128
+"""Pixels along a side of the squares of which each is asked once where nothing was found."""
+
+REST_DEPTH = 8
+"""Pixels from what was found below which nothing more is asked."""
+
+SEEN_AROUND = (40.0, 128.0)
+"""Least and most pixels that are seen around a proposal at first."""
 
 LARGEST_SKIPPER = 1 / 8
 """Share of the window above which a confident mask does not keep points from being asked: such a
@@ -69,6 +80,10 @@ class AutomaticOptions:
         score_threshold: Predicted IoU that a mask must exceed; None: the model's default.
         stability_threshold: Stability that a mask must reach; None: the model's default.
         stability_offset: Logit by which the mask is cut higher and lower for its stability.
+        proposals: "grid" asks a grid of points; "embedded" asks once per object that the embedded
+            model expects, then once per region that is left uncovered.
+        classes: Of the embedded model: only objects whose likeliest class is one of them are kept;
+            empty keeps all. With "embedded", every mask says its class.
         grid: "official" asks every point; "skip" asks a coarse grid first and then only points
             outside confident masks: several times faster, but parts of things are lost.
         duplicates: IoU of what makes two masks duplicates.
@@ -85,6 +100,8 @@ class AutomaticOptions:
     score_threshold: float | None = None
     stability_threshold: float | None = None
     stability_offset: float = 1.0
+    proposals: Literal["grid", "embedded"] = "grid"
+    classes: tuple[str, ...] = ()
     grid: Literal["official", "skip"] = "official"
     duplicates: Criterion = "mask"
     max_iou: float = 0.7
@@ -99,7 +116,16 @@ class AutomaticOptions:
         _check("stability_offset", self.stability_offset, 0, 7)
         _check("max_iou", self.max_iou, 0, 1)
         _check("min_region", self.min_region, 0, 1 << 30)
-        for name, known in (("grid", ("official", "skip")), ("duplicates", ("mask", "box"))):
+        for name in self.classes:
+            if name not in CLASSES:
+                raise ParameterError(
+                    f"The embedded model has no class {name!r}: choose from {', '.join(CLASSES)}."
+                )
+        for name, known in (
+            ("grid", ("official", "skip")),
+            ("duplicates", ("mask", "box")),
+            ("proposals", ("grid", "embedded")),
+        ):
             if getattr(self, name) not in known:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(known)}."
@@ -127,11 +153,71 @@ class _View:
     valid: BoolArray
 
 
+class Proposer(Protocol):
+    """A model that knows where objects are and what they are: the embedded one."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """As of any model."""
+
+    def encode(self, images: Sequence[ByteArray]) -> list[Embedding]:
+        """As of any model."""
+
+    def propose(self, embedding: Embedding) -> Proposals:
+        """One prompt per object."""
+
+    def class_probabilities(self, embedding: Embedding) -> tuple[FloatArray, tuple[float, float]]:
+        """(classes, h, w), and the size of their cells in pixels."""
+
+
+class Cropped(Protocol):
+    """A prompt's logits where they were computed, in cells of the window."""
+
+    row0: int
+    col0: int
+    logits: FloatArray
+    scores: FloatArray
+
+
+def class_of(
+    candidate: Candidate, probabilities: FloatArray, times: tuple[float, float]
+) -> tuple[str, float]:
+    """The likeliest class of a mask and its probability, the mean over the mask.
+
+    Args:
+        candidate: In cells of the window.
+        probabilities: (classes, h, w), from the same corner.
+        times: Cells of ``probabilities`` per cell of the window along rows and columns.
+    """
+    rows, cols = np.nonzero(candidate.logits > 0)
+    r = ((rows + candidate.box.row0 + 0.5) * times[0]).astype(np.intp)
+    c = ((cols + candidate.box.col0 + 0.5) * times[1]).astype(np.intp)
+    r, c = np.minimum(r, probabilities.shape[1] - 1), np.minimum(c, probabilities.shape[2] - 1)
+    means = probabilities[:, r, c].mean(axis=1, dtype=np.float64)
+    best = int(means.argmax())
+    return CLASSES[best], round(float(means[best]), 2)
+
+
 class AutomaticSegmenter:
     """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
 
-    def __init__(self, model: PromptableModel, options: AutomaticOptions | None = None):
+    def __init__(
+        self,
+        model: PromptableModel,
+        options: AutomaticOptions | None = None,
+        proposer: Proposer | None = None,
+    ) -> None:
         options = options or AutomaticOptions()
+        if options.proposals == "embedded":
+            if proposer is None:
+                raise ParameterError("Proposals need the embedded model: name it, or use a grid.")
+            if options.n_layers:
+                raise ParameterError("Proposals go with whole windows: leave the crops out.")
+        elif options.classes:
+            raise ParameterError(
+                "Classes come with the embedded model's proposals: do not use a grid of points."
+            )
+        self._proposer = proposer
         info = model.info
         score, stable = options.score_threshold, options.stability_threshold
         self._min_score = info.score_threshold if score is None else score
@@ -142,16 +228,25 @@ class AutomaticSegmenter:
         )
 
     @property
+    def gives_classes(self) -> bool:
+        """Whether every mask says its class."""
+        return self._proposer is not None
+
+    @property
     def name(self) -> str:
         return self.model.info.name
 
     @property
     def fingerprint(self) -> str:
         settings = [VERSION, self.model.info.fingerprint, asdict(self.options)]
+        if self._proposer is not None:
+            settings.append(self._proposer.info.fingerprint)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
     def cell_size(self, window_size: int) -> int:
         """Side of the mask cells: the model's own at the finest crop layer, as whole pixels."""
+        if self.model.info.cell is not None:
+            return choose_cell(self.model.info.cell, window_size)
         _, finest = crop_boxes(window_size, self.options.n_layers)[-1]
         return choose_cell(max(finest.shape) / self.model.info.mask_size, window_size)
 
@@ -161,6 +256,8 @@ class AutomaticSegmenter:
         cell = image.cell
         canvas = pad_image(image.pixels, image.size)
         views = _views(image, self.options.n_layers)
+        if self._proposer is not None:
+            return self._segment_proposals(self._proposer, canvas, image, views[0])
         for view in views:
             rounds = self._points(view, image.valid)
             if rounds and view.valid.any():
@@ -174,6 +271,96 @@ class AutomaticSegmenter:
             Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, PromptRef()) for c in found
         ]
         return TileMasks(image.tile.index, cell, masks)
+
+    def _segment_proposals(
+        self, proposer: Proposer, canvas: ByteArray, image: TileImage, view: _View
+    ) -> TileMasks:
+        """All masks of a window from proposals."""
+        cell = image.cell
+        if not view.valid.any():
+            return TileMasks(image.tile.index, cell, [])
+        embedding = self.model.encode([canvas])[0]
+        same = proposer.info.fingerprint == self.model.info.fingerprint
+        seen = embedding if same else proposer.encode([canvas])[0]
+        expected = proposer.propose(seen)
+        ask = partial(self._ask_near, embedding, view)
+        found = ask(expected.points, np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1))
+        covered = np.zeros(view.cells.shape, bool)
+        _cover(covered, found, view)
+        covered |= ~view.valid
+        step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
+        rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
+        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
+        found = self._distinct(found, view)
+        if self.options.min_region:
+            smallest = self.options.min_region / cell**2
+            mended = [mend(candidate, smallest, view.cells) for candidate in found]
+            found = self._distinct(mended, view)
+        probabilities, sides = proposer.class_probabilities(seen)
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        masks = []
+        for c in found:
+            name, likely = class_of(c, probabilities, (cell / sides[0], cell / sides[1]))
+            if not self.options.classes or name in self.options.classes:
+                ref = PromptRef(class_name=name, class_prob=likely)
+                box = c.box.shifted(*origin)
+                masks.append(Mask(box, c.logits, c.score, c.stability, ref))
+        return TileMasks(image.tile.index, cell, masks)
+
+    def _ask_near(
+        self, embedding: Embedding, view: _View, points: FloatArray, sides: FloatArray
+    ) -> list[Candidate]:
+        """Candidates for one click each, where there are data; ``sides`` are roughly those of the
+        objects, pixels."""
+        rows, cols = _cells_of(points, view)
+        inside = view.valid[rows, cols] if len(points) else np.zeros(0, bool)
+        points, sides = points[inside], sides[inside]
+        found: list[Candidate] = []
+        cropped = getattr(self.model, "decode_cropped", None)
+        whole = embedding.cell_size == (view.cell, view.cell)
+        h, w = embedding.mask_shape
+        batch = 256 if cropped and whole else max(1, _LOGITS_AT_ONCE // (12 * h * w))
+        for start in range(0, len(points), batch):
+            check()
+            part = slice(start, start + batch)
+            if not (cropped and whole):
+                decoded = self._ask(embedding, points[part], view)
+                found += self._candidates(decoded, embedding, view)
+                continue
+            labels = np.ones((len(points[part]), 1), np.int8)
+            answers = cropped(
+                embedding,
+                Prompts(points=points[part][:, None], labels=labels),
+                min_score=self._min_score,
+                around=np.clip(sides[part], *SEEN_AROUND),
+            )
+            for row in sorted(answers):
+                found += self._of_crop(answers[row], view)
+        return found
+
+    def _of_crop(self, answer: Cropped, view: _View) -> Iterator[Candidate]:
+        """What is good of one prompt's masks, which lie somewhere in the window."""
+        height, width = answer.logits.shape[1:]
+        box = CellBox(answer.row0, answer.col0, answer.row0 + height, answer.col0 + width)
+        cells = box.intersection(view.cells)
+        if cells.empty:
+            return
+        logits = answer.logits[:, : cells.height, : cells.width]
+        valid = view.valid[cells.slices(view.cells)]
+        if not valid.all():
+            logits = np.where(valid, logits, ABSENT / STEPS)
+        good = np.flatnonzero(answer.scores > self._min_score)
+        stability = stability_of(logits[good], self.options.stability_offset)
+        for number, steady in zip(good.tolist(), stability.tolist(), strict=True):
+            if steady >= self._min_stability:
+                candidate = make_candidate(
+                    logits[number],
+                    cells,
+                    score=float(answer.scores[number]),
+                    stability=float(steady),
+                )
+                if candidate is not None:
+                    yield candidate
 
     def refine(self, image: TileImage, hints: Sequence[Hint]) -> list[Mask | None]:
         """One mask a hint, from its box and its logits; see :class:`~.segmenter.Hint`."""

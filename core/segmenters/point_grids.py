@@ -7,10 +7,12 @@ pixel positions here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..types import FloatArray, PixelBox
 
@@ -76,3 +78,25 @@ def coarse_to_fine(side: int) -> NDArray[np.int8]:
     rounds[odd] = 1
     rounds[odd & (row % 4 == 1) & (col % 4 == 1)] = 0
     return rounds.astype(np.int8)
+
+
+def uncovered(covered: NDArray[np.bool_], smallest: int, step: int) -> Iterator[tuple[int, int]]:
+    """One place in each uncovered region: its deepest cell; large regions get several.
+
+    Args:
+        covered: (h, w).
+        smallest: Regions whose deepest cell is nearer than this to a covered one are left out.
+        step: Side in cells of the squares into which large regions are cut.
+
+    Yields:
+        (row, column) of cells, by place.
+    """
+    free = np.pad(~covered, 1)
+    depth = ndimage.distance_transform_edt(free)[1:-1, 1:-1]
+    height, width = covered.shape
+    for top in range(0, height, step):
+        for left in range(0, width, step):
+            part = depth[top : top + step, left : left + step]
+            row, col = np.unravel_index(int(part.argmax()), part.shape)
+            if part[row, col] >= smallest:
+                yield top + int(row), left + int(col)

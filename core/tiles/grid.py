@@ -22,11 +22,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..errors import ParameterError
+from ..job import option
 from ..types import PixelBox, TileIndex
-
-TRUST_MARGIN = 8
-"""Pixels at a window's edge where mask values are not believed (c in the design)."""
-
+from .windows import TRUST_MARGIN
 
 DEFAULT_TILE = 1024
 """Side of a window in pixels: what most of the SAM family was trained on."""
@@ -203,6 +201,6 @@ def choose_grid(
     if core < margin:
         raise ParameterError(
             f"A tile of {size} pixels has no room for a margin of {margin} on each side: "
-            "choose a larger --tile-size or a smaller --margin."
+            f"choose a larger {option('tile_size')} or a smaller {option('margin')}."
         )
     return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)

@@ -9,6 +9,8 @@ covers ``[i * cell, (i + 1) * cell)``, its value belongs to its centre ``(i + 0.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ PADDING_COLOUR = (124, 116, 104)
 to (nearly) the 0 that the official code pads with."""
 
 LARGEST_CELL = 8
-"""Cells must divide the untrusted edge of a window (``grid.TRUST_MARGIN``)."""
+"""Cells must divide the untrusted edge of a window (``windows.TRUST_MARGIN``)."""
 
 
 def choose_cell(native: float, window_size: int) -> int:
@@ -97,21 +99,36 @@ def resample(
         whole = start == [row, col] and row >= 0 and col >= 0
         if whole and row + shape[0] <= logits.shape[-2] and col + shape[1] <= logits.shape[-1]:
             return logits[..., row : row + shape[0], col : col + shape[1]]
-    low, high, weight = taps(logits.shape[-2], cell[0], to_cell[0], offset[0], shape[0])
+    rows = (offset[0] + (np.arange(shape[0]) + 0.5) * to_cell[0]) / cell[0] - 0.5
+    cols = (offset[1] + (np.arange(shape[1]) + 0.5) * to_cell[1]) / cell[1] - 0.5
+    return bilinear(logits, rows, cols)
+
+
+def bilinear(
+    logits: FloatArray, rows: NDArray[np.floating[Any]], cols: NDArray[np.floating[Any]]
+) -> FloatArray:
+    """Logits between the centres of their cells: *the* interpolation of logits.
+
+    Args:
+        logits: (..., h, w) float32.
+        rows: (n,) wanted rows, counted in cells from the first cell's centre; whole numbers are
+            centres. Beyond the outermost centres the edge's value goes on.
+        cols: (m,) wanted columns.
+
+    Returns:
+        (..., n, m) float32.
+    """
+    low, high, weight = taps(logits.shape[-2], rows)
     weight = weight[:, None]
-    rows = logits[..., low, :] * (1 - weight) + logits[..., high, :] * weight
-    low, high, weight = taps(logits.shape[-1], cell[1], to_cell[1], offset[1], shape[1])
-    return np.asarray(rows[..., low] * (1 - weight) + rows[..., high] * weight, np.float32)
+    between = logits[..., low, :] * (1 - weight) + logits[..., high, :] * weight
+    low, high, weight = taps(logits.shape[-1], cols)
+    return np.asarray(between[..., low] * (1 - weight) + between[..., high] * weight, np.float32)
 
 
 def taps(
-    count: int, cell: float, to_cell: float, offset: float, wanted: int
+    count: int, centres: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Index of the two source cells and the weight of the second, for each wanted cell.
-
-    Along one axis; arguments as in :func:`resample`.
-    """
-    centres = (offset + (np.arange(wanted) + 0.5) * to_cell) / cell - 0.5
+    """Index of the two source cells and the weight of the second, for each wanted place."""
     centres = np.clip(centres, 0, count - 1)
     low = np.floor(centres).astype(np.intp)
     return low, np.minimum(low + 1, count - 1), (centres - low).astype(np.float32)

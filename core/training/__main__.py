@@ -39,15 +39,18 @@ from .export import export
 from .log import plot
 from .loop import TrainConfig, train
 from .opencv import cv2
-from .packs import pack_confident, pack_real, pack_regions, pack_scenes, pack_towns
+from .packs import pack_confident, pack_instances, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.32, (0.5, 4.0)),
-    "town": (0.17, (0.4, 2.5)),
-    "banepa": (0.28, (0.4, 2.5)),
-    "dubai": (0.08, (0.5, 2.5)),
-    "regions": (0.1, (0.8, 4.0)),
-    "confident": (0.1, (0.6, 3.0)),
+    "scenes": (0.26, (0.35, 4.0)),
+    "town": (0.12, (0.3, 2.5)),
+    "banepa": (0.2, (0.3, 2.5)),
+    "roofs": (0.16, (0.5, 4.0)),
+    "fields": (0.1, (0.3, 3.0)),
+    "plots": (0.03, (0.5, 3.0)),
+    "dubai": (0.1, (0.4, 2.5)),
+    "regions": (0.06, (0.6, 4.0)),
+    "confident": (0.06, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -93,8 +96,10 @@ def main() -> None:
         ("seed", int),
         ("size", int),
         ("settle", float),
+        ("dense", int),
     ):
         run.add_argument(f"--{name}", type=kind, default=getattr(TrainConfig(Path()), name))
+    run.add_argument("--heads-only", action="store_true", help="proposals and classes, no masks")
     run.add_argument("--device", default="cpu")
     run.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     run.add_argument("--threads", type=int, default=2)
@@ -102,7 +107,10 @@ def main() -> None:
     ship.add_argument("checkpoint", type=Path)
     ship.add_argument("out", type=Path)
     ship.add_argument("--cache", type=Path, help="packs to calibrate masks and predicted IoU on")
-    ship.add_argument("--steps", type=int, default=60, help="of the calibration")
+    ship.add_argument(
+        "--steps", type=int, default=60, help="of the calibration; 0: the heads alone were trained"
+    )
+    ship.add_argument("--levels", action="store_true", help="choose levels by size as well")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
     draw = commands.add_parser("plot", help="draw a run's log")
@@ -113,6 +121,7 @@ def main() -> None:
     cv2.setNumThreads(0)
     if options.command == "pack":
         pack_real(options.shared, options.cache)
+        pack_instances(options.shared, options.cache)
         pack_towns(options.sample_data / "make.py", options.cache / "town.npz", range(101, 113))
         pack_towns(options.sample_data / "make.py", options.cache / "valid_town.npz", range(8, 9))
         pack_scenes(options.shared, options.cache, seed=900, count=40, prefix="valid_")
@@ -140,6 +149,8 @@ def main() -> None:
                     "seed",
                     "size",
                     "settle",
+                    "dense",
+                    "heads_only",
                     "device",
                     "precision",
                 )
@@ -152,9 +163,10 @@ def main() -> None:
             options.out,
             score_threshold=options.score_threshold,
             stability_threshold=options.stability_threshold,
-            parts=read_parts(options.cache) if options.cache else None,
+            parts=read_parts(options.cache) if options.cache and options.steps else None,
             held_back=read_parts(options.cache, "valid_") if options.cache else None,
             steps=options.steps,
+            by_size=options.levels,
         )
         print(json.dumps(card, indent=2))
     else:

@@ -73,11 +73,13 @@ class Canvas:
     textures: Textures
     image: FloatArray = field(init=False)
     labels: Labels = field(init=False)
+    classes: ByteArray = field(init=False)
     count: int = 0
 
     def __post_init__(self) -> None:
         self.image = self.textures.patch(self.size, self.size)
         self.labels = np.zeros((2, self.size, self.size), np.uint16)
+        self.classes = np.zeros((self.size, self.size), np.uint8)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -97,15 +99,24 @@ class Canvas:
         return window, alpha.astype(np.float32) / np.float32(255)
 
     def paint(
-        self, window: tuple[slice, slice], alpha: FloatArray, paint: FloatArray, part: bool = False
+        self,
+        window: tuple[slice, slice],
+        alpha: FloatArray,
+        paint: FloatArray,
+        part: bool = False,
+        classes: int = 0,
     ) -> None:
-        """Lay a new object over what is there."""
+        """Lay a new object over what is there; ``classes`` is the set of what it may be.
+
+        What it is made of is any texture, so its class shows in its shape and surroundings alone.
+        """
         self.count += 1
         self.image[window] += alpha[..., None] * (paint - self.image[window])
         inside = alpha > 0.5
         if not part:
             self.labels[0][window][inside] = self.count
             self.labels[1][window][inside] = 0
+            self.classes[window][inside] = classes
         else:
             self.labels[1][window][inside] = self.count
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Training images and labels: read from the public sources, packed into files, cropped for a step.
 
-A *pack* is one ``.npz`` of JPEG images and deflated label layers, small enough to be carried to a
-machine with a GPU. A :class:`Crops` draws augmented 256 x 256 crops from one or more packs.
+A *pack* is one ``.npz`` of JPEG images, deflated label layers and class planes, small enough to be
+carried to a machine with a GPU. A :class:`Crops` draws augmented 256 x 256 crops from one or more
+packs.
 """
 
 from __future__ import annotations
 
+import csv
+import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label as connected
 
+from ..models.embedded.classes import bits
 from ..types import AnyArray, BoolArray, ByteArray
 from .canvas import Labels, smooth_noise
 from .opencv import cv2
@@ -33,6 +38,26 @@ DUBAI_COLOURS = {
 }
 """RGB of the masks as they are; the colours in the data set's ``classes.json`` are others."""
 
+DUBAI_CLASSES = {
+    "building": bits("building"),
+    "land": bits("bare ground", "field", "other"),
+    "road": bits("road"),
+    "vegetation": bits("trees", "field"),
+    "water": bits("water"),
+}
+"""What the classes of Dubai can be: its vegetation is trees and lawns, its land sand and yards."""
+
+DUBAI_HELD_OUT = "tile6"
+"""Area of Dubai that is not trained on."""
+
+HELD_OUT_PLACES = 6
+"""One in so many places of the instances is not trained on: thresholds are chosen there."""
+
+VALID_DATASETS = ("banepa_south",)
+"""Instances that are not trained on: they lie next to the tested town."""
+
+INSTANCE_CLASSES = {"building": "building", "field": "field", "crop plot": "field"}
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -41,10 +66,15 @@ class Sample:
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (layers, H, W) uint16; 0 is unknown or background.
+        classes: (H, W) uint8, the set of classes that a pixel may have, a bit each
+            (:data:`~samgeo_core.models.embedded.classes.CLASSES`); 0 is unknown. None: all unknown.
+        whole: Every object is labelled, so that 0 means background.
     """
 
     image: ByteArray
     labels: Labels
+    classes: ByteArray | None = None
+    whole: bool = False
 
 
 def read_image(path: Path) -> ByteArray:
@@ -96,19 +126,82 @@ def banepa(folder: Path) -> Sample:
         transform=transform,
         dtype="uint16",
     )
-    return Sample(np.ascontiguousarray(image), labels[None])
+    return Sample(
+        np.ascontiguousarray(image), labels[None], one_class(labels, "building", complete=True)
+    )
 
 
-def dubai(folder: Path) -> Iterator[Sample]:
+def one_class(labels: AnyArray, name: str, *, complete: bool) -> ByteArray:
+    """The class plane of objects of one class.
+
+    Args:
+        labels: (H, W), 0 where there is no object.
+        name: Their class.
+        complete: All of the class is labelled, so that other pixels are something else; beside the
+            objects, where outlines are off by some pixels, nothing is said.
+
+    Returns:
+        (H, W) uint8 sets of classes.
+    """
+    inside = labels > 0
+    out = np.where(inside, bits(name), 0).astype(np.uint8)
+    if complete:
+        near = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        out[~near] = 255 & ~bits(name)
+    return out
+
+
+def place_of(name: str) -> str:
+    """The place of a picture of the instances: the same ground at any zoom has the same place."""
+    parts = name.split("_")
+    for number, part in enumerate(parts):
+        if re.fullmatch(r"z\d\d", part):
+            shift = int(part[1:]) - 19
+            col, row = (int(value) >> shift for value in parts[number + 1 : number + 3])
+            return f"{'_'.join(parts[:number])}_{col}_{row}"
+    if parts[0] == "plots":
+        return "_".join(parts[:2])
+    return "_".join(parts[:4])
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture of the instances is kept back: whole places are."""
+    if name.startswith(VALID_DATASETS):
+        return True
+    return zlib.crc32(place_of(name).encode()) % HELD_OUT_PLACES == 0
+
+
+def instances(folder: Path, *, held_out: bool) -> Iterator[tuple[str, Sample]]:
+    """Pictures with instance masks and their data set, those of held-out places or all others."""
+    with (folder / "index.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if is_held_out(Path(row["image"]).stem) != held_out:
+            continue
+        labels = cv2.imread(str(folder / row["mask"]), cv2.IMREAD_UNCHANGED)
+        if labels is None:
+            raise FileNotFoundError(f"{folder / row['mask']} cannot be read as an image.")
+        name = INSTANCE_CLASSES[row["cls"]]
+        # Fields lie beside fields that nobody drew.
+        classes = one_class(labels, name, complete=name == "building")
+        sample = Sample(read_image(folder / row["image"]), labels[None].astype(np.uint16), classes)
+        yield row["dataset"], sample
+
+
+def dubai(folder: Path, *, held_out: bool = False) -> Iterator[Sample]:
     """Dubai's class masks as connected instances: 8-connected pieces of one class."""
     for path in sorted(folder.glob("tile*/images/*.jpg")):
+        if (path.parent.parent.name == DUBAI_HELD_OUT) != held_out:
+            continue
         image = read_image(path)
         mask = read_image(path.parent.parent / "masks" / (path.stem + ".png"))
         if mask.shape != image.shape:
             continue
         labels = np.zeros(image.shape[:2], np.int32)
-        for colour in DUBAI_COLOURS.values():
+        classes = np.zeros(image.shape[:2], np.uint8)
+        for name, colour in DUBAI_COLOURS.items():
             here = np.abs(mask.astype(int) - colour).max(-1) < 8
+            classes[here] = DUBAI_CLASSES[name]
             pieces: AnyArray = connected(here, connectivity=1)  # type: ignore[no-untyped-call]
             areas = np.bincount(pieces.ravel())
             keep = (areas >= 60) & (areas < 0.3 * pieces.size)
@@ -116,7 +209,7 @@ def dubai(folder: Path) -> Iterator[Sample]:
             chosen = keep[pieces]
             labels[chosen] = pieces[chosen] + labels.max()
         numbers = np.unique(labels, return_inverse=True)[1].reshape(1, *labels.shape)
-        yield Sample(image, numbers.astype(np.uint16))
+        yield Sample(image, numbers.astype(np.uint16), classes)
 
 
 def write_pack(path: Path, samples: Sequence[Sample], quality: int = 92) -> None:
@@ -129,6 +222,9 @@ def write_pack(path: Path, samples: Sequence[Sample], quality: int = 92) -> None
             raise ValueError(f"image {number} of {path} cannot be written as JPEG")
         arrays[f"image{number}"] = code
         arrays[f"labels{number}"] = sample.labels
+        arrays[f"whole{number}"] = np.array(sample.whole)
+        if sample.classes is not None:
+            arrays[f"classes{number}"] = sample.classes
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -139,19 +235,28 @@ def read_pack(path: Path) -> list[Sample]:
     """All samples of a pack, decoded."""
     samples = []
     with np.load(path) as file:
-        for number in range(len(file.files) // 2):
+        for number in range(sum(name.startswith("image") for name in file.files)):
             image = cv2.imdecode(file[f"image{number}"], cv2.IMREAD_COLOR)
-            samples.append(Sample(np.ascontiguousarray(image[..., ::-1]), file[f"labels{number}"]))
+            classes = file[f"classes{number}"] if f"classes{number}" in file.files else None
+            samples.append(
+                Sample(
+                    np.ascontiguousarray(image[..., ::-1]),
+                    file[f"labels{number}"],
+                    classes,
+                    bool(file[f"whole{number}"]),
+                )
+            )
     return samples
 
 
 # --- augmentation --------------------------------------------------------------------------------
 
 
-def crop(
-    sample: Sample, size: int, zoom: float, rng: np.random.Generator
-) -> tuple[ByteArray, Labels]:
-    """A turned, mirrored crop magnified by ``zoom``; labels are 0 beyond the image."""
+def crop(sample: Sample, size: int, zoom: float, rng: np.random.Generator) -> Sample:
+    """A turned, mirrored crop magnified by ``zoom``; labels and classes are 0 beyond the image.
+
+    Beyond the image the crop is mirrored or grey, as what is beyond a raster may be.
+    """
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else rng.integers(4) * np.pi / 2
     aspect = float(np.exp(rng.normal(0, 0.08)))
     mirror = 1.0 if rng.random() < 0.5 else -1.0
@@ -172,7 +277,10 @@ def crop(
     high = np.minimum(np.ceil(corners.max(0) + centre).astype(int) + 8, (width, height))
     part = (slice(low[1], high[1]), slice(low[0], high[0]))
     matrix[:, 2] -= low
-    image, labels = sample.image[part], sample.labels[:, part[0], part[1]]
+    image = sample.image[part]
+    planes = [*sample.labels[:, part[0], part[1]]]
+    if sample.classes is not None:
+        planes.append(sample.classes[part])
     if zoom < 0.8:
         image = cv2.GaussianBlur(image, (0, 0), 0.45 / zoom)
     interpolation = cv2.INTER_LINEAR if zoom < 1.5 or rng.random() < 0.5 else cv2.INTER_CUBIC
@@ -181,13 +289,21 @@ def crop(
         matrix,
         (size, size),
         flags=interpolation | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
+        borderMode=cv2.BORDER_REFLECT_101 if rng.random() < 0.5 else cv2.BORDER_CONSTANT,
+        borderValue=(128, 128, 128),
     )
-    layers = [
-        cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        for layer in labels
+    moved = [
+        cv2.warpAffine(
+            np.ascontiguousarray(plane),
+            matrix,
+            (size, size),
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        )
+        for plane in planes
     ]
-    return image, np.stack(layers)
+    layers = np.stack(moved[: len(sample.labels)])
+    classes = moved[-1] if sample.classes is not None else None
+    return Sample(image, layers, classes, sample.whole)
 
 
 def recolour(image: ByteArray, rng: np.random.Generator) -> ByteArray:
@@ -240,24 +356,28 @@ class Crops:
     parts: Sequence[Part]
     rng: np.random.Generator
     size: int = 256
-    smallest: int = 64
+    smallest: int = 40
 
-    def draw(self, objects: int) -> tuple[ByteArray, Labels, BoolArray]:
+    def draw(self, objects: int) -> tuple[Sample, BoolArray]:
         """A crop and the masks of some of its objects (repeated where it has fewer).
 
         Returns:
-            (size, size, 3) uint8, (2, size, size) labels, and (objects, size, size) bool.
+            The crop, with two layers of labels and a class plane, and (objects, size, size) bool.
         """
         weights = np.array([part.weight for part in self.parts])
         while True:
             part = self.parts[int(self.rng.choice(len(weights), p=weights / weights.sum()))]
             sample = part.samples[int(self.rng.integers(len(part.samples)))]
             zoom = float(np.exp(self.rng.uniform(*np.log(part.zoom))))
-            image, labels = crop(sample, self.size, zoom, self.rng)
-            masks = self._choose(labels, objects)
+            cut = crop(sample, self.size, zoom, self.rng)
+            masks = self._choose(cut.labels, objects)
             if masks is not None:
+                labels = cut.labels
                 both = labels if len(labels) == 2 else np.stack([labels[0], labels[0] * 0])
-                return recolour(image, self.rng), both, masks
+                classes = cut.classes
+                if classes is None:
+                    classes = np.zeros(labels.shape[1:], np.uint8)
+                return Sample(recolour(cut.image, self.rng), both, classes, cut.whole), masks
 
     def _choose(self, labels: Labels, objects: int) -> BoolArray | None:
         layers, ids, weights = [], [], []

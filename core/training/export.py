@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from safetensors.torch import save_file
 
 from ..models.embedded.model import FAMILY
 from ..models.embedded.network import EmbeddedNet, NetConfig
+from .after import class_temperature, levels_by_size
 from .calibrate import calibrate, level
 from .data import Part
+
+NO_OUTLINES = ("dubai",)
+"""Sources whose pieces of classes are no objects with outlines."""
 
 
 def averaged(checkpoint: Path) -> tuple[EmbeddedNet, dict[str, Any]]:
@@ -34,6 +39,7 @@ def export(
     parts: list[Part] | None = None,
     held_back: list[Part] | None = None,
     steps: int = 60,
+    by_size: bool = False,
 ) -> dict[str, Any]:
     """Write the averaged weights in half precision, and a .json with checksum beside them.
 
@@ -43,14 +49,18 @@ def export(
         score_threshold: Default predicted IoU above which automatic masks are kept.
         stability_threshold: Likewise for stability.
         parts: Training data to calibrate the predicted IoU on, or None to leave it as it is.
-        held_back: Other data to choose the size of masks on (:func:`calibrate.level`), or None.
+        held_back: Other data to choose the size of masks on (:func:`calibrate.level`, and by size
+            in :mod:`.after`) and the temperature of classes; or None. Without ``parts`` the masks'
+            own level stays: for a run that trained the heads alone.
         steps: Of the calibration.
+        by_size: Choose levels by size.
 
     Returns:
         What stands in the .json.
     """
     net, facts = averaged(checkpoint)
-    if held_back:
+    heads_only = parts is None and held_back is not None
+    if held_back and not heads_only:
         facts["level"] = round(level(net, held_back), 3)
     if parts is not None:
         facts["calibration"] = round(calibrate(net, parts, steps=steps), 3)
@@ -66,6 +76,14 @@ def export(
         "score_threshold": str(score_threshold),
         "stability_threshold": str(stability_threshold),
     }
+    if held_back:
+        temperature, right = class_temperature(net, held_back)
+        notes["temperature"] = str(temperature)
+        facts |= {"temperature": temperature, "classes_right": right}
+        if by_size:
+            levels = levels_by_size(net, [p for p in held_back if p.name not in NO_OUTLINES])
+            notes["levels"] = levels.to_json()
+            facts["levels"] = asdict(levels)
     part = out.with_suffix(".part")
     save_file(tensors, part, metadata=notes)
     part.chmod(0o644)

@@ -30,6 +30,11 @@ class Log:
             else:
                 self._add(f"round{number + 1}", loss.single)
 
+    def note(self, facts: dict[str, Tensor]) -> None:
+        """Single numbers."""
+        for name, value in facts.items():
+            self._add(name, value[None])
+
     def _add(self, name: str, values: Tensor) -> None:
         self.sums.setdefault(name, []).extend(values.detach().float().cpu().tolist())
 

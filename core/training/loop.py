@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,30 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from ..errors import ParameterError
 from ..models.embedded.model import read_network
-from ..models.embedded.network import MASK_STRIDE, EmbeddedNet, Features, Fine, enlarge, normalised
+from ..models.embedded.network import (
+    MASK_STRIDE,
+    EmbeddedNet,
+    Features,
+    Fine,
+    NetConfig,
+    enlarge,
+    normalised,
+)
 from ..models.embedded.prompt_maps import STRIDE, PromptTensors
 from .data import Crops, Part
 from .dense import SameObject
+from .dense_heads import DenseTargets, dense_loss, dense_targets
 from .log import Log
 from .losses import MaskLoss, round_loss, sharp_loss
 from .opencv import cv2
 from .prompts import correcting_point, first_prompts
 
 Batch = dict[str, Tensor]
+
+DENSE = "dense_"
+"""Before the names of a batch's dense targets."""
 
 LARGER = 1.6
 """Side of the larger crops beside that of the usual ones: they show large objects."""
@@ -71,6 +84,9 @@ class TrainConfig:
         settle: Share of the minutes after which batch normalisation stands still, so that the
             network learns as it will be used: the statistics of a batch of clicks with earlier
             masks are not those of first clicks, nor those of a larger image.
+        dense: Channels of the head for proposals and classes.
+        dense_rate: Its learning rate, as a multiple of ``rate``.
+        heads_only: Train nothing else: the masks stay as they are, and a step takes a fifth.
     """
 
     out: Path
@@ -84,11 +100,14 @@ class TrainConfig:
     ema: float = 0.998
     workers: int = 1
     seed: int = 0
-    save_minutes: float = 3.0
+    save_minutes: float = 8.0
     device: str = "cpu"
     precision: str = "auto"
-    later_rounds: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
+    later_rounds: tuple[float, ...] = (0.45, 0.25, 0.18, 0.12)
     settle: float = 0.5
+    dense: int = 40
+    dense_rate: float = 3.0
+    heads_only: bool = False
 
 
 class Batches(IterableDataset[Batch]):
@@ -116,12 +135,13 @@ class Batches(IterableDataset[Batch]):
 def make_batch(crops: Crops, images: int, objects: int) -> Batch:
     """Images (b, 3, s, s) uint8, labels at stride 4 and, of b * objects prompts, targets at stride
     2 and first prompts."""
-    pixels, regions, targets, prompts = [], [], [], []
+    pixels, regions, targets, prompts, dense = [], [], [], [], []
     for _ in range(images):
-        image, labels, masks = crops.draw(objects)
+        drawn, masks = crops.draw(objects)
         middle = STRIDE // 2
-        regions.append(labels[:, middle::STRIDE, middle::STRIDE].astype(np.int32))
-        pixels.append(image.transpose(2, 0, 1))
+        regions.append(drawn.labels[:, middle::STRIDE, middle::STRIDE].astype(np.int32))
+        pixels.append(drawn.image.transpose(2, 0, 1))
+        dense.append(dense_targets(drawn))
         side = crops.size // 2
         shares = masks.reshape(objects, side, 2, side, 2).mean((2, 4), dtype=np.float32)
         targets.append(shares)
@@ -134,7 +154,16 @@ def make_batch(crops: Crops, images: int, objects: int) -> Batch:
             name: torch.from_numpy(np.concatenate([getattr(p, name) for p in prompts]))
             for name in ("points", "labels", "boxes", "masks", "kinds")
         },
+        **{
+            DENSE + name: torch.from_numpy(np.stack([getattr(d, name) for d in dense]))
+            for name in DenseTargets._fields
+        },
     }
+
+
+def dense_part(batch: Batch) -> Batch:
+    """The dense targets of a batch."""
+    return {name.removeprefix(DENSE): b for name, b in batch.items() if name.startswith(DENSE)}
 
 
 def corrected(
@@ -212,28 +241,35 @@ class Trainer:
     """Network, averaged network, optimiser and clock."""
 
     config: TrainConfig
-    net: EmbeddedNet = field(default_factory=EmbeddedNet)
+    shape: NetConfig = field(default_factory=NetConfig)
     step: int = 0
     elapsed: float = 0.0
+    facts: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.config.device)
         automatic = self.config.precision == "auto" and self.device.type == "cuda"
         self.half = automatic or self.config.precision == "bfloat16"
-        self.net = self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        padding = self.shape.padding if self.config.heads_only else "grey"
+        shape = replace(self.shape, dense=self.config.dense, padding=padding)
+        net = EmbeddedNet(shape).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: EmbeddedNet = net
         self.average = copy.deepcopy(self.net).eval()
         self.dense = SameObject(self.net.config.neck[0]).to(self.device)
-        parameters = [*self.net.parameters(), *self.dense.parameters()]
-        decayed = [p for p in parameters if p.ndim > 1]
-        others = [p for p in parameters if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.config.decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=self.config.rate,
-            fused=True,
-        )
+        head = [] if self.net.dense is None else list(self.net.dense.parameters())
+        new = {id(p) for p in head}
+        old = [p for p in self.net.parameters() if id(p) not in new]
+        groups = []
+        for parameters, times in (
+            ([*old, *self.dense.parameters()], 1.0),
+            (head, self.config.dense_rate),
+        ):
+            for chosen, decay in (
+                ([p for p in parameters if p.ndim > 1], self.config.decay),
+                ([p for p in parameters if p.ndim <= 1], 0.0),
+            ):
+                groups.append({"params": chosen, "weight_decay": decay, "times": times})
+        self.optimiser = torch.optim.AdamW(groups, lr=self.config.rate, fused=True)
         self.rng = np.random.default_rng([self.config.seed, 77])
 
     @property
@@ -270,8 +306,9 @@ class Trainer:
 
     def start_from(self, net: EmbeddedNet) -> None:
         """Begin with another network's weights; optimiser and clock start anew."""
-        self.net.load_state_dict(net.state_dict())
-        self.average.load_state_dict(net.state_dict())
+        for mine in (self.net, self.average):
+            # What the other network lacks starts from random weights.
+            mine.load_state_dict(mine.state_dict() | net.state_dict())
 
     def rate(self) -> float:
         """Learning rate now: a short warm-up, then a cosine over the run's minutes."""
@@ -282,8 +319,11 @@ class Trainer:
     def update(self, batch: Batch) -> list[tuple[MaskLoss, Tensor]]:
         """One step."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group["times"]
         batch = {name: part.to(self.device, non_blocking=True) for name, part in batch.items()}
+        if self.config.heads_only:
+            self._update_heads(batch)
+            return []
         count = 1 + int(self.rng.choice(len(self.config.later_rounds), p=self.config.later_rounds))
         self.net.train()
         if self.elapsed >= 60 * self.config.minutes * self.config.settle:
@@ -293,9 +333,14 @@ class Trainer:
             features = self.net.encoder.features(*pyramid)
             results = rounds(self.net, features, batch, count, self.rng)
             together = self.dense(pyramid[2], features.e4, batch["regions"])
+            dense = None if self.net.dense is None else self.net.dense(*pyramid[:3])
         total = results[0][0].total + together
-        for loss, _ in results[1:]:
-            total = total + 0.5 * loss.total
+        self.facts = {}
+        if dense is not None:
+            loss, self.facts = dense_loss(dense, dense_part(batch))
+            total = total + loss
+        for later, _ in results[1:]:
+            total = total + 0.5 * later.total
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimiser.step()
@@ -303,6 +348,22 @@ class Trainer:
         self.step += 1
         self._average()
         return results
+
+    def _update_heads(self, batch: Batch) -> None:
+        """A step of the head alone."""
+        if self.net.dense is None:
+            raise ParameterError("The network has no head to train: give it --dense channels.")
+        self.net.eval()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            with torch.no_grad():
+                pyramid = self.net.encoder.pyramid(normalised(batch["images"]))
+            loss, self.facts = dense_loss(self.net.dense(*pyramid[:3]), dense_part(batch))
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.dense.parameters(), 2.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self._average()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -322,16 +383,23 @@ def settle(net: torch.nn.Module) -> None:
 
 
 @torch.no_grad()
-def validate(net: EmbeddedNet, batches: dict[str, list[Batch]]) -> dict[str, float]:
-    """Mean IoU for boxes and points on each source's fixed batches, with the averaged weights."""
+def validate(
+    net: EmbeddedNet, batches: dict[str, list[Batch]], *, masks: bool = True
+) -> dict[str, float]:
+    """Mean IoU for boxes and points (``masks``) and the dense head's losses on each source's fixed
+    batches, with the averaged weights."""
     device = next(net.parameters()).device
     facts = {}
     for source, fixed in batches.items():
         log = Log(Path())
         for batch in fixed:
             moved = {name: part.to(device) for name, part in batch.items()}
-            features = net.encoder(normalised(moved["images"]))
-            log.add(rounds(net, features, moved, 3, np.random.default_rng(0)))
+            pyramid = net.encoder.pyramid(normalised(moved["images"]))
+            features = net.encoder.features(*pyramid)
+            if masks:
+                log.add(rounds(net, features, moved, 3, np.random.default_rng(0)))
+            if net.dense is not None:
+                log.note(dense_loss(net.dense(*pyramid[:3]), dense_part(moved))[1])
         for name, values in log.sums.items():
             if values:
                 facts[f"valid_{source}_{name}"] = round(float(np.mean(values)), 4)
@@ -358,8 +426,8 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
         trainer.start_from(read_network(start)[0])
     fixed = {
         part.name: [
-            make_batch(Crops([part], np.random.default_rng(seed), config.size), 8, 8)
-            for seed in range(3)
+            make_batch(Crops([part], np.random.default_rng(seed), config.size), 6, 8)
+            for seed in range(2)
         ]
         for part in valid
     }
@@ -374,6 +442,7 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
     last, saved = time.monotonic(), time.monotonic()
     for batch in loader:
         log.add(trainer.update(batch))
+        log.note(trainer.facts)
         now = time.monotonic()
         trainer.elapsed += min(now - last, LONGEST_STEP)
         last = now
@@ -389,7 +458,7 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
                 log.write(
                     step=trainer.step,
                     minutes=round(trainer.elapsed / 60, 2),
-                    **validate(trainer.average, fixed),
+                    **validate(trainer.average, fixed, masks=not config.heads_only),
                 )
         if over:
             break

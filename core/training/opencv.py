@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2 as _cv2
+from ..errors import ModelError
+
+try:
+    import cv2 as _cv2
+except ImportError as error:
+    raise ModelError(
+        "Training needs OpenCV: install it with pip install 'samgeo-seamless[training]'."
+    ) from error
 
 cv2: Any = _cv2

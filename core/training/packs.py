@@ -11,21 +11,55 @@ from pathlib import Path
 import numpy as np
 
 from ..models.base import PromptableModel
+from ..models.embedded.classes import bits
 from .canvas import Textures
 from .confident import confident_sample
-from .data import BANEPA_HELD_OUT, Sample, banepa, dubai, photographs, read_image, write_pack
+from .data import (
+    BANEPA_HELD_OUT,
+    Sample,
+    banepa,
+    dubai,
+    instances,
+    photographs,
+    read_image,
+    write_pack,
+)
 from .opencv import cv2
 from .regions import region_sample
 from .scenes import compose
 
+INSTANCE_PARTS = {
+    "catanduanes": "roofs",
+    "nairobi": "roofs",
+    "banepa_south": "roofs",
+    "fields_midwest": "fields",
+    "breeding_plots": "plots",
+}
+"""Pack of each data set of instances."""
+
 
 def pack_real(shared: Path, out: Path) -> None:
-    """Banepa's western half, its southern end kept back for validation, and Dubai."""
+    """Banepa's western half and Dubai; of each a part is kept back (valid_*)."""
     out.mkdir(parents=True, exist_ok=True)
     west, row = banepa(shared / "eval" / "buildings_banepa"), BANEPA_HELD_OUT
-    write_pack(out / "banepa.npz", [Sample(west.image[:row], west.labels[:, :row])])
-    write_pack(out / "valid_banepa.npz", [Sample(west.image[row:], west.labels[:, row:])])
-    write_pack(out / "dubai.npz", list(dubai(shared / "train" / "landcover_dubai")))
+    for name, rows in (("banepa", slice(None, row)), ("valid_banepa", slice(row, None))):
+        assert west.classes is not None
+        part = Sample(west.image[rows], west.labels[:, rows], west.classes[rows])
+        write_pack(out / f"{name}.npz", [part])
+    for prefix, held_out in (("", False), ("valid_", True)):
+        folder = shared / "train" / "landcover_dubai"
+        write_pack(out / f"{prefix}dubai.npz", list(dubai(folder, held_out=held_out)))
+
+
+def pack_instances(shared: Path, out: Path) -> None:
+    """The instances by kind; whole places are kept back (valid_*)."""
+    out.mkdir(parents=True, exist_ok=True)
+    for prefix, held_out in (("", False), ("valid_", True)):
+        found: dict[str, list[Sample]] = {}
+        for name, sample in instances(shared / "train" / "instances", held_out=held_out):
+            found.setdefault(INSTANCE_PARTS[name], []).append(sample)
+        for name, samples in found.items():
+            write_pack(out / f"{prefix}{name}.npz", samples)
 
 
 def pack_scenes(
@@ -37,7 +71,7 @@ def pack_scenes(
     rng = np.random.default_rng(seed)
     textures = Textures(photographs(shared / "train", 400, rng), rng)
     path = out / f"{prefix}scenes_{seed:04d}.npz"
-    write_pack(path, [Sample(*compose(textures, size)) for _ in range(count)])
+    write_pack(path, [compose(textures, size) for _ in range(count)])
     return path
 
 
@@ -76,17 +110,25 @@ def read_town(folder: Path) -> Sample:
         image = np.ascontiguousarray(source.read([1, 2, 3]).transpose(1, 2, 0))
         transform = source.transform
     shapes: list[tuple[object, int]] = []
-    for layer in ("fields", "water", "roads", "buildings", "trees"):
+    names = {"fields": "field", "water": "water", "roads": "road"}
+    names |= {"buildings": "building", "trees": "trees"}
+    kinds: list[tuple[object, int]] = []
+    for layer, name in names.items():
         frame = geopandas.read_file(folder / "town_truth.gpkg", layer=layer)
         for number, shape in enumerate(frame.geometry):
             if layer == "roads":
                 road = shape.buffer(frame["width_m"][number] / 2, cap_style="flat")
                 shapes.append((road, 0))
+                kinds.append((road, bits(name)))
             elif not shape.is_empty:
                 shapes.append((shape, len(shapes) + 1))
+                kinds.append((shape, bits(name)))
     # Later ones lie above earlier ones.
-    labels = rasterize(shapes, out_shape=image.shape[:2], transform=transform, dtype="uint16")
-    return Sample(image, labels[None])
+    size = image.shape[:2]
+    labels = rasterize(shapes, out_shape=size, transform=transform, dtype="uint16")
+    rest = bits("bare ground", "other", "vehicle", "field")
+    classes = rasterize(kinds, out_shape=size, fill=rest, transform=transform, dtype="uint8")
+    return Sample(image, labels[None], classes)
 
 
 def pack_towns(maker: Path, path: Path, seeds: range) -> None:

@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.measure import label as connected
 
+from ..models.embedded.classes import bits
 from ..types import AnyArray, BoolArray, ByteArray, FloatArray
-from .canvas import Canvas, Labels, Textures, smooth_noise
+from .canvas import Canvas, Textures, smooth_noise
+from .data import Sample
 from .opencv import cv2
 from .shapes import blob, footprint, turned
+
+BUILDING, ROAD, TREES = bits("building"), bits("road"), bits("trees")
+OPEN_GROUND = bits("water", "trees", "field", "bare ground", "other")
+"""Parcels and blobs of any texture."""
 
 
 def parcels(canvas: Canvas, cell: float) -> None:
@@ -76,7 +82,7 @@ def parcels(canvas: Canvas, cell: float) -> None:
             rr, cc = np.mgrid[0:height, 0:width]
             wave = np.sin((cc * np.cos(turn) + rr * np.sin(turn)) * 2 * np.pi / rng.uniform(2.5, 9))
             paint *= 1 + rng.uniform(0.02, 0.12) * wave[..., None]
-        canvas.paint(window, alpha, paint)
+        canvas.paint(window, alpha, paint, classes=OPEN_GROUND)
 
 
 def _split(
@@ -117,7 +123,9 @@ def road(canvas: Canvas, width: float, label: bool) -> None:
         return
     window, alpha = found
     before = canvas.labels[0].copy()
-    canvas.paint(window, alpha, canvas.filling(window, contrast=float(rng.beta(1, 5))))
+    canvas.paint(
+        window, alpha, canvas.filling(window, contrast=float(rng.beta(1, 5))), classes=ROAD
+    )
     if not label:
         canvas.labels[0][canvas.labels[0] == canvas.count] = 0
         canvas.labels[0][(before > 0) & (canvas.labels[0] == 0)] = 0
@@ -174,7 +182,7 @@ def house(canvas: Canvas, polygon: AnyArray, angle: float, sun: Sun, height: flo
     if rng.random() < 0.3:
         rim = cv2.erode((alpha > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
         paint[rim] += rng.normal(0, 35)
-    canvas.paint(window, alpha, paint)
+    canvas.paint(window, alpha, paint, classes=BUILDING)
     canvas.image[window] = np.clip(canvas.image[window], 0, 255)
     inside = alpha > 0.5
     if roof < 0.5 and inside.any() and np.ptp(faces[inside]) > 0:
@@ -256,7 +264,12 @@ def trees(canvas: Canvas, sun: Sun, count: int, radius: float) -> None:
         light = light + rng.uniform(0.1, 0.3) * smooth_noise(rng, alpha.shape, max(2.0, r / 4))
         paint = canvas.filling(window, 0.3)
         paint += green * np.exp(rng.normal(0, 0.15)) - paint.mean((0, 1))
-        canvas.paint(window, alpha, np.clip(paint * light[..., None], 0, 255).astype(np.float32))
+        canvas.paint(
+            window,
+            alpha,
+            np.clip(paint * light[..., None], 0, 255).astype(np.float32),
+            classes=TREES,
+        )
 
 
 def blobs(canvas: Canvas, count: int) -> None:
@@ -268,7 +281,7 @@ def blobs(canvas: Canvas, count: int) -> None:
         found = canvas.cover(shape)
         if found is not None:
             contrast = 0.05 if rng.random() < 0.3 else None
-            canvas.paint(*found, canvas.filling(found[0], contrast))
+            canvas.paint(*found, canvas.filling(found[0], contrast), classes=OPEN_GROUND)
 
 
 def things(canvas: Canvas, sun: Sun, count: int) -> None:
@@ -310,12 +323,8 @@ def _pieces(layer: AnyArray) -> AnyArray:
     return out
 
 
-def compose(textures: Textures, size: int = 384) -> tuple[ByteArray, Labels]:
-    """One scene.
-
-    Returns:
-        (size, size, 3) uint8 RGB and its (2, size, size) labels.
-    """
+def compose(textures: Textures, size: int = 384) -> Sample:
+    """One scene of ``size`` x ``size`` pixels, with two layers of labels."""
     rng = textures.rng
     canvas = Canvas(size, textures)
     turn = rng.uniform(0, 2 * np.pi)
@@ -343,4 +352,4 @@ def compose(textures: Textures, size: int = 384) -> tuple[ByteArray, Labels]:
     pieces = [_pieces(layer) for layer in canvas.labels]
     labels = np.stack(pieces).astype(np.uint16)
     labels[1][labels[1] > 0] += labels[0].max()
-    return photographed(canvas.image, rng, coarse), labels
+    return Sample(photographed(canvas.image, rng, coarse), labels, canvas.classes, whole=True)

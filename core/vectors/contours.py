@@ -19,9 +19,10 @@ from contourpy import FillType, contour_generator
 from numpy.typing import NDArray
 from shapely import Geometry
 
+from ..masks.logits import Steps
 from ..masks.raster_edge import Places, up_to_edges
 from ..tiles.grid import Grid
-from ..types import CellBox, FloatArray
+from ..types import CellBox
 
 SNAP = 1.0 / 1024.0
 """Contour vertices lie on this fraction of a pixel: blocks of one object then meet exactly, and
@@ -38,7 +39,7 @@ AffineTuple = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a col + b row + c, y = d col + e row + f; rasterio's ``Affine[:6]``."""
 
 
-def contours(values: FloatArray, x: Places, y: Places) -> NDArray[np.object_]:
+def contours(values: Steps, x: Places, y: Places) -> NDArray[np.object_]:
     """Polygons with their holes where values are above 0.
 
     They are valid as they come: lines of one contour meet nowhere, and none runs through a centre,
@@ -56,7 +57,7 @@ def contours(values: FloatArray, x: Places, y: Places) -> NDArray[np.object_]:
     if min(values.shape) < 2:
         return np.empty(0, object)
     near = np.abs(values) < LEAST
-    values = np.where(near, np.where(values > 0, LEAST, -LEAST), values)
+    values = Steps(np.where(near, np.where(values > 0, LEAST, -LEAST), values))
     # All polygons of the box in one array of vertices, and from where to where each ring and each
     # polygon goes: one call makes them all.
     generator = contour_generator(x, y, values, fill_type=FillType.ChunkCombinedOffsetOffset)
@@ -94,7 +95,7 @@ def _corners(points: Places, rings: NDArray[np.int64]) -> tuple[Places, NDArray[
     return points[at], np.concatenate([[0], np.cumsum(number + 1)])
 
 
-def polygonize(blocks: Iterable[tuple[CellBox, FloatArray]], grid: Grid) -> Geometry:
+def polygonize(blocks: Iterable[tuple[CellBox, Steps]], grid: Grid) -> Geometry:
     """One object's fused blocks -> its polygon.
 
     Args:

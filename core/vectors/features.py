@@ -14,17 +14,21 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import shapely
+from affine import Affine
 from shapely import Geometry
 
-from ..masks.store import JobStore, write_atomically
+from ..masks.job_folder import write_atomically
+from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
+from ..raster.geometry import pixel_side
+from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid
 from .centre_lines import centre_lines, road_mask
 from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
 from .geodesic import measure
 from .local_plane import squared
-from .schema import WIDTH
+from .schema import CLASS, CLASS_PROBABILITY, WIDTH
 
 
 @dataclass(frozen=True)
@@ -35,27 +39,28 @@ class FeatureMaker:
         transform: (a, b, c, d, e, f) of working pixel -> ground.
         crs: CRS of the ground as WKT, or None for pixels.
         model: For the attribute ``model``.
-        source: For the attribute ``source``.
+        source: For the attribute ``source``, or what names the raster under each polygon.
         tolerance: Of simplification, ground units.
         min_area: Smallest object, m2 on the ellipsoid (square pixels without a CRS).
         min_hole: Smallest hole, likewise.
         area: Area of interest; objects that lie mostly outside are left out.
+        classes: Features say what the embedded model takes them for.
     """
 
     transform: AffineTuple
     crs: str | None
     model: str
-    source: str
+    source: str | PolygonSources
     tolerance: float
     min_area: float = 0.0
     min_hole: float = 0.0
     area: AreaOfInterest | None = None
+    classes: bool = False
 
     @property
     def pixel(self) -> float:
-        """Mean side of a working pixel, ground units."""
-        a, b, _, d, e, _ = self.transform
-        return float(np.sqrt(abs(a * e - b * d)))
+        """Side of a working pixel, ground units."""
+        return pixel_side(Affine(*self.transform))
 
     def features(
         self,
@@ -90,15 +95,23 @@ class FeatureMaker:
                 "prompt_type": [obj.prompt.type for obj in kept],
                 "label": [obj.prompt.label for obj in kept],
                 "model": [self.model] * len(kept),
-                "source": [self.source] * len(kept),
+                "source": self._sources(ground[keep]),
                 "tiles": np.array([obj.tiles for obj in kept], np.int64),
                 "parent_id": [obj.parent_id for obj in kept],
             },
             geometry=gpd.GeoSeries(ground[keep]),
         )
+        if self.classes:
+            features[CLASS.name] = [obj.prompt.class_name for obj in kept]
+            features[CLASS_PROBABILITY.name] = [obj.prompt.class_prob for obj in kept]
         if widths is not None:
             features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
         return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
+
+    def _sources(self, shapes: Sequence[Geometry]) -> list[str]:
+        if isinstance(self.source, str):
+            return [self.source] * len(shapes)
+        return self.source(shapes)
 
     def square_metres(self, polygon: Geometry) -> float:
         return float(measure([polygon], self.crs).area[0])

@@ -13,6 +13,7 @@ import numpy as np
 import pyproj
 import shapely
 
+from ..raster.crs import degrees_per_unit, known_crs
 from .right_angles import right_angles
 
 
@@ -24,12 +25,13 @@ class LocalPlane:
         self.scale = np.ones(2)
         if crs is not None and crs.is_geographic:
             geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
-            lon, lat = self.origin
+            unit = degrees_per_unit(crs)
+            lon, lat = self.origin * unit
             step = 1e-4
             east = geod.inv(lon - step, lat, lon + step, lat)[2] / (2 * step)
             north = geod.inv(lon, lat - step, lon, lat + step)[2] / (2 * step)
             if np.isfinite((east, north)).all():  # else no place on Earth, and no metres
-                self.scale = np.array([max(east, 1e-6), max(north, 1e-6)])
+                self.scale = np.array([max(east, 1e-6), max(north, 1e-6)]) * unit
 
     def there(self, geometry: Any) -> Any:
         return shapely.transform(geometry, lambda xy: (xy - self.origin) * self.scale)
@@ -47,8 +49,7 @@ def squared(geometry: Any, crs: Any, tolerance: float | None = None) -> Any:
         tolerance: Sides shorter than this are noise, units of ``crs``; None for
             :func:`short_side`.
     """
-    known = None if crs is None else pyproj.CRS.from_user_input(crs)
-    plane = LocalPlane(geometry, known)
+    plane = LocalPlane(geometry, known_crs(crs))
     flat = plane.there(geometry)
     if tolerance is not None:
         tolerance *= float(plane.scale[1])

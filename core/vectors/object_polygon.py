@@ -9,17 +9,15 @@ import numpy as np
 import shapely
 from affine import Affine
 
-from ..masks.masks import LOGIT_STEPS
+from ..masks.logits import in_steps
 from ..masks.raster_edge import leads, up_to_edges
 from ..masks.sparse_logits import Field
+from ..raster.geometry import half_pixel
 from ..types import CellBox
 from . import contours as vectorize
 
 AT_ONCE = 4_000_000
 """Cells contoured in one piece; a larger object is contoured in strips that are then joined."""
-
-HALF_PIXEL = 0.5
-"""Default tolerance of simplification, working pixels."""
 
 
 def object_polygon(
@@ -53,14 +51,12 @@ def object_polygon(
         inside = strip.intersection(known.bounds)
         values = np.zeros(strip.shape, np.float32)
         values[inside.slices(strip)] = known.dense(inside)
-        parts.append(vectorize.contours(*up_to_edges(values * LOGIT_STEPS, strip, cell, shape)))
+        parts.append(vectorize.contours(*up_to_edges(in_steps(values), strip, cell, shape)))
     pixels = vectorize.joined(parts)
     a, b, c, d, e, f = transform[:6]
     ground = vectorize.to_ground(pixels, (a, b, c, d, e, f))
-    pixel = float(np.sqrt(abs(a * e - b * d)))
-    return vectorize.simplify(
-        shapely.normalize(ground), HALF_PIXEL * pixel if simplify is None else simplify
-    )
+    tolerance = half_pixel(transform) if simplify is None else simplify
+    return vectorize.simplify(shapely.normalize(ground), tolerance)
 
 
 def _with_tips(known: Field, box: CellBox) -> CellBox:

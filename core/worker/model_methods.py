@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import Cancelled, ModelError, ParameterError
 from ..interactive.windows import Check
+from ..models.catalogue import EMBEDDED
 
 ACTIONS = ("list", "info", "download", "verify", "remove")
 
@@ -91,7 +92,7 @@ def do_models(params: dict[str, Any], check: Check, progress: Any) -> dict[str, 
 def _status(status: Any) -> dict[str, Any]:
     entry = status.entry
     state = "on disk" if status.installed else "to download"
-    if not entry.files:
+    if entry.name == EMBEDDED:
         state = "embedded"
     notes = []
     if entry.kind == "concept":

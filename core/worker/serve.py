@@ -20,11 +20,12 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import __version__, job
+from ..addresses import without_secrets
 from ..errors import Cancelled, SamGeoError, SamGeoWarning
 from ..parallel.priority import step_back
 
@@ -41,30 +42,81 @@ QUIET_SECONDS = 0.15
 PROGRESS_SECONDS = 0.05
 """Progress of one stage is not told more often than this, but for its last step."""
 
+MOST_UNREAD = 64 * 1024 * 1024
+"""Bytes of answers that may wait for the client; one that reads none of them is gone."""
+
+MOST_WAITING = 1000
+"""Requests that may wait; further ones are refused."""
+
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+"""The same in bytes."""
+
+MOST_MESSAGE = 2000
+"""Characters of a failure's sentence; a wrong value that it quotes may be of any length."""
+
+_MAY_BE_LOST = (job.Progress, job.Log, job.Heartbeat)
+
 _CHUNK = 1 << 16
 
 
 class Channel:
-    """Writes messages, whole lines, from any thread. When the other side is gone, says so once."""
+    """Sends messages, whole lines, from any thread; sending never waits for the other side.
+
+    A thread of its own writes. What nobody reads is kept up to :data:`MOST_UNREAD` bytes; after
+    that, and when the pipe is closed, the other side counts as gone (:attr:`broken`).
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lines: deque[bytes] = deque()
+        self._unread = 0
+        self._changed = threading.Condition()
+        self._ended = False
         self.broken = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
+        self._thread.start()
 
     def send(self, message: job.Message) -> None:
-        """Write a message.
+        """Queue a message. Progress, logs and heartbeats are left out while much is unread.
 
         Raises:
             MessageError: It has no JSON form, or is too long for a line.
         """
         line = job.encode(message)
-        with self._lock:
+        with self._changed:
+            if isinstance(message, _MAY_BE_LOST) and self._unread > MOST_UNREAD // 4:
+                return
+            self._lines.append(line)
+            self._unread += len(line)
+            if self._unread > MOST_UNREAD:
+                self.broken.set()
+                self._lines.clear()
+                self._unread = 0
+            self._changed.notify_all()
+
+    def close(self, seconds: float) -> None:
+        """Wait until all is written, but not for longer than some seconds."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                while not self._lines and not self._ended:
+                    self._changed.wait()
+                if not self._lines:
+                    return
+                line = self._lines.popleft()
             try:
                 self._stream.write(line)
                 self._stream.flush()
             except (OSError, ValueError):
                 self.broken.set()
+                return
+            with self._changed:
+                self._unread = max(0, self._unread - len(line))
 
 
 def lines(stream: BinaryIO, limit: int = job.MAX_LINE) -> Iterator[bytes | int]:
@@ -99,6 +151,7 @@ class Task:
     """A request that waits or is at work."""
 
     request: job.Request
+    size: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
     last: dict[str, float] = field(default_factory=dict)
 
@@ -136,6 +189,7 @@ class Worker:
         while (task := self._next()) is not None:
             self._work(task)
         self._engine.close()
+        self._channel.close(GRACE_SECONDS)
 
     # -- the reader's thread ---------------------------------------------------------------------
 
@@ -169,9 +223,9 @@ class Worker:
             self._answer(message.id, {})
             self._close()
         else:
-            self._enqueue(message)
+            self._enqueue(message, len(line))
 
-    def _enqueue(self, request: job.Request) -> None:
+    def _enqueue(self, request: job.Request, size: int) -> None:
         with self._changed:
             if any(task.request.id == request.id for task in self._under_way()):
                 self._refuse(request.id, f"The id {request.id} is in use by another request.")
@@ -181,7 +235,12 @@ class Worker:
             for task in [t for t in self._waiting if _replaces(request, t.request)]:
                 self._waiting.remove(task)
                 self._fail(task.request.id, Cancelled("Replaced by a newer request."))
-            self._waiting.append(Task(request))
+            waiting = sum(task.size for task in self._waiting)
+            if len(self._waiting) >= MOST_WAITING or waiting + size > MOST_WAITING_BYTES:
+                reason = f"{len(self._waiting)} requests wait already: wait for their answers."
+                self._refuse(request.id, reason)
+                return
+            self._waiting.append(Task(request, size))
             self._changed.notify_all()
 
     def _under_way(self) -> list[Task]:
@@ -268,8 +327,8 @@ class Worker:
                 warnings.simplefilter("always", SamGeoWarning)
                 result = self._engine.methods[request.method](request.params, context)
             for warning in caught:
-                if issubclass(warning.category, SamGeoWarning):
-                    self._log("warning", str(warning.message), request.id)
+                if isinstance(warning.message, SamGeoWarning):
+                    self._log("warning", warning.message.template, request.id)
         except BaseException as error:
             # A library's sys.exit() must not end the worker either.
             self._finish(task, partial(self._fail, request.id, error))
@@ -308,24 +367,31 @@ class Worker:
     def _fail(self, number: int | None, error: BaseException) -> None:
         detail = "".join(traceback.format_exception(error))[-20_000:]
         if isinstance(error, SamGeoError):
-            kind, message = error.kind, str(error)
+            kind, message = error.kind, error.template
         elif isinstance(error, job.MessageError):
-            kind, message = "ParameterError", str(error)
+            kind, message = "ParameterError", error.template
         elif isinstance(error, MemoryError):
             kind = "ModelError"
             message = "Memory ran out: close other programs or choose a smaller model."
         else:
             kind = "InternalError"
             message = f"The engine made a mistake ({type(error).__name__}: {str(error)[:300]})."
-        with contextlib.suppress(job.MessageError):
-            self._channel.send(job.Failure(number, kind, message, detail))
+        self._send_failure(job.Failure(number, kind, message, detail))
 
     def _refuse(self, number: int | None, reason: str) -> None:
-        self._channel.send(job.Failure(number, "MessageError", reason))
+        self._send_failure(job.Failure(number, "MessageError", reason))
+
+    def _send_failure(self, failure: job.Failure) -> None:
+        """Send a failure, cut to a length that a person reads: every request is answered."""
+        message = without_secrets(failure.message[: 10 * MOST_MESSAGE])
+        if len(message) > MOST_MESSAGE:
+            message = f"{message[:MOST_MESSAGE]} ..."
+        detail = without_secrets(failure.detail)
+        self._channel.send(replace(failure, message=message, detail=detail))
 
     def _log(self, level: str, message: str, number: int | None) -> None:
         with contextlib.suppress(job.MessageError):
-            self._channel.send(job.Log(level, message, number))
+            self._channel.send(job.Log(level, without_secrets(message), number))
 
 
 def _replaces(new: job.Request, old: job.Request) -> bool:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
@@ -19,10 +20,12 @@ from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
 from ..interactive.windows import Level
+from ..jobs.scale import scale_for, scaled
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..prompts.prompts import PromptTransform
-from ..raster.raster import Raster, RasterOptions, open_raster
+from ..raster.geometry import pixel_side
+from ..raster.raster import Raster, RasterOptions, coarser, open_raster
 from ..raster.stretch import Stretch
 from ..types import PixelBox
 from ..vectors.contours import SizeLimits, drop_small, simplify, valid
@@ -130,6 +133,7 @@ class Engine:
                 raster.close()
                 raise
         notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
+        model = scaled(model, scale_for(None, raster), None)
         session = Session(levels_of(raster), model, self._cache)
         return _Opened("", session, raster, model), notes
 
@@ -291,14 +295,14 @@ class Engine:
             geometry = None
         if geometry is None or geometry.geom_type not in ("Polygon", "MultiPolygon"):
             raise PromptError("The geometry must be a GeoJSON Polygon or MultiPolygon.")
-        place = PromptTransform(raster.transform, raster.crs, asked.crs)
-        geometry = valid(shapely.transform(shapely.force_2d(geometry), place.to_raster))
+        place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
+        geometry = valid(place.shape_to_raster(shapely.force_2d(geometry)))
+        if geometry.is_empty or not np.isfinite(shapely.get_coordinates(geometry)).all():
+            raise PromptError("The geometry encloses nothing: send a polygon with an area.")
         if asked.outlines == "rectangles":
             from ..vectors.local_plane import squared
 
-            t = raster.transform
-            pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
-            geometry = squared(geometry, raster.crs, 1.5 * pixel)
+            geometry = squared(geometry, raster.crs, 1.5 * pixel_side(raster.transform))
         elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."
@@ -315,7 +319,7 @@ class Engine:
         )
         sizes = measure([geometry], raster.crs)
         return {
-            "geometry": mapping(shapely.transform(geometry, place.from_raster)),
+            "geometry": mapping(place.shape_from_raster(geometry)),
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
@@ -323,14 +327,9 @@ class Engine:
 
 def levels_of(raster: Raster) -> Callable[[int], Raster]:
     """The raster itself, and the same raster at multiples of its pixel, with the same stretch."""
-    t = raster.transform
-    side = math.sqrt(math.hypot(t.a, t.d) * math.hypot(t.b, t.e))
 
     def open_level(factor: int) -> Raster:
-        if factor <= 1:
-            return raster
-        spec = {**raster.spec, "resolution": side * factor}
-        return Raster.from_spec(spec)
+        return raster if factor <= 1 else Raster.from_spec(coarser(raster.spec, factor))
 
     return open_level
 
@@ -341,6 +340,9 @@ def _raster_options(params: job.OpenParameters) -> RasterOptions:
         raise ParameterError(f"A stretch takes pairs of low and high, not {stretch!r:.200}.")
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
+        crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
         stretch=None
         if stretch is None
         else Stretch(tuple(pair[0] for pair in stretch), tuple(pair[1] for pair in stretch)),

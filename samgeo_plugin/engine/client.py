@@ -29,6 +29,7 @@ from ..job import (
     decode,
     encode,
 )
+from .knobs import in_our_words
 from .process import EngineCommand, LineBuffer, configure, describe_end, died_failure
 
 STOPPED = "stopped"
@@ -327,7 +328,7 @@ class EngineClient(QObject):
 
     def _take(self, line: bytes) -> None:
         try:
-            message = decode(line)
+            message = in_our_words(decode(line))
         except MessageError as error:
             self._stray_line(line, str(error))
             return

@@ -23,7 +23,8 @@ from .icons import icon
 def keys() -> list[tuple[str, str]]:
     """What the map tool answers to."""
     return [
-        (tr("Left click"), tr("a point on the object")),
+        (tr("Left click"), tr("a point on the object; or take an existing polygon up")),
+        (tr("Alt and left click"), tr("begin a new object on an existing polygon")),
         (tr("Right click, or Shift and left click"), tr("a point that does not belong to it")),
         (tr("Drag"), tr("a box around it (or a stroke, as chosen in the panel)")),
         (tr("Ctrl and drag"), tr("a stroke along it (or a box)")),
@@ -31,7 +32,10 @@ def keys() -> list[tuple[str, str]]:
         (tr("Tab, Shift+Tab"), tr("the next or the previous candidate")),
         (tr("Enter, double click"), tr("accept: write the polygon into the target layer")),
         (tr("Backspace, Ctrl+Z"), tr("take the last prompt back")),
-        (tr("Esc"), tr("the last prompt, all prompts, then the tool")),
+        (tr("Esc"), tr("give up the last prompt, then the object")),
+        (tr("Ctrl and click, then M"), tr("select polygons of the target layer and merge them")),
+        (tr("S, then drag a line"), tr("split polygons of the target layer")),
+        (tr("Delete"), tr("delete the selected polygons")),
         (tr("Space, middle button"), tr("move the map")),
     ]
 

@@ -23,7 +23,9 @@ from qgis.PyQt.QtWidgets import (
 from ..engine import client as engine_client
 from ..i18n import tr
 from ..interactive.controller import Controller
+from ..interactive.review import Review
 from .icons import icon, theme_icon
+from .map_tool import DOCK
 from .object_panel import ObjectPanel
 from .refinement_panel import RefinementPanel
 from .review_panel import ReviewPanel
@@ -35,6 +37,7 @@ class Dock(QgsDockWidget):
 
     Args:
         controller: The plugin's state.
+        review: The review of a layer.
         tool_action: The action that chooses the map tool.
         parent: QGIS's main window.
     """
@@ -45,16 +48,20 @@ class Dock(QgsDockWidget):
     cancel_wanted = pyqtSignal()
 
     def __init__(
-        self, controller: Controller, tool_action: QAction, parent: Optional[QWidget] = None
+        self,
+        controller: Controller,
+        review: Review,
+        tool_action: QAction,
+        parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(tr("SamGeo Seamless"), parent)
-        self.setObjectName("SamGeoSeamlessDock")
+        self.setObjectName(DOCK)
         self._controller = controller
         self.source = SourcePanel(controller)
         self.object = ObjectPanel(controller.session)
         self.refinement = RefinementPanel(controller)
         self.refinement.setCollapsed(True)
-        self.review = ReviewPanel(controller)
+        self.review = ReviewPanel(controller, review, parent)
         self.review.setCollapsed(True)
 
         bar = QToolBar()

@@ -118,10 +118,22 @@ class EnvironmentWidget(QWidget):
     def showEvent(self, event: object) -> None:  # noqa: N802
         super().showEvent(event)
         if not self._searched and environment.state() != environment.OWN:
-            self._searched = True
-            self._search = PythonSearch(parent=self)
-            self._search.found.connect(self._python_found)
-            self._search.start()
+            self._look_for_python()
+
+    def _look_for_python(self) -> None:
+        self._searched = True
+        self._facts = None
+        self._search = PythonSearch(parent=self)
+        self._search.found.connect(self._python_found)
+        self._search.start()
+        self.show_state()
+
+    @property
+    def _lacks_python(self) -> bool:
+        """The search has ended without a Python that can make an environment."""
+        if self._search is None or self._search.searching:
+            return False
+        return self._facts is None or environment.missing_venv(self._facts) is not None
 
     def _python_found(self, facts: Optional[PythonFacts]) -> None:
         self._facts = facts
@@ -147,9 +159,12 @@ class EnvironmentWidget(QWidget):
             environment.OUTDATED: tr("Update the engine"),
             environment.COMPLETE: tr("Set up again"),
         }
-        self.set_up.setText(verbs.get(state, tr("Set up the engine")))
+        text = verbs.get(state, tr("Set up the engine"))
+        self.set_up.setText(tr("Look again") if self._lacks_python else text)
         can_set_up = state in verbs or state == environment.ABSENT
-        self.set_up.setEnabled(can_set_up and not running and facts is not None)
+        self.set_up.setEnabled(
+            can_set_up and not running and (facts is not None or self._lacks_python)
+        )
         self.cancel.setEnabled(running)
         self.remove.setEnabled(
             not running and environment.read_marker(environment.folder()) is not None
@@ -173,6 +188,9 @@ class EnvironmentWidget(QWidget):
                     "No Python from 3.10 on was found; install one, or name an existing Python."
                 )
             return tr("Looking for a Python…")
+        missing = environment.missing_venv(facts)
+        if missing is not None and state in (environment.ABSENT, environment.PARTIAL):
+            return missing
         if state == environment.COMPLETE:
             return tr("Nothing needs to be downloaded.")
         plan = environment.make_plan(facts, build)
@@ -206,6 +224,9 @@ class EnvironmentWidget(QWidget):
         self.show_state()
 
     def _set_up(self) -> None:
+        if self._lacks_python and not self._setup.running:
+            self._look_for_python()
+            return
         if self._facts is None or self._setup.running:
             return
         self._client.stop()

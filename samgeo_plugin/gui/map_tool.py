@@ -11,10 +11,14 @@ from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QApplication
 
 from .. import settings
+from ..interactive.editor import LayerEditor
+from ..interactive.place import Place
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
+from .accept_shortcut import AcceptShortcut
 from .overlay import Overlay
 
+DOCK = "SamGeoSeamlessDock"
 BOX = "box"
 STROKE = "stroke"
 
@@ -25,20 +29,33 @@ _NEXT = (Qt.Key.Key_Tab, Qt.Key.Key_Backtab)
 class PromptTool(QgsMapTool):
     """Left click adds, right click or Shift removes, a drag is a box or (with Ctrl) a stroke.
 
+    With nothing in work, a click on an existing polygon of the target layer takes that up; Alt
+    begins a new object there. Ctrl+click selects several; M merges, Delete deletes, and after S a
+    drawn line splits.
+
     Its keys are taken by an event filter that exists only while the tool is active: QGIS's own
     shortcuts (Ctrl+Z, Backspace, Esc) get them back as soon as another tool is chosen, and while
-    there is no object in work. Space and the middle button pan, as everywhere in QGIS.
+    there is no object in work. Space and the middle button pan, as everywhere in QGIS. Another
+    tool (pan, zoom, identify) only interrupts: the object in work is shown and stays.
 
     Args:
         canvas: The map.
         session: What prompts go to.
+        editor: What existing polygons are changed with; None for none.
     """
 
-    left = pyqtSignal()
     wanted = pyqtSignal()
 
-    def __init__(self, canvas: QgsMapCanvas, session: InteractiveSession) -> None:
+    def __init__(
+        self,
+        canvas: QgsMapCanvas,
+        session: InteractiveSession,
+        editor: Optional[LayerEditor] = None,
+    ) -> None:
         super().__init__(canvas)
+        self._editor = editor
+        self._splits = False
+        self._alone = False
         self._session = session
         self._overlay: Optional[Overlay] = None
         self._pressed: Optional[QPoint] = None
@@ -47,6 +64,7 @@ class PromptTool(QgsMapTool):
         self._stroke: list[QgsPointXY] = []
         self._swallow_release = False
         self._listening = False
+        self._enter = AcceptShortcut(canvas.window(), session, DOCK)
         self.setCursor(Qt.CursorShape.CrossCursor)
         session.changed.connect(self._show)
         session.hover_changed.connect(self._show_hover)
@@ -59,6 +77,7 @@ class PromptTool(QgsMapTool):
         if self._overlay is None:
             self._overlay = Overlay(canvas)
         self._listening = True
+        self._enter.set_in_hand(True)
         canvas.installEventFilter(self)
         canvas.viewport().installEventFilter(self)
         canvas.destinationCrsChanged.connect(self._map_changed)
@@ -76,15 +95,14 @@ class PromptTool(QgsMapTool):
             self._listening = False
             canvas.destinationCrsChanged.disconnect(self._map_changed)
             canvas.extentsChanged.disconnect(self._map_changed)
+        self._enter.set_in_hand(False)
         self._stop_drawing()
         self._session.leave()
-        self._session.clear()
-        if self._overlay is not None:
-            self._overlay.clear()
         super().deactivate()
 
     def dispose(self) -> None:
-        """Take the drawings away; the plugin is being unloaded."""
+        """Take the drawings and the shortcut away; the plugin is being unloaded."""
+        self._enter.dispose()
         if self._overlay is not None:
             self._overlay.remove()
             self._overlay = None
@@ -107,6 +125,7 @@ class PromptTool(QgsMapTool):
         self._swallow_release = False
         self._pressed = QPoint(event.pixelPoint())
         self._positive = event.button() == Qt.MouseButton.LeftButton and not shift
+        self._alone = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         self._drawing = None
 
     def canvasMoveEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
@@ -144,10 +163,37 @@ class PromptTool(QgsMapTool):
                 self._add(Prompt("polygon", self._screen_box(start, event.pixelPoint())))
             else:
                 self._add(Prompt("box", corners))
+        elif drawing == STROKE and self._splits and self._editor is not None:
+            self._splits = False
+            self._editor.split(stroke)
         elif drawing == STROKE:
             self._add(Prompt("stroke", [[p.x(), p.y()] for p in stroke], positive))
-        else:
+        elif event.modifiers() & Qt.KeyboardModifier.ControlModifier and self._editor is not None:
+            self._editor.toggle(point)
+        elif not self._take_up(point, positive):
             self._add(Prompt("point", [[point.x(), point.y()]], positive))
+
+    def _take_up(self, point: QgsPointXY, positive: bool) -> bool:
+        """An existing polygon is corrected, unless Alt says that another one is begun in it.
+
+        While accepted objects are still being made, somebody works ahead and means new ones.
+        """
+        session = self._session
+        if self._editor is None or self._alone or not positive:
+            return False
+        if session.prompts or session.pending:
+            return False
+        place = self._editor.take_up(point)
+        return place is not None and self.correct(place)
+
+    def correct(self, place: Place) -> bool:
+        """Take an existing polygon up; False where it has no outline."""
+        ring = outer_ring(place.geometry)
+        if ring is None:
+            return False
+        self.wanted.emit()
+        self._session.take_up(Prompt("polygon", ring), place)
+        return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
         if event.button() == Qt.MouseButton.LeftButton:
@@ -157,7 +203,7 @@ class PromptTool(QgsMapTool):
 
     def _begin_drawing(self, event: QgsMapMouseEvent) -> None:
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        as_stroke = control != (settings.DRAG.get() == STROKE)
+        as_stroke = self._splits or control != (settings.DRAG.get() == STROKE)
         # Only a stroke can say what does not belong; a box never does.
         self._drawing = STROKE if as_stroke or not self._positive else BOX
         self._session.leave()
@@ -186,11 +232,9 @@ class PromptTool(QgsMapTool):
 
     def add_polygon(self, geometry: QgsGeometry) -> None:
         """A polygon (in the map's CRS) as a mask prompt: its largest part's outer ring."""
-        parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
-        rings = [part[0] for part in parts if part]
-        if rings:
-            ring = max(rings, key=lambda r: QgsGeometry.fromPolygonXY([r]).area())
-            self._add(Prompt("polygon", [[p.x(), p.y()] for p in ring]))
+        ring = outer_ring(geometry)
+        if ring is not None:
+            self._add(Prompt("polygon", ring))
 
     # --- keys -----------------------------------------------------------------------------------
 
@@ -217,33 +261,59 @@ class PromptTool(QgsMapTool):
             | Qt.KeyboardModifier.MetaModifier
         )
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        busy = bool(session.prompts)
-        if plain and key == Qt.Key.Key_Escape:
+        undo = (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z)
+        if undo and (session.prompts or session.pending):
+            return session.undo
+        if plain and key == Qt.Key.Key_Escape and (session.prompts or self._drawing is not None):
             return self._escape
-        if not busy:
+        editor = self._editor
+        if control and key == Qt.Key.Key_Z and editor is not None and editor.can_undo:
+            return editor.undo
+        if plain and editor is not None and editor.chosen:
+            if key == Qt.Key.Key_Delete:
+                return editor.delete
+            if key == Qt.Key.Key_M:
+                return editor.merge
+        if plain and key == Qt.Key.Key_S and editor is not None and editor.layer is not None:
+            return self._begin_split
+        if not session.prompts:
             return None
         if plain and key in _ACCEPT:
             return session.accept
         if plain and key in _NEXT:
             return lambda: session.next_candidate(-1 if key == Qt.Key.Key_Backtab else 1)
-        if (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z):
-            return session.undo
         return None
 
+    def _begin_split(self) -> None:
+        """The next drag is a line that splits."""
+        self._splits = True
+
     def _escape(self) -> None:
+        self._splits = False
         if self._drawing is not None:
             self._stop_drawing()
-        elif not self._session.escape():
-            self.left.emit()
+        else:
+            self._session.escape()
 
     # --- drawing --------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        if self._overlay is not None and self._listening:
-            self._overlay.show_object(self._session.geometry)
-            self._overlay.show_prompts(self._session.prompts)
+        session = self._session
+        if self._overlay is not None:
+            self._overlay.show_object(session.geometry)
+            self._overlay.show_prompts((*session.pending_prompts, *session.prompts))
 
     def _show_hover(self, geometry: Optional[QgsGeometry]) -> None:
         if self._overlay is not None:
             shown = geometry if self._listening and settings.HOVER.get() else None
             self._overlay.show_hover(shown)
+
+
+def outer_ring(geometry: QgsGeometry) -> Optional[list[list[float]]]:
+    """The outer ring of a polygon's largest part; None where it has none."""
+    parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
+    rings = [part[0] for part in parts if part]
+    if not rings:
+        return None
+    ring = max(rings, key=lambda each: QgsGeometry.fromPolygonXY([each]).area())
+    return [[p.x(), p.y()] for p in ring]

@@ -122,8 +122,8 @@ class ObjectPanel(QWidget):
                 facts += " · " + tr("{count} windows").format(count=current.tiles)
         self.facts.setText(facts)
         self.hint.setText(self._hint())
-        self.accept.setEnabled(current is not None)
-        self.undo.setEnabled(bool(session.prompts))
+        self.accept.setEnabled(current is not None or session.is_waiting)
+        self.undo.setEnabled(bool(session.prompts or session.pending))
         self.clear.setEnabled(bool(session.prompts))
 
     def _hint(self) -> str:
@@ -132,6 +132,10 @@ class ObjectPanel(QWidget):
             return tr("Choose the Segment tool and click an object on the map.")
         if session.state == OPENING:
             return tr("The raster is being opened…")
+        if session.pending:
+            return tr("Accepted objects that are still being made: {count}").format(
+                count=session.pending
+            )
         if session.is_waiting and not session.candidates:
             return tr("Looking at the image…")
         if session.limit:

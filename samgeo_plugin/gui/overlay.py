@@ -42,6 +42,7 @@ class Overlay:
         self._stroke = self._band(_LINE, POSITIVE, 3)
         self._done: list[QgsRubberBand] = []
         self._markers: list[QgsVertexMarker] = []
+        self._prompts: tuple[Prompt, ...] = ()
 
     def _band(
         self,
@@ -90,6 +91,9 @@ class Overlay:
 
     def show_prompts(self, prompts: tuple[Prompt, ...]) -> None:
         """Points as marks, boxes and strokes as outlines."""
+        if prompts == self._prompts:
+            return
+        self._prompts = prompts
         for item in [*self._markers, *self._done]:
             self._canvas.scene().removeItem(item)
         self._markers, self._done = [], []

@@ -22,6 +22,8 @@ from qgis.PyQt.QtWidgets import (
 from .. import styles
 from ..i18n import tr
 from ..interactive.controller import Controller
+from ..interactive.review import Review
+from .review_mode import ReviewMode
 
 _SLIDER_STEPS = 100
 _LARGEST = 10_000.0
@@ -31,7 +33,13 @@ _LARGEST = 10_000.0
 class ReviewPanel(QgsCollapsibleGroupBox):
     """Style, score and size of a layer of objects; nothing is run again."""
 
-    def __init__(self, controller: Controller, parent: Optional[QWidget] = None) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        review: Review,
+        window: Optional[QWidget],
+        parent: Optional[QWidget] = None,
+    ) -> None:
         super().__init__(tr("Review a result"), parent)
         self._controller = controller
         self._watched: Optional[QgsVectorLayer] = None
@@ -64,6 +72,8 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.reset.clicked.connect(self._show_all)
         row.addWidget(self.reset)
         form.addRow(row)
+        self.mode = ReviewMode(review, self.chosen, window)
+        form.addRow(self.mode)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(150)
@@ -72,6 +82,10 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.area.valueChanged.connect(self._moved)
         self.layer.layerChanged.connect(self._layer_chosen)
         self._layer_chosen(None)
+
+    def chosen(self) -> Optional[QgsVectorLayer]:
+        layer = self.layer.currentLayer()
+        return layer if isinstance(layer, QgsVectorLayer) else None
 
     def least_score(self) -> float:
         return self.score.value() / _SLIDER_STEPS
@@ -131,6 +145,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
 
     def release(self) -> None:
         """Let go of the layer's signals; the panel is about to be deleted."""
+        self.mode.release()
         self._watch(None)
 
     def _show_styles(self) -> None:
@@ -162,6 +177,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.score.setEnabled("score" in names)
         self.area.setEnabled("area_m2" in names)
         self.reset.setEnabled(bool(names))
+        self.mode.start.setEnabled(isinstance(layer, QgsVectorLayer) or self.mode.start.isChecked())
         for slider in (self.score, self.area):
             slider.blockSignals(True)
             slider.setValue(0)

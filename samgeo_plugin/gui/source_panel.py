@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsVectorLayer
+from qgis.core import QgsMapLayer, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox, QgsRasterBandComboBox
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QSignalBlocker, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
@@ -20,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import rasters
+from .. import rasters, settings
 from ..i18n import tr
 from ..interactive import target
 from ..interactive.controller import Controller
@@ -47,6 +48,8 @@ class SourcePanel(QWidget):
     def __init__(self, controller: Controller, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
         self._controller = controller
+        self._watched: Optional[QgsRasterLayer] = None
+        self._styled_bands: tuple[int, ...] = ()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setContentsMargins(0, 0, 0, 0)
@@ -126,6 +129,7 @@ class SourcePanel(QWidget):
         controller.models_changed.connect(self._fill_models)
         controller.choice_changed.connect(self._show_choice)
         controller.target_changed.connect(self._fill_targets)
+        controller.online.changed.connect(self._show_online)
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
@@ -136,6 +140,7 @@ class SourcePanel(QWidget):
 
     def release(self) -> None:
         """Let go of the project's signals; the panel is about to be deleted."""
+        self._watch(None)
         project = QgsProject.instance()
         project.layersAdded.disconnect(self._fill_targets)
         project.layersRemoved.disconnect(self._fill_targets)
@@ -147,7 +152,26 @@ class SourcePanel(QWidget):
 
     # --- raster ---------------------------------------------------------------------------------
 
+    def _watch(self, layer: Optional[QgsMapLayer]) -> None:
+        """Bands and stretch follow the layer's styling."""
+        if self._watched is not None and not sip.isdeleted(self._watched):
+            self._watched.rendererChanged.disconnect(self._styled)
+        self._watched = layer if isinstance(layer, QgsRasterLayer) else None
+        if self._watched is not None:
+            self._watched.rendererChanged.connect(self._styled)
+
+    def _styled(self) -> None:
+        layer = self._watched
+        if layer is None or sip.isdeleted(layer) or layer.renderer() is None:
+            return
+        bands = tuple(rasters.usual_bands(layer))
+        if bands == self._styled_bands:
+            return
+        self._styled_bands = bands
+        self._raster_chosen(layer)
+
     def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
+        self._watch(layer)
         for box in self.bands:
             blocker = QSignalBlocker(box)
             box.setLayer(layer)
@@ -161,6 +185,7 @@ class SourcePanel(QWidget):
                 self._controller.reporter.show("warning", str(error))
             if is_file:
                 bands = tuple(rasters.usual_bands(layer))
+                self._styled_bands = bands
                 shown = bands * 3 if len(bands) == 1 else bands
                 for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
                     blocker = QSignalBlocker(box)
@@ -168,6 +193,7 @@ class SourcePanel(QWidget):
                     del blocker
         self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
         self.render.setVisible(not is_file)
+        self._show_online()
         for box in self.bands:
             box.setEnabled(is_file and layer is not None)
 
@@ -281,8 +307,22 @@ class SourcePanel(QWidget):
             blocker = QSignalBlocker(self.raster)
             self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
             del blocker
-        self._rendered.setVisible(choice.rendered is not None)
-        self._rendered.setText(tr("A temporary rendering is in use."))
+        self._show_online()
+
+    def _show_online(self) -> None:
+        """What stands in for a layer that is not a file."""
+        controller = self._controller
+        online = controller.online
+        text = ""
+        if controller.choice.rendered is not None:
+            text = tr("A temporary rendering is in use.")
+        elif not self.render.isHidden():
+            text = tr(
+                "The view of this online layer is used; {size} of {limit} MB are kept until the "
+                "project is closed."
+            ).format(size=round(online.megabytes), limit=settings.RENDER_CACHE.get())
+        self._rendered.setVisible(bool(text))
+        self._rendered.setText(text)
 
 
 def state_text(state: str) -> str:

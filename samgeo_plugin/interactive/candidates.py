@@ -10,6 +10,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
 
 from ..geojson import to_geometry
 from ..job import MessageError
+from .tidy import largest_part, with_few_vertices
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,36 @@ class Refinement:
     min_area: float = 0.0
     min_hole: float = 0.0
     outlines: str = "contour"
+    largest_part: bool = True
+    max_vertices: int = 16
 
     @property
-    def does_something(self) -> bool:
-        return self != Refinement()
+    def needs_engine(self) -> bool:
+        """Something is wanted that only the engine does."""
+        wanted = (self.simplify, self.min_area, self.min_hole, self.outlines)
+        return wanted != (0.0, 0.0, 0.0, "contour")
+
+    def tidy(self, geometry: QgsGeometry) -> QgsGeometry:
+        """What is done in QGIS itself: the largest part, and the limit on vertices (0: none)."""
+        if self.largest_part:
+            geometry = largest_part(geometry)
+        return with_few_vertices(geometry, self.max_vertices)
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finished object on its way into the target layer."""
+    """A finished object on its way into the target layer.
+
+    Args:
+        geometry: As it is written.
+        raw: As the engine made it.
+        crs: Of both.
+        attributes: The engine's.
+        place: The existing feature that it corrects (:class:`.target.Place`); None for a new one.
+    """
 
     geometry: QgsGeometry
     raw: QgsGeometry
     crs: QgsCoordinateReferenceSystem
     attributes: dict[str, Any]
+    place: Any = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
@@ -18,6 +18,9 @@ from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
 from .candidates import Accepted, Refinement
+from .editing import EditError
+from .online import OnlineView, Rendering
+from .opening import READY
 from .session import InteractiveSession
 
 
@@ -54,6 +57,7 @@ class Controller(QObject):
     choice_changed = pyqtSignal()
     target_changed = pyqtSignal()
     written = pyqtSignal(object)
+    form_wanted = pyqtSignal(object)
     setup_wanted = pyqtSignal()
 
     def __init__(
@@ -67,12 +71,20 @@ class Controller(QObject):
         self.models: list[dict[str, Any]] = []
         self.target_id: Optional[str] = None
         self._kept: list[_Kept] = []
+        self._stamp: Optional[tuple[int, int, int]] = None
+        self._renderings: list[str] = []
+        self.extent: Optional[QgsRectangle] = None
+        self.online = OnlineView(self)
+        self.online.ready.connect(self._rendered_online)
+        self.online.failed.connect(lambda why: reporter.show("warning", why))
         self._refining = 0
         self.refused = ""
         self._next_refinement: Optional[Refinement] = None
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.opened.connect(self._check_crs)
+        self.session.opened.connect(self._remove_renderings)
+        QgsProject.instance().cleared.connect(self._project_cleared)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -91,6 +103,9 @@ class Controller(QObject):
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
+        self._stamp = None
+        if changed.rendered is not None:
+            self._renderings.append(changed.rendered)
         self.session.close()
         self.choice_changed.emit()
 
@@ -105,34 +120,118 @@ class Controller(QObject):
             raise rasters.LayerError(tr("Choose a raster layer first."))
         path = self.choice.rendered or rasters.file_of(layer)
         if path is None:
+            path = self._online_path(layer)
+        if path is None:
             raise rasters.LayerError(
                 tr("{name} is not a file; render the visible extent first.").format(
                     name=layer.name()
                 )
             )
-        bands = None if self.choice.rendered else (list(self.choice.bands) or None)
+        bands = None if self._is_rendered(layer) else (list(self.choice.bands) or None)
+        stretch = rasters.user_stretch(layer, bands) if bands else None
         return OpenParameters(
             [path],
             model=self.choice.model,
             device=self.choice.device,
             threads=int(settings.THREADS.get()) or None,
             bands=bands,
+            stretch=stretch,
         )
 
     def open(self) -> bool:
         """Open the chosen raster in the engine; a sentence where that cannot be."""
+        if self.session.prompts and self.session.state == READY:
+            return True  # another styling must not cost the object in work
+        layer = self.raster_layer()
+        try:
+            if layer is not None and not self.choice.rendered and self._is_rendered(layer):
+                return self._open_online(layer)
+            parameters = self.parameters()
+        except rasters.LayerError as error:
+            self.reporter.show("warning", str(error))
+            return False
+        stamp = rasters.stamp(parameters.rasters[0])
+        if stamp != self._stamp and self._stamp is not None:
+            self.session.close()  # the file was replaced on disk: what is open shows the old one
+        self._stamp = stamp
+        self.session.open(parameters)
+        return True
+
+    # --- online layers --------------------------------------------------------------------------
+
+    def _is_rendered(self, layer: QgsRasterLayer) -> bool:
+        """The engine gets a picture of this layer rather than its file."""
+        return bool(self.choice.rendered) or rasters.file_of(layer) is None
+
+    def _online_path(self, layer: QgsRasterLayer) -> Optional[str]:
+        if self.extent is None:
+            return None
+        found = self.online.find(layer.id(), self.extent, self.session.view)
+        return None if found is None else found.path
+
+    def set_extent(self, extent: QgsRectangle) -> None:
+        """The map's view, which online layers are rendered for."""
+        self.extent = extent
+
+    def _open_online(self, layer: QgsRasterLayer) -> bool:
+        """Use what is rendered of the view; else render it, and keep what is clicked meanwhile."""
+        if self._online_path(layer) is not None:
+            return self._use_online(layer)
+        if self.extent is None:
+            return False
+        self.session.close()
+        self._render_view(layer)
+        return True
+
+    def _render_view(self, layer: QgsRasterLayer) -> None:
+        extent = QgsRectangle(self.extent)
+        for prompt in (*self.session.pending_prompts, *self.session.prompts):
+            for x, y in prompt.coordinates:
+                extent.combineExtentWith(x, y)
+        try:
+            self.online.request(layer, extent, self.session.view)
+        except rasters.LayerError as error:
+            self.reporter.show("warning", str(error))
+
+    def _use_online(self, layer: QgsRasterLayer) -> bool:
         try:
             parameters = self.parameters()
         except rasters.LayerError as error:
             self.reporter.show("warning", str(error))
             return False
-        self.session.open(parameters)
+        self.session.open(parameters, keep_object=True)
+        self.online.remove_old(parameters.rasters[0])
         return True
+
+    def look_online(self) -> None:
+        """The map has moved with the tool in hand: render what an online layer shows now."""
+        layer = self.raster_layer()
+        if layer is None or self.choice.rendered or self.extent is None:
+            return
+        try:
+            if rasters.file_of(layer) is not None or self._online_path(layer) is not None:
+                return
+        except rasters.LayerError:
+            return
+        self._render_view(layer)
+
+    def _rendered_online(self, made: Rendering) -> None:
+        """Open it at once where somebody waits for it or nothing is in work."""
+        layer = self.raster_layer()
+        waits = self.session.state != READY
+        idle = not self.session.prompts and not self.session.pending
+        if layer is None or made.layer_id != layer.id() or not (waits or idle):
+            return
+        if self._online_path(layer) is not None:
+            self._use_online(layer)
+        elif waits:
+            self._render_view(layer)  # the map has moved meanwhile
 
     def _check_crs(self) -> None:
         """A CRS that only the layer has is unknown to the engine: then the map must have it too."""
         layer = self.raster_layer()
-        if layer is None or self.choice.rendered or self.session.info.get("crs") is not None:
+        rendered = layer is not None and self._is_rendered(layer)
+        if layer is None or rendered or self.session.info.get("crs") is not None:
             return
         crs = layer.crs()
         if crs.isValid() and crs != self.session.crs:
@@ -156,6 +255,8 @@ class Controller(QObject):
     def _take_models(self, result: dict[str, Any]) -> None:
         found = result.get("models")
         self.models = [m for m in found if isinstance(m, dict)] if isinstance(found, list) else []
+        names = [str(m.get("name")) for m in self.models if m.get("kind") != "concept"]
+        settings.MODELS.set("\n".join(names))
         self.models_changed.emit()
 
     def _session_says(self, level: str, sentence: str, detail: str) -> None:
@@ -212,8 +313,18 @@ class Controller(QObject):
             if layer is None:
                 return
         try:
-            written = target.add_object(layer, accepted.geometry, accepted.crs, accepted.attributes)
-        except target.TargetError as error:
+            if accepted.place is not None:
+                written = target.correct_object(
+                    accepted.place, accepted.geometry, accepted.crs, accepted.attributes
+                )
+            else:
+                written = target.add_object(
+                    layer, accepted.geometry, accepted.crs, accepted.attributes
+                )
+        except target.FormWanted as wanted:
+            self.form_wanted.emit(wanted)
+            return
+        except (target.TargetError, EditError) as error:
             self.reporter.show(
                 "error",
                 str(error),
@@ -255,7 +366,7 @@ class Controller(QObject):
 
         def done(one: _Kept, geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:
             if geometry is not None:
-                one.refined = geometry
+                one.refined = refinement.tidy(geometry)
             elif failure is not None:
                 write(failure.message, "warning")
                 self.refused = failure.message
@@ -265,7 +376,7 @@ class Controller(QObject):
 
         for one in kept:
             raw = one.accepted.raw
-            if not refinement.does_something:
+            if not refinement.needs_engine:
                 done(one, raw, None)
             else:
                 self.session.refine(
@@ -294,5 +405,21 @@ class Controller(QObject):
 
     def close(self) -> None:
         """The plugin is being unloaded."""
-        self.session.close()
+        self.session.close(at_once=True)
         self.client.stop_and_wait()
+        QgsProject.instance().cleared.disconnect(self._project_cleared)
+        self.choice = replace(self.choice, rendered=None)
+        self._remove_renderings()
+        self.online.remove_all()
+
+    def _project_cleared(self) -> None:
+        self.choose(raster=None, bands=(), rendered=None)
+        if not self.session.pending:
+            self._remove_renderings()
+            self.online.remove_all()
+
+    def _remove_renderings(self) -> None:
+        """Delete temporary renderings that are no longer in use."""
+        for path in [path for path in self._renderings if path != self.choice.rendered]:
+            rasters.remove_rendering(path)
+            self._renderings.remove(path)

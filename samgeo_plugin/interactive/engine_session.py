@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
@@ -20,6 +21,19 @@ OnProgress = Callable[[Progress], None]
 OnRefined = Callable[[Optional[QgsGeometry], Optional[Failure]], None]
 
 
+@dataclass(frozen=True)
+class View:
+    """How the map stood when a prompt was given.
+
+    Args:
+        crs: Of the prompts and of the answer.
+        pixel_size: Ground units of ``crs`` per screen pixel.
+    """
+
+    crs: QgsCoordinateReferenceSystem
+    pixel_size: Optional[float] = None
+
+
 class EngineSession:
     """What the engine calls a session: a raster and a model.
 
@@ -29,7 +43,7 @@ class EngineSession:
     Attributes:
         name: From ``open``; empty while nothing is open.
         crs: The map's, in which prompts and answers are.
-        pixel_size: The map's ground units a screen pixel.
+        pixel_size: The map's ground units per screen pixel.
         has_crs: The raster's file has one; else QGIS draws it in the map's plane as it is, and
             the engine takes the map's coordinates for the raster's own.
     """
@@ -44,6 +58,11 @@ class EngineSession:
     @property
     def is_open(self) -> bool:
         return bool(self.name)
+
+    @property
+    def view(self) -> View:
+        """How the map stands now."""
+        return View(QgsCoordinateReferenceSystem(self.crs), self.pixel_size)
 
     def close(self) -> None:
         if self.name:
@@ -68,8 +87,20 @@ class EngineSession:
         on_progress: Optional[OnProgress] = None,
         *,
         hover: bool = False,
+        candidate: int = 0,
+        view: Optional[View] = None,
     ) -> int:
-        """Ask for the polygon of these prompts; three of them for a single point."""
+        """Ask for the polygon of these prompts; three of them for a single point.
+
+        Args:
+            prompts: All of the object's.
+            on_result: Gets the answer.
+            on_failure: Gets the refusal.
+            on_progress: Told on the way.
+            hover: A preview under the cursor.
+            candidate: Which of the last answer's candidates the newest prompt corrects.
+            view: How the map stood; None for how it stands now.
+        """
         return self._place(
             "prompt",
             {
@@ -77,10 +108,12 @@ class EngineSession:
                 "multimask": len(prompts) == 1 and prompts[0].type == "point",
                 "hover": hover,
                 "simplify": None,
+                "candidate": candidate,
             },
             on_result,
             on_failure,
             on_progress,
+            view,
         )
 
     def look(
@@ -98,9 +131,15 @@ class EngineSession:
         on_result: OnResult,
         on_failure: OnFailure,
         on_progress: Optional[OnProgress] = None,
+        view: Optional[View] = None,
     ) -> int:
         """A request about a place on the map."""
-        where = {"session": self.name, "crs": self._named(self.crs), "pixel_size": self.pixel_size}
+        view = view or self.view
+        where = {
+            "session": self.name,
+            "crs": self._named(view.crs),
+            "pixel_size": view.pixel_size,
+        }
         return self.client.request(
             method,
             {**where, **params},

@@ -44,7 +44,7 @@ class LiveRefinement(QObject):
     @property
     def is_missing(self) -> bool:
         """The polygon should be refined and is not."""
-        return self.wanted.does_something and self.refined is None
+        return self.wanted.needs_engine and self.refined is None
 
     def set_polygon(self, polygon: Optional[QgsGeometry]) -> None:
         """Refine this polygon; None for none."""
@@ -64,7 +64,7 @@ class LiveRefinement(QObject):
             return
         self._again = False
         polygon = self._polygon
-        if polygon is None or not self._engine.is_open or not self.wanted.does_something:
+        if polygon is None or not self._engine.is_open or not self.wanted.needs_engine:
             return
 
         def done(geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:

@@ -37,6 +37,7 @@ class LookAhead(QObject):
         engine: The open raster.
         hovers: Whether a polygon is shown under the cursor; not while an object is in work.
         parent: Qt's owner.
+        busy: Whether accepted objects wait for the engine, which must not look elsewhere then.
 
     Attributes:
         window_ready: The image under the cursor is encoded: hover and clicks answer at once.
@@ -50,10 +51,12 @@ class LookAhead(QObject):
         engine: EngineSession,
         hovers: Callable[[], bool],
         parent: Optional[QObject] = None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(parent)
         self._engine = engine
         self._hovers = hovers
+        self._busy = busy
         self.window_ready = False
         self._cursor: Optional[QgsPointXY] = None
         self._hover = _Hover()
@@ -70,7 +73,7 @@ class LookAhead(QObject):
         self._cursor = point
         if not self._engine.is_open:
             return
-        if time.monotonic() - self._looked > _LOOK_EVERY:
+        if time.monotonic() - self._looked > _LOOK_EVERY and not self._busy():
             self.look()
         if self._hovers():
             self._hover.wanted = point

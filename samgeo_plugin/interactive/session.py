@@ -2,7 +2,8 @@
 """The object in work: prompts, candidates and refinement, without any widget.
 
 The map tool and the dock only show this and call it. Every answer carries the generation of its
-question: what arrives after the user has gone on is dropped.
+question: what arrives after the user has gone on is dropped. What the user has accepted is never
+dropped: it is worked off by :class:`.accept_queue.AcceptQueue`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..engine.client import EngineClient
 from ..engine.stages import stage_text
-from ..geojson import to_geometry
 from ..i18n import tr
 from ..job import Failure, MessageError, OpenParameters, Progress, Prompt
-from .candidates import Accepted, Candidate, Refinement
-from .engine_session import EngineSession, OnRefined
+from .accept_queue import AcceptQueue, Closed, Question
+from .candidates import Candidate, Refinement
+from .engine_session import EngineSession, OnRefined, View
 from .live_refinement import LiveRefinement
 from .look_ahead import LookAhead
-from .opening import CLOSED, OPENING, Opening
+from .opening import CLOSED, Opening
+from .place import Place
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,6 @@ class _Shown:
     """What the user had before the last click, for a double click that must not count twice."""
 
     prompts: tuple[Prompt, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
     index: int = 0
 
 
@@ -65,16 +66,33 @@ class InteractiveSession(QObject):
         self._opening.message.connect(self.message)
         self._opening.opened.connect(self._opened)
         self._opening.lost.connect(self._engine_lost)
-        self._opening.given_up.connect(self._clear_object)
+        self._opening.given_up.connect(self._given_up)
         self._opening.progressed.connect(self._tell_progress)
         self._prompts: list[Prompt] = []
+        self._bases: list[int] = []  # the candidate that each prompt corrects
+        self._place: Optional[Place] = None
         self._before = _Shown()
         self._answers = _Answers()
         self._generation = 0
-        self._request: Optional[int] = None
-        self._accept_when_ready = False
+        self._question: Optional[Question] = None
+        self._to_ask = False
+        self._keep_index = 0
         self._escaped = False
-        self._ahead = LookAhead(self._engine, lambda: not self._prompts, self)
+        self._closing = False
+        self._next: Optional[OpenParameters] = None
+        self._tidied: tuple[Optional[QgsGeometry], Optional[QgsGeometry]] = (None, None)
+        self._queue = AcceptQueue(self._engine, self)
+        self._queue.accepted.connect(self.accepted)
+        self._queue.message.connect(self.message)
+        self._queue.changed.connect(self.changed)
+        self._queue.free.connect(self._ask_if_due)
+        self._queue.drained.connect(self._drained)
+        self._ahead = LookAhead(
+            self._engine,
+            lambda: not self._prompts and not self._queue,
+            self,
+            lambda: bool(self._queue),
+        )
         self._ahead.hover_changed.connect(self.hover_changed)
         self._ahead.ready_changed.connect(self.changed)
         self._live = LiveRefinement(self._engine, self)
@@ -119,14 +137,34 @@ class InteractiveSession(QObject):
     @property
     def geometry(self) -> Optional[QgsGeometry]:
         """The polygon that accepting would write: the candidate, refined where asked."""
+        if self._place is not None and len(self._prompts) == 1:
+            return self._place.geometry  # nothing has been corrected yet
         if self.current is None:
             return None
-        return self._live.refined or self.current.geometry
+        source = self._live.refined or self.current.geometry
+        if self._tidied[0] is not source:
+            self._tidied = source, self.refinement.tidy(source)
+        return self._tidied[1]
 
     @property
     def is_waiting(self) -> bool:
         """An answer to the current prompts is on its way."""
-        return self._request is not None
+        return self._question is not None or self._to_ask
+
+    @property
+    def pending(self) -> int:
+        """Accepted objects whose polygons are still to come."""
+        return len(self._queue)
+
+    @property
+    def pending_prompts(self) -> tuple[Prompt, ...]:
+        """The prompts of these objects."""
+        return self._queue.prompts
+
+    @property
+    def place(self) -> Optional[Place]:
+        """The existing feature that is being corrected; None for a new object."""
+        return self._place
 
     @property
     def window_ready(self) -> bool:
@@ -134,21 +172,65 @@ class InteractiveSession(QObject):
         return self._ahead.window_ready
 
     @property
+    def view(self) -> View:
+        """How the map stands now."""
+        return self._engine.view
+
+    @property
     def crs(self) -> QgsCoordinateReferenceSystem:
         return self._engine.crs
 
     # --- opening --------------------------------------------------------------------------------
 
-    def open(self, parameters: OpenParameters) -> None:
-        """Open a raster with a model; the object in work is given up if either is another."""
-        if not self._opening.is_of(parameters):
+    def open(self, parameters: OpenParameters, keep_object: bool = False) -> None:
+        """Open a raster with a model; the object in work is given up if either is another.
+
+        Accepted objects of the raster before are finished first.
+
+        Args:
+            parameters: Raster and model.
+            keep_object: The object in work is asked of the new raster instead.
+        """
+        if self._opening.is_of(parameters):
+            self._closing, self._next = False, None
+            return
+        if parameters != self._next:
+            kept = list(self._prompts), list(self._bases), self._place
             self.close()
+            if keep_object and kept[0]:
+                self._prompts, self._bases, self._place = kept
+                self._to_ask = True
+        if self._closing:
+            self._next = parameters
+        else:
             self._opening.open(parameters)
 
-    def close(self) -> None:
-        """Give the engine's session back."""
+    def close(self, at_once: bool = False) -> None:
+        """Give the engine's session back, after accepted objects are finished.
+
+        Args:
+            at_once: QGIS or the plugin ends: nothing can be waited for.
+        """
         self._clear_object()
-        self._opening.close()
+        self._next = None
+        if at_once:
+            self._queue.give_up()
+        self._closing = not self._queue.is_drained and self._engine.is_open
+        if not self._closing:
+            self._opening.close()
+
+    def _drained(self) -> None:
+        if self._closing:
+            self._closing = False
+            following, self._next = self._next, None
+            self._opening.close()
+            if following is not None:
+                self._opening.open(following)
+
+    def _given_up(self) -> None:
+        self._closing, self._next = False, None
+        self._queue.give_up()
+        self._clear_object()
 
     def use_map(self, crs: QgsCoordinateReferenceSystem, pixel_size: Optional[float]) -> None:
         """The map's CRS, in which prompts and answers are, and its ground units a screen pixel."""
@@ -162,14 +244,17 @@ class InteractiveSession(QObject):
 
     def _opened(self) -> None:
         self.opened.emit()
+        self._queue.resume()
         if self._prompts:
             self._ask()
-        else:
+        elif not self._queue:
             self._ahead.look()
 
     def _engine_lost(self) -> None:
         # The requests themselves fail right after this; they are forgotten here.
-        self._request = None
+        self._question = None
+        self._to_ask = False
+        self._queue.lose_engine()
         self._ahead.lose_engine()
         self._live.lose_engine()
         self._generation += 1
@@ -178,18 +263,31 @@ class InteractiveSession(QObject):
 
     def add(self, prompt: Prompt) -> None:
         """Add a prompt and ask for the polygon."""
-        self._before = _Shown(tuple(self._prompts), self.candidates, self.index)
+        self._before = _Shown(tuple(self._prompts), self.index)
         self._prompts.append(prompt)
+        self._bases.append(self.index)
         self._escaped = False
-        self._accept_when_ready = False
         self._ask()
 
+    def take_up(self, prompt: Prompt, place: Place) -> None:
+        """Begin to correct an existing feature; its outline is the first prompt."""
+        self.clear()
+        self._place = place
+        self.add(prompt)
+
     def undo(self) -> bool:
-        """Take the last prompt back; False where there is none."""
+        """Take the last prompt back, or an accepted object that is still to come; False where
+        there is neither."""
         if not self._prompts:
-            return False
+            closed = self._queue.take_last()
+            if closed is None:
+                return False
+            self._prompts, self._place = list(closed.prompts), closed.place
+            self._bases = [0] * len(self._prompts)
+            self._ask(closed.index)
+            return True
         self._prompts.pop()
-        self._accept_when_ready = False
+        self._bases.pop()
         self._ask()
         return True
 
@@ -197,7 +295,7 @@ class InteractiveSession(QObject):
         """Give the object in work up."""
         had_prompts = bool(self._prompts)
         self._clear_object()
-        if had_prompts:
+        if had_prompts and not self._queue:
             self._engine.reset()
         self.changed.emit()
 
@@ -226,29 +324,37 @@ class InteractiveSession(QObject):
             self.changed.emit()
 
     def accept(self) -> bool:
-        """Hand the current polygon over, as soon as it is there; False where nothing is asked."""
-        if self.is_waiting or (self._prompts and self.state == OPENING):
-            self._accept_when_ready = True
-            return True
-        candidate = self.current
-        if candidate is None:
+        """Close the object in work: it is handed over as soon as its polygon is there.
+
+        The next prompt belongs to another object. False where nothing is asked.
+        """
+        if not self._prompts:
             return False
-        if self._live.is_missing:
-            # The refined polygon is on its way; what is accepted must be what was shown.
-            self._accept_when_ready = True
-            self._live.refine()
+        if self._place is not None and len(self._prompts) == 1:
+            self.clear()  # it was looked at and found right
             return True
-        self._accept_when_ready = False
-        shown = self.geometry or candidate.geometry
-        crs = QgsCoordinateReferenceSystem(self._engine.crs)
-        kept = _Shown(tuple(self._prompts), self.candidates, self.index)
-        self._engine.accept(
-            self._answers.index,
-            lambda result: self._handed_over(result, shown, crs),
-            lambda failure: self._not_handed_over(failure, kept),
+        waiting = self.is_waiting or not self._engine.is_open
+        candidate = self.current
+        if candidate is None and not waiting:
+            return False
+        closed = Closed(
+            tuple(self._prompts),
+            self._engine.view,
+            replace(self.refinement),
+            self._keep_index if waiting else self.index,
+            None if waiting or self._live.is_missing else self._live.refined,
+            self._place,
         )
-        self._clear_object()
-        self.changed.emit()
+        if waiting and self._closing:
+            self._clear_object()
+            self._queue.add_later(closed)
+        elif waiting:
+            closed.question, self._question = self._question, None
+            self._clear_object()
+            self._queue.add(closed)
+        elif candidate is not None:
+            self._clear_object()
+            self._queue.add_answered(closed, candidate)
         return True
 
     def accept_before_last(self) -> bool:
@@ -258,31 +364,10 @@ class InteractiveSession(QObject):
         """
         before = self._before
         if before.prompts and len(self._prompts) == len(before.prompts) + 1:
-            self._prompts = list(before.prompts)
-            self._accept_when_ready = True
-            self._ask(keep_index=before.index)
-            return True
+            self._prompts.pop()
+            self._bases.pop()
+            self._ask(before.index)
         return self.accept()
-
-    def _handed_over(
-        self, result: dict[str, Any], shown: QgsGeometry, crs: QgsCoordinateReferenceSystem
-    ) -> None:
-        raw = shown
-        try:
-            raw = to_geometry(result.get("geometry"))
-        except MessageError as error:
-            self.message.emit("warning", tr("The engine's polygon could not be read."), str(error))
-        attributes = dict(result.get("attributes") or {})
-        self.accepted.emit(Accepted(shown, raw, crs, attributes))
-
-    def _not_handed_over(self, failure: Failure, kept: _Shown) -> None:
-        if not self._prompts:
-            self._prompts = list(kept.prompts)
-            self._answers = _Answers(kept.candidates, kept.index)
-            self.changed.emit()
-        if failure.kind == "EngineDied":
-            return  # said already; the prompts are asked again once it is back
-        self.message.emit("error", failure.message, failure.detail)
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -292,26 +377,40 @@ class InteractiveSession(QObject):
         if not self._prompts:
             self.clear()
             return
+        self._keep_index = keep_index
         if self.state == CLOSED:
             self._opening.try_again()
-        if not self._engine.is_open:
-            self.changed.emit()
+        if self._question is not None:
+            self._client.cancel(self._question.request)
+            self._question = None
+        self._to_ask = True
+        self._ask_if_due()
+        self.changed.emit()
+
+    def _ask_if_due(self) -> None:
+        """Ask about the object in work, once the accepted ones before it are done."""
+        engine_is_free = self._engine.is_open and not self._queue.occupies_engine
+        if not self._to_ask or not engine_is_free or self._closing:
             return
-        generation = self._generation
-        if self._request is not None:
-            self._client.cancel(self._request)
-        self._request = self._engine.ask(
-            self._prompts,
+        self._to_ask = False
+        generation, keep_index = self._generation, self._keep_index
+        question = Question(
             lambda result: self._answered(generation, result, keep_index),
             lambda failure: self._refused(generation, failure),
-            self._tell_progress,
         )
-        self.changed.emit()
+        self._question = question
+        question.request = self._engine.ask(
+            self._prompts,
+            lambda result: question.on_result(result),
+            lambda failure: question.on_failure(failure),
+            self._tell_progress,
+            candidate=self._bases[-1],
+        )
 
     def _answered(self, generation: int, result: dict[str, Any], keep_index: int) -> None:
         if generation != self._generation:
             return
-        self._request = None
+        self._question = None
         self._ahead.window_ready = True
         try:
             made = tuple(Candidate.from_dict(each) for each in result.get("candidates") or [])
@@ -323,20 +422,16 @@ class InteractiveSession(QObject):
         self._answers = _Answers(made, index, str(limit) if limit else None)
         self.status.emit("", 0, 0)
         if not made:
-            self._accept_when_ready = False
             self.message.emit(
                 "info", tr("The model finds no object there; click elsewhere or draw a box."), ""
             )
         self._live.set_polygon(made[index].geometry if made else None)
         self.changed.emit()
-        if self._accept_when_ready and not self._live.is_running:
-            self.accept()
 
     def _refused(self, generation: int, failure: Failure) -> None:
         if generation != self._generation:
             return
-        self._request = None
-        self._accept_when_ready = False
+        self._question = None
         self.status.emit("", 0, 0)
         if failure.kind == "EngineDied":
             return
@@ -345,14 +440,16 @@ class InteractiveSession(QObject):
         # The prompt that was refused is taken back; what was there before it stays.
         if self._prompts:
             self._prompts.pop()
+            self._bases.pop()
         if not self._prompts:
             self._answers = _Answers()
+            self._place = None
         self.changed.emit()
 
     def cancel(self) -> None:
         """Stop waiting for the current answer."""
-        if self._request is not None:
-            self._client.cancel(self._request)
+        if self._question is not None:
+            self._client.cancel(self._question.request)
 
     def _tell_progress(self, progress: Progress) -> None:
         self.status.emit(stage_text(progress.stage), progress.done, progress.total)
@@ -368,13 +465,12 @@ class InteractiveSession(QObject):
         if refinement == self._live.wanted:
             return
         self._live.wanted = replace(refinement)
+        self._tidied = (None, None)
         self._live.set_polygon(self.current.geometry if self.current is not None else None)
         self.changed.emit()
 
     def _refined(self) -> None:
         self.changed.emit()
-        if self._accept_when_ready and not self._live.is_running:
-            self.accept()
 
     def refine(
         self,
@@ -401,12 +497,15 @@ class InteractiveSession(QObject):
     def _clear_object(self) -> None:
         self._generation += 1
         self._prompts = []
+        self._bases = []
+        self._place = None
         self._before = _Shown()
         self._answers = _Answers()
         self._live.set_polygon(None)
-        self._accept_when_ready = False
+        self._to_ask = False
+        self._keep_index = 0
         self._escaped = False
-        if self._request is not None:
-            self._engine.give_up(self._request)
-            self._request = None
+        if self._question is not None:
+            self._engine.give_up(self._question.request)
+            self._question = None
         self._ahead.drop()

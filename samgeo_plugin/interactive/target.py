@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Optional
 
 from qgis.core import (
+    NULL,
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
+    QgsEditFormConfig,
+    QgsFeature,
     QgsFeatureRequest,
     QgsField,
+    QgsFieldConstraints,
     QgsFields,
     QgsGeometry,
     QgsProject,
@@ -26,6 +30,8 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
+from . import editing
+from .place import Place
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -49,6 +55,22 @@ SCHEMA: tuple[tuple[str, Any, str], ...] = (
 
 class TargetError(Exception):
     """The object cannot go into this layer; the text says why and what to do."""
+
+
+class FormWanted(Exception):
+    """The layer's form must be filled in before the object can be added.
+
+    Args:
+        layer: The layer.
+        feature: The object with what is known of it.
+        why: What the form is wanted for; empty where the layer asks for it anyway.
+    """
+
+    def __init__(self, layer: QgsVectorLayer, feature: QgsFeature, why: str) -> None:
+        super().__init__(why)
+        self.layer = layer
+        self.feature = feature
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -192,15 +214,17 @@ def add_object(
     """Write one object into the layer's edit buffer, as one step of its undo history.
 
     A multipart object becomes several features in a layer of single parts; Z and M are added
-    where the layer has them.
+    where the layer has them. Default values and unique keys are filled in as QGIS's own tools do.
 
     Raises:
         TargetError: The layer refuses it.
+        EditError: Nothing would be left of it beside existing objects.
+        FormWanted: Its form is to be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
     if why is not None:
         raise TargetError(why)
-    moved = to_layer_crs(geometry, crs, layer)
+    moved = editing.avoid_overlaps(layer, to_layer_crs(geometry, crs, layer))
     if not layer.isEditable() and not layer.startEditing():
         raise TargetError(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
@@ -220,6 +244,9 @@ def add_object(
                 name=layer.name()
             )
         )
+    broken = broken_constraints(layer, made[0])
+    if broken or wants_form(layer):
+        raise FormWanted(layer, made[0], broken)
     layer.beginEditCommand(tr("Add segmented object"))
     ids = []
     for one in made:
@@ -230,10 +257,67 @@ def add_object(
                     name=layer.name()
                 )
             )
+        editing.share_vertices(layer, one.geometry())
         ids.append(one.id())
     layer.endEditCommand()
     layer.triggerRepaint()
     return Written(layer.id(), tuple(ids))
+
+
+def correct_object(
+    place: Place,
+    geometry: QgsGeometry,
+    crs: QgsCoordinateReferenceSystem,
+    attributes: dict[str, Any],
+) -> Written:
+    """Write a corrected polygon back to its feature, as one step of the layer's undo history.
+
+    Its attributes stay, except for its area and perimeter.
+
+    Raises:
+        TargetError: The layer or the feature is gone, or refuses it.
+        EditError: Nothing would be left of it beside existing objects.
+    """
+    layer = QgsProject.instance().mapLayer(place.layer_id)
+    why = problem(layer if isinstance(layer, QgsVectorLayer) else None)
+    if why is not None:
+        raise TargetError(why)
+    if editing.feature_of(layer, place.feature_id) is None:
+        raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
+    moved = to_layer_crs(geometry, crs, layer)
+    fields, names = layer.fields(), mapping(layer)
+    with editing.command(layer, tr("Correct object")):
+        editing.set_shape(layer, place.feature_id, moved)
+        for name in ("area_m2", "perimeter_m"):
+            index = fields.lookupField(names.get(name, ""))
+            if index >= 0 and attributes.get(name) is not None:
+                value = _fitting(fields.at(index), attributes[name])
+                layer.changeAttributeValue(place.feature_id, index, value)
+    return Written(layer.id(), (place.feature_id,))
+
+
+def broken_constraints(layer: QgsVectorLayer, feature: QgsFeature) -> str:
+    """The fields whose hard constraints are not met, with what they want; empty where all are."""
+    broken = []
+    strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
+    provider = layer.dataProvider()
+    for index, field in enumerate(layer.fields()):
+        clause = provider.defaultValueClause(layer.fields().fieldOriginIndex(index))
+        if clause and feature.attribute(index) in (None, NULL, clause):
+            continue  # the database fills it in
+        well, errors = QgsVectorLayerUtils.validateAttribute(layer, feature, index, strength)
+        if not well:
+            broken.append(f"{field.displayName()}: {', '.join(errors)}")
+    return "; ".join(broken)
+
+
+def wants_form(layer: QgsVectorLayer) -> bool:
+    """The layer's own settings ask for its form at each new feature.
+
+    QGIS's general setting is not followed here: it would open a form at each click.
+    """
+    config = layer.editFormConfig()
+    return bool(config.suppress() == QgsEditFormConfig.FeatureFormSuppress.SuppressOff)
 
 
 def change_geometries(

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ..engine.client import NoEngine
@@ -26,6 +27,8 @@ from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
 from .results import ResultLayer, write
+
+HELP = ICONS.parent / "help.html"
 
 
 class EngineAlgorithm(ParameterAlgorithm):
@@ -65,6 +68,11 @@ class EngineAlgorithm(ParameterAlgorithm):
 
     def shortHelpString(self) -> str:  # noqa: N802
         return self.about()
+
+    def helpUrl(self) -> str:  # noqa: N802
+        page = QUrl.fromLocalFile(str(HELP))
+        page.setFragment(self.key)
+        return page.toString()
 
     def tags(self) -> list[str]:
         return list(self.keywords)
@@ -120,20 +128,24 @@ class EngineAlgorithm(ParameterAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
-        why = ""
+        why, cancelled = "", False
         try:
             with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
                 return self.work(
                     Given(self, parameters, context, feedback, Path(folder), self._layer)
                 )
         except QgsProcessingException as error:
-            why = str(error)
+            why, cancelled = str(error), feedback.isCanceled()
         except OSError as error:
             why = tr("A file could not be written ({why}); make room and run it again.").format(
                 why=error
             )
         finally:
             self._layer = None
+        if cancelled:
+            # An exception would be shown with its traceback; QGIS knows that the user stopped it.
+            feedback.pushInfo(why)
+            return {}
         # Raised anew: QGIS never lets go of an exception's frames, nor of the layers within them;
         # for the same reason no variable here holds the Given.
         raise QgsProcessingException(why)
@@ -173,7 +185,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         except EngineRunError as error:
             if error.detail:
                 feedback.pushDebugInfo(error.detail)
-            raise QgsProcessingException(str(error)) from error
+            raise QgsProcessingException(self._in_qgis(str(error), given.folder)) from error
         for warning in result.get("warnings") or []:
             feedback.pushWarning(str(warning))
         failed = result.get("failed") or []
@@ -184,6 +196,20 @@ class EngineAlgorithm(ParameterAlgorithm):
                 )
             )
         return result
+
+    def _in_qgis(self, sentence: str, folder: Path) -> str:
+        """The engine's sentence without the names of temporary files."""
+        titles = {
+            "prompts": tr("the layer of prompts"),
+            "polygons": tr("the input layer"),
+            "area": tr("the area of interest"),
+            "rendered": tr("the rendered raster"),
+        }
+        for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):
+            title = titles.get(path.stem, tr("the result"))
+            for text in (str(path), path.name):
+                sentence = sentence.replace(text, title)
+        return sentence.replace(str(folder), tr("the temporary folder"))
 
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""

@@ -16,6 +16,7 @@ from qgis.core import QgsProcessingFeedback
 from qgis.PyQt.QtCore import QProcess
 
 from ..engine.client import Patience
+from ..engine.knobs import in_our_words
 from ..engine.process import EngineCommand, LineBuffer, configure, describe_end
 from ..i18n import tr
 from ..job import (
@@ -185,7 +186,7 @@ class EngineRun:
         while self._lines:
             line = self._lines.popleft()
             try:
-                message = decode(line)
+                message = in_our_words(decode(line))
             except MessageError:
                 if line.strip():
                     self._last_words.append(line[:200].decode("utf-8", "replace"))

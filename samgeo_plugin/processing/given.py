@@ -80,10 +80,7 @@ class Given:
 
     def word(self, name: str) -> str:
         """One of a choice's words."""
-        return str(self.algorithm.parameterAsEnumString(self.parameters, name, self.context))
-
-    def text(self, name: str) -> str:
-        return str(self.algorithm.parameterAsString(self.parameters, name, self.context))
+        return self.algorithm.chosen(self.parameters, name, self.context)
 
     def flag(self, name: str) -> bool:
         return bool(self.algorithm.parameterAsBoolean(self.parameters, name, self.context))
@@ -102,9 +99,9 @@ class Given:
         """Model, device, number type and threads as the engine names them."""
         names = self.algorithm
         return {
-            "model": self.text(names.MODEL) or "embedded",
-            "device": self.word(names.DEVICE) or "auto",
-            "precision": self.word(names.PRECISION) or "auto",
+            "model": str(self.parameters.get(names.MODEL) or "embedded"),
+            "device": self.word(names.DEVICE),
+            "precision": self.word(names.PRECISION),
             "threads": self.whole(names.THREADS),
         }
 

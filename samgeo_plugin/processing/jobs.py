@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -43,14 +46,69 @@ def folder_for(params: dict[str, Any]) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Remove a finished job's folder, and those that nobody came back to."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a finished job's folder, and those that nobody came back to.
+
+    A folder whose lock an engine holds is at work and stays, whatever its age.
+    """
+    _remove(folder)
     limit = time.time() - _KEPT_DAYS * 86400
     if not root().is_dir():
         return
     for other in root().iterdir():
         try:
             if other.is_dir() and other.stat().st_mtime < limit:
-                shutil.rmtree(other, ignore_errors=True)
+                _remove(other)
         except OSError:
             continue  # another QGIS was quicker
+
+
+def _remove(folder: Path) -> None:
+    """Delete a job's folder, unless an engine works in it; never a part of it that one begins in.
+
+    The engine locks ``lock`` in the folder, and looks whether it is still there once it has it
+    (``core/parallel/file_lock.py``). The folder is moved away under that lock, where the system
+    moves folders with open files; on Windows its contents are deleted under it.
+    """
+    lock = folder / "lock"
+    try:
+        descriptor = os.open(str(lock), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return  # there is no such folder
+    try:
+        if not _locked(descriptor):
+            return
+        gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.gone")
+        try:
+            os.rename(folder, gone)
+        except OSError:
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path != lock:
+                    path.unlink()
+        else:
+            shutil.rmtree(gone, ignore_errors=True)
+    except OSError:
+        return  # another QGIS was quicker
+    finally:
+        os.close(descriptor)
+    if os.name == "nt":
+        with contextlib.suppress(OSError):  # refused where an engine has begun in it
+            lock.unlink()
+            folder.rmdir()
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock that the engine takes, if nobody holds it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
+    QgsProcessingContext,
     QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterCrs,
@@ -19,14 +20,54 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
 )
 
+from .. import settings
 from ..i18n import tr
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 OUTLINES = ("contour", "rectangles", "centerlines")
+
+
+def title_of(name: str, word: str) -> str:
+    """What a person reads for one of the engine's words.
+
+    Args:
+        name: Of the parameter.
+        word: One of its choices.
+    """
+    titles = {
+        "DEVICE": {
+            "auto": tr("Automatic"),
+            "cpu": tr("CPU"),
+            "cuda": tr("NVIDIA GPU (CUDA)"),
+            "mps": tr("Apple GPU (MPS)"),
+        },
+        "PRECISION": {"auto": tr("Automatic")},
+        "OUTLINES": {
+            "contour": tr("As the model sees it"),
+            "rectangles": tr("Right angles (buildings)"),
+            "centerlines": tr("Centre lines (roads)"),
+        },
+        "MODE": {
+            "hierarchy": tr("Keep objects within objects"),
+            "flat": tr("Join parts into one object"),
+        },
+        "SHAPES": {
+            "objects": tr("Separate objects"),
+            "coverage": tr("Without gaps and overlaps (fields)"),
+        },
+        "PROMPT_AS": {
+            "auto": tr("Automatic"),
+            "point": tr("Points"),
+            "box": tr("Boxes"),
+            "mask": tr("Masks"),
+            "box+mask": tr("Boxes and masks"),
+        },
+    }
+    return titles.get(name, {}).get(word, word)
+
 
 ANY_VECTOR = QgsProcessing.SourceType.TypeVectorAnyGeometry
 POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon
@@ -34,7 +75,10 @@ LINES = QgsProcessing.SourceType.TypeVectorLine
 
 
 class ParameterAlgorithm(QgsProcessingAlgorithm):
-    """Declares parameters; ``folded`` ones lie under "Advanced"."""
+    """Declares parameters; ``folded`` ones lie under "Advanced".
+
+    A choice takes its number (as QGIS writes it) and the engine's word (as scripts do).
+    """
 
     INPUT = "INPUT"
     OUTPUT = "OUTPUT"
@@ -53,6 +97,29 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
     TILE_SIZE = "TILE_SIZE"
     MARGIN = "MARGIN"
     TARGET_CRS = "TARGET_CRS"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choices: dict[str, tuple[str, ...]] = {}
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """QGIS knows a choice by its number only, and only models that were listed before."""
+        numbered = dict(parameters)
+        for name, words in self.choices.items():
+            if parameters.get(name) in words:
+                numbered[name] = words.index(parameters[name])
+        if str(parameters.get(self.MODEL) or "").strip():
+            numbered.pop(self.MODEL, None)
+        return super().checkParameterValues(numbered, context)
+
+    def chosen(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """The engine's word for what was chosen."""
+        words, value = self.choices[name], parameters.get(name)
+        if value in words:
+            return str(value)
+        return words[self.parameterAsEnum(parameters, name, context)]
 
     # --- kinds ----------------------------------------------------------------------------------
 
@@ -99,10 +166,10 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
         folded: bool = False,
         note: str = "",
     ) -> None:
-        """One of the engine's own words; the first is the default."""
-        words = list(choices)
-        parameter = QgsProcessingParameterEnum(name, text, words, False, words[0], False, True)
-        self.declare(parameter, folded, note)
+        """One of the engine's own words, shown by its title; the first is the default."""
+        self.choices[name] = tuple(choices)
+        titles = [title_of(name, word) for word in choices]
+        self.declare(QgsProcessingParameterEnum(name, text, titles, False, 0), folded, note)
 
     def add_flag(
         self, name: str, text: str, default: bool = False, *, folded: bool = False
@@ -121,9 +188,17 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
         self.declare(QgsProcessingParameterRasterLayer(self.INPUT, tr("Raster")))
 
     def add_model(self) -> None:
+        """The models that the engine listed last, and the one that the panel uses (perhaps a file
+        of the user's own); scripts may name any other."""
+        names = ["embedded", *str(settings.MODELS.get()).split("\n"), str(settings.MODEL.get())]
+        known = list(dict.fromkeys(name for name in names if name))
         self.declare(
-            QgsProcessingParameterString(self.MODEL, tr("Model"), "embedded"),
-            note=tr("“embedded”, a name from the list of models, or the path of a file of weights"),
+            QgsProcessingParameterEnum(
+                self.MODEL, tr("Model"), known, False, "embedded", False, True
+            ),
+            note=tr(
+                "Models are downloaded, and files of weights named, in the panel's list of models"
+            ),
         )
 
     def add_bands(self) -> None:
@@ -162,10 +237,20 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
             note=tr("The raster's own where nothing is said"),
         )
         self.add_number(
-            self.TILE_SIZE, tr("Side of a window (pixels)"), least=256, whole=True, folded=True
+            self.TILE_SIZE,
+            tr("Side of a window (pixels)"),
+            least=256,
+            most=32768,
+            whole=True,
+            folded=True,
         )
         self.add_number(
-            self.MARGIN, tr("Overlap of windows (pixels)"), least=16, whole=True, folded=True
+            self.MARGIN,
+            tr("Overlap of windows (pixels)"),
+            least=16,
+            most=16384,
+            whole=True,
+            folded=True,
         )
         self.declare(
             QgsProcessingParameterCrs(self.TARGET_CRS, tr("CRS of the result"), optional=True),

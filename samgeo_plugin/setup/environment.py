@@ -32,12 +32,32 @@ ENGINE = PLUGIN / "bundled"
 """In the package: the engine's wheel, ``constraints.txt`` and ``sizes.json``."""
 
 MINIMUM_PYTHON = (3, 10)
+CLEAR = "clear"
+"""A step that is never remembered as done."""
+
 CPU = "cpu"
 CUDA = "cuda"
 
 _TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 _TORCH_CUDA = "https://download.pytorch.org/whl/cu126"
 _ENGINE_STEPS = ("venv", "pip", "torch", "engine", "check")
+
+_OF_A_VENV = frozenset(
+    ("bin", "include", "lib", "lib64", "share", "Scripts", "Include", "Lib", "pyvenv.cfg")
+)
+"""What an interrupted ``python -m venv`` leaves behind."""
+
+_CLEAR = (
+    "import os, shutil, sys\n"
+    "for entry in os.scandir(sys.argv[1]):\n"
+    "    if entry.name == sys.argv[2]:\n"
+    "        continue\n"
+    "    if entry.is_dir(follow_symlinks=False):\n"
+    "        shutil.rmtree(entry.path)\n"
+    "    else:\n"
+    "        os.unlink(entry.path)\n"
+)
+"""``venv --clear`` would take the marker along, and with it the right to go on in the folder."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +255,17 @@ def python_candidates() -> list[str]:
     return result
 
 
+def missing_venv(facts: PythonFacts) -> Optional[str]:
+    """What this Python lacks to make an environment; None where nothing is missing."""
+    if facts.can_make or shutil.which("uv") is not None:
+        return None
+    minor = ".".join(map(str, facts.version[:2]))
+    return tr(
+        "{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, "
+        "install it (sudo apt install python{minor}-venv); then look again."
+    ).format(python=facts.path, minor=minor)
+
+
 PROBE = (
     "import sys, json, importlib.util as u;"
     "print(json.dumps({'version': list(sys.version_info[:3]),"
@@ -294,9 +325,7 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
     marker = replace(marker, build=build, python=".".join(map(str, python.version)))
 
     if python.can_make or uv is None:
-        make = Step(
-            "venv", tr("Make the environment"), python.path, ("-m", "venv", "--clear", str(target))
-        )
+        make = Step("venv", tr("Make the environment"), python.path, ("-m", "venv", str(target)))
     else:  # Debian's Python without python3-venv, but uv is there
         make = Step(
             "venv",
@@ -340,6 +369,9 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
         ),
     ]
     left = tuple(step for step in steps if step.name not in marker.done)
+    if "venv" not in marker.done and _has_leftovers(target):
+        clear = ("-I", "-c", _CLEAR, str(target), MARKER)
+        left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
     return Plan(target, python.path, build, left, sizes(build), marker)
 
 
@@ -368,9 +400,24 @@ def _torch_requirement() -> tuple[str, ...]:
     return ("torch",)
 
 
+def _has_leftovers(environment: Path) -> bool:
+    try:
+        return any(child.name != MARKER for child in environment.iterdir())
+    except OSError:
+        return False
+
+
+def _is_ours(environment: Path) -> bool:
+    """With our marker, or the standard folder with nothing but an interrupted venv in it."""
+    if (environment / MARKER).exists():
+        return True
+    names = {child.name for child in environment.iterdir()}
+    return environment == standard_folder() and names <= _OF_A_VENV
+
+
 def refuse_folder(environment: Path, size: Size) -> Optional[str]:
     """Why nothing can be set up there, with a way out; None where all is well."""
-    if environment.exists() and read_marker(environment) is None and any(environment.iterdir()):
+    if environment.is_dir() and any(environment.iterdir()) and not _is_ours(environment):
         return tr(
             "{folder} holds other files; choose an empty folder, or name its Python instead."
         ).format(folder=environment)

@@ -56,8 +56,14 @@ _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
         "The package servers cannot be reached; check the network or QGIS's proxy, then retry.",
     ),
     (
-        ("ensurepip is not available", "No module named ensurepip", "No module named venv"),
-        "This Python cannot make environments; install python3-venv or choose another Python.",
+        (
+            "ensurepip is not available",
+            "No module named ensurepip",
+            "No module named venv",
+            "install the python3-venv",
+        ),
+        "This Python cannot make environments; install python3-venv (on Debian and Ubuntu: sudo "
+        "apt install python3-venv) or choose another Python, then retry.",
     ),
     (
         ("No matching distribution", "Could not find a version"),
@@ -77,6 +83,7 @@ nothing)."""
 
 def explain(step: Step, output: str, folder: Path) -> str:
     """One sentence with a way out from a failed command's output."""
+    output = " ".join(output.split())  # Debian's ensurepip breaks its sentence over two lines
     if _free(folder) < _NO_ROOM:
         output = "No space left"
     for marks, sentence in _HINTS:
@@ -105,7 +112,10 @@ def _translated() -> list[str]:
         ),
         tr("The proxy refuses the connection; check QGIS's network settings, then retry."),
         tr("The package servers cannot be reached; check the network or QGIS's proxy, then retry."),
-        tr("This Python cannot make environments; install python3-venv or choose another Python."),
+        tr(
+            "This Python cannot make environments; install python3-venv (on Debian and Ubuntu: "
+            "sudo apt install python3-venv) or choose another Python, then retry."
+        ),
         tr("A package does not exist for this Python and system; choose another Python."),
         tr("The folder cannot be written to; choose another folder."),
     ]
@@ -190,6 +200,8 @@ class EnvironmentJob(QObject):
                 **network.proxy_variables(),
                 **network.certificate_variables(self._plan.folder.parent),
             }
+            # From the first step on the folder is ours: a setup that is cancelled there can go on.
+            environment.write_marker(self._plan.folder, self._marker)
         except OSError as error:
             reason = tr("The folder cannot be written to; choose another folder.")
             self.output.emit(str(error))
@@ -258,9 +270,10 @@ class EnvironmentJob(QObject):
         if code != 0 or status != QProcess.ExitStatus.NormalExit:
             self.finished.emit(False, explain(step, "\n".join(self._tail), self._plan.folder))
             return
+        done = () if step.name == environment.CLEAR else (step.name,)
         self._marker = replace(
             self._marker,
-            done=(*self._marker.done, step.name),
+            done=(*self._marker.done, *done),
             engine=environment.wheel_version() if step.name == "engine" else self._marker.engine,
         )
         try:

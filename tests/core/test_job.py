@@ -78,9 +78,9 @@ def test_parameters_survive_json():
         ({"workers": True}, "must be of type int"),
         ({"workers": 1.5}, "must be of type int"),
         ({"extent": [1, "x"]}, "must be of type float"),
-        ({"min_area": float("nan")}, "'min_area' must be a finite number"),
-        ({"simplify": float("inf")}, "'simplify' must be a finite number"),
-        ({"extent": [1, 2, 3]}, "'extent' must have 4 numbers, not 3"),
+        ({"min_area": float("nan")}, "min_area must be a finite number"),
+        ({"simplify": float("inf")}, "simplify must be a finite number"),
+        ({"extent": [1, 2, 3]}, "extent must have 4 numbers, not 3"),
         ({"wokers": 2}, "Unknown parameter 'wokers'"),
     ],
 )
@@ -103,3 +103,19 @@ def test_every_annotation_of_a_parameter_is_understood():
         }[kind]
         first = kind.from_dict(values)
         assert kind.from_dict(first.to_dict()) == replace(first)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800 "])
+def test_texts_that_no_file_can_have_are_refused(text):
+    with pytest.raises(MessageError, match="a character that neither"):
+        job.SegmentParameters.from_dict({**MINIMAL, "layer": text})
+
+
+def test_file_names_in_other_encodings_stay():
+    name = b"stra\xdfe.tif".decode("utf-8", "surrogateescape")
+    assert job.SegmentParameters.from_dict({**MINIMAL, "rasters": [name]}).rasters == [name]
+
+
+def test_half_a_character_travels_escaped():
+    line = job.encode(job.Failure(1, "ModelError", "no model \ud800"))
+    assert job.decode(line).message == "no model \ud800"

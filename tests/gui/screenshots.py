@@ -53,6 +53,20 @@ def install(package: Path, profiles: Path) -> None:
     )
 
 
+def slow_engine(folder: Path, seconds: float) -> dict[str, str]:
+    """Variables that put ``slow_engine.py`` before the engine's Python."""
+    stand_in = folder / "slow-python"
+    stand_in.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {ROOT / "tests" / "gui" / "slow_engine.py"} "$@"\n'
+    )
+    stand_in.chmod(0o755)
+    return {
+        "SAMGEO_SLOW": str(seconds),
+        "SAMGEO_SLOW_PYTHON": os.environ["SAMGEO_PYTHON"],
+        "SAMGEO_PYTHON": str(stand_in),
+    }
+
+
 def display(number: int) -> list[subprocess.Popen[bytes]]:
     """An X server with a window manager."""
     server = subprocess.Popen(
@@ -95,6 +109,8 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         PYTHONPATH=str(ROOT / "tests" / "gui"),
         XDG_RUNTIME_DIR=str(profiles),
     )
+    if options.slow:
+        environment.update(slow_engine(profiles, options.slow))
     log = options.out / "qgis.log"
     try:
         with log.open("wb") as output:
@@ -154,6 +170,9 @@ def main() -> None:
     parser.add_argument("--raster", type=Path, default=BANEPA / "mosaic_train_4326.tif")
     parser.add_argument("--truth", type=Path, default=BANEPA / "footprints_utm45n.gpkg")
     parser.add_argument("--script", type=Path, default=ROOT / "tests" / "gui" / "qgis_session.py")
+    parser.add_argument(
+        "--slow", type=float, default=0.0, help="seconds that each of the engine's answers takes"
+    )
     parser.add_argument("--timeout", type=float, default=420.0, help="seconds")
     options = parser.parse_args()
     if options.zip is None:

@@ -114,6 +114,60 @@ def test_a_folder_with_other_files_a_full_disk_and_a_protected_folder_are_refuse
     assert "cannot be written" in environment.refuse_folder(place, Size(1, 1))
 
 
+def test_a_setup_that_ends_in_its_first_step_can_be_retried(place, wait):
+    half = f"import os, time; os.makedirs({str(place / 'bin')!r}, exist_ok=True); time.sleep(60)"
+    job = EnvironmentJob(plan_of(place, python("venv", half)))
+    ends: list = []
+    job.finished.connect(lambda well, text: ends.append((well, text)))
+    job.start()
+    wait(lambda: (place / "bin").exists())
+    job.cancel()
+    wait(lambda: ends)
+    assert environment.refuse_folder(place, Size(1, 1)) is None
+    plan = environment.make_plan(FACTS, "cpu")
+    assert [step.name for step in plan.steps][:2] == ["clear", "venv"]
+    (place / "leftover").touch()
+    only = environment.Plan(place, sys.executable, "cpu", plan.steps[:1], Size(1, 1), plan.marker)
+    assert finish(EnvironmentJob(only), wait)[0]
+    assert [path.name for path in place.iterdir()] == [environment.MARKER]
+    assert environment.read_marker(place).done == (), "clearing is never remembered as done"
+
+
+def test_what_an_older_plugin_left_of_a_venv_is_no_obstacle(place, tmp_path, monkeypatch):
+    place.mkdir(parents=True)
+    (place / "pyvenv.cfg").touch()
+    (place / "bin").mkdir()
+    assert environment.refuse_folder(place, Size(1, 1)) is None
+    (place / "thesis.txt").touch()
+    assert "other files" in environment.refuse_folder(place, Size(1, 1))
+    (place / "thesis.txt").unlink()
+    monkeypatch.setenv("SAMGEO_ENVIRONMENT", str(tmp_path / "elsewhere"))
+    assert "other files" in environment.refuse_folder(place, Size(1, 1)), "a chosen folder"
+
+
+def test_a_missing_venv_module_is_named_and_python_is_looked_for_again(
+    place, wait, client, monkeypatch
+):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    lacking = PythonFacts(sys.executable, (3, 11, 2), False)
+    widget = EnvironmentWidget(client(), Setup())
+    monkeypatch.setattr(environment, "python_candidates", list)
+    widget._look_for_python()
+    wait(lambda: not widget._search.searching)
+    widget._python_found(lacking)
+    assert "apt install python3.11-venv" in widget.promise.text()
+    assert widget.set_up.isEnabled()
+    assert widget.set_up.text() == "Look again"
+    before = widget._search
+    widget.set_up.click()
+    assert widget._search is not before
+    widget._python_found(FACTS)
+    assert widget.set_up.text() == "Set up the engine"
+    widget.deleteLater()
+
+
 def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
     flag = place.parent / "flag"
     steps = (
@@ -145,6 +199,7 @@ def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
         ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "not trusted"),
         ("ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))", "proxy refuses"),
         ("The virtual environment was not created: ensurepip is not available", "python3-venv"),
+        ("was not created successfully because ensurepip is not\navailable.  On", "python3-venv"),
         ("ERROR: No matching distribution found for torch==2.13.0", "does not exist"),
     ],
 )

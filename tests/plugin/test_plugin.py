@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from qgis.core import (
@@ -151,13 +152,99 @@ def test_refinement_changes_accepted_objects_and_back(loaded, town, wait):
     def vertices() -> int:
         return sum(f.geometry().constGet().nCoordinates() for f in layer.getFeatures())
 
-    wait(lambda: vertices() == 33)
+    wait(lambda: 4 < vertices() <= 17)
     panel = loaded.dock.refinement
     panel.accepted_too.setChecked(True)
+    panel.max_vertices.setValue(0)
+    wait(lambda: vertices() == 33)
     panel.simplify.setValue(0.5)
     wait(lambda: vertices() == 9)
     panel.simplify.setValue(0.0)
     wait(lambda: vertices() == 33)
+
+
+def test_no_action_is_left_after_unloading(loaded, wait):
+    from qgis.PyQt.QtWidgets import QAction
+
+    window = loaded.iface.window
+
+    def ours() -> list:
+        names = ("Segment", "Settings…", "Help and about…", "SamGeo Seamless panel")
+        found = [*window.findChildren(QAction), *window.actions()]
+        return [a for a in found if a.text() in names or a.shortcuts()]
+
+    assert ours()
+    loaded.unload()
+    wait(lambda: not ours())
+
+
+def test_a_raster_that_is_replaced_on_disk_is_opened_anew(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    before = session.info["session"]
+    assert loaded.controller.open()
+    assert session.state == READY, "the same file stays open"
+    path = Path(town.source())
+    path.write_bytes(path.read_bytes() + b" ")
+    assert loaded.controller.open()
+    wait(lambda: session.state == READY)
+    assert session.info["session"] != before
+
+
+def test_limits_that_the_user_typed_are_the_engines_stretch(loaded, town):
+    from qgis.core import QgsRasterMinMaxOrigin
+
+    controller = loaded.controller
+    loaded.dock.source.raster.setLayer(town)
+    assert controller.parameters().stretch is None
+    renderer = town.renderer()
+    for enhancement in (
+        renderer.redContrastEnhancement(),
+        renderer.greenContrastEnhancement(),
+        renderer.blueContrastEnhancement(),
+    ):
+        kind = enhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum
+        enhancement.setContrastEnhancementAlgorithm(kind)
+        enhancement.setMinimumValue(10)
+        enhancement.setMaximumValue(90)
+    origin = QgsRasterMinMaxOrigin()
+    origin.setLimits(QgsRasterMinMaxOrigin.Limits.MinMax)
+    renderer.setMinMaxOrigin(origin)
+    assert controller.parameters().stretch is None, "QGIS has found these"
+    origin.setLimits(QgsRasterMinMaxOrigin.limitsFromString("None"))
+    renderer.setMinMaxOrigin(origin)
+    assert controller.parameters().stretch == [[10.0, 90.0]] * 3
+    assert loaded.dock.source.bands[0].currentBand() == 1
+    renderer.setRedBand(3)
+    renderer.setBlueBand(1)
+    town.rendererChanged.emit()
+    assert controller.choice.bands == (3, 2, 1), "bands follow the styling"
+
+
+def test_refinement_is_kept_between_sessions(loaded):
+    from samgeo_plugin.gui.refinement_panel import RefinementPanel
+
+    panel = loaded.dock.refinement
+    assert panel.refinement().largest_part
+    assert panel.refinement().max_vertices == 16
+    panel.max_vertices.setValue(30)
+    panel.min_hole.setValue(4.0)
+    panel.largest_part.setChecked(False)
+    panel._apply()
+    again = RefinementPanel(loaded.controller)
+    assert again.refinement() == panel.refinement() == loaded.controller.session.refinement
+
+
+def test_the_offer_comes_at_each_start_and_stays_until_it_is_closed(loaded, monkeypatch):
+    monkeypatch.setattr(environment, "state", lambda: environment.ABSENT)
+    for _ in range(2):
+        loaded._begin()
+        item = loaded.iface.bar.currentItem()
+        assert "set up once" in item.text()
+        assert item.duration() == 0
+        loaded.iface.bar.popWidget(item)
 
 
 def test_the_dock_shows_the_engines_crash_as_a_message(loaded, town, wait):
@@ -213,8 +300,7 @@ def test_a_layer_that_is_no_file_is_rendered_and_used(loaded, town, wait, monkey
     monkeypatch.setattr(rasters, "file_of", lambda layer: None)
     loaded.iface.active = town
     loaded.tool_action.trigger()
-    assert "render the visible extent" in loaded.iface.text()
-    assert not loaded.dock.source.render.isHidden()
+    assert not loaded.dock.source.render.isHidden(), "another extent can still be chosen"
     plan = rasters.plan_rendering(town.extent(), UTM, 0.5)
     loaded.start_rendering(town, plan)
     wait(lambda: loaded.controller.choice.rendered)

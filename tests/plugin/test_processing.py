@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from osgeo import gdal, osr
@@ -125,6 +126,8 @@ def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()
+        page, _, anchor = algorithm.helpUrl().removeprefix("file://").partition("#")
+        assert f'id="{anchor}"' in Path(page).read_text(encoding="utf-8")
         assert not algorithm.icon().isNull()
         assert not algorithm.flags() & algorithm.flags().__class__(algorithm.Flag.FlagNoThreading)
         assert algorithm.flags() & algorithm.Flag.FlagCanCancel
@@ -282,8 +285,8 @@ def test_prompts_carry_their_attributes_over(provider, engine, town):
 def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):
     engine("tile=0.1")
     feedback = Feedback(cancel_at=5)
-    with pytest.raises(Refused, match="Cancelled"):
-        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"}, feedback)
+    results, *_ = run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"}, feedback)
+    assert not results, "no exception: QGIS would show its traceback"
     # A tile of the twenty is 3.85 percent: the one in work and the one that began meanwhile.
     assert feedback.steps[-1] < 20
     assert not below(os.getpid())
@@ -365,6 +368,27 @@ def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
     assert jobs.folder_for(params) != first
 
 
+def test_a_job_folder_that_an_engine_works_in_is_not_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path)
+    done, busy, old = tmp_path / "done", tmp_path / "busy", tmp_path / "old"
+    for folder in (done, busy, old):
+        (folder / "tiles").mkdir(parents=True)
+        (folder / "job.json").write_text("{}")
+    for folder in (busy, old):
+        os.utime(str(folder), (1.0, 1.0))
+    held = os.open(str(busy / "lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        assert jobs._locked(held)
+        os.utime(str(busy), (1.0, 1.0))
+        jobs.forget(done)
+        assert [path.name for path in tmp_path.iterdir()] == ["busy"]
+        assert (busy / "tiles").is_dir()
+    finally:
+        os.close(held)
+    jobs.forget(done)  # is gone; the old one is free now
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_statistics_give_a_report(provider, engine, town, tmp_path):
     page = tmp_path / "report.html"
     results, _, _ = run("rasterstatistics", {"INPUT": town, "OUTPUT_HTML_FILE": str(page)})
@@ -408,4 +432,40 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
 
 def test_prompts_offer_outlines_of_polygons_only(provider):
     algorithm = provider.algorithm("segmentfromprompts")
-    assert algorithm.parameterDefinition("OUTLINES").options() == ["contour", "rectangles"]
+    assert algorithm.choices["OUTLINES"] == ("contour", "rectangles")
+
+
+def test_a_choice_is_its_number_or_the_engines_word_and_a_model_any_name(provider, town):
+    algorithm = provider.algorithm("segmentraster").create()
+    context = QgsProcessingContext()
+    base = {"INPUT": town, "OUTPUT": "memory:"}
+    for mode, wanted in ((1, "flat"), ("1", "flat"), ("flat", "flat"), (0, "hierarchy")):
+        well, why = algorithm.checkParameterValues({**base, "MODE": mode}, context)
+        assert well, why
+        assert algorithm.chosen({"MODE": mode}, "MODE", context) == wanted
+    assert algorithm.chosen({}, "MODE", context) == "hierarchy"
+    assert not algorithm.checkParameterValues({**base, "MODE": 7}, context)[0]
+    assert not algorithm.checkParameterValues({**base, "MODE": "nonsense"}, context)[0]
+    for model in ("embedded", "sam-vit-b", "/data/own.safetensors"):
+        assert algorithm.checkParameterValues({**base, "MODEL": model}, context)[0]
+
+
+def test_the_models_that_the_engine_listed_are_offered(provider, monkeypatch):
+    from samgeo_plugin import settings
+
+    settings.MODELS.set("embedded\nsam-vit-b")
+    settings.MODEL.set("/data/own.safetensors")
+    try:
+        algorithm = provider.algorithm("segmentraster").create()
+        offered = algorithm.parameterDefinition("MODEL").options()
+        assert offered == ["embedded", "sam-vit-b", "/data/own.safetensors"]
+    finally:
+        settings.MODELS.clear()
+        settings.MODEL.clear()
+
+
+def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
+    algorithm = provider.algorithm("segmentraster").create()
+    (tmp_path / "prompts.gpkg").touch()
+    said = algorithm._in_qgis(f"{tmp_path}/prompts.gpkg holds no features.", tmp_path)
+    assert said == "the layer of prompts holds no features."

@@ -295,7 +295,7 @@ def test_a_cancel_in_the_middle_of_a_tile_stops_within_seconds(
     took = time.monotonic() - feedback.cancelled_at
     del algorithm, context, feedback
     print(f"stopped {took:.1f} s after the cancel")
-    assert why == "Cancelled."
+    assert why == "", "a cancel is no exception"
     assert took < 10
     assert not left_of(below(os.getpid()), 5)
     assert not list(tmp_path.glob("objects*")), "no output, not even half of one"

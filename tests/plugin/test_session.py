@@ -239,6 +239,92 @@ def test_a_raster_that_is_gone_closes_the_session_with_a_sentence(client, wait):
     assert "/nowhere/town.tif" in watched.messages[0][1]
 
 
+def test_no_later_click_cancels_an_accept_and_it_belongs_to_the_next_object(opened, wait):
+    session, watched = opened("slow=0.05")
+    session.add(point(100, 200))
+    session.accept()
+    session.add(point(900, 200))
+    session.add(point(905, 200))
+    assert len(session.prompts) == 2
+    assert session.pending == 1
+    wait(lambda: watched.accepted and session.candidates)
+    assert watched.accepted[0].geometry.contains(QgsPointXY(100, 200))
+    assert not session.geometry.contains(QgsPointXY(100, 200))
+
+
+def test_ctrl_z_gives_a_waiting_accepted_object_back(opened, wait):
+    session, watched = opened("slow=0.05")
+    for x in (100, 500):
+        session.add(point(x, 0))
+        session.accept()
+    assert session.undo()
+    assert [p.coordinates[0][0] for p in session.prompts] == [500]
+    wait(lambda: watched.accepted and session.candidates)
+    assert len(watched.accepted) == 1
+    assert session.pending == 0
+
+
+def test_accepted_objects_survive_the_death_of_the_engine(opened, wait):
+    session, watched = opened("slow=0.05")
+    for x in (100, 500, 900):
+        session.add(point(x, 0))
+        session.accept()
+    wait(lambda: len(watched.accepted) == 1)
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: len(watched.accepted) == 3, 20)
+    centres = [round(a.geometry.boundingBox().center().x()) for a in watched.accepted]
+    assert centres == [100, 500, 900]
+
+
+def test_accepted_objects_of_a_raster_are_finished_before_another_is_opened(opened, wait, tmp_path):
+    session, watched = opened("slow=0.05")
+    for x in (100, 500):
+        session.add(point(x, 0))
+        session.accept()
+    other = tmp_path / "other.tif"
+    other.touch()
+    session.open(OpenParameters([str(other)]))
+    session.add(point(900, 0))
+    wait(lambda: session.candidates, 20)
+    assert len(watched.accepted) == 2
+    session.accept()
+    wait(lambda: len(watched.accepted) == 3)
+
+
+def test_an_accepted_click_on_nothing_is_said_and_stops_nobody(opened, wait):
+    session, watched = opened("slow=0.03")
+    session.add(point(0, 0, positive=False))
+    session.accept()
+    session.add(point(500, 0))
+    session.accept()
+    wait(lambda: watched.accepted)
+    assert len(watched.accepted) == 1
+    assert "add a point" in watched.messages[0][1]
+
+
+def test_objects_that_no_engine_will_make_are_counted_in_an_error(opened, wait):
+    session, watched = opened("crash=prompt")
+    for x in (100, 500):
+        session.add(point(x, 0))
+        session.accept()
+    wait(lambda: session.state == CLOSED, 20)
+    assert any("2 accepted objects" in text for _, text, _ in watched.messages)
+
+
+def test_a_correction_is_of_the_candidate_that_was_chosen(opened, wait, monkeypatch):
+    session, _ = opened()
+    asked = []
+    ask = session._engine.ask
+    monkeypatch.setattr(
+        session._engine, "ask", lambda *a, **k: asked.append(k.get("candidate")) or ask(*a, **k)
+    )
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    session.add(point(105, 200))
+    assert asked == [0, 2]
+
+
 def test_a_new_crs_of_the_project_gives_the_object_up(opened, wait):
     session, watched = opened()
     session.add(point(100, 200))

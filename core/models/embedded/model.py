@@ -5,9 +5,9 @@ It needs no download and no GPU. ``embedded.md`` beside this file is its card: w
 on, how well it does, and what it is bad at. A network that was fine-tuned with
 ``samgeo_core.training`` is loaded by its path.
 
-An image whose long side is at most 512 (256) pixels is magnified twice (four times), one of more
-than 1024 is shrunk to 1024, all others are seen as they are; so a mask's cell is 2 pixels of a
-tile of 1024, 1 of a tile of 512 and a half of a tile of 256.
+How much an image is magnified before the network sees it is a setting of the loaded model
+(:meth:`EmbeddedModel.scaled`, :mod:`.scale`) and never depends on the image's size: a place looks
+the same to the network in any window. A mask's cell is 2 pixels of the network.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import CheckpointError, ModelError
-from ...types import ByteArray
-from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts
+from ...types import AnyArray, ByteArray, FloatArray
+from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts, Proposals
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
 from ..runtime import in_batches, pick_device, set_threads
+from ..weights.files import check_file
+from .corrections import corrected
+from .levels import Levels
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
@@ -44,11 +47,16 @@ from .network import (
     folded,
     normalised,
 )
-from .prompt_maps import PromptTensors
+from .prompt_maps import STRIDE, PromptTensors
 from .prompts import to_tensors
-from .regions import COARSEST, Look, Place, Regions, cut_features, cut_prompts, layout, one_row
+from .proposals import joined, propose
+from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout, one_row
+from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
+VERSION = 3
+"""Of what this file makes of the weights; part of the fingerprint."""
+
 INPUT_SIZE = 1024
 CPU_PROMPTS, GPU_PROMPTS = 1, 64
 """Prompts decoded together in the whole image: few on a CPU, for its cache; as many more in smaller
@@ -56,6 +64,15 @@ surroundings as these are smaller."""
 
 KEPT_IMAGES = 2
 """Images whose features are kept as tensors, about 25 MB each."""
+
+MOST_TOGETHER = 16
+"""Prompts decoded together at most."""
+
+WHOLE_LOOK = 128
+"""Side in pixels of the squares whose fine stages are computed as a whole."""
+
+GREY = 128
+"""What lies beyond an image for networks that learned it so; 0 once normalised."""
 
 FAR = -2.0
 """Coarse logit below which nothing of an object is expected: the fine stage looks no further."""
@@ -74,26 +91,43 @@ SHRINKS = (1, COARSEST)
 """How many times the image is shrunk before it is encoded."""
 
 
-class _Answer(NamedTuple):
-    """(m, h, w) logits of a place's cells and (m,) scores."""
+class Answer(NamedTuple):
+    """(m, h, w) logits of a place's cells, where those begin, and (m,) scores."""
 
-    place: Place
-    logits: Tensor
-    scores: Tensor
+    row0: int
+    col0: int
+    logits: FloatArray
+    scores: FloatArray
 
 
 class EmbeddedModel:
     """A :class:`~.base.PromptableModel`.
 
     Args:
-        net: Trained network, not folded.
-        info: What it says of itself.
+        net: Network for inference (:func:`.network.folded`).
+        info: What it says of itself at a scale of 1.
         device: Where it runs.
+        levels: What is added to the logits of masks of each size.
+        scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
+        temperature: By which the logits of classes are divided, so that probabilities are right.
     """
 
-    def __init__(self, net: EmbeddedNet, info: ModelInfo, device: torch.device) -> None:
-        self._net = folded(net).to(device)
-        self._info = info
+    def __init__(
+        self,
+        net: EmbeddedNet,
+        info: ModelInfo,
+        device: torch.device,
+        levels: Levels | None = None,
+        scale: float = 1.0,
+        temperature: float = 1.0,
+    ) -> None:
+        check_scale(scale)
+        self._net = net
+        self._plain = info
+        self._levels = levels or Levels()
+        self.scale = scale
+        self._temperature = temperature
+        self._info = at_scale(info, scale)
         self._device = device
         self._kept: weakref.WeakKeyDictionary[Embedding, dict[int, Features]] = (
             weakref.WeakKeyDictionary()
@@ -102,6 +136,18 @@ class EmbeddedModel:
     @property
     def info(self) -> ModelInfo:
         return self._info
+
+    def scaled(self, scale: float) -> EmbeddedModel:
+        """The same network for images that are magnified (above 1) or shrunk (below 1).
+
+        Raises:
+            ParameterError: The scale is none of :data:`.scale.SCALES`.
+        """
+        if scale == self.scale:
+            return self
+        return EmbeddedModel(
+            self._net, self._plain, self._device, self._levels, scale, self._temperature
+        )
 
     # --- images ----------------------------------------------------------------------------------
 
@@ -119,18 +165,23 @@ class EmbeddedModel:
     def _encode(self, images: Sequence[ByteArray]) -> list[Embedding]:
         out = []
         for image in images:
-            pixels, scale = fitted(image)
+            pixels = fitted(image, self.scale, self._net.config.padding)
             seen = pixels[None].to(self._device)
             arrays = {}
             for shrink in SHRINKS:
                 near = seen if shrink == 1 else shrunk(seen, shrink)
-                for name, part in self._net.encoder(normalised(near))._asdict().items():
-                    arrays[_array_name(name, shrink)] = part[0].half().cpu().contiguous().numpy()
+                pyramid = self._net.encoder.pyramid(normalised(near))
+                parts = self._net.encoder.features(*pyramid)._asdict()
+                if self._net.dense is not None:
+                    parts |= self._net.dense(*pyramid[:3])._asdict()
+                for name, part in parts.items():
+                    arrays[array_name(name, shrink)] = part[0].half().cpu().contiguous().numpy()
+            cell = MASK_STRIDE / self.scale
             out.append(
                 Embedding(
                     arrays,
                     shape=(image.shape[0], image.shape[1]),
-                    cell_size=(MASK_STRIDE / scale[0], MASK_STRIDE / scale[1]),
+                    cell_size=(cell, cell),
                     mask_shape=(pixels.shape[1] // MASK_STRIDE, pixels.shape[2] // MASK_STRIDE),
                     fingerprint=self._info.fingerprint,
                 )
@@ -147,7 +198,7 @@ class EmbeddedModel:
             for shrink in SHRINKS:
                 parts = []
                 for field in Features._fields:
-                    name = _array_name(field, shrink)
+                    name = array_name(field, shrink)
                     if name not in embedding.arrays:
                         raise ModelError(f"The embedding lacks '{name}': encode the image again.")
                     array = torch.from_numpy(np.array(embedding.arrays[name]))
@@ -156,6 +207,62 @@ class EmbeddedModel:
                 kept[shrink] = Features(*parts)
             self._kept[embedding] = kept
         return kept
+
+    # --- without a prompt ---------------------------------------------------------------------
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the weights have the head for proposals and classes."""
+        return self._net.dense is not None
+
+    def propose(self, embedding: Embedding) -> Proposals:
+        """One prompt per object that the network expects in an image.
+
+        Raises:
+            ModelError: The weights have no head for it, or the embedding is another model's.
+        """
+        near, far = (
+            propose(
+                self._map(embedding, "depth", shrink),
+                self._map(embedding, "sides", shrink),
+                shrink=shrink,
+            )
+            for shrink in SHRINKS
+        )
+        points, boxes, depth = joined(near, far)
+        limit = np.array(embedding.shape, np.float32)
+        points, boxes = points / np.float32(self.scale), boxes / np.float32(self.scale)
+        inside = (points < limit).all(axis=1)
+        boxes = np.clip(boxes, 0, np.tile(limit, 2))
+        return Proposals(points[inside], boxes[inside], depth[inside])
+
+    def class_probabilities(self, embedding: Embedding) -> tuple[FloatArray, tuple[float, float]]:
+        """What is where: probabilities of :data:`.classes.CLASSES`.
+
+        Returns:
+            (classes, h, w) float32, and the (row, column) size in image pixels of their cells,
+            which begin at the image's corner.
+
+        Raises:
+            ModelError: As of :meth:`propose`.
+        """
+        logits = np.asarray(self._map(embedding, "classes", 1), np.float32) / self._temperature
+        shifted = np.exp(logits - logits.max(axis=0))
+        cell = STRIDE / self.scale
+        return np.asarray(shifted / shifted.sum(axis=0), np.float32), (cell, cell)
+
+    def _map(self, embedding: Embedding, name: str, shrink: int) -> AnyArray:
+        if embedding.fingerprint != self._info.fingerprint:
+            raise ModelError(
+                f"The embedding was made by another model than {self._info.name}: encode the "
+                "image again."
+            )
+        if not self.proposes:
+            raise ModelError(
+                f"The weights of {self._info.name} know neither proposals nor classes: use newer "
+                "ones, or a grid of points."
+            )
+        return embedding.arrays[array_name(name, shrink)]
 
     # --- prompts ---------------------------------------------------------------------------------
 
@@ -173,6 +280,50 @@ class EmbeddedModel:
         One mask for a single point is the best of all by predicted IoU; one mask for any other
         prompt is the network's mask for unambiguous prompts.
         """
+        answers = self.decode_cropped(embedding, prompts, multimask=multimask, min_score=min_score)
+        height, width = embedding.mask_shape
+        m = CANDIDATES if multimask else 1
+        logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
+        scores = np.empty((len(answers), m), np.float32)
+        index = np.array(sorted(answers), np.int64)
+        for k, row in enumerate(index.tolist()):
+            answer = answers.pop(row)
+            h, w = answer.logits.shape[1:]
+            part = (slice(answer.row0, answer.row0 + h), slice(answer.col0, answer.col0 + w))
+            logits[k][:, part[0], part[1]] = answer.logits
+            scores[k] = answer.scores
+            if prompts.masks is not None and prompts.points is not None:
+                assert prompts.labels is not None  # they go together
+                logits[k] = corrected(
+                    prompts.masks[row],
+                    logits[k],
+                    prompts.points[row] / embedding.cell_size,
+                    prompts.labels[row],
+                )
+        return Decoded(index, logits, scores)
+
+    @torch.inference_mode()
+    def decode_cropped(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        *,
+        multimask: bool = True,
+        min_score: float | None = None,
+        around: FloatArray | None = None,
+    ) -> dict[int, Answer]:
+        """Like :meth:`decode`, but each prompt's logits only where they were computed.
+
+        Nothing is corrected here: mask prompts are seen by the network and no more.
+
+        Args:
+            embedding, prompts, multimask, min_score: As there.
+            around: (n,) image pixels that must be seen around each prompt's points at least, where
+                something is known of the objects' sizes. A mask that needs more gets it.
+
+        Returns:
+            Answers by prompt; everything outside of an answer's cells is far below 0.
+        """
         if embedding.fingerprint != self._info.fingerprint:
             raise ModelError(
                 f"The embedding was made by another model than {self._info.name}: encode the "
@@ -181,8 +332,9 @@ class EmbeddedModel:
         tensors = to_tensors(prompts, embedding, self._device)
         features = self._features(embedding)
         height, width = embedding.mask_shape
-        regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE)
-        answers: dict[int, _Answer] = {}
+        reach = None if around is None else np.asarray(around, np.float64) * self.scale
+        regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE, reach)
+        answers: dict[int, Answer] = {}
         todo = {look: np.flatnonzero(regions.first == k).tolist()
                 for k, look in enumerate(regions.looks)}  # fmt: skip
         for look, larger in zip_longest(regions.looks, regions.looks[1:]):
@@ -198,19 +350,12 @@ class EmbeddedModel:
 
             area = (INPUT_SIZE * look.shrink / look.side) ** 2
             on_cpu = self._device.type == "cpu"
-            count = max(1, round(area * (CPU_PROMPTS if on_cpu else GPU_PROMPTS)))
+            count = max(
+                1, min(MOST_TOGETHER, round(area * (CPU_PROMPTS if on_cpu else GPU_PROMPTS)))
+            )
             for _ in in_batches(sorted(todo[look]), count, work, "prompts", lanes=on_cpu):
                 pass
-        m = CANDIDATES if multimask else 1
-        logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
-        scores = np.empty((len(answers), m), np.float32)
-        index = np.array(sorted(answers), np.int64)
-        for k, row in enumerate(index.tolist()):
-            answer = answers.pop(row)
-            part_rows, part_cols = answer.place._replace(shrink=1).cells(MASK_STRIDE)
-            logits[k, :, part_rows, part_cols] = answer.logits.cpu().numpy()
-            scores[k] = answer.scores.cpu().numpy()
-        return Decoded(index, logits, scores)
+        return answers
 
     def _decode(
         self,
@@ -221,7 +366,7 @@ class EmbeddedModel:
         look: Look,
         multimask: bool,
         min_score: float | None,
-    ) -> dict[int, _Answer | None]:
+    ) -> dict[int, Answer | None]:
         """Some prompts' answers in their squares of a look.
 
         None for those whose masks reach their square's border; those that do not pass are left out.
@@ -243,18 +388,35 @@ class EmbeddedModel:
                 alone[:] = False
             which = torch.where(alone, scores.argmax(1), 0)[:, None]
         scores = scores.gather(1, which)
-        out: dict[int, _Answer | None] = {}
-        for i, row in enumerate(chosen):
-            if min_score is not None and float(scores[i].amax()) < min_score:
-                continue
-            if not whole and regions.cut_short(coarse.masks[i, which[i]], places[i]):
-                out[row] = None
-                continue
-            mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
-            logits = self._fine(mine, one_row(coarse, i), which[i])
+        passing = scores.amax(1) >= (-1 if min_score is None else min_score)
+        chosen_masks = coarse.masks.gather(
+            1, which[..., None, None].expand(*which.shape, *coarse.masks.shape[2:])
+        )
+        short = torch.zeros_like(passing) if whole else regions.cut_short(chosen_masks, places)
+        out: dict[int, Answer | None] = {
+            chosen[i]: None for i in torch.nonzero(passing & short)[:, 0].tolist()
+        }
+        keep = torch.nonzero(passing & ~short)[:, 0].tolist()
+        found: list[Tensor] = []
+        if keep and look.side <= WHOLE_LOOK:
+            # So small that finding out where the fine stages are needed costs more than they do.
+            mine = Features(*(piece[keep] for piece in seen)) if not whole else seen
+            fine = self._net.decoder.finish(mine, Coarse(*(part_[keep] for part_ in coarse)))
+            picked = which[keep][..., None, None].expand(-1, -1, *fine.shape[2:])
+            found = list(fine.gather(1, picked))
+        else:
+            for i in keep:
+                mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
+                found.append(self._fine(mine, one_row(coarse, i), which[i])[0])
+        for i, logits in zip(keep, found, strict=True):
+            clear = torch.full((len(logits),), not multimask)
+            levelled = self._levels.apply(logits, clear)
             for _ in range(look.shrink.bit_length() - 1):
-                logits = enlarge(logits)
-            out[row] = _Answer(places[i], logits[0], scores[i])
+                levelled = enlarge(levelled[None])[0]
+            rows_, cols_ = places[i]._replace(shrink=1).cells(MASK_STRIDE)
+            out[chosen[i]] = Answer(
+                rows_.start, cols_.start, levelled.cpu().numpy(), scores[i].cpu().numpy()
+            )
         return out
 
     def _fine(self, features: Features, coarse: Coarse, which: Tensor) -> Tensor:
@@ -287,27 +449,30 @@ class EmbeddedModel:
         return masks
 
 
-def fitted(image: ByteArray) -> tuple[Tensor, tuple[float, float]]:
+def fitted(image: ByteArray, scale: float, padding: str) -> Tensor:
     """An image as the network sees it.
 
+    Args:
+        image: (H, W, 3) uint8.
+        scale: Network pixels per image pixel, a power of two.
+        padding: What is put beyond the image at the right and below: "mirror" or "grey".
+
     Returns:
-        (3, H, W) uint8, sides multiples of 64, mirrored beyond the image; and the network's pixels
-        a pixel along rows and columns.
+        (3, h, w) uint8, sides multiples of 64.
     """
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
     height, width = image.shape[:2]
-    long = max(height, width)
-    if long > INPUT_SIZE:
-        size = [max(1, round(side * INPUT_SIZE / long)) for side in (height, width)]
-        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-    elif long <= INPUT_SIZE // 2:
-        factor = 2 if long > INPUT_SIZE // 4 else 4
-        pixels = F.interpolate(pixels, scale_factor=factor, mode="bilinear", align_corners=False)
-    rows, cols = pixels.shape[2:]
-    step = MULTIPLE * COARSEST
-    below, right = -rows % step, -cols % step
-    array = np.pad(pixels[0].numpy(), ((0, 0), (0, below), (0, right)), mode="symmetric")
-    return torch.from_numpy(array), (rows / height, cols / width)
+    step = max(1, round(MULTIPLE * COARSEST / scale))
+    beyond = ((0, -height % step), (0, -width % step), (0, 0))
+    if padding == "grey":
+        array = np.pad(image, beyond, constant_values=GREY)
+    else:
+        array = np.pad(image, beyond, mode="symmetric")
+    pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)[None]
+    if scale < 1:
+        pixels = F.avg_pool2d(pixels.float(), round(1 / scale)).round_().to(torch.uint8)
+    elif scale > 1:
+        pixels = F.interpolate(pixels, scale_factor=scale, mode="bilinear", align_corners=False)
+    return pixels[0]
 
 
 def shrunk(pixels: Tensor, times: int) -> Tensor:
@@ -315,7 +480,7 @@ def shrunk(pixels: Tensor, times: int) -> Tensor:
     return F.avg_pool2d(pixels.float(), times).round_().to(torch.uint8)
 
 
-def _array_name(features: str, shrink: int) -> str:
+def array_name(features: str, shrink: int) -> str:
     return features if shrink == 1 else f"{features}_by{shrink}"
 
 
@@ -326,11 +491,12 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
         CheckpointError: The file is missing, damaged, or holds another kind of model.
     """
     try:
+        check_file(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with safe_open(str(path), framework="pt") as file:
             notes = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"The weights {path} cannot be read ({error}): install the package again, or choose "
             "another file."
@@ -343,7 +509,7 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
     try:
         net = EmbeddedNet(NetConfig.from_json(json.loads(notes["config"])))
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # a damaged file can name any sizes
         raise CheckpointError(
             f"The weights {path} do not fit the network they describe: export them again."
         ) from error
@@ -351,7 +517,10 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
 
 
 def load_embedded(
-    device: str = "auto", threads: int | None = None, path: Path | None = None
+    device: str = "auto",
+    threads: int | None = None,
+    path: Path | None = None,
+    scale: float = 1.0,
 ) -> EmbeddedModel:
     """The shipped model, or a fine-tuned one.
 
@@ -359,6 +528,7 @@ def load_embedded(
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         threads: CPU threads for torch in this process, or None for its own choice.
         path: A file written by ``python -m samgeo_core.training export``; None for the shipped one.
+        scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
 
     Raises:
         CheckpointError: The weights are missing or damaged.
@@ -375,12 +545,15 @@ def load_embedded(
     info = ModelInfo(
         name=FAMILY if path is None else path.stem,
         family=FAMILY,
-        fingerprint=f"{FAMILY}-2-{digest}",
+        fingerprint=f"{FAMILY}-{VERSION}-{digest}",
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
+        cell=float(MASK_STRIDE),
         device=str(chosen),
         score_threshold=float(notes["score_threshold"]),
         stability_threshold=float(notes["stability_threshold"]),
     )
-    return EmbeddedModel(net, info, chosen)
+    levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
+    temperature = float(notes.get("temperature", "1"))
+    return EmbeddedModel(folded(net).to(chosen), info, chosen, levels, scale, temperature)

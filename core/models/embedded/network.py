@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .heads import DenseHead
 from .prompt_maps import MAPS, PromptTensors, prompt_maps
 
 MASK_STRIDE = 2
@@ -54,7 +55,9 @@ class NetConfig:
     """Widths and depths.
 
     ``widths`` and ``depths`` go with strides 4, 8, 16 and 32, ``neck`` and ``decoder`` begin with
-    stride 4, ``border`` holds the image's and the decoder's widths at stride 2.
+    stride 4, ``border`` holds the image's and the decoder's widths at stride 2. ``dense`` is the
+    width of the head for proposals and classes, 0 for a network without one; ``padding`` says what
+    lies beyond the images that the network learned from: "mirror", or "grey" where that occurred.
     """
 
     stem: int = 32
@@ -64,6 +67,8 @@ class NetConfig:
     decoder: tuple[int, int, int, int] = (16, 32, 64, 96)
     border: tuple[int, int] = (8, 16)
     appearance: int = 16
+    dense: int = 0
+    padding: str = "mirror"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -346,6 +351,9 @@ class EmbeddedNet(nn.Module):
         self.config = config or NetConfig()
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
+        self.dense: DenseHead | None = None
+        if self.config.dense:
+            self.dense = DenseHead(self.config.neck, self.config.dense)
 
 
 def normalised(pixels: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class Place(NamedTuple):
         )
 
 
-LOOKS = (Look(256, 1), Look(512, 2))
+LOOKS = (Look(128, 1), Look(256, 1), Look(512, 2))
 """Tried in turn before the whole image, which is shrunk by 2 as well. A prompt in the first costs a
 tenth of one in a whole image of 1024, and its masks are as good (benchmarks/embedded_model.py)."""
 
@@ -73,11 +73,18 @@ class Regions:
         prompts: In pixels of the network.
         height: Of the image as the network sees it, a multiple of 64.
         width: Likewise.
+        around: (n,) pixels to see around each prompt's points; None: :data:`AROUND_POINTS`.
     """
 
-    def __init__(self, prompts: PromptTensors, height: int, width: int) -> None:
+    def __init__(
+        self,
+        prompts: PromptTensors,
+        height: int,
+        width: int,
+        around: NDArray[np.float64] | None = None,
+    ) -> None:
         self._shape = (height, width)
-        extents = _extents(prompts)
+        extents = _extents(prompts, AROUND_POINTS if around is None else around[:, None])
         self._middles = (extents[:, :2] + extents[:, 2:]) / 2
         needed = (extents[:, 2:] - extents[:, :2]).max(1)
         boxes = prompts.boxes.double().cpu().numpy()
@@ -107,23 +114,35 @@ class Regions:
     def is_whole(self, look: Look) -> bool:
         return look.side >= max(self._shape)
 
-    def cut_short(self, coarse: Tensor, place: Place) -> bool:
-        """Whether coarse logits (k, h, w) are positive at a border that is not the image's."""
-        inside = (coarse > 0).any(0)
-        return bool(
-            (place.top > 0 and inside[0].any())
-            or (place.left > 0 and inside[:, 0].any())
-            or (place.top + place.height < self._shape[0] and inside[-1].any())
-            or (place.left + place.width < self._shape[1] and inside[:, -1].any())
+    def cut_short(self, coarse: Tensor, places: list[Place]) -> Tensor:
+        """Whether coarse logits (n, k, h, w) are positive at a border of their places (n) that is
+        not the image's: (n,) bool."""
+        inside = (coarse > 0).any(1)
+        at_edge = torch.stack(
+            [
+                side.any(1)
+                for side in (inside[:, 0], inside[:, :, 0], inside[:, -1], inside[:, :, -1])
+            ],
+            dim=1,
         )
+        open_edge = torch.tensor([
+            [
+                place.top > 0,
+                place.left > 0,
+                place.top + place.height < self._shape[0],
+                place.left + place.width < self._shape[1],
+            ]
+            for place in places
+        ], device=coarse.device)  # fmt: skip
+        return (at_edge & open_edge).any(1)
 
 
-def _extents(prompts: PromptTensors) -> NDArray[np.float64]:
+def _extents(prompts: PromptTensors, around: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 4) row0, col0, row1, col1 of what must be seen; NaN where nothing says where."""
     points = prompts.points.double().cpu().numpy()
     there = (prompts.labels != PADDING).cpu().numpy()[..., None]
-    low = np.where(there, points, np.inf).min(1) - AROUND_POINTS
-    high = np.where(there, points, -np.inf).max(1) + AROUND_POINTS
+    low = np.where(there, points, np.inf).min(1) - around
+    high = np.where(there, points, -np.inf).max(1) + around
     boxes = prompts.boxes.double().cpu().numpy()
     margin = AROUND_BOX * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     low = np.fmin(low, boxes[:, :2] - margin[:, None])

@@ -29,6 +29,8 @@ class Family:
             family's own).
         ignored: Beginnings of keys that single images do not need.
         rename: Official key to our attribute.
+        make_video: As ``make``, with the memory that follows objects through frames; then no key
+            is ignored. None for families without memory.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Family:
     make: Callable[[Shapes, int | None], Network]
     ignored: tuple[str, ...] = ()
     rename: Callable[[str], str] = str
+    make_video: Callable[[Shapes, int | None], Network] | None = None
 
 
 def count(shapes: Shapes, prefix: str) -> int:

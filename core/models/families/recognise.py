@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, ModelError
 from ..base import ModelInfo
 from ..network import Network
 from ..promptable import TorchModel
@@ -24,6 +24,8 @@ from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights import hub_names as hub
 from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
 from .family import Family, Shapes, State
+from .sam2_video import Sam2Video
+from .video import TorchVideoModel
 
 FAMILIES: tuple[Family, ...] = (
     sam_hq.FAMILY,
@@ -65,7 +67,13 @@ def recognise(shapes: Shapes) -> Recognised:
         layout, shapes = "hub", hub.official_shapes(shapes)
     for family in FAMILIES:
         if all(any(key.startswith(mark) for key in shapes) for mark in family.marks):
-            return Recognised(family.name, family.variant(shapes), layout)
+            try:
+                return Recognised(family.name, family.variant(shapes), layout)
+            except Exception as error:  # shapes of a file of unknown content
+                raise CheckpointError(
+                    f"The weights look like {family.name}, but their tensors do not fit it "
+                    f"({error!r:.100}): the file is damaged or of a newer version."
+                ) from error
     some = ", ".join(sorted(shapes)[:3])
     raise CheckpointError(
         f"The weights are of no model that this version runs (their first tensors are {some}): "
@@ -83,6 +91,7 @@ def build(
     fingerprint: str | None = None,
     image_size: int | None = None,
     batch: int | None = None,
+    video: bool = False,
 ) -> TorchModel:
     """A model from a checkpoint's tensors.
 
@@ -97,37 +106,59 @@ def build(
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.
+        video: With its memory, as a :class:`~.video.TorchVideoModel`; otherwise the tensors that
+            only the memory needs are not read.
 
     Raises:
         CheckpointError: The weights are of no known family, or tensors are missing, too many or
             of another shape.
-        ModelError: There is no such device.
+        ModelError: There is no such device, or the family has no memory.
     """
     found = recognise({key: tensor.shape for key, tensor in state.items()})
     if found.layout == "hub":
         state = hub.official(state)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     family = next(f for f in FAMILIES if f.name == found.family)
+    if video:
+        family = _with_memory(family, found.layout)
     chosen = pick_device(device)
     dtype = pick_dtype(precision, chosen)
     set_threads(threads)
     try:
         with torch.device("meta"):
             network = family.make(shapes, image_size)
-    except (KeyError, ValueError, ZeroDivisionError, RuntimeError) as error:
+    except Exception as error:  # shapes of a file of unknown content
         raise CheckpointError(
             f"The weights look like {family.name}, but their tensors do not fit it ({error}): the "
             "file is incomplete or of a newer version."
         ) from error
     _load(network, state, family)
-    return finished(
-        network,
-        name=name,
-        device=chosen,
-        dtype=dtype,
-        checksum=fingerprint or weights_checksum(state),
-        batch=batch,
-    )
+    checksum = fingerprint or weights_checksum(state)
+    try:
+        return finished(
+            network, name=name, device=chosen, dtype=dtype, checksum=checksum, batch=batch
+        )
+    except (ValueError, IndexError, TypeError) as error:
+        raise CheckpointError(
+            f"The weights look like {family.name}, but do not work together ({error}): the file "
+            "is damaged."
+        ) from error
+
+
+def _with_memory(family: Family, layout: str) -> Family:
+    """The family as it is made for video."""
+    if family.make_video is None:
+        able = [one.name for one in FAMILIES if one.make_video is not None]
+        raise ModelError(
+            f"A model of the family {family.name} has no memory to follow objects with: choose one "
+            f"of {', '.join(able)}, or track without memory."
+        )
+    if layout != "official":
+        raise CheckpointError(
+            "The memory of a model is read from official checkpoints only, and this one has the "
+            "hub's layout: get the official file with 'samgeo models download'."
+        )
+    return replace(family, make=family.make_video, ignored=())
 
 
 def finished(
@@ -155,11 +186,26 @@ def finished(
         score_threshold=network.score_threshold,
         stability_threshold=network.stability_threshold,
     )
+    if isinstance(network, Sam2Video):
+        return TorchVideoModel(network, info, device, dtype, batch)
     return TorchModel(network, info, device, dtype, batch)
 
 
 def _load(network: Network, state: State, family: Family) -> None:
     """Give every tensor its place; nothing may be left over on either side."""
+    for key, tensor in state.items():
+        if tensor.is_complex() or tensor.is_quantized or tensor.layout is not torch.strided:
+            raise CheckpointError(
+                f"The weights look like {family.name}, but {key} is not a tensor of plain numbers: "
+                "the file is damaged."
+            )
+        if tensor.is_meta or not tensor.is_floating_point():
+            continue  # tensors of the meta device have shapes only
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"The weights look like {family.name}, but {key} holds numbers that are not "
+                "finite: the file is damaged."
+            )
     wanted = {
         family.rename(key): tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in state.items()

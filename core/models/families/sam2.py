@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 2 and 2.1 (Ravi et al. 2024) for single images; the memory for video is not here."""
+"""SAM 2 and 2.1 (Ravi et al. 2024) for single images; ``sam2_video.py`` adds the memory."""
 
 from __future__ import annotations
 
@@ -83,7 +83,16 @@ class Sam2(Network):
         scores = self.scores(attended) if scores is None else scores
         if multimask:
             logits, scores = super().masks(side, attended, True, scores)
-            return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
+        else:
+            logits, scores = self.single(side, attended, scores)
+        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), scores
+
+    def single(self, side: ImageSide, attended: Attended, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The single mask, or the best candidate where that is unstable; not clipped.
+
+        Returns:
+            Logits (B, 1, 4h, 4w) and scores (B, 1).
+        """
         logits = self.mask_decoder.masks(side, attended, SINGLE)
         unstable = _stability(logits[:, 0]) < STABILITY_LIMIT
         single = scores[:, :1].clone()
@@ -92,7 +101,7 @@ class Sam2(Network):
             best, which = scores[unstable, 1:].max(dim=1)
             logits[unstable, 0] = others[torch.arange(len(others)), which]
             single[unstable, 0] = best
-        return logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT), single
+        return logits, single
 
 
 def _stability(logits: Tensor) -> Tensor:
@@ -122,14 +131,25 @@ def _sam2_variant(shapes: Shapes) -> str:
         return "custom"
 
 
+def hiera_encoder(shapes: Shapes) -> hiera.Encoder:
+    """The image encoder for a checkpoint's shapes."""
+    return hiera.Encoder(_hiera_size(shapes), shapes[f"{TRUNK}pos_embed"][2:])
+
+
 def _make_sam2(shapes: Shapes, size: int | None) -> Network:
-    background = shapes[f"{TRUNK}pos_embed"][2:]
-    return Sam2(hiera.Encoder(_hiera_size(shapes), background), size or 1024)
+    return Sam2(hiera_encoder(shapes), size or 1024)
+
+
+def _make_video(shapes: Shapes, size: int | None) -> Network:
+    from .sam2_video import make_sam2_video
+
+    return make_sam2_video(shapes, size)
 
 
 def sam2_name(key: str) -> str:
     """Our name of a tensor of SAM 2."""
-    key = key.removeprefix("sam_") if key.startswith("sam_") else key
+    key = key.removeprefix("sam_")
+    key = key.replace("mask_decoder.pred_obj_score_head.", "presence_head.")
     return re.sub(r"\.mlp\.layers\.([01])\.", lambda m: f".mlp.lin{int(m[1]) + 1}.", key)
 
 
@@ -155,4 +175,5 @@ FAMILY = Family(
     _make_sam2,
     ignored=SAM2_VIDEO,
     rename=sam2_name,
+    make_video=_make_video,
 )

@@ -127,7 +127,8 @@ class Attention(nn.Module):
     def write_folded(
         self, image: Tensor, position_queries: Tensor, keys: Tensor, values: Tensor
     ) -> Tensor:
-        """As :meth:`write_shared` for images (B, N, dim) of their own, which are overwritten.
+        """As :meth:`write_shared` for images (B, N, dim) of their own, which are overwritten
+        where no gradient needs them.
 
         ``position_queries`` are :meth:`image_queries` of the positional encoding alone.
         """
@@ -147,7 +148,7 @@ class Attention(nn.Module):
         out = v @ _by_rows(self.out_proj.weight.T, self.heads)
         out = (out + self.out_proj.bias / self.heads).flatten(1, 2)
         shares = weights.view(batch, rows, positions).transpose(1, 2)
-        if overwrite and image.dtype == shares.dtype == out.dtype:
+        if overwrite and image.dtype == shares.dtype == out.dtype and not shares.requires_grad:
             return image.baddbmm_(shares, out)
         return torch.baddbmm(image.to(out.dtype), shares, out)
 

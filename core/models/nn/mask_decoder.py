@@ -193,6 +193,15 @@ class MaskDecoder(nn.Module):
         Args:
             positions: (N, dim), positional encoding of the image's grid.
         """
+        for name, tensor in self._derived(positions).items():
+            self.register_buffer(name, tensor.detach().contiguous(), persistent=False)
+
+    def prepare_to_learn(self, positions: Tensor) -> None:
+        """As :meth:`prepare`, anew for each step of a training: gradients reach the weights."""
+        for name, tensor in self._derived(positions).items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    def _derived(self, positions: Tensor) -> dict[str, Tensor]:
         first, second = self.transformer.blocks
         final = self.transformer.final_attn_token_to_image
         derived = {"positions": positions}
@@ -204,8 +213,7 @@ class MaskDecoder(nn.Module):
         first_up, second_up = parts(self.output_upscaling, nn.ConvTranspose2d)
         derived["up1"], derived["up1_bias"] = _as_product(first_up)
         derived["up2"], derived["up2_bias"] = _as_product(second_up)
-        for name, tensor in derived.items():
-            self.register_buffer(name, tensor.detach().contiguous(), persistent=False)
+        return derived
 
     # Once an image ------------------------------------------------------------------------------
 
@@ -232,8 +240,13 @@ class MaskDecoder(nn.Module):
             queries=write.image_queries(placed),
             values=read.image_values(plain),
             shape=(height, width),
-            fine=tuple(_to_subpixels(level, (height, width)) for level in fine),
+            fine=self.fine_side(fine, (height, width)),
         )
+
+    @staticmethod
+    def fine_side(fine: tuple[Tensor, ...], shape: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Finer features (C, h 2^k, w 2^k) in the order of the upscaling of an image (h, w)."""
+        return tuple(_to_subpixels(level, shape) for level in fine)
 
     # A batch of prompts -------------------------------------------------------------------------
 
@@ -377,8 +390,8 @@ def from_subpixels(x: Tensor, shape: tuple[int, int]) -> Tensor:
     """(B, m, 16 h w) float32 in the order of the upscaling as maps (B, m, 4h, 4w)."""
     batch, rows, _ = x.shape
     height, width = shape
-    if torch.compiler.is_compiling():
-        # Graphs for other engines know no numbers of 8 bytes in the place of two.
+    if torch.compiler.is_compiling() or x.requires_grad:
+        # Graphs for other engines, and gradients, know no numbers of 8 bytes in the place of two.
         x = x.view(batch, rows, height, width, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
         return x.reshape(batch, rows, height * 4, width * 4)
     # Two neighbours at a time, as one number of 8 bytes: a dozen times faster than one by one.

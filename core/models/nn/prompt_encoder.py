@@ -69,6 +69,10 @@ class PointEncoder(nn.Module):
         """
         raise NotImplementedError
 
+    def no_points(self, count: int) -> Tensor:
+        """Tokens (count, k, dim) of prompts without any points, where the family has some."""
+        raise NotImplementedError
+
     def dense(self, masks: Tensor) -> Tensor:
         """Masks (n, 1, 4h, 4w) of logits as something to add to the image: (n, h * w, dim)."""
         raise NotImplementedError
@@ -118,6 +122,10 @@ class PromptEncoder(PointEncoder):
             count = found[0].shape[0]
             found.append(self.not_a_point_embed.weight.expand(count, 1, self.dim))
         return torch.cat(found, dim=1)
+
+    def no_points(self, count: int) -> Tensor:
+        # The official code pads twice where there is nothing.
+        return self.not_a_point_embed.weight.expand(count, 2, self.dim)
 
     def dense(self, masks: Tensor) -> Tensor:
         out: Tensor = self.mask_downscaling(masks)

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from ...errors import CheckpointError
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .files import check_file, unpacked, weights_file
+from .own import OwnModel, add_own, find_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
 FOLDER_VARIABLE, OFFLINE_VARIABLE = "SAMGEO_MODELS_DIR", "SAMGEO_OFFLINE"
@@ -90,11 +92,18 @@ def locate(name_or_path: str | Path) -> Located:
         ModelError: The name is unknown and there is no such file.
         CheckpointError: The model is known, but not here.
     """
-    path = Path(name_or_path).expanduser()
-    if str(name_or_path) not in CATALOGUE and (path.exists() or _is_path(str(name_or_path))):
-        if not path.exists():
+    path = Path(name_or_path)
+    with contextlib.suppress(RuntimeError):  # "~someone" without a home
+        path = path.expanduser()
+    there = _exists(path)
+    if str(name_or_path) not in CATALOGUE and (there or _is_path(str(name_or_path))):
+        if not there:
             raise CheckpointError(f"There is no file {path}: check the path of the checkpoint.")
         return Located(path.stem if path.is_file() else path.name, path)
+    if str(name_or_path) not in CATALOGUE:
+        own = find_own(models_folder(), str(name_or_path))
+        if own is not None:
+            return Located(own.name, own.path, entry_of(own))
     entry = find(str(name_or_path))
     if entry.name == EMBEDDED:
         checksum = (
@@ -117,8 +126,31 @@ def locate(name_or_path: str | Path) -> Located:
     return Located(entry.name, folder / file, entry, manifest[file])
 
 
+def entry_of(own: OwnModel) -> ModelEntry:
+    """A trained model in the form of the published ones."""
+    day = str(own.card.get("date", ""))[:10]
+    return ModelEntry(
+        own.name,
+        own.notes.family,
+        f"{own.notes.base} trained on {own.card.get('raster', 'a raster')}"
+        + f", {day}" * bool(day),
+        str(own.card.get("licence", "")),
+        "",
+    )
+
+
+def add(file: Path, name: str | None = None) -> Path:
+    """Take in a trained model that somebody shared; where it lies now.
+
+    Raises:
+        CheckpointError: It is none.
+        OutputError: There is one of that name.
+    """
+    return add_own(models_folder(), file, name).path
+
+
 def list_models() -> list[Status]:
-    """All known models, in the registry's order."""
+    """All known models, in the registry's order; then the trained ones by name."""
     found = []
     for entry in CATALOGUE.values():
         if entry.name == EMBEDDED:
@@ -130,6 +162,8 @@ def list_models() -> list[Status]:
         here = size_of(folder)
         installed = manifest_of(entry) is not None
         found.append(Status(entry, installed, folder if folder.exists() else None, here))
+    for own in list_own(models_folder()):
+        found.append(Status(entry_of(own), True, own.path, size_of(own.path)))
     return found
 
 
@@ -198,6 +232,8 @@ def remove(name: str) -> int:
         ModelError: The name is unknown.
         CheckpointError: It cannot be deleted, or comes with the package.
     """
+    if name not in CATALOGUE and find_own(models_folder(), name) is not None:
+        return remove_own(models_folder(), name)
     entry = find(name)
     if not entry.files:
         raise CheckpointError(f"{entry.title} comes with the package: it cannot be removed.")
@@ -266,6 +302,14 @@ def size_of(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.glob("*") if file.is_file())
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file; no for what cannot be the name of one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_path(text: str) -> bool:

@@ -12,6 +12,9 @@ from pathlib import Path
 from ...errors import CheckpointError
 from .download import Fetched, looks_like_text, sha256_of
 
+MOST_HEADER = 100_000_000
+"""Bytes that the header of a safetensors file may have, by its specification."""
+
 
 def check_file(path: Path) -> None:
     """See, without reading it all, whether a file can be a complete checkpoint.
@@ -23,9 +26,11 @@ def check_file(path: Path) -> None:
         start = file.read(512)
     name = path.name.removesuffix(".part")
     if what := looks_like_text(start):
-        raise CheckpointError(f"{name} is {what}: delete it and download the weights again.")
+        raise CheckpointError(f"{name} is {what}: download the weights again.")
     if not start or (start[:2] == b"PK" and not zipfile.is_zipfile(path)):
         raise damaged(name, "it is empty" if not start else "its end is missing")
+    if start[:2] == b"PK":
+        _check_zip(path, name)
     if name.endswith(".safetensors"):
         _check_safetensors(path, name)
 
@@ -64,18 +69,43 @@ def unpacked(file: Fetched, member: str) -> Fetched:
     return Fetched(target, sha256_of(target), target.stat().st_size)
 
 
+def _check_zip(path: Path, name: str) -> None:
+    """Refuse an archive that would grow when it is read: torch stores without compression."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
+        raise damaged(name, str(error)) from error
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise damaged(name, "it is compressed, and checkpoints of torch are not")
+    # Entries that point at the same bytes would make much of little.
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise damaged(name, "its entries are larger than the file")
+
+
 def _check_safetensors(path: Path, name: str) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= size - 8:
             raise damaged(name, "its header is missing")
+        if length > MOST_HEADER:
+            raise damaged(name, f"its header has {length} bytes, more than {MOST_HEADER}")
         try:
             header = json.loads(file.read(length))
             ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            last = max(ends, default=0)
+            whole = size == 8 + length + last
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise damaged(name, "its header cannot be read") from error
-    if size != 8 + length + max(ends, default=0):
+    if not whole:
         raise damaged(name, "its end is missing")
 
 

@@ -4,224 +4,254 @@
  <context>
   <name>SamGeo</name>
   <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Choose a raster layer first.</source>
-   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Objects</source>
-   <translation>Objekte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Objects of {raster}</source>
-   <translation>Objekte von {raster}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Refine accepted objects</source>
-   <translation>Übernommene Objekte verfeinern</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Set up…</source>
-   <translation>Einrichten…</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for the project too.</source>
-   <translation>Die Datei von {name} hat kein eigenes KBS; wählen Sie das KBS des Layers, {crs}, auch für das Projekt.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>The target layer is gone; choose another one.</source>
-   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>Use a new layer</source>
-   <translation>Neuen Layer nehmen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/controller.py" />
-   <source>{name} is not a file; render the visible extent first.</source>
-   <translation>{name} ist keine Datei; rendern Sie zuerst den sichtbaren Ausschnitt.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>Cancelled.</source>
    <translation>Abgebrochen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine did not start in time; see the log, then try again.</source>
    <translation>Die Engine ist nicht rechtzeitig gestartet; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine sent more than the protocol allows and was ended.</source>
    <translation>Die Engine hat mehr gesendet, als das Protokoll erlaubt, und wurde beendet.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine speaks version {theirs} of the protocol and the plugin {ours}; update the engine in the settings.</source>
    <translation>Die Engine spricht Version {theirs} des Protokolls, die Erweiterung {ours}; aktualisieren Sie die Engine in den Einstellungen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine stopped answering and was ended; the next click restarts it.</source>
    <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; der nächste Klick startet sie neu.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine was stopped.</source>
    <translation>Die Engine wurde angehalten.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>The engine's Python {program} cannot be started; check it in the settings.</source>
    <translation>Das Python der Engine, {program}, lässt sich nicht starten; prüfen Sie es in den Einstellungen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_client.py" />
+   <location filename="samgeo_plugin/engine/client.py" />
    <source>What was started is not the engine; check its Python in the settings.</source>
    <translation>Was gestartet wurde, ist nicht die Engine; prüfen Sie ihr Python in den Einstellungen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_process.py" />
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Area of interest</source>
+   <translation>Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Bands shown as red, green and blue</source>
+   <translation>Bänder für Rot, Grün und Blau</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>CPU threads</source>
+   <translation>CPU-Threads</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>CRS of the result</source>
+   <translation>KBS des Ergebnisses</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Device</source>
+   <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Extent</source>
+   <translation>Ausdehnung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with a label</source>
+   <translation>Feld mit einer Beschriftung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Forget what a cancelled run has done</source>
+   <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least score</source>
+   <translation>Kleinste Güte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least stability</source>
+   <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Model</source>
+   <translation>Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Number type of the model</source>
+   <translation>Zahlentyp des Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Objects within objects</source>
+   <translation>Objekte in Objekten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Outlines</source>
+   <translation>Umrisse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Overlap of windows (pixels)</source>
+   <translation>Überlappung der Fenster (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Points a side of a window</source>
+   <translation>Punkte je Seite eines Fensters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Processes</source>
+   <translation>Prozesse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Prompts</source>
+   <translation>Eingaben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Raster</source>
+   <translation>Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Shapes</source>
+   <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Side of a window (pixels)</source>
+   <translation>Seite eines Fensters (Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Simplify (ground units of the raster)</source>
+   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Smallest hole (m²)</source>
+   <translation>Kleinstes Loch (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Smallest object (m²)</source>
+   <translation>Kleinstes Objekt (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Use prompts as</source>
+   <translation>Eingaben benutzen als</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Working resolution (ground units a pixel)</source>
+   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/process.py" />
    <source>The engine crashed (code {code}).</source>
    <translation>Die Engine ist abgestürzt (Code {code}).</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_process.py" />
+   <location filename="samgeo_plugin/engine/process.py" />
    <source>The engine ended with code {code}.</source>
    <translation>Die Engine hat sich mit Code {code} beendet.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/engine_process.py" />
+   <location filename="samgeo_plugin/engine/process.py" />
    <source>The engine was stopped by the system, often because memory ran out.</source>
    <translation>Die Engine wurde vom System beendet, oft weil der Speicher ausging.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>Check the engine</source>
-   <translation>Engine prüfen</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Completing objects that tiles have cut</source>
+   <translation>Zerschnittene Objekte werden vervollständigt</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>Install PyTorch ({build})</source>
-   <translation>PyTorch installieren ({build})</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Downloading</source>
+   <translation>Herunterladen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>Install the engine</source>
-   <translation>Engine installieren</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Drawing outlines</source>
+   <translation>Umrisse werden gezeichnet</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>Make the environment</source>
-   <translation>Umgebung anlegen</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Drawing polygons</source>
+   <translation>Polygone zeichnen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>Renew pip</source>
-   <translation>pip erneuern</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Joining tiles</source>
+   <translation>Kacheln verbinden</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>The engine is not set up yet; set it up in the settings.</source>
-   <translation>Die Engine ist noch nicht eingerichtet; richten Sie sie in den Einstellungen ein.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Loading the model</source>
+   <translation>Modell laden</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>The engine's Python {python} is gone; name another one in the settings.</source>
-   <translation>Das Python der Engine, {python}, ist nicht mehr da; nennen Sie in den Einstellungen ein anderes.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking at the image</source>
+   <translation>Bild betrachten</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>The engine's setup is not finished; go on with it in the settings.</source>
-   <translation>Die Einrichtung der Engine ist nicht abgeschlossen; setzen Sie sie in den Einstellungen fort.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking for large objects</source>
+   <translation>Große Objekte werden gesucht</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>{folder} cannot be written to; choose another folder.</source>
-   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Reading the raster's values</source>
+   <translation>Werte des Rasters lesen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
-   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Segmenting at the prompts</source>
+   <translation>An den Eingaben wird segmentiert</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment.py" />
-   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
-   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Segmenting tiles</source>
+   <translation>Kacheln segmentieren</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>A package does not exist for this Python and system; choose another Python.</source>
-   <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Writing the layer</source>
+   <translation>Der Layer wird geschrieben</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>Remove the engine's environment</source>
-   <translation>Umgebung der Engine entfernen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>Step {at} of {total}: {title}</source>
-   <translation>Schritt {at} von {total}: {title}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The disk is full; free some space or choose another folder, then retry.</source>
-   <translation>Der Datenträger ist voll; schaffen Sie Platz oder wählen Sie einen anderen Ordner und versuchen Sie es erneut.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The engine is ready.</source>
-   <translation>Die Engine ist bereit.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The folder cannot be written to; choose another folder.</source>
-   <translation>In den Ordner kann nicht geschrieben werden; wählen Sie einen anderen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
-   <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The proxy refuses the connection; check QGIS's network settings, then retry.</source>
-   <translation>Der Proxy verweigert die Verbindung; prüfen Sie die Netzwerkeinstellungen von QGIS und versuchen Sie es erneut.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The server's certificate is not trusted; add your network's authority to QGIS's authentication settings, then retry.</source>
-   <translation>Dem Zertifikat des Servers wird nicht vertraut; fügen Sie die Zertifizierungsstelle Ihres Netzes in der Authentifizierung von QGIS hinzu und versuchen Sie es erneut.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>The setup was cancelled; it can go on from here.</source>
-   <translation>Die Einrichtung wurde abgebrochen; sie kann hier fortgesetzt werden.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>This Python cannot make environments; install python3-venv or choose another Python.</source>
-   <translation>Dieses Python kann keine Umgebungen anlegen; installieren Sie python3-venv oder wählen Sie ein anderes Python.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>{folder} was not made by this plugin and is left alone.</source>
-   <translation>{folder} wurde nicht von dieser Erweiterung angelegt und bleibt unberührt.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/environment_job.py" />
-   <source>{step} failed; see the log, then retry.</source>
-   <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Alt and left click</source>
+   <translation>Alt und Linksklick</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
@@ -230,8 +260,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Ctrl and click, then M</source>
+   <translation>Strg und Klick, dann M</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
    <source>Ctrl and drag</source>
    <translation>Strg und ziehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>Delete</source>
+   <translation>Entf</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
@@ -285,6 +325,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>S, then drag a line</source>
+   <translation>S, dann eine Linie ziehen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
    <source>SamGeo Seamless</source>
    <translation>SamGeo Seamless</translation>
   </message>
@@ -315,8 +360,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
-   <source>a point on the object</source>
-   <translation>ein Punkt auf dem Objekt</translation>
+   <source>a point on the object; or take an existing polygon up</source>
+   <translation>ein Punkt auf dem Objekt; oder ein vorhandenes Polygon aufnehmen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
@@ -340,18 +385,38 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>begin a new object on an existing polygon</source>
+   <translation>auf einem vorhandenen Polygon ein neues Objekt beginnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>delete the selected polygons</source>
+   <translation>die gewählten Polygone löschen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>give up the last prompt, then the object</source>
+   <translation>die letzte Eingabe verwerfen, dann das Objekt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
    <source>move the map</source>
    <translation>die Karte verschieben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
-   <source>take the last prompt back</source>
-   <translation>die letzte Eingabe zurücknehmen</translation>
+   <source>select polygons of the target layer and merge them</source>
+   <translation>Polygone des Ziellayers wählen und verschmelzen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
-   <source>the last prompt, all prompts, then the tool</source>
-   <translation>die letzte Eingabe, alle Eingaben, dann das Werkzeug</translation>
+   <source>split polygons of the target layer</source>
+   <translation>Polygone des Ziellayers trennen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/about_dialog.py" />
+   <source>take the last prompt back</source>
+   <translation>die letzte Eingabe zurücknehmen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/about_dialog.py" />
@@ -457,6 +522,11 @@
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Go on with the setup</source>
    <translation>Einrichtung fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Look again</source>
+   <translation>Erneut suchen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -595,11 +665,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Model</source>
-   <translation>Modell</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Models</source>
    <translation>Modelle</translation>
   </message>
@@ -652,6 +717,11 @@
    <location filename="samgeo_plugin/gui/object_panel.py" />
    <source>Accept</source>
    <translation>Übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/object_panel.py" />
+   <source>Accepted objects that are still being made: {count}</source>
+   <translation>Übernommene Objekte, die noch entstehen: {count}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/object_panel.py" />
@@ -790,8 +860,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Largest part only</source>
+   <translation>Nur der größte Teil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Most vertices</source>
+   <translation>Höchstzahl der Stützpunkte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Outline</source>
    <translation>Umriss</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Outlines are simplified to so many vertices, unless that would change their shape</source>
+   <translation>Umrisse werden auf so viele Stützpunkte vereinfacht, außer wenn das ihre Form ändern würde</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -830,6 +915,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>Specks beside the object are left out</source>
+   <translation>Kleine Flecken neben dem Objekt werden weggelassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Those that were accepted since the layer was last saved</source>
    <translation>Was seit dem letzten Speichern des Layers übernommen wurde</translation>
   </message>
@@ -837,6 +927,11 @@
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
    <source>Tolerance in ground units of the raster's CRS</source>
    <translation>Toleranz in Bodeneinheiten des Raster-KBS</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/refinement_panel.py" />
+   <source>no limit</source>
+   <translation>keine Grenze</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/refinement_panel.py" />
@@ -869,6 +964,171 @@
    <translation>{width} × {height} Pixel, {size} MB; die Grenze liegt bei {limit} je Seite</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Accepted</source>
+   <translation>Angenommen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>All</source>
+   <translation>Alle</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Class {number}</source>
+   <translation>Klasse {number}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Classes: {names}</source>
+   <translation>Klassen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Correct</source>
+   <translation>Korrigieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Delete what the filter leaves out; Ctrl+Z takes it back</source>
+   <translation>Löschen, was der Filter weglässt; Strg+Z nimmt es zurück</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Doubt {doubt}: {reasons}</source>
+   <translation>Zweifel {doubt}: {reasons}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>End the review</source>
+   <translation>Prüfung beenden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Go through the layer's polygons, the most doubtful first; nothing is saved unasked</source>
+   <translation>Die Polygone des Layers durchgehen, die zweifelhaftesten zuerst; nichts wird ungefragt gespeichert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Largest area</source>
+   <translation>Größte Fläche</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Largest part</source>
+   <translation>Größter Teil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Least area</source>
+   <translation>Kleinste Fläche</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Next</source>
+   <translation>Nächstes</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Open</source>
+   <translation>Offen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Open again</source>
+   <translation>Wieder öffnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Previous</source>
+   <translation>Voriges</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Reject</source>
+   <translation>Ablehnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Rejected</source>
+   <translation>Abgelehnt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Remove what is hidden</source>
+   <translation>Verborgene entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Right angles</source>
+   <translation>Rechte Winkel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Save</source>
+   <translation>Speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Save the layer's edits and go on</source>
+   <translation>Änderungen des Layers speichern und weiterarbeiten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Show class</source>
+   <translation>Klasse zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Show status</source>
+   <translation>Status zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>Start the review</source>
+   <translation>Prüfung beginnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>class probability</source>
+   <translation>Klassenwahrscheinlichkeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>edge of the raster</source>
+   <translation>Rand des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>overlap</source>
+   <translation>Überlappung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>score</source>
+   <translation>Bewertung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>seam</source>
+   <translation>Naht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>shape</source>
+   <translation>Form</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>stability</source>
+   <translation>Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>{at} of {total} · accepted {accepted} · rejected {rejected} · open {open}</source>
+   <translation>{at} von {total} · angenommen {accepted} · abgelehnt {rejected} · offen {open}</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
    <source>How the layer is drawn</source>
    <translation>Wie der Layer dargestellt wird</translation>
@@ -877,16 +1137,6 @@
    <location filename="samgeo_plugin/gui/review_panel.py" />
    <source>Layer</source>
    <translation>Layer</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/review_panel.py" />
-   <source>Least area</source>
-   <translation>Kleinste Fläche</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/review_panel.py" />
-   <source>Least score</source>
-   <translation>Kleinste Güte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -975,11 +1225,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
-   <source>Device</source>
-   <translation>Gerät</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Embedded</source>
    <translation>Eingebaut</translation>
   </message>
@@ -1025,6 +1270,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>The view of this online layer is used; {size} of {limit} MB are kept until the project is closed.</source>
+   <translation>Die Ansicht dieses Online-Layers wird verwendet; {size} von {limit} MB bleiben bis zum Schließen des Projekts erhalten.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>This layer is not a file: its visible part can be rendered into a temporary one.</source>
    <translation>Dieser Layer ist keine Datei: sein sichtbarer Teil kann in eine vorläufige gerendert werden.</translation>
   </message>
@@ -1049,19 +1299,249 @@
    <translation>herunterzuladen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/log.py" />
-   <source>Details</source>
-   <translation>Einzelheiten</translation>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>The engine's answer could not be read.</source>
+   <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/opening.py" />
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>The engine's polygon could not be read.</source>
+   <translation>Das Polygon der Engine konnte nicht gelesen werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>The model finds no object at an accepted click; it was left out.</source>
+   <translation>Das Modell findet an einem übernommenen Klick kein Objekt; es wurde ausgelassen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>{count} accepted objects could not be made; click them again.</source>
+   <translation>{count} übernommene Objekte konnten nicht erzeugt werden; klicken Sie sie noch einmal an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Objects</source>
+   <translation>Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Objects of {raster}</source>
+   <translation>Objekte von {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Refine accepted objects</source>
+   <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Set up…</source>
+   <translation>Einrichten…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for the project too.</source>
+   <translation>Die Datei von {name} hat kein eigenes KBS; wählen Sie das KBS des Layers, {crs}, auch für das Projekt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>The target layer is gone; choose another one.</source>
+   <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Use a new layer</source>
+   <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>{name} is not a file; render the visible extent first.</source>
+   <translation>{name} ist keine Datei; rendern Sie zuerst den sichtbaren Ausschnitt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Ctrl+click two polygons or more, then merge them.</source>
+   <translation>Wählen Sie mit Strg+Klick zwei oder mehr Polygone und verschmelzen Sie sie dann.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Delete objects</source>
+   <translation>Objekte löschen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Draw the line across the polygon, from outside to outside.</source>
+   <translation>Zeichnen Sie die Linie quer durch das Polygon, von außen nach außen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Existing objects cover this one wholly, and the project avoids overlaps.</source>
+   <translation>Vorhandene Objekte bedecken dieses ganz, und das Projekt vermeidet Überlappungen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Keep the largest part</source>
+   <translation>Größten Teil behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Merge objects</source>
+   <translation>Objekte verschmelzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Right angles do not suit this outline; it stays as it is.</source>
+   <translation>Rechte Winkel passen nicht zu diesem Umriss; er bleibt, wie er ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Split objects</source>
+   <translation>Objekte trennen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} cannot be edited; choose another one.</source>
+   <translation>Der Layer {name} lässt sich nicht bearbeiten; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} cannot hold this polygon; choose another one.</source>
+   <translation>Der Layer {name} kann dieses Polygon nicht aufnehmen; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} does not let features be deleted.</source>
+   <translation>Der Layer {name} lässt das Löschen von Objekten nicht zu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} refused the change; see its form's constraints.</source>
+   <translation>Der Layer {name} hat die Änderung abgelehnt; prüfen Sie die Bedingungen seines Formulars.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} refused the object; see its form's constraints.</source>
+   <translation>Der Layer {name} hat das Objekt abgelehnt; sehen Sie nach den Bedingungen seines Formulars.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>These polygons do not touch; the layer holds single parts only.</source>
+   <translation>Diese Polygone berühren sich nicht; der Layer nimmt nur einteilige Objekte auf.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>{field} of {layer} cannot be changed.</source>
+   <translation>{field} von {layer} kann nicht geändert werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editor.py" />
+   <source>Done; Ctrl+Z takes it back.</source>
+   <translation>Erledigt; Strg+Z nimmt es zurück.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It ended several times; choose a smaller model or see the log.</source>
    <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/opening.py" />
+   <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It is being restarted.</source>
    <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>Add a field for the review</source>
+   <translation>Feld für die Prüfung hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>Review: {status}</source>
+   <translation>Prüfung: {status}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>The layer has no field “label” or “class”.</source>
+   <translation>Der Layer hat kein Feld „label“ oder „class“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>There is no class {number} in this layer.</source>
+   <translation>In diesem Layer gibt es keine Klasse {number}.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
+   <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
+   <source>The model finds no object there; click elsewhere or draw a box.</source>
+   <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
+   <source>The project's CRS has changed; the object in work was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>Add segmented object</source>
+   <translation>Segmentiertes Objekt hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>Correct object</source>
+   <translation>Objekt korrigieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} has no CRS; set one in its properties.</source>
+   <translation>Der Layer {name} hat kein KBS; setzen Sie eines in seinen Eigenschaften.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} holds no polygons; choose a polygon layer.</source>
+   <translation>Der Layer {name} enthält keine Polygone; wählen Sie einen Polygonlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} is read-only; choose another one or a new layer.</source>
+   <translation>Der Layer {name} ist schreibgeschützt; wählen Sie einen anderen oder einen neuen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The object lies outside the CRS of {name}; choose a layer with another CRS.</source>
+   <translation>Das Objekt liegt außerhalb des KBS von {name}; wählen Sie einen Layer mit anderem KBS.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The object that was corrected has been deleted meanwhile.</source>
+   <translation>Das korrigierte Objekt ist inzwischen gelöscht worden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>unknown reason</source>
+   <translation>unbekannter Grund</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>{file} cannot be written ({why}); choose another folder.</source>
+   <translation>{file} kann nicht geschrieben werden ({why}); wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>{file} has a layer {name} already; choose another name.</source>
+   <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/log.py" />
+   <source>Details</source>
+   <translation>Einzelheiten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
@@ -1125,11 +1605,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>Outlines</source>
-   <translation>Umrisse</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/base.py" />
    <source>Raster tools</source>
    <translation>Rasterwerkzeuge</translation>
   </message>
@@ -1137,6 +1612,36 @@
    <location filename="samgeo_plugin/processing/base.py" />
    <source>Segmentation</source>
    <translation>Segmentierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the area of interest</source>
+   <translation>das Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the input layer</source>
+   <translation>der Eingabelayer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the layer of prompts</source>
+   <translation>der Layer der Eingaben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the rendered raster</source>
+   <translation>das gerenderte Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the result</source>
+   <translation>das Ergebnis</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the temporary folder</source>
+   <translation>der temporäre Ordner</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -1245,33 +1750,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Area of interest</source>
-   <translation>Interessengebiet</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Bands shown as red, green and blue</source>
-   <translation>Bänder für Rot, Grün und Blau</translation>
+   <source>Boxes</source>
+   <translation>Rechtecke</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>CPU threads</source>
-   <translation>CPU-Threads</translation>
+   <source>Boxes and masks</source>
+   <translation>Rechtecke und Masken</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>CRS of the result</source>
-   <translation>KBS des Ergebnisses</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Extent</source>
-   <translation>Ausdehnung</translation>
+   <source>Centre lines (roads)</source>
+   <translation>Mittellinien (Straßen)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1280,38 +1775,33 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Number type of the model</source>
-   <translation>Zahlentyp des Modells</translation>
+   <source>Join parts into one object</source>
+   <translation>Teile zu einem Objekt verbinden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Overlap of windows (pixels)</source>
-   <translation>Überlappung der Fenster (Pixel)</translation>
+   <source>Keep objects within objects</source>
+   <translation>Objekte in Objekten behalten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Raster</source>
-   <translation>Raster</translation>
+   <source>Masks</source>
+   <translation>Masken</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Side of a window (pixels)</source>
-   <translation>Seite eines Fensters (Pixel)</translation>
+   <source>Models are downloaded, and files of weights named, in the panel's list of models</source>
+   <translation>Modelle werden in der Modellliste des Panels heruntergeladen, und Gewichtsdateien werden dort angegeben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Simplify (ground units of the raster)</source>
-   <translation>Vereinfachen (Bodeneinheiten des Rasters)</translation>
+   <source>Points</source>
+   <translation>Punkte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Smallest hole (m²)</source>
-   <translation>Kleinstes Loch (m²)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Smallest object (m²)</source>
-   <translation>Kleinstes Objekt (m²)</translation>
+   <source>Separate objects</source>
+   <translation>Einzelne Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1320,18 +1810,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Working resolution (ground units a pixel)</source>
-   <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+   <source>Without gaps and overlaps (fields)</source>
+   <translation>Ohne Lücken und Überlappungen (Felder)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>bfloat16 halves the time on processors that have it (Intel's AMX)</source>
    <translation>bfloat16 halbiert die Zeit auf Prozessoren, die es beherrschen (Intels AMX)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>“embedded”, a name from the list of models, or the path of a file of weights</source>
-   <translation>„embedded“, ein Name aus der Liste der Modelle oder der Pfad einer Datei mit Gewichten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1410,11 +1895,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Field with a label</source>
-   <translation>Feld mit einer Beschriftung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
    <source>Makes one polygon for each feature of a layer: points mark objects, polygons are boxes or rough outlines, lines run along objects. The layer may have any CRS.
 
 “prompt_id” of a polygon is the id of its prompt; the prompts' attributes are carried over.</source>
@@ -1424,18 +1904,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Prompts</source>
-   <translation>Eingaben</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
    <source>Segment from prompts</source>
    <translation>Aus Eingaben segmentieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
-   <source>Use prompts as</source>
-   <translation>Eingaben benutzen als</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -1456,38 +1926,8 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Forget what a cancelled run has done</source>
-   <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Least stability</source>
-   <translation>Kleinste Stabilität</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Objects within objects</source>
-   <translation>Objekte in Objekten</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Points a side of a window</source>
-   <translation>Punkte je Seite eines Fensters</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Processes</source>
-   <translation>Prozesse</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Shapes</source>
-   <translation>Formen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -1600,84 +2040,134 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>The engine's answer could not be read.</source>
-   <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Check the engine</source>
+   <translation>Engine prüfen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>The engine's polygon could not be read.</source>
-   <translation>Das Polygon der Engine konnte nicht gelesen werden.</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Install PyTorch ({build})</source>
+   <translation>PyTorch installieren ({build})</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>The model finds no object there; click elsewhere or draw a box.</source>
-   <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Install the engine</source>
+   <translation>Engine installieren</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/session.py" />
-   <source>The project's CRS has changed; the object in work was given up.</source>
-   <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Make the environment</source>
+   <translation>Umgebung anlegen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Completing objects that tiles have cut</source>
-   <translation>Zerschnittene Objekte werden vervollständigt</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Remove what an earlier setup left</source>
+   <translation>Reste einer früheren Einrichtung entfernen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Downloading</source>
-   <translation>Herunterladen</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Renew pip</source>
+   <translation>pip erneuern</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Drawing outlines</source>
-   <translation>Umrisse werden gezeichnet</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>The engine is not set up yet; set it up in the settings.</source>
+   <translation>Die Engine ist noch nicht eingerichtet; richten Sie sie in den Einstellungen ein.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Drawing polygons</source>
-   <translation>Polygone zeichnen</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>The engine's Python {python} is gone; name another one in the settings.</source>
+   <translation>Das Python der Engine, {python}, ist nicht mehr da; nennen Sie in den Einstellungen ein anderes.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Joining tiles</source>
-   <translation>Kacheln verbinden</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>The engine's setup is not finished; go on with it in the settings.</source>
+   <translation>Die Einrichtung der Engine ist nicht abgeschlossen; setzen Sie sie in den Einstellungen fort.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Loading the model</source>
-   <translation>Modell laden</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>{folder} cannot be written to; choose another folder.</source>
+   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Looking at the image</source>
-   <translation>Bild betrachten</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
+   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Looking for large objects</source>
-   <translation>Große Objekte werden gesucht</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
+   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Reading the raster's values</source>
-   <translation>Werte des Rasters lesen</translation>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, install it (sudo apt install python{minor}-venv); then look again.</source>
+   <translation>{python} kann keine Umgebungen anlegen: sein Modul venv ist unvollständig. Installieren Sie es unter Debian und Ubuntu (sudo apt install python{minor}-venv) und suchen Sie dann erneut.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Segmenting at the prompts</source>
-   <translation>An den Eingaben wird segmentiert</translation>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A package does not exist for this Python and system; choose another Python.</source>
+   <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Segmenting tiles</source>
-   <translation>Kacheln segmentieren</translation>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>Remove the engine's environment</source>
+   <translation>Umgebung der Engine entfernen</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/stages.py" />
-   <source>Writing the layer</source>
-   <translation>Der Layer wird geschrieben</translation>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>Step {at} of {total}: {title}</source>
+   <translation>Schritt {at} von {total}: {title}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The disk is full; free some space or choose another folder, then retry.</source>
+   <translation>Der Datenträger ist voll; schaffen Sie Platz oder wählen Sie einen anderen Ordner und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The engine is ready.</source>
+   <translation>Die Engine ist bereit.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The folder cannot be written to; choose another folder.</source>
+   <translation>In den Ordner kann nicht geschrieben werden; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
+   <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The proxy refuses the connection; check QGIS's network settings, then retry.</source>
+   <translation>Der Proxy verweigert die Verbindung; prüfen Sie die Netzwerkeinstellungen von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The server's certificate is not trusted; add your network's authority to QGIS's authentication settings, then retry.</source>
+   <translation>Dem Zertifikat des Servers wird nicht vertraut; fügen Sie die Zertifizierungsstelle Ihres Netzes in der Authentifizierung von QGIS hinzu und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The setup was cancelled; it can go on from here.</source>
+   <translation>Die Einrichtung wurde abgebrochen; sie kann hier fortgesetzt werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>This Python cannot make environments; install python3-venv (on Debian and Ubuntu: sudo apt install python3-venv) or choose another Python, then retry.</source>
+   <translation>Dieses Python kann keine Umgebungen anlegen; installieren Sie python3-venv (unter Debian und Ubuntu: sudo apt install python3-venv) oder wählen Sie ein anderes Python und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{folder} was not made by this plugin and is left alone.</source>
+   <translation>{folder} wurde nicht von dieser Erweiterung angelegt und bleibt unberührt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step} failed; see the log, then retry.</source>
+   <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
@@ -1691,6 +2181,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
+   <source>By status of the review</source>
+   <translation>Nach Status der Prüfung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
    <source>Lines</source>
    <translation>Linien</translation>
   </message>
@@ -1698,61 +2193,6 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/styles.py" />
    <source>Outline for review</source>
    <translation>Umriss zur Durchsicht</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>Add segmented object</source>
-   <translation>Segmentiertes Objekt hinzufügen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} cannot be edited; choose another one.</source>
-   <translation>Der Layer {name} lässt sich nicht bearbeiten; wählen Sie einen anderen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} cannot hold this polygon; choose another one.</source>
-   <translation>Der Layer {name} kann dieses Polygon nicht aufnehmen; wählen Sie einen anderen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} has no CRS; set one in its properties.</source>
-   <translation>Der Layer {name} hat kein KBS; setzen Sie eines in seinen Eigenschaften.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} holds no polygons; choose a polygon layer.</source>
-   <translation>Der Layer {name} enthält keine Polygone; wählen Sie einen Polygonlayer.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} is read-only; choose another one or a new layer.</source>
-   <translation>Der Layer {name} ist schreibgeschützt; wählen Sie einen anderen oder einen neuen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The layer {name} refused the object; see its form's constraints.</source>
-   <translation>Der Layer {name} hat das Objekt abgelehnt; sehen Sie nach den Bedingungen seines Formulars.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>The object lies outside the CRS of {name}; choose a layer with another CRS.</source>
-   <translation>Das Objekt liegt außerhalb des KBS von {name}; wählen Sie einen Layer mit anderem KBS.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>unknown reason</source>
-   <translation>unbekannter Grund</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>{file} cannot be written ({why}); choose another folder.</source>
-   <translation>{file} kann nicht geschrieben werden ({why}); wählen Sie einen anderen Ordner.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/target.py" />
-   <source>{file} has a layer {name} already; choose another name.</source>
-   <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
   </message>
  </context>
 </TS>

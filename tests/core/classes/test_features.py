@@ -8,7 +8,7 @@ from samgeo_core.classes.shape_features import context_features, shape_features,
 from samgeo_core.classes.surfaces import label_cells
 from samgeo_core.classes.window_features import window_features
 from samgeo_core.errors import ParameterError
-from samgeo_core.merge.fuse import tent
+from samgeo_core.merge.fuse import tile_weights
 from samgeo_core.models.base import Embedding
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.models.feature_levels import feature_levels
@@ -55,7 +55,9 @@ def pooled(image, polygons, core, margin):
         pixels = image[box.row0 : box.row1, box.col0 : box.col1]
         window = RasterWindow(pixels, np.ones(pixels.shape[:2], bool))
         found = window_features(tile, window, grid, Positions(), EmbeddingCache(None))
-        parts.append(pool(found, tent(tile, grid, found.box), range(len(polygons)), polygons))
+        parts.append(
+            pool(found, tile_weights(tile, grid, found.box), range(len(polygons)), polygons)
+        )
         names = found.names
     return appearance(add_up(parts, len(polygons), len(names)), names)
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -7,9 +10,10 @@ from click.testing import CliRunner
 from samgeo_core.cli.commands import main
 from samgeo_core.cli.console import Console, reporting
 from samgeo_core.errors import ModelError, SamGeoWarning
-from samgeo_core.jobs import run as pipeline
 
 from ..scenes import MARGIN, TILE, SceneOracle, scene, write_raster
+
+MAKE = "samgeo_core.jobs.automatic.make_segmenter"
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def oracle(monkeypatch):
         made.append(params)
         return SceneOracle()
 
-    monkeypatch.setattr(pipeline, "make_segmenter", make)
+    monkeypatch.setattr(MAKE, make)
     return made
 
 
@@ -92,7 +96,7 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
         (2, "--bands takes numbers", ["segment", raster, tmp_path / "a.gpkg", "--bands", "r,g"]),
         (2, "--extent takes 4", ["segment", raster, tmp_path / "a.gpkg", "--extent", "1,2"]),
         (2, "EPSG:999", ["segment", raster, tmp_path / "a.gpkg", "--crs", "EPSG:999"]),
-        (2, "'simplify' must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
+        (2, "--simplify must be", ["segment", raster, tmp_path / "a.gpkg", "--simplify", "nan"]),
         (2, "without --word", ["segment", raster, tmp_path / "a.gpkg", "--detector", "sam3"]),
         (2, "without --prompts", ["segment", raster, tmp_path / "a.gpkg", "--prompt-id", "code"]),
         (
@@ -113,7 +117,7 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
 
 def test_a_job_with_failed_tiles_ends_with_its_own_code(monkeypatch, raster, tmp_path):
     broken = SceneOracle(broken="r00000_c00001")
-    monkeypatch.setattr(pipeline, "make_segmenter", lambda params: broken)
+    monkeypatch.setattr(MAKE, lambda params: broken)
     result = call("segment", raster, tmp_path / "a.fgb", *SIZES)
     assert result.exit_code == 8
     assert "r00000_c00001" in result.output
@@ -127,7 +131,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch, raster, tmp_path):
                 raise KeyboardInterrupt
             return super().segment(image)
 
-    monkeypatch.setattr(pipeline, "make_segmenter", lambda params: Interrupted())
+    monkeypatch.setattr(MAKE, lambda params: Interrupted())
     result = call("segment", raster, tmp_path / "a.fgb", *SIZES)
     assert result.exit_code == 130
     assert len(list((tmp_path / "a.fgb.job" / "tiles").glob("*.npz"))) == 4
@@ -163,3 +167,33 @@ def test_the_embedded_model_is_neither_got_nor_removed(verb):
     assert result.exit_code == ModelError.exit_code
     assert "comes with the package" in result.output
     assert "?" not in result.output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_a_pipe_cannot_write_stop_nothing(tmp_path, sample_data, encoding):
+    path = tmp_path / "屋顶_Dächer.tif"
+    path.write_bytes((sample_data / "town_rotated.tif").read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C.UTF-8"}
+    for arguments, code in (
+        (["info", path], 0),
+        (["info", "--json", path], 0),
+        (["segment", tmp_path / "没有.tif", tmp_path / "x.gpkg"], 3),
+    ):
+        command = [sys.executable, "-m", "samgeo_core.cli.commands", *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert ran.returncode == code, ran.stderr.decode(encoding)
+        text = ran.stdout.decode(encoding)
+        if "--json" in arguments:
+            assert json.loads(text)["sources"] == [str(path)]
+
+
+def test_the_command_says_how_rasters_of_different_dates_are_chosen(tmp_path, sample_data):
+    content = (sample_data / "town_rotated.tif").read_bytes()
+    paths = [tmp_path / "town_2019.tif", tmp_path / "town_2021.tif"]
+    for path in paths:
+        path.write_bytes(content)
+    refused = CliRunner().invoke(main, ["info", *map(str, paths)])
+    assert refused.exit_code == 3
+    assert "--overlap newest" in refused.stderr
+    done = CliRunner().invoke(main, ["info", "--overlap", "newest", *map(str, paths)])
+    assert done.exit_code == 0, done.stderr

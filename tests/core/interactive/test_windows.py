@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.errors import ParameterError
-from samgeo_core.interactive.windows import Level, WindowLattice
+from samgeo_core.interactive.windows import Level
 from samgeo_core.masks.sparse_logits import Field, keep_parts
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.testing.promptable_oracle import LabelSource, OracleModel
+from samgeo_core.tiles.windows import WindowLattice
 from samgeo_core.types import CellBox, PixelBox
 
 lattices = st.builds(

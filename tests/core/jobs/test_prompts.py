@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 
@@ -10,9 +11,9 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from samgeo_core.errors import Cancelled, JobError, ParameterError, PromptError
+from samgeo_core.errors import Cancelled, IncompleteError, JobError, ParameterError, PromptError
 from samgeo_core.job import SegmentParameters
-from samgeo_core.jobs.prompts import run_prompts
+from samgeo_core.jobs import run as jobs
 from samgeo_core.testing.promptable_oracle import OracleModel, labels_to_pixels
 
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
@@ -64,7 +65,7 @@ def parameters(village, prompts, output, **more):
 def run(params, model=None, **more):
     make = partial(oracle) if model is None else lambda: model
     with pytest.warns() if more.pop("warns", False) else _quiet():
-        return run_prompts(params, factory=make, cached=False, **more)
+        return jobs.run(params, model=make, cached=False, **more)
 
 
 def _quiet():
@@ -113,7 +114,7 @@ def test_device_threads_and_number_type_reach_the_model(village, tmp_path, monke
         village, prompts, tmp_path / "out.gpkg", model="sam-vit-b", device="cpu", threads=2,
         precision="bfloat16",
     )  # fmt: skip
-    assert run_prompts(params, cached=False).features == 1
+    assert jobs.run(params, cached=False).features == 1
     assert set(asked) == {("sam-vit-b", "cpu", 2, "bfloat16")}
 
 
@@ -201,11 +202,12 @@ def test_a_stopped_job_goes_on_where_it_was(village, tmp_path, monkeypatch):
     monkeypatch.setattr("samgeo_core.jobs.prompts.BATCH", 10)
     prompts = layer_of(tmp_path, [ground(box) for box in village[1]], code=range(100))
     params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_id="code")
-    asked = iter(range(1000))
     first = oracle()
+    finished = tmp_path / "out.gpkg.job" / "features"
     with pytest.raises(Cancelled):
-        run(params, first, cancelled=lambda: next(asked) > 7)
+        run(params, first, cancelled=lambda: len(list(finished.glob("*.parquet"))) >= 3)
     assert not (tmp_path / "out.gpkg").exists()
+    assert 30 <= first.decoded < 60
     second = oracle()
     result = run(params, second)
     assert result.features == 100
@@ -213,6 +215,77 @@ def test_a_stopped_job_goes_on_where_it_was(village, tmp_path, monkeypatch):
     straight = run(parameters(village, prompts, tmp_path / "b.gpkg", prompt_id="code"), whole)
     assert second.decoded < whole.decoded
     assert gpd.read_file(result.output).equals(gpd.read_file(straight.output))
+
+
+def far_apart(tmp_path, count=64, side=128):
+    """A raster of ``count`` windows of ``side`` pixels with an object and a prompt in each."""
+    across = int(count**0.5)
+    labels = np.zeros((across * side, across * side), np.int32)
+    boxes = []
+    for k in range(count):
+        row, col = k // across * side + side // 2, k % across * side + side // 2
+        labels[row - 8 : row + 8, col - 8 : col + 8] = k + 1
+        boxes.append((col - 8, row - 8, col + 8, row + 8))
+    path = tmp_path / "apart.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=labels.shape[0], width=labels.shape[1], count=3,
+        dtype="uint8", crs="EPSG:32645", transform=Affine(1, 0, 5e5, 0, -1, 4e6),
+    ) as file:  # fmt: skip
+        file.write(np.moveaxis(labels_to_pixels(labels), -1, 0))
+    shapes = [shapely.box(5e5 + a, 4e6 - d, 5e5 + c, 4e6 - b) for a, b, c, d in boxes]
+    layer = tmp_path / "apart.gpkg"
+    gpd.GeoDataFrame({"k": range(count)}, geometry=shapes, crs=32645).to_file(layer)
+    return SegmentParameters(
+        [str(path)], str(tmp_path / "out.gpkg"), prompts=str(layer), tile_size=128,
+        stretch=[[0, 255]] * 3, simplify=0.0,
+    )  # fmt: skip
+
+
+def test_a_cancel_is_heard_within_a_batch_of_many_windows(tmp_path):
+    model = OracleModel(mask_size=64, candidates=1)
+    params = far_apart(tmp_path)
+    with pytest.raises(Cancelled):
+        jobs.run(params, model=lambda: model, cached=False, cancelled=lambda: model.encoded >= 5)
+    assert model.encoded == 5, "64 windows are one batch; the sixth is not begun"
+    assert jobs.run(params, model=lambda: model, cached=False).features == 64
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_is_loaded_once_per_process(tmp_path, workers):
+    log = tmp_path / "loaded"
+    params = replace(far_apart(tmp_path), workers=workers)
+    jobs.run(params, model=partial(logged, str(log)), cached=False)
+    pids = log.read_text().split()
+    assert len(pids) == len(set(pids)) <= 1 + (workers if workers > 1 else 0)
+
+
+def logged(path):
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return OracleModel(mask_size=64, candidates=1)
+
+
+def test_a_batch_that_fails_twice_is_named_and_retried_at_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("samgeo_core.jobs.prompts.BATCH", 16)
+    model = OracleModel(mask_size=64, candidates=1)
+    params = far_apart(tmp_path)
+
+    class Failing(OracleModel):
+        def encode(self, images):
+            if 20 <= self.encoded < 22:
+                self.encoded += 1
+                raise RuntimeError("out of luck")
+            return super().encode(images)
+
+    result = jobs.run(params, model=lambda: Failing(mask_size=64, candidates=1), cached=False)
+    assert result.features == 48
+    assert len(result.failed) == 1
+    assert "out of luck" in result.failed[0]
+    with pytest.raises(IncompleteError, match="Run the same job again"):
+        result.raise_if_incomplete()
+    again = jobs.run(params, model=lambda: model, cached=False)
+    assert (again.features, again.failed, model.encoded) == (64, [], 16)
+    assert not (tmp_path / "out.gpkg.job").exists()
 
 
 def test_a_job_that_was_begun_otherwise_is_refused(village, tmp_path):
@@ -228,10 +301,10 @@ def test_wrong_layers_and_fields_are_refused_in_words(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(village[1][0])], code=[1])
     for more, error, words in (
         ({"prompt_id": "no"}, ParameterError, "no field 'no': code"),
-        ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no layer"),
+        ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no such file"),
         ({"prompt_as": "sphere"}, ParameterError, "sphere"),
         ({"tile_size": 1000}, ParameterError, "multiple of 64"),
-        ({"prompts_layer": "other"}, PromptError, "cannot be read"),
+        ({"prompts_layer": "other"}, PromptError, "no layer 'other'; it has prompts"),
     ):
         wanted = {"prompts": prompts, **more}
         with pytest.raises(error, match=words):
@@ -258,7 +331,7 @@ def test_outlines_may_be_made_rectangular(village, tmp_path):
     plain = parameters(village, prompts, tmp_path / "plain.gpkg")
     straight = replace(plain, output=str(tmp_path / "straight.gpkg"), outlines="rectangles")
     for params in (plain, straight):
-        run_prompts(params, factory=oracle, cached=False)
+        jobs.run(params, model=oracle, cached=False)
     before, after = (gpd.read_file(params.output).geometry for params in (plain, straight))
     assert len(after) == len(before) == len(chosen)
     for shape, house in zip(after, chosen, strict=True):
@@ -281,6 +354,6 @@ def test_outlines_may_be_made_rectangular(village, tmp_path):
 def test_options_that_do_not_go_with_prompts_are_refused(village, tmp_path, option, value):
     prompts = layer_of(tmp_path, [ground(village[1][0])])
     params = parameters(village, prompts, tmp_path / "out.gpkg", **{option: value})
-    with pytest.raises(ParameterError, match=f"--{option.replace('_', '-')} {value}"):
-        run_prompts(params, factory=oracle, cached=False)
+    with pytest.raises(ParameterError, match=f"{option} {value}"):
+        jobs.run(params, model=oracle, cached=False)
     assert not (tmp_path / "out.gpkg").exists()

@@ -8,7 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import RegularizeParameters
 from samgeo_core.jobs.regularize import regularize_layer
 from samgeo_core.vectors.local_plane import squared
@@ -137,3 +137,39 @@ def test_a_layer_that_says_its_crs_is_undefined_is_plain(tmp_path):
     regularize_layer(RegularizeParameters(str(path), str(out)), nothing)
     made = gpd.read_file(out)
     assert made["area_m2"].to_numpy() == pytest.approx(240)
+
+
+@pytest.mark.parametrize("method", ["rectangles", "centerlines"])
+def test_polygons_that_no_map_can_show_are_left_out_and_said(tmp_path, method):
+    good = shapely.box(500_000, 5_000_000, 500_020, 5_000_010)
+    bad = [
+        shapely.box(-1e300, -1e300, 1e300, 1e300),
+        shapely.Polygon([(5e5, 5e6), (np.inf, 5e6), (5e5, 6e6)]),
+        shapely.from_wkt("POLYGON ((0 0, NaN 1, 1 1, 0 0))"),
+    ]
+    gpd.GeoDataFrame(geometry=[good, *bad], crs=32633).to_file(tmp_path / "in.gpkg")
+    params = RegularizeParameters(
+        str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), method=method
+    )
+    with pytest.warns(SamGeoWarning, match="3 features .* are left out"):
+        assert regularize_layer(params, nothing)["features"] == 1
+
+
+def test_a_damaged_table_beside_a_shapefile_is_no_traceback(tmp_path):
+    good = shapely.box(500_000, 5_000_000, 500_020, 5_000_010)
+    path = tmp_path / "in.shp"
+    gpd.GeoDataFrame({"n": ["a"] * 5}, geometry=[good] * 5, crs=32633).to_file(path)
+    whole = path.with_suffix(".dbf").read_bytes()
+    for number, damaged in enumerate((b"", whole[:10], whole[:40], whole[:33] + b"\xff" * 40)):
+        path.with_suffix(".dbf").write_bytes(damaged)
+        params = RegularizeParameters(str(path), str(tmp_path / f"{number}.gpkg"))
+        assert regularize_layer(params, nothing)["features"] == 5
+
+
+def test_the_first_of_several_layers_is_not_taken_without_a_word(tmp_path):
+    good = shapely.box(500_000, 5_000_000, 500_020, 5_000_010)
+    for name in ("a", "b"):
+        gpd.GeoDataFrame(geometry=[good], crs=32633).to_file(tmp_path / "in.gpkg", layer=name)
+    params = RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"))
+    with pytest.warns(SamGeoWarning, match="several layers"):
+        regularize_layer(params, nothing)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from samgeo_core.jobs import tile_stage as stages
+from samgeo_core.jobs.opened import close_all
 from samgeo_core.jobs.tile_stage import TileStage
 from samgeo_core.masks.store import JobStore
 from samgeo_core.raster.raster import open_raster
@@ -40,7 +40,7 @@ def stage(tmp_path):
     store = JobStore(tmp_path / "job", 1)
     store.begin({})
     yield partial(TileStage, spec, grid=grid, store=store)
-    stages.close_all()
+    close_all()
     store.release()
 
 

@@ -20,7 +20,10 @@ import pyogrio
 import pytest
 import shapely
 from samgeo_core.errors import OutputError, SamGeoWarning
-from samgeo_core.layers.writer import LayerWriter, check_output, discard_leftovers, write_layer
+from samgeo_core.layers.formats import decimals_of_degrees
+from samgeo_core.layers.publish import recover
+from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
+from samgeo_core.vectors.geodesic import measure
 from samgeo_core.vectors.schema import FIELDS, Field, carried_fields
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
@@ -274,6 +277,39 @@ def test_degrees_beyond_180_come_back_on_the_other_side(tmp_path: Path) -> None:
     assert bounds == [(-180.0, 0.0, -178.0, 1.0), (179.0, 0.0, 180.0, 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("pixel", "decimals"),
+    [(30, 7), (1, 8), (0.5, 9), (0.01, 10), (0.0002, 12), (1e-12, 15), (1e6, 7)],
+)
+def test_decimals_of_degrees_follow_the_pixel(pixel: float, decimals: int) -> None:
+    assert decimals_of_degrees(pixel) == decimals
+
+
+@pytest.mark.parametrize("pixel", [0.0002, 0.005])
+def test_polygons_of_millimetres_keep_their_shape_in_geojson(tmp_path: Path, pixel: float) -> None:
+    discs = [
+        Point(500_000 + 40 * k * pixel, 5_000_000).buffer((3 + k) * pixel, 16) for k in range(5)
+    ]
+    frame = gpd.GeoDataFrame({"id": [str(k) for k in range(5)]}, geometry=discs, crs=32633)
+    with LayerWriter(tmp_path / "a.geojson", 32633, pixel=pixel) as writer:
+        writer.write(frame)
+    found = read(tmp_path / "a.geojson").to_crs(32633).geometry
+    assert found.is_valid.all()
+    for shape, disc in zip(found, discs, strict=True):
+        assert shape.intersection(disc).area > 0.99 * shape.union(disc).area
+
+
+def test_a_polygon_around_the_pole_in_geojson(tmp_path: Path) -> None:
+    cap = Point(0, 0).buffer(1e6, 32).difference(Point(0, 0).buffer(3e5, 32))
+    frame = gpd.GeoDataFrame({"id": ["x"]}, geometry=[cap], crs=3413)
+    with LayerWriter(tmp_path / "a.geojson", 3413, pixel=1000.0) as writer:
+        writer.write(frame)
+    shape = read(tmp_path / "a.geojson").geometry[0]
+    assert shape.is_valid
+    truth, found = measure([cap], "EPSG:3413").area[0], measure([shape], "EPSG:4326").area[0]
+    assert found == pytest.approx(truth, rel=1e-3)
+
+
 # -- all or nothing --------------------------------------------------------------------------------
 
 
@@ -386,6 +422,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.core.layers.test_writer import SUFFIXES, features
 from samgeo_core.errors import OutputError
+from samgeo_core.layers.formats import decimals_of_degrees
 from samgeo_core.layers.writer import LayerWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 for suffix in SUFFIXES:
@@ -669,5 +706,5 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
     (mine / "features.arrow").write_bytes(b"half")
     others.mkdir()
     file.write_bytes(b"")
-    discard_leftovers(tmp_path / "town.gpkg")
+    recover(tmp_path / "town.gpkg")
     assert sorted(tmp_path.iterdir()) == sorted([others, file])

@@ -10,7 +10,7 @@ from affine import Affine
 from samgeo_core.masks.masks import ABSENT, Mask, crop_mask
 from samgeo_core.masks.sparse_logits import Field
 from samgeo_core.merge import fuse, fuse_box
-from samgeo_core.merge.fuse import tent
+from samgeo_core.merge.fuse import tile_weights
 from samgeo_core.tiles.grid import Grid
 from samgeo_core.types import CellBox
 from samgeo_core.vectors.contours import polygonize
@@ -28,7 +28,7 @@ def test_weights_are_positive_where_trusted_and_at_least_the_owner_counts_everyw
     total = np.zeros(whole.shape)
     for tile in grid:
         trusted = tile.trusted.cells(cell)
-        weight = tent(tile, grid, trusted)
+        weight = tile_weights(tile, grid, trusted)
         assert weight.min() > 0
         assert weight.max() <= 1
         total[trusted.slices(whole)] += weight

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from samgeo_core.errors import CheckpointError, ModelError, PromptError
+from samgeo_core.errors import CheckpointError, ModelError, ParameterError, PromptError
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
@@ -106,10 +106,17 @@ def test_folding_batch_normalisation_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("shape", "cell"), [((1024, 700), 2), ((700, 513), 2), ((512, 300), 1), ((40, 256), 0.5)]
+    ("shape", "scale", "cell"),
+    [
+        ((1024, 700), 1, 2),
+        ((40, 256), 1, 2),
+        ((1100, 60), 1, 2),
+        ((300, 70), 2, 1),
+        ((90, 300), 0.5, 4),
+    ],
 )
-def test_small_images_are_magnified_by_whole_factors(model, shape, cell):
-    embedding = model.encode([np.zeros((*shape, 3), np.uint8)])[0]
+def test_images_of_any_size_are_seen_at_the_models_scale(model, shape, scale, cell):
+    embedding = model.scaled(scale).encode([np.zeros((*shape, 3), np.uint8)])[0]
     assert embedding.cell_size == (cell, cell)
     assert embedding.shape == shape
     # The cells cover the image, and reach less than the coarsest stride beyond it: 32 pixels of
@@ -118,10 +125,26 @@ def test_small_images_are_magnified_by_whole_factors(model, shape, cell):
         assert side <= cells * cell < side + 32 * cell
 
 
-def test_large_images_are_shrunk_to_the_input_size(model):
-    embedding = model.encode([np.zeros((1536, 2048, 3), np.uint8)])[0]
-    assert embedding.cell_size == (4, 4)
-    assert embedding.mask_shape == (384, 512)
+def test_a_scale_is_part_of_what_the_model_says_of_itself(model):
+    twice = model.scaled(2)
+    assert twice.info.input_size * 2 == model.info.input_size
+    assert twice.info.cell == 1
+    assert twice.info.fingerprint != model.info.fingerprint
+    assert twice.scaled(1).info == model.info
+    with pytest.raises(ParameterError, match="3"):
+        model.scaled(3)
+
+
+def test_a_place_looks_the_same_in_any_window():
+    model = load_embedded("cpu")
+    pixels = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8)
+    whole = model.encode([pixels])[0].arrays["a8"]
+    part = model.encode([pixels[:256, :384].copy()])[0].arrays["a8"]
+    # Far from where the part was cut the features are those of the whole.
+    inner = (..., slice(0, 4), slice(0, 8))
+    assert (
+        np.abs(whole[inner].astype(float) - part[inner]).max() < 0.05 * np.abs(whole[inner]).max()
+    )
 
 
 def test_prompts_together_answer_as_they_do_alone(model, embedding):
@@ -299,7 +322,7 @@ def test_damaged_missing_and_foreign_files_are_refused(tmp_path):
         load_embedded("cpu", path=tmp_path / "none.safetensors")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(write(tmp_path / "whole.safetensors", tiny_network()).read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="damaged"):
         load_embedded("cpu", path=broken)
     with pytest.raises(CheckpointError, match="does not hold an embedded model"):
         load_embedded("cpu", path=write(tmp_path / "x.safetensors", tiny_network(), family="sam"))
@@ -343,8 +366,8 @@ def painted() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_shipped_model_finds_a_painted_house(shipped):
     image, house = painted()
-    embedding = shipped.encode([image])[0]
-    assert embedding.cell_size == (1, 1)
+    magnified = shipped.scaled(2)
+    embedding = magnified.encode([image])[0]
     wanted = house
 
     def iou(logits: np.ndarray) -> float:
@@ -352,12 +375,12 @@ def test_the_shipped_model_finds_a_painted_house(shipped):
         return float((mask & wanted).sum() / (mask | wanted).sum())
 
     box = Prompts(boxes=np.array([[90, 90, 160, 170]], np.float32))
-    assert iou(shipped.decode(embedding, box, multimask=False).logits[0, 0]) > 0.9
-    candidates = shipped.decode(embedding, click(125, 110)).logits[0]
+    assert iou(magnified.decode(embedding, box, multimask=False).logits[0, 0]) > 0.9
+    candidates = magnified.decode(embedding, click(125, 110)).logits[0]
     assert max(iou(logits) for logits in candidates) > 0.45
     # A further click with what was found so far loses nothing of it.
-    found = shipped.decode(embedding, box, multimask=False).logits[:, 0]
+    found = magnified.decode(embedding, box, multimask=False).logits[:, 0]
     again = dataclasses.replace(click(100, 150), masks=found)
-    assert iou(shipped.decode(embedding, again, multimask=False).logits[0, 0]) > 0.9
+    assert iou(magnified.decode(embedding, again, multimask=False).logits[0, 0]) > 0.9
     # Far from the house there is nothing of it.
-    assert (shipped.decode(embedding, box).logits[0, :, 240:, 300:] < 0).all()
+    assert (magnified.decode(embedding, box).logits[0, :, 240:, 300:] < 0).all()

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import shutil
 import time
+from dataclasses import replace
 
 import filelock
 import numpy as np
 import pytest
-from samgeo_core.errors import OutputError
+import safetensors.numpy
+from safetensors import safe_open
+from samgeo_core.errors import SamGeoWarning
 from samgeo_core.models.base import Embedding
 from samgeo_core.models.embedding_cache import EmbeddingCache, default_folder, embedding_key
 
@@ -84,7 +89,7 @@ def test_damaged_entries_are_made_again(tmp_path, damage):
     elif damage == "text":
         data = b"not an embedding"
     else:
-        data = data.replace(b'\\"format\\": \\"1\\"', b'\\"format\\": \\"0\\"')
+        data = data.replace(b'\\"format\\": \\"2\\"', b'\\"format\\": \\"0\\"')
     path.write_bytes(data)
     fresh = EmbeddingCache(tmp_path)
     made = []
@@ -150,10 +155,62 @@ def test_several_processes_share_a_folder(tmp_path):
     assert not list(tmp_path.glob("*/part-*"))
 
 
-def test_a_folder_that_cannot_be_written_is_said_so(tmp_path):
+def test_a_folder_that_cannot_be_written_is_said_once_and_the_work_goes_on(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="SAMGEO_CACHE_DIR"):
-        EmbeddingCache(tmp_path / "file").put("ab", embedding())
+    cache = EmbeddingCache(tmp_path / "file")
+    with pytest.warns(SamGeoWarning, match="SAMGEO_CACHE_DIR") as said:  # noqa: PT031
+        for key in ("ab", "cd", "ef"):
+            assert cache.get_or_make(key, embedding) == (cache.get(key), True)
+    assert len(said) == 1
+    assert cache.get("ef") is not None
+
+
+def test_a_full_disk_is_said_once_and_what_was_kept_is_still_read(tmp_path, monkeypatch):
+    EmbeddingCache(tmp_path).put("ab", embedding())
+    cache = EmbeddingCache(tmp_path, in_memory=0)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    with pytest.warns(SamGeoWarning, match="No space left") as said:  # noqa: PT031
+        cache.put("cd", embedding(1))
+        cache.put("ef", embedding(2))
+    assert len(said) == 1
+    assert cache.get("ab") is not None
+    assert cache.get("cd") is None
+
+
+@pytest.mark.parametrize("name", ["shape", "cell_size", "mask_shape", "fingerprint", "dtypes"])
+def test_an_entry_whose_metadata_were_changed_is_made_again(tmp_path, name):
+    EmbeddingCache(tmp_path).put("ab12", embedding())
+    path = tmp_path / "ab" / "ab12.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        about = json.loads(file.metadata()["samgeo"])
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    about[name] = {
+        "shape": [1024, 512],
+        "cell_size": [2.0, 3.5],
+        "mask_shape": [128, 256],
+        "fingerprint": "another",
+        "dtypes": {"features": "float64", "labels": "int32"},
+    }[name]
+    path.write_bytes(safetensors.numpy.save(arrays, metadata={"samgeo": json.dumps(about)}))
+    cache = EmbeddingCache(tmp_path)
+    assert cache.get("ab12") is None
+    assert cache.counts.damaged == 1
+
+
+def test_another_models_entry_is_not_taken(tmp_path):
+    EmbeddingCache(tmp_path).put("ab12", embedding())
+    shutil.copy(tmp_path / "ab" / "ab12.safetensors", tmp_path / "ab" / "ab34.safetensors")
+    cache = EmbeddingCache(tmp_path)
+    assert cache.get("ab34") is None  # under another key
+    assert cache.get("ab12", "another model") is None
+    assert cache.get("ab12", "f") is not None
+    made, anew = cache.get_or_make("ab12", lambda: replace(embedding(1), fingerprint="g"), "g")
+    assert anew
+    assert made.fingerprint == "g"
 
 
 def test_the_folder_can_be_chosen(monkeypatch, tmp_path):

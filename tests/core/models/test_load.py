@@ -153,7 +153,7 @@ def test_a_fine_tuned_embedded_model_is_recognised_by_its_notes(tmp_path):
 
 
 def test_the_list_says_how_large_the_embedded_model_is():
-    from samgeo_core.models.embedded import WEIGHTS
+    from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
 
     first = checkpoints.list_models()[0]
     assert (first.entry.name, first.installed) == (EMBEDDED, True)
@@ -218,7 +218,7 @@ def test_the_embedded_model_is_verified_like_any_other(tmp_path, monkeypatch):
 
 
 def test_a_fine_tuned_embedded_model_is_recognised_by_its_file(tmp_path):
-    from samgeo_core.models.embedded import WEIGHTS
+    from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
 
     copy = tmp_path / "my_roofs.safetensors"
     copy.write_bytes(WEIGHTS.read_bytes())

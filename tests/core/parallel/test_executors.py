@@ -119,7 +119,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
-    def client(address):
+    def client(address, **_):
         raise OSError(f"Timed out trying to connect to {address} after 30 s")
 
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))

@@ -196,19 +196,21 @@ def efficient_like(model: Any, picture: torch.Tensor) -> tuple[np.ndarray, Answe
     return features[0].numpy(), answer
 
 
-def sam2_model(root: Path, name: str, size: int) -> Any:
-    import yaml
+def made(node: Any) -> Any:
+    """What a node of an official configuration stands for."""
+    if isinstance(node, list):
+        return [made(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    arguments = {key: made(value) for key, value in node.items() if key != "_target_"}
+    if "_target_" not in node:
+        return arguments
+    place, _, kind = node["_target_"].rpartition(".")
+    return getattr(importlib.import_module(place), kind)(**arguments)
 
-    def made(node: Any) -> Any:
-        if isinstance(node, list):
-            return [made(value) for value in node]
-        if not isinstance(node, dict):
-            return node
-        arguments = {key: made(value) for key, value in node.items() if key != "_target_"}
-        if "_target_" not in node:
-            return arguments
-        place, _, kind = node["_target_"].rpartition(".")
-        return getattr(importlib.import_module(place), kind)(**arguments)
+
+def sam2_config(root: Path, name: str, size: int) -> dict[str, Any]:
+    import yaml
 
     if name == "edgetam":
         path = root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml"
@@ -216,7 +218,7 @@ def sam2_model(root: Path, name: str, size: int) -> Any:
         version, _, hiera = name.partition("_hiera_")
         letter = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}[hiera]
         path = root / "sam2" / "sam2" / "configs" / version / f"{version}_hiera_{letter}.yaml"
-    config = yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"]
+    config: dict[str, Any] = yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"]
     # What build_sam2 adds by default.
     config["sam_mask_decoder_extra_args"] = {
         "dynamic_multimask_via_stability": True,
@@ -224,7 +226,11 @@ def sam2_model(root: Path, name: str, size: int) -> Any:
         "dynamic_multimask_stability_thresh": 0.98,
     }
     config["image_size"] = size
-    return made(config)
+    return config
+
+
+def sam2_model(root: Path, name: str, size: int) -> Any:
+    return made(sam2_config(root, name, size))
 
 
 def official(root: Path, case: Case) -> tuple[Any, Any]:

@@ -247,3 +247,46 @@ def test_a_geometry_keeps_its_shape_in_pixels(transform, width, height):
     pixels = PromptTransform(transform, UTM).geometry(shape)
     scale = abs(transform.determinant)
     assert pixels.area == pytest.approx(shape.area / scale, rel=1e-6, abs=1e-6)
+
+
+# -- longitudes that turn --------------------------------------------------------------------------
+
+PACIFIC = Affine(0.05, 0, 170, 0, -0.05, 5)
+
+
+@pytest.mark.parametrize("lon", [-174.5, 185.5, 545.5, -534.5])
+def test_points_a_whole_turn_away_are_the_same_place(lon):
+    place = PromptTransform(PACIFIC, "EPSG:4326", "EPSG:4326", (256, 400))
+    assert place.to_pixels([(lon, -1.0)])[0] == pytest.approx((120, 310))
+    other = PromptTransform(PACIFIC, "EPSG:4326", "EPSG:4258", (256, 400))
+    assert other.to_pixels([(lon, -1.0)])[0] == pytest.approx((120, 310))
+
+
+def test_points_of_the_west_lie_on_a_raster_of_0_to_360():
+    place = PromptTransform(Affine(1, 0, 0, 0, -1, 90), "EPSG:4326", "EPSG:4326", (180, 360))
+    assert place.to_pixels([(-75, 10), (180, 0), (-180, 0)]) == pytest.approx(
+        np.array([(80, 285), (90, 180), (90, 180)])
+    )
+
+
+def test_points_come_from_utm_on_the_other_side_of_the_line():
+    x, y = pyproj.Transformer.from_crs(4326, 32701, always_xy=True).transform(-174.5, -1)
+    place = PromptTransform(PACIFIC, "EPSG:4326", "EPSG:32701", (256, 400))
+    assert place.to_pixels([(x, y)])[0] == pytest.approx((120, 310), abs=1e-4)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4258"])
+def test_a_box_that_is_cut_at_the_line_is_one_box(crs):
+    split = shapely.union_all([shapely.box(178, -2, 180, 0), shapely.box(-180, -2, -178, 0)])
+    place = PromptTransform(PACIFIC, "EPSG:4326", crs, (256, 400))
+    assert shapely.bounds(place.geometry(split)) == pytest.approx((160, 100, 240, 140))
+
+
+def test_polygons_across_the_line_are_shown_in_degrees_on_both_sides():
+    utm = Affine(100, 0, 120_000, 0, -100, 8_200_000)
+    place = PromptTransform(utm, "EPSG:32701", "EPSG:4326", (1000, 1000))
+    found = place.shape_from_raster(shapely.box(160_000, 8_110_000, 190_000, 8_120_000))
+    assert sorted(part.bounds[0] < 0 for part in found.geoms) == [False, True]
+    back = place.shape_to_raster(found)
+    assert back.geom_type == "Polygon"
+    assert back.bounds == pytest.approx((160_000, 8_110_000, 190_000, 8_120_000), abs=5)

@@ -103,6 +103,31 @@ def test_degrees_are_shifted_by_whole_turns_to_meet_the_raster(make_raster: Make
         assert not area.touches(PixelBox(5, 0, 10, 5))
 
 
+def test_an_area_at_the_date_line_and_one_around_the_pole(make_raster: Make) -> None:
+    path = make_raster(
+        np.ones((200, 200), np.uint8), crs="EPSG:3413", transform=Affine(2e4, 0, -2e6, 0, -2e4, 2e6)
+    )
+    with open_raster(path) as raster:
+        cap = AreaOfInterest.from_extent(GroundBox(-180, 85, 180, 90), "EPSG:4326", raster)
+        assert cap.keeps(Point(0, 0).buffer(1000))
+        assert not cap.touches(PixelBox(0, 0, 20, 20))
+        lune = AreaOfInterest.from_extent(GroundBox(170, 70, -170, 90), "EPSG:4326", raster)
+        x, y = Transformer.from_crs(4326, 3413, always_xy=True).transform([180, 0], [80, 80])
+        assert lune.ground.contains(Point(x[0], y[0]))
+        assert not lune.ground.contains(Point(x[1], y[1]))
+
+
+def test_a_raster_of_0_to_360_takes_western_extents(make_raster: Make) -> None:
+    path = make_raster(
+        np.ones((180, 360), np.uint8), crs="EPSG:4326", transform=Affine(1, 0, 0, 0, -1, 90)
+    )
+    with open_raster(path) as raster:
+        area = AreaOfInterest.from_extent(GroundBox(-76, 10, -75, 11), None, raster)
+        assert area.pixels.bounds == pytest.approx((284, 79, 285, 80))
+        across = AreaOfInterest.from_extent(GroundBox(179, 0, -179, 1), None, raster)
+        assert across.pixels.bounds == pytest.approx((179, 89, 181, 90))
+
+
 def test_half_of_a_shape_must_lie_inside(raster: Raster) -> None:
     t = raster.transform
     frame = [t @ c for c in ((50, 50), (150, 50), (150, 150), (50, 150))]
@@ -165,6 +190,9 @@ def test_an_area_that_misses_the_raster_is_refused_with_both_places(raster: Rast
         (GroundBox(5, 0, 5, 1), "EPSG:32633", "empty"),
         (GroundBox(5, 0, 4, 1), "EPSG:32633", "empty"),
         (GroundBox(float("nan"), 0, 4, 1), "EPSG:32633", "empty"),
+        # The wrong way round, not around the Earth.
+        (GroundBox(15, 45, 14, 46), "EPSG:4326", "xmin, ymin, xmax, ymax in this order"),
+        (GroundBox(14, 46, 15, 45), "EPSG:4326", "xmin, ymin, xmax, ymax in this order"),
         (GroundBox(0, 0, 1, 1), "EPSG:999999", "not a coordinate system"),
     ],
 )

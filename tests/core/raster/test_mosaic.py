@@ -154,3 +154,39 @@ def test_the_banepa_tiles_make_the_published_mosaic(shared_data: Path) -> None:
         assert one.valid.all()
         # The published mosaic was compressed once more.
         assert np.abs(one.pixels.astype(int) - other.pixels).mean() < 2.0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("crs", "turn", "size"), [("EPSG:4326", 360.0, 0.01), ("EPSG:3857", 40_075_016.68557849, 1000)]
+)
+def test_tiles_on_both_sides_of_the_date_line_are_neighbours(
+    make_raster: Make, crs: str, turn: float, size: float, order: int
+) -> None:
+    east = Affine(size, 0, turn / 2 - 50 * size, 0, -size, 0)
+    west = Affine(size, 0, -turn / 2, 0, -size, 0)
+    paths = [
+        make_raster(SCENE[:, :50, 50 * k : 50 * k + 50], f"{k}.tif", crs=crs, transform=place)
+        for k, place in enumerate((east, west))
+    ]
+    with open_raster(paths[::order]) as raster:
+        assert raster.shape == (50, 100)
+        pixels = raster.read(raster.bounds).pixels
+        assert np.array_equal(pixels, np.moveaxis(SCENE[:, :50, :100], 0, -1))
+        left = raster.transform.c % turn
+        assert left == pytest.approx((turn / 2 - 50 * size) % turn)
+
+
+def test_a_mosaic_of_the_world_stays_cut_where_it_was(make_raster: Make) -> None:
+    paths = [
+        make_raster(
+            SCENE[:, :40, :40],
+            f"{k}.tif",
+            crs="EPSG:4326",
+            transform=Affine(2.25, 0, -180 + 90 * k, 0, -2.25, 45),
+        )
+        for k in (3, 1, 0, 2)
+    ]
+    with open_raster(paths) as raster:
+        assert raster.shape == (40, 160)
+        assert raster.transform.c == -180

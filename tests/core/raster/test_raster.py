@@ -487,12 +487,38 @@ def test_overviews_are_used_for_coarse_reads_and_agree_with_the_raster(make_rast
         a, _ = whole(plain, resolution=resolution, stretch=stretch)
         b, _ = whole(pyramid, resolution=resolution, stretch=stretch)
         assert np.abs(a.astype(int) - b).max() <= 1
-    # Proof that the overview was read: an overview that lies.
+    # Proof that the overview was read: one that is a little brighter.
     with rasterio.open(pyramid, "r+", overview_level=1) as file:
         assert file.shape == (128, 128)
+        file.write(file.read() + 8)
+    brighter = whole(pyramid, resolution=4.0, stretch=stretch)[0].astype(int)
+    assert np.median(brighter - whole(plain, resolution=4.0, stretch=stretch)[0]) == 2
+    # One that shows something else is not.
+    with rasterio.open(pyramid, "r+", overview_level=1) as file:
         file.write(np.zeros((1, 128, 128), np.uint16))
-    assert not whole(pyramid, resolution=4.0, stretch=stretch)[0].any()
-    assert whole(pyramid, resolution=1.0, stretch=stretch)[0].any()
+    assert whole(pyramid, resolution=4.0, stretch=stretch)[0].any()
+
+
+@pytest.mark.parametrize("wrong", ["none", "another picture", "half"])
+def test_the_stretch_does_not_come_from_overviews_that_show_something_else(
+    make_raster: Make, wrong: str
+) -> None:
+    data = RNG.integers(1000, 3000, (2600, 2600)).astype(np.uint16)
+    plain = make_raster(data, "plain.tif", tiled=True)
+    path = make_raster(data, "ovr.tif", tiled=True, overviews=(2, 4))
+    for level, side in ((0, 1300), (1, 650)):
+        with rasterio.open(path, "r+", overview_level=level) as file:
+            content = file.read()
+            if wrong == "none":
+                content[:] = 0
+            elif wrong == "half":
+                content[:, side // 2 :] = 0
+            else:
+                content = content * 3 + 500
+            file.write(content)
+    with open_raster(plain) as one, open_raster(path) as other:
+        assert other.stretch.low[0] == pytest.approx(one.stretch.low[0], abs=100)
+        assert other.stretch.high[0] == pytest.approx(one.stretch.high[0], abs=100)
 
 
 @pytest.mark.parametrize("resolution", [0.0, -1.0, float("nan"), float("inf"), 1e9, 1e-12])

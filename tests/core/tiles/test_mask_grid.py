@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samgeo_core.tiles.grid import TRUST_MARGIN
 from samgeo_core.tiles.mask_grid import (
     PADDING_COLOUR,
     choose_cell,
@@ -11,6 +10,7 @@ from samgeo_core.tiles.mask_grid import (
     resample,
     valid_cells,
 )
+from samgeo_core.tiles.windows import TRUST_MARGIN
 
 
 @pytest.mark.parametrize(

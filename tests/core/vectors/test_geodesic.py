@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 from samgeo_core.vectors.geodesic import measure
@@ -49,15 +49,82 @@ def test_small_shapes_agree_with_geodesics(
     assert got.perimeter[0] == pytest.approx(perimeter, rel=1e-7, abs=1e-5)
 
 
-@given(st.floats(-180, 180), st.floats(-89.9, 89.9), st.floats(2e3, 5e5), st.integers(0, 99))
-def test_large_and_polar_shapes_agree_with_geodesics(
+def by_geographiclib(shape: Polygon, crs: str) -> tuple[float, float]:
+    """Area and perimeter of a shape whose edges are straight in a CRS, cut into a thousand."""
+    dense = shapely.segmentize(shape, shape.length / 1500)
+    xy = shapely.get_coordinates(dense.exterior)
+    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(*xy.T)
+    area, perimeter = GEOD.polygon_area_perimeter(lon, lat)
+    whole = 510_065_621_724_088.44  # of WGS 84, m2
+    return min(abs(area), whole - abs(area)), perimeter
+
+
+def star(x: float, y: float, radius: float, seed: int) -> Polygon:
+    """A star-shaped polygon in a plane."""
+    rng = np.random.default_rng(seed)
+    turn = np.sort(rng.uniform(0, 2 * np.pi, 24))
+    far = radius * rng.uniform(0.6, 1, 24)
+    return Polygon(np.column_stack([x + far * np.cos(turn), y + far * np.sin(turn)]))
+
+
+@given(st.floats(-180, 180), st.floats(-80, 80), st.floats(0.02, 8), st.integers(0, 99))
+def test_large_shapes_agree_with_geographiclib(
     lon: float, lat: float, radius: float, seed: int
 ) -> None:
-    shape = blob(lon, lat, radius, seed)
-    area, perimeter = GEOD.geometry_area_perimeter(shape)
+    shape = star(lon, lat, radius, seed)
+    area, perimeter = by_geographiclib(shape, "EPSG:4326")
     got = measure([shape], "EPSG:4326")
-    assert got.area[0] == pytest.approx(abs(area), rel=1e-4, abs=1e-3)
-    assert got.perimeter[0] == pytest.approx(perimeter, rel=1e-6)
+    assert got.area[0] == pytest.approx(area, rel=1e-4, abs=1e-3)
+    assert got.perimeter[0] == pytest.approx(perimeter, rel=1e-5)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3413", "EPSG:3031", "EPSG:6931"])
+@settings(max_examples=40)
+@given(
+    st.floats(-3, 3), st.floats(-3, 3), st.sampled_from([200.0, 2e3, 3e4, 1e6]), st.integers(0, 99)
+)
+def test_shapes_at_and_around_the_poles_agree_with_geographiclib(
+    crs: str, east: float, north: float, radius: float, seed: int
+) -> None:
+    # From 3 radii beside the pole to right around it.
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(
+        0, -90 if crs == "EPSG:3031" else 90
+    )
+    shape = star(x + east * radius, y + north * radius, radius, seed)
+    assume(shape.is_valid)
+    area, perimeter = by_geographiclib(shape, crs)
+    got = measure([shape], crs)
+    assert got.area[0] == pytest.approx(area, rel=1e-4, abs=0.2)
+    assert got.perimeter[0] == pytest.approx(perimeter, rel=1e-5)
+
+
+def test_holes_around_a_pole_are_taken_off() -> None:
+    outer, inner = Point(0, 0).buffer(1e6, 64), Point(1e4, 0).buffer(5e5, 64)
+    whole, hole, ring = measure([outer, inner, outer.difference(inner)], "EPSG:3031").area
+    assert ring == pytest.approx(whole - hole, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("crs", "shape"),
+    [
+        ("EPSG:4326", box(-180, -90, 180, 90)),
+        ("EPSG:4326", box(0, -90.125, 360, 90.125)),
+        ("EPSG:4807", box(-200, -100, 200, 100)),
+        ("EPSG:6933", box(-17367530.44, -7342230.13, 17367530.44, 7342230.13)),
+    ],
+)
+def test_the_whole_earth_is_as_large_as_it_is(crs: str, shape: Polygon) -> None:
+    assert measure([shape], crs).area[0] == pytest.approx(510_065_621_724_088.44, rel=2e-4)
+
+
+def test_shapes_wider_than_half_the_earth_are_what_their_map_shows() -> None:
+    half = measure([box(-90, 10, 90, 20)], "EPSG:4326").area[0]
+    wide = measure([box(-150, 10, 150, 20)], "EPSG:4326").area[0]
+    assert wide == pytest.approx(half * 300 / 180, rel=1e-9)
+    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform([-150, 150], [10, 20])
+    assert measure([box(x[0], y[0], x[1], y[1])], "EPSG:3857").area[0] == pytest.approx(
+        wide, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32660", "EPSG:32701", "EPSG:3832", "EPSG:3857"])

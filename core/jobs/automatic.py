@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The automatic job: raster, tiles, model, masks, merge, vectors, layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, cast
+
+from ..job import SegmentParameters
+from ..layers.writer import LayerWriter
+from ..merge import MaskSource, Merged, MergeOptions
+from ..parallel.executors import Executor
+from ..raster.areas import AreaOfInterest
+from ..raster.raster import Raster
+from ..segmenters.segmenter import PromptableSegmenter, Segmenter
+from ..tiles.grid import Grid, Tile, choose_grid
+from ..types import MergeMode
+from ..vectors.features import FeatureMaker, VectorStage
+from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
+from .folder import Output, executor_for
+from .make_segmenter import make_segmenter
+from .opened import keep_model
+from .options import area_of_interest, tolerance_of
+from .reprompt import SecondLook
+from .result import JobResult, Report
+from .scale import Scalable, no_choice, scale_for
+from .tile_stage import SegmenterFactory, TileStage, segment_tiles
+from .write_features import write_coverage, write_objects
+
+
+def segment_tiles_of(
+    params: SegmentParameters,
+    raster: Raster,
+    segmenter: Segmenter | SegmenterFactory | None,
+    report: Report,
+) -> JobResult:
+    """Everything in a raster, tile by tile.
+
+    Args:
+        params: What to do; no prompts.
+        raster: Open, with the job's bands and resolution.
+        segmenter: As in :func:`~.run.run`.
+        report: Told of progress.
+    """
+    lines = params.outlines == "centerlines"
+    area = area_of_interest(params, raster)
+    report("stretch", 0, 1)
+    spec = raster.spec
+    report("stretch", 1, 1)
+    chosen = replace(params, scale=scale_for(params.scale, raster))
+    factory = _factory(chosen, segmenter)
+    here = factory()
+    if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
+        raise no_choice(here.name)
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
+    fields += (WIDTH,) if lines else ()
+    output = Output.of(params, raster, fields, "line" if lines else "polygon")
+    grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
+    description = _describe(raster, grid, here)
+    with output.begun(grid.cell, description) as store:
+        stage = TileStage(spec, factory, grid, store)
+        keep_model(stage.run, here)
+        job = _Job(params, report, raster, area, stage, here, output.writer)
+        return output.once(store, description, job.write)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job that has begun: its folder is locked, its output may be written."""
+
+    params: SegmentParameters
+    report: Report
+    raster: Raster
+    area: AreaOfInterest | None
+    stage: TileStage
+    segmenter: Segmenter
+    writer: LayerWriter
+
+    def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+        """Segment, merge and write; see :meth:`~.folder.Output.once`."""
+        params, stage, writer = self.params, self.stage, self.writer
+        with executor_for(params, stage.store) as executor:
+            wants = partial(_wants, self.area)
+            tiles, failed = segment_tiles(stage, wants, executor, self.report)
+
+            def result() -> JobResult:
+                return JobResult(str(writer.path), writer.layer_name, writer.count, tiles, failed)
+
+            announce(result)
+            objects, masks = self._merged(executor, tiles)
+            maker = _feature_maker(params, self.raster, self.segmenter, self.area)
+            with writer:
+                given = (maker, writer, executor, self.report)
+                if params.shapes == "coverage":
+                    write_coverage(objects, masks, stage.grid, *given)
+                else:
+                    vectors = VectorStage(stage.store, stage.grid, maker, params.outlines)
+                    write_objects(objects, masks, vectors, *given[1:])
+        return result()
+
+    def _merged(self, executor: Executor, tiles: int) -> tuple[Merged, MaskSource]:
+        """Objects from the tiles' masks, and what they are made of after a second look."""
+        params, store = self.params, self.stage.store
+        store.clear_patched()  # of a run that was stopped, perhaps with other options
+        merging = MergeOptions(mode=cast(MergeMode, params.mode))
+        look = SecondLook(self.stage, self.area, merging, executor, self.report)
+        objects, masks = look.merged(), cast(MaskSource, store)
+        if isinstance(self.segmenter, PromptableSegmenter):
+            if params.overview and tiles > 1:  # else nothing is larger than a tile
+                objects, masks = look.from_afar(objects, masks)
+            if params.repair:
+                objects, masks = look.at_what_was_cut(objects, masks)
+        return objects, masks
+
+
+def _gives_classes(params: SegmentParameters, segmenter: Segmenter) -> bool:
+    """Whether every object says what the embedded model takes it for."""
+    return params.shapes == "objects" and bool(getattr(segmenter, "gives_classes", False))
+
+
+def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
+    return area is None or area.touches(tile.core)
+
+
+def _factory(
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+) -> SegmenterFactory:
+    if segmenter is None:
+        return partial(make_segmenter, params)
+    return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
+
+
+def _itself(segmenter: Segmenter) -> Segmenter:
+    return segmenter
+
+
+def _feature_maker(
+    params: SegmentParameters, raster: Raster, segmenter: Segmenter, area: AreaOfInterest | None
+) -> FeatureMaker:
+    t = raster.transform
+    return FeatureMaker(
+        transform=(t.a, t.b, t.c, t.d, t.e, t.f),
+        crs=None if raster.crs is None else raster.crs.to_wkt(),
+        model=segmenter.name,
+        source=raster.polygon_sources,
+        tolerance=tolerance_of(params, raster),
+        min_area=params.min_area,
+        min_hole=params.min_hole,
+        area=area,
+        classes=_gives_classes(params, segmenter),
+    )
+
+
+def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any]:
+    """What the masks depend on, and with it the right to go on with a job's tiles."""
+    return {
+        "raster": raster.description,
+        "grid": asdict(grid),
+        "model": segmenter.name,
+        "segmenter": segmenter.fingerprint,
+    }

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job that was killed when its output was already in place is recognised as finished.
+
+Just before an output appears, the job's folder gets a record of it: a digest of its content, of
+what it was made by, and the result to report. The next run compares both; what is there is then the
+finished output and nothing else, whoever has edited it since notwithstanding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ParameterError
+from ..job import SegmentParameters, option
+from ..layers.publish import output_digest, real_path
+from ..layers.writer import LayerWriter
+from ..masks.job_folder import JobFolder
+
+_NOT_OF_THE_RESULT = (
+    *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
+    *("threads", "workers", "cluster", "device"),
+)
+"""Parameters that do not change the features; the rasters are in the job's description."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a job folder says of the output that its last run made.
+
+    Args:
+        made_by: Digest of the job's description and options.
+        output: Where it is, without symbolic links.
+        layer: Its layer.
+        digest: Of its content.
+        result: Fields of the job's result.
+    """
+
+    made_by: str
+    output: str
+    layer: str
+    digest: str
+    result: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: JobFolder) -> Record | None:
+        """The record in a job's folder, or None where there is none that can be read."""
+        values = folder.finished()
+        try:
+            return None if values is None else cls(**values)
+        except TypeError:
+            return None
+
+    def keep(self, folder: JobFolder) -> None:
+        """Write it into the job's folder."""
+        folder.note_finished(asdict(self))
+
+    def is_of(self, writer: LayerWriter) -> bool:
+        """Whether the output that a job is to make is the one that is recorded, and as it was."""
+        return (
+            self.output == str(real_path(writer.path))
+            and self.layer == writer.layer_name
+            and bool(self.digest)
+            and self.digest == output_digest(self.output, self.layer)
+        )
+
+    @property
+    def complete(self) -> bool:
+        return not self.result.get("failed")
+
+
+def made_by(params: SegmentParameters, description: Mapping[str, Any]) -> str:
+    """Digest of all that a job's features depend on.
+
+    Args:
+        params: The job.
+        description: What its masks depend on, as in the job's folder.
+    """
+    options = {k: v for k, v in params.to_dict().items() if k not in _NOT_OF_THE_RESULT}
+    stamps = [_stamp(path) for path in (params.area, params.prompts)]
+    text = json.dumps([__version__, options, stamps, description], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def earlier_result(
+    store: JobFolder,
+    writer: LayerWriter,
+    params: SegmentParameters,
+    before: Record | None,
+    made: str,
+) -> Mapping[str, Any] | None:
+    """What an earlier run has to report, if the job is done; else check that its output may be.
+
+    Args:
+        store: The job's folder, locked.
+        writer: Of the output.
+        params: The job.
+        before: The record that was there before the folder was locked, and perhaps cleared.
+        made: From :func:`made_by`.
+
+    Raises:
+        OutputError: The output exists and may not be replaced.
+    """
+    record = Record.of(store) or before
+    if record is not None and not record.is_of(writer):
+        record = None
+    if record is not None and record.complete and record.made_by == made and not params.fresh:
+        return record.result
+    # An output that lacks failed tiles is replaced once they are done.
+    incomplete = record is not None and not record.complete
+    writer.check(overwrite=params.overwrite or incomplete)
+    return None
+
+
+def _stamp(path: str | None) -> list[int]:
+    try:
+        status = Path(path or "").stat()
+    except (OSError, ValueError):
+        return []
+    return [status.st_size, status.st_mtime_ns] if path else []
+
+
+def check_job_folder(params: SegmentParameters) -> Path:
+    """The job's folder.
+
+    Raises:
+        ParameterError: It is the output itself.
+    """
+    folder = Path(params.job_folder or f"{params.output}.job")
+    if real_path(folder) == real_path(params.output):
+        raise ParameterError(
+            f"{option('job_folder')} {folder} is the output itself: name another folder."
+        )
+    return folder

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job's parameters: which go together, and what they mean for a raster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import ParameterError
+from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
+from ..raster.areas import AreaOfInterest
+from ..raster.geometry import half_pixel
+from ..raster.raster import Raster, RasterOptions
+from ..raster.stretch import Stretch
+from ..types import GroundBox
+
+_USUAL = SegmentParameters([], "")
+
+
+def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> None:
+    """Refuse options that contradict each other or would be passed over in silence.
+
+    Args:
+        params: Of the job.
+        own_segmenter: A segmenter of the caller's own finds the objects.
+
+    Raises:
+        ParameterError: Names the option.
+    """
+    if params.prompts is not None and own_segmenter:
+        raise ParameterError(
+            f"A segmenter of your own finds objects by itself: leave out {option('prompts')}, or "
+            f"name a {option('model')} instead."
+        )
+    if params.prompts is not None and params.words:
+        raise ParameterError(f"Give either {option('prompts')} or {option('words')}, not both.")
+    if params.extent is not None and params.area is not None:
+        raise ParameterError(f"Give either {option('extent')} or {option('area')}, not both.")
+    for name, given, needed, there in (
+        ("detector", params.detector, "words", bool(params.words)),
+        ("extent_crs", params.extent_crs, "extent", params.extent is not None),
+        ("area_layer", params.area_layer, "area", params.area is not None),
+        ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
+        ("prompt_id", params.prompt_id, "prompts", params.prompts is not None),
+        ("prompt_label", params.prompt_label, "prompts", params.prompts is not None),
+    ):
+        if given is not None and not there:
+            raise ParameterError(
+                f"{option(name)} {given} says nothing without {option(needed)}: give both."
+            )
+    if params.words:
+        _only_automatic(
+            params, ("points_per_side", "min_stability", "proposals", "classes"), "words"
+        )
+    if params.prompts is not None:
+        _only_automatic(
+            params,
+            ("points_per_side", "margin", "shapes", "mode", "proposals", "classes"),
+            "prompts",
+        )
+        if params.outlines == "centerlines":
+            raise ParameterError(
+                f"With {option('prompts')} there is one polygon per prompt: {option('outlines')} "
+                "centerlines does not go with it; use contour or rectangles."
+            )
+    if params.shapes == "coverage" and params.outlines != "contour":
+        raise ParameterError(
+            f"A coverage has no outlines of the kind {params.outlines}: leave "
+            f"{option('outlines')} out."
+        )
+    if params.min_hole > 0 and (params.shapes == "coverage" or params.outlines == "centerlines"):
+        what = "a coverage" if params.shapes == "coverage" else "centre lines"
+        raise ParameterError(
+            f"A smallest hole ({option('min_hole')} {params.min_hole:g}) does not go with {what}: "
+            "leave it out."
+        )
+
+
+def with_absolute_paths(params: SegmentParameters) -> SegmentParameters:
+    """The same job with full paths, because a cluster's workers have folders of their own."""
+
+    def full(path: str | None) -> str | None:
+        if path is None or "://" in path or path.startswith("/vsi"):
+            return path
+        return str(Path(path).absolute())
+
+    return replace(
+        params,
+        rasters=[str(full(path)) for path in params.rasters],
+        output=str(full(params.output)),
+        job_folder=full(params.job_folder),
+        prompts=full(params.prompts),
+        area=full(params.area),
+        model=str(full(params.model)) if Path(params.model).exists() else params.model,
+    )
+
+
+def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:
+    for name in names:
+        value = getattr(params, name)
+        if value != getattr(_USUAL, name):
+            raise ParameterError(
+                f"{option(name)} {value} belongs to the automatic mode and does not go with "
+                f"{option(other)}: leave it out."
+            )
+
+
+def raster_options(
+    params: SegmentParameters | ClassifyParameters | MapParameters,
+) -> RasterOptions:
+    """How a job looks at its raster."""
+    return RasterOptions(
+        bands=None if params.bands is None else tuple(params.bands),
+        stretch=_stretch(params),
+        resolution=params.resolution,
+        crs=params.raster_crs,
+        overlap=params.overlap,
+        allow_remote=params.allow_remote,
+    )
+
+
+def _stretch(params: SegmentParameters | ClassifyParameters | MapParameters) -> Stretch | None:
+    if params.stretch is None:
+        return None
+    if any(len(pair) != 2 for pair in params.stretch):
+        raise ParameterError(f"A stretch takes pairs of low and high, not {params.stretch}.")
+    return Stretch(tuple(p[0] for p in params.stretch), tuple(p[1] for p in params.stretch))
+
+
+def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
+    """The area that a job is about; None for the whole raster."""
+    if params.extent is not None:
+        return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
+    if params.area is not None:
+        return AreaOfInterest.from_layer(params.area, raster, layer=params.area_layer)
+    return None
+
+
+def tolerance_of(params: SegmentParameters, raster: Raster) -> float:
+    """Tolerance of simplification, units of the raster's CRS: half a working pixel by default."""
+    if params.simplify is not None:
+        return params.simplify
+    return half_pixel(raster.transform)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a job has made, and how it tells its progress."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ..errors import Cancelled, IncompleteError, SamGeoWarning
+from ..job import Progress, with_knobs
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job has made.
+
+    Args:
+        output: Path of the layer.
+        layer: Its name in the file.
+        features: Polygons in it.
+        tiles: Tiles that were segmented (those without data are not counted), or batches of
+            prompts.
+        failed: Names of tiles or batches that failed, each with its reason.
+        seconds: Wall time.
+        warnings: What was changed or left out on the way.
+    """
+
+    output: str
+    layer: str
+    features: int
+    tiles: int
+    failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def raise_if_incomplete(self) -> None:
+        """Raise IncompleteError where something failed."""
+        if self.failed:
+            raise IncompleteError(
+                f"{self.output} is incomplete: {len(self.failed)} tiles failed "
+                f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
+                "Run the same job again to retry them."
+            )
+
+
+class Report:
+    """Progress to whoever asked for it, and a cancel in return.
+
+    Args:
+        progress: Called with each step.
+        cancelled: Asked at each step; True stops the job.
+    """
+
+    def __init__(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._progress = progress
+        self._cancelled = cancelled
+
+    def check(self) -> None:
+        """Raise Cancelled where the job is to stop."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled("Stopped. What is finished is kept: the same job goes on from there.")
+
+    def __call__(self, stage: str, done: int, total: int, message: str = "") -> None:
+        self.check()
+        if self._progress is not None:
+            self._progress(Progress(None, stage, done, total, message))
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """The project's warnings of a block, each once, filled in at its end.
+
+    They are given again after the block, as are those of other libraries.
+    """
+    notes: list[str] = []
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SamGeoWarning)
+            yield notes
+    finally:
+        for other in caught:
+            if not issubclass(other.category, SamGeoWarning):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        # A raster is opened once per worker, and says the same each time.
+        said = [w.message for w in caught if isinstance(w.message, SamGeoWarning)]
+        for template in dict.fromkeys(warning.template for warning in said):
+            notes.append(with_knobs(template))
+            warnings.warn(template, SamGeoWarning, stacklevel=4)

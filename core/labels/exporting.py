@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``samgeo export-labels``: a raster and a layer as training data for other programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, ParameterError
+from ..layers.reader import LayerLike
+from ..raster.raster import Raster, open_raster
+from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
+from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
+
+INDEX = "chips.json"
+"""File that says where each chip lies; import needs it where images carry no georeference."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        folder: All of it.
+        chips, objects: Numbers by split. An object on two chips counts twice.
+        classes: Names, in the order of their numbers.
+    """
+
+    folder: str
+    chips: dict[str, int]
+    objects: dict[str, int]
+    classes: list[str]
+
+
+def export_labels(
+    raster: str | Path | Sequence[str | Path],
+    labels: LayerLike,
+    folder: str | Path,
+    *,
+    form: LabelFormat = "coco",
+    layer: str | None = None,
+    options: ChipOptions | None = None,
+    image_format: str = "tif",
+    as_runs: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Exported:
+    """Write chips and labels into a new folder, whole or not at all.
+
+    Args:
+        raster: As for :func:`~samgeo_core.segment`.
+        labels: Layer of polygons in any CRS.
+        folder: Must not exist, or be empty.
+        form: "coco", "sa1b", "yolo" or "masks".
+        layer: Within ``labels``.
+        options: How the raster is cut.
+        image_format: "tif", "png" or "jpg"; the georeference of the latter two lies beside them.
+        as_runs: COCO: run-length codes for all objects, not only for those with holes.
+        progress: Called with the number of chips written.
+
+    Raises:
+        ParameterError: The layer has no polygons on the raster, an option is unknown, or no place
+            can be held back for validation.
+        OutputError: The folder is not empty or cannot be written.
+    """
+    if form not in FORMATS:
+        raise ParameterError(f"Labels as {form!r} are unknown: use {', '.join(FORMATS)}.")
+    if image_format not in DRIVERS:
+        raise ParameterError(f"Images as {image_format!r} are unknown: use {', '.join(DRIVERS)}.")
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target} exists and is not empty: choose a new folder.")
+    options = options or ChipOptions()
+    names = [raster] if isinstance(raster, (str, Path)) else list(raster)
+    with open_raster(names) as opened:
+        chips = list(cut_chips(opened, labels, layer, options))
+        classes = sorted({item.label for chip in chips for item in chip.objects})
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part",
+                                         dir=target.parent))  # fmt: skip
+        except OSError as error:
+            raise OutputError(f"{target.parent} cannot be written to: {error.strerror}.") from error
+        try:
+            _write(part, opened, chips, classes, form, image_format, as_runs, progress)
+            if target.exists():
+                target.rmdir()
+            part.chmod(0o755)
+            part.replace(target)
+        except OSError as error:
+            raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return Exported(
+        str(target),
+        dict(Counter(chip.split for chip in chips)),
+        dict(Counter(chip.split for chip in chips for _ in chip.objects)),
+        classes,
+    )
+
+
+def _write(
+    folder: Path,
+    raster: Raster,
+    chips: Sequence[Chip],
+    classes: Sequence[str],
+    form: LabelFormat,
+    image_format: str,
+    as_runs: bool,
+    progress: Callable[[int], None] | None,
+) -> None:
+    crs = raster.crs
+    files, places, index = {}, {}, []
+    for number, chip in enumerate(chips, 1):
+        file = f"images/{chip.split}/{chip.name}.{image_format}"
+        write_image(folder / file, raster.read(chip.box).pixels, chip.transform, crs)
+        files[chip.name] = file
+        places[chip.name] = {
+            "transform": list(chip.transform)[:6],
+            "crs": None if crs is None else crs.to_wkt(),
+        }
+        label = _label_file(folder, chip, number, file, places[chip.name], classes, form, crs)
+        written = [o for o in chip.objects if form != "yolo" or not o.crowd]
+        index.append(
+            {
+                "image": file,
+                "labels": label,
+                "split": chip.split,
+                "width": chip.box.width,
+                "height": chip.box.height,
+                **places[chip.name],
+                "ids": [item.id for item in written],
+            }
+        )
+        if progress is not None:
+            progress(number)
+    if form == "coco":
+        for split in ("train", "val"):
+            some = [chip for chip in chips if chip.split == split]
+            if some:
+                text = json.dumps(coco(some, classes, files, places, as_runs=as_runs))
+                (folder / f"annotations_{split}.json").write_text(text, "utf-8")
+    if form == "yolo":
+        rows = "".join(f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(classes))
+        splits = {chip.split for chip in chips}
+        # Its programs want both splits to be named.
+        val = "images/val" if "val" in splits else "images/train"
+        (folder / "data.yaml").write_text(
+            f"path: .\ntrain: images/train\nval: {val}\nnames:\n{rows}", "utf-8"
+        )
+    facts = {"version": VERSION, "format": form, "source": raster.name, "classes": list(classes),
+             "chips": index}  # fmt: skip
+    (folder / INDEX).write_text(json.dumps(facts, indent=1), "utf-8")
+
+
+def _label_file(
+    folder: Path,
+    chip: Chip,
+    number: int,
+    file: str,
+    place: Any,
+    classes: Sequence[str],
+    form: LabelFormat,
+    crs: Any,
+) -> str | None:
+    """Write what stands beside one image; its path in the folder."""
+    if form == "coco":
+        return None
+    if form == "masks":
+        label = f"masks/{chip.split}/{chip.name}.tif"
+        mask_file(folder / label, chip, classes, crs)
+        return label
+    if form == "yolo":
+        label, text = f"labels/{chip.split}/{chip.name}.txt", yolo(chip, classes)
+    else:
+        label = f"images/{chip.split}/{chip.name}.json"
+        text = json.dumps(sa1b(chip, number, Path(file).name, place))
+    path = folder / label
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return label

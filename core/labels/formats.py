@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What each format writes for a set of chips, and reads from what others wrote.
+
+* COCO: one JSON a split; polygons, run-length codes for objects with holes and for crowds (Lin et
+  al. 2014).
+* SA-1B: one JSON beside each image (Kirillov et al. 2023).
+* YOLO-seg: one text a chip, a line an object, a class number and a ring in shares of the sides.
+* masks: one GeoTIFF a chip, two bands of uint16: numbers of objects, numbers of classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import rasterio
+import shapely
+from rasterio.errors import RasterioIOError
+
+from ..errors import ParameterError
+from .chips import NO_CLASS, Chip, Labelled, instance_masks, write_masks
+from .rle import burnt, from_runs, from_text, outlined, to_runs, to_text
+
+LabelFormat = Literal["coco", "sa1b", "yolo", "masks"]
+FORMATS: tuple[LabelFormat, ...] = ("coco", "sa1b", "yolo", "masks")
+
+DECIMALS = 3
+"""Of pixel coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImage:
+    """Objects of one image that was read.
+
+    Args:
+        file: The image's file name, as the labels give it; or the label file's own.
+        size: (height, width), pixels; (0, 0) where the labels do not say it.
+        objects: In the file's order.
+        split: Name of the split, or "".
+    """
+
+    file: str
+    size: tuple[int, int]
+    objects: tuple[Labelled, ...]
+    split: str = ""
+
+
+def parts(shape: Any) -> list[Any]:
+    """All polygons of a shape."""
+    return [p for p in shapely.get_parts(shape) if p.geom_type == "Polygon" and not p.is_empty]
+
+
+# --- COCO and SA-1B ------------------------------------------------------------------------------
+
+
+def _ring(ring: Any) -> list[float]:
+    xy = shapely.get_coordinates(ring)[:-1]
+    return [round(float(v), DECIMALS) for v in xy.ravel()]
+
+
+def _segmentation(item: Labelled, size: tuple[int, int], *, as_runs: bool) -> Any:
+    holes = any(len(p.interiors) for p in parts(item.shape))
+    if item.crowd:  # COCO's own crowds are not compressed
+        return {"size": list(size), "counts": to_runs(burnt(item.shape, size))}
+    if holes or as_runs:
+        return {"size": list(size), "counts": to_text(to_runs(burnt(item.shape, size)))}
+    return [_ring(p.exterior) for p in parts(item.shape)]
+
+
+def _bbox(shape: Any) -> list[float]:
+    x0, y0, x1, y1 = shape.bounds
+    return [round(float(v), DECIMALS) for v in (x0, y0, x1 - x0, y1 - y0)]
+
+
+def coco(chips: Sequence[Chip], classes: Sequence[str], files: Mapping[str, str],
+         places: Mapping[str, Any], *, as_runs: bool) -> dict[str, Any]:  # fmt: skip
+    """The JSON of one split.
+
+    Args:
+        chips: Of the split.
+        classes: Names; numbers begin with 1.
+        files: Image file of each chip.
+        places: What is said of where each chip lies.
+        as_runs: Run-length codes for all objects.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, chip in enumerate(chips, 1):
+        height, width = chip.box.shape
+        images.append(
+            {"id": number, "file_name": files[chip.name], "width": width, "height": height,
+             "georeference": places[chip.name]}
+        )  # fmt: skip
+        for item in chip.objects:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": classes.index(item.label) + 1,
+                    "segmentation": _segmentation(item, (height, width), as_runs=as_runs),
+                    "area": round(float(item.shape.area), DECIMALS),
+                    "bbox": _bbox(item.shape),
+                    "iscrowd": int(item.crowd),
+                    "source_id": item.id,
+                }
+            )
+    return {
+        "info": {"description": "exported by SamGeo Seamless"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [
+            {"id": k, "name": name, "supercategory": ""} for k, name in enumerate(classes, 1)
+        ],
+    }
+
+
+def sa1b(chip: Chip, number: int, file: str, place: Any) -> dict[str, Any]:
+    """The JSON of one image; a label is no prediction, so its predicted IoU and stability are 1."""
+    height, width = chip.box.shape
+    annotations = []
+    for k, item in enumerate(chip.objects, 1):
+        inner = item.shape.representative_point()
+        annotations.append(
+            {
+                "id": number * 100_000 + k,
+                "segmentation": {
+                    "size": [height, width],
+                    "counts": to_text(to_runs(burnt(item.shape, (height, width)))),
+                },
+                "bbox": _bbox(item.shape),
+                "area": round(float(item.shape.area)),
+                "predicted_iou": 1.0,
+                "stability_score": 1.0,
+                "crop_box": [0, 0, width, height],
+                "point_coords": [[round(inner.x, DECIMALS), round(inner.y, DECIMALS)]],
+                "class": item.label,
+                "source_id": item.id,
+            }
+        )
+    return {
+        "image": {"image_id": number, "width": width, "height": height, "file_name": file,
+                  "georeference": place},
+        "annotations": annotations,
+    }  # fmt: skip
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _shape_of(segmentation: Any, size: tuple[int, int], where: str) -> Any:
+    """A polygon of an annotation.
+
+    Raises:
+        ParameterError: It is neither rings nor a run-length code.
+    """
+    try:
+        if isinstance(segmentation, Mapping):
+            counts, shape = segmentation["counts"], tuple(segmentation["size"])
+            runs = from_text(counts) if isinstance(counts, str) else counts
+            return outlined(from_runs(runs, (int(shape[0]), int(shape[1]))))
+        rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in segmentation]
+        shapes = [shapely.Polygon(ring) for ring in rings if len(ring) >= 3]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ParameterError(
+            f"{where} has a segmentation that is neither polygons nor a run-length code ({error})."
+        ) from error
+    valid = [shapely.make_valid(s, method="structure", keep_collapsed=False) for s in shapes]
+    return shapely.union_all(valid)
+
+
+def read_coco(path: Path) -> Iterator[ReadImage]:
+    """Images of a COCO file.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    data = _read_json(path)
+    try:
+        names = {c["id"]: str(c["name"]) for c in data.get("categories", [])}
+        images = {i["id"]: i for i in data["images"]}
+        objects: dict[Any, list[Labelled]] = {number: [] for number in images}
+        for item in data["annotations"]:
+            image = images[item["image_id"]]
+            size = int(image["height"]), int(image["width"])
+            label = names.get(item.get("category_id"), NO_CLASS)
+            shape = _shape_of(item["segmentation"], size, f"Annotation {item.get('id')} of {path}")
+            name = str(item.get("source_id", item.get("id", "")))
+            objects[item["image_id"]].append(
+                Labelled(name, label, shape, bool(item.get("iscrowd")))
+            )
+        for number, image in images.items():
+            size = int(image["height"]), int(image["width"])
+            yield ReadImage(str(image["file_name"]), size, tuple(objects[number]), path.stem)
+    except (KeyError, TypeError) as error:
+        raise ParameterError(
+            f"{path} is no COCO file: images, annotations and what they need are missing ({error})."
+        ) from error
+
+
+def read_sa1b(path: Path) -> Iterator[ReadImage]:
+    """The one image of an SA-1B file.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    data = _read_json(path)
+    try:
+        image = data["image"]
+        size = int(image["height"]), int(image["width"])
+        objects = [
+            Labelled(
+                str(item.get("source_id", item.get("id", ""))),
+                str(item.get("class", NO_CLASS)),
+                _shape_of(item["segmentation"], size, f"Annotation {item.get('id')} of {path}"),
+            )
+            for item in data["annotations"]
+        ]
+        yield ReadImage(str(image["file_name"]), size, tuple(objects), path.parent.name)
+    except (KeyError, TypeError) as error:
+        raise ParameterError(
+            f"{path} is no SA-1B file: its image or annotations are incomplete ({error})."
+        ) from error
+
+
+# --- YOLO ----------------------------------------------------------------------------------------
+
+
+def keyhole(shape: Any) -> Any:
+    """One ring, (n, 2), around all of a shape: holes and parts are reached by lines without width.
+
+    The format has one ring an object; filled, this one gives the same pixels.
+    """
+    outlines = [shapely.get_coordinates(p.exterior) for p in parts(shapely.normalize(shape))]
+    holes = [shapely.get_coordinates(r) for p in parts(shape) for r in p.interiors]
+    ring = outlines[0]
+    for other in [*holes, *outlines[1:]]:
+        away = np.linalg.norm(ring[:, None] - other[None], axis=2)
+        here, there = np.unravel_index(int(away.argmin()), away.shape)
+        turned = np.roll(other[:-1], -int(there), axis=0)
+        ring = np.concatenate([ring[: here + 1], turned, turned[:1], ring[here:]])
+    return ring[:-1]
+
+
+def yolo(chip: Chip, classes: Sequence[str]) -> str:
+    """The text of one chip; crowds are left out, as the format has none."""
+    height, width = chip.box.shape
+    lines = []
+    for item in chip.objects:
+        if item.crowd:
+            continue
+        ring = np.clip(keyhole(item.shape) / (width, height), 0, 1)
+        numbers = " ".join(f"{v:.6f}" for v in ring.ravel())
+        lines.append(f"{classes.index(item.label)} {numbers}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:
+    """Objects of one text, in shares of the image's sides: sizes are not in it.
+
+    Raises:
+        ParameterError: A line is no polygon.
+    """
+    objects: list[Labelled] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            kind, *rest = line.split()
+            ring = np.array(rest, np.float64).reshape(-1, 2)
+            if len(ring) < 3:
+                raise ValueError("fewer than three points")
+            label = classes[int(kind)] if int(kind) < len(classes) else kind
+        except ValueError as error:
+            raise ParameterError(
+                f"Line {number} of {path} is no polygon of YOLO-seg ({error}): a line is a class "
+                "number and x y pairs."
+            ) from error
+        shape = shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
+        name = ids[len(objects)] if len(objects) < len(ids) else ""
+        objects.append(Labelled(name, label, shape))
+    return ReadImage(path.stem, (0, 0), tuple(objects), path.parent.name)
+
+
+# --- masks ---------------------------------------------------------------------------------------
+
+
+def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> None:
+    """Write the two bands of a chip."""
+    numbers = {name: k for k, name in enumerate(classes, 1)}
+    layers, _ = instance_masks(chip, numbers)
+    write_masks(path, layers, ("object", "class"), chip, crs)
+
+
+def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:
+    """Objects of a mask: each number of the first band is one.
+
+    Raises:
+        ParameterError: It cannot be read, or has no whole numbers.
+    """
+    try:
+        with rasterio.open(path) as file:
+            bands = file.read()
+    except RasterioIOError as error:
+        raise ParameterError(f"{path} cannot be read as a raster: {error}") from error
+    if not np.issubdtype(bands.dtype, np.integer):
+        raise ParameterError(
+            f"{path} holds {bands.dtype} values: a mask has whole numbers, 0 for no object."
+        )
+    objects = []
+    for value in np.unique(bands[0]).tolist():
+        if value == 0:
+            continue
+        mask = bands[0] == value
+        shape = outlined(mask)
+        label = NO_CLASS
+        if len(bands) > 1:
+            kind = int(np.bincount(bands[1][mask]).argmax())
+            label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
+        name = ids[value - 1] if value <= len(ids) else str(value)
+        objects.append(Labelled(name, label, shape))
+    return ReadImage(path.name, bands.shape[1:], tuple(objects), path.parent.name)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``samgeo import-labels``: labels in pixels of images, by us or by others, as one vector layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from pyproj import CRS
+from rasterio.errors import RasterioIOError
+
+from ..errors import ParameterError
+from ..job import option
+from ..layers.writer import LayerWriter, check_output
+from ..raster.crs import known_crs
+from ..raster.reproject import Reprojection
+from ..vectors.schema import Field
+from .chips import Labelled
+from .exporting import INDEX
+from .formats import ReadImage, read_coco, read_mask, read_sa1b, read_yolo
+
+FIELDS = (
+    Field("source_id", "text"),
+    Field("class", "text"),
+    Field("crowd", "boolean"),
+    Field("split", "text"),
+    Field("image", "text"),
+)
+
+IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt")
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where an image lies: (column, row) to the ground, its CRS, and its (height, width)."""
+
+    transform: Affine
+    crs: CRS | None
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written: a layer with some objects, from some images, of some classes."""
+
+    output: str
+    objects: int
+    images: int
+    classes: list[str]
+
+
+def import_labels(
+    source: str | Path,
+    output: str | Path,
+    *,
+    images: str | Path | None = None,
+    names: list[str] | None = None,
+    overwrite: bool = False,
+) -> Imported:
+    """Read labels and write them as a layer on the ground.
+
+    Args:
+        source: A COCO or SA-1B JSON, a folder of an export, of SA-1B, of YOLO-seg or of masks.
+        output: Layer to write; its CRS is that of the images.
+        images: Folder of the georeferenced images, where it is not beside the labels.
+        names: Classes of YOLO-seg or of masks, where no ``data.yaml`` or ``chips.json`` has them.
+        overwrite: Replace an existing output.
+
+    Raises:
+        ParameterError: The labels cannot be read, or nothing says where an image lies.
+        OutputError: The layer cannot be written.
+    """
+    check_output(output, overwrite=overwrite)
+    path = Path(source)
+    if not path.exists():
+        raise ParameterError(f"There are no labels {path}: check the path.")
+    finder = _Finder(path, None if images is None else Path(images))
+    crs: CRS | None = None
+    rows: list[tuple[Labelled, Any, ReadImage]] = []
+    count = 0
+    for image in _read(path, finder, names):
+        place = finder.place(image.file)
+        if count == 0:
+            crs = place.crs
+        count += 1
+        for item in image.objects:
+            shape = item.shape
+            if image.size == (0, 0):  # shares of the sides
+                shape = shapely.transform(
+                    shape, lambda xy, s=place.size: xy * np.array([s[1], s[0]])
+                )
+            ground = _to_ground(shape, place.transform)
+            if place.crs != crs:
+                ground = Reprojection(place.crs, crs)(np.array([ground]), str(output))[0]
+            rows.append((item, ground, image))
+    if not rows:
+        raise ParameterError(f"{path} holds no objects: there is nothing to import.")
+    rows = _joined(rows)
+    frame = gpd.GeoDataFrame(
+        {
+            "source_id": [item.id for item, _, _ in rows],
+            "class": [item.label for item, _, _ in rows],
+            "crowd": [item.crowd for item, _, _ in rows],
+            "split": [image.split for _, _, image in rows],
+            "image": [image.file for _, _, image in rows],
+        },
+        geometry=gpd.GeoSeries([ground for _, ground, _ in rows]),
+    )
+    with LayerWriter(output, crs, overwrite=overwrite, schema=FIELDS) as writer:
+        writer.write(frame)
+    classes = sorted({item.label for item, _, _ in rows})
+    return Imported(str(output), len(rows), count, classes)
+
+
+def _to_ground(shape: Any, transform: Affine) -> Any:
+    t = transform
+    return shapely.transform(
+        shape,
+        lambda xy: np.column_stack(
+            [t.a * xy[:, 0] + t.b * xy[:, 1] + t.c, t.d * xy[:, 0] + t.e * xy[:, 1] + t.f]
+        ),
+    )
+
+
+def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled, Any, ReadImage]]:
+    """Polygons only, and parts of one object that chips had cut as one again.
+
+    Parts belong together where our export named them so: ids of one source, one class, touching.
+    """
+    groups: dict[tuple[str, str, bool], list[int]] = {}
+    out: list[tuple[Labelled, Any, ReadImage]] = []
+    for item, ground, image in rows:
+        parts = [p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0]
+        if not parts:
+            continue
+        shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+        key = item.id, item.label, item.crowd
+        side = float(np.sqrt(shape.area))
+        for number in groups.get(key, []) if item.id else []:
+            known, other, first = out[number]
+            if first.file != image.file and shapely.dwithin(other, shape, 1e-3 * side):
+                # A hair's breadth, so that edges that were rounded apart close.
+                whole = shapely.union_all([other, shape], grid_size=1e-6 * side)
+                out[number] = known, whole, first
+                break
+        else:
+            groups.setdefault(key, []).append(len(out))
+            out.append((item, shape, image))
+    return out
+
+
+# --- finding things ------------------------------------------------------------------------------
+
+
+class _Finder:
+    """Where images lie, by what our export noted or by the images themselves."""
+
+    def __init__(self, source: Path, images: Path | None) -> None:
+        self.folder = source if source.is_dir() else source.parent
+        self.images = images
+        self.facts: dict[str, Any] = {}
+        for folder in (self.folder, *list(self.folder.parents)[:2]):
+            if (folder / INDEX).exists():
+                try:
+                    self.facts = json.loads((folder / INDEX).read_text("utf-8"))
+                except ValueError as error:
+                    raise ParameterError(f"{folder / INDEX} is damaged: {error}") from error
+                break
+        self.known = {Path(chip["image"]).stem: chip for chip in self.facts.get("chips", [])}
+        self.files: dict[str, Path] | None = None
+
+    def ids(self, name: str) -> list[str]:
+        """Ids of an image's objects, where our export noted them."""
+        return [str(i) for i in self.known.get(Path(name).stem, {}).get("ids", [])]
+
+    def place(self, name: str) -> _Place:
+        """Where an image lies.
+
+        Raises:
+            ParameterError: Nothing says so.
+        """
+        chip = self.known.get(Path(name).stem)
+        if chip is not None:
+            size = int(chip["height"]), int(chip["width"])
+            return _Place(Affine(*chip["transform"]), known_crs(chip["crs"]), size)
+        file = self._file(name)
+        if file is None:
+            raise ParameterError(
+                f"The image {name} of the labels is not in {self.images or self.folder}: name the "
+                f"folder of the georeferenced images ({option('images')})."
+            )
+        try:
+            with rasterio.open(file) as image:
+                transform, crs, size = image.transform, image.crs, image.shape
+        except RasterioIOError as error:
+            raise ParameterError(f"The image {file} cannot be read: {error}") from error
+        if transform == Affine.identity():
+            raise ParameterError(
+                f"The image {file} has no georeference, so that its labels lie nowhere on the "
+                "ground: give GeoTIFFs, or images with world files."
+            )
+        return _Place(transform, known_crs(crs), size)
+
+    def _file(self, name: str) -> Path | None:
+        if self.files is None:
+            folder = self.images or self.folder
+            if not folder.is_dir():
+                raise ParameterError(f"There is no folder of images {folder}.")
+            if self.images is None and folder.name in ("train", "val", "test"):
+                folder = folder.parent.parent  # YOLO's labels/train beside images/train
+            found = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES)
+            self.files = {}
+            for path in found:
+                if "masks" not in path.relative_to(folder).parts[:-1]:
+                    self.files.setdefault(path.stem, path)
+        return self.files.get(Path(name).stem)
+
+
+def _read(path: Path, finder: _Finder, names: list[str] | None) -> Iterator[ReadImage]:
+    """All images of a source, whatever its format."""
+    if path.is_file():
+        yield from _read_json(path)
+        return
+    form = finder.facts.get("format")
+    classes = names or [str(name) for name in finder.facts.get("classes", [])]
+    jsons = sorted(p for p in path.rglob("*.json") if p.name != INDEX)
+    texts = sorted(p for p in path.rglob("*.txt") if p.name not in ("classes.txt", "README.txt"))
+    if form == "masks" or (not jsons and not texts):
+        # Masks of others: the folder itself holds them.
+        rasters = sorted(p for p in path.rglob("*.tif") if form is None or "masks" in p.parts)
+        if not rasters:
+            raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
+        for file in rasters:
+            yield read_mask(file, classes, finder.ids(file.name))
+    elif jsons:
+        for file in jsons:
+            yield from _read_json(file)
+    else:
+        known = classes or _yolo_names(path)
+        for file in texts:
+            yield read_yolo(file, known, finder.ids(file.name))
+
+
+def _read_json(path: Path) -> Iterator[ReadImage]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(1 << 20).decode("utf-8", "replace")
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error.strerror}.") from error
+    single = '"image":' in start and '"images":' not in start
+    yield from read_sa1b(path) if single else read_coco(path)
+
+
+def _yolo_names(folder: Path) -> list[str]:
+    """Class names of a ``data.yaml``: a list or numbered lines, as its programs write them."""
+    for path in (folder / "data.yaml", folder.parent / "data.yaml", folder / "dataset.yaml"):
+        if not path.exists():
+            continue
+        names: dict[int, str] = {}
+        inside = False
+        for line in path.read_text("utf-8").splitlines():
+            if line.startswith("names:"):
+                inside, rest = True, line[len("names:") :].strip()
+                if rest.startswith("["):
+                    return [part.strip().strip("'\"") for part in rest.strip("[]").split(",")]
+            elif inside and line[:1] in (" ", "-"):
+                head, _, tail = line.strip().partition(":")
+                if head.lstrip("- ").isdigit() and tail:
+                    names[int(head)] = tail.strip().strip("'\"")
+                elif line.strip().startswith("-"):
+                    names[len(names)] = line.strip()[1:].strip().strip("'\"")
+            elif inside and line.strip():
+                break
+        return [names.get(k, str(k)) for k in range(max(names, default=-1) + 1)]
+    return []

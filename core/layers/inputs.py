@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An output is never one of its inputs: not by another name, another link, or another layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from ..errors import OutputError
+from ..raster.vector_input import for_pyogrio
+from .formats import FORMATS, format_of
+from .publish import real_path
+
+_READ_PRJ = (".asc", ".bil", ".bip", ".bsq", ".dem", ".flt", ".grd", ".hdr", ".img")
+"""Rasters to which GDAL or QGIS takes a ``.prj`` of the same name, as a Shapefile has one."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a job reads.
+
+    Args:
+        what: For people, e.g. "the prompts".
+        files: Its files, side files too; those that are not on this machine do not count.
+        layer: The layer that is read from a vector file.
+        raster: It is a raster: in a GeoPackage, layers beside it are free.
+    """
+
+    what: str
+    files: tuple[str, ...]
+    layer: str | None = None
+    raster: bool = False
+
+
+def raster_input(files: Iterable[str]) -> Input:
+    """The raster, from all the files that it consists of."""
+    return Input("the raster", tuple(files), raster=True)
+
+
+def layer_input(what: str, path: str | None, layer: str | None = None) -> list[Input]:
+    """A vector layer, if one is given; the first of its file where none is named."""
+    if path is None:
+        return []
+    file = Path(path)
+    form = FORMATS.get(file.suffix.lower())
+    files = tuple(str(p) for p in form.files(file.with_suffix(form.suffix))) if form else ()
+    if layer is None and form is not None and form.many_layers and file.is_file():
+        try:
+            layer = str(pyogrio.list_layers(for_pyogrio(path))[0][0])
+        except (DataSourceError, DataLayerError, IndexError):
+            layer = None  # whoever reads it says what is the matter
+    return [Input(what, (path, *files), layer)]
+
+
+def check_not_input(output: str | Path, layer: str | None, inputs: Sequence[Input]) -> None:
+    """Refuse an output that would change what it is made from.
+
+    Args:
+        output: Path of the output.
+        layer: Name of its layer; None for the file's.
+        inputs: What the job reads.
+
+    Raises:
+        OutputError: It is one of them, or one of their side files.
+    """
+    path = Path(output)
+    form = format_of(path)
+    final = real_path(path)
+    mine = form.files(final)
+    name = (layer or path.stem).lower()
+    for given in inputs:
+        for text in given.files:
+            file = Path(text)
+            if form.parts and given.raster and _takes_prj(file, final):
+                raise OutputError(
+                    f"{path} would bring a {final.stem}.prj, which {file.name} would take for its "
+                    "own: choose another name for the output."
+                )
+            if not any(same_file(one, file) for one in mine):
+                continue
+            if form.many_layers and (given.raster or (given.layer or name).lower() != name):
+                continue
+            raise OutputError(
+                f"The output {path} is also {given.what}, or a part of it: choose another name."
+                if not form.many_layers
+                else f"The layer {layer or path.stem} of {path} is also {given.what}: choose "
+                "another name."
+            )
+
+
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two names lead to one file, by links of either kind or by their spelling."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False  # an address, or not there
+
+
+def _takes_prj(raster: Path, final: Path) -> bool:
+    try:
+        beside = raster.resolve().parent == final.parent
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return (
+        beside and raster.suffix.lower() in _READ_PRJ and raster.stem.lower() == final.stem.lower()
+    )

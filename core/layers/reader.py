@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A vector layer in, with one sentence where it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from ..errors import ParameterError
+from ..raster.crs import declared_crs
+from ..raster.vector_input import open_vector
+
+LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
+"""A path, or features that are in memory already."""
+
+
+@dataclass(frozen=True, eq=False)
+class VectorLayer:
+    """Features of one layer.
+
+    Args:
+        name: For messages.
+        shapes: (n,) shapely geometries, 2-D, valid, none missing or empty.
+        attributes: (n,) rows, without geometry; the index holds the features' ids.
+        crs: Of the shapes, or None.
+    """
+
+    name: str
+    shapes: NDArray[Any]
+    attributes: pd.DataFrame
+    crs: CRS | None
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def column(self, field: str) -> pd.Series[Any]:
+        """An attribute.
+
+        Raises:
+            ParameterError: There is no such field.
+        """
+        if field not in self.attributes.columns:
+            known = ", ".join(map(str, self.attributes.columns)) or "none"
+            raise ParameterError(f"{self.name} has no field {field!r}: its fields are {known}.")
+        return self.attributes[field]
+
+    def texts(self, field: str) -> list[str]:
+        """An attribute as text; "" where it is missing. Whole numbers have no decimals."""
+        return [_text(value) for value in self.column(field)]
+
+    def rows(self, keep: NDArray[Any]) -> VectorLayer:
+        """Some of the features, by a mask or by numbers."""
+        return VectorLayer(self.name, self.shapes[keep], self.attributes.iloc[keep], self.crs)
+
+
+POLYGONS: Collection[int] = (3, 6)
+LINES: Collection[int] = (1, 5)
+"""Type numbers of shapely."""
+
+
+def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") -> VectorLayer:
+    """Read a layer.
+
+    Args:
+        source: Path, or a GeoDataFrame.
+        layer: Layer within the file.
+        what: What it is for messages, e.g. "The truth"; its path otherwise.
+
+    Raises:
+        ParameterError: It cannot be read, or has no geometries.
+    """
+    if isinstance(source, gpd.GeoDataFrame):
+        frame, name, crs = source, what or "The layer", declared_crs(source.crs)
+    else:
+        opened = open_vector(source, layer, parameter="layer")
+        frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
+    shapes = np.asarray(frame.geometry.array, dtype=object)
+    keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    shapes = shapely.force_2d(shapes[keep])
+    wrong = np.flatnonzero(~shapely.is_valid(shapes))
+    shapes[wrong] = [_mended(shape) for shape in shapes[wrong]]
+    attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).loc[keep]
+    good = ~shapely.is_empty(shapes)
+    return VectorLayer(name, shapes[good], attributes.loc[good], crs)
+
+
+def _mended(shape: Any) -> Any:
+    """A valid shape of the same dimension."""
+    dimension = shapely.get_dimensions(shape)
+    if dimension == 2:
+        return shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    return shapely.make_valid(shape)
+
+
+def _text(value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    # Fields with a gap are read as floats; a class of 17 must not become "17.0".
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)

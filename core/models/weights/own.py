@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Models that a user trained: small files beside the downloaded ones, each with a card.
+
+::
+
+    <models folder>/own/
+        my-roofs/
+            my-roofs.safetensors   the trained tensors; what they go with stands in its notes
+            my-roofs.json          the card: data, places, dates, figures, licence
+
+A file says itself what it is (:class:`OwnNotes`), so that it can be shared without its card.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...errors import CheckpointError, ModelError, OutputError
+from ...job import option
+from ..catalogue import CATALOGUE
+from .files import check_file
+
+Kind = Literal["adapter", "decoder", "whole"]
+
+VERSION = "1"
+FOLDER = "own"
+DOWN, UP = ".down", ".up"
+"""Endings of the two factors of a low-rank change."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True)
+class OwnNotes:
+    """What a file of trained tensors says of itself; all text, as safetensors wants.
+
+    Args:
+        family: As in :class:`~..base.ModelInfo`.
+        own_kind: "adapter" (low-rank changes), "decoder" (its tensors) or "whole" (all tensors; it
+            stands alone).
+        base: Name or path of the model that was trained.
+        base_checksum: SHA-256 of that model's file.
+        score_threshold, stability_threshold: Of the automatic mode.
+        own_version: Of this format.
+    """
+
+    family: str
+    own_kind: str
+    base: str
+    base_checksum: str
+    score_threshold: str
+    stability_threshold: str
+    own_version: str = VERSION
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A trained model on this computer."""
+
+    name: str
+    path: Path
+    notes: OwnNotes
+    card: dict[str, Any]
+
+
+def own_folder(models: Path) -> Path:
+    return models / FOLDER
+
+
+def check_name(name: str) -> str:
+    """A name that a folder can have and that no published model has.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    if not _NAME.fullmatch(name) or name.endswith((".pt", ".pth", ".safetensors")):
+        raise ModelError(
+            f"{name!r} cannot be the name of a model: use small letters, digits, '-' and '_', and "
+            "begin with a letter or digit."
+        )
+    if name in CATALOGUE:
+        raise ModelError(f"{name} is the name of a published model: choose another.")
+    return name
+
+
+def read_notes(path: Path) -> OwnNotes | None:
+    """What a file says of itself; None where it holds no trained model of ours."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            notes = dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return None
+    if "own_kind" not in notes:
+        return None
+    try:
+        known = OwnNotes(**{k: v for k, v in notes.items() if k in OwnNotes.__annotations__})
+    except TypeError as error:
+        raise CheckpointError(f"{path.name} lacks notes of a trained model: {error}.") from error
+    if known.own_version != VERSION:
+        raise CheckpointError(
+            f"{path.name} was written by another version of SamGeo Seamless: train it again, or "
+            "update."
+        )
+    return known
+
+
+def find_own(models: Path, name: str) -> OwnModel | None:
+    """A trained model of the models folder, or None."""
+    path = own_folder(models) / name / f"{name}.safetensors"
+    try:
+        if not path.is_file():
+            return None
+    except (OSError, ValueError):  # no file can have that name
+        return None
+    notes = read_notes(path)
+    if notes is None:
+        raise CheckpointError(f"{path} is damaged: remove it and train again.")
+    return OwnModel(name, path, notes, read_card(path))
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a file of trained tensors; empty where there is none."""
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def list_own(models: Path) -> list[OwnModel]:
+    """All trained models, by name; damaged ones are left out."""
+    found = []
+    for folder in sorted(own_folder(models).glob("*")):
+        try:
+            model = find_own(models, folder.name)
+        except CheckpointError:
+            continue
+        if model is not None:
+            found.append(model)
+    return found
+
+
+def save_own(
+    models: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    notes: OwnNotes,
+    card: Mapping[str, Any],
+    *,
+    extra_notes: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a trained model, whole or not at all.
+
+    Args:
+        models: The models folder.
+        name: Of the model.
+        tensors: What was trained, on the CPU.
+        notes: What the file says of itself.
+        card: For people.
+        extra_notes: More notes in the file, of the family.
+        overwrite: Replace one of that name.
+
+    Raises:
+        OutputError: It exists already, or the folder cannot be written.
+    """
+    check_name(name)
+    target = own_folder(models) / name
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"A model named {name} exists already: choose another name, or allow it to be replaced "
+            f"({option('overwrite')})."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=target.parent))
+        try:
+            part.chmod(0o755)
+            file = part / f"{name}.safetensors"
+            save_file(
+                {key: value.contiguous() for key, value in tensors.items()},
+                file,
+                metadata={**asdict(notes), **(extra_notes or {})},
+            )
+            file.chmod(0o644)
+            (part / f"{name}.json").write_text(
+                json.dumps(dict(card), indent=1, ensure_ascii=False) + "\n", "utf-8"
+            )
+            if target.exists():
+                old = part / "old"
+                target.rename(old)
+            for path in part.glob(f"{name}.*"):
+                target.mkdir(exist_ok=True)
+                path.replace(target / path.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+    return target / f"{name}.safetensors"
+
+
+def add_own(models: Path, file: Path, name: str | None = None) -> OwnModel:
+    """Take in a file that somebody shared, with its card where it lies beside it.
+
+    Raises:
+        CheckpointError: It is no trained model.
+        OutputError: There is one of that name.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"There is no file {file}: check the path.")
+    check_file(file)
+    notes = read_notes(file)
+    if notes is None:
+        raise CheckpointError(
+            f"{file.name} holds no model that 'samgeo train' wrote: give its .safetensors."
+        )
+    name = check_name(name or file.stem)
+    target = own_folder(models) / name
+    if target.exists():
+        raise OutputError(
+            f"A model named {name} exists already: choose another name ({option('name')})."
+        )
+    try:
+        target.mkdir(parents=True)
+        card = file.with_suffix(".json")
+        if card.is_file():
+            shutil.copyfile(card, target / f"{name}.json")
+        shutil.copyfile(file, target / f"{name}.safetensors")
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+    found = find_own(models, name)
+    if found is None:
+        raise CheckpointError(f"{file.name} could not be copied: try again.")
+    return found
+
+
+def remove_own(models: Path, name: str) -> int:
+    """Delete a trained model; the bytes freed.
+
+    Raises:
+        CheckpointError: It cannot be deleted.
+    """
+    folder = own_folder(models) / name
+    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be deleted ({error.strerror}): close what uses it."
+        ) from error
+    return freed
+
+
+def changed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with what was trained in them.
+
+    Args:
+        weights: Of the base, by name.
+        own: Of the file: whole tensors, or pairs of low-rank factors whose product is added.
+
+    Returns:
+        The tensors that changed.
+
+    Raises:
+        CheckpointError: A tensor is not the base's, or has another shape.
+    """
+    out: dict[str, Tensor] = {}
+    for key, value in own.items():
+        if key.endswith(DOWN):
+            continue
+        name = key.removesuffix(UP)
+        if name not in weights:
+            raise CheckpointError(f"The trained tensor {name} is not of this base model.")
+        base = weights[name]
+        if key.endswith(UP):
+            change = value.float() @ own[name + DOWN].float()
+            new = base.float() + change.reshape(base.shape)
+        else:
+            new = value.float()
+        if new.shape != base.shape:
+            raise CheckpointError(
+                f"The trained tensor {name} has the shape {tuple(new.shape)}, the base model's "
+                f"{tuple(base.shape)}: it belongs to another model."
+            )
+        out[name] = new.to(base.dtype)
+    return out

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A picture of polygons over their raster, for notebooks (extra ``show``: matplotlib)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+
+from .errors import ParameterError
+from .raster.raster import RasterOptions, open_raster
+from .types import PixelBox
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_PIXELS = 2000
+"""Longest side of the picture that is drawn, pixels; larger rasters are shown coarser."""
+
+
+def show(
+    raster: str | Path,
+    polygons: gpd.GeoDataFrame | str | Path,
+    *,
+    column: str | None = None,
+    ax: Axes | None = None,
+    **style: Any,
+) -> Axes:
+    """Draw polygons over the raster that they were made from.
+
+    Args:
+        raster: Path, as for :func:`samgeo_core.segment`.
+        polygons: What ``segment`` returned, or the path of a layer.
+        column: Attribute that colours the polygons; None draws outlines in one colour.
+        ax: Axes to draw on; None makes a figure.
+        **style: Passed to ``GeoDataFrame.plot``.
+
+    Returns:
+        The axes, in the raster's CRS (pixels where it has none).
+
+    Raises:
+        ParameterError: matplotlib is not installed.
+        RasterError: The raster cannot be read.
+    """
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ParameterError(
+            "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
+        ) from error
+    layer = polygons if isinstance(polygons, gpd.GeoDataFrame) else gpd.read_file(polygons)
+    with open_raster([str(raster)]) as opened:
+        t, (height, width) = opened.transform, opened.shape
+        coarser = max(height, width) / MOST_PIXELS
+        if coarser > 1:
+            pixel = float(np.hypot(t.a, t.d))
+            options = RasterOptions(resolution=pixel * coarser, stretch=opened.stretch)
+            with open_raster([str(raster)], options) as small:
+                pixels = small.read(PixelBox(0, 0, *small.shape)).pixels
+        else:
+            pixels = opened.read(PixelBox(0, 0, height, width)).pixels
+        if opened.crs is not None and layer.crs is not None:
+            layer = layer.to_crs(opened.crs.to_wkt())
+    if ax is None:
+        shape = (10.0, 10.0 * height / width)
+        ax = pyplot.subplots(figsize=shape)[1]
+    matrix = np.array([[t.a, t.b, t.c], [t.d, t.e, t.f], [0.0, 0.0, 1.0]])
+    image = ax.imshow(pixels, extent=(0, width, height, 0))
+    from matplotlib.transforms import Affine2D
+
+    image.set_transform(Affine2D(matrix) + ax.transData)
+    corners = np.array([t @ (x, y) for x in (0, width) for y in (0, height)])
+    ax.set_xlim(corners[:, 0].min(), corners[:, 0].max())
+    ax.set_ylim(corners[:, 1].min(), corners[:, 1].max())
+    ax.set_aspect("equal")
+    if len(layer):
+        if column is None:
+            layer.boundary.plot(ax=ax, **{"color": "#ffd400", "linewidth": 1.0, **style})
+        else:
+            layer.plot(ax=ax, column=column, **{"alpha": 0.5, "legend": True, **style})
+    return ax

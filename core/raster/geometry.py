@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pixels on the ground: their sides, in units of the CRS and in metres."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from affine import Affine
+from pyproj import CRS
+
+from .crs import geographic, metres_per_unit
+from .longitude import on_sphere
+from .reproject import EARTH, to_degrees
+
+HALF = 0.5
+"""Default tolerance of simplification, pixels."""
+
+
+def pixel_sides(transform: Affine) -> tuple[float, float]:
+    """Length of a pixel's step along a row and along a column, units of the CRS."""
+    t = transform
+    return math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+
+
+def pixel_side(transform: Affine) -> float:
+    """*The* size of a pixel where one number is wanted: its shorter side, units of the CRS.
+
+    So half a pixel of 1 x 2 m is 0.5 m everywhere, and no tolerance exceeds what can be seen.
+    """
+    return min(pixel_sides(transform))
+
+
+def mean_side(transform: Affine) -> float:
+    """Side of the square of a pixel's area, units of the CRS: what a working resolution means
+    where pixels keep their aspect."""
+    across, down = pixel_sides(transform)
+    return math.sqrt(across * down)
+
+
+def half_pixel(transform: Affine) -> float:
+    """The default tolerance of simplification, units of the CRS."""
+    return HALF * pixel_side(transform)
+
+
+def ground_pixel(transform: Affine, shape: tuple[int, int], crs: CRS | None) -> float:
+    """Metres on the ground of a raster's smallest pixel, by its larger side.
+
+    A map's scale changes from place to place (a Web Mercator pixel at 60 degrees is half as large
+    as at the equator), so nine places are looked at. The larger side counts, because towards the
+    poles pixels in degrees become needles.
+
+    Args:
+        transform: (column, row) to (x, y).
+        shape: (height, width).
+        crs: Of the ground; None for a plane in metres.
+    """
+    plain = max(pixel_sides(transform))
+    if crs is None:
+        return plain
+    if geographic(crs) is None:
+        return plain * metres_per_unit(crs)
+    rows, cols = (
+        grid.ravel() for grid in np.meshgrid(*(np.linspace(0.02, 0.98, 3) * n for n in shape))
+    )
+    degrees = to_degrees(crs)
+
+    def place(col: np.ndarray, row: np.ndarray) -> np.ndarray:
+        t = transform
+        xy = np.column_stack([t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f])
+        return on_sphere(*degrees(xy).T)
+
+    at = place(cols, rows)
+    sides = [
+        EARTH * np.linalg.norm(place(cols + right, rows + down) - at, axis=1)
+        for right, down in ((1.0, 0.0), (0.0, 1.0))
+    ]
+    size = np.maximum(*sides)
+    size = size[np.isfinite(size) & (size > 0)]
+    return float(size.min()) if len(size) else plain * metres_per_unit(crs)

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a layer and dated rasters to what became of each object: the Python function."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+
+from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..layers.writer import LayerWriter, check_output
+from ..models.base import PromptableModel
+from ..models.families.video import TorchVideoModel
+from ..models.load import has_memory, load_model, load_video_model
+from ..prompts.prompts import PromptTransform
+from ..raster.crs import declared_crs
+from ..raster.dates import read_moment
+from ..raster.raster import RasterOptions
+from ..raster.vector_input import for_pyogrio
+from ..types import PixelBox
+from .asking import Answerer, PromptAnswerer
+from .frames import CommonGrid, Frame, common_grid
+from .matching import REACH
+from .remembering import MemoryAnswerer
+from .series import DatedRaster, make_series, read_dates
+from .state import Dates
+from .table import (
+    LAYER_FIELDS,
+    check_tables,
+    layer_features,
+    long_table,
+    wide_table,
+    write_tables,
+)
+from .tracker import Report, TrackOptions, follow_all
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """What became of the objects.
+
+    Args:
+        table: One row an object and date, see :func:`.table.long_table`.
+        areas: One row an object, one column a date: m2.
+        output: The layer that was written; None where none was asked for.
+        tables: The tables that were written beside it.
+        model: Name of the model.
+        memory: Whether its memory was used.
+        left_out: (id, reason) of objects that could not be followed.
+    """
+
+    table: gpd.GeoDataFrame
+    areas: pd.DataFrame
+    output: Path | None
+    tables: tuple[Path, ...]
+    model: str
+    memory: bool
+    left_out: tuple[tuple[str, str], ...]
+
+    def count(self, status: str) -> int:
+        """Rows of a status: "present", "gone" or "hidden"."""
+        return int((self.table["status"] == status).sum())
+
+
+def track(
+    layer: str | Path | gpd.GeoDataFrame,
+    rasters: Sequence[str | Path],
+    output: str | Path | None = None,
+    *,
+    at: str | None = None,
+    dates: Mapping[str, str] | str | Path | None = None,
+    layer_name: str | None = None,
+    id_field: str | None = None,
+    label_field: str | None = None,
+    model: str | Path | PromptableModel = "embedded",
+    memory: bool | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    bands: Sequence[int] | None = None,
+    resolution: float | None = None,
+    clouds: bool = True,
+    reach: float = REACH,
+    crs: str | None = None,
+    overwrite: bool = False,
+    progress: Report | None = None,
+    check: Callable[[], None] | None = None,
+) -> Tracks:
+    """Follow the polygons of a layer through dated rasters.
+
+    Args:
+        layer: Polygons as they are at the date ``at``: a file, or a frame.
+        rasters: One or more a date, in any order; folders stand for the rasters in them.
+        output: Layer to write, with two tables beside it (``NAME_dates.csv``, ``NAME_areas.csv``);
+            None writes nothing.
+        at: The date of the layer, like "2009-08-18"; None for the earliest.
+        dates: Dates by path or file name, or a CSV with the columns ``raster`` and ``date``, for
+            rasters whose names and tags do not tell.
+        layer_name: Which layer of the file.
+        id_field: Field with the objects' names; None for their number in the layer, from 1.
+        label_field: Field that is carried on as ``label``.
+        model: Name, path of a checkpoint, or a loaded model.
+        memory: Use the memory of SAM 2, 2.1 and EdgeTAM; None where the model has one.
+        device, threads, precision: As in :func:`~samgeo_core.models.load.load_model`.
+        bands: Red, green and blue, or one band; None for what each raster says.
+        resolution: Side of a pixel in units of the CRS of the raster at the date ``at``; None for
+            that raster's own.
+        clouds: Look for clouds; False where bright things are meant to be followed.
+        reach: How far an object may have moved between two dates other than it did before, in
+            object sides; 0.5 suits what stands still (ponds, fields, buildings), 2 vehicles.
+        crs: Of the output; None for the layer's.
+        overwrite: Replace an existing output.
+        progress: Called with the dates done and all dates.
+        check: Called now and then; raises ``Cancelled``.
+
+    Raises:
+        SamGeoError: See ``errors.py``; nothing half-written stays.
+    """
+    if not (np.isfinite(reach) and reach >= 0):
+        raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
+    path = None if output is None else Path(output)
+    if path is not None:
+        check_output(path, overwrite=overwrite)
+        check_tables(path, overwrite=overwrite)
+    given = read_dates(dates) if isinstance(dates, (str, Path)) else dates
+    series = make_series(list(rasters), given)
+    start = _start(series, at)
+    grid = common_grid(series[start], series, resolution)
+    options = RasterOptions(bands=None if bands is None else tuple(bands))
+    frame = _read(layer, layer_name)
+    shapes, ids, labels, left_out = _objects(
+        frame, grid, series[start], options, id_field, label_field
+    )
+    loaded, remembers = _model(model, memory, device, threads, precision)
+    opened = Dates(series, grid, loaded, options, check)
+    answerer: Answerer = PromptAnswerer(opened)
+    if remembers and isinstance(loaded, TorchVideoModel):
+        answerer = MemoryAnswerer(opened, loaded)
+    try:
+        sightings = list(
+            follow_all(opened, shapes, start, answerer, TrackOptions(clouds, reach), progress)
+        )
+    finally:
+        opened.close()
+    table = long_table(
+        sightings,
+        ids,
+        labels,
+        [dated.moment for dated in series],
+        [dated.name for dated in series],
+        grid.transform,
+        grid.crs,
+    )
+    target = crs or frame.crs
+    tables: tuple[Path, ...] = ()
+    if path is not None:
+        writer = LayerWriter(
+            path,
+            target if grid.crs is not None else None,
+            source_crs=grid.crs,
+            overwrite=overwrite,
+            fields=LAYER_FIELDS,
+        )
+        with writer:
+            features = layer_features(table, loaded.info.name)
+            names = {field.name for field in writer.fields} | {features.geometry.name}
+            writer.write(features[[name for name in features.columns if name in names]])
+        tables = write_tables(table, path)
+    for name, reason in left_out:
+        warnings.warn(f"Object {name}: {reason}.", SamGeoWarning, stacklevel=2)
+    return Tracks(
+        table,
+        wide_table(table),
+        path,
+        tables,
+        loaded.info.name,
+        remembers,
+        tuple(left_out),
+    )
+
+
+def _model(
+    model: str | Path | PromptableModel,
+    memory: bool | None,
+    device: str,
+    threads: int | None,
+    precision: str,
+) -> tuple[PromptableModel, bool]:
+    """The model, and whether its memory is used."""
+    if not isinstance(model, (str, Path)):
+        able = isinstance(model, TorchVideoModel)
+        if memory and not able:
+            raise ParameterError(
+                f"{model.info.name} was loaded without memory: load it with load_video_model, or "
+                "leave memory out."
+            )
+        return model, able if memory is None else memory
+    wanted = has_memory(model) if memory is None else memory
+    if wanted:
+        return load_video_model(model, device, threads, precision), True
+    return load_model(model, device, threads, precision), False
+
+
+def _start(series: Sequence[DatedRaster], at: str | None) -> int:
+    """Number of the date at which the objects are known."""
+    if at is None:
+        return 0
+    moment = read_moment(at)
+    known = ", ".join(dated.moment.text for dated in series)
+    if moment is None:
+        raise ParameterError(f"The date {at!r} is not understood: write one of {known}.")
+    fitting = [k for k, dated in enumerate(series) if dated.moment.may_be(moment)]
+    if len(fitting) != 1:
+        found = "none of the rasters was" if not fitting else "several of the rasters were"
+        raise ParameterError(f"At {at} {found} taken: choose one of {known}.")
+    return fitting[0]
+
+
+def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoDataFrame:
+    """The layer, with its declared CRS."""
+    if isinstance(layer, gpd.GeoDataFrame):
+        return layer.reset_index(drop=True)
+    try:
+        frame = gpd.read_file(for_pyogrio(layer), layer=name)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
+        raise PromptError(f"The layer {layer} cannot be read: {error}.") from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise PromptError(f"The layer {layer} has no geometry: give a layer of polygons.")
+    return frame.set_crs(declared_crs(frame.crs), allow_override=True)
+
+
+def _objects(
+    frame: gpd.GeoDataFrame,
+    grid: CommonGrid,
+    dated: DatedRaster,
+    options: RasterOptions,
+    id_field: str | None,
+    label_field: str | None,
+) -> tuple[list[Any], list[str], list[str], list[tuple[str, str]]]:
+    """Shapes in pixels of the grid, ids, labels, and what was left out.
+
+    Raises:
+        PromptError: No object is left.
+        ParameterError: A field is missing, or two objects have one name.
+    """
+    for name in (id_field, label_field):
+        if name is not None and name not in frame.columns:
+            raise ParameterError(
+                f"The layer has no field {name}: it has "
+                f"{', '.join(str(c) for c in frame.columns if c != frame.geometry.name)}."
+            )
+    names = (
+        [str(number) for number in range(1, len(frame) + 1)]
+        if id_field is None
+        else [str(value) for value in frame[id_field]]
+    )
+    twice = sorted({name for name in names if names.count(name) > 1}) if id_field else []
+    if twice:
+        raise ParameterError(
+            f"Several objects are called {twice[0]} in {id_field}: choose a field in which each "
+            "has a name of its own."
+        )
+    place = PromptTransform(grid.transform, grid.crs, frame.crs)
+    whole = shapely.box(0, 0, grid.width, grid.height)
+    first = Frame(dated, grid, options)
+    shapes, ids, labels = [], [], []
+    left_out: list[tuple[str, str]] = []
+    try:
+        for row, (name, geometry) in enumerate(zip(names, frame.geometry, strict=True)):
+            reason = _why_not(geometry)
+            shape = None
+            if reason is None:
+                shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                if not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
+                    reason = f"there are no data at it at {dated.moment.text}"
+            if reason is not None:
+                left_out.append((name, reason))
+                continue
+            shapes.append(shape)
+            ids.append(name)
+            labels.append("" if label_field is None else str(frame[label_field].iloc[row]))
+    finally:
+        first.close()
+    if not shapes:
+        why = f" (the first: {left_out[0][1]})" if left_out else ""
+        raise PromptError(
+            f"No object of the layer can be followed{why}: check its CRS, and that it shows what "
+            f"is there at {dated.moment.text}."
+        )
+    return shapes, ids, labels, left_out
+
+
+def _box_of(shape: Any, grid: CommonGrid) -> PixelBox:
+    """The grid's pixels that a shape touches."""
+    col0, row0, col1, row1 = shape.bounds
+    return PixelBox(
+        max(int(row0), 0),
+        max(int(col0), 0),
+        min(int(np.ceil(row1)), grid.height),
+        min(int(np.ceil(col1)), grid.width),
+    )
+
+
+def _why_not(geometry: Any) -> str | None:
+    if geometry is None or geometry.is_empty:
+        return "it has no geometry"
+    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
+        return f"it is a {geometry.geom_type}, not a polygon"
+    if not np.isfinite(shapely.get_coordinates(geometry)).all():
+        return "its coordinates are not numbers"
+    return None

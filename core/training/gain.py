@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a training brought: the same questions to both models, on what was held back.
+
+A gain is only claimed where its bootstrap interval (Efron 1979; objects or blocks of ground are
+drawn again, the same for both models) lies above 0, and where the trained model answers better at
+the objects' own places than for the same prompts moved elsewhere. Labels that do not belong to the
+image pass the first test where a model has learned their sizes, but never the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measure import Measured
+
+Floats = NDArray[np.float64]
+
+DRAWS = 2000
+CONFIDENCE = 0.98
+"""Of the intervals. Some figures are looked at, and each may rise by chance."""
+
+LEAST_GAIN = 0.005
+LARGEST_FALL = 0.01
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure before and after, and the interval of the difference."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model is worth having.
+
+    Args:
+        offered: It gains, and loses nothing.
+        reason: A sentence.
+        changes: By figure.
+        objects: Number of objects that were held back.
+        own_place: How much better the trained model answers at the objects' own places than
+            elsewhere: the lower end of that interval.
+    """
+
+    offered: bool
+    reason: str
+    changes: dict[str, Change] = field(default_factory=dict)
+    objects: int = 0
+    own_place: float = 0.0
+
+
+NAMES = {
+    "box_iou": "IoU for a box",
+    "click_iou": "IoU for a click",
+    "recall": "automatic recall",
+    "precision": "automatic precision",
+    "f1": "automatic F1",
+    "rejected_again": "rejected objects found again",
+}
+
+
+def judge(before: Measured, after: Measured, *, seed: int = 5) -> Verdict:
+    """Compare two models on the same objects.
+
+    Args:
+        before, after: Of the same windows.
+        seed: Of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(before.box)
+    changes = {}
+    draws = rng.integers(0, count, (DRAWS, count))
+    for name in ("box", "click"):
+        one, other = getattr(before, name), getattr(after, name)
+        changes[f"{name}_iou"] = _change(
+            one.mean(), other.mean(), (other - one)[draws].mean(axis=1)
+        )
+    changes |= _automatic_changes(before, after, rng)
+    own = (after.box + after.click) / 2 - after.moved
+    own_place = float(np.quantile(own[draws].mean(axis=1), (1 - CONFIDENCE) / 2))
+    judged = ["box_iou", "click_iou", "f1" if "f1" in changes else "recall"]
+    better = {name: changes[name] for name in judged if name in changes}
+    if "rejected_again" in changes and "f1" not in changes:
+        again = changes["rejected_again"]  # the fewer, the better
+        better["rejected_again"] = Change(-again.before, -again.after, -again.high, -again.low)
+    rising = [k for k, c in better.items() if c.low > 0 and c.difference > LEAST_GAIN]
+    falling = [k for k, c in better.items() if c.high < 0 and c.difference < -LARGEST_FALL]
+    if own_place <= 0:
+        reason = (
+            "No gain: the trained model answers no better where the objects are than anywhere "
+            "else, so that the labels do not seem to go with this raster."
+        )
+    elif falling:
+        reason = f"No gain: worse in {_listed(falling, changes)}."
+    elif not rising:
+        reason = "No gain that chance does not explain: label more objects, or others."
+    else:
+        reason = f"Better on objects that were held back: {_listed(rising, changes)}."
+    offered = bool(rising) and not falling and own_place > 0
+    return Verdict(offered, reason, changes, count, own_place)
+
+
+def _listed(names: Sequence[str], changes: dict[str, Change]) -> str:
+    return ", ".join(
+        f"{NAMES[n]} ({changes[n].before:.3f} to {changes[n].after:.3f})" for n in names
+    )
+
+
+def _change(before: float, after: float, drawn: Floats) -> Change:
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Change(float(before), float(after), float(low), float(high))
+
+
+def _automatic_changes(
+    before: Measured, after: Measured, rng: np.random.Generator
+) -> dict[str, Change]:
+    """Changes of recall, precision and F1; blocks of ground are drawn again."""
+    if before.found is None or after.found is None:
+        return {}
+    numbers = np.unique(np.concatenate([before.block, before.false, after.false]))
+    counts = []
+    for measured in (before, after):
+        assert measured.found is not None
+        blocks = np.searchsorted(numbers, measured.block)
+        hits = np.bincount(blocks[measured.found], minlength=len(numbers))
+        objects = np.bincount(blocks, minlength=len(numbers))
+        extra = np.bincount(np.searchsorted(numbers, measured.false), minlength=len(numbers))
+        counts.append(np.stack([hits, objects, extra]).astype(np.float64))
+    draws = rng.integers(0, len(numbers), (DRAWS, len(numbers)))
+    sums = [np.stack([row[draws].sum(axis=1) for row in part]) for part in counts]
+    whole = [part.sum(axis=1) for part in counts]
+    shares: dict[str, Callable[[Floats], Floats]] = {"recall": lambda s: s[0] / np.maximum(s[1], 1)}
+    if before.complete:
+        shares["precision"] = lambda s: s[0] / np.maximum(s[0] + s[2], 1)
+        shares["f1"] = lambda s: 2 * s[0] / np.maximum(s[1] + s[0] + s[2], 1)
+    out = {
+        name: _change(
+            float(share(whole[0])), float(share(whole[1])), share(sums[1]) - share(sums[0])
+        )
+        for name, share in shares.items()
+    }
+    if len(before.again):
+        rows = rng.integers(0, len(before.again), (DRAWS, len(before.again)))
+        difference = after.again.astype(float) - before.again.astype(float)
+        out["rejected_again"] = _change(
+            before.again.mean(), after.again.mean(), difference[rows].mean(axis=1)
+        )
+    return out

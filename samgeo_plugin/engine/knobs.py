@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What QGIS calls the engine's parameters, in the engine's sentences about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..i18n import tr
+from ..job import Failure, Log, Message, Progress, with_knobs
+
+
+def label(name: str) -> str:
+    """A parameter of a job as the algorithms' dialogs call it, in quotes."""
+    labels = {
+        "area": tr("Area of interest"),
+        "bands": tr("Bands shown as red, green and blue"),
+        "crs": tr("CRS of the result"),
+        "device": tr("Device"),
+        "extent": tr("Extent"),
+        "fresh": tr("Forget what a cancelled run has done"),
+        "margin": tr("Overlap of windows (pixels)"),
+        "min_area": tr("Smallest object (m²)"),
+        "min_hole": tr("Smallest hole (m²)"),
+        "min_score": tr("Least score"),
+        "min_stability": tr("Least stability"),
+        "mode": tr("Objects within objects"),
+        "model": tr("Model"),
+        "outlines": tr("Outlines"),
+        "points_per_side": tr("Points a side of a window"),
+        "precision": tr("Number type of the model"),
+        "prompt_as": tr("Use prompts as"),
+        "prompt_label": tr("Field with a label"),
+        "prompts": tr("Prompts"),
+        "rasters": tr("Raster"),
+        "resolution": tr("Working resolution (ground units a pixel)"),
+        "shapes": tr("Shapes"),
+        "simplify": tr("Simplify (ground units of the raster)"),
+        "threads": tr("CPU threads"),
+        "tile_size": tr("Side of a window (pixels)"),
+        "workers": tr("Processes"),
+    }
+    return f"“{labels.get(name, name)}”"
+
+
+def in_our_words(message: Message) -> Message:
+    """A message of the engine whose options are named as QGIS names them."""
+    if isinstance(message, (Failure, Log, Progress)):
+        return replace(message, message=with_knobs(message.message, label))
+    return message

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The review in the dock: start, keys, counts, filter; the map follows the current polygon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+from qgis.gui import QgsDoubleSpinBox, QgsMapCanvas, QgsRubberBand
+from qgis.PyQt.QtCore import QObject, QSignalBlocker, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtGui import QColor, QKeySequence
+from qgis.PyQt.QtWidgets import (
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QAction,
+    QApplication,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QTextEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..i18n import tr
+from ..interactive.review import ACCEPTED, OPEN, REJECTED, Review, ReviewFilter
+
+_TYPED_INTO = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox, QAbstractItemView)
+_CURRENT = QColor(255, 0, 200)
+_AROUND = 3.0
+"""The view's width in widths of the polygon, at least."""
+
+_NARROWEST = 40.0
+"""Screen pixels: a polygon smaller than this is zoomed to."""
+
+
+class MapFollower(QObject):
+    """Shows the current polygon on the map.
+
+    Args:
+        canvas: The map.
+        review: Whose polygon.
+        parent: Qt's owner.
+    """
+
+    def __init__(
+        self, canvas: QgsMapCanvas, review: Review, parent: Optional[QObject] = None
+    ) -> None:
+        super().__init__(parent)
+        self._canvas = canvas
+        self._review = review
+        self._band: Optional[QgsRubberBand] = None
+        review.current_changed.connect(self.show)
+
+    def show(self, *_: object) -> None:
+        """Bring the current polygon into view and outline it."""
+        shape, layer = self._review.geometry(), self._review.layer
+        if shape is None or layer is None:
+            self.clear()
+            return
+        if self._band is None:
+            self._band = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.PolygonGeometry)
+            self._band.setStrokeColor(_CURRENT)
+            self._band.setSecondaryStrokeColor(QColor(255, 255, 255, 210))
+            self._band.setFillColor(QColor(0, 0, 0, 0))
+            self._band.setWidth(3)
+        move = QgsCoordinateTransform(
+            layer.crs(), self._canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+        moved = QgsGeometry(shape)
+        try:
+            moved.transform(move)
+        except QgsCsException:
+            self.clear()
+            return
+        self._band.setToGeometry(moved, None)
+        self._follow(moved.boundingBox())
+
+    def _follow(self, box: QgsRectangle) -> None:
+        view = self._canvas.extent()
+        large = max(box.width(), box.height(), 1e-9)
+        wanted = _AROUND * large
+        pixels = large / max(self._canvas.mapUnitsPerPixel(), 1e-12)
+        middle = QgsRectangle(view)
+        middle.scale(0.8)
+        fits = wanted <= min(view.width(), view.height()) and pixels >= _NARROWEST
+        if fits and middle.contains(box):
+            return
+        if fits:
+            self._canvas.setCenter(box.center())
+        else:
+            around = QgsRectangle(box.center(), box.center())
+            around.grow(wanted * 0.8)
+            self._canvas.setExtent(around)
+        self._canvas.refresh()
+
+    def clear(self) -> None:
+        """Take the outline off the map."""
+        if self._band is not None:
+            self._canvas.scene().removeItem(self._band)
+            self._band = None
+
+
+class ReviewMode(QWidget):
+    """Buttons for what the keys do too; every button names its key.
+
+    Args:
+        review: What is shown and driven.
+        layer: Names the layer that was chosen above.
+        window: QGIS's main window, whose keys are taken while the review runs.
+        parent: Qt's owner.
+    """
+
+    correct_wanted = pyqtSignal()
+    start_wanted = pyqtSignal(object)
+
+    def __init__(
+        self,
+        review: Review,
+        layer: Callable[[], Optional[QgsVectorLayer]],
+        window: Optional[QWidget],
+        parent: Optional[QWidget] = None,
+    ) -> None:
+        super().__init__(parent)
+        self._review = review
+        self._layer = layer
+        self._window = window
+        self.actions_: list[QAction] = []
+
+        self.start = QPushButton(tr("Start the review"))
+        self.start.setCheckable(True)
+        self.start.setToolTip(
+            tr("Go through the layer's polygons, the most doubtful first; nothing is saved unasked")
+        )
+        self.start.clicked.connect(self._start)
+        self.save = QPushButton(tr("Save"))
+        self.save.setToolTip(tr("Save the layer's edits and go on"))
+        self.save.clicked.connect(self._save)
+        top = QHBoxLayout()
+        for button in (self.start, self.save):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        top.addWidget(self.start, 2)
+        top.addWidget(self.save, 1)
+
+        self.place = QLabel()
+        self.place.setWordWrap(True)
+        self.reasons = QLabel()
+        self.reasons.setWordWrap(True)
+        self.progress = QProgressBar()
+        self.progress.setMaximumHeight(8)
+        self.progress.setTextVisible(False)
+        self.progress.hide()
+
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for number, (text, keys, slot) in enumerate(
+            (
+                (tr("Previous"), "P", lambda: review.go(-1)),
+                (tr("Next"), "N", lambda: review.go(1)),
+                (tr("Accept"), "A", lambda: review.decide(ACCEPTED)),
+                (tr("Reject"), "X", lambda: review.decide(REJECTED)),
+                (tr("Largest part"), "L", review.largest_part),
+                (tr("Right angles"), "O", review.right_angles),
+                (tr("Correct"), "R", self.correct_wanted.emit),
+                (tr("Open again"), "U", lambda: review.decide(OPEN)),
+                (tr("Delete"), "Del", review.delete),
+            )
+        ):
+            action = self._action(f"{text} ({keys})", keys, slot)
+            button = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+            # Narrow rather than wide: the dock must not grow by a long word.
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.setToolTip(action.text())
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            grid.addWidget(button, number // 2, number % 2)
+        for number in range(1, 10):
+            self._action(
+                tr("Class {number}").format(number=number),
+                str(number),
+                lambda _=False, n=number: review.set_class(n),
+            )
+        self.classes = QLabel()
+        self.classes.setWordWrap(True)
+
+        form = QFormLayout()
+        form.setVerticalSpacing(4)
+        self.status_filter = QComboBox()
+        for text, value in (
+            (tr("All"), None),
+            (tr("Open"), OPEN),
+            (tr("Accepted"), ACCEPTED),
+            (tr("Rejected"), REJECTED),
+        ):
+            self.status_filter.addItem(text, value)
+        self.class_filter = QComboBox()
+        for box in (self.status_filter, self.class_filter):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        form.addRow(tr("Show status"), self.status_filter)
+        form.addRow(tr("Show class"), self.class_filter)
+        self.least, self.most = QgsDoubleSpinBox(), QgsDoubleSpinBox()
+        for spin in (self.least, self.most):
+            spin.setRange(0.0, 1e12)
+            spin.setDecimals(1)
+            spin.setSpecialValueText(tr("off"))
+            spin.setKeyboardTracking(False)
+        form.addRow(tr("Least area"), self.least)
+        form.addRow(tr("Largest area"), self.most)
+        self.remove = QPushButton(tr("Remove what is hidden"))
+        self.remove.setToolTip(tr("Delete what the filter leaves out; Ctrl+Z takes it back"))
+        self.remove.clicked.connect(lambda: review.remove_hidden())
+
+        self.inside = QWidget()
+        column = QVBoxLayout(self.inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.place)
+        column.addWidget(self.reasons)
+        column.addLayout(grid)
+        column.addWidget(self.classes)
+        column.addLayout(form)
+        column.addWidget(self.remove)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.inside)
+
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(30)
+        self._soon.timeout.connect(self._show_counts)
+        self.status_filter.activated.connect(self._filter)
+        self.class_filter.activated.connect(self._filter)
+        self.least.valueChanged.connect(self._filter)
+        self.most.valueChanged.connect(self._filter)
+        review.started.connect(self.show_state)
+        review.stopped.connect(self.show_state)
+        review.queue_changed.connect(self._soon.start)
+        review.current_changed.connect(self._soon.start)
+        review.progress.connect(self._show_progress)
+        QApplication.instance().focusChanged.connect(self._focus_changed)
+        self.show_state()
+
+    def release(self) -> None:
+        """The panel is about to be deleted."""
+        QApplication.instance().focusChanged.disconnect(self._focus_changed)
+        self._review.stop()
+        for action in self.actions_:
+            if self._window is not None:
+                self._window.removeAction(action)
+
+    def _action(self, text: str, keys: str, slot: Callable[..., Any]) -> QAction:
+        action = QAction(text, self)
+        action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(slot)
+        action.setEnabled(False)
+        if self._window is not None:
+            self._window.addAction(action)
+        self.actions_.append(action)
+        return action
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    def show_state(self) -> None:
+        """Running or not."""
+        running = self._review.running
+        self.start.setChecked(running)
+        self.start.setText(tr("End the review") if running else tr("Start the review"))
+        self.save.setVisible(running)
+        self.inside.setVisible(running)
+        self._focus_changed()
+        self._show_counts()
+
+    def _focus_changed(self, *_: object) -> None:
+        """The keys are taken while the review runs and nobody types."""
+        wanted = self._review.running and not isinstance(QApplication.focusWidget(), _TYPED_INTO)
+        for action in self.actions_:
+            if action.isEnabled() != wanted:
+                action.setEnabled(wanted)
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self.progress.setVisible(total > 0)
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+
+    def _show_counts(self) -> None:
+        review = self._review
+        if not review.running:
+            return
+        counts = review.counts
+        self.place.setText(
+            tr("{at} of {total} · accepted {accepted} · rejected {rejected} · open {open}").format(
+                at=review.position + 1 if review.queue else 0,
+                total=len(review.queue),
+                accepted=counts[ACCEPTED],
+                rejected=counts[REJECTED],
+                open=counts[OPEN],
+            )
+        )
+        facts = review.facts.get(review.current) if review.current is not None else None
+        self.reasons.setText("" if facts is None else self._why(facts.reasons, facts.doubt))
+        names = review.classes
+        numbered = (f"{number} {name}" for number, name in enumerate(names[:9], start=1))
+        self.classes.setText(tr("Classes: {names}").format(names=", ".join(numbered)))
+        self.classes.setVisible(bool(names))
+        if names != [self.class_filter.itemData(k) for k in range(1, self.class_filter.count())]:
+            blocker = QSignalBlocker(self.class_filter)
+            chosen = self.class_filter.currentData()
+            self.class_filter.clear()
+            self.class_filter.addItem(tr("All"), None)
+            for name in names:
+                self.class_filter.addItem(name, name)
+            self.class_filter.setCurrentIndex(max(self.class_filter.findData(chosen), 0))
+            del blocker
+        hidden = len(review.facts) - len(review.queue)
+        self.remove.setEnabled(hidden > 0)
+
+    def _why(self, reasons: dict[str, float], doubt: float) -> str:
+        names = {
+            "score": tr("score"),
+            "stability": tr("stability"),
+            "probability": tr("class probability"),
+            "seam": tr("seam"),
+            "edge": tr("edge of the raster"),
+            "overlap": tr("overlap"),
+            "shape": tr("shape"),
+        }
+        strong = sorted(((value, name) for name, value in reasons.items()), reverse=True)[:3]
+        words = [f"{names.get(name, name)} {value:.2f}" for value, name in strong if value >= 0.05]
+        return tr("Doubt {doubt}: {reasons}").format(
+            doubt=f"{doubt:.2f}", reasons=", ".join(words) or "–"
+        )
+
+    # --- what is done ---------------------------------------------------------------------------
+
+    def _start(self, checked: bool) -> None:
+        layer = self._layer()
+        if not checked:
+            self._review.stop()
+        elif layer is not None:
+            self.start_wanted.emit(layer)
+        self.show_state()
+
+    def _save(self) -> None:
+        layer = self._review.layer
+        if layer is not None and not layer.commitChanges(False):
+            self._review.message.emit("error", "; ".join(layer.commitErrors()))
+
+    def _filter(self, *_: object) -> None:
+        self._review.set_filter(
+            ReviewFilter(
+                self.class_filter.currentData(),
+                self.status_filter.currentData(),
+                self.least.value(),
+                self.most.value(),
+            )
+        )

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Accepted objects whose polygons are still to come from the engine, in the order of the user.
+
+The engine has one object in work per session. An object that the user accepts before its answer is
+there is closed here with its own prompts; the user's next click begins another object, which the
+engine gets when the ones before it are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from qgis.core import QgsGeometry
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..geojson import to_geometry
+from ..i18n import tr
+from ..job import Failure, MessageError, Prompt
+from .candidates import Accepted, Candidate, Refinement
+from .engine_session import EngineSession, View
+
+_WAITING = "waiting"
+_ASKED = "asked"
+_REFINING = "refining"
+_ACCEPTING = "accepting"
+
+
+class Question:
+    """A request for a polygon whose answer may be handed on to another owner.
+
+    Attributes:
+        request: The request's number, for cancelling.
+        on_result: Gets the answer.
+        on_failure: Gets the refusal.
+    """
+
+    def __init__(
+        self,
+        on_result: Callable[[dict[str, Any]], None],
+        on_failure: Callable[[Failure], None],
+    ) -> None:
+        self.request = 0
+        self.on_result = on_result
+        self.on_failure = on_failure
+
+
+@dataclass
+class Closed:
+    """An object that the user has accepted.
+
+    Args:
+        prompts: All of its prompts.
+        view: CRS and pixel size of the map at the time.
+        refinement: What is done to its polygon.
+        index: Which of the candidates was chosen.
+        shown: The polygon that the user saw when accepting; None where it was not there yet.
+        place: Where it is written to, as the session's user said; None for a new feature.
+    """
+
+    prompts: tuple[Prompt, ...]
+    view: View
+    refinement: Refinement
+    index: int = 0
+    shown: Optional[QgsGeometry] = None
+    place: Any = None
+    stage: str = _WAITING
+    question: Optional[Question] = None
+    polygon: Optional[QgsGeometry] = None
+
+
+class AcceptQueue(QObject):
+    """Works closed objects off, one after the other.
+
+    Args:
+        engine: The open raster.
+        parent: Qt's owner.
+    """
+
+    accepted = pyqtSignal(object)
+    message = pyqtSignal(str, str, str)
+    changed = pyqtSignal()
+    free = pyqtSignal()
+    """The engine can be asked about the object in work."""
+
+    drained = pyqtSignal()
+    """Nothing is left."""
+
+    def __init__(self, engine: EngineSession, parent: Optional[QObject] = None) -> None:
+        super().__init__(parent)
+        self._engine = engine
+        self._closed: list[Closed] = []
+        self._later: list[Closed] = []
+
+    def __len__(self) -> int:
+        return len(self._closed) + len(self._later)
+
+    @property
+    def is_drained(self) -> bool:
+        """Nothing is left for the raster that is open."""
+        return not self._closed
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Of all objects that are still to come."""
+        return tuple(prompt for one in (*self._closed, *self._later) for prompt in one.prompts)
+
+    @property
+    def occupies_engine(self) -> bool:
+        """The engine must not be asked about another object yet."""
+        return any(one.stage != _ACCEPTING for one in self._closed)
+
+    def add(self, closed: Closed) -> None:
+        """An object without an answer; its question may be on its way."""
+        self._closed.append(closed)
+        if closed.question is not None:
+            self._own(closed, closed.question)
+        self._go_on()
+        self.changed.emit()
+
+    def add_later(self, closed: Closed) -> None:
+        """An object of the raster that is opened when the one before is done with."""
+        self._later.append(closed)
+        self.changed.emit()
+
+    def add_answered(self, closed: Closed, candidate: Candidate) -> None:
+        """An object whose answer is the engine's last one: it only has to be handed over."""
+        self._closed.append(closed)
+        self._take_polygon(closed, candidate)
+        self.changed.emit()
+
+    def take_last(self) -> Optional[Closed]:
+        """Give the newest object back to the user; None where none can be."""
+        if self._later:
+            closed = self._later.pop()
+            self.changed.emit()
+            return closed
+        if not self._closed or self._closed[-1].stage in (_ACCEPTING, _REFINING):
+            return None
+        closed = self._closed.pop()
+        if closed.question is not None:
+            self._engine.give_up(closed.question.request)
+            closed.question = None
+        self._ended()
+        return closed
+
+    def lose_engine(self) -> None:
+        """Whoever would have answered is gone: everything is asked again by :meth:`resume`."""
+        for one in self._closed:
+            one.stage, one.question, one.polygon = _WAITING, None, None
+
+    def resume(self) -> None:
+        """The raster is open (again)."""
+        self._closed += self._later
+        self._later = []
+        self._go_on()
+
+    def give_up(self) -> None:
+        """There will be no engine; say how much is lost with it."""
+        count = len(self)
+        for one in self._closed:
+            if one.question is not None:
+                self._engine.give_up(one.question.request)
+        self._closed, self._later = [], []
+        if count:
+            self.message.emit(
+                "error",
+                tr("{count} accepted objects could not be made; click them again.").format(
+                    count=count
+                ),
+                "",
+            )
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Ask for the first object that has not been asked for, unless one is in work."""
+        waiting = [one for one in self._closed if one.stage != _ACCEPTING]
+        if not waiting or waiting[0].stage != _WAITING or not self._engine.is_open:
+            return
+        closed = waiting[0]
+        question = Question(lambda _: None, lambda _: None)
+        self._own(closed, question)
+        question.request = self._engine.ask(
+            closed.prompts,
+            lambda result: question.on_result(result),
+            lambda failure: question.on_failure(failure),
+            view=closed.view,
+        )
+
+    def _own(self, closed: Closed, question: Question) -> None:
+        closed.stage, closed.question = _ASKED, question
+        question.on_result = lambda result: self._answered(closed, result)
+        question.on_failure = lambda failure: self._refused(closed, failure)
+
+    def _answered(self, closed: Closed, result: dict[str, Any]) -> None:
+        closed.question = None
+        if closed not in self._closed:
+            return
+        try:
+            made = [Candidate.from_dict(each) for each in result.get("candidates") or []]
+        except MessageError as error:
+            self._drop(closed, tr("The engine's answer could not be read."), str(error))
+            return
+        if not made:
+            self._drop(
+                closed,
+                tr("The model finds no object at an accepted click; it was left out."),
+                str([prompt.to_dict() for prompt in closed.prompts]),
+            )
+            return
+        closed.index = min(closed.index, len(made) - 1)
+        self._take_polygon(closed, made[closed.index])
+
+    def _take_polygon(self, closed: Closed, candidate: Candidate) -> None:
+        if closed.shown is not None or not closed.refinement.needs_engine:
+            closed.polygon = closed.shown or candidate.geometry
+            self._hand_over(closed)
+            return
+        closed.stage = _REFINING
+
+        def refined(geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:
+            if closed not in self._closed or closed.stage != _REFINING:
+                return
+            if failure is not None:
+                if failure.kind == "EngineDied":
+                    return
+                self.message.emit("warning", failure.message, failure.detail)
+            closed.polygon = geometry or candidate.geometry
+            self._hand_over(closed)
+
+        self._engine.refine(candidate.geometry, closed.view.crs, closed.refinement, refined)
+
+    def _hand_over(self, closed: Closed) -> None:
+        closed.stage = _ACCEPTING
+        self._engine.accept(
+            closed.index,
+            lambda result: self._handed_over(closed, result),
+            lambda failure: self._refused(closed, failure),
+        )
+        self._go_on()
+        if not self.occupies_engine:
+            self.free.emit()
+
+    def _handed_over(self, closed: Closed, result: dict[str, Any]) -> None:
+        if closed not in self._closed:
+            return
+        polygon = closed.polygon
+        raw = polygon
+        try:
+            raw = to_geometry(result.get("geometry"))
+        except MessageError as error:
+            self.message.emit("warning", tr("The engine's polygon could not be read."), str(error))
+        self._closed.remove(closed)
+        if polygon is not None and raw is not None:
+            self.accepted.emit(
+                Accepted(
+                    closed.refinement.tidy(polygon),
+                    raw,
+                    closed.view.crs,
+                    dict(result.get("attributes") or {}),
+                    closed.place,
+                )
+            )
+        self._ended()
+
+    def _refused(self, closed: Closed, failure: Failure) -> None:
+        closed.question = None
+        if closed not in self._closed or failure.kind == "EngineDied":
+            return  # said already; everything is asked again once the engine is back
+        self._drop(closed, failure.message, failure.detail)
+
+    def _drop(self, closed: Closed, sentence: str, detail: str) -> None:
+        self._closed.remove(closed)
+        self.message.emit("warning", sentence, detail)
+        self._ended()
+
+    def _ended(self) -> None:
+        self._go_on()
+        self.changed.emit()
+        if not self.occupies_engine:
+            self.free.emit()
+        if not self._closed:
+            self.drained.emit()

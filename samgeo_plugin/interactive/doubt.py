@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How doubtful a polygon is, from its attributes, its shape and its neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
+
+SCORES = ("score", "stability")
+PROBABILITIES = ("class_probability", "probability", "label_probability")
+SEAMS = ("seam_disagreement",)
+CLASSES = ("label", "class")
+
+_WEIGHTS = {
+    "score": 0.9,
+    "stability": 0.6,
+    "probability": 0.9,
+    "seam": 0.8,
+    "edge": 0.5,
+    "overlap": 0.9,
+    "shape": 0.5,
+}
+"""How much of a doubt counts when it is as large as can be."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the review knows of a feature.
+
+    Args:
+        feature_id: Its id.
+        doubt: From 0 to 1.
+        reasons: Each doubt by its name, from 0 to 1.
+        area: In the square of the layer's units, or square metres by the field ``area_m2``.
+        label: Its class; empty for none.
+        status: "", "accepted" or "rejected".
+        at: Its centre, for ties and for order.
+    """
+
+    feature_id: int
+    doubt: float
+    reasons: dict[str, float]
+    area: float
+    label: str
+    status: str
+    at: tuple[float, float]
+
+
+def doubts(
+    values: dict[str, Any],
+    geometry: QgsGeometry,
+    neighbours: Sequence[QgsGeometry],
+    raster: Optional[QgsRectangle],
+) -> dict[str, float]:
+    """Each reason for doubt, from 0 to 1.
+
+    Args:
+        values: Attributes by their names in small letters.
+        geometry: The polygon.
+        neighbours: Polygons whose boxes meet its own.
+        raster: Extent of the raster that it was made from, in the layer's CRS.
+    """
+    found: dict[str, float] = {}
+    for name in SCORES:
+        value = _share(values.get(name))
+        if value is not None:
+            found[name] = 1.0 - value
+    for names, reason in ((PROBABILITIES, "probability"), (SEAMS, "seam")):
+        for name in names:
+            value = _share(values.get(name))
+            if value is not None:
+                found[reason] = 1.0 - value if reason == "probability" else value
+                break
+    area = geometry.area()
+    if area > 0:
+        covered = 0.0
+        for other in neighbours:
+            covered += geometry.intersection(other).area()
+        found["overlap"] = min(1.0, covered / area)
+        found["shape"] = _oddness(geometry, area)
+    else:
+        found["shape"] = 1.0
+    box = geometry.boundingBox()
+    if raster is not None:
+        margin = 0.002 * min(raster.width(), raster.height())
+        inner = raster.buffered(-margin)
+        found["edge"] = 0.0 if inner.contains(box) else 1.0
+    return found
+
+
+def together(reasons: dict[str, float]) -> float:
+    """One number: the chance that at least one of the doubts holds, as if they were independent."""
+    sure = 1.0
+    for name, value in reasons.items():
+        sure *= 1.0 - _WEIGHTS.get(name, 0.5) * min(max(value, 0.0), 1.0)
+    return 1.0 - sure
+
+
+def _oddness(geometry: QgsGeometry, area: float) -> float:
+    """Raggedness (what the convex hull has more) and thinness; several parts are odd too."""
+    hull = geometry.convexHull().area()
+    ragged = 1.0 - area / hull if hull > 0 else 1.0
+    length = geometry.length()
+    compact = 4 * math.pi * area / (length * length) if length > 0 else 0.0
+    thin = max(0.0, 1.0 - compact / 0.5)
+    many = 0.5 if geometry.isMultipart() and geometry.constGet().partCount() > 1 else 0.0
+    return min(1.0, max(ragged, thin, many))
+
+
+def _share(value: Any) -> Optional[float]:
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        return None
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else None
+
+
+def facts_of(
+    feature: QgsFeature,
+    neighbours: Sequence[QgsGeometry] = (),
+    raster: Optional[QgsRectangle] = None,
+    status_field: str = "status",
+) -> Facts:
+    """Everything that the review needs of one feature."""
+    names = [field.name().lower() for field in feature.fields()]
+    values = dict(zip(names, feature.attributes()))  # noqa: B905 - Python 3.9
+    geometry = feature.geometry()
+    reasons = doubts(values, geometry, neighbours, raster)
+    centre = geometry.boundingBox().center()
+    label = next((values[name] for name in CLASSES if name in values), None)
+    measured = values.get("area_m2")
+    try:
+        area = float(measured)
+    except (TypeError, ValueError):
+        area = geometry.area()
+    return Facts(
+        feature.id(),
+        together(reasons),
+        reasons,
+        area,
+        text_of(label),
+        text_of(values.get(status_field.lower())),
+        (centre.x(), centre.y()),
+    )
+
+
+def text_of(value: Any) -> str:
+    """An attribute as text; QGIS's NULL is empty."""
+    if value is None or (hasattr(value, "isNull") and value.isNull()):
+        return ""
+    return str(value)

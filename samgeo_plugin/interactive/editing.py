@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Changes to features of a polygon layer, each one step of the layer's undo history.
+
+Everything goes through the layer's edit buffer. The project's settings are followed: overlaps are
+avoided where it says so, and neighbours get the vertices of a shared border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from qgis.core import (
+    Qgis,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsLineString,
+    QgsPoint,
+    QgsPointXY,
+    QgsProject,
+    QgsVectorLayer,
+    QgsVectorLayerUtils,
+    QgsWkbTypes,
+)
+
+from ..i18n import tr
+from .tidy import _iou, largest_part
+
+_POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
+LEAST_RIGHT_ANGLED_IOU = 0.85
+"""An outline with right angles that agrees less with its original is refused."""
+
+
+class EditError(Exception):
+    """The layer refuses the change; the text says why and what to do."""
+
+
+@contextmanager
+def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
+    """One step of the layer's undo history; nothing of it stays where it fails.
+
+    Raises:
+        EditError: The layer cannot be edited.
+    """
+    if not layer.isEditable() and not layer.startEditing():
+        raise EditError(
+            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
+        )
+    layer.beginEditCommand(text)
+    try:
+        yield
+    except BaseException:
+        layer.destroyEditCommand()
+        raise
+    layer.endEditCommand()
+    layer.triggerRepaint()
+
+
+def feature_of(layer: QgsVectorLayer, feature_id: int) -> Optional[QgsFeature]:
+    feature = layer.getFeature(feature_id)
+    return feature if feature.isValid() and feature.hasGeometry() else None
+
+
+def avoid_overlaps(
+    layer: QgsVectorLayer, geometry: QgsGeometry, own: Sequence[int] = ()
+) -> QgsGeometry:
+    """Leave out what other features cover, where the project avoids overlaps.
+
+    Args:
+        layer: The one that the polygon goes into.
+        geometry: In the layer's CRS.
+        own: Features of the layer that do not count.
+
+    Raises:
+        EditError: Nothing would be left.
+    """
+    project = QgsProject.instance()
+    modes = QgsProject.AvoidIntersectionsMode
+    mode = project.avoidIntersectionsMode()
+    if mode == modes.AvoidIntersectionsCurrentLayer:
+        layers = [layer]
+    elif mode == modes.AvoidIntersectionsLayers:
+        layers = list(project.avoidIntersectionsLayers())
+    else:
+        return geometry
+    was_multipart = geometry.isMultipart()
+    left = QgsGeometry(geometry)
+    for other in layers:
+        for shape in _near(other, layer, geometry, own if other.id() == layer.id() else ()):
+            if left.intersects(shape):
+                left = _polygons(left.difference(shape))
+    if left.isEmpty():
+        raise EditError(
+            tr("Existing objects cover this one wholly, and the project avoids overlaps.")
+        )
+    return left if was_multipart else largest_part(left)
+
+
+def _near(
+    other: QgsVectorLayer, layer: QgsVectorLayer, geometry: QgsGeometry, own: Sequence[int]
+) -> list[QgsGeometry]:
+    """The other layer's polygons beside a polygon, in this one's CRS."""
+    move = QgsCoordinateTransform(other.crs(), layer.crs(), QgsProject.instance())
+    box = geometry.boundingBox()
+    try:
+        box = move.transformBoundingBox(box, Qgis.TransformDirection.Reverse) if (
+            other.crs() != layer.crs()
+        ) else box  # fmt: skip
+    except (QgsCsException, AttributeError):
+        return []
+    shapes = []
+    request = QgsFeatureRequest().setFilterRect(box).setNoAttributes()
+    for feature in other.getFeatures(request):
+        if feature.id() in own or not feature.hasGeometry():
+            continue
+        shape = QgsGeometry(feature.geometry())
+        if shape.type() != _POLYGON:
+            continue
+        if other.crs() != layer.crs() and shape.transform(move) != (
+            Qgis.GeometryOperationResult.Success
+        ):
+            continue
+        shapes.append(shape)
+    return shapes
+
+
+def _polygons(geometry: QgsGeometry) -> QgsGeometry:
+    """Only the polygons of what a difference has left."""
+    if geometry.isEmpty() or geometry.type() == _POLYGON:
+        return geometry
+    parts = [part for part in geometry.asGeometryCollection() if part.type() == _POLYGON]
+    return QgsGeometry.unaryUnion(parts) if parts else QgsGeometry()
+
+
+def share_vertices(layer: QgsVectorLayer, geometry: QgsGeometry) -> None:
+    """Neighbours get the vertices of a shared border, where the project edits topologically."""
+    if QgsProject.instance().topologicalEditing():
+        layer.addTopologicalPoints(geometry)
+
+
+def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
+    """As the layer's geometry type wants it.
+
+    Raises:
+        EditError: It does not fit into one feature.
+    """
+    made = geometry.coerceToType(layer.wkbType())
+    if not made:
+        raise EditError(
+            tr("The layer {name} cannot hold this polygon; choose another one.").format(
+                name=layer.name()
+            )
+        )
+    return max(made, key=lambda part: part.area())
+
+
+def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
+    """Within a command: another shape for a feature.
+
+    Raises:
+        EditError: The layer refuses it.
+    """
+    geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]))
+    if not layer.changeGeometry(feature_id, geometry):
+        raise EditError(
+            tr("The layer {name} refused the change; see its form's constraints.").format(
+                name=layer.name()
+            )
+        )
+    share_vertices(layer, geometry)
+
+
+def delete(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> None:
+    """Delete features."""
+    with command(layer, tr("Delete objects")):
+        if not layer.deleteFeatures(list(feature_ids)):
+            raise EditError(
+                tr("The layer {name} does not let features be deleted.").format(name=layer.name())
+            )
+
+
+def merge(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> int:
+    """Several polygons become one feature: the first one, which keeps its attributes.
+
+    Raises:
+        EditError: There are fewer than two.
+    """
+    features = [feature_of(layer, each) for each in feature_ids]
+    shapes = [feature.geometry() for feature in features if feature is not None]
+    if len(shapes) < 2:
+        raise EditError(tr("Ctrl+click two polygons or more, then merge them."))
+    whole = QgsGeometry.unaryUnion(shapes)
+    if whole.isMultipart() and QgsWkbTypes.isSingleType(layer.wkbType()):
+        raise EditError(tr("These polygons do not touch; the layer holds single parts only."))
+    with command(layer, tr("Merge objects")):
+        layer.deleteFeatures(list(feature_ids[1:]))
+        set_shape(layer, feature_ids[0], whole)
+    return int(feature_ids[0])
+
+
+def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsPointXY]) -> int:
+    """Cut polygons along a line; the larger part keeps the feature, others get its attributes.
+
+    Args:
+        layer: The layer.
+        feature_ids: The features that are cut.
+        line: In the layer's CRS.
+
+    Returns:
+        How many features were added.
+
+    Raises:
+        EditError: The line cuts none of them.
+    """
+    added = 0
+    curve = QgsLineString([QgsPoint(point) for point in line])
+    with command(layer, tr("Split objects")):
+        for feature_id in feature_ids:
+            feature = feature_of(layer, feature_id)
+            if feature is None:
+                continue
+            rest = QgsGeometry(feature.geometry())
+            # By name: by place, older versions take the curve for a list of points.
+            result, others, _ = rest.splitGeometry(
+                curve=curve, preserveCircular=False, topological=False
+            )
+            if result != Qgis.GeometryOperationResult.Success or not others:
+                continue
+            parts = sorted([rest, *others], key=lambda part: -part.area())
+            layer.changeGeometry(feature_id, fitted(layer, parts[0]))
+            for part in parts[1:]:
+                values = dict(enumerate(feature.attributes()))
+                for key in layer.primaryKeyAttributes():
+                    values.pop(key, None)
+                new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
+                if not layer.addFeature(new):
+                    raise EditError(
+                        tr("The layer {name} refused the object; see its form's constraints.")
+                        .format(name=layer.name())
+                    )  # fmt: skip
+                added += 1
+        if not added:
+            raise EditError(tr("Draw the line across the polygon, from outside to outside."))
+    return added
+
+
+def keep_largest_part(layer: QgsVectorLayer, feature_id: int) -> bool:
+    """True where there was more than one part."""
+    feature = feature_of(layer, feature_id)
+    if feature is None:
+        return False
+    shape = largest_part(feature.geometry())
+    if shape.area() == feature.geometry().area():
+        return False
+    with command(layer, tr("Keep the largest part")):
+        set_shape(layer, feature_id, shape)
+    return True
+
+
+def right_angles(layer: QgsVectorLayer, feature_id: int) -> bool:
+    """Straighten an outline; True where it changed.
+
+    Raises:
+        EditError: Right angles do not suit it.
+    """
+    feature = feature_of(layer, feature_id)
+    if feature is None:
+        return False
+    before = feature.geometry()
+    made = before.simplify(0.02 * before.area() ** 0.5).orthogonalize(1e-8, 1000, 45)
+    if made.isEmpty() or not made.isGeosValid() or _iou(made, before) < LEAST_RIGHT_ANGLED_IOU:
+        raise EditError(tr("Right angles do not suit this outline; it stays as it is."))
+    with command(layer, tr("Right angles")):
+        set_shape(layer, feature_id, made)
+    return True
+
+
+def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) -> None:
+    """Within a command: another value for a field.
+
+    Raises:
+        EditError: The layer refuses it.
+    """
+    if not layer.changeAttributeValue(feature_id, field, value):
+        raise EditError(
+            tr("{field} of {layer} cannot be changed.").format(
+                field=layer.fields().at(field).name(), layer=layer.name()
+            )
+        )

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Existing polygons under the tool: take up, select, merge, split, delete, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsFeatureRequest,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..i18n import tr
+from . import editing, target
+from .editing import EditError
+from .place import Place
+from .session import InteractiveSession
+
+
+class LayerEditor(QObject):
+    """What the tool does with the polygons of the layer that is worked on.
+
+    Args:
+        session: What a polygon is corrected in.
+        layer: Names the layer that is worked on; None where there is none.
+        crs: Names the map's CRS.
+        parent: Qt's owner.
+    """
+
+    message = pyqtSignal(str, str)
+
+    def __init__(
+        self,
+        session: InteractiveSession,
+        layer: Callable[[], Optional[QgsVectorLayer]],
+        crs: Callable[[], QgsCoordinateReferenceSystem],
+        parent: Optional[QObject] = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._layer = layer
+        self._crs = crs
+
+    @property
+    def layer(self) -> Optional[QgsVectorLayer]:
+        """The layer, where it can be worked on."""
+        layer = self._layer()
+        return layer if layer is not None and target.problem(layer) is None else None
+
+    def at(self, point: QgsPointXY) -> Optional[tuple[int, QgsGeometry]]:
+        """The smallest polygon under a point of the map, in the map's CRS."""
+        layer = self.layer
+        if layer is None:
+            return None
+        move = QgsCoordinateTransform(layer.crs(), self._crs(), QgsProject.instance())
+        back = QgsCoordinateTransform(self._crs(), layer.crs(), QgsProject.instance())
+        try:
+            inside = back.transform(point)
+            box = QgsRectangle(inside.x(), inside.y(), inside.x(), inside.y())
+            box.grow(1e-9 * max(1.0, abs(inside.x()), abs(inside.y())))
+            found: list[tuple[float, int, QgsGeometry]] = []
+            mark = QgsGeometry.fromPointXY(inside)
+            for feature in layer.getFeatures(QgsFeatureRequest().setFilterRect(box)):
+                shape = feature.geometry()
+                if shape.intersects(mark):
+                    moved = QgsGeometry(shape)
+                    moved.transform(move)
+                    found.append((shape.area(), feature.id(), moved))
+        except QgsCsException:
+            return None
+        if not found:
+            return None
+        _, feature_id, moved = min(found, key=lambda each: each[:2])
+        return feature_id, moved
+
+    def take_up(self, point: QgsPointXY) -> Optional[Place]:
+        """The polygon under the point, to be corrected."""
+        found, layer = self.at(point), self.layer
+        if found is None or layer is None:
+            return None
+        return Place(layer.id(), found[0], found[1])
+
+    # --- selection ------------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> list[int]:
+        """The feature that is being corrected, else the layer's selection."""
+        layer = self.layer
+        if layer is None:
+            return []
+        place = self._session.place
+        if place is not None and place.layer_id == layer.id():
+            return [place.feature_id]
+        return sorted(layer.selectedFeatureIds(), key=abs)
+
+    def toggle(self, point: QgsPointXY) -> bool:
+        """Select the polygon under the point too, or no longer; False where there is none."""
+        found, layer = self.at(point), self.layer
+        if found is None or layer is None:
+            return False
+        if found[0] in layer.selectedFeatureIds():
+            layer.deselect(found[0])
+        else:
+            layer.select(found[0])
+        return True
+
+    # --- changes --------------------------------------------------------------------------------
+
+    def merge(self) -> None:
+        """The selected polygons become one."""
+        self._do(lambda layer, ids: editing.merge(layer, ids))
+
+    def delete(self) -> None:
+        """Delete the polygon that is being corrected, or the selected ones."""
+        self._do(lambda layer, ids: editing.delete(layer, ids))
+
+    def split(self, line: Sequence[QgsPointXY]) -> None:
+        """Cut the polygon that is being corrected, or the selected ones, along a line of the map;
+        without any, those that the line crosses."""
+        layer = self.layer
+        if layer is None:
+            return
+        move = QgsCoordinateTransform(self._crs(), layer.crs(), QgsProject.instance())
+        try:
+            points = [move.transform(point) for point in line]
+        except QgsCsException:
+            return
+        ids = self.chosen
+        if not ids:
+            cut = QgsGeometry.fromPolylineXY(points)
+            request = QgsFeatureRequest().setFilterRect(cut.boundingBox())
+            ids = [f.id() for f in layer.getFeatures(request) if f.geometry().intersects(cut)]
+        self._do(lambda layer, _: editing.split(layer, ids, points))
+
+    def undo(self) -> bool:
+        """Take the layer's last change back, whichever layer is active; False where none is."""
+        layer = self.layer
+        if layer is None or not layer.isEditable() or not layer.undoStack().canUndo():
+            return False
+        layer.undoStack().undo()
+        layer.triggerRepaint()
+        return True
+
+    @property
+    def can_undo(self) -> bool:
+        layer = self.layer
+        return bool(layer is not None and layer.isEditable() and layer.undoStack().canUndo())
+
+    def _do(self, change: Callable[[QgsVectorLayer, list[int]], object]) -> None:
+        layer, ids = self.layer, self.chosen
+        if layer is None:
+            return
+        try:
+            change(layer, ids)
+        except EditError as error:
+            self.message.emit("warning", str(error))
+            return
+        if self._session.place is not None:
+            self._session.clear()
+        layer.removeSelection()
+        self.message.emit("", tr("Done; Ctrl+Z takes it back."))

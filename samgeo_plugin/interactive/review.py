@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The review of a polygon layer: a queue ordered by doubt, decisions in the edit buffer.
+
+Decisions are attributes of the layer itself, so that QGIS's undo, saving and other programs know
+them. What the review keeps in mind follows the layer's own signals: an undo changes it too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from qgis.core import (
+    QgsField,
+    QgsGeometry,
+    QgsRectangle,
+    QgsSpatialIndex,
+    QgsVectorLayer,
+)
+from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+
+from .. import field_types
+from ..i18n import tr
+from . import editing, target
+from .doubt import CLASSES, Facts, facts_of, text_of
+from .editing import EditError
+
+STATUS = "status"
+ACCEPTED = "accepted"
+REJECTED = "rejected"
+OPEN = ""
+
+_BUDGET = 0.008
+"""Seconds of work between two looks of the event loop."""
+
+
+@dataclass(frozen=True)
+class ReviewFilter:
+    """Which features are in the queue; None and empty mean all."""
+
+    label: Optional[str] = None
+    status: Optional[str] = None
+    least_area: float = 0.0
+    most_area: float = 0.0
+
+    def lets(self, facts: Facts) -> bool:
+        if self.label is not None and facts.label != self.label:
+            return False
+        if self.status is not None and facts.status != self.status:
+            return False
+        if facts.area < self.least_area:
+            return False
+        return not (self.most_area > 0 and facts.area > self.most_area)
+
+
+class Review(QObject):
+    """One layer's review.
+
+    Args:
+        parent: Qt's owner.
+    """
+
+    started = pyqtSignal()
+    stopped = pyqtSignal()
+    queue_changed = pyqtSignal()
+    current_changed = pyqtSignal(object)
+    message = pyqtSignal(str, str)
+    progress = pyqtSignal(int, int)
+
+    def __init__(self, parent: Optional[QObject] = None) -> None:
+        super().__init__(parent)
+        self.layer: Optional[QgsVectorLayer] = None
+        self.facts: dict[int, Facts] = {}
+        self.queue: list[int] = []
+        self.filter = ReviewFilter()
+        self._at = 0
+        self._work: Optional[Iterator[None]] = None
+        self._status_index = -1
+        self._class_index = -1
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._work_on)
+
+    # --- start and end --------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.layer is not None
+
+    @property
+    def ready(self) -> bool:
+        """The queue is ordered."""
+        return self.running and self._work is None
+
+    def start(self, layer: QgsVectorLayer, raster: Optional[QgsRectangle] = None) -> bool:
+        """Order a layer's features by doubt; the layer gets a field for the decisions.
+
+        Args:
+            layer: Any polygon layer that can be edited.
+            raster: Extent of the raster that it was made from, in the layer's CRS.
+        """
+        self.stop()
+        why = target.problem(layer)
+        if why is None and not layer.isEditable() and not layer.startEditing():
+            why = tr("The layer {name} cannot be edited; choose another one.").format(
+                name=layer.name()
+            )
+        if why is None and layer.fields().lookupField(STATUS) < 0:
+            why = self._add_status(layer)
+        if why is not None:
+            self.message.emit("warning", why)
+            return False
+        self.layer = layer
+        layer.removeSelection()  # with one, QGIS's own Delete would want the key too
+        self._find_fields()
+        layer.attributeValueChanged.connect(self._attribute_changed)
+        layer.geometryChanged.connect(self._geometry_changed)
+        layer.featureDeleted.connect(self._deleted)
+        layer.featureAdded.connect(self._added)
+        layer.updatedFields.connect(self._find_fields)
+        layer.editingStopped.connect(self.stop)
+        layer.willBeDeleted.connect(self.stop)
+        self.facts = {}
+        self._work = self._gather(layer, raster)
+        self._timer.start()
+        self.started.emit()
+        return True
+
+    def stop(self) -> None:
+        """The review ends; what was decided stays in the layer's edit buffer."""
+        layer, self.layer = self.layer, None
+        self._timer.stop()
+        self._work = None
+        self.queue, self._at = [], 0
+        if layer is None:
+            return
+        if not sip.isdeleted(layer):
+            for signal, slot in (
+                (layer.attributeValueChanged, self._attribute_changed),
+                (layer.geometryChanged, self._geometry_changed),
+                (layer.featureDeleted, self._deleted),
+                (layer.featureAdded, self._added),
+                (layer.updatedFields, self._find_fields),
+                (layer.editingStopped, self.stop),
+                (layer.willBeDeleted, self.stop),
+            ):
+                signal.disconnect(slot)
+        self.current_changed.emit(None)
+        self.stopped.emit()
+
+    def _add_status(self, layer: QgsVectorLayer) -> Optional[str]:
+        field = QgsField(STATUS, field_types.TEXT, "text", 20)
+        layer.beginEditCommand(tr("Add a field for the review"))
+        if layer.addAttribute(field):
+            layer.endEditCommand()
+            return None
+        layer.destroyEditCommand()
+        return tr("{layer} lets no field be added; add a text field “{field}” to it first.").format(
+            layer=layer.name(), field=STATUS
+        )
+
+    def _find_fields(self) -> None:
+        if self.layer is None:
+            return
+        fields = self.layer.fields()
+        self._status_index = fields.lookupField(STATUS)
+        found = [fields.lookupField(name) for name in CLASSES]
+        self._class_index = next((index for index in found if index >= 0), -1)
+
+    # --- order ----------------------------------------------------------------------------------
+
+    def _gather(self, layer: QgsVectorLayer, raster: Optional[QgsRectangle]) -> Iterator[None]:
+        """Read all features, then measure each against its neighbours; yields often."""
+        features = {}
+        index = QgsSpatialIndex()
+        for feature in layer.getFeatures():
+            if feature.hasGeometry():
+                features[feature.id()] = feature
+                index.addFeature(feature)
+            yield
+        for number, (feature_id, feature) in enumerate(features.items()):
+            near: list[QgsGeometry] = [
+                features[other].geometry()
+                for other in index.intersects(feature.geometry().boundingBox())
+                if other != feature_id
+            ]
+            self.facts[feature_id] = facts_of(feature, near, raster, STATUS)
+            if number % 50 == 0:
+                self.progress.emit(number, len(features))
+            yield
+
+    def _work_on(self) -> None:
+        end = time.monotonic() + _BUDGET
+        work = self._work
+        while work is not None and time.monotonic() < end:
+            try:
+                next(work)
+            except StopIteration:
+                self._work = None
+                self._timer.stop()
+                self.progress.emit(0, 0)
+                self._fill(keep=False)
+                return
+
+    def _fill(self, keep: bool = True) -> None:
+        """Order the queue anew; ties by place."""
+        current = self.current if keep else None
+        let = [facts for facts in self.facts.values() if self.filter.lets(facts)]
+        let.sort(key=lambda facts: (-round(facts.doubt, 6), facts.at))
+        self.queue = [facts.feature_id for facts in let]
+        if current is not None and current in self.queue:
+            self._at = self.queue.index(current)
+        else:
+            waiting = [k for k, each in enumerate(self.queue) if not self.facts[each].status]
+            self._at = waiting[0] if waiting else 0
+            self._tell_current()
+        self.queue_changed.emit()
+
+    def set_filter(self, wanted: ReviewFilter) -> None:
+        """Show others; nothing is changed in the layer."""
+        self.filter = wanted
+        if self.ready:
+            self._fill()
+
+    @property
+    def hidden(self) -> list[int]:
+        """What the filter leaves out."""
+        return [each for each, facts in self.facts.items() if not self.filter.lets(facts)]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many have each status."""
+        return Counter(facts.status for facts in self.facts.values())
+
+    @property
+    def classes(self) -> list[str]:
+        """The layer's classes, in the order of the number keys."""
+        return sorted({facts.label for facts in self.facts.values() if facts.label})
+
+    # --- where we are ---------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Optional[int]:
+        """The feature that is looked at."""
+        return self.queue[self._at] if 0 <= self._at < len(self.queue) else None
+
+    @property
+    def position(self) -> int:
+        return self._at
+
+    def geometry(self) -> Optional[QgsGeometry]:
+        """The current feature's shape, in the layer's CRS."""
+        if self.layer is None or self.current is None:
+            return None
+        feature = editing.feature_of(self.layer, self.current)
+        return None if feature is None else feature.geometry()
+
+    def go(self, step: int) -> None:
+        """To the next or the previous one of the queue."""
+        if not self.queue:
+            return
+        self._at = min(max(self._at + step, 0), len(self.queue) - 1)
+        self._tell_current()
+
+    def _tell_current(self) -> None:
+        self.current_changed.emit(self.current)
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    def decide(self, status: str) -> None:
+        """Accept or reject the current one, and go on."""
+        self._set({self._status_index: status}, tr("Review: {status}").format(status=status))
+
+    def set_class(self, number: int) -> None:
+        """Give the current one the class of a number key (from 1), accept it, and go on."""
+        classes = self.classes
+        if self._class_index < 0:
+            self.message.emit("info", tr("The layer has no field “label” or “class”."))
+        elif not 1 <= number <= len(classes):
+            self.message.emit(
+                "info", tr("There is no class {number} in this layer.").format(number=number)
+            )
+        else:
+            label = classes[number - 1]
+            values = {self._class_index: label, self._status_index: ACCEPTED}
+            self._set(values, tr("Review: {status}").format(status=label))
+
+    def _set(self, values: dict[int, str], text: str) -> None:
+        layer, current = self.layer, self.current
+        if layer is None or current is None or not self.ready:
+            return
+        try:
+            with editing.command(layer, text):
+                for index, value in values.items():
+                    editing.set_value(layer, current, index, value)
+        except EditError as error:
+            self.message.emit("warning", str(error))
+            return
+        self.go(1)
+        self.queue_changed.emit()
+
+    def largest_part(self) -> None:
+        self._edit(lambda layer, current: editing.keep_largest_part(layer, current))
+
+    def right_angles(self) -> None:
+        self._edit(lambda layer, current: editing.right_angles(layer, current))
+
+    def delete(self) -> None:
+        self._edit(lambda layer, current: editing.delete(layer, [current]))
+
+    def remove_hidden(self) -> int:
+        """Delete what the filter leaves out, as one step of undo."""
+        hidden = self.hidden
+        if hidden:
+            self._edit(lambda layer, _: editing.delete(layer, hidden))
+        return len(hidden)
+
+    def _edit(self, change) -> None:  # type: ignore[no-untyped-def]
+        layer, current = self.layer, self.current
+        if layer is None or current is None:
+            return
+        try:
+            change(layer, current)
+        except EditError as error:
+            self.message.emit("warning", str(error))
+
+    # --- what the layer tells -------------------------------------------------------------------
+
+    def _attribute_changed(self, feature_id: int, index: int, value: object) -> None:
+        facts = self.facts.get(feature_id)
+        if facts is None:
+            return
+        if index == self._status_index:
+            self.facts[feature_id] = replace(facts, status=text_of(value))
+        elif index == self._class_index:
+            self.facts[feature_id] = replace(facts, label=text_of(value))
+
+    def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
+        if feature_id == self.current:
+            self._tell_current()
+
+    def _deleted(self, feature_id: int) -> None:
+        self.facts.pop(feature_id, None)
+        if feature_id not in self.queue:
+            return
+        place = self.queue.index(feature_id)
+        self.queue.pop(place)
+        if place < self._at:
+            self._at -= 1
+        elif place == self._at:
+            self._at = min(self._at, max(len(self.queue) - 1, 0))
+            self._tell_current()
+        self.queue_changed.emit()
+
+    def _added(self, feature_id: int) -> None:
+        """A new part, or one that an undo has brought back."""
+        if self.layer is None or not self.ready:
+            return
+        feature = editing.feature_of(self.layer, feature_id)
+        if feature is not None:
+            self.facts[feature_id] = facts_of(feature, status_field=STATUS)
+            if self.filter.lets(self.facts[feature_id]):
+                self.queue.insert(self._at, feature_id)
+                self._tell_current()
+            self.queue_changed.emit()

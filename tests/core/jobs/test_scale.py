@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A job's scale: chosen once from the ground resolution, the same in every window."""
+
+from types import SimpleNamespace
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+from samgeo_core.errors import ParameterError
+from samgeo_core.interactive.windows import Level
+from samgeo_core.job import SegmentParameters
+from samgeo_core.jobs.make_segmenter import make_segmenter
+from samgeo_core.jobs.prompts import cell_for
+from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scale import pixel_metres, scale_for, scaled
+from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.testing.painted import PaintedModel
+
+
+def raster(crs, pixel, x=500_000.0, y=6_000_000.0):
+    return SimpleNamespace(
+        crs=None if crs is None else CRS.from_user_input(crs),
+        transform=Affine(pixel, 0, x, 0, -pixel, y),
+        height=100,
+        width=100,
+    )
+
+
+def test_a_pixel_is_measured_in_metres_whatever_the_crs():
+    assert pixel_metres(raster("EPSG:32632", 10.0)) == pytest.approx(10)
+    assert pixel_metres(raster("EPSG:2263", 1.0)) == pytest.approx(0.3048, rel=1e-3)
+    degrees = pixel_metres(raster("EPSG:4326", 1e-6, 85.0, 27.6))
+    assert degrees == pytest.approx(0.11 * np.sqrt(np.cos(np.radians(27.6))), rel=0.02)
+    assert pixel_metres(raster(None, 1.0)) is None
+
+
+def test_what_was_asked_for_is_taken_and_else_what_suits_the_ground():
+    assert scale_for(0.5, raster("EPSG:32632", 10.0)) == 0.5
+    assert scale_for(None, raster("EPSG:32632", 10.0)) == 2
+    assert scale_for(None, raster("EPSG:32632", 0.1)) == 1
+
+
+def test_models_without_a_choice_refuse_a_scale():
+    model = PaintedModel()
+    assert scaled(model, 2.0, None) is model
+    with pytest.raises(ParameterError, match="scale"):
+        scaled(model, 2.0, 2.0)
+
+
+def test_windows_of_any_size_have_cells_of_the_same_size():
+    for scale, cell in ((1.0, 2), (2.0, 1)):
+        segmenter = make_segmenter(SegmentParameters(["a.tif"], "b.gpkg", scale=scale))
+        assert {segmenter.cell_size(size) for size in (256, 512, 768, 1024, 2048)} == {cell}
+
+
+def test_prompt_jobs_have_windows_of_the_models_own_size_at_its_scale():
+    model = load_embedded("cpu")
+    assert cell_for(model, None, (300, 300)) == 2
+    assert cell_for(model.scaled(2), 512, (3000, 3000)) == 1
+    with pytest.raises(ParameterError, match="scale"):
+        cell_for(model, 512, (3000, 3000))
+
+
+def test_a_session_that_zooms_in_magnifies_by_its_level_not_by_its_window():
+    model = load_embedded("cpu")
+    source = SimpleNamespace(shape=(3000, 3000), transform=Affine.identity())
+    near = Level(source, model, None, -1)
+    assert near.model.info == model.scaled(2).info
+    assert near.lattice.cell == 1
+    assert Level(source, model, None, 0).model is model
+
+
+def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
+    rng = np.random.default_rng(3)
+    image = rng.normal((90, 120, 70), 6, (256, 256, 3))
+    for row, col in ((30, 40), (120, 60), (60, 170), (180, 180)):
+        image[row : row + 40, col : col + 36] = rng.normal((200, 90, 70), 6, (40, 36, 3))
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8",
+        crs="EPSG:32645", transform=Affine(0.2, 0, 351_000, 0, -0.2, 3_057_000),
+    ) as file:  # fmt: skip
+        file.write(image.clip(0, 255).astype(np.uint8).transpose(2, 0, 1))
+
+    def found(name, **options):
+        output = str(tmp_path / name)
+        run(SegmentParameters([str(tmp_path / "a.tif")], output, threads=1, **options))
+        return gpd.read_file(output)
+
+    everything = found("all.fgb")
+    assert len(everything) >= 4
+    assert everything["class_prob"].between(0.1, 1).all()
+    buildings = found("buildings.fgb", classes=["building"])
+    assert set(buildings["class"]) == {"building"}
+    assert len(buildings) == (everything["class"] == "building").sum()
+    assert "class" not in found("grid.fgb", proposals="grid", points_per_side=4).columns
+    with pytest.raises(ParameterError, match="castle"):
+        found("castle.fgb", classes=["castle"])

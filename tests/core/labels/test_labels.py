@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samgeo_core.cli.commands import main
+from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.labels import rle
+from samgeo_core.labels.chips import ChipOptions
+from samgeo_core.labels.exporting import export_labels
+from samgeo_core.labels.formats import FORMATS, keyhole
+from samgeo_core.labels.importing import import_labels
+from samgeo_core.labels.places import cut_by_place
+
+TRANSFORM = Affine.translation(500_000, 5_500_000) @ Affine.rotation(10) @ Affine.scale(0.5, -0.5)
+SHAPES = [
+    shapely.box(10, 10, 40, 30),
+    shapely.Polygon([(50, 20), (90, 25), (80, 60), (55, 50)]),
+    shapely.box(100, 90, 160, 150).difference(shapely.box(110, 100, 150, 140)),  # over four chips
+    shapely.Point(200, 200).buffer(20),
+    shapely.union(shapely.box(20, 150, 40, 170), shapely.box(50, 150, 60, 160)),  # two parts
+]
+CLASSES = ["roof", "field", "roof", "pond", "roof"]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A raster of 256 x 256 turned by 10 degrees, and five polygons on it."""
+    folder = tmp_path_factory.mktemp("scene")
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 256, 256), dtype=np.uint8)
+    with rasterio.open(
+        folder / "raster.tif", "w", driver="GTiff", width=256, height=256, count=3,
+        dtype="uint8", crs="EPSG:32632", transform=TRANSFORM,
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    ground = [
+        shapely.transform(s, lambda xy: np.column_stack(TRANSFORM @ (xy[:, 0], xy[:, 1])))
+        for s in SHAPES
+    ]
+    frame = gpd.GeoDataFrame({"kind": CLASSES}, geometry=ground, crs="EPSG:32632")
+    frame.to_file(folder / "labels.gpkg")
+    return folder, frame, pixels
+
+
+def export(scene, folder, **options):
+    rest = {k: options.pop(k) for k in ("form", "image_format", "as_runs") if k in options}
+    chips = ChipOptions(**{"size": 128, "class_field": "kind", "val_share": 0.0} | options)
+    return export_labels(scene[0] / "raster.tif", scene[0] / "labels.gpkg", folder,
+                         options=chips, **rest)  # fmt: skip
+
+
+def away(one, other):
+    """Largest distance between two borders."""
+    return shapely.hausdorff_distance(
+        shapely.segmentize(one.boundary, 0.25), shapely.segmentize(other.boundary, 0.25)
+    )
+
+
+# --- run-length codes ----------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6))
+def test_run_length_codes_are_those_of_pycocotools(seed):
+    mask = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(seed)
+    pixels = rng.random((int(rng.integers(1, 40)), int(rng.integers(1, 400)))) < rng.random()
+    runs = rle.to_runs(pixels)
+    code = mask.encode(np.asfortranarray(pixels.astype(np.uint8)))["counts"].decode()
+    assert rle.to_text(runs) == code
+    assert rle.from_text(code) == runs
+    np.testing.assert_array_equal(rle.from_runs(runs, pixels.shape), pixels)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_mask_as_a_polygon_burns_to_the_same_mask(seed):
+    rng = np.random.default_rng(seed)
+    pixels = rng.random((20, 30)) < 0.5
+    pixels[5:15, 5:20] |= rng.random((10, 15)) < 0.8
+    shape = rle.outlined(pixels)
+    assert shape.is_valid
+    np.testing.assert_array_equal(rle.burnt(shape, pixels.shape), pixels)
+
+
+def test_a_damaged_code_is_refused():
+    with pytest.raises(ParameterError, match="does not fit"):
+        rle.from_runs([3, 4], (2, 2))
+    with pytest.raises(ParameterError, match="middle of a number"):
+        rle.from_text("o")
+
+
+# --- round trips ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_exported_comes_back_on_the_same_ground(scene, tmp_path, form):
+    export(scene, tmp_path / "out", form=form)
+    got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert got.classes == ["field", "pond", "roof"]
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert back.crs == scene[1].crs
+    assert len(back) == len(SHAPES)  # objects over several chips are one again
+    for truth, kind in zip(scene[1].geometry, CLASSES, strict=True):
+        iou = back.intersection(truth).area / back.union(truth).area
+        best = back.iloc[int(iou.argmax())]
+        assert best["class"] == kind
+        assert iou.max() > 0.95
+        # In pixels of half a metre. Masks and codes are known at pixels' centres: sides are within
+        # half a pixel, of a corner the tip may be lost (0.7 is half of a pixel's diagonal).
+        corner = 0.01 if form == "yolo" else 0.7
+        assert away(truth, best.geometry) / 0.5 <= corner
+
+
+def test_coco_polygons_are_exact(scene, tmp_path):
+    export(scene, tmp_path / "out")
+    import_labels(tmp_path / "out" / "annotations_train.json", tmp_path / "back.gpkg")
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    for number in (0, 1, 3, 4):  # without holes
+        truth = scene[1].geometry[number]
+        best = back.intersection(truth).area.idxmax()
+        assert away(truth, back.geometry[best]) < 0.01
+
+
+def test_pycocotools_reads_the_same_polygons_within_half_a_pixel(scene, tmp_path):
+    """Its masks against ours of the exact shapes: they differ by pixels at borders only."""
+    coco = pytest.importorskip("pycocotools.coco")
+    for as_runs in (False, True):
+        out = tmp_path / f"out{as_runs}"
+        export(scene, out, size=256, as_runs=as_runs)
+        data = coco.COCO(str(out / "annotations_train.json"))
+        assert len(data.anns) == len(SHAPES)
+        for item, shape, kind in zip(data.anns.values(), SHAPES, CLASSES, strict=True):
+            mask = data.annToMask(item).astype(bool)
+            assert data.cats[item["category_id"]]["name"] == kind
+            inner, outer = shape.buffer(-0.75), shape.buffer(0.75)
+            assert not (rle.burnt(inner, mask.shape) & ~mask).any()
+            assert not (mask & ~rle.burnt(outer, mask.shape)).any()
+            assert away(rle.outlined(mask), shape) <= 1.0
+            assert item["area"] == pytest.approx(shape.area, rel=1e-3)
+
+
+def test_rasterio_reads_the_same_masks_on_the_same_ground(scene, tmp_path):
+    export(scene, tmp_path / "out", form="masks", size=256)
+    (path,) = (tmp_path / "out").glob("masks/train/*.tif")
+    with rasterio.open(path) as file:
+        numbers, classes = file.read()
+        assert file.transform.almost_equals(TRANSFORM)
+        assert file.crs == "EPSG:32632"
+    assert numbers.max() == len(SHAPES)
+    for number, shape in enumerate(SHAPES, 1):
+        np.testing.assert_array_equal(numbers == number, rle.burnt(shape, (256, 256)))
+    names = json.loads((tmp_path / "out" / "chips.json").read_text())["classes"]
+    assert names[classes[numbers == 2][0] - 1] == "field"
+
+
+@pytest.mark.parametrize("image_format", ["tif", "png"])
+def test_images_keep_their_pixels_and_their_place(scene, tmp_path, image_format):
+    export(scene, tmp_path / "out", image_format=image_format, keep_empty=True)
+    paths = sorted((tmp_path / "out").glob(f"images/*/*.{image_format}"))
+    assert len(paths) == 4
+    with rasterio.open(paths[3]) as file:
+        assert file.transform.almost_equals(TRANSFORM @ Affine.translation(128, 128))
+        np.testing.assert_array_equal(file.read(), scene[2][:, 128:, 128:])
+
+
+def test_crowds_are_marked_and_come_back(scene, tmp_path):
+    frame = scene[1].assign(many=[0, 0, 0, 1, 0])
+    export_labels(scene[0] / "raster.tif", frame, tmp_path / "out",
+                  options=ChipOptions(256, "kind", "many", 0.0))  # fmt: skip
+    data = json.loads((tmp_path / "out" / "annotations_train.json").read_text())
+    (crowd,) = (a for a in data["annotations"] if a["iscrowd"])
+    assert isinstance(crowd["segmentation"]["counts"], list)
+    import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert list(back[back["crowd"].astype(bool)]["class"]) == ["pond"]
+
+
+# --- labels of others ----------------------------------------------------------------------------
+
+
+def test_labels_of_others_need_georeferenced_images(scene, tmp_path):
+    data = {
+        "images": [{"id": 7, "file_name": "a/raster.tif", "width": 256, "height": 256}],
+        "categories": [{"id": 3, "name": "roof"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 3, "iscrowd": 0,
+             "segmentation": [[10, 10, 40, 10, 40, 30, 10, 30]]}
+        ],
+    }  # fmt: skip
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(ParameterError, match=r"\(images\)"):
+        import_labels(path, tmp_path / "back.gpkg")
+    import_labels(path, tmp_path / "back.gpkg", images=scene[0])
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert away(back.geometry[0], scene[1].geometry[0]) < 1e-3
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    with rasterio.open(plain / "raster.png", "w", driver="PNG", width=256, height=256, count=3,
+                       dtype="uint8") as file:  # fmt: skip
+        file.write(scene[2])
+    with pytest.raises(ParameterError, match="no georeference"):
+        import_labels(path, tmp_path / "other.gpkg", images=plain)
+
+
+def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
+    export(scene, tmp_path / "out", form="yolo")
+    (tmp_path / "out" / "chips.json").unlink()
+    got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert got.classes == ["field", "pond", "roof"]
+    assert got.objects > len(SHAPES)  # without our notes pieces stay pieces
+
+
+def test_a_keyhole_fills_to_the_same_shape():
+    for shape in (SHAPES[2], SHAPES[4]):
+        ring = shapely.Polygon(keyhole(shape))
+        sound = shapely.make_valid(ring, method="structure", keep_collapsed=False)
+        assert sound.symmetric_difference(shape).area < 1e-9
+
+
+@pytest.mark.parametrize("text", ["not json", "{}", '{"images": [{}], "annotations": []}'])
+def test_files_that_are_no_labels_are_refused(tmp_path, text):
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ParameterError):
+        import_labels(tmp_path / "labels.json", tmp_path / "back.gpkg")
+    assert not (tmp_path / "back.gpkg").exists()
+
+
+# --- splits and bad input ------------------------------------------------------------------------
+
+
+def test_splits_lie_on_two_sides_of_a_line(scene, tmp_path):
+    done = export(scene, tmp_path / "out", size=64, val_share=0.3)
+    index = json.loads((tmp_path / "out" / "chips.json").read_text())["chips"]
+    assert set(done.chips) == {"train", "val"}
+    corner = {split: [c["image"].split("chip_")[1] for c in index if c["split"] == split]
+              for split in ("train", "val")}  # fmt: skip
+    rows = {s: {int(n[1:7]) for n in names} for s, names in corner.items()}
+    cols = {s: {int(n[9:15]) for n in names} for s, names in corner.items()}
+    assert max(rows["train"]) < min(rows["val"]) or max(cols["train"]) < min(cols["val"])
+
+
+@given(st.integers(0, 10**6))
+def test_a_cut_holds_back_about_its_share(seed):
+    xy = np.random.default_rng(seed).random((60, 2)) * (100, 30)
+    beyond = cut_by_place(xy, 0.3).beyond(xy)
+    assert 0.19 <= beyond.mean() <= 0.41
+    other = cut_by_place(xy[::-1], 0.3)
+    assert other == cut_by_place(xy, 0.3)
+
+
+def test_one_place_cannot_be_split():
+    with pytest.raises(ParameterError, match="at one place"):
+        cut_by_place(np.ones((10, 2)), 0.3)
+
+
+def test_nothing_is_written_where_something_is_wrong(scene, tmp_path):
+    far = scene[1].translate(1e6)
+    with pytest.raises(ParameterError, match="lies on"):
+        export_labels(scene[0] / "raster.tif", gpd.GeoDataFrame(geometry=far), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(OutputError, match="not empty"):
+        export(scene, tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+def test_the_commands_say_what_they_did(scene, tmp_path):
+    folder, back = str(tmp_path / "out"), str(tmp_path / "back.gpkg")
+    source = [str(Path(scene[0]) / name) for name in ("raster.tif", "labels.gpkg")]
+    said = CliRunner().invoke(
+        main, ["export-labels", *source, folder, "--class-field", "kind", "--chip-size", "128"]
+    )
+    assert said.exit_code == 0, said.output
+    assert "3 classes" in said.output
+    said = CliRunner().invoke(main, ["import-labels", folder, back, "--json"])
+    assert json.loads(said.stdout)["objects"] == len(SHAPES)

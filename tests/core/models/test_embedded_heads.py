@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Proposals, classes, levels and corrections of the embedded model."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from samgeo_core.errors import ModelError, ParameterError
+from samgeo_core.models.base import Prompts
+from samgeo_core.models.embedded.classes import CLASSES
+from samgeo_core.models.embedded.corrections import corrected
+from samgeo_core.models.embedded.heads import DenseHead, peaks
+from samgeo_core.models.embedded.levels import Levels
+from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.network import EmbeddedNet
+from samgeo_core.models.embedded.scale import choose_scale
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.segmenters.point_grids import uncovered
+from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.tiles.grid import Tile
+from samgeo_core.types import PixelBox, TileIndex
+
+from .test_embedded import TINY, tiny_network, write
+
+
+def proposing(path, scale=1.0, **notes):
+    """A random network with a head that finds something everywhere."""
+    torch.manual_seed(1)
+    net = EmbeddedNet(dataclasses.replace(TINY, dense=8, padding="grey"))
+    net.load_state_dict(net.state_dict() | tiny_network().state_dict())
+    net.dense.out.weight.data[0] *= 20
+    facts = {"score_threshold": "0", "stability_threshold": "0"}
+    return load_embedded("cpu", path=write(path, net.eval(), **facts, **notes), scale=scale)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return proposing(tmp_path_factory.mktemp("weights") / "heads.safetensors")
+
+
+def noise(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+    return np.ascontiguousarray(coarse.repeat(8, 0).repeat(8, 1))
+
+
+def test_maxima_are_found_once_each_deepest_first():
+    depth = torch.zeros(20, 20)
+    depth[4:7, 4:7], depth[5, 5] = 0.6, 0.7
+    depth[14:17, 11:14], depth[15, 12] = 0.8, 0.9
+    at, value = peaks(depth, 0.5, 10, reach=2)
+    assert at.tolist() == [[15, 12], [5, 5]]
+    assert value.tolist() == pytest.approx([0.9, 0.7])
+    assert len(peaks(depth, 0.5, 1, reach=2)[0]) == 1
+    assert len(peaks(depth, 0.95, 10)[0]) == 0
+
+
+def test_distances_to_the_sides_of_boxes_are_within_their_limits():
+    head = DenseHead((8, 16, 16), 8)
+    head.out.weight.data *= 1000
+    dense = head(torch.randn(1, 16, 4, 4), torch.randn(1, 16, 8, 8), torch.randn(1, 8, 16, 16))
+    assert dense.depth.shape == (1, 16, 16)
+    assert dense.classes.shape == (1, len(CLASSES), 16, 16)
+    assert float(dense.sides.min()) > 0
+    assert torch.isfinite(dense.sides).all()
+
+
+def test_proposals_lie_inside_the_image_in_its_own_pixels(model):
+    for scale in (1, 2):
+        here = model.scaled(scale)
+        found = here.propose(here.encode([noise(100, 140)])[0])
+        assert len(found) > 0
+        assert (found.points < (100, 140)).all()
+        assert (found.boxes >= 0).all()
+        assert (found.boxes <= (100, 140, 100, 140)).all()
+        assert (np.diff(found.depth) <= 0).all()
+
+
+def test_probabilities_of_classes_have_a_sum_of_one_and_a_temperature_flattens_them(
+    model, tmp_path
+):
+    embedding = model.encode([noise(64, 128)])[0]
+    probabilities, cell = model.class_probabilities(embedding)
+    assert probabilities.shape == (len(CLASSES), 16, 32)
+    assert cell == (4, 4)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    flat = proposing(tmp_path / "flat.safetensors", temperature="5")
+    flatter, _ = flat.class_probabilities(flat.encode([noise(64, 128)])[0])
+    assert flatter.max() < probabilities.max()
+
+
+def test_weights_without_the_head_say_so(tmp_path):
+    old = load_embedded("cpu", path=write(tmp_path / "old.safetensors", tiny_network()))
+    assert not old.proposes
+    with pytest.raises(ModelError, match="neither proposals nor classes"):
+        old.propose(old.encode([noise(64, 64)])[0])
+
+
+def test_answers_in_their_squares_are_those_of_the_whole_image(model):
+    embedding = model.encode([noise(320, 384)])[0]
+    points = np.array([[[50, 60]], [[200, 300]], [[310, 20]]], np.float32)
+    prompts = Prompts(points, np.ones((3, 1), np.int8))
+    whole = model.decode(embedding, prompts)
+    for row, answer in model.decode_cropped(embedding, prompts).items():
+        h, w = answer.logits.shape[1:]
+        rows, cols = slice(answer.row0, answer.row0 + h), slice(answer.col0, answer.col0 + w)
+        np.testing.assert_array_equal(whole.logits[row][:, rows, cols], answer.logits)
+        np.testing.assert_array_equal(whole.scores[row], answer.scores)
+
+
+def test_levels_are_added_by_the_size_of_a_mask():
+    levels = Levels((2.0, 8.0), (1.0, 0.0), (3.0, 0.0))
+    assert Levels.from_json(levels.to_json()) == levels
+    logits = torch.full((3, 16, 16), -5.0)
+    logits[0, :2, :2] = 1
+    logits[1, :4, :4] = 1
+    logits[2, :8, :8] = 1
+    clear = torch.ones(3, dtype=torch.bool)
+    added = levels.apply(logits, clear) - logits
+    assert added.amax((1, 2)).tolist() == pytest.approx([1, 0.5, 0])
+    assert float((levels.apply(logits, ~clear) - logits)[0, 0, 0]) == pytest.approx(3)
+
+
+def square(low, high, size=40):
+    logits = np.full((size, size), -4, np.float32)
+    logits[low:high, low:high] = 4
+    return logits
+
+
+def test_a_correction_changes_only_what_it_contradicts():
+    earlier = square(10, 20)
+    new = square(8, 22)
+    new[30:36, 2:6] = 4  # an island that nobody asked for
+    clicks, labels = np.array([[20.5, 15.5]]), np.array([1], np.int8)
+    out = corrected(earlier, new[None], clicks, labels)[0]
+    assert out[20, 15] > 0
+    assert (out[30:36, 2:6] < 0).all()
+    assert (out[10:20, 10:20] > 0).all()
+
+
+def test_a_click_on_the_background_takes_away_and_adds_nothing():
+    earlier = square(10, 20)
+    new = square(12, 30)
+    out = corrected(earlier, new[None], np.array([[10.5, 15.5]]), np.array([0], np.int8))[0]
+    assert out[10, 15] <= 0
+    assert (out[20:] <= 0).all()
+    assert (out[14:20, 14:20] > 0).all()
+
+
+def test_clicks_that_agree_with_the_earlier_mask_leave_the_new_one():
+    new = square(8, 22)[None]
+    clicks, labels = np.array([[15.0, 15.0], [0.0, 0.0]]), np.array([1, -1], np.int8)
+    assert corrected(square(10, 20), new, clicks, labels) is new
+
+
+def test_a_click_on_the_border_that_agrees_leaves_the_earlier_mask():
+    earlier = square(10, 20)
+    out = corrected(earlier, square(2, 30)[None], np.array([[10.5, 15.5]]), np.array([1], np.int8))
+    np.testing.assert_array_equal(out[0], earlier)
+
+
+def test_scales_follow_the_ground_resolution():
+    assert choose_scale(0.1) == choose_scale(None) == 1
+    assert choose_scale(0.6) == choose_scale(10.0) == 2
+
+
+def test_uncovered_regions_get_one_place_each_inside_them():
+    covered = np.ones((40, 40), bool)
+    covered[2:12, 2:12] = covered[25:27, 30:32] = False
+    assert list(uncovered(covered, 3, 40)) == [(6, 6)]
+    assert len(list(uncovered(np.zeros((40, 40), bool), 1, 20))) == 4
+
+
+def window(pixels, cell):
+    height, width = pixels.shape[:2]
+    box = PixelBox(0, 0, height, width)
+    valid = np.ones((height, width), bool)
+    return TileImage(Tile(TileIndex(0, 0), box, box, box), pixels, valid, max(height, width), cell)
+
+
+def test_automatic_mode_with_proposals_says_the_class_of_every_mask(model):
+    segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+    cell = segmenter.cell_size(256)
+    assert cell == 2
+    image = window(noise(256, 256), cell)
+    found = segmenter.segment(image).masks
+    assert found
+    assert {mask.prompt.class_name for mask in found} <= set(CLASSES)
+    assert all(1 / len(CLASSES) <= mask.prompt.class_prob <= 1 for mask in found)
+    again = AutomaticSegmenter(model, segmenter.options, model).segment(image).masks
+    assert [m.logits.tobytes() for m in again] == [m.logits.tobytes() for m in found]
+    name = found[0].prompt.class_name
+    options = AutomaticOptions(proposals="embedded", classes=(name,))
+    kept = AutomaticSegmenter(model, options, model).segment(image).masks
+    assert len(kept) == sum(mask.prompt.class_name == name for mask in found)
+
+
+def test_proposals_prompt_another_model(model):
+    from samgeo_core.testing.painted import PaintedModel, paint
+
+    other = PaintedModel()
+    options = AutomaticOptions(proposals="embedded", score_threshold=0, stability_threshold=0)
+    segmenter = AutomaticSegmenter(other, options, model)
+    assert segmenter.fingerprint != AutomaticSegmenter(other).fingerprint
+    pixels = paint({(90, 90, 180, 180): 7})
+    found = segmenter.segment(window(pixels, segmenter.cell_size(256))).masks
+    assert found
+    assert all(mask.prompt.class_name in CLASSES for mask in found)
+
+
+def test_classes_and_proposals_that_cannot_be_are_refused(model):
+    with pytest.raises(ParameterError, match="castle"):
+        AutomaticOptions(classes=("castle",))
+    with pytest.raises(ParameterError, match="embedded"):
+        AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"))
+    with pytest.raises(ParameterError, match="grid"):
+        AutomaticSegmenter(model, AutomaticOptions(classes=("road",)))
+
+
+def test_masks_keep_their_class_in_a_jobs_folder(tmp_path, model):
+    from samgeo_core.masks.masks import load_masks, save_masks
+
+    options = AutomaticOptions(proposals="embedded")
+    segmenter = AutomaticSegmenter(model, options, model)
+    tile = segmenter.segment(window(noise(128, 128), 2))
+    save_masks(tmp_path / "tile.npz", tile)
+    again = load_masks(tmp_path / "tile.npz")
+    assert [m.prompt for m in again.masks] == [m.prompt for m in tile.masks]
+
+
+def test_the_levels_of_a_file_are_used(tmp_path):
+    image = noise(128, 128)
+    plain = proposing(tmp_path / "plain.safetensors")
+    levels = Levels((1.0,), (0.5,), (0.5,)).to_json()
+    raised = proposing(tmp_path / "raised.safetensors", levels=levels)
+    assert json.loads(levels)[1] == [0.5]
+    prompts = Prompts(np.array([[[60, 60]]], np.float32), np.ones((1, 1), np.int8))
+    low = plain.decode_cropped(plain.encode([image])[0], prompts)[0]
+    high = raised.decode_cropped(raised.encode([image])[0], prompts)[0]
+    np.testing.assert_allclose(high.logits - low.logits, 0.5, atol=1e-4)

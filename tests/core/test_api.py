@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Python's face: one signature with the options of the command, rasters and layers in memory."""
+
+import importlib
+import inspect
+import pkgutil
+from dataclasses import MISSING, fields
+
+import geopandas as gpd
+import matplotlib
+import numpy as np
+import pytest
+import rasterio
+import samgeo_core
+import shapely
+from samgeo_core.cli.commands import segment as command
+from samgeo_core.errors import ParameterError
+from samgeo_core.job import SegmentParameters
+from samgeo_core.raster.vector_input import open_vector
+
+from .scenes import MARGIN, TILE, SceneOracle, write_raster
+
+matplotlib.use("Agg")
+OWN = ("raster", "output", "segmenter", "progress")
+
+
+def defaults():
+    """Name and default of every option."""
+    return {
+        f.name: f.default if f.default is not MISSING else f.default_factory()
+        for f in fields(SegmentParameters)
+        if f.name not in ("rasters", "output")
+    }
+
+
+def test_python_has_every_option_with_its_default():
+    given = inspect.signature(samgeo_core.segment).parameters
+    found = {k: list(p.default) if p.default == () else p.default for k, p in given.items()}
+    assert {k: v for k, v in found.items() if k not in OWN} == defaults()
+    assert all(p.kind is p.KEYWORD_ONLY for k, p in given.items() if k not in OWN[:2])
+
+
+def test_python_explains_every_option_in_the_words_of_the_command():
+    text = " ".join(samgeo_core.segment.__doc__.split())
+    for field in fields(SegmentParameters):
+        if field.name not in ("rasters", "output"):
+            assert f"{field.name}: {field.metadata['about']}" in text
+
+
+def test_the_command_has_every_option_with_its_default_and_choices():
+    options = {p.name: p for p in command.params if p.name in defaults()}
+    assert set(options) == set(defaults())
+    for field in fields(SegmentParameters):
+        if field.name not in options:
+            continue
+        option = options[field.name]
+        default = defaults()[field.name]
+        assert option.default == default or default in (None, [])
+        assert option.help.startswith(field.metadata["about"])
+        if field.metadata.get("choices"):
+            assert tuple(option.type.choices) == field.metadata["choices"]
+        for bound, name in (("min", "least"), ("max", "most")):
+            if hasattr(option.type, bound):
+                assert getattr(option.type, bound) == field.metadata[name]
+
+
+def test_public_names_are_shown_and_stay():
+    assert set(dir(samgeo_core)) == set(samgeo_core.__all__)
+    for name in samgeo_core.__all__:
+        assert getattr(samgeo_core, name) is not None
+    # Importing every module must not put a module in the place of a name.
+    for module in pkgutil.walk_packages(samgeo_core.__path__, "samgeo_core."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in samgeo_core.__all__:
+        assert not inspect.ismodule(getattr(samgeo_core, name)), name
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write_raster(tmp_path_factory.mktemp("api") / "scene.tif")
+
+
+SIZES = {"tile_size": TILE, "margin": MARGIN, "simplify": 0.0}
+
+
+def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
+    wanted = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
+    assert len(wanted) > 10
+    with rasterio.open(path) as file:
+        opened = samgeo_core.segment(file, segmenter=SceneOracle(), **SIZES)
+        array = samgeo_core.ArrayRaster(file.read(), file.transform, file.crs)
+    in_memory = samgeo_core.segment(array, segmenter=SceneOracle(), **SIZES)
+    for other in (opened, in_memory):
+        assert other.geometry.equals(wanted.geometry)
+        assert other.crs == wanted.crs
+
+
+def test_an_area_is_a_geodataframe_too(path, tmp_path):
+    whole = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
+    x0, y0, x1, y1 = whole.total_bounds
+    half = gpd.GeoDataFrame(geometry=[shapely.box(x0, y0, (x0 + x1) / 2, y1)], crs=whole.crs)
+    part = samgeo_core.segment(path, segmenter=SceneOracle(), area=half, **SIZES)
+    half.to_file(tmp_path / "half.gpkg")
+    same = samgeo_core.segment(path, segmenter=SceneOracle(), area=tmp_path / "half.gpkg", **SIZES)
+    assert 0 < len(part) < len(whole)
+    assert part.geometry.equals(same.geometry)
+
+
+def test_errors_in_python_name_the_keyword(path):
+    with pytest.raises(ParameterError, match=r"^Give either extent or area"):
+        samgeo_core.segment(path, extent=(0, 0, 1, 1), area="a.gpkg")
+    with pytest.raises(ParameterError, match="Parameter workers must be at least 1"):
+        samgeo_core.segment(path, workers=0)
+    with pytest.raises(ParameterError, match=r"not of \(3,\)"):
+        samgeo_core.segment(samgeo_core.ArrayRaster(np.zeros(3, np.uint8)))
+
+
+def test_a_picture_shows_the_polygons_where_the_raster_is(path):
+    polygons = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
+    axes = samgeo_core.show(path, polygons)
+    with rasterio.open(path) as file:
+        left, bottom, right, top = file.bounds
+    assert axes.get_xlim() == pytest.approx((left, right))
+    assert axes.get_ylim() == pytest.approx((bottom, top))
+    figure = axes.figure
+    figure.canvas.draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    assert ((drawn == (255, 212, 0)).all(axis=-1)).sum() > 100
+    matplotlib.pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "!work/o.gpkg",
+        "!work/o.shp",
+        "!work/o.geojson",
+        "!work/o.fgb",
+        "!work/o.parquet",
+        "a!b.gpkg",
+        "wow!.geojson",
+    ],
+)
+def test_an_exclamation_mark_in_a_path_is_part_of_it(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    raster = write_raster(path.parent / "r!.tif")
+    samgeo_core.segment(raster, path, segmenter=SceneOracle(), simplify=0.0)
+    read = gpd.read_parquet if path.suffix == ".parquet" else None
+    whole = read(path) if read else open_vector(path, parameter="area_layer").read()
+    assert len(whole) > 0
+    if path.suffix == ".gpkg":
+        again = samgeo_core.segment(
+            raster, segmenter=SceneOracle(), area=path, area_layer=path.stem, simplify=0.0
+        )
+        assert len(again) > 0
+
+
+def test_each_polygon_of_a_mosaic_names_its_raster(tmp_path):
+    path = write_raster(tmp_path / "whole.tif")
+    with rasterio.open(path) as file:
+        half = file.width // 2
+        for k, name in enumerate(("west.tif", "east.tif")):
+            window = rasterio.windows.Window(k * half, 0, half, file.height)
+            profile = file.profile | {
+                "width": half,
+                "transform": file.window_transform(window),
+            }
+            with rasterio.open(tmp_path / name, "w", **profile) as part:
+                part.write(file.read(window=window))
+        edge = file.window_transform(rasterio.windows.Window(half, 0, half, file.height)).c
+    found = samgeo_core.segment(
+        [tmp_path / "west.tif", tmp_path / "east.tif"], segmenter=SceneOracle()
+    )
+    assert set(found.source) == {"west.tif", "east.tif"}
+    bounds = found.bounds
+    assert set(found.source[bounds.maxx < edge]) == {"west.tif"}
+    assert set(found.source[bounds.minx > edge]) == {"east.tif"}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects keep their names through a series in which they move, grow, vanish, return and cross."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.tracking.run import track
+
+from .scenery import PIXEL, ColourOracle, layer_of, on_ground, painted, save, things
+
+DATES = ["2009-08-18", "2010-08-29", "2011-07-31", "2012-08-20", "2013-09-26", "2014-08-16"]
+LORRIES, MEETING = ("eastward", "southward"), (2, 3)
+"""At these dates the two touch, and one lies over the other: the oracle sees one shape."""
+
+CLOUDY, EMPTY, COARSE, OTHER_CRS = 4, 2, 1, 3
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """Rasters of all dates, the third of another resolution, the fourth of another CRS."""
+    folder = tmp_path_factory.mktemp("series")
+    shown = things()
+    covered = next(t for t in shown if t.name == "covered").shapes[0]
+    still = next(t for t in shown if t.name == "still").shapes[0]
+    paths = []
+    for date, text in enumerate(DATES):
+        cloud = shapely.buffer(covered, 6) if date == CLOUDY else None
+        empty = shapely.buffer(still, 4) if date == EMPTY else None
+        how = {"factor": 2} if date == COARSE else {}
+        how |= {"crs": "EPSG:4326"} if date == OTHER_CRS else {}
+        pixels = painted(shown, date, cloud)
+        paths.append(save(folder / f"land_{text}.tif", pixels, empty=empty, **how))
+    return shown, paths
+
+
+@pytest.fixture(scope="module")
+def tracks(series):
+    shown, paths = series
+    return shown, track(
+        layer_of(shown, 0),
+        paths[::-1],
+        id_field="name",
+        label_field="name",
+        model=ColourOracle(),
+        reach=2,
+    )
+
+
+def row(tracks, name, date):
+    table = tracks.table
+    return table[(table["id"] == name) & (table["date"] == DATES[date])].iloc[0]
+
+
+def test_each_object_has_one_row_a_date_in_order(tracks):
+    shown, found = tracks
+    assert len(found.table) == len(shown) * len(DATES)
+    for _, rows in found.table.groupby("id", sort=False):
+        assert list(rows["date"]) == DATES
+    assert list(found.areas.columns) == DATES
+    assert list(found.areas.index) == [thing.name for thing in shown]
+
+
+def test_all_names_are_right(tracks):
+    shown, found = tracks
+    for thing in shown:
+        for date in range(len(DATES)):
+            seen = row(found, thing.name, date)
+            if (thing.name, date) in (("covered", CLOUDY), ("still", EMPTY)):
+                assert seen["status"] == "hidden"
+                continue
+            truth = thing.shapes[date]
+            if truth is None:
+                assert seen["status"] == "gone", (thing.name, date)
+                assert seen["area_m2"] == 0
+                continue
+            if thing.name in LORRIES and date in MEETING:
+                assert seen["status"] in ("present", "hidden")
+                continue
+            assert seen["status"] == "present", (thing.name, date)
+            ground = on_ground(truth)
+            shared = seen.geometry.intersection(ground).area
+            overlap = shared / seen.geometry.union(ground).area
+            least = 0.6 if date == COARSE else 0.75
+            assert overlap > least, (thing.name, date, overlap)
+
+
+def test_of_two_in_one_shape_one_has_it_and_the_other_is_hidden(tracks):
+    _, found = tracks
+    for date in MEETING:
+        assert {row(found, name, date)["status"] for name in LORRIES} == {"present", "hidden"}
+
+
+def test_areas_and_changes_follow_from_the_shapes(tracks):
+    _, found = tracks
+    table = found.table
+    growing = table[table["id"] == "growing"]
+    assert np.allclose(growing["area_m2"].diff().iloc[1:], growing["change_m2"].iloc[1:])
+    assert (growing["change_m2"].iloc[1:] > 0).all()
+    assert np.isnan(growing["change_m2"].iloc[0])
+    # Hidden is neither 0 nor a change; the next date is compared with the last that was seen.
+    still = table[table["id"] == "still"]
+    assert np.isnan(still["area_m2"].iloc[EMPTY])
+    assert abs(still["change_m2"].iloc[EMPTY + 1]) < 0.1 * still["area_m2"].iloc[0]
+    assert found.areas.loc["vanishing", DATES[5]] == 0
+
+
+def test_backwards_gives_what_was_there_before(series):
+    shown, paths = series
+    found = track(
+        layer_of(shown, 5), paths, at=DATES[5], id_field="name", model=ColourOracle(), reach=2
+    )
+    for name in ("still", "growing", "moving", "returning", "eastward", "southward"):
+        thing = next(t for t in shown if t.name == name)
+        first = row(found, name, 0)
+        assert first["status"] == "present", name
+        assert first.geometry.intersection(on_ground(thing.shapes[0])).area > 0.6 * (
+            thing.shapes[0].area
+        ), name
+    assert set(found.table["id"]) == {t.name for t in shown if t.shapes[5] is not None}
+
+
+def test_an_object_that_crosses_windows_is_one_object_at_each_date(tmp_path, series):
+    shown, paths = series
+    small = ColourOracle(input_size=64, mask_size=32)  # windows of 32 m; the ponds have up to 40
+    found = track(layer_of(shown, 0), paths[:1] + paths[2:3], id_field="name", model=small)
+    grown = found.table[(found.table["id"] == "growing")].iloc[1]
+    truth = on_ground(next(t for t in shown if t.name == "growing").shapes[2])
+    assert grown.geometry.geom_type == "Polygon"
+    assert grown.geometry.intersection(truth).area / grown.geometry.union(truth).area > 0.75
+    assert truth.length / 4 > 32 * PIXEL  # it does not fit well into one

@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Training on a user's layer: examples, learners, the loop, what is offered and kept."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from samgeo_core.cli.commands import main
+from samgeo_core.errors import CheckpointError, JobError, ModelError, OutputError, ParameterError
+from samgeo_core.models.base import Prompts
+from samgeo_core.models.embedding_cache import EmbeddingCache
+from samgeo_core.models.load import load_model, with_changes
+from samgeo_core.models.weights import checkpoints
+from samgeo_core.models.weights.own import OwnNotes, changed, save_own
+from samgeo_core.raster.raster import open_raster
+
+pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
+
+from samgeo_core.training import card, improve
+from samgeo_core.training.embedded_learner import EmbeddedLearner, best_labels
+from samgeo_core.training.examples import ExampleOptions, Windows, read_examples, side_of, split
+from samgeo_core.training.finetune import LoopOptions, Run
+from samgeo_core.training.gain import Change, Verdict, judge
+from samgeo_core.training.improve import TrainOptions, train
+from samgeo_core.training.learners import SamLearner, halved
+from samgeo_core.training.measure import CachedEncoder, Measured, measure
+
+from .. import tiny_models
+from .made import ground, squares, write_embedded, write_scene
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    return write_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    monkeypatch.setenv("SAMGEO_MODELS_DIR", str(folder))
+    monkeypatch.setattr(card, "SCENE", tmp_path / "nowhere")
+    return folder
+
+
+def windows(scene, side="train", size=128, **options):
+    with open_raster(str(scene)) as raster:
+        examples = read_examples(raster, ground(squares()), ExampleOptions(**options))
+        cut = split(examples, 0.3)
+        return Windows(raster, size).around(examples, cut, side)
+
+
+# --- examples ------------------------------------------------------------------------------------
+
+
+def test_status_says_what_is_an_object(scene):
+    states = ["accepted"] * 30 + ["corrected"] * 10 + ["rejected"] * 10 + [""] * 14
+    with open_raster(str(scene)) as raster:
+        got = read_examples(raster, ground(squares(), status=states), ExampleOptions())
+    assert (len(got.objects), len(got.rejected)) == (40, 10)
+    assert "14 polygons" in got.left_out[0]
+    assert not any(o.rejected for o in got.objects)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentence"),
+    [
+        (squares()[:3], "3 objects are too few"),
+        ([(10, 10, 30, 30)] * 20, "overlap"),
+        ([(c + 5000, r, c2 + 5000, r2) for c, r, c2, r2 in squares()], "lies on"),
+        ([(2 * k, 20, 2 * k + 8, 20 + 8) for k in range(0, 60, 5)][:12], None),
+    ],
+)
+def test_what_cannot_be_trained_on_is_said_in_a_sentence(scene, boxes, sentence):
+    with open_raster(str(scene)) as raster:
+        if sentence is None:
+            read_examples(raster, ground(boxes), ExampleOptions())
+        else:
+            with pytest.raises(ParameterError, match=sentence):
+                read_examples(raster, ground(boxes), ExampleOptions())
+
+
+def test_objects_at_one_place_cannot_be_held_back(scene):
+    boxes = [(10 + 10 * (k % 4), 10 + 10 * (k // 4), 19 + 10 * (k % 4), 19 + 10 * (k // 4))
+             for k in range(12)]  # fmt: skip
+    with open_raster(str(scene)) as raster:
+        examples = read_examples(raster, ground(boxes), ExampleOptions())
+        with pytest.raises(ParameterError, match="at one place"):
+            split(examples, 0.3)
+
+
+def test_nothing_of_the_held_back_side_reaches_the_training(scene):
+    with open_raster(str(scene)) as raster:
+        examples = read_examples(
+            raster, ground(squares()), ExampleOptions(complete_everywhere=True)
+        )
+        cut = split(examples, 0.3)
+        maker = Windows(raster, 128)
+        ours, theirs = (maker.around(examples, cut, side) for side in ("train", "held back"))
+    ids = [{o.id for w in some for o in w.objects} for some in (ours, theirs)]
+    assert not ids[0] & ids[1]
+    assert len(ids[0] | ids[1]) == len(squares())
+    for window in ours:
+        assert not (window.known & side_of(window.box, cut, "held back")).any()
+    counted = sum(w.part.sum() for w in theirs)
+    assert counted <= 128 * 512 * 0.4  # no ground twice
+
+
+def test_unlabelled_ground_is_not_background():
+    """A mask on ground where nothing is known must not learn that it is wrong."""
+    given = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    given[0, 0, :4, :4] = True  # on an object
+    given[1, 0, 4:, 4:] = True  # on a rejected polygon
+    labels = torch.zeros(1, 3, 8, 8, dtype=torch.int64)
+    labels[0, 0, :4, :4] = 1
+    labels[0, 1, 4:, 4:] = 1
+    wanted, certain = best_labels(given, labels, torch.tensor([[False, False]]))
+    assert certain.flatten().tolist() == [0, 1]
+    assert wanted.flatten().tolist() == [1, 0]
+    wanted, certain = best_labels(given, labels, torch.tensor([[True, True]]))
+    assert certain.flatten().tolist() == [1, 1]
+
+
+# --- learners ------------------------------------------------------------------------------------
+
+
+def sam_learner(family, scene, tmp_path, what="adapter"):
+    base = tiny_models.model(family)
+    encoder = CachedEncoder(base, EmbeddingCache(tmp_path / "cache"), base.info.fingerprint)
+    some = windows(scene, complete_everywhere=True)
+    return base, encoder, SamLearner(base, encoder, some, what, rank=4, seed=1), some
+
+
+@pytest.mark.parametrize(
+    ("family", "what"),
+    [
+        ("sam", "adapter"),
+        ("sam2", "adapter"),
+        ("mobile_sam", "adapter"),
+        ("edgetam", "adapter"),
+        ("sam", "decoder"),
+        ("sam2", "decoder"),
+    ],
+)
+def test_a_decoder_learns_and_nothing_else_changes(family, what, scene, tmp_path):
+    base, _, learner, _ = sam_learner(family, scene, tmp_path, what)
+    before = {k: v.clone() for k, v in base.network.state_dict().items()}
+    run = Run(learner, LoopOptions(steps=8, rate=5e-3, warm_up=1, look=100, seed=3), (), None, "x")
+    run.go(lambda *_: None)
+    assert np.mean(run.losses[-3:]) < np.mean(run.losses[:3])
+    for key, value in base.network.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    moved = changed(base.network.state_dict(), run.best)
+    assert moved
+    assert all(key.startswith("mask_decoder.") for key in moved)
+
+
+@pytest.mark.parametrize("family", ["sam", "sam2"])
+def test_a_small_file_gives_the_trained_answers(family, scene, tmp_path, models):
+    base, encoder, learner, some = sam_learner(family, scene, tmp_path)
+    for tensor in learner.tensors.values():
+        tensor.data += 0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(2))
+    kept = {k: v.float() for k, v in halved(learner.tensors).items()}
+    asked = learner.model(kept)
+    embedding = encoder.encode([some[0].pixels])[0]
+    prompts = Prompts(boxes=np.array([[10, 10, 40, 40]], np.float32))
+    wanted = asked.decode(embedding, prompts)
+    notes = OwnNotes(family, "adapter", "base", "0", "0.7", "0.8")
+    path = save_own(models, "mine", learner.file(kept), notes, {})
+    whole = sum(t.numel() * 4 for t in base.network.mask_decoder.state_dict().values())
+    assert path.stat().st_size < whole / 8
+    from safetensors.torch import load_file
+
+    fresh = tiny_models.families.build(
+        tiny_models.state(family), device="cpu", image_size=tiny_models.SIDE
+    )
+    loaded = with_changes(fresh, load_file(path), 0.7, 0.8)
+    got = loaded.decode(loaded.encode([some[0].pixels])[0], prompts)
+    # The cache holds embeddings in half precision.
+    np.testing.assert_allclose(got.scores, wanted.scores, atol=2e-3)
+    again = CachedEncoder(loaded, EmbeddingCache(tmp_path / "cache"), base.info.fingerprint)
+    direct = loaded.decode(
+        replace(again.encode([some[0].pixels])[0], fingerprint=loaded.info.fingerprint), prompts
+    )
+    np.testing.assert_allclose(direct.logits, wanted.logits, atol=1e-5)
+    assert loaded.info.score_threshold == 0.7
+    plain = base.decode(embedding, prompts)
+    assert np.abs(plain.logits - wanted.logits).max() > 1e-3
+
+
+def test_families_without_a_trainable_decoder_are_refused(scene, tmp_path):
+    with pytest.raises(ParameterError, match="efficient_sam"):
+        sam_learner("efficient_sam", scene, tmp_path)
+    with pytest.raises(ParameterError, match="no adapters"):
+        EmbeddedLearner(write_embedded(tmp_path / "tiny.safetensors"), [], "adapter")
+
+
+@pytest.mark.parametrize("what", ["whole", "decoder"])
+def test_the_embedded_model_learns_its_whole_or_its_decoder(what, scene, tmp_path):
+    path = write_embedded(tmp_path / "tiny.safetensors")
+    some = windows(scene, complete_everywhere=True)
+    learner = EmbeddedLearner(path, some, what)
+    start = {k: v.clone() for k, v in learner.tensors.items()}
+    run = Run(learner, LoopOptions(steps=14, rate=5e-3, warm_up=1, look=100), (), None, "x")
+    run.go(lambda *_: None)
+    assert np.mean(run.losses[-4:]) < np.mean(run.losses[:4])
+    encoder = [k for k in run.best if k.startswith("encoder.")]
+    assert bool(encoder) == (what == "whole")
+    assert any(not torch.equal(run.best[k], start[k]) for k in start)
+
+
+# --- the loop ------------------------------------------------------------------------------------
+
+
+def loop(scene, tmp_path, folder, steps=6, digest="d", seed=5):
+    learner = EmbeddedLearner(write_embedded(tmp_path / "tiny.safetensors"), windows(scene))
+    options = LoopOptions(steps=steps, look=3, seed=seed, patience=99)
+    (first, *_) = windows(scene, "held back")
+    return Run(learner, options, [replace(first, objects=first.objects[:3])], folder, digest)
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(scene, tmp_path):
+    whole = loop(scene, tmp_path, None)
+    whole.go(lambda *_: None)
+    folder = tmp_path / "work"
+    first = loop(scene, tmp_path, folder)
+
+    def kill(stage, done, total):
+        if done == 5:  # after the checkpoint of step 3
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.go(kill)
+    second = loop(scene, tmp_path, folder)
+    assert second.resume()
+    assert second.step == 3
+    second.go(lambda *_: None)
+    for name, tensor in whole.best.items():
+        assert torch.equal(tensor, second.best[name]), name
+    assert whole.losses == second.losses
+
+
+def test_another_seed_draws_other_data(scene, tmp_path):
+    one, other = (loop(scene, tmp_path, None, seed=seed) for seed in (5, 6))
+    assert one.advance() != other.advance()
+
+
+def test_a_checkpoint_of_other_data_is_refused(scene, tmp_path):
+    folder = tmp_path / "work"
+    first = loop(scene, tmp_path, folder, steps=2)
+    first.go(lambda *_: None)
+    with pytest.raises(JobError, match="changed since"):
+        loop(scene, tmp_path, folder, digest="other").resume()
+    (folder / "state.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(JobError, match="damaged"):
+        loop(scene, tmp_path, folder).resume()
+
+
+def test_a_run_stops_when_nothing_rises(scene, tmp_path, monkeypatch):
+    run = loop(scene, tmp_path, None, steps=50)
+    run.options = replace(run.options, patience=2)
+    figures = iter([0.5, 0.6, 0.5, 0.5, 0.9])
+
+    def fixed(*_, **__):
+        value = np.full(4, next(figures))
+        return Measured(value, value, value, None, np.zeros(4, int), np.zeros(0, int),
+                        np.zeros(0, bool), False)  # fmt: skip
+
+    monkeypatch.setattr("samgeo_core.training.finetune.measure", fixed)
+    run.go(lambda *_: None)
+    assert (run.step, run.best_step) == (9, 3)
+
+
+# --- what is offered -----------------------------------------------------------------------------
+
+
+def measured(box, click, moved, found=None, false=0, seed=0):
+    count = 40
+    noise = np.random.default_rng(seed).normal(0, 0.05, (3, count))
+    blocks = np.arange(count) // 4
+    hits = np.arange(count) < round((found or 0) * count)
+    return Measured(
+        *(np.clip(v + n, 0, 1) for v, n in zip((box, click, moved), noise, strict=True)),
+        None if found is None else hits[np.random.default_rng(seed).permutation(count)],
+        blocks, np.arange(false) % 10, np.zeros(0, bool), found is not None,
+    )  # fmt: skip
+
+
+def test_a_clear_gain_is_offered_with_its_spread():
+    got = judge(measured(0.7, 0.6, 0.3, 0.5, 60), measured(0.75, 0.7, 0.3, 0.7, 20, 1))
+    assert got.offered
+    change = got.changes["click_iou"]
+    assert change.low < change.difference < change.high
+    assert change.low > 0
+    assert got.changes["precision"].after == pytest.approx(28 / 48)
+    assert got.reason.startswith("Better")
+
+
+def test_chance_is_no_gain():
+    got = judge(measured(0.7, 0.6, 0.3), measured(0.702, 0.602, 0.3, seed=1))
+    assert not got.offered
+    assert "chance" in got.reason
+
+
+def test_fewer_rejected_objects_found_again_are_a_gain():
+    before, after = measured(0.7, 0.6, 0.3, 0.6), measured(0.7, 0.6, 0.3, 0.6)
+    before = replace(before, complete=False, again=np.arange(30) < 25)
+    after = replace(after, complete=False, again=np.arange(30) < 8)
+    got = judge(before, after)
+    assert got.offered
+    assert "rejected objects found again (0.833 to 0.267)" in got.reason
+    assert not judge(after, before).offered
+
+
+def test_what_loses_elsewhere_is_not_offered():
+    got = judge(measured(0.8, 0.5, 0.3), measured(0.7, 0.7, 0.3, seed=1))
+    assert not got.offered
+    assert "IoU for a box" in got.reason
+
+
+def test_answers_that_are_as_good_anywhere_are_no_gain():
+    """A model that learned the labels' size, not where they are."""
+    got = judge(measured(0.3, 0.2, 0.25), measured(0.7, 0.6, 0.65, seed=1))
+    assert not got.offered
+    assert "do not seem to go with this raster" in got.reason
+
+
+def options(path, **given):
+    loop_options = LoopOptions(steps=given.pop("steps", 4), look=2, rate=1e-3)
+    return TrainOptions(
+        model=str(path), window=128, points=8, threads=1, device="cpu", loop=loop_options,
+        examples=ExampleOptions(complete_everywhere=True), **given,
+    )  # fmt: skip
+
+
+def test_labels_at_random_places_bring_no_model(scene, tmp_path, models):
+    rng = np.random.default_rng(3)
+    moved = []
+    for k, (c, r, c1, r1) in enumerate(squares()):
+        dc, dr = (int(v) for v in rng.integers(-6, 6, 2))
+        col, row = (k % 16) * 32 + 8 + dc, (k // 16) * 32 + 8 + dr
+        moved.append((col, row, col + c1 - c, row + r1 - r))
+    path = write_embedded(tmp_path / "tiny.safetensors")
+    got = train(scene, ground(moved), "nothing", options(path, steps=12))
+    assert not got.verdict.offered
+    assert got.path is None
+    assert not list(models.rglob("*.safetensors"))
+    assert got.card["verdict"].startswith("No gain")
+
+
+@pytest.mark.parametrize("what", ["whole", "decoder"])
+def test_a_kept_model_is_listed_loaded_refused_and_removed(
+    what, scene, tmp_path, models, monkeypatch
+):
+    good = Verdict(True, "It rose.", {"box_iou": Change(0.5, 0.6, 0.05, 0.15)}, 9, 0.2)
+    monkeypatch.setattr(improve, "judge", lambda *_: good)
+    path = write_embedded(tmp_path / "tiny.safetensors")
+    train(scene, ground(squares()), "my-squares", options(path, what=what))
+    assert not list(models.glob("own/.work*"))
+    listed = [s for s in checkpoints.list_models() if s.entry.name == "my-squares"]
+    assert listed[0].installed
+    assert "squares.tif" in listed[0].entry.title
+    model = load_model("my-squares", "cpu")
+    assert model.info.name == "my-squares"
+    assert 0.05 <= model.info.score_threshold <= 0.95
+    image = np.zeros((64, 64, 3), np.uint8)
+    answer = model.decode(model.encode([image])[0], Prompts(boxes=np.array([[8, 8, 40, 40]], "f4")))
+    plain = load_model(path, "cpu")
+    other = plain.decode(plain.encode([image])[0], Prompts(boxes=np.array([[8, 8, 40, 40]], "f4")))
+    assert np.abs(answer.scores - other.scores).max() > 0
+    card = json.loads((models / "own/my-squares/my-squares.json").read_text())
+    assert card["objects"]["held back"] >= 4
+    assert {"raster", "date", "licence", "figures", "place"} <= set(card)
+    with pytest.raises(OutputError, match="exists already"):
+        train(scene, ground(squares()), "my-squares", options(path, what=what))
+    shared = checkpoints.add(models / "own/my-squares/my-squares.safetensors", "theirs")
+    assert shared.parent.name == "theirs"
+    assert CliRunner().invoke(main, ["models", "list"]).output.count("trained here") == 2
+    assert "my-squares" in CliRunner().invoke(main, ["models", "info", "my-squares"]).output
+    write_embedded(path, seed=1)  # another model under the same name
+    if what == "decoder":
+        with pytest.raises(CheckpointError, match="another version"):
+            load_model("my-squares", "cpu")
+    else:
+        load_model("my-squares", "cpu")
+    assert checkpoints.remove("my-squares") > 0
+    with pytest.raises(ModelError):
+        load_model("my-squares", "cpu")
+
+
+def test_a_name_that_is_taken_or_no_name_is_refused(scene, tmp_path):
+    for name, sentence in (("embedded", "published"), ("../x", "cannot be the name")):
+        with pytest.raises(ModelError, match=sentence):
+            train(scene, ground(squares()), name, options(tmp_path / "none"))
+
+
+def test_the_command_shows_before_and_after(scene, tmp_path):
+    labels = tmp_path / "labels.gpkg"
+    ground(squares()).to_file(labels)
+    path = write_embedded(tmp_path / "tiny.safetensors")
+    said = CliRunner().invoke(
+        main,
+        ["train", str(scene), str(labels), "--name", "mine", "--model", str(path), "--steps", "2",
+         "--window", "128", "--points-per-side", "4", "--complete-everywhere", "--threads", "1"],
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    assert "IoU for a click" in said.output
+    few = tmp_path / "few.gpkg"
+    ground(squares()[:3]).to_file(few)
+    said = CliRunner().invoke(main, ["train", str(scene), str(few), "--name", "mine"])
+    assert said.exit_code == 2
+    assert "too few" in said.output
+
+
+def test_measuring_counts_every_object_once(scene, tmp_path):
+    model = load_model(write_embedded(tmp_path / "tiny.safetensors"), "cpu")
+    some = windows(scene, "held back", size=96, complete_everywhere=True)
+    got = measure(model, some, points=4)
+    assert len(got.box) == len({o.id for w in some for o in w.objects})
+    assert got.found is not None
+    assert len(got.found) == len(got.box)
+    assert got.complete
+
+
+def test_iou_near_an_object_is_that_of_the_whole_window():
+    from samgeo_core.models.base import Embedding
+    from samgeo_core.tiles.mask_grid import resample
+    from samgeo_core.training.measure import iou_at
+    from samgeo_core.types import PixelBox
+
+    rng = np.random.default_rng(0)
+    for shape, cells in (((96, 80), (32, 32)), ((64, 64), (128, 128))):
+        cell = max(shape) / cells[0]
+        embedding = Embedding({}, shape, (cell, cell), cells, "x")
+        logits = np.full(cells, -3, np.float32)
+        logits[5:12, 8:15] = rng.normal(1, 2, (7, 7))
+        box = PixelBox(20, 10, 34, 31)
+        mask = rng.random(box.shape) < 0.7
+        whole = np.zeros(shape, bool)
+        whole[box.slices(PixelBox(0, 0, *shape))] = mask
+        given = resample(logits, (cell, cell), (1.0, 1.0), shape=shape) > 0
+        wanted = (given & whole).sum() / (given | whole).sum()
+        assert iou_at(logits, embedding, box, mask) == pytest.approx(wanted)

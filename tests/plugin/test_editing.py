@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Existing polygons: taken up, corrected, merged, split, deleted; the project's rules; undo."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsFieldConstraints,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import Qt
+
+from samgeo_plugin.interactive import editing, target
+from samgeo_plugin.interactive.editing import EditError
+from samgeo_plugin.interactive.opening import READY
+
+UTM = QgsCoordinateReferenceSystem("EPSG:32645")
+
+
+def square(x: float, y: float, side: float = 10.0) -> QgsGeometry:
+    return QgsGeometry.fromWkt(
+        f"POLYGON(({x} {y},{x + side} {y},{x + side} {y + side},{x} {y + side},{x} {y}))"
+    )
+
+
+@pytest.fixture
+def roofs(qgis_app):
+    """Three squares side by side, the first two touching, with a name each."""
+    layer = QgsVectorLayer(
+        "Polygon?crs=EPSG:32645&field=name:string&field=n:integer", "r", "memory"
+    )
+    features = []
+    for name, x in (("a", 0), ("b", 10), ("c", 50)):
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([name, int(x)])
+        feature.setGeometry(square(x, 0))
+        features.append(feature)
+    layer.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(layer)
+    layer.startEditing()
+    yield layer
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AllowIntersections)
+    project.setTopologicalEditing(False)
+    project.removeAllMapLayers()
+
+
+def shapes(layer) -> dict:
+    return {f["name"]: f.geometry() for f in layer.getFeatures()}
+
+
+def ids(layer) -> dict:
+    return {f["name"]: f.id() for f in layer.getFeatures()}
+
+
+def test_merge_keeps_the_first_feature_and_is_one_step_of_undo(roofs):
+    known = ids(roofs)
+    editing.merge(roofs, [known["a"], known["b"]])
+    assert shapes(roofs)["a"].area() == 200
+    assert set(ids(roofs)) == {"a", "c"}
+    assert ids(roofs)["a"] == known["a"]
+    roofs.undoStack().undo()
+    assert ids(roofs) == known
+    assert shapes(roofs)["a"].area() == 100
+    with pytest.raises(EditError, match="do not touch"):
+        editing.merge(roofs, [known["a"], known["c"]])
+    with pytest.raises(EditError, match="two polygons"):
+        editing.merge(roofs, [known["a"]])
+    assert ids(roofs) == known
+
+
+def test_split_leaves_the_larger_part_to_the_feature_and_copies_its_attributes(roofs):
+    known = ids(roofs)
+    line = [QgsPointXY(3, -5), QgsPointXY(3, 15)]
+    assert editing.split(roofs, [known["a"]], line) == 1
+    parts = sorted(f.geometry().area() for f in roofs.getFeatures() if f["name"] == "a")
+    assert parts == [30, 70]
+    assert roofs.getFeature(known["a"]).geometry().area() == 70
+    roofs.undoStack().undo()
+    assert roofs.featureCount() == 3
+    with pytest.raises(EditError, match="across"):
+        editing.split(roofs, [known["c"]], line)
+
+
+def test_overlaps_are_avoided_where_the_project_says_so(roofs):
+    project = QgsProject.instance()
+    over = square(5, 2, 10)
+    target.add_object(roofs, over, UTM, {})
+    assert roofs.featureCount() == 4
+    roofs.undoStack().undo()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    written = target.add_object(roofs, over, UTM, {})
+    added = roofs.getFeature(written.feature_ids[0]).geometry()
+    assert all(
+        added.intersection(shape).area() < 1e-9 for name, shape in shapes(roofs).items() if name
+    )
+    assert added.area() == 20
+    with pytest.raises(EditError, match="wholly"):
+        target.add_object(roofs, square(1, 1, 5), UTM, {})
+
+
+def test_neighbours_get_the_vertices_of_a_shared_border(roofs):
+    QgsProject.instance().setTopologicalEditing(True)
+    target.add_object(roofs, square(-4, 3, 4), UTM, {})
+    assert shapes(roofs)["a"].constGet().nCoordinates() == 7, "two vertices on its left side"
+
+
+def test_hard_constraints_and_forms_are_not_passed_over(roofs):
+    strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
+    roofs.setFieldConstraint(0, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
+    with pytest.raises(target.FormWanted, match="name") as wanted:
+        target.add_object(roofs, square(100, 0), UTM, {})
+    assert wanted.value.feature.geometry().area() == 100
+    assert roofs.featureCount() == 3
+    target.set_mapping(roofs, {"label": "name"})
+    target.add_object(roofs, square(100, 0), UTM, {"label": "roof"})
+    assert roofs.featureCount() == 4
+    config = roofs.editFormConfig()
+    config.setSuppress(config.FeatureFormSuppress.SuppressOff)
+    roofs.setEditFormConfig(config)
+    with pytest.raises(target.FormWanted):
+        target.add_object(roofs, square(200, 0), UTM, {"label": "roof"})
+
+
+def test_right_angles_and_largest_part(roofs):
+    known = ids(roofs)
+    tilted = QgsGeometry.fromWkt("POLYGON((0 0,10 0.4,10.2 10,0.1 9.8,0 0))")
+    roofs.changeGeometry(known["a"], tilted)
+    assert editing.right_angles(roofs, known["a"])
+    made = shapes(roofs)["a"]
+    angles = [made.angleAtVertex(k) for k in range(4)]
+    assert len({round(angle * 1e4) % round(1e4 * 3.14159265 / 2) for angle in angles}) <= 2
+    assert not editing.keep_largest_part(roofs, known["a"])
+
+
+def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait):
+    controller, tool = loaded.controller, loaded.tool
+    layer = QgsVectorLayer(
+        "Polygon?crs=EPSG:32645&field=name:string&field=area_m2:double", "roofs", "memory"
+    )
+    feature = QgsFeature(layer.fields())
+    feature.setAttributes(["mine", 1.0])
+    feature.setGeometry(square(300010, 3000005, 5))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    assert controller.set_target(layer)
+    known = next(layer.getFeatures()).id()
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = controller.session
+    wait(lambda: session.state == READY)
+    inside = QgsPointXY(300012, 3000007)
+    assert tool._take_up(inside, True)
+    assert session.place.feature_id == known
+    assert session.geometry.area() == 25, "shown as it is until it is corrected"
+    session.accept()
+    assert session.pending == 0
+    assert not layer.isEditable(), "nothing was changed"
+
+    assert tool._take_up(inside, True)
+    from samgeo_plugin.job import Prompt
+
+    session.add(Prompt("point", [[300014, 3000012]]))
+    wait(lambda: session.candidates and not session.is_waiting)
+    session.accept()
+    wait(lambda: layer.isEditable() and layer.undoStack().canUndo())
+    assert layer.featureCount() == 1
+    corrected = layer.getFeature(known)
+    assert corrected["name"] == "mine"
+    assert corrected.geometry().area() != 25
+    assert corrected["area_m2"] > 1.0, "the area is the new polygon's"
+    assert loaded.editor.undo()
+    assert layer.getFeature(known).geometry().area() == 25
+    layer.rollBack()
+
+
+def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wait):
+    from test_plugin import click
+
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    loaded.controller.session.accept()
+    wait(lambda: loaded.controller.target_layer() is not None)
+    layer = loaded.controller.target_layer()
+    wait(lambda: layer.featureCount() == 1)
+
+    class Key:
+        @staticmethod
+        def key():
+            return Qt.Key.Key_Z
+
+        @staticmethod
+        def modifiers():
+            return Qt.KeyboardModifier.ControlModifier
+
+    loaded.tool._action(Key)()
+    assert layer.featureCount() == 0
+    assert loaded.tool._action(Key) is None, "nothing is left to undo: the key is QGIS's"
+    layer.rollBack()

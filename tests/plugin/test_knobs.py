@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The engine's sentences speak of QGIS's own parameters, never of the command's options."""
+
+from samgeo_plugin.engine.knobs import in_our_words, label
+from samgeo_plugin.job import Failure, option
+
+
+def test_a_failure_names_the_parameter_as_the_dialog_does(qgis_app):
+    text = f"Start over with {option('fresh')}."
+    said = in_our_words(Failure(1, "JobError", text))
+    assert said.message == "Start over with “Forget what a cancelled run has done”."
+
+
+def test_a_parameter_without_a_label_keeps_its_name(qgis_app):
+    assert label("cluster") == "“cluster”"
+
+
+def test_defaults_ranges_and_choices_of_dialogs_are_those_of_the_engine(qgis_app):
+    from qgis.core import QgsProcessingParameterEnum, QgsProcessingParameterNumber
+
+    from samgeo_plugin.job import SegmentParameters
+    from samgeo_plugin.processing.provider import ALGORITHMS
+
+    fields = SegmentParameters.__dataclass_fields__
+    seen = set()
+    for kind in ALGORITHMS:
+        algorithm = kind()
+        algorithm.initAlgorithm()
+        if not algorithm.name().startswith("segment"):
+            continue
+        for definition in algorithm.parameterDefinitions():
+            name = definition.name().lower()
+            if name not in fields or name in ("extent", "area", "prompts", "bands", "model"):
+                continue
+            about, default = fields[name].metadata, fields[name].default
+            seen.add(name)
+            if isinstance(definition, QgsProcessingParameterNumber):
+                assert definition.defaultValue() == default, name
+                if about["least"] is not None:
+                    assert definition.minimum() >= about["least"], name
+                if about["most"] is not None:
+                    assert definition.maximum() <= about["most"], name
+            elif isinstance(definition, QgsProcessingParameterEnum):
+                words = algorithm.choices[definition.name()]
+                assert len(definition.options()) == len(words), name
+                assert set(words) <= set(about.get("choices") or ()) or name in ("device",), name
+    assert {"min_area", "tile_size", "margin", "mode", "workers", "precision"} <= seen

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The review of a layer: order by doubt, decisions in the edit buffer, filter, undo, the map."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsVectorLayer
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
+
+from samgeo_plugin import styles
+from samgeo_plugin.interactive.doubt import doubts, together
+from samgeo_plugin.interactive.review import ACCEPTED, REJECTED, Review, ReviewFilter
+
+FIELDS = "&field=score:double&field=label:string&field=area_m2:double"
+
+
+def square(x: float, y: float, side: float = 10.0) -> QgsGeometry:
+    return QgsGeometry.fromWkt(
+        f"POLYGON(({x} {y},{x + side} {y},{x + side} {y + side},{x} {y + side},{x} {y}))"
+    )
+
+
+@pytest.fixture
+def layer(qgis_app):
+    """Twelve squares; the score falls with the number."""
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645" + FIELDS, "roofs", "memory")
+    features = []
+    for k in range(12):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([1.0 - k / 20, ("house", "shed")[k % 2], 100.0 + k])
+        feature.setGeometry(square(300000 + 20 * k, 3000000))
+        features.append(feature)
+    made.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(made)
+    yield made
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def review(layer, wait):
+    made = Review()
+    assert made.start(layer)
+    wait(lambda: made.ready)
+    yield made
+    made.stop()
+
+
+def scores(review) -> list:
+    return [review.layer.getFeature(each)["score"] for each in review.queue]
+
+
+def statuses(layer) -> list:
+    return [feature["status"] or "" for feature in layer.getFeatures()]
+
+
+def test_the_most_doubtful_come_first(review):
+    assert scores(review) == sorted(scores(review))
+    assert review.position == 0
+
+
+def test_each_reason_counts_and_together_they_stay_below_one():
+    plain = doubts({"score": 0.9}, square(0, 0), [], None)
+    assert plain["score"] == pytest.approx(0.1)
+    assert plain["overlap"] == 0
+    over = doubts({}, square(0, 0), [square(5, 0)], None)
+    assert over["overlap"] == pytest.approx(0.5)
+    thin = doubts({}, QgsGeometry.fromWkt("POLYGON((0 0,100 0,100 1,0 1,0 0))"), [], None)
+    assert thin["shape"] > doubts({}, square(0, 0), [], None)["shape"]
+    raster = square(0, 0, 100).boundingBox()
+    assert doubts({}, square(0, 40), [], raster)["edge"] == 1
+    assert doubts({}, square(40, 40), [], raster)["edge"] == 0
+    assert 0 < together({"score": 0.5}) < together({"score": 0.5, "overlap": 0.5}) < 1
+
+
+def test_decisions_are_in_the_edit_buffer_and_each_is_one_step_of_undo(review, layer):
+    first, second = review.queue[:2]
+    review.decide(ACCEPTED)
+    review.decide(REJECTED)
+    assert review.position == 2
+    assert layer.getFeature(first)["status"] == ACCEPTED
+    assert review.counts[ACCEPTED] == review.counts[REJECTED] == 1
+    layer.undoStack().undo()
+    assert review.counts[REJECTED] == 0, "the counts follow QGIS's undo"
+    assert review.facts[second].status == ""
+    review.set_class(2)
+    third = review.queue[2]
+    assert layer.getFeature(third)["label"] == "shed"
+    assert layer.getFeature(third)["status"] == ACCEPTED
+    layer.undoStack().undo()
+    assert review.facts[third].status == ""
+    assert layer.commitChanges(False)
+    assert sorted(statuses(layer))[-1] == ACCEPTED
+
+
+def test_what_was_decided_is_remembered_by_the_next_review(review, layer, wait):
+    for _ in range(5):
+        review.decide(ACCEPTED)
+    layer.commitChanges()
+    again = Review()
+    assert again.start(layer)
+    wait(lambda: again.ready)
+    assert again.counts[ACCEPTED] == 5
+    assert again.position == 5, "the first that is open"
+    again.stop()
+
+
+def test_the_filter_shows_by_class_status_and_size_and_removes_the_rest(review, layer):
+    review.set_filter(ReviewFilter(label="shed"))
+    assert len(review.queue) == 6
+    review.set_filter(ReviewFilter(least_area=103, most_area=105))
+    assert len(review.queue) == 3
+    assert review.remove_hidden() == 9
+    assert layer.featureCount() == 3
+    layer.undoStack().undo()
+    assert layer.featureCount() == 12
+    review.set_filter(ReviewFilter())
+    assert len(review.queue) == 12
+    review.decide(REJECTED)
+    review.set_filter(ReviewFilter(status=REJECTED))
+    assert len(review.queue) == 1
+
+
+def test_deleting_goes_on_and_undo_brings_it_back(review, layer):
+    before = list(review.queue)
+    review.delete()
+    assert review.queue == before[1:]
+    assert review.current == before[1]
+    layer.undoStack().undo()
+    assert sorted(review.queue) == sorted(before)
+
+
+def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
+    said = []
+    made = Review()
+    made.message.connect(lambda *args: said.append(args))
+    lines = QgsVectorLayer("LineString?crs=EPSG:32645", "lines", "memory")
+    assert not made.start(lines)
+    assert "no polygons" in said[0][1]
+    assert not lines.isEditable()
+
+
+def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, wait):
+    window, canvas = loaded.iface.window, loaded.iface.canvas
+    loaded.iface.setActiveLayer = lambda chosen: None
+    window.resize(900, 600)
+    window.setCentralWidget(canvas)
+    window.show()
+    window.activateWindow()
+    panel = loaded.dock.review
+    panel.setCollapsed(False)
+    panel.layer.setLayer(layer)
+    panel.mode.start.click()
+    review = loaded.review
+    wait(lambda: review.ready)
+    first = review.current
+    canvas.setFocus()
+    band = loaded.follower._band
+    assert band is not None
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert layer.getFeature(first)["status"] == ACCEPTED
+    assert review.current != first
+    assert canvas.extent().contains(review.geometry().boundingBox())
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    QTest.keyClick(canvas, Qt.Key.Key_P)
+    QTest.keyClick(canvas, Qt.Key.Key_1)
+    assert review.counts[ACCEPTED] == 2
+    wait(lambda: "accepted 2" in panel.mode.place.text())
+    QTest.keyClick(canvas, Qt.Key.Key_Delete)
+    assert layer.featureCount() == 11
+    layer.undoStack().undo()
+    panel.mode.start.click()
+    assert not review.running
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert sum(status == ACCEPTED for status in statuses(layer)) == 2, "the keys are given back"
+    assert loaded.follower._band is None
+    layer.rollBack()
+
+
+def test_a_layer_under_review_is_coloured_by_status(loaded, layer, wait):
+    styles.apply(layer, styles.REVIEW)
+    loaded.iface.setActiveLayer = lambda chosen: None
+    loaded.start_review(layer)
+    assert styles.current(layer) == styles.STATUS
+    labels = [category.value() for category in layer.renderer().categories()]
+    assert labels == ["accepted", "rejected", ""]
+    layer.rollBack()

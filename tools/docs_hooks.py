@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What mkdocs makes from the sources at each build: options, models, notebooks, decisions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def on_config(config: Any) -> Any:
+    """Make the engine importable under its name for the reference, without installing it."""
+    folder = ROOT / "build" / "docs"
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "samgeo_core"
+    if not link.exists():
+        link.symlink_to(ROOT / "core", target_is_directory=True)
+    sys.path.insert(0, str(folder))
+    for path in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
+        config["nav"][-1]["Develop"].append(f"decisions/{path.name}")
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are made from the sources."""
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        name = f"notebooks/{path.name}.md"
+        files.append(File.generated(config, name, content=notebook(path)))
+        known = files.get_file_from_path(f"notebooks/{path.name}")
+        if known is not None:
+            files.remove(known)
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in tables."""
+    for mark, make in (("<!-- options -->", options), ("<!-- models -->", models)):
+        if mark in markdown:
+            markdown = markdown.replace(mark, make())
+    return markdown
+
+
+def options() -> str:
+    """One table per group of options, from the one definition of each."""
+    from dataclasses import MISSING, fields
+
+    from samgeo_core.cli.options import flag_of
+    from samgeo_core.job import SegmentParameters
+
+    groups: dict[str, list[str]] = {}
+    for known in fields(SegmentParameters):
+        about = known.metadata
+        if not about:
+            continue
+        default = known.default if known.default is not MISSING else None
+        shown = about["unset"] or ("" if default in (None, False) else f"`{default}`")
+        if about.get("choices"):
+            shown = " ".join(f"`{word}`" for word in about["choices"]) + " (the first)"
+        flag = flag_of(known.name)
+        if default is True:
+            flag, shown = f"{flag}`, `--no-{flag[2:]}", "on"
+        row = f"| `{flag}` | `{known.name}` | {about['about']} | {shown} |"
+        groups.setdefault(about["group"], []).append(row)
+    head = "| command | Python | what | default |\n|---|---|---|---|\n"
+    return "\n\n".join(
+        f"## {group.capitalize()}\n\n{head}" + "\n".join(rows) for group, rows in groups.items()
+    )
+
+
+def models() -> str:
+    """The catalogue as a table."""
+    from samgeo_core.models.catalogue import CATALOGUE
+
+    rows = [
+        "| name | model | download, MB | memory, MB | prompts | licence |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in CATALOGUE.values():
+        kind = "words" if entry.kind == "concept" else "points, boxes, masks"
+        memory = entry.memory // 10**6 or ""
+        size = round(entry.size / 1e6) or "none"
+        title = f"[{entry.title}]({entry.page})" if entry.page else entry.title
+        licence = entry.licence + (" (login at the publisher)" if entry.gated else "")
+        rows.append(f"| `{entry.name}` | {title} | {size} | {memory} | {kind} | {licence} |")
+    return "\n".join(rows)
+
+
+def notebook(path: Path) -> str:
+    """A notebook's cells as Markdown; results are those of whoever runs it."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    where = f"docs/notebooks/{path.name}"
+    return "\n\n".join([*parts, f"*This page is the notebook `{where}`; the tests run it.*"]) + "\n"
