@@ -125,6 +125,7 @@ def prepare(case: Case, work: Path, model: str, threads: int, candidates: Path |
     with open_raster(case.raster) as raster:
         placed = place_layer(str(layer), None, raster)
         factory = model_factory(params)
+        (work / f"{case.name}.features").mkdir(exist_ok=True)
         source = FeatureSource(raster.spec, factory, feature_grid(raster, None, None))
         with make_executor(1) as executor:
             objects = object_layer(
