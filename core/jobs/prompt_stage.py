@@ -246,7 +246,7 @@ def _level(stage: PromptStage) -> Level:
 
 
 def _coarser_level(stage: PromptStage, step: int) -> Level | None:
-    """The level at ``step`` working pixels a pixel, or the coarsest that makes sense."""
+    """The level at ``step`` working pixels per pixel, or the coarsest that makes sense."""
     shop = _workshop(stage)
     level = shop.levels[1]
     longest = max(level.source.shape) / level.lattice.size

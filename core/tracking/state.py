@@ -153,7 +153,7 @@ class OpenDate:
         return self.dated.moment.middle
 
     def frame(self, factor: int) -> Frame:
-        """The date at a number of the grid's pixels a pixel."""
+        """The date at a number of the grid's pixels per pixel."""
         if factor not in self._frames:
             grid = self._dates.grid if factor == 1 else self._dates.grid.coarser(factor)
             self._frames[factor] = Frame(self.dated, grid, self._dates.options)

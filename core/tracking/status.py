@@ -81,7 +81,7 @@ def look(sources: Callable[[int], Source], box: PixelBox, factor: int) -> Look:
     """Look at a place.
 
     Args:
-        sources: The date at a number of the grid's pixels a pixel.
+        sources: The date at a number of the grid's pixels per pixel.
         box: In pixels of the grid; multiples of ``factor``.
         factor: As in :class:`Look`.
     """
