@@ -138,7 +138,7 @@ def train_cells(
         own = own_of[tile.index]
         places = (marked.rows[own].tolist(), marked.cols[own].tolist())
         items.append((tile.index, own, *places))
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     report("samples", 0, len(items))
     parts, numbers = [], []
     names: tuple[str, ...] = ()
@@ -214,7 +214,7 @@ def _save_map(path: Path, logits: NDArray[np.int16], valid: BoolArray) -> None:
 def map_tiles(stage: MapStage, executor: Executor, report: Report) -> ClassMap:
     """Map all tiles that have no map yet."""
     indices = [tile.index for tile in stage.source.grid]
-    stage.folder.mkdir(exist_ok=True)
+    stage.folder.mkdir(parents=True, exist_ok=True)
     report("class map", 0, len(indices))
     for done, _ in enumerate(executor.map(stage, indices), 1):
         report("class map", done, len(indices))

@@ -128,7 +128,14 @@ def classify_layer(
         try:
             with make_executor(params.workers, params.cluster) as executor:
                 objects = object_layer(
-                    raster, placed, examples, source, store.folder, executor, report, model
+                    raster,
+                    placed,
+                    examples,
+                    source,
+                    store.folder / "features",
+                    executor,
+                    report,
+                    model,
                 )
             asked = ObjectClasses(objects)
             if saved is None:
@@ -145,7 +152,7 @@ def classify_layer(
             frame = _with_drawn(placed.frame, objects, raster, model)
             frame = _classed(frame, classed, all_of_them=params.keep == "all")
             count = _write(_ruled(frame, rules, raster), writer, names)
-            tiles = len(list(store.folder.glob("*/sums/*.npz")))
+            tiles = len(list(store.folder.glob("features/*/sums/*.npz")))
         finally:
             store.release()
             close_all()

@@ -163,7 +163,7 @@ def pool_objects(
         JobError: No object lies on the raster's data.
     """
     grid = source.grid
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tiles = [tile.index for tile in _tiles_with(polygons, grid, folder)]
     report("features", 0, len(tiles))
     for done, _ in enumerate(executor.map(PoolStage(source, folder), tiles), 1):

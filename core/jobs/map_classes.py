@@ -123,7 +123,7 @@ def map_classes(
                 if marked is not None:
                     classifier = train_cells(
                         source,
-                        store.folder / f"examples-{key}",
+                        store.folder / "features" / f"examples-{key}",
                         marked,
                         model.info.fingerprint,
                         executor,
@@ -136,7 +136,8 @@ def map_classes(
                     save_classifier(
                         params.save_classifier, SavedClassifier(classifier, "cells", notes)
                     )
-                folder = store.folder / f"map-{_digest(classifier.weights, classifier.bias)}"
+                made = _digest(classifier.weights, classifier.bias)
+                folder = store.folder / "features" / f"map-{made}"
                 found = map_tiles(MapStage(source, folder, classifier), executor, report)
                 make = _network if lines else _coverage
                 features = make(

@@ -127,9 +127,6 @@ def test_a_saved_classifier_maps_the_same(streets, tmp_path):
     assert one.geometry.geom_equals(two.geometry).all()
 
 
-@pytest.mark.xfail(
-    reason="a refused map leaves files in its job folder; to be mended", strict=False
-)
 def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
     out = tmp_path / "out.gpkg"
     with pytest.raises(ParameterError, match="say which are roads"):
