@@ -361,9 +361,13 @@ def _coverage(
     likely: list[float] = []
     for label in sorted(pieces):
         for shape, probability in _joined(pieces[label]):
-            shapes.append(to_ground(shape, t[:6]))
+            shapes.append(shape)
             names.append(classifier.classes[label - 1])
             likely.append(probability)
+    if shapes:
+        # Blocks had a vertex at every cell of their sides, to meet; now that they have met, those
+        # on straight lines go. Where three polygons meet, all keep theirs.
+        shapes = [to_ground(shape, t[:6]) for shape in shapely.coverage_simplify(shapes, 0.0)]
     crs = None if raster.crs is None else raster.crs.to_wkt()
     sizes = measure(shapes, crs)
     return _frame(

@@ -82,9 +82,6 @@ def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_p
     assert found["class_prob"].between(0.6, 1).all()
 
 
-@pytest.mark.xfail(
-    reason="since classes met the new job folders: many vertices; to be found", strict=False
-)
 def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tmp_path):
     map_classes(parameters(streets, tmp_path / "out.gpkg"), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
