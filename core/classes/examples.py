@@ -20,6 +20,7 @@ import shapely
 from affine import Affine
 
 from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..job import option
 from ..prompts.prompts import PromptTransform
 from ..raster.crs import declared_crs
 
@@ -126,7 +127,7 @@ def check_classes(names: Sequence[str]) -> tuple[str, ...]:
         only = known[0] if known and known[0] else "none of these"
         raise PromptError(
             f"All examples are of one class ({only}): add some of another class, or of what does "
-            "not belong to it (--unlike)."
+            f"not belong to it ({option('unlike')})."
         )
     return tuple(known)
 

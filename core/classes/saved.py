@@ -18,6 +18,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError, PromptError
+from ..job import option
 from ..masks.job_folder import write_atomically
 from .classifier import Classifier
 
@@ -98,7 +99,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
             f"The classifier {path} cannot be read ({error}): choose a file that was saved with "
-            f"--save-classifier ({SUFFIX})."
+            f"{option('save_classifier')} ({SUFFIX})."
         ) from error
     if notes["subject"] != subject:
         raise ModelError(
@@ -129,5 +130,5 @@ def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
             f"version than {name}, which is used now: choose that model, or train it again."
             if trained == name
             else f"The classifier was trained with the model {trained}, not with {name}: choose "
-            f"--model {trained}, or train it again from the examples."
+            f"{option('model')} {trained}, or train it again from the examples."
         )

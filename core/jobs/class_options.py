@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ..classes.examples import NONE, ExampleLayer
 from ..classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load_classifier
 from ..errors import ParameterError
+from ..job import option
 from ..models.base import PromptableModel
 from ..raster.raster import Raster
 from .feature_stage import ModelFactory
@@ -63,21 +64,28 @@ def check_options(params: ClassParameters) -> None:
     """
     if params.examples is not None and params.class_field is None:
         raise ParameterError(
-            "Name the field of --examples that holds the classes with --class-field, or give "
-            "layers of one class each with --like and --unlike."
+            f"Name the field of {option('examples')} that holds the classes with "
+            f"{option('class_field')}, or give "
+            f"layers of one class each with {option('like')} and {option('unlike')}."
         )
     if params.class_field is not None and params.examples is None:
-        raise ParameterError("--class-field says nothing without --examples: give both.")
+        raise ParameterError(
+            f"{option('class_field')} says nothing without {option('examples')}: give both."
+        )
     if params.classifier is not None and (params.examples or params.like or params.unlike):
-        raise ParameterError("Give either a saved classifier (--classifier) or examples, not both.")
+        raise ParameterError(
+            f"Give either a saved classifier ({option('classifier')}) or examples, not both."
+        )
     if params.save_classifier is not None:
         if params.classifier is not None or not has_classes(params):
-            raise ParameterError("--save-classifier needs examples to train a classifier from.")
+            raise ParameterError(
+                f"{option('save_classifier')} needs examples to train a classifier from."
+            )
         if Path(params.save_classifier).suffix != SUFFIX:
             raise ParameterError(f"The classifier {params.save_classifier} must end with {SUFFIX}.")
     if not 0 <= params.min_class_prob <= 1:
         raise ParameterError(
-            f"--min-class-prob is {params.min_class_prob}, but must lie between 0 and 1."
+            f"{option('min_class_prob')} is {params.min_class_prob}, but must lie between 0 and 1."
         )
 
 

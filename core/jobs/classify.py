@@ -31,7 +31,7 @@ from ..classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
 from ..classes.rules import Rule, apply_rules, parse_rule
 from ..classes.saved import SavedClassifier, save_classifier
 from ..errors import ParameterError
-from ..job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters
+from ..job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
 from ..layers.writer import LayerWriter, check_output
 from ..masks.store import JobStore
 from ..models.base import PromptableModel
@@ -99,8 +99,9 @@ def classify_layer(
     check_options(params)
     if not has_classes(params):
         raise ParameterError(
-            "Say what the classes are: --examples with --class-field, --like and --unlike, or "
-            "--classifier."
+            f"Say what the classes are: {option('examples')} with {option('class_field')}, "
+            f"{option('like')} and {option('unlike')}, or "
+            f"{option('classifier')}."
         )
     rules = [parse_rule(text) for text in params.rules]
     if Path(params.input).resolve() == Path(params.output).resolve():
@@ -372,10 +373,11 @@ def segment_classes(
     lines = params.outlines == "centerlines"
     if classes and params.prompts is not None:
         raise ParameterError(
-            "--prompts names the objects itself: classify its result with 'samgeo classify'."
+            f"{option('prompts')} names the objects itself: classify its result with 'samgeo "
+            f"classify'."
         )
     if params.save_classifier is not None and not classes:
-        raise ParameterError("--save-classifier needs examples.")
+        raise ParameterError(f"{option('save_classifier')} needs examples.")
     check_output(params.output, overwrite=params.overwrite, layer_name=params.layer)
     started = time.monotonic()
     folder = Path(params.job_folder or f"{params.output}.job")

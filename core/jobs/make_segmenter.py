@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from ..errors import ParameterError
-from ..job import SegmentParameters
+from ..job import SegmentParameters, option
 from ..models.catalogue import EMBEDDED
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ..segmenters.segmenter import Segmenter
@@ -42,7 +42,8 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
         way = "embedded" if proposes else "grid"
     if params.classes and not proposes:
         raise ParameterError(
-            f"{model.info.name} knows no classes of its own: leave --classes out, or choose the "
+            f"{model.info.name} knows no classes of its own: leave {option('classes')} out, "
+            f"or choose the "
             "embedded model."
         )
     proposer = None

@@ -25,7 +25,7 @@ from ..classes.saved import SavedClassifier, save_classifier
 from ..classes.skeleton import BLOCK, MARGIN, SkeletonCells, block_skeleton, smoothed
 from ..classes.surfaces import LARGEST_SPECK, label_cells
 from ..errors import ParameterError
-from ..job import MapParameters, Progress
+from ..job import MapParameters, Progress, option
 from ..layers.writer import LayerWriter
 from ..masks.store import JobStore
 from ..merge.nodes import lattice
@@ -77,8 +77,9 @@ def map_classes(
     check_options(params)
     if not has_classes(params):
         raise ParameterError(
-            "Say what the classes are: examples (--strokes, --examples, --like and --unlike), or "
-            "--classifier."
+            f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
+            f"{option('unlike')}), or "
+            f"{option('classifier')}."
         )
     lines = params.shapes == "network"
     started = time.monotonic()
@@ -251,9 +252,11 @@ def _road_class(params: MapParameters, classifier: Classifier) -> str:
         return str(wanted)
     known = ", ".join(named)
     raise ParameterError(
-        f"There is no class {wanted!r} among the examples: choose --road-class from {known}."
+        f"There is no class {wanted!r} among the examples: choose {option('road_class')} from "
+        f"{known}."
         if wanted is not None
-        else f"The examples have several classes ({known}): say which are roads with --road-class."
+        else f"The examples have several classes ({known}): say which are roads with "
+        f"{option('road_class')}."
     )
 
 
@@ -341,9 +344,9 @@ def _coverage(
     speck = max(8, math.ceil(params.min_area / cell_area))
     if speck > LARGEST_SPECK:
         raise ParameterError(
-            f"--min-area {params.min_area:g} is more than {LARGEST_SPECK} cells of "
+            f"{option('min_area')} {params.min_area:g} is more than {LARGEST_SPECK} cells of "
             f"{cell_area:.3g} m2: choose at most {LARGEST_SPECK * cell_area:.4g}, or a coarser "
-            "--resolution."
+            f"{option('resolution')}."
         )
     t = raster.transform
     pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))

@@ -17,7 +17,7 @@ from ..addresses import without_secrets
 from ..errors import ModelError, ParameterError
 from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
-from ..job import SegmentParameters
+from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
@@ -147,7 +147,8 @@ def cell_for(model: PromptableModel, tile_size: int | None, shape: tuple[int, in
         if tile_size not in (None, own * cells):
             raise ParameterError(
                 f"At its scale {model.info.name} has windows of {own * cells} pixels, not "
-                f"{tile_size}: leave --tile-size out, or choose another --scale."
+                f"{tile_size}: leave {option('tile_size')} out, or choose another "
+                f"{option('scale')}."
             )
         return own
     if tile_size is None:

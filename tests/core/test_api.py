@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Python's face: one signature with the options of the command, rasters and layers in memory."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 import geopandas as gpd
 import matplotlib
@@ -177,3 +180,27 @@ def test_each_polygon_of_a_mosaic_names_its_raster(tmp_path):
     bounds = found.bounds
     assert set(found.source[bounds.maxx < edge]) == {"west.tif"}
     assert set(found.source[bounds.minx > edge]) == {"east.tif"}
+
+
+def test_the_engine_never_speaks_of_the_commands_options():
+    """Messages name parameters (``option``): QGIS and Python know nothing of ``--fresh``."""
+    root = Path(samgeo_core.__path__[0])
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] in ("cli", "training"):
+            continue  # the command itself, and one with options of its own
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        notes = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        found += [
+            f"{path.relative_to(root)}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in notes
+            and re.search(r"(?<![\w-])--[a-z]", node.value)
+        ]
+    assert found == []

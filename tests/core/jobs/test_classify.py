@@ -135,7 +135,7 @@ def test_bad_examples_are_refused_in_a_sentence(world, tmp_path, marks, says):
 def test_options_that_contradict_are_refused(world, tmp_path):
     out = tmp_path / "out.gpkg"
     for options, says in (
-        ({"class_field": None}, "--class-field"),
+        ({"class_field": None}, "class_field"),
         ({"classifier": "x.samgeo-classes"}, "not both"),
         ({"save_classifier": "x.txt"}, "samgeo-classes"),
         ({"examples": None, "class_field": None}, "Say what the classes are"),

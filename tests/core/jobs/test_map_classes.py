@@ -137,6 +137,6 @@ def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
         map_classes(
             parameters(streets, out, examples=str(tmp_path / "one.gpkg")), factory=mobile_sam
         )
-    with pytest.raises(ParameterError, match="--min-area"):
+    with pytest.raises(ParameterError, match=r"min_area 1e\+06 is more than"):
         map_classes(parameters(streets, out, min_area=1e6), factory=mobile_sam)
     assert not out.exists()
