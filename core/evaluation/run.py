@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..layers.inputs import check_not_input, layer_input
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
 from .figures import Figures, average_precision, figures
 from .lines import Apls, Relaxed, apls, relaxed
@@ -122,6 +123,14 @@ def evaluate(
 
     if errors is not None:
         check_error_layer(errors, overwrite=overwrite)
+        compared_with = (("the result", result, result_layer), ("the truth", truth, truth_layer))
+        inputs = [
+            one
+            for what, given, layer in (*compared_with, ("the area of interest", area, None))
+            if isinstance(given, (str, Path))
+            for one in layer_input(what, str(given), layer)
+        ]
+        check_not_input(errors, None, inputs)
     ours = read_vector(result, result_layer, what="The result")
     theirs = read_vector(truth, truth_layer, what="The truth")
     kind = _common_kind(ours, theirs)

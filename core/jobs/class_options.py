@@ -12,6 +12,7 @@ from ..classes.examples import NONE, ExampleLayer
 from ..classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load_classifier
 from ..errors import ParameterError
 from ..job import option
+from ..layers.inputs import Input, check_not_input, layer_input, raster_input
 from ..models.base import PromptableModel
 from ..raster.raster import Raster
 from .feature_stage import ModelFactory
@@ -97,6 +98,31 @@ def example_layers(params: ClassParameters) -> list[ExampleLayer]:
     layers += [ExampleLayer(path, class_name=Path(path).stem) for path in params.like]
     layers += [ExampleLayer(path, class_name=NONE) for path in params.unlike]
     return layers
+
+
+def check_output_of_classes(
+    params: ClassParameters, output: str, layer: str | None, raster: Raster, others: list[Input]
+) -> None:
+    """Refuse an output that is one of the inputs of a job with classes.
+
+    Args:
+        params: Where the classes are from.
+        output: Path of the output.
+        layer: Its layer.
+        raster: What the job looks at.
+        others: Further inputs.
+
+    Raises:
+        OutputError: It is one of them.
+    """
+    given = [
+        one
+        for known in example_layers(params)
+        for one in layer_input("a layer of examples", known.path)
+    ]
+    if params.classifier is not None:
+        given.append(Input("the classifier", (params.classifier,)))
+    check_not_input(output, layer, [raster_input(raster.files), *given, *others])
 
 
 def model_factory(params: ModelParameters) -> ModelFactory:

@@ -32,6 +32,7 @@ from ..classes.rules import Rule, apply_rules, parse_rule
 from ..classes.saved import SavedClassifier, save_classifier
 from ..errors import ParameterError
 from ..job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
+from ..layers.inputs import same_file
 from ..layers.writer import LayerWriter, check_output
 from ..masks.store import JobStore
 from ..models.base import PromptableModel
@@ -46,6 +47,7 @@ from ..vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, 
 from .class_options import (
     about,
     check_options,
+    check_output_of_classes,
     example_layers,
     has_classes,
     model_factory,
@@ -104,7 +106,7 @@ def classify_layer(
             f"{option('classifier')}."
         )
     rules = [parse_rule(text) for text in params.rules]
-    if Path(params.input).resolve() == Path(params.output).resolve():
+    if same_file(params.input, params.output):
         raise ParameterError("The output must be another file than the input.")
     started = time.monotonic()
     report = Report(progress, cancelled)
@@ -115,6 +117,7 @@ def classify_layer(
             examples = read_examples(
                 example_layers(params), raster.transform, raster.crs, raster.shape
             )
+        check_output_of_classes(params, params.output, params.layer, raster, [])
         writer, names = _writer(params, placed.frame, raster, (CLASS, CLASS_PROBABILITY))
         report("stretch", 0, 1)
         spec = raster.spec
@@ -438,18 +441,8 @@ _CLASS_OPTIONS = frozenset(
 )
 _SHARED_OPTIONS = (
     *("rasters", "fresh", "model", "device", "precision", "threads", "workers", "cluster"),
-    *(
-        "bands",
-        "stretch",
-        "resolution",
-        "raster_crs",
-        "overlap",
-        "allow_remote",
-        "tile_size",
-        "margin",
-        "examples",
-        "class_field",
-    ),
+    *("bands", "stretch", "resolution", "raster_crs", "overlap", "allow_remote", "tile_size"),
+    *("margin", "examples", "class_field"),
     *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
 )
 
@@ -457,6 +450,7 @@ _SHARED_OPTIONS = (
 def _rules_alone(params: SegmentParameters, found: str, rules: Sequence[Rule]) -> JobResult:
     """A layer after post-processing, without classes of examples."""
     with open_raster(params.rasters, raster_options(params)) as raster:
+        check_output_of_classes(params, params.output, params.layer, raster, [])
         frame = _named(pyogrio.read_dataframe(found, layer=Path(found).stem))
         writer, names = _writer(params, frame, raster)
         count = _write(_ruled(frame, rules, raster), writer, names)

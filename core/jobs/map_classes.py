@@ -42,6 +42,7 @@ from .class_map import ClassMap, MapStage, map_tiles, train_cells
 from .class_options import (
     about,
     check_options,
+    check_output_of_classes,
     example_layers,
     has_classes,
     model_factory,
@@ -85,6 +86,7 @@ def map_classes(
     started = time.monotonic()
     report = Report(progress, cancelled)
     with open_raster(params.rasters, raster_options(params)) as raster:
+        check_output_of_classes(params, params.output, params.layer, raster, [])
         writer = LayerWriter(
             params.output,
             params.crs or raster.crs,

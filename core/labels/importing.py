@@ -19,6 +19,7 @@ from rasterio.errors import RasterioIOError
 
 from ..errors import ParameterError
 from ..job import option
+from ..layers.inputs import Input, check_not_input
 from ..layers.writer import LayerWriter, check_output
 from ..raster.crs import known_crs
 from ..raster.reproject import Reprojection
@@ -82,6 +83,7 @@ def import_labels(
     path = Path(source)
     if not path.exists():
         raise ParameterError(f"There are no labels {path}: check the path.")
+    check_not_input(output, None, [Input("the labels", (str(path),))])
     finder = _Finder(path, None if images is None else Path(images))
     crs: CRS | None = None
     rows: list[tuple[Labelled, Any, ReadImage]] = []

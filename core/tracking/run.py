@@ -15,7 +15,8 @@ import pandas as pd
 import pyogrio
 import shapely
 
-from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.video import TorchVideoModel
@@ -37,6 +38,7 @@ from .table import (
     check_tables,
     layer_features,
     long_table,
+    table_paths,
     wide_table,
     write_tables,
 )
@@ -132,6 +134,21 @@ def track(
         check_tables(path, overwrite=overwrite)
     given = read_dates(dates) if isinstance(dates, (str, Path)) else dates
     series = make_series(list(rasters), given)
+    if path is not None:
+        read = [str(layer)] if isinstance(layer, (str, Path)) else []
+        inputs = [one for name in read for one in layer_input("the layer", name, layer_name)]
+        if isinstance(dates, (str, Path)):
+            inputs.append(Input("the list of dates", (str(dates),)))
+        sources = [name for dated in series for name in dated.sources]
+        inputs = [raster_input(sources), *inputs]
+        check_not_input(path, None, inputs)
+        for table_path in table_paths(path):
+            for one in inputs:
+                if any(same_file(table_path, file) for file in one.files):
+                    raise OutputError(
+                        f"The table {table_path} is also {one.what}: choose another name for the "
+                        "output."
+                    )
     start = _start(series, at)
     grid = common_grid(series[start], series, resolution)
     options = RasterOptions(bands=None if bands is None else tuple(bands))

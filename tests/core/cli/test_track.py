@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
@@ -74,3 +75,20 @@ def test_errors_name_the_option_and_leave_nothing(files, tmp_path):
     assert result.exit_code == 3
     assert "--dates" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["land.tif"]
+
+
+def test_neither_the_layer_nor_the_dates_are_ever_replaced(files, tmp_path):
+    folder, rasters = files
+    ponds = tmp_path / "ponds.gpkg"
+    ponds.write_bytes((folder / "ponds.gpkg").read_bytes())
+    dates = tmp_path / "new_dates.csv"
+    rows = [f"{Path(r).name},{2010 + k}-07-01" for k, r in enumerate(rasters)]
+    dates.write_text("\n".join(["raster,date", *rows]))
+    before = ponds.read_bytes(), dates.read_bytes()
+    same = invoke(ponds, *rasters, "-o", ponds, "--overwrite")
+    assert same.exit_code == 6
+    assert "is also the layer" in same.output
+    table = invoke(ponds, *rasters, "-o", tmp_path / "new.gpkg", "--dates", dates, "--overwrite")
+    assert table.exit_code == 6
+    assert "is also the list of dates" in table.output
+    assert (ponds.read_bytes(), dates.read_bytes()) == before

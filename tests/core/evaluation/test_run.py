@@ -288,3 +288,14 @@ def test_the_command_prints_a_table_or_json(tmp_path):
     missing = CliRunner().invoke(main, ["evaluate", str(result), "nothing.gpkg"])
     assert missing.exit_code == 2
     assert "nothing.gpkg cannot be read: there is no such file" in missing.output
+
+
+def test_the_errors_never_replace_what_is_compared(tmp_path):
+    truth, result = tmp_path / "truth.gpkg", tmp_path / "result.gpkg"
+    layer(square(0, 0)).to_file(truth)
+    layer(square(2, 0)).to_file(result)
+    before = truth.read_bytes(), result.read_bytes()
+    for path, what in ((truth, "the truth"), (result, "the result")):
+        with pytest.raises(OutputError, match=f"is also {what}"):
+            evaluate(result, truth, errors=path, overwrite=True)
+    assert (truth.read_bytes(), result.read_bytes()) == before

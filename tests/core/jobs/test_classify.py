@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from samgeo_core.errors import ParameterError, PromptError
+from samgeo_core.errors import OutputError, ParameterError, PromptError
 from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import classify as jobs
 from samgeo_core.jobs.classify import classify_layer
@@ -152,3 +154,21 @@ def test_rules_change_and_filter_by_class(world, tmp_path):
     assert set(found["class"]) == {"roof"}  # fields have 289 m2
     assert (found["area_m2"] < 121).all()  # corners of 11 m squares are rounded
     assert np.allclose(found["area_m2"], found.geometry.area, rtol=2e-3)
+
+
+def test_examples_and_layer_are_never_the_output(world, tmp_path):
+    layer, points = world[2:]
+    own_points, own_layer = tmp_path / "points.gpkg", tmp_path / "layer.gpkg"
+    own_points.write_bytes(Path(points).read_bytes())
+    own_layer.write_bytes(Path(layer).read_bytes())
+    before = own_points.read_bytes(), own_layer.read_bytes()
+    given = {"examples": str(own_points), "input": str(own_layer), "overwrite": True}
+    with pytest.raises(OutputError, match="is also a layer of examples"):
+        classify_layer(parameters(world, own_points, **given), factory=mobile_sam)
+    with pytest.raises(ParameterError, match="another file than the input"):
+        classify_layer(parameters(world, own_layer, **given), factory=mobile_sam)
+    assert (own_points.read_bytes(), own_layer.read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == [
+        "layer.gpkg",
+        "points.gpkg",
+    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
-from samgeo_core.errors import ParameterError, PromptError
+from samgeo_core.errors import Cancelled, OutputError, ParameterError, PromptError
 from samgeo_core.job import MapParameters
 from samgeo_core.jobs import map_classes as jobs
 from samgeo_core.jobs.map_classes import map_classes
@@ -140,3 +140,31 @@ def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
     with pytest.raises(ParameterError, match=r"min_area 1e\+06 is more than"):
         map_classes(parameters(streets, out, min_area=1e6), factory=mobile_sam)
     assert not out.exists()
+
+
+def test_strokes_are_never_the_output(streets, tmp_path):
+    strokes = tmp_path / "strokes.gpkg"
+    strokes.write_bytes(streets[1].read_bytes())
+    before = strokes.read_bytes()
+    asked = parameters(streets, strokes, examples=str(strokes), overwrite=True)
+    with pytest.raises(OutputError, match="is also a layer of examples"):
+        map_classes(asked, factory=mobile_sam)
+    assert strokes.read_bytes() == before
+
+
+def test_a_map_that_was_stopped_goes_on_where_it_was(streets, tmp_path):
+    whole = map_classes(parameters(streets, tmp_path / "whole.gpkg"), factory=mobile_sam)
+    out, made = tmp_path / "out.gpkg", tmp_path / "out.gpkg.job"
+    with pytest.raises(Cancelled):
+        map_classes(
+            parameters(streets, out),
+            factory=mobile_sam,
+            cancelled=lambda: len(list(made.glob("features/map-*/maps/*.npz"))) >= 2,
+        )
+    kept = {path: path.stat().st_mtime_ns for path in made.glob("features/map-*/maps/*.npz")}
+    assert kept
+    again = map_classes(parameters(streets, out, job_folder=str(made)), factory=mobile_sam)
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert again.features == whole.features
+    one, two = (gpd.read_file(tmp_path / name) for name in ("whole.gpkg", "out.gpkg"))
+    assert one.geometry.equals(two.geometry)
