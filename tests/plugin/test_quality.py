@@ -199,9 +199,9 @@ def test_a_model_is_trained_measured_and_used_only_where_it_is_better(
     provider, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("SAMGEO_MODELS_DIR", str(tmp_path / "models"))
-    corner, part = tmp_path / "corner.tif", QgsRectangle(351200, 3057380, 351420, 3057600)
+    corner, part = tmp_path / "corner.tif", QgsRectangle(351200, 3057440, 351360, 3057600)
     whole = gdal.Open(str(TOWN))
-    gdal.Translate(str(corner), whole, projWin=[351200, 3057600, 351420, 3057380])
+    gdal.Translate(str(corner), whole, projWin=[351200, 3057600, 351360, 3057440])
     inside = [f for f in houses(120) if part.contains(f.geometry().boundingBox())]
     layer = layer_of(tmp_path / "some.gpkg", inside)
     page = tmp_path / "gain.html"
@@ -211,7 +211,8 @@ def test_a_model_is_trained_measured_and_used_only_where_it_is_better(
             provider,
             "improvemodel",
             {
-                "INPUT": str(corner), "LABELS": str(layer), "NAME": "mine", "MINUTES": 0.1,
+                "INPUT": str(corner), "LABELS": str(layer), "NAME": "mine", "MINUTES": 0.05,
+                "THREADS": 1,
                 "OUTPUT_HTML_FILE": str(page),
             },
         )  # fmt: skip
