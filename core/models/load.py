@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -91,6 +91,30 @@ def load_model(
     if found.path.suffix == ".safetensors" and family_note(found.path) == EMBEDDED:
         return _embedded(device, threads, precision, found.path)  # fine-tuned by the user
     return _built(found, device, threads, precision, video=False)
+
+
+def abilities(name_or_path: str | Path) -> frozenset[Literal["prompts", "words"]]:
+    """Whether a model takes points and boxes, words, or both.
+
+    Raises:
+        ModelError, CheckpointError: As :func:`load_model`, where the file has to be found.
+    """
+    if name_or_path == EMBEDDED:
+        return frozenset({"prompts"})
+    found = checkpoints.locate(name_or_path)
+    if not (found.path.is_dir() and (found.path / "config.json").exists()):
+        return frozenset({"prompts"})
+    from .families.sam3 import MODEL_TYPES
+    from .weights.pretrained import model_type
+    from .words import KINDS
+
+    kind = model_type(found.path)
+    can: set[Literal["prompts", "words"]] = set()
+    if kind in KINDS:
+        can.add("words")
+    if kind in MODEL_TYPES or kind not in KINDS:
+        can.add("prompts")
+    return frozenset(can)
 
 
 def has_memory(name_or_path: str | Path) -> bool:
