@@ -19,6 +19,7 @@ from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.download import sha256_of
 from .weights.own import OwnNotes, changed, read_card, read_notes
+from .weights.sam3_names import is_sam3
 from .weights.tensors import family_note, read_state
 
 VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
@@ -103,7 +104,10 @@ def abilities(name_or_path: str | Path) -> frozenset[Literal["prompts", "words"]
         return frozenset({"prompts"})
     found = checkpoints.locate(name_or_path)
     if not (found.path.is_dir() and (found.path / "config.json").exists()):
-        return frozenset({"prompts"})
+        from .words import is_official_sam3, tokenizer_folder
+
+        words = is_official_sam3(found) and tokenizer_folder(found) is not None
+        return frozenset({"prompts", "words"} if words else {"prompts"})
     from .families.sam3 import MODEL_TYPES
     from .weights.pretrained import model_type
     from .words import KINDS
@@ -171,8 +175,18 @@ def _built(
     *,
     video: bool,
 ) -> TorchModel:
+    state = read_state(found.path)
+    if is_sam3(state):
+        if video:
+            raise ModelError(
+                f"The memory of {found.name} (SAM 3) is not run: choose SAM 2, SAM 2.1 or EdgeTAM, "
+                "or track without memory."
+            )
+        from .families.sam3_official import load_official
+
+        return load_official(state, found, device, threads, precision)
     return build(
-        read_state(found.path),
+        state,
         name=found.name,
         device=device,
         precision=precision,
