@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
     from .tracking.run import Tracks, track
-    from .training.improve import train
+    from .training.finetuning.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
