@@ -74,6 +74,11 @@ def load_model(
     if name_or_path == EMBEDDED:
         return _embedded(device, threads, precision, None)
     found = checkpoints.locate(name_or_path)
+    if found.path.suffix == ".onnx":
+        from .families.fastsam import load_fastsam
+
+        _check_float32("FastSAM", precision)
+        return load_fastsam(found.path, found.name, sha256_of(found.path), device, threads)
     if found.path.suffix == ".safetensors":
         notes = read_notes(found.path)
         if notes is not None and notes.own_kind != "whole":
@@ -132,7 +137,7 @@ def has_memory(name_or_path: str | Path) -> bool:
     found = checkpoints.locate(name_or_path)
     if found.entry is not None:
         return found.entry.family in VIDEO_FAMILIES
-    if found.path.is_dir() or family_note(found.path) == EMBEDDED:
+    if found.path.is_dir() or found.path.suffix == ".onnx" or family_note(found.path) == EMBEDDED:
         return False
     shapes = {key: tuple(value.shape) for key, value in read_state(found.path).items()}
     recognised = recognise(shapes)
@@ -230,7 +235,7 @@ def _trained(
     if notes.family == EMBEDDED:
         from .embedded.trained import load_changed
 
-        _check_embedded(precision)
+        _check_float32("The embedded model", precision)
         return load_changed(own, notes, found.name, checksum, base.path, device, threads)
     model = build(
         read_state(base.path),
@@ -254,11 +259,10 @@ def with_changes(
     return TorchModel(network, info, model.device, model.dtype)
 
 
-def _check_embedded(precision: str) -> None:
+def _check_float32(what: str, precision: str) -> None:
     if precision not in ("auto", "float32"):
         raise ModelError(
-            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
-            "another model."
+            f"{what} runs in float32: leave the precision {precision} out, or choose another model."
         )
 
 
@@ -267,7 +271,7 @@ def _embedded(
 ) -> PromptableModel:
     from .embedded.model import load_embedded
 
-    _check_embedded(precision)
+    _check_float32("The embedded model", precision)
     return load_embedded(device, threads, path)
 
 
@@ -283,6 +287,10 @@ def details(name_or_path: str | Path) -> Details:
         published = entry.files[0].sha256 if len(entry.files) == 1 else ""
         return Details(entry.name, None, entry, None, 0, published, entry.size)
     located = checkpoints.locate(name_or_path)
+    if located.path.suffix == ".onnx":
+        found = Recognised("fastsam", "", "ONNX")
+        checksum, size = sha256_of(located.path), checkpoints.size_of(located.path)
+        return Details(located.name, located.path, None, found, 0, checksum, size)
     state = read_state(located.path)
     recognised = None
     notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None

@@ -154,7 +154,7 @@ class ModelsDialog(QDialog):
             self,
             tr("A file of weights"),
             "",
-            tr("Weights (*.pth *.pt *.safetensors);;All files (*)"),
+            tr("Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)"),
         )
         if path:
             self._controller.choose(model=path)
