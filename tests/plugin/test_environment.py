@@ -197,7 +197,11 @@ def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("NewConnectionError(...): Failed to establish a new connection", "cannot be reached"),
         ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "not trusted"),
-        ("ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))", "proxy refuses"),
+        ("ProxyError('Cannot connect to proxy.', OSError('refused'))", "proxy refuses"),
+        (
+            "ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))",
+            "user name and a password",
+        ),
         ("The virtual environment was not created: ensurepip is not available", "python3-venv"),
         ("was not created successfully because ensurepip is not\navailable.  On", "python3-venv"),
         ("ERROR: No matching distribution found for torch==2.13.0", "does not exist"),
