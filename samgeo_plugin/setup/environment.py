@@ -169,6 +169,10 @@ def write_marker(environment: Path, marker: Marker) -> None:
     os.replace(partial, path)
 
 
+EXTRAS = "training"
+"""Of the engine: what 'Improve the model' needs besides."""
+
+
 def wheel() -> Optional[Path]:
     """The engine's wheel in the package; None in a development checkout."""
     found = sorted(ENGINE.glob("samgeo_seamless-*.whl"))
@@ -418,7 +422,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             "engine",
             tr("Install the engine"),
             inside,
-            (*counted, *pinned, "--upgrade", str(path) if path else "samgeo-seamless"),
+            (*counted, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
             True,
             engine,
         ),
