@@ -38,10 +38,16 @@ TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 TORCH_CUDA = "https://download.pytorch.org/whl/cu126"
 
 PLATFORMS = {
-    "linux-x86_64": tuple(f"manylinux_2_{n}_x86_64" for n in (28, 27, 26, 24, 17, 12, 5))
-    + ("manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"),
-    "linux-arm64": tuple(f"manylinux_2_{n}_aarch64" for n in (28, 27, 26, 24, 17))
-    + ("manylinux2014_aarch64",),
+    "linux-x86_64": (
+        *(f"manylinux_2_{n}_x86_64" for n in (28, 27, 26, 24, 17, 12, 5)),
+        "manylinux2014_x86_64",
+        "manylinux2010_x86_64",
+        "manylinux1_x86_64",
+    ),
+    "linux-arm64": (
+        *(f"manylinux_2_{n}_aarch64" for n in (28, 27, 26, 24, 17)),
+        "manylinux2014_aarch64",
+    ),
     "windows-x86_64": ("win_amd64",),
     "macos-arm64": tuple(
         f"macosx_{n}_0_{k}" for n in (14, 13, 12, 11) for k in ("arm64", "universal2")
@@ -68,7 +74,7 @@ class BundleOptions:
         system: One of :data:`PLATFORMS`; "" for this computer's.
         build: Of torch: "cpu" or "cuda".
         models: Names of the catalogue. The embedded one is in the engine's wheel.
-        extras: Of the distribution, e.g. "concepts".
+        extras: Of the distribution, e.g. "concepts"; "training" is what QGIS installs, too.
         wheel: The engine's wheel; None to build it (in a checkout) or to get it from the index.
         constraints: File with pinned versions; None for the checkout's.
 
@@ -80,7 +86,7 @@ class BundleOptions:
     system: str = ""
     build: str = "cpu"
     models: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ("training",)
     wheel: Path | None = None
     constraints: Path | None = None
 

@@ -38,9 +38,9 @@ def bundle(
         from ..bundle.make import BundleOptions, make_bundle
         from ..models.weights.download import Listener
 
-        options = BundleOptions(
-            python, system, build, models, extras, None if wheel is None else Path(wheel)
-        )
+        wanted = ("training", *extras)
+        file = None if wheel is None else Path(wheel)
+        options = BundleOptions(python, system, build, models, wanted, file)
         with console.progress() as show:
             listener = Listener(
                 progress=lambda step: show(

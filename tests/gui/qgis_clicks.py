@@ -23,7 +23,7 @@ from qgis_window import OUT, Window
 RASTER = os.environ["SAMGEO_SESSION_RASTER"]
 TRUTH = os.environ["SAMGEO_SESSION_TRUTH"]
 TICK = os.sysconf("SC_CLK_TCK")
-CLICKS = 30
+CLICKS = 15
 
 
 def used(pid: int) -> float:
@@ -41,7 +41,7 @@ def used(pid: int) -> float:
 
 
 class Clicks(Window):
-    """Thirty houses."""
+    """One house after the other."""
 
     def run(self) -> None:
         session = self.plugin.controller.session
@@ -79,7 +79,7 @@ class Clicks(Window):
 
     def ask(self, session, place, settle: bool = True) -> None:
         self.click(place)
-        self.until(lambda: bool(session.candidates) and not session.is_waiting, "a polygon")
+        self.until(lambda: bool(session.candidates) and not session.is_waiting, "a polygon", 300)
         if settle:
             session.clear()
 
