@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs inside QGIS (``qgis --code``): a fresh profile without a network, from a bundle to a polygon.
+"""Runs inside QGIS (``qgis --code``): a fresh profile without a network, and a bundle.
 
     samgeo bundle /tmp/bundle
     SAMGEO_BUNDLE=/tmp/bundle SAMGEO_ENVIRONMENT=/tmp/environment unshare -rn \\
