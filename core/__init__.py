@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
+    from .model_check.check import ModelCheck, check_model
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
     from .picture import show
@@ -57,6 +58,7 @@ _HOMES = {
     "JobError": "errors",
     "JobResult": "jobs.run",
     "Mask": "masks.masks",
+    "ModelCheck": "model_check.check",
     "ModelError": "errors",
     "OutputError": "errors",
     "ParameterError": "errors",
@@ -82,6 +84,7 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
@@ -109,6 +112,7 @@ __all__ = [
     "JobError",
     "JobResult",
     "Mask",
+    "ModelCheck",
     "ModelError",
     "OutputError",
     "ParameterError",
@@ -135,6 +139,7 @@ __all__ = [
     "TileMasks",
     "Tracks",
     "__version__",
+    "check_model",
     "evaluate",
     "export_labels",
     "import_labels",

@@ -17,6 +17,7 @@ from affine import Affine
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .bundle import bundle
 from .class_commands import classify, roads, surfaces
 from .console import Console, reporting
 from .evaluate import evaluate
@@ -132,6 +133,7 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
+main.add_command(bundle)
 main.add_command(classify)
 main.add_command(models)
 main.add_command(roads)

@@ -258,12 +258,17 @@ class AutomaticSegmenter:
         views = _views(image, self.options.n_layers)
         if self.proposer is not None:
             return self._segment_proposals(self.proposer, canvas, image, views[0])
+        everything = getattr(self.model, "everything", None)
         for view in views:
-            rounds = self._points(view, image.valid)
-            if rounds and view.valid.any():
+            rounds = self._points(view, image.valid) if everything is None else []
+            if (rounds or everything is not None) and view.valid.any():
                 crop = canvas[view.box.row0 : view.box.row1, view.box.col0 : view.box.col1]
                 embedding = self.model.encode([np.ascontiguousarray(crop)])[0]
-                found += self._search(embedding, rounds, view)
+                if everything is None:
+                    found += self._search(embedding, rounds, view)
+                else:  # FastSAM: one pass gives all masks, no prompt is asked
+                    every = list(self._candidates(everything(embedding), embedding, view))
+                    found += self._tidied(self._distinct(every, view), view)
         if len(views) > 1:
             found = self._distinct(found, views[0])
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
@@ -291,11 +296,7 @@ class AutomaticSegmenter:
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
         rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
-        found = self._distinct(found, view)
-        if self.options.min_region:
-            smallest = self.options.min_region / cell**2
-            mended = [mend(candidate, smallest, view.cells) for candidate in found]
-            found = self._distinct(mended, view)
+        found = self._tidied(self._distinct(found, view), view)
         probabilities, sides = proposer.class_probabilities(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = []
@@ -463,12 +464,15 @@ class AutomaticSegmenter:
             found += new
             if len(rounds) > 1:
                 _cover(covered, new, view)
-        found = self._distinct(found, view)
-        if self.options.min_region:
-            smallest = self.options.min_region / view.cell**2
-            mended = [mend(candidate, smallest, view.cells) for candidate in found]
-            found = self._distinct(mended, view)
-        return found
+        return self._tidied(self._distinct(found, view), view)
+
+    def _tidied(self, found: list[Candidate], view: _View) -> list[Candidate]:
+        """Masks without their small islands and holes, where that is asked for."""
+        if not self.options.min_region:
+            return found
+        smallest = self.options.min_region / view.cell**2
+        mended = [mend(candidate, smallest, view.cells) for candidate in found]
+        return self._distinct(mended, view)
 
     def _ask(self, embedding: Embedding, points: FloatArray, view: _View) -> Decoded:
         local = points - np.array([view.box.row0, view.box.col0], np.float32)
