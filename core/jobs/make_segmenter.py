@@ -108,4 +108,4 @@ def make_candidates(params: SegmentParameters) -> Segmenter:
         if params.min_stability is None
         else params.min_stability,
     )
-    return AutomaticSegmenter(segmenter.model, options)
+    return AutomaticSegmenter(segmenter.model, options, segmenter.proposer)

@@ -217,7 +217,7 @@ class AutomaticSegmenter:
             raise ParameterError(
                 "Classes come with the embedded model's proposals: do not use a grid of points."
             )
-        self._proposer = proposer
+        self.proposer = proposer
         info = model.info
         score, stable = options.score_threshold, options.stability_threshold
         self._min_score = info.score_threshold if score is None else score
@@ -230,7 +230,7 @@ class AutomaticSegmenter:
     @property
     def gives_classes(self) -> bool:
         """Whether every mask says its class."""
-        return self._proposer is not None
+        return self.proposer is not None
 
     @property
     def name(self) -> str:
@@ -239,8 +239,8 @@ class AutomaticSegmenter:
     @property
     def fingerprint(self) -> str:
         settings = [VERSION, self.model.info.fingerprint, asdict(self.options)]
-        if self._proposer is not None:
-            settings.append(self._proposer.info.fingerprint)
+        if self.proposer is not None:
+            settings.append(self.proposer.info.fingerprint)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
     def cell_size(self, window_size: int) -> int:
@@ -256,8 +256,8 @@ class AutomaticSegmenter:
         cell = image.cell
         canvas = pad_image(image.pixels, image.size)
         views = _views(image, self.options.n_layers)
-        if self._proposer is not None:
-            return self._segment_proposals(self._proposer, canvas, image, views[0])
+        if self.proposer is not None:
+            return self._segment_proposals(self.proposer, canvas, image, views[0])
         for view in views:
             rounds = self._points(view, image.valid)
             if rounds and view.valid.any():
