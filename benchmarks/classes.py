@@ -34,10 +34,11 @@ from samgeo_core.classes.assign import Marked
 from samgeo_core.classes.examples import NONE
 from samgeo_core.classes.objects import ObjectClasses, ObjectLayer
 from samgeo_core.job import SegmentParameters
-from samgeo_core.jobs.class_options import model_factory
-from samgeo_core.jobs.classify import object_layer, place_layer
-from samgeo_core.jobs.feature_stage import FeatureSource, close_all, feature_grid
+from samgeo_core.jobs.classes.class_layer import object_layer, place_layer
+from samgeo_core.jobs.classes.class_options import model_factory
+from samgeo_core.jobs.classes.feature_stage import FeatureSource, feature_grid
 from samgeo_core.jobs.make_segmenter import make_candidates
+from samgeo_core.jobs.opened import close_all
 from samgeo_core.jobs.run import run
 from samgeo_core.parallel.executors import make_executor
 from samgeo_core.prompts.prompts import PromptTransform

@@ -25,9 +25,9 @@ import numpy as np
 import shapely
 import shapely.ops
 from samgeo_core.job import MapParameters
-from samgeo_core.jobs.class_map import ClassMap
-from samgeo_core.jobs.feature_stage import feature_grid
-from samgeo_core.jobs.map_classes import map_classes
+from samgeo_core.jobs.classes.class_map import ClassMap
+from samgeo_core.jobs.classes.feature_stage import feature_grid
+from samgeo_core.jobs.classes.map_classes import map_classes
 from samgeo_core.raster.raster import open_raster
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra

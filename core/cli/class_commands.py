@@ -134,7 +134,7 @@ def classify(
         params = ClassifyParameters.from_dict(
             {"input": layer_to_classify, "rasters": list(rasters), "output": output, **options}
         )
-        from ..jobs.classify import classify_layer
+        from ..jobs.classes.classify import classify_layer
 
         with console.progress() as progress:
             result = classify_layer(params, progress=progress)
@@ -235,7 +235,7 @@ def surfaces(
 
 
 def _map(console: Console, params: MapParameters, what: str) -> None:
-    from ..jobs.map_classes import map_classes
+    from ..jobs.classes.map_classes import map_classes
 
     with console.progress() as progress:
         result = map_classes(params, progress=progress)

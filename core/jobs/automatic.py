@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..job import SegmentParameters
+from ..job import SegmentParameters, option
 from ..layers.writer import LayerWriter
 from ..merge import MaskSource, Merged, MergeOptions
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
+from ..segmenters.automatic import AutomaticSegmenter
 from ..segmenters.segmenter import PromptableSegmenter, Segmenter
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
@@ -85,11 +86,15 @@ class _Job:
             wants = partial(_wants, self.area)
             tiles, failed = segment_tiles(stage, wants, executor, self.report)
 
-            def result() -> JobResult:
-                return JobResult(str(writer.path), writer.layer_name, writer.count, tiles, failed)
+            notes: list[str] = []
 
-            announce(result)
+            def result() -> JobResult:
+                path, layer = str(writer.path), writer.layer_name
+                notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
+                return JobResult(path, layer, writer.count, tiles, failed, warnings=notes)
+
             objects, masks = self._merged(executor, tiles)
+            announce(result)
             maker = _feature_maker(params, self.raster, self.segmenter, self.area)
             with writer:
                 given = (maker, writer, executor, self.report)
@@ -113,6 +118,29 @@ class _Job:
             if params.repair:
                 objects, masks = look.at_what_was_cut(objects, masks)
         return objects, masks
+
+
+def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) -> str:
+    """What to change where no polygon was written."""
+    if len(objects):
+        filters = [f"{option('min_area')} {params.min_area:g} m2"] if params.min_area > 0 else []
+        filters += ["the area of interest"] if params.area is not None else []
+        by = f" by {' or '.join(filters)}" if filters else ": they have no shape on the raster"
+        return f"No polygons: {len(objects)} objects were found, and all were left out{by}."
+    if params.words:
+        return (
+            f"No polygons: nothing was found for {', '.join(params.words)}. Lower "
+            f"{option('min_score')}, or try other words."
+        )
+    reached = ""
+    if isinstance(segmenter, AutomaticSegmenter):
+        least = segmenter.options
+        reached = f" a score of {least.score_threshold:g} and a stability of "
+        reached += f"{least.stability_threshold:g}"
+    return (
+        f"No polygons: no mask reached{reached or ' the thresholds'}. Lower {option('min_score')} "
+        f"or {option('min_stability')}, or try another {option('resolution')}."
+    )
 
 
 def _gives_classes(params: SegmentParameters, segmenter: Segmenter) -> bool:

@@ -17,10 +17,11 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ParameterError
-from ..job import SegmentParameters, option
+from ..job import option
 from ..layers.publish import output_digest, real_path
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
+from .options import JobParameters
 
 _NOT_OF_THE_RESULT = (
     *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
@@ -74,7 +75,7 @@ class Record:
         return not self.result.get("failed")
 
 
-def made_by(params: SegmentParameters, description: Mapping[str, Any]) -> str:
+def made_by(params: JobParameters, description: Mapping[str, Any]) -> str:
     """Digest of all that a job's features depend on.
 
     Args:
@@ -82,7 +83,10 @@ def made_by(params: SegmentParameters, description: Mapping[str, Any]) -> str:
         description: What its masks depend on, as in the job's folder.
     """
     options = {k: v for k, v in params.to_dict().items() if k not in _NOT_OF_THE_RESULT}
-    stamps = [_stamp(path) for path in (params.area, params.prompts)]
+    names = ("area", "prompts", "input", "examples", "classifier")
+    paths = [getattr(params, name, None) for name in names]
+    paths += [*getattr(params, "like", ()), *getattr(params, "unlike", ())]
+    stamps = [_stamp(path) for path in paths]
     text = json.dumps([__version__, options, stamps, description], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
@@ -90,7 +94,7 @@ def made_by(params: SegmentParameters, description: Mapping[str, Any]) -> str:
 def earlier_result(
     store: JobFolder,
     writer: LayerWriter,
-    params: SegmentParameters,
+    params: JobParameters,
     before: Record | None,
     made: str,
 ) -> Mapping[str, Any] | None:
@@ -125,7 +129,7 @@ def _stamp(path: str | None) -> list[int]:
     return [status.st_size, status.st_mtime_ns] if path else []
 
 
-def check_job_folder(params: SegmentParameters) -> Path:
+def check_job_folder(params: JobParameters) -> Path:
     """The job's folder.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 from pyproj import CRS
 
 from ..errors import SamGeoWarning
-from ..job import SegmentParameters, option
+from ..job import option
 from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
 from ..layers.publish import real_path
@@ -26,6 +26,7 @@ from ..raster.crs import known_crs, same_crs
 from ..raster.raster import Raster
 from ..vectors.schema import Field
 from .finished import Record, check_job_folder, earlier_result, made_by
+from .options import JobParameters
 from .result import JobResult
 
 
@@ -40,7 +41,7 @@ class Output:
         before: What the folder says of an output that an earlier run has made.
     """
 
-    params: SegmentParameters
+    params: JobParameters
     folder: Path
     writer: LayerWriter
     before: Record | None
@@ -48,20 +49,33 @@ class Output:
     @classmethod
     def of(
         cls,
-        params: SegmentParameters,
+        params: JobParameters,
         raster: Raster,
         fields: Sequence[Field] = (),
         geometry: Geometry = "polygon",
         inputs: Sequence[Input] = (),
+        crs: Any | None = None,
     ) -> Output:
         """Check that the output can be written, and is none of the inputs.
+
+        Args:
+            params: Of the job.
+            raster: What it looks at.
+            fields: Columns besides those of every layer.
+            geometry: Polygons or lines.
+            inputs: What it reads besides the raster and the area of interest.
+            crs: CRS of the features, where it is not the raster's.
 
         Raises:
             OutputError: It is an input, exists, or cannot be written.
         """
         known = [
             raster_input(raster.files),
-            *layer_input("the area of interest", params.area, params.area_layer),
+            *layer_input(
+                "the area of interest",
+                getattr(params, "area", None),
+                getattr(params, "area_layer", None),
+            ),
             *inputs,
         ]
         check_not_input(params.output, params.layer, known)
@@ -75,10 +89,11 @@ class Output:
             )
         folder = check_job_folder(params)
         before = Record.of(JobFolder(folder))
+        source = raster.crs if crs is None else crs
         writer = LayerWriter(
             params.output,
-            params.crs or raster.crs,
-            source_crs=raster.crs,
+            params.crs or source,
+            source_crs=source,
             layer_name=params.layer,
             overwrite=params.overwrite or before is not None,
             modified=raster.modified,
@@ -139,7 +154,7 @@ class Output:
 
 
 @contextmanager
-def executor_for(params: SegmentParameters, store: JobStore) -> Iterator[Executor]:
+def executor_for(params: JobParameters, store: JobStore) -> Iterator[Executor]:
     """The executor of a job, whose workers see the raster and the job's folder."""
     with make_executor(params.workers, params.cluster) as executor:
         rasters = [path for path in map(Path, params.rasters) if path.exists()]

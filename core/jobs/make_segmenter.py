@@ -12,17 +12,20 @@ from typing import Any, Literal, cast
 
 from ..errors import ParameterError
 from ..job import SegmentParameters, option
+from ..models.base import PromptableModel
 from ..models.catalogue import EMBEDDED
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ..segmenters.segmenter import Segmenter
+from .prompt_stage import ModelFactory
 from .scale import scaled
 
 
-def make_segmenter(params: SegmentParameters) -> Segmenter:
+def make_segmenter(params: SegmentParameters, load: ModelFactory | None = None) -> Segmenter:
     """The segmenter for tiles: words where there are words, else everything by itself.
 
     Args:
         params: Of the job; its scale is chosen, and models that have no choice pass it over.
+        load: Loads the model, instead of ``params.model``.
 
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
@@ -31,9 +34,7 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
     """
     if params.words:
         return _for_words(params)
-    from ..models.load import load_model
-
-    model = load_model(params.model, params.device, params.threads, params.precision)
+    model = _loaded(params) if load is None else load()
     scale = params.scale or 1.0
     model = scaled(model, scale, None)
     proposes = bool(getattr(model, "proposes", False))
@@ -58,6 +59,12 @@ def make_segmenter(params: SegmentParameters) -> Segmenter:
         stability_threshold=params.min_stability,
     )
     return AutomaticSegmenter(model, options, proposer)
+
+
+def _loaded(params: SegmentParameters) -> PromptableModel:
+    from ..models.load import load_model
+
+    return load_model(params.model, params.device, params.threads, params.precision)
 
 
 def _embedded(params: SegmentParameters) -> Any:
@@ -88,13 +95,17 @@ CANDIDATES = 0.9, 0.75
 """Of a model's own thresholds of score and stability, what candidates for classes must reach."""
 
 
-def make_candidates(params: SegmentParameters) -> Segmenter:
+def make_candidates(params: SegmentParameters, load: ModelFactory | None = None) -> Segmenter:
     """The segmenter for objects that are classified afterwards: it leaves less out.
+
+    Args:
+        params: As of :func:`make_segmenter`.
+        load: Loads the model, instead of ``params.model``: it was loaded already, perhaps.
 
     Raises:
         SamGeoError: As :func:`make_segmenter`.
     """
-    segmenter = make_segmenter(params)
+    segmenter = make_segmenter(params, load)
     if not isinstance(segmenter, AutomaticSegmenter):
         return segmenter
     info = segmenter.model.info

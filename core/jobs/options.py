@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar, Union
 
 from ..errors import ParameterError
 from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
@@ -13,6 +14,9 @@ from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
+
+JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters]
+"""Of any job that reads a raster and writes a layer."""
 
 _USUAL = SegmentParameters([], "")
 
@@ -76,7 +80,16 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
-def with_absolute_paths(params: SegmentParameters) -> SegmentParameters:
+_PATHS = (
+    *("rasters", "output", "job_folder", "prompts", "area"),
+    *("input", "examples", "like", "unlike", "classifier", "save_classifier"),
+)
+"""Parameters that name files."""
+
+P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters)
+
+
+def with_absolute_paths(params: P) -> P:
     """The same job with full paths, because a cluster's workers have folders of their own."""
 
     def full(path: str | None) -> str | None:
@@ -84,15 +97,13 @@ def with_absolute_paths(params: SegmentParameters) -> SegmentParameters:
             return path
         return str(Path(path).absolute())
 
-    return replace(
-        params,
-        rasters=[str(full(path)) for path in params.rasters],
-        output=str(full(params.output)),
-        job_folder=full(params.job_folder),
-        prompts=full(params.prompts),
-        area=full(params.area),
-        model=str(full(params.model)) if Path(params.model).exists() else params.model,
-    )
+    def changed(name: str, value: Any) -> Any:
+        return [full(path) for path in value] if isinstance(value, list) else full(value)
+
+    given = {name: getattr(params, name) for name in _PATHS if hasattr(params, name)}
+    if Path(params.model).exists():
+        given["model"] = params.model
+    return replace(params, **{name: changed(name, value) for name, value in given.items()})
 
 
 def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:
@@ -105,9 +116,7 @@ def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: st
             )
 
 
-def raster_options(
-    params: SegmentParameters | ClassifyParameters | MapParameters,
-) -> RasterOptions:
+def raster_options(params: JobParameters) -> RasterOptions:
     """How a job looks at its raster."""
     return RasterOptions(
         bands=None if params.bands is None else tuple(params.bands),
@@ -119,7 +128,7 @@ def raster_options(
     )
 
 
-def _stretch(params: SegmentParameters | ClassifyParameters | MapParameters) -> Stretch | None:
+def _stretch(params: JobParameters) -> Stretch | None:
     if params.stretch is None:
         return None
     if any(len(pair) != 2 for pair in params.stretch):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
 from ..job import Progress, with_knobs
+from ..parallel.cancellation import stopped_by
+from .opened import close_all
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,28 @@ class Report:
         self.check()
         if self._progress is not None:
             self._progress(Progress(None, stage, done, total, message))
+
+
+@contextmanager
+def reported(
+    progress: Callable[[Progress], None] | None, cancelled: Callable[[], bool] | None
+) -> Iterator[tuple[Report, list[str]]]:
+    """What every job runs in: a cancel is heard everywhere, warnings are collected, all is closed.
+
+    Args:
+        progress: Called with each step.
+        cancelled: Asked between and within tiles and batches; True raises ``Cancelled``.
+
+    Yields:
+        The report, and the list that holds the warnings at the end of the block.
+    """
+    report = Report(progress, cancelled)
+    with collected_warnings() as notes:
+        try:
+            with stopped_by(report.check):
+                yield report, notes
+        finally:
+            close_all()
 
 
 @contextmanager

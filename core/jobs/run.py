@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 from ..job import Progress, SegmentParameters
-from ..parallel.cancellation import stopped_by
 from ..parallel.executors import check_main_module
-from ..raster.raster import open_raster
 from ..segmenters.segmenter import Segmenter
-from .automatic import segment_tiles_of
-from .class_options import has_classes
-from .opened import close_all
-from .options import check_options, raster_options, with_absolute_paths
+from .classes.class_options import has_classes
+from .classes.segment_classes import segment_classes
+from .options import check_options
 from .prompt_stage import ModelFactory
-from .prompts import segment_prompts
-from .result import JobResult, Report, collected_warnings
+from .result import JobResult, Report
+from .segment_raster import segment_raster
 from .tile_stage import SegmenterFactory
 
 __all__ = ["JobResult", "Report", "run"]
@@ -55,25 +51,7 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.rules or has_classes(params):
-        # Candidates first, which come back here, then their classes.
-        from .classify import segment_classes
-
-        return segment_classes(params, segmenter=segmenter, progress=progress, cancelled=cancelled)
-    if params.cluster:
-        params = with_absolute_paths(params)
-    started = time.monotonic()
-    report = Report(progress, cancelled)
-    with collected_warnings() as notes:
-        try:
-            with (
-                stopped_by(report.check),
-                open_raster(params.rasters, raster_options(params)) as raster,
-            ):
-                if params.prompts is not None:
-                    result = segment_prompts(params, raster, model, cached, report)
-                else:
-                    result = segment_tiles_of(params, raster, segmenter, report)
-        finally:
-            close_all()
-    return replace(result, seconds=time.monotonic() - started, warnings=notes)
+        return segment_classes(params, **given)
+    return segment_raster(params, model=model, cached=cached, **given)

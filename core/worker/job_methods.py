@@ -49,7 +49,7 @@ def regularize(params: Json, context: Context) -> Json:
 
 def classify(params: Json, context: Context) -> Json:
     """The objects of a layer get classes."""
-    from ..jobs.classify import classify_layer
+    from ..jobs.classes.classify import classify_layer
 
     result = classify_layer(job.ClassifyParameters.from_dict(params), **_told(context))
     return dict(vars(result))
@@ -57,7 +57,7 @@ def classify(params: Json, context: Context) -> Json:
 
 def map_ground(params: Json, context: Context) -> Json:
     """A raster's ground as classes, or its roads as a network."""
-    from ..jobs.map_classes import map_classes
+    from ..jobs.classes.map_classes import map_classes
 
     return dict(vars(map_classes(job.MapParameters.from_dict(params), **_told(context))))
 

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from samgeo_core.errors import OutputError, ParameterError, PromptError
+from samgeo_core import segment
+from samgeo_core.errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
-from samgeo_core.jobs import classify as jobs
-from samgeo_core.jobs.classify import classify_layer
+from samgeo_core.jobs import folder as jobs
+from samgeo_core.jobs.classes.classify import classify_layer
+from samgeo_core.masks.job_folder import JobFolder
+from samgeo_core.models import load
 
 from ..classes.world import (
     ShuffledExecutor,
@@ -156,6 +160,61 @@ def test_rules_change_and_filter_by_class(world, tmp_path):
     assert np.allclose(found["area_m2"], found.geometry.area, rtol=2e-3)
 
 
+def test_a_layer_may_join_the_layer_that_it_is_made_from(world, tmp_path):
+    both = tmp_path / "both.gpkg"
+    both.write_bytes(Path(world[2]).read_bytes())
+    before = gpd.read_file(both, layer="objects")
+    asked = parameters(world, both, input=str(both), layer="classed")
+    classify_layer(asked, factory=mobile_sam)
+    assert gpd.read_file(both, layer="objects").equals(before)
+    assert len(gpd.read_file(both, layer="classed")) == len(squares())
+
+
+def test_a_job_that_was_killed_after_its_output_appeared_is_done(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(JobFolder, "remove", lambda self: None)  # as if it was killed before that
+    asked = parameters(world, tmp_path / "out.gpkg")
+    first = classify_layer(asked, factory=mobile_sam)
+    monkeypatch.undo()
+    written = (tmp_path / "out.gpkg").read_bytes()
+    second = classify_layer(asked, factory=mobile_sam)
+    assert replace(second, seconds=0.0) == replace(first, seconds=0.0)
+    assert (tmp_path / "out.gpkg").read_bytes() == written
+    assert not (tmp_path / "out.gpkg.job").exists()
+
+
+def test_the_embedded_model_loaded_once_finds_all_like_a_few(world, tmp_path, monkeypatch):
+    loads, load_model = [], load.load_model
+
+    def counted(*given, **options):
+        loads.append(given)
+        return load_model(*given, **options)
+
+    monkeypatch.setattr(load, "load_model", counted)
+    _, raster, layer, _ = world
+    frame = gpd.read_file(layer)
+    whole = frame[frame["score"] == 0.9]
+    whole[whole["truth"] == "roof"][:5].to_file(tmp_path / "roof.gpkg")
+    whole[whole["truth"] == "field"][:5].to_file(tmp_path / "field.gpkg")
+    like, unlike = ([str(tmp_path / f"{name}.gpkg")] for name in ("roof", "field"))
+    segment(str(raster), tmp_path / "out.gpkg", like=like, unlike=unlike)
+    assert len(loads) == 1
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    roofs = whole[whole["truth"] == "roof"].geometry
+    hit = [found.geometry.intersection(r).area.max() / r.area > 0.7 for r in roofs]
+    assert np.mean(hit) >= 0.8
+    assert set(found["class"]) == {"roof"}
+
+
+def test_no_candidate_gives_an_empty_layer_and_says_why(world, tmp_path):
+    _, raster, _, points = world
+    given = {"examples": str(points), "class_field": "kind", "points_per_side": 2}
+    with pytest.warns(SamGeoWarning, match="min_score"):
+        segment(str(raster), tmp_path / "out.gpkg", min_score=1.0, proposals="grid", **given)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert not len(found)
+    assert {"class", "class_prob"} <= set(found)
+
+
 def test_examples_and_layer_are_never_the_output(world, tmp_path):
     layer, points = world[2:]
     own_points, own_layer = tmp_path / "points.gpkg", tmp_path / "layer.gpkg"
@@ -165,8 +224,9 @@ def test_examples_and_layer_are_never_the_output(world, tmp_path):
     given = {"examples": str(own_points), "input": str(own_layer), "overwrite": True}
     with pytest.raises(OutputError, match="is also a layer of examples"):
         classify_layer(parameters(world, own_points, **given), factory=mobile_sam)
-    with pytest.raises(ParameterError, match="another file than the input"):
-        classify_layer(parameters(world, own_layer, **given), factory=mobile_sam)
+    same = parameters(world, own_layer, layer="objects", **given)
+    with pytest.raises(OutputError, match="is also the layer of objects"):
+        classify_layer(same, factory=mobile_sam)
     assert (own_points.read_bytes(), own_layer.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == [
         "layer.gpkg",

@@ -6,8 +6,8 @@ import rasterio
 import shapely
 from samgeo_core.errors import Cancelled, OutputError, ParameterError, PromptError
 from samgeo_core.job import MapParameters
-from samgeo_core.jobs import map_classes as jobs
-from samgeo_core.jobs.map_classes import map_classes
+from samgeo_core.jobs import folder as jobs
+from samgeo_core.jobs.classes.map_classes import map_classes
 
 from ..classes.world import CRS, TRANSFORM, ShuffledExecutor, mobile_sam, sam2
 

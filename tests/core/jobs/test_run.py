@@ -211,6 +211,14 @@ def test_no_masks_make_an_empty_layer_with_the_right_schema(raster, tmp_path):
     layer = gpd.read_file(output, layer="objects")
     assert result.features == len(layer) == 0
     assert [name for name in layer.columns if name != "geometry"] == [f.name for f in FIELDS]
+    assert "no mask reached the thresholds" in result.warnings[0]
+
+
+def test_an_empty_layer_says_which_filter_left_all_out(raster, tmp_path):
+    given = job(raster, tmp_path / "a.gpkg", min_area=1e9)
+    result = pipeline.run(given, segmenter=SceneOracle())
+    assert result.features == 0
+    assert "left out by min_area 1e+09 m2" in result.warnings[0]
 
 
 def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..classes.cell_examples import CellExamples
-from ..classes.classifier import Classifier, ClassifierOptions, fit
-from ..classes.object_table import FeatureTable, block_of
-from ..errors import PromptError
-from ..masks.job_folder import write_atomically
-from ..merge.fuse import tile_weights
-from ..merge.nodes import lattice
-from ..parallel.executors import ONE_AT_A_TIME, Executor
-from ..tiles.grid import Grid
-from ..types import BoolArray, CellBox, FloatArray, TileIndex
+from ...classes.cell_examples import CellExamples
+from ...classes.classifier import Classifier, ClassifierOptions, fit
+from ...classes.object_table import FeatureTable, block_of
+from ...errors import PromptError
+from ...masks.job_folder import write_atomically
+from ...merge.fuse import tile_weights
+from ...merge.nodes import lattice
+from ...parallel.executors import ONE_AT_A_TIME, Executor
+from ...tiles.grid import Grid
+from ...types import BoolArray, CellBox, FloatArray, TileIndex
 from .feature_stage import FeatureSource, Report
 
 SPACING = 16

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..classes.examples import NONE, ExampleLayer
-from ..classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load_classifier
-from ..errors import ParameterError
-from ..job import option
-from ..layers.inputs import Input, check_not_input, layer_input, raster_input
-from ..models.base import PromptableModel
-from ..raster.raster import Raster
-from .feature_stage import ModelFactory
+from ...classes.examples import NONE, ExampleLayer
+from ...classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load_classifier
+from ...errors import ParameterError
+from ...job import option
+from ...layers.inputs import Input, layer_input
+from ...models.base import PromptableModel
+from ...raster.raster import Raster
+from ..prompt_stage import ModelFactory
 
 
 class ClassParameters(Protocol):
@@ -100,21 +100,8 @@ def example_layers(params: ClassParameters) -> list[ExampleLayer]:
     return layers
 
 
-def check_output_of_classes(
-    params: ClassParameters, output: str, layer: str | None, raster: Raster, others: list[Input]
-) -> None:
-    """Refuse an output that is one of the inputs of a job with classes.
-
-    Args:
-        params: Where the classes are from.
-        output: Path of the output.
-        layer: Its layer.
-        raster: What the job looks at.
-        others: Further inputs.
-
-    Raises:
-        OutputError: It is one of them.
-    """
+def inputs_of_classes(params: ClassParameters) -> list[Input]:
+    """What a job with classes reads besides its raster: no output may take its place."""
     given = [
         one
         for known in example_layers(params)
@@ -122,7 +109,7 @@ def check_output_of_classes(
     ]
     if params.classifier is not None:
         given.append(Input("the classifier", (params.classifier,)))
-    check_not_input(output, layer, [raster_input(raster.files), *given, *others])
+    return given
 
 
 def model_factory(params: ModelParameters) -> ModelFactory:
@@ -131,7 +118,7 @@ def model_factory(params: ModelParameters) -> ModelFactory:
 
 
 def _load(model: str, device: str, threads: int | None, precision: str) -> PromptableModel:
-    from ..models.load import load_model  # torch takes seconds to import
+    from ...models.load import load_model  # torch takes seconds to import
 
     return load_model(model, device, threads, precision)
 

@@ -17,19 +17,19 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from ..classes.object_features import PooledSums, add_up, pool
-from ..classes.window_features import WindowFeatures, feature_cell, window_features
-from ..errors import JobError
-from ..masks.job_folder import write_atomically
-from ..merge.fuse import tile_weights
-from ..models.base import PromptableModel
-from ..models.embedding_cache import EmbeddingCache
-from ..parallel.executors import ONE_AT_A_TIME, Executor, new_run
-from ..raster.raster import Raster
-from ..tiles.grid import Grid, Tile, choose_grid
-from ..types import TileIndex
+from ...classes.object_features import PooledSums, add_up, pool
+from ...classes.window_features import WindowFeatures, feature_cell, window_features
+from ...errors import JobError
+from ...masks.job_folder import write_atomically
+from ...merge.fuse import tile_weights
+from ...models.embedding_cache import EmbeddingCache
+from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
+from ...raster.raster import Raster
+from ...tiles.grid import Grid, Tile, choose_grid
+from ...types import TileIndex
+from ..opened import model_of, opened
+from ..prompt_stage import ModelFactory
 
-ModelFactory = Callable[[], PromptableModel]
 Report = Callable[[str, int, int], None]
 
 
@@ -53,7 +53,9 @@ class FeatureSource:
 
     def features(self, tile: Tile) -> WindowFeatures | None:
         """Of a tile; None where it has no data."""
-        raster, model, cache = _opened(self)
+        model = model_of(self.run, self.factory)
+        here = opened(self.run, "features", self._open)
+        raster, cache = here.raster, here.cache
         if not raster.has_data(tile.core):
             return None
         window = raster.read(tile.window)
@@ -61,23 +63,20 @@ class FeatureSource:
             return None
         return window_features(tile, window, self.grid, model, cache)
 
-
-_OPEN: dict[str, tuple[Raster, PromptableModel, EmbeddingCache]] = {}
-"""What this process has open, by the run."""
-
-
-def _opened(source: FeatureSource) -> tuple[Raster, PromptableModel, EmbeddingCache]:
-    if source.run not in _OPEN:
-        close_all()
-        cache = EmbeddingCache() if source.cached else EmbeddingCache(None)
-        _OPEN[source.run] = Raster.from_spec(source.spec), source.factory(), cache
-    return _OPEN[source.run]
+    def _open(self) -> _Opened:
+        cache = EmbeddingCache() if self.cached else EmbeddingCache(None)
+        return _Opened(Raster.from_spec(self.spec), cache)
 
 
-def close_all() -> None:
-    """Close what the stages of this process have open."""
-    while _OPEN:
-        _OPEN.popitem()[1][0].close()
+@dataclass(frozen=True)
+class _Opened:
+    """What a process has open for a run's features."""
+
+    raster: Raster
+    cache: EmbeddingCache
+
+    def close(self) -> None:
+        self.raster.close()
 
 
 def feature_grid(raster: Raster, tile_size: int | None, margin: int | None) -> Grid:

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The objects of a layer get classes: from examples, or from a saved classifier."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from ...classes.examples import Example, read_examples
+from ...classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
+from ...classes.rules import parse_rule
+from ...classes.saved import SavedClassifier, save_classifier
+from ...errors import ParameterError
+from ...job import ClassifyParameters, Progress, option
+from ...layers.inputs import layer_input
+from ...models.base import PromptableModel
+from ...parallel.executors import check_main_module
+from ...raster.raster import Raster, open_raster
+from ...tiles.grid import Grid
+from ...vectors.schema import CLASS, CLASS_PROBABILITY
+from ..folder import Output, executor_for
+from ..opened import keep_model
+from ..options import raster_options, with_absolute_paths
+from ..prompt_stage import ModelFactory
+from ..result import JobResult, reported
+from .class_layer import (
+    PlacedLayer,
+    carried,
+    classed_frame,
+    drawn_examples,
+    object_layer,
+    place_layer,
+    ruled,
+    with_drawn,
+    write,
+)
+from .class_options import (
+    about,
+    check_options,
+    example_layers,
+    has_classes,
+    inputs_of_classes,
+    model_factory,
+    saved_classifier,
+)
+from .feature_stage import FeatureSource, feature_grid
+
+
+def classify_layer(
+    params: ClassifyParameters,
+    *,
+    factory: ModelFactory | None = None,
+    may_be_empty: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> JobResult:
+    """Give the objects of a layer classes, without segmenting again.
+
+    Args:
+        params: What to do.
+        factory: Makes the model, instead of ``params.model``; picklable where there are workers.
+        may_be_empty: Whether a layer without polygons gives an empty one instead of an error.
+        progress: Called with each step.
+        cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays.
+    """
+    check_main_module()
+    check_options(params)
+    if not has_classes(params):
+        raise ParameterError(
+            f"Say what the classes are: {option('examples')} with {option('class_field')}, "
+            f"{option('like')} and {option('unlike')}, or "
+            f"{option('classifier')}."
+        )
+    if params.cluster:
+        params = with_absolute_paths(params)
+    rules = [parse_rule(text) for text in params.rules]
+    started = time.monotonic()
+    with (
+        reported(progress, cancelled) as (report, notes),
+        open_raster(params.rasters, raster_options(params)) as raster,
+    ):
+        placed = place_layer(params.input, params.input_layer, raster, may_be_empty=may_be_empty)
+        examples: list[Example] = []
+        if params.classifier is None:
+            examples = read_examples(
+                example_layers(params), raster.transform, raster.crs, raster.shape
+            )
+        fields, names = carried(placed.frame, (CLASS, CLASS_PROBABILITY))
+        inputs = [
+            *layer_input("the layer of objects", params.input, params.input_layer),
+            *inputs_of_classes(params),
+        ]
+        output = Output.of(params, raster, fields, inputs=inputs, crs=placed.frame.crs)
+        report("stretch", 0, 1)
+        spec = raster.spec
+        report("stretch", 1, 1)
+        factory = factory or model_factory(params)
+        model = factory()
+        saved = saved_classifier(params, "objects", model)
+        grid = feature_grid(raster, params.tile_size, params.margin)
+        source = FeatureSource(spec, factory, grid)
+        keep_model(source.run, model)
+        description = _describe(raster, model, placed, grid)
+
+        def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+            folder = store.folder / "features"
+            frame = placed.frame
+            if len(frame) or len(drawn_examples(examples, placed.polygons)):
+                with executor_for(params, store) as executor:
+                    objects = object_layer(
+                        raster, placed, examples, source, folder, executor, report, model
+                    )
+                classed = _classes(params, objects, examples, saved, raster, model)
+                frame = with_drawn(placed.frame, objects, raster, model)
+                frame = classed_frame(frame, classed, all_of_them=params.keep == "all")
+                frame = ruled(frame, rules, raster)
+            tiles = len(list(folder.glob("*/sums/*.npz")))
+            writer = output.writer
+
+            def result() -> JobResult:
+                return JobResult(str(writer.path), writer.layer_name, len(frame), tiles)
+
+            announce(result)
+            write(frame, writer, names)
+            return result()
+
+        with output.begun(grid.cell, description) as store:
+            result = output.once(store, description, make)
+    return replace(result, seconds=time.monotonic() - started, warnings=notes)
+
+
+def _classes(
+    params: ClassifyParameters,
+    objects: ObjectLayer,
+    examples: list[Example],
+    saved: SavedClassifier | None,
+    raster: Raster,
+    model: PromptableModel,
+) -> ClassedObjects:
+    """Classes from the saved classifier, or from one trained here and saved where that is asked."""
+    asked = ObjectClasses(objects)
+    marked = None
+    if saved is None:
+        marked = asked.mark(examples)
+        classifier = asked.train(marked)
+    else:
+        classifier = saved.classifier
+    if params.save_classifier is not None:
+        said = about(raster, model, example_layers(params))
+        save_classifier(params.save_classifier, SavedClassifier(classifier, "objects", said))
+    return asked.classify(classifier, marked, params.min_class_prob)
+
+
+def _describe(
+    raster: Raster, model: PromptableModel, placed: PlacedLayer, grid: Grid
+) -> dict[str, Any]:
+    """What the pooled sums depend on."""
+    return {
+        "raster": raster.description,
+        "grid": asdict(grid),
+        "model": model.info.fingerprint,
+        "objects": placed.digest,
+    }

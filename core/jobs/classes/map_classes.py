@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A raster's ground as classes: polygons that share their borders, or a network of roads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from ...classes.cell_examples import cell_examples
+from ...classes.classifier import Classifier
+from ...classes.examples import read_examples
+from ...classes.saved import SavedClassifier, save_classifier
+from ...errors import ParameterError
+from ...job import MapParameters, Progress, option
+from ...merge.nodes import lattice
+from ...parallel.executors import check_main_module
+from ...raster.raster import open_raster
+from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
+from ..folder import Output, executor_for
+from ..opened import keep_model
+from ..options import raster_options, with_absolute_paths
+from ..prompt_stage import ModelFactory
+from ..result import JobResult, reported
+from .class_map import MapStage, map_tiles, train_cells
+from .class_options import (
+    about,
+    check_options,
+    example_layers,
+    has_classes,
+    inputs_of_classes,
+    model_factory,
+    saved_classifier,
+)
+from .class_polygons import class_polygons
+from .feature_stage import FeatureSource, feature_grid
+from .road_lines import road_lines
+
+
+def map_classes(
+    params: MapParameters,
+    *,
+    factory: ModelFactory | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> JobResult:
+    """Map a raster's ground, or its roads, from examples or with a saved classifier.
+
+    Args:
+        params: What to do.
+        factory: Makes the model, instead of ``params.model``; picklable where there are workers.
+        progress: Called with each step.
+        cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays.
+    """
+    check_main_module()
+    check_options(params)
+    if not has_classes(params):
+        raise ParameterError(
+            f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
+            f"{option('unlike')}), or "
+            f"{option('classifier')}."
+        )
+    if params.cluster:
+        params = with_absolute_paths(params)
+    lines = params.shapes == "network"
+    started = time.monotonic()
+    with (
+        reported(progress, cancelled) as (report, notes),
+        open_raster(params.rasters, raster_options(params)) as raster,
+    ):
+        output = Output.of(
+            params,
+            raster,
+            (CLASS, CLASS_PROBABILITY, *((WIDTH, LENGTH) if lines else ())),
+            "line" if lines else "polygon",
+            inputs_of_classes(params),
+        )
+        grid = feature_grid(raster, params.tile_size, params.margin)
+        marked = None
+        if params.classifier is None:
+            examples = read_examples(
+                example_layers(params), raster.transform, raster.crs, raster.shape
+            )
+            marked = cell_examples(examples, grid.cell, lattice(grid))
+        report("stretch", 0, 1)
+        spec = raster.spec
+        report("stretch", 1, 1)
+        factory = factory or model_factory(params)
+        model = factory()
+        saved = saved_classifier(params, "cells", model)
+        source = FeatureSource(spec, factory, grid)
+        keep_model(source.run, model)
+        description = {
+            "raster": raster.description,
+            "grid": asdict(grid),
+            "model": model.info.fingerprint,
+        }
+
+        def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+            features_folder = store.folder / "features"
+            with executor_for(params, store) as executor:
+                if marked is not None:
+                    key = _digest(marked.rows, marked.cols, marked.names)
+                    classifier: Classifier = train_cells(
+                        source,
+                        features_folder / f"examples-{key}",
+                        marked,
+                        model.info.fingerprint,
+                        executor,
+                        report,
+                    )
+                else:
+                    assert saved is not None  # of params.classifier
+                    classifier = saved.classifier
+                if params.save_classifier is not None:
+                    said = about(raster, model, example_layers(params))
+                    save_classifier(
+                        params.save_classifier, SavedClassifier(classifier, "cells", said)
+                    )
+                made = _digest(classifier.weights, classifier.bias)
+                stage = MapStage(source, features_folder / f"map-{made}", classifier)
+                found = map_tiles(stage, executor, report)
+                draw = road_lines if lines else class_polygons
+                features = draw(
+                    params, raster, found, classifier, model.info.name, executor, report
+                )
+            writer = output.writer
+
+            def result() -> JobResult:
+                return JobResult(str(writer.path), writer.layer_name, len(features), len(grid))
+
+            announce(result)
+            with writer:
+                if len(features):
+                    writer.write(features)
+            return result()
+
+        with output.begun(grid.cell, description) as store:
+            result = output.once(store, description, make)
+    return replace(result, seconds=time.monotonic() - started, warnings=notes)
+
+
+def _digest(*values: Any) -> str:
+    text = json.dumps([np.asarray(value).tolist() for value in values])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
