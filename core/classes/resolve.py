@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..types import BoolArray
 from .examples import NONE
-from .shape_features import overlapping_pairs
+from .overlaps import overlaps
 
 SHARED = 0.4
 """Intersection over the smaller of two objects above which only one of them stays."""
@@ -86,10 +86,9 @@ def _rivals(
     polygons: NDArray[Any], area: Doubles, candidate: BoolArray
 ) -> defaultdict[int, list[int]]:
     rows = np.flatnonzero(candidate)
-    first, second = overlapping_pairs(polygons[rows])
-    first, second = rows[first], rows[second]
-    common = shapely.area(shapely.intersection(polygons[first], polygons[second]))
-    close = common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)
+    pairs = overlaps(polygons[rows])
+    first, second = rows[pairs.first], rows[pairs.second]
+    close = pairs.common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)
     rivals: defaultdict[int, list[int]] = defaultdict(list)
     for a, b in zip(first[close].tolist(), second[close].tolist(), strict=True):
         rivals[a].append(b)

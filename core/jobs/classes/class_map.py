@@ -37,7 +37,12 @@ RANGE = 127.0
 """Largest stored logit."""
 
 CELL_OPTIONS = ClassifierOptions(
-    components=64, weights=(("encoder", 1.0), ("colour", 1.0)), whitening=0.5, clip=None
+    components=64,
+    weights=(("encoder", 1.0), ("classes", 1.0), ("colour", 1.0)),
+    whitening=0.5,
+    strength=0.1,
+    clip=None,
+    frequency=0.0,
 )
 """Linear, because each of the model's maps is then projected at its own resolution."""
 
