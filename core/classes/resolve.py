@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..types import BoolArray
 from .examples import NONE
-from .overlaps import overlaps
+from .features.overlaps import overlaps
 
 SHARED = 0.4
 """Intersection over the smaller of two objects above which only one of them stays."""
