@@ -14,7 +14,7 @@ because few examples say little of them. All of it together is one linear functi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from ..types import FloatArray
 from .features.object_table import FeatureTable
 
 Doubles = NDArray[np.float64]
+
+FEW = 20
+"""Examples of a class from which on the ridge is relaxed."""
 
 MOST_UNLABELLED = 20_000
 """Rows from which the statistics of all objects are taken, spread evenly over them."""
@@ -55,7 +58,8 @@ class ClassifierOptions:
         components: Principal components kept of a block.
         weights: Weight of each block ("encoder", "classes", "colour", "shape", "context").
         whitening: 0 keeps the components' own variances, 1 makes them all equal.
-        strength: Inverse of the ridge (scikit-learn's C).
+        strength: Inverse of the ridge (scikit-learn's C) for up to 20 examples of a class; of more
+            it grows with their number.
         clip: Standard deviations beyond which a column's value is cut; None for cells, whose
             classifier must be linear.
         temperature_doubt: Width of the prior on the temperature's logarithm.
@@ -66,11 +70,11 @@ class ClassifierOptions:
 
     components: int = 32
     weights: tuple[tuple[str, float], ...] = (
-        *(("encoder", 1.0), ("classes", 2.0), ("colour", 1.0)),
+        *(("encoder", 1.0), ("classes", 1.5), ("colour", 1.0)),
         *(("shape", 0.7), ("context", 0.5)),
     )
-    whitening: float = 0.3
-    strength: float = 0.01
+    whitening: float = 0.4
+    strength: float = 0.02
     clip: float | None = 4.0
     temperature_doubt: float = 0.1
     frequency: float = 1.0
@@ -171,14 +175,15 @@ def fit(
     """
     options = options or ClassifierOptions()
     basis = basis or Basis.of(table, options)
+    fold = np.arange(len(rows)) if groups is None else groups
+    counted = len(np.unique(fold)) / len(classes)
+    options = replace(options, strength=options.strength * max(1.0, counted / FEW))
     points = basis.project(table.values[rows])
     target = np.array([classes.index(name) for name in names])
     share = np.ones(len(rows)) if weights is None else weights
     coefficients, bias = _regression(points, target, share, len(classes), options)
-    fold = np.arange(len(rows)) if groups is None else groups
     held = _held_back(points, target, share, fold, len(classes), options)
     everyone = basis.project(table.values[_sample(table)]) @ coefficients
-    counted = len(np.unique(fold)) / len(classes)
     usual = _spread(everyone) / (USUAL_SPREAD + USUAL_GROWTH * np.log(max(counted, 1.0)))
     temperature = usual if held is None else _temperature(held, target, share, usual, options)
     weights_out = (basis.axes @ coefficients) / temperature

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Of objects that share ground, which stay: a whole or its parts, and only once.
 
-Every object has a worth: the probability of its class times its predicted IoU and stability, so
-that of a roof, half of the roof and three roofs together the one stays that is most like the class
-*and* best outlined. The worthiest is kept first and what it shares too much ground with is left
+Every object has a worth: the probability of its class times its predicted IoU, its stability and
+the cube root of its area, so that of a roof, half of the roof and three roofs together the one stays
+that is most like the class *and* best outlined, and of two that are alike in that the whole, not
+its part. The worthiest is kept first and what it shares too much ground with is left
 out; objects that the user marked come before all others. Ties are broken by geometry.
 """
 
@@ -23,6 +24,10 @@ from .features.overlaps import overlaps
 
 SHARED = 0.4
 """Intersection over the smaller of two objects above which only one of them stays."""
+
+WHOLE = 1 / 3
+"""Power of the area in an object's worth. On four places that no figure is reported for (see
+``classifier.py``) 0 to 0.5 were tried: the mean F1 rises from .482 to .498 at 0.4."""
 
 Doubles = NDArray[np.float64]
 
@@ -59,8 +64,8 @@ def resolve(
     """
     named = np.array([name != NONE for name in names], bool).reshape(-1)
     candidate = named & (marked | (probability >= least))
-    worth = probability * _known(score) * _known(stability)
     area = shapely.area(polygons)
+    worth = probability * _known(score) * _known(stability) * area**WHOLE
     rivals = _rivals(polygons, area, candidate)
     boxes = shapely.bounds(polygons).reshape(-1, 4)
     order = np.lexsort(
