@@ -2,10 +2,10 @@
 """Of objects that share ground, which stay: a whole or its parts, and only once.
 
 Every object has a worth: the probability of its class times its predicted IoU, its stability and
-the cube root of its area, so that of a roof, half of the roof and three roofs together the one stays
-that is most like the class *and* best outlined, and of two that are alike in that the whole, not
-its part. The worthiest is kept first and what it shares too much ground with is left
-out; objects that the user marked come before all others. Ties are broken by geometry.
+the cube root of its area, so that of a roof, half of the roof and three roofs together the one
+stays that is most like the class *and* best outlined, and of two that are alike in that the whole,
+not its part. The worthiest is kept first and what it shares too much ground with is left out;
+objects that the user marked come before all others. Ties are broken by geometry.
 """
 
 from __future__ import annotations

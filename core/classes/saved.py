@@ -126,8 +126,9 @@ def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
     if saved.classifier.model != fingerprint:
         trained = saved.about.get("model", "another model")
         raise PromptError(
-            f"The classifier was trained with the model {trained} in other weights or another "
-            f"version than {name}, which is used now: choose that model, or train it again."
+            f"The classifier was trained with the model {trained} in other weights, of another "
+            f"version or for pixels of another size than {name} now: choose that model and a like "
+            "raster, or train it again."
             if trained == name
             else f"The classifier was trained with the model {trained}, not with {name}: choose "
             f"{option('model')} {trained}, or train it again from the examples."

@@ -44,8 +44,8 @@ CELL_OPTIONS = ClassifierOptions(
     clip=None,
     frequency=0.0,
 )
-"""Linear, because each of the model's maps is then projected at its own resolution. Values chosen on
-five and ten strokes on roads of Dubai (areas 5 and 6) and of two generated towns."""
+"""Linear, because each of the model's maps is then projected at its own resolution. Values
+were chosen on five and ten strokes on roads of Dubai (areas 5 and 6) and of two generated towns."""
 
 
 @dataclass(frozen=True)
