@@ -25,12 +25,14 @@ from ..make_segmenter import make_candidates
 from ..options import has_classes, raster_options
 from ..regularize import regularize_layer
 from ..result import JobResult, Report
+from ..scale import scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
 from .class_options import check_options, model_factory
 from .classify import classify_layer
+from .feature_stage import ScaledModel
 
 
 @dataclass
@@ -99,8 +101,10 @@ def segment_classes(
         crs=None,
     )
     model = LoadedOnce(model_factory(params))
+    with open_raster(params.rasters, raster_options(params)) as raster:
+        scale = scale_for(params.scale, raster)
     if segmenter is None and classes and not params.words:
-        segmenter = partial(make_candidates, plain, model)
+        segmenter = partial(make_candidates, replace(plain, scale=scale), model)
     made = segment_raster(plain, segmenter=segmenter, progress=progress, cancelled=cancelled)
     if classes:
         least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
@@ -115,7 +119,9 @@ def segment_classes(
             **{name: getattr(params, name) for name in _SHARED_OPTIONS},
         )
         given: dict[str, Any] = {"progress": progress, "cancelled": cancelled}
-        result = classify_layer(asked, factory=model, may_be_empty=True, **given)
+        result = classify_layer(
+            asked, factory=ScaledModel(model, scale), may_be_empty=True, **given
+        )
     else:
         result = _rules_alone(replace(params, output=target), plain.output, rules)
     if lines:
