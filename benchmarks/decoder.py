@@ -52,8 +52,7 @@ from samgeo_core.models.nn.hiera import SIZES, Encoder
 from samgeo_core.models.nn.mask_decoder import MaskDecoder
 from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.promptable import TorchModel
-
-from tests.core.parity.cases import weights
+from samgeo_core.testing.random_weights import weights
 
 GRID = 64
 NAMES = ("sam", "sam2", "sam_hq", "efficient_sam")
