@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ..raster.info import RasterInfo
     from ..raster.stretch import Stretch
 
-_FORMATS = ".gpkg, .shp, .geojson, .fgb or .parquet"
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="samgeo")
@@ -57,8 +55,11 @@ def segment(
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
         if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):
+            from ..layers.formats import FORMATS
+
             raise ParameterError(
-                f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
+                f"The last argument is the layer to write ({', '.join(FORMATS)}), but it is "
+                f"{output}."
             )
         params = SegmentParameters.from_dict(
             {"rasters": list(rasters), "output": output, **parsed(options)}

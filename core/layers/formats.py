@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The five formats of a vector layer, and how a finished file takes its place.
+"""The formats of a vector layer: what each can hold, and how a file of it is written.
 
 GeoPackage, Shapefile, GeoJSON and FlatGeobuf are GDAL's (through pyogrio); GeoParquet is pyarrow's,
 with the metadata of https://geoparquet.org/releases/v1.1.0/. All read the same Arrow file.

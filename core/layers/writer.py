@@ -104,7 +104,7 @@ class LayerWriter:
     Leaving the ``with`` block puts the layer in place; leaving it by an exception discards it.
 
     Args:
-        path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
+        path: Its extension names the format, one of :data:`~.formats.FORMATS`.
         crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
             always WGS 84.
         source_crs: CRS of the features that :meth:`write` is given, or None where they have none;

@@ -24,7 +24,8 @@ from ..weights.download import sha256_of
 from ..weights.files import weights_file
 from ..weights.pretrained import VERSION, load_pretrained, require_transformers
 from .recognise import finished
-from .sam2 import SAM2_VIDEO, Sam2, sam2_name
+from .sam2 import SAM2_VIDEO, sam2_name
+from .sam2_network import Sam2
 
 MODEL_TYPES = ("sam3_video", "sam3_tracker", "sam3_tracker_video")
 """``model_type`` of folders that hold the decoder for points (the published one is the first)."""

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam2_network import Sam2
 from samgeo_core.models.nn.hiera import SIZES, Encoder
 
 from ...parity.cases import SQUARE, Case, TestedFamily
