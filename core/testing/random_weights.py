@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _BRANCHES = (
@@ -35,7 +37,7 @@ def weights(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, Ten
         if key.endswith("num_batches_tracked"):
             out[key] = torch.tensor(0)
             continue
-        value = random.standard_normal(shape).astype(np.float32)
+        value: NDArray[Any] = random.standard_normal(shape).astype(np.float32)
         if key.endswith("running_var"):
             value = 1 + 0.2 * np.abs(value)
         elif key.endswith(("bias", "running_mean")):
