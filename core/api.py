@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as one Python function, for scripts and notebooks."""
+"""``segment``: the engine as one Python function, for scripts and notebooks."""
 
 from __future__ import annotations
 

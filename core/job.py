@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters, progress and result, and the worker's messages, as JSON.
+"""Parameters, progress and result of a job, and the worker's messages, as JSON.
 
 Standard library and Python 3.9 only: QGIS runs a copy of this file in its own Python, and it is
 the only part of the engine that QGIS ever imports. ``docs/protocol.md`` describes the methods.

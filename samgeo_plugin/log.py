@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One sentence in the message bar, everything else in the log panel."""
+"""Messages to the user in the message bar, details in the log panel."""
 
 from __future__ import annotations
 

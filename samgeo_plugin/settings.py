@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's settings: every key with its type and default in one place."""
+"""The plugin's settings: keys, types and defaults."""
 
 from __future__ import annotations
 

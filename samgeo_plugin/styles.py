@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The styles of results: outline for review, by score, by label, and lines."""
+"""Styles of results: outlines for review, by score, by label, and lines."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands about classes: ``classify``, ``roads``, ``surfaces``, and options they share."""
+"""Commands for classes: ``classify``, ``roads`` and ``surfaces``, with the options they share."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``samgeo``: parses, calls, reports. All work is done elsewhere.
+"""The command ``samgeo``: parses arguments, calls the engine, reports results.
 
 Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prompts, 5 model,
 6 output, 7 job, 8 done but incomplete, 130 stopped with Ctrl-C (what is finished is kept).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pixels on the ground: their sides, in units of the CRS and in metres."""
+"""Pixel size on the ground, in units of the CRS and in metres."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What went wrong as a layer to look at, one feature an error, the largest first.
+"""A layer of errors, one feature per error, the largest first.
 
 Polygons: ``missed`` (true objects without a match), ``false`` (found ones), ``merged`` (found ones
 that hold several true ones), ``split`` (true ones in pieces), ``duplicate`` (the second of two

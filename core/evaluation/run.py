@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A result against a truth: polygons or lines, in any CRS, with an area of interest."""
+"""``evaluate``: compare polygons or lines with ground truth, in any CRS, within an area."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Corrections: new prompts change an object near them, and never lose its far side."""
+"""Corrections: new prompts change an object near them and keep it elsewhere."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How prompts become candidates: the first answer."""
+"""The first prediction: prompts to candidate masks."""
 
 from __future__ import annotations
 

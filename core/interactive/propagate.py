@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Following one object from window to window until it closes.
+"""Following one object from window to window until its outline closes.
 
 A window's answer is believed up to its trusted border. Where the object reaches that border and
 the raster goes on, the window in whose middle half the place lies is asked for the same object:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job has made, and how it tells its progress."""
+"""A job's result and how it reports progress."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much a job magnifies its raster for models that let that be chosen: once, for all windows."""
+"""The magnification of a job's raster for the model: chosen once for all windows."""
 
 from __future__ import annotations
 

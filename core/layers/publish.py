@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a finished layer takes its place: whole, never over what may not be replaced, and safely
-beside other writers.
+"""Moving a finished layer into place: whole or not at all, never over what may not be replaced.
 
 ::
 

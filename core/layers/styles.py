@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The style that a GeoPackage carries, so that QGIS shows the objects apart at once.
+"""The QGIS style stored in a GeoPackage with its layer.
 
 Every object gets a hue of its own (steps of the golden angle), see-through, with a darker rim: two
 objects that should be one, or one that should be two, catch the eye.

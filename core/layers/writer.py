@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers out: one schema, five formats, and an output that appears whole or not at all.
+"""Writing vector layers: one schema, every format, the output whole or not at all.
 
 Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
 are there, they are streamed into the format that the extension names, checked, and put in place

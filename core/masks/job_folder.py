@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's folder: what is done, atomically, so that a job that was killed goes on.
+"""A job's folder: finished tiles and batches, written atomically, so that the job can resume.
 
 ::
 

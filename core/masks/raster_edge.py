@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Beyond the raster's edge: an object that the raster cuts goes on there as it came.
+"""Continuing the logits of objects that touch the raster's edge beyond it.
 
 Contours run through the centres of cells, and the outermost centres lie half a cell inside the
 raster. Up to the edge, logits are continued in straight lines. A thin tip that leaves the raster at

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job has finished: the masks of its tiles and the features of its batches."""
+"""Stored results of a job: masks of its tiles and features of its batches."""
 
 from __future__ import annotations
 

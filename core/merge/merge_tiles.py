@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The merge as a whole: tiles' masks in, objects of the raster out (``merge``)."""
+"""``merge``: masks of tiles in, objects of the raster out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The result of a merge: objects in canonical order, kept as arrays, made when asked for.
+"""The merged objects in canonical order, stored as arrays.
 
 Some 150 bytes an object instead of a thousand: a raster of 20,000 x 20,000 pixels may have 80,000.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects that tiles have cut: what to ask the model again, and its answers as patches."""
+"""Objects cut by tiles: what to prompt the model with again, and the answers as patches."""
 
 from __future__ import annotations
 

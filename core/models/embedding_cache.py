@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Image embeddings kept on disk by what they were made of, so that nothing is encoded twice.
+"""Cache of image embeddings on disk, keyed by their inputs.
 
 A key is the checksum of the very pixels that the encoder sees and of the model's fingerprint.
 Bands, stretch, resolution and place all show in those pixels, and so does a file that was changed

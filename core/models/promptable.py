@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A torch network as a :class:`~.base.PromptableModel`: numpy in, numpy out.
+"""``TorchModel``: a network as a :class:`~.base.PromptableModel`, numpy in and out.
 
 Embeddings hold only what the encoder gave (a few MB, so that they can be kept on disk). What all
 prompts of an image share in the decoder is derived at the first decode and kept for the last

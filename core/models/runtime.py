@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where models run: devices, number types, threads, and running out of memory."""
+"""Devices, number types and threads of models, and out-of-memory errors."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Batches side by side on a CPU: one thread each, instead of all threads on one batch.
+"""Batches decoded in parallel on a CPU, one thread per batch.
 
 A small batch of prompts is some hundred short operations. Split over the cores, each of them ends
 with a wait for the slowest core, and where another program has one of the cores, all others wait

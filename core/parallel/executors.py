@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the stages run: in this process, in several, or on a Dask cluster. The same functions.
+"""Executors for stages: in this process, in worker processes, or on a Dask cluster.
 
 A stage is a picklable function over small items (paths, indices); results come back in the order
 of the items, whatever order they were made in, so that nothing downstream depends on the number

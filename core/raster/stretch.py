@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One stretch for a whole raster: what of its values is black and what is white.
+"""The contrast stretch of a raster: which values become 0 and 255.
 
 A stretch chosen a tile at a time would give the model another picture of the same roof in every
 tile, and the seams could never agree. So the limits are estimated once, from a sample of the whole

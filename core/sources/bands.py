@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which bands of a raster make the picture, and which say where it has data."""
+"""The choice of a raster's bands: which are shown as RGB, which are masks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How GDAL is used: its settings, which drivers may open a file, and the exceptions it raises."""
+"""GDAL's settings, allowed drivers and exceptions."""
 
 from __future__ import annotations
 

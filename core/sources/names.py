@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of rasters: paths, URLs, folders, archives and GDAL's own, all as GDAL understands them."""
+"""Names of rasters: paths, URLs, folders, archives and GDAL's own, as GDAL understands them."""
 
 from __future__ import annotations
 

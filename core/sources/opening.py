@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening: one raster, or several as a mosaic; where they lie on the ground."""
+"""Opening one raster, or several as a mosaic."""
 
 from __future__ import annotations
 

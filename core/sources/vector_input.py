@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers as inputs: prompts, areas of interest, polygons to be straightened.
+"""Opening vector layers as inputs: prompts, areas of interest, polygons.
 
 All are opened here, in the same way: QGIS's ``path|layername=...``, GeoParquet, tables with
 longitude and latitude, Shapefiles without an index or in another encoding than they say. Where

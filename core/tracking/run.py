@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a layer and dated rasters to what became of each object: the Python function."""
+"""``track``: a layer and rasters of several dates in, the history of each object out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rasters in the order of time: which belong to one date, which contradict each other."""
+"""Rasters ordered by date: grouped by date, and checked for contradictions."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What became of each object at each date, as a long table, a wide one and a layer."""
+"""The history of each object as a long table, a wide table and a layer."""
 
 from __future__ import annotations
 

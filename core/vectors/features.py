@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Merged objects -> features of a layer: contour, ground, simplify, measure, write.
+"""Merged objects to features of a layer: contour, georeference, simplify, measure.
 
 Batches of objects become polygons in the workers and wait in the job's folder; then the layer is
 written from there, batch by batch. Two passes, because the ``parent_id`` of a feature must name a

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as a process: ``python -m samgeo_core.worker``, one JSON object a line.
+"""The engine as a process: ``python -m samgeo_core.worker``, one JSON object per line.
 
 Three threads: one reads requests and answers those that must not wait, one beats the heart, and
 the main thread works, one request after the other (models and rasters belong to it alone). While

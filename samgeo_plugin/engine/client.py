@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's process seen from QGIS: requests out, signals in, nothing ever waited for.
+"""The engine's client: requests are sent, answers come as signals, the main thread never waits.
 
 Everything is driven by the event loop of the main thread. The engine is started by the first
 request, watched by its heartbeats, and started anew by the next request after it died.

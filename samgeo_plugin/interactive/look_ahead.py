@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens before a click: the engine looks where the cursor is, and hover shows the answer."""
+"""Encoding and predicting at the cursor before a click, for the hover preview."""
 
 from __future__ import annotations
 

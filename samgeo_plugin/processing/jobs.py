@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where finished tiles of an algorithm's job are kept, so that a cancelled run goes on."""
+"""Job folders of algorithms, so that a cancelled run can resume."""
 
 from __future__ import annotations
 

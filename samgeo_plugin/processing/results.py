@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's result on its way into the sink that the user chose, and its style."""
+"""Copying the engine's layer into the algorithm's sink, with its style."""
 
 from __future__ import annotations
 

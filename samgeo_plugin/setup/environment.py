@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the engine's Python environment is, in what state, and what is run to make it.
+"""The engine's Python environment: location, state, and the commands that create it.
 
 Nothing here runs anything: :mod:`environment_job` does, after the user has seen what and how much.
 The environment lies outside the plugin's folder, which QGIS deletes at every update.

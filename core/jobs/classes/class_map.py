@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Class maps: every tile's logits in the job's folder, fused where windows overlap.
+"""Class maps: logits of every tile in the job folder, fused where windows overlap.
 
 A map is never held as a whole. Tiles leave the logits of their trusted cells; whoever needs a box
 of the map gets it fused from the tiles around, each weighted by its tent (``merge/fuse.py``), so

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A batch of prompts -> one polygon for each, as features in the job's folder.
+"""The stage that turns a batch of prompts into one polygon per prompt.
 
 Batches of windows are independent (``interactive/batch.py``): they run in any number of workers,
 their features wait in the job's folder, and a job that was killed goes on with the batches that

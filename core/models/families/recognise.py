@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a checkpoint's tensors to a model: recognise the family, build it, load every tensor.
+"""Checkpoint to model: recognise the family by its keys, build it, load every tensor.
 
 Sizes are read from the tensors' shapes, so that any checkpoint of a family loads, published or
 fine-tuned. Hub layouts (``transformers``) are renamed to the official ones first

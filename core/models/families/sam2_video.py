@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 2, 2.1 and EdgeTAM with their memory: objects followed from frame to frame.
+"""SAM 2, 2.1 and EdgeTAM with memory: objects tracked from frame to frame.
 
 A frame is answered in the light of an object's *memory*: what was seen of it in the frames where
 it was prompted and in the last few others, and a vector (its pointer) for each of some more. What

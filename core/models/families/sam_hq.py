@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM-HQ (Ke et al. 2023): SAM with one more token whose mask sees early features of the encoder.
+"""SAM-HQ (Ke et al. 2023): SAM with an extra output token that uses early encoder features.
 
 The answer is SAM's mask plus the high-quality one. Of three candidates the one with the best score
 is taken first, so that there is one mask a prompt, as in the official code.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A network with memory as a model: objects followed from image to image, numpy in and out.
+"""A video network as a model: objects tracked from image to image, numpy in and out.
 
     memories = [model.new_memory(frames=8) for _ in objects]
     model.show(embedding, 0, memories, outlines=masks)          # or prompts=...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The memory of SAM 2 (Ravi et al. 2024): encoding what was seen, and looking it up again.
+"""Memory encoder and memory attention of SAM 2 (Ravi et al. 2024).
 
     mask + image features --> MemoryEncoder --> memory of a frame (tokens of 64 features)
     image features <-- MemoryAttention <-- memories of some frames, object pointers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checkpoints on this computer: where they lie, getting them, reading them safely.
+"""Checkpoints on this computer: where they are stored, downloading, and reading them safely.
 
 ::
 
