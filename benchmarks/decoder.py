@@ -11,7 +11,7 @@ convolutions, all prompts in one batch), and against the libraries that are inst
 with the graph that ``samgeo models export`` writes. All in the same run, in turn; the table says
 the median a prompt. CPU time counts all threads and is the fair figure
 where other programs run; --busy runs one meanwhile, which keeps a core busy. Memory (Linux) is what
-a decoding adds at its peak, in a process of its own, the results (0.75 MB a prompt) included. The
+a decoding adds at its peak, in a process of its own, the results (0.75 MB per prompt) included. The
 difference is the largest between ours and the other's logits.
 """
 

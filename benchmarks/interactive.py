@@ -320,7 +320,7 @@ def borders(args: argparse.Namespace) -> None:
     if not MOSAIC.exists():
         row("borders: the shared data are not here")
         return
-    row("Banepa, mIoU of one polygon a prompt", "near borders", "elsewhere", "lost", "near - else",
+    row("Banepa, mIoU, a polygon per prompt", "near borders", "elsewhere", "lost", "near - else",
         "by chance")  # fmt: skip
     for tile in (1024, 512):
         for prompt_as in ("box", "point"):

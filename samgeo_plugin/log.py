@@ -59,7 +59,7 @@ class Reporter:
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
         if level == "error":
-            # Only the sentence: details may hold paths that nobody wants in a pasted report.
+            # Only the sentence: details may hold paths that do not belong in a pasted report.
             settings.LAST_ERROR.set(sentence)
         if self._iface is None:
             return

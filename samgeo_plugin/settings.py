@@ -38,7 +38,7 @@ class Setting:
 
 
 PYTHON = Setting("environment/python", "")
-"""A Python of one's own with the engine in it; empty for the managed environment."""
+"""A Python that the user chose, with the engine in it; empty for the managed environment."""
 
 FOLDER = Setting("environment/folder", "")
 """Where the managed environment lives; empty for the standard place."""

@@ -83,7 +83,7 @@ def segment(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options_of(SegmentParameters, "overlap", "allow_remote")
 def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
-    """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
+    """Show how the engine reads RASTER: size, CRS, bands, nodata, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..raster.raster import RasterOptions, open_raster

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Metrics for lines: relaxed precision and recall, and APLS for networks.
+"""Metrics for lines: completeness, correctness and quality within a buffer, and APLS.
 
 * Relaxed completeness, correctness and quality within a buffer: Wiedemann, Heipke, Mayer and
   Jamet, "Empirical evaluation of automatically extracted road axes", 1998.

@@ -62,7 +62,7 @@ class Record:
         folder.note_finished(asdict(self))
 
     def is_of(self, writer: LayerWriter) -> bool:
-        """Whether the output that a job is to make is the one that is recorded, and as it was."""
+        """Whether the output that a job will make is the one that is recorded, and as it was."""
         return (
             self.output == str(real_path(writer.path))
             and self.layer == writer.layer_name

@@ -53,7 +53,7 @@ def layer_input(what: str, path: str | None, layer: str | None = None) -> list[I
         try:
             layer = str(pyogrio.list_layers(for_pyogrio(path))[0][0])
         except (DataSourceError, DataLayerError, IndexError):
-            layer = None  # whoever reads it says what is the matter
+            layer = None  # reading it raises the error
     return [Input(what, (path, *files), layer)]
 
 

@@ -102,7 +102,7 @@ def store_style(
     """
     connection = sqlite3.connect(path)
     try:
-        connection.execute("PRAGMA synchronous = OFF")  # whoever finishes the file flushes it
+        connection.execute("PRAGMA synchronous = OFF")  # the caller flushes the finished file
         with connection:
             connection.execute(_TABLE)
             connection.execute(

@@ -50,7 +50,8 @@ def check_output(
 ) -> Format:
     """Whether a layer could be written here; asked before the work rather than after.
 
-    A new layer in an existing GeoPackage needs no leave; everything else that exists does.
+    A new layer may always be added to an existing GeoPackage; replacing anything else that exists
+    must be allowed.
 
     Raises:
         OutputError: Unknown extension, missing or unwritable folder, or the output exists.
@@ -190,7 +191,7 @@ class LayerWriter:
                 self._discard()
 
     def check(self, *, overwrite: bool) -> None:
-        """Look again whether the output may be written, with or without leave to replace it.
+        """Check again whether the output may be written, replacing it or not.
 
         Raises:
             OutputError: See :func:`check_output`.

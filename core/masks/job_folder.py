@@ -221,7 +221,7 @@ class JobFolder:
             os.rename(self.folder, gone)
         except OSError:
             # Windows moves no folder with an open file in it, here the lock: the contents go while
-            # the lock is held. Whoever comes next finds an empty folder.
+            # the lock is held. The next process finds an empty folder.
             names = (*_CONTENTS, "finished.json", "job.json")  # what says that it is a job's last
             for path in (*self.folder.glob(".*.part"), *(self.folder / name for name in names)):
                 _remove(path)

@@ -10,7 +10,7 @@ a narrow angle may lead beside many cells whose own centres lie outside of the o
       ...........................#####  row 0                 . < 0, outside
       ................................  row 1
 
-so whoever crops a mask keeps those cells, too: :func:`leads_beyond`.
+so cropping a mask must keep those cells, too: :func:`leads_beyond`.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Enough:
     """What two shapes must have in common to be of interest.
 
     Args:
-        of_larger: Least share of the larger one's cells; where two shapes are to have an IoU, that
+        of_larger: Least share of the larger one's cells; where two shapes must reach an IoU, that
             IoU.
         of_smaller: Likewise of the smaller's.
         least: Shapes of fewer cells are left out.

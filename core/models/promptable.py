@@ -305,7 +305,7 @@ class TorchModel:
                 used += int((prompts.labels != PADDING).sum(axis=1).max())
             if used > most:
                 raise PromptError(
-                    f"{self._info.name} takes at most {most} points a prompt (a box counts as "
+                    f"{self._info.name} takes at most {most} points per prompt (a box counts as "
                     f"two), not {used}."
                 )
         return prompts

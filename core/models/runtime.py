@@ -127,7 +127,7 @@ def in_batches(
     """Run ``work`` over slices of ``items``, halving the batch when memory runs out.
 
     Args:
-        items: What there is to do.
+        items: Items to process.
         size: Items a batch at most.
         work: Does one batch.
         what: "images" or "prompts", for the message.

@@ -187,7 +187,7 @@ def _limits(values: AnyArray, percentiles: tuple[float, float]) -> tuple[float, 
 def _without_fill(values: AnyArray) -> AnyArray:
     """Values without a heap of one value at their lower end, if what remains is a picture.
 
-    Collars of 0, 1 or -9999 that nobody declared as nodata would take the percentiles' place.
+    Collars of 0, 1 or -9999 not declared as nodata would take the percentiles' place.
     """
     above = values[values > values.min()]
     if len(values) - len(above) < FILL_SHARE * len(values):

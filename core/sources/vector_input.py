@@ -77,7 +77,7 @@ class VectorInput:
     folder: Any = None
 
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
-        """Features as they come, with their ids as the index; those that nobody can read are None.
+        """Features as they come, with their ids as the index; those that cannot be read are None.
 
         Args:
             start: Number of the first one.

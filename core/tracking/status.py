@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Visibility of an object at a date: outside the data, under clouds, or visible.
+"""How much of an object is visible at a date, outside nodata and clouds.
 
 An object is *hidden* at a date where more than half of the place at which it is expected has no
 data or lies under clouds. Only what is visible can be *present* or *gone*.

@@ -55,7 +55,7 @@ def long_table(
     transform: Affine,
     crs: Any,
 ) -> gpd.GeoDataFrame:
-    """One row an object and date, by object and then by date.
+    """One row per object and date, by object and then by date.
 
     Args:
         sightings: In any order.
@@ -117,7 +117,7 @@ def long_table(
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row an object: its area in m2 at each date; 0 where it is gone, empty where hidden."""
+    """One row per object: its area in m2 at each date; 0 where it is gone, empty where hidden."""
     dates = sorted(set(zip(table["time"], table["date"], strict=True)))
     wide = table.pivot(index="id", columns="date", values="area_m2")
     order = list(dict.fromkeys(table["id"]))

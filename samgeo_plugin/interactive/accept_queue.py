@@ -146,7 +146,7 @@ class AcceptQueue(QObject):
         return closed
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone: everything is asked again by :meth:`resume`."""
+        """The engine's process is gone: :meth:`resume` sends all requests again."""
         for one in self._closed:
             one.stage, one.question, one.polygon = _WAITING, None, None
 

@@ -53,7 +53,7 @@ class LiveRefinement(QObject):
         self.refine()
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone."""
+        """The engine's process is gone."""
         self._polygon = self._running = None
         self.refined = None
 

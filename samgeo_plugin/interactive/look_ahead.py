@@ -93,7 +93,7 @@ class LookAhead(QObject):
         self.hover_changed.emit(None)
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone."""
+        """The engine's process is gone."""
         self._looking = None
         self._hover = _Hover()
         self.window_ready = False

@@ -209,7 +209,7 @@ class _Columns:
 def write(given: Given, wanted: ResultLayer) -> str:
     """Copy a result into the sink that the user chose; the sink's name.
 
-    A cancel is not heard any more: what appears is whole.
+    Cancelling has no effect any more: what appears is whole.
 
     Raises:
         QgsProcessingException: The sink cannot be written.
@@ -252,7 +252,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
 
 
 def _keep_style(destination: str, style: str) -> None:
-    """Put the style into the file, where it can hold one, for whoever opens it later.
+    """Put the style into the file, where it can hold one, for later users.
 
     In the algorithm's own thread, with a layer of its own: it waits for the disk.
     """

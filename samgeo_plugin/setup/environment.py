@@ -382,7 +382,7 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
 def _torch_index(build: str) -> tuple[str, ...]:
     """Where this build of torch lies: PyPI has CUDA for Linux, CPU for Windows and macOS."""
     named = os.environ.get("SAMGEO_TORCH_INDEX")
-    if named is not None:  # a mirror of one's own; empty for the configured index
+    if named is not None:  # the user's mirror; empty for the configured index
         return ("--index-url", named) if named else ()
     system = platform.system()
     if build == CPU and system == "Linux":

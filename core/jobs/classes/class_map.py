@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Class maps: logits of every tile in the job folder, fused where windows overlap.
 
-A map is never held as a whole. Tiles leave the logits of their trusted cells; whoever needs a box
-of the map gets it fused from the tiles around, each weighted by its tent (``merge/fuse.py``), so
-that no line shows where two windows meet.
+A map is never held as a whole. Every tile stores the logits of its trusted cells; a box of the map
+is fused from the tiles around it, each weighted by its tent (``merge/fuse.py``), so that no line
+shows where two windows meet.
 """
 
 from __future__ import annotations

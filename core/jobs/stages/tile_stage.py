@@ -139,7 +139,7 @@ def segment_tiles(
 
     Args:
         stage: What to do with a tile.
-        wants: Whether a tile is to be segmented.
+        wants: Whether a tile must be segmented.
         executor: Runs the stage.
         report: Told of progress.
         name: Of this stage, for progress.

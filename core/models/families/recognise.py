@@ -102,7 +102,7 @@ def build(
         precision: See :func:`~.runtime.pick_dtype`.
         threads: CPU threads for torch in this process, or None to leave them.
         fingerprint: The file's checksum where it is known; otherwise one is computed of the
-            tensors (a second a GB).
+            tensors (a second per GB).
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.

@@ -128,7 +128,7 @@ class MemoryAttention(nn.Module):
         Args:
             begun: (1, N, dim) of :meth:`begin`.
             shape: (h, w), N = h w.
-            memory: (B, M, memory_dim), one row an object.
+            memory: (B, M, memory_dim), one row per object.
             positions: (M, memory_dim), added to the memory where it serves as keys.
             memory_turns: (M, dim / 2, 2).
 
