@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..addresses import without_secrets
 from ..errors import JobError
+from ..parallel.atomic_write import write_atomically
 from ..types import TileIndex
-from .job_folder import JobFolder, write_atomically, write_text
+from .job_folder import JobFolder, write_text
 from .masks import TileMasks, load_masks, save_masks
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from affine import Affine
 
 from ..errors import OutputError
 from ..job import option
+from ..parallel.atomic_write import replace_atomically
 from ..sources.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
@@ -164,11 +165,8 @@ def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
         (pd.DataFrame(table)[list(COLUMNS)].set_index("id"), paths[0]),
         (wide_table(table), paths[1]),
     ):
-        fresh = path.with_name(f".{path.name}.part")
         try:
-            frame.to_csv(fresh, float_format="%.3f")
-            os.replace(fresh, path)
+            replace_atomically(path, partial(frame.to_csv, float_format="%.3f"))
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise OutputError(f"The table {path} cannot be written: {error}.") from error
     return paths

@@ -18,9 +18,9 @@ from affine import Affine
 from shapely import Geometry
 
 from ..earth.geometry import pixel_side
-from ..masks.job_folder import write_atomically
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
+from ..parallel.atomic_write import write_atomically
 from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid

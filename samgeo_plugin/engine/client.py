@@ -372,7 +372,7 @@ class EngineClient(QObject):
                 self._send(call)
 
     def _stray_line(self, line: bytes, why: str) -> None:
-        """A library's lines on standard output are ignored; a flood of them means another program."""
+        """Ignore a library's lines on standard output; a flood of them means another program."""
         self._stray += 1
         text = line[:200].decode("utf-8", "replace")
         self._last_words.append(text)

@@ -19,9 +19,9 @@ from ...classes.cell_examples import CellExamples
 from ...classes.classifier import Classifier, ClassifierOptions, fit
 from ...classes.features.object_table import FeatureTable, block_of
 from ...errors import PromptError
-from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights
 from ...merge.nodes import lattice
+from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor
 from ...tiles.grid import Grid
 from ...types import BoolArray, CellBox, FloatArray, TileIndex
