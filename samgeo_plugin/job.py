@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters, progress and result, and the worker's messages, as JSON.
+"""Parameters, progress and result of a job, and the worker's messages, as JSON.
 
 Standard library and Python 3.9 only: QGIS runs a copy of this file in its own Python, and it is
 the only part of the engine that QGIS ever imports. ``docs/protocol.md`` describes the methods.
@@ -194,7 +194,7 @@ def _option(
 _MODEL = "A name of 'samgeo models list', or the path of a file of weights."
 _DEVICE = "Where the model runs: auto, cpu, cuda, cuda:1, mps."
 _PRECISION = (
-    "Number type of the model's heavy products; auto is what suits the device. bfloat16 halves "
+    "Number type of the model's matrix products; auto chooses by device. bfloat16 halves "
     "the time on CPUs that have it (AMX)."
 )
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -355,8 +355,8 @@ class SegmentParameters(_Parameters):
     )
     prompts_layer: Optional[str] = _option("Layer within the prompts' file.", group="prompts")
     prompt_as: str = _option(
-        "What prompts are; auto: points as they are, lines as strokes along the object, polygons "
-        "as boxes.",
+        "How features become prompts; auto: points as they are, lines as strokes along the object, "
+        "polygons as boxes.",
         choices=("auto", "point", "box", "mask", "box+mask"),
         group="prompts",
     )
@@ -391,7 +391,7 @@ class SegmentParameters(_Parameters):
         "A saved classifier (.samgeo-classes), instead of examples.", group="classes"
     )
     save_classifier: Optional[str] = _option(
-        "Path to keep the trained classifier at.", group="classes"
+        "File in which the trained classifier is saved.", group="classes"
     )
     min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
     rules: list[str] = _option(
@@ -768,10 +768,10 @@ class TrainParameters(_Parameters):
     steps: int = _option("Steps, at most.", 400, least=1, group="training")
     minutes: float = _option("Minutes, at most.", 20.0, least=0, group="training")
     rate: float = _option("Highest learning rate.", 3e-4, least=0, group="training")
-    seed: int = _option("Of everything that is drawn at random.", 0, group="training")
+    seed: int = _option("Seed of the random numbers.", 0, group="training")
     window: int = _option("Side of a window, pixels.", 1024, least=128, group="training")
     points_per_side: int = _shared("points_per_side")
-    licence: str = _option("Of the new model, for its card.", "", group="output")
+    licence: str = _option("Licence of the new model, for its card.", "", group="output")
     work: Optional[str] = _option("Folder for checkpoints.", unset="with the models", group="job")
     fresh: bool = _option("Forget an unfinished run.", False, group="job")
     overwrite: bool = _option("Replace a model of that name.", False, group="output")

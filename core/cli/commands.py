@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``samgeo``: parses, calls, reports. All work is done elsewhere.
+"""The command ``samgeo``: parses arguments, calls the engine, reports results.
 
 Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prompts, 5 model,
 6 output, 7 job, 8 done but incomplete, 130 stopped with Ctrl-C (what is finished is kept).
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ..raster.info import RasterInfo
     from ..raster.stretch import Stretch
 
-_FORMATS = ".gpkg, .shp, .geojson, .fgb or .parquet"
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="samgeo")
@@ -58,8 +56,11 @@ def segment(
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
         if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):
+            from ..layers.formats import FORMATS
+
             raise ParameterError(
-                f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
+                f"The last argument is the layer to write ({', '.join(FORMATS)}), but it is "
+                f"{output}."
             )
         params = SegmentParameters.from_dict(
             {"rasters": list(rasters), "output": output, **parsed(SegmentParameters, options)}
@@ -83,7 +84,7 @@ def segment(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options_of(SegmentParameters, "overlap", "allow_remote")
 def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
-    """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
+    """Show how the engine reads RASTER: size, CRS, bands, nodata, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..raster.raster import RasterOptions, open_raster

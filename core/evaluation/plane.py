@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layers of any CRS on one local plane, in metres.
+"""Layers of any CRS projected to one local plane, in metres.
 
 The plane is a Lambert azimuthal equal-area projection (Snyder, *Map Projections: A Working
 Manual*, 1987, chapter 24) around the middle of the data, on the data's own ellipsoid. Areas, and so

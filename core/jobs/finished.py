@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job that was killed when its output was already in place is recognised as finished.
+"""Recognise a job that was killed after its output was in place as finished.
 
 Just before an output appears, the job's folder gets a record of it: a digest of its content, of
 what it was made by, and the result to report. The next run compares both; what is there is then the
@@ -62,7 +62,7 @@ class Record:
         folder.note_finished(asdict(self))
 
     def is_of(self, writer: LayerWriter) -> bool:
-        """Whether the output that a job is to make is the one that is recorded, and as it was."""
+        """Whether the output that a job will make is the one that is recorded, and as it was."""
         return (
             self.output == str(real_path(writer.path))
             and self.layer == writer.layer_name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters: which go together, and what they mean for a raster."""
+"""Checks of a job's parameters: which may be combined, and their values for a raster."""
 
 from __future__ import annotations
 

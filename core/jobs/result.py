@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job has made, and how it tells its progress."""
+"""A job's result and how it reports progress."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class JobResult:
 
 
 class Report:
-    """Progress to whoever asked for it, and a cancel in return.
+    """Progress reports to the caller, and cancellation from it.
 
     Args:
         progress: Called with each step.
@@ -64,7 +64,7 @@ class Report:
         self._cancelled = cancelled
 
     def check(self) -> None:
-        """Raise Cancelled where the job is to stop."""
+        """Raise Cancelled where the job must stop."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("Stopped. What is finished is kept: the same job goes on from there.")
 
@@ -78,7 +78,7 @@ class Report:
 def reported(
     progress: Callable[[Progress], None] | None, cancelled: Callable[[], bool] | None
 ) -> Iterator[tuple[Report, list[str]]]:
-    """What every job runs in: a cancel is heard everywhere, warnings are collected, all is closed.
+    """Context of every job: cancellation works everywhere, warnings are collected, all is closed.
 
     Args:
         progress: Called with each step.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One job, from its parameters to a layer: automatic or prompted, the same life for both."""
+"""``run``: one job, from its parameters to a layer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An output is never one of its inputs: not by another name, another link, or another layer."""
+"""Refuse an output that is one of the job's inputs, by any name, link or layer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def layer_input(what: str, path: str | None, layer: str | None = None) -> list[I
         try:
             layer = str(pyogrio.list_layers(for_pyogrio(path))[0][0])
         except (DataSourceError, DataLayerError, IndexError):
-            layer = None  # whoever reads it says what is the matter
+            layer = None  # reading it raises the error
     return [Input(what, (path, *files), layer)]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Between positions and shapes in any CRS and the pixels of a raster.
+"""Transformation between coordinates of any CRS and pixels of a raster.
 
 Ground positions are (x, y), pixel positions are continuous (row, column) with (0, 0) at the top
 left corner of the first pixel; the two never share an array without a name that says which.

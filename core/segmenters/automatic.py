@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything in a window: a grid of point prompts, thresholds, stability, duplicates.
+"""Automatic mask generation in a window: point grid, score and stability thresholds, NMS.
 
 The semantics are those of the official ``SamAutomaticMaskGenerator`` (Kirillov et al. 2023,
 "Segment Anything", section 5 and appendix B). What differs, and why:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How GDAL is used: its settings, which drivers may open a file, and the exceptions it raises."""
+"""GDAL's settings, allowed drivers and exceptions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ALWAYS = {
 }
 
 _OFFLINE = {
-    # /vsicurl/, /vsis3/ and their like open no other name than this, which nobody has.
+    # /vsicurl/, /vsis3/ and their like open no other name than this one, which does not exist.
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsicurl/none",
     # All else that speaks HTTP (WMS, WCS, ...) meets a closed door on this machine.
     "GDAL_HTTP_PROXY": "http://127.0.0.1:1",

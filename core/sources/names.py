@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of rasters: paths, URLs, folders, archives and GDAL's own, all as GDAL understands them."""
+"""Names of rasters: paths, URLs, folders, archives and GDAL's own, as GDAL understands them."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _over_others(files: Sequence[Path]) -> set[Path]:
         try:
             named = {f for one in references_of(str(path)) for f in files_named(one.name)}
         except RasterError:
-            continue  # whoever opens it says what is the matter
+            continue  # opening it raises the error
         if any(os.path.realpath(f) in real for f in named) and len(files) > 1:
             found.add(path)
     return found if len(found) < len(files) else set()
@@ -192,7 +192,7 @@ def _of_archive(path: Path) -> list[str]:
 
 
 def short_name(name: str) -> str:
-    """What people call a raster: the last part of its name, without what belongs to an address."""
+    """Display name of a raster: the last part of its name, without what belongs to an address."""
     if name.lstrip().startswith("<"):
         return "a virtual raster given as text"
     archive = archive_of(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a layer and dated rasters to what became of each object: the Python function."""
+"""``track``: a layer and rasters of several dates in, the history of each object out."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Tracks:
     """What became of the objects.
 
     Args:
-        table: One row an object and date, see :func:`.table.long_table`.
-        areas: One row an object, one column a date: m2.
+        table: One row per object and date, see :func:`.table.long_table`.
+        areas: One row per object, one column per date: m2.
         output: The layer that was written; None where none was asked for.
         tables: The tables that were written beside it.
         model: Name of the model.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What QGIS calls the engine's parameters, in the engine's sentences about them."""
+"""Labels of QGIS parameters in the engine's messages."""
 
 from __future__ import annotations
 

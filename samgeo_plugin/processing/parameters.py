@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parameters that algorithms ask for, each declared in one place."""
+"""Parameters of algorithms, each declared once."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All objects of a raster, then their classes: candidates first, kept and processed by class."""
+"""Segment all objects of a raster, classify them, and filter and process them by class."""
 
 from __future__ import annotations
 
