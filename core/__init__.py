@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     )
     from .evaluation.run import evaluate
     from .interactive.session import Session
-    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
+    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .jobs.update import UpdateResult, update_layer
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
@@ -92,7 +93,10 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
+    "UpdateParameters": "job",
+    "UpdateResult": "jobs.update",
     "train": "training.improve",
+    "update_layer": "jobs.update",
 }
 """Module of each public name, below this package."""
 

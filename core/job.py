@@ -450,6 +450,51 @@ class ClassifyParameters(_Parameters):
 
 
 @dataclass(frozen=True)
+class UpdateParameters(_Parameters):
+    """Compare an old layer with a new raster (method ``update``); other names as in a job.
+
+    Args:
+        input: Path of the old layer of polygons.
+        rasters: The new raster.
+        output: GeoPackage to write: what became of each polygon, and new ones, with the field
+            ``status``; the layer ``NAME_before`` holds the old outlines.
+        input_layer: Layer within ``input``.
+        layer: Name of the layer in the output.
+        id_field: Field with the polygons' names; None for their feature ids.
+        new_objects: Look for new objects too.
+        min_change_prob: A change that is less probable is no change.
+        apply: Write what is changed into ``input`` as well, a GeoPackage.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = None
+    layer: Optional[str] = None
+    id_field: Optional[str] = None
+    overwrite: bool = False
+    fresh: bool = False
+    job_folder: Optional[str] = None
+    model: str = "embedded"
+    device: str = "auto"
+    precision: str = _option(_PRECISION, choices=_PRECISIONS)
+    threads: Optional[int] = _option(_THREADS, least=1)
+    workers: int = _option("", 1, least=1, most=1024)
+    cluster: Optional[str] = None
+    bands: Optional[list[int]] = None
+    stretch: Optional[list[list[float]]] = None
+    resolution: Optional[float] = None
+    raster_crs: Optional[str] = None
+    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
+    allow_remote: bool = _option(_ALLOW_REMOTE, False)
+    outlines: str = _option("", choices=("contour", "rectangles"))
+    new_objects: bool = True
+    min_change_prob: float = _option("", 0.5, least=0, most=1)
+    apply: bool = False
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class MapParameters(_Parameters):
     """Classes of ground, or roads, from examples (method ``map``); other names as in a job.
 

@@ -65,7 +65,7 @@ rule_option = click.option(
     "min-rectangularity=. May be repeated.",
 )
 
-_model_options = _all_of(
+model_options = _all_of(
     click.option("--layer", help="Name of the layer in OUTPUT. [default: OUTPUT's name]"),
     click.option("--overwrite", is_flag=True, help="Replace an existing OUTPUT."),
     click.option("--fresh", is_flag=True, help="Forget what an unfinished earlier run has done."),
@@ -88,6 +88,9 @@ _model_options = _all_of(
     click.option("--bands", help="Bands for red, green, blue, e.g. 4,3,2."),
     click.option("--stretch", help="low,high for all bands or for each."),
     click.option("--resolution", type=float, help="Working pixel, in units of the raster's CRS."),
+)
+
+_tile_options = _all_of(
     click.option("--tile-size", type=click.IntRange(64), help="Side of a window, pixels."),
     click.option("--margin", type=click.IntRange(9), help="Overlap of windows, pixels."),
 )
@@ -113,7 +116,8 @@ _output_options = _all_of(
 )
 @rule_option
 @click.option("--crs", help="CRS of OUTPUT. [default: that of RESULT]")
-@_model_options
+@model_options
+@_tile_options
 @_output_options
 def classify(
     layer_to_classify: str,
@@ -176,7 +180,8 @@ def classify(
 )
 @click.option("--simplify", type=click.FloatRange(0), help="Tolerance, units of the raster's CRS.")
 @click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
-@_model_options
+@model_options
+@_tile_options
 @_output_options
 def roads(
     rasters: tuple[str, ...],
@@ -219,7 +224,8 @@ def roads(
 )
 @click.option("--simplify", type=click.FloatRange(0), help="Tolerance, units of the raster's CRS.")
 @click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
-@_model_options
+@model_options
+@_tile_options
 @_output_options
 def surfaces(
     rasters: tuple[str, ...], output: str, quiet: bool, as_json: bool, **options: Any

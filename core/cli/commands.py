@@ -25,6 +25,7 @@ from .models import models
 from .options import job_options, option_of, parsed
 from .track import track
 from .train import train
+from .update import update
 from .values import counted
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ main.add_command(export_labels)
 main.add_command(import_labels)
 main.add_command(train)
 main.add_command(track)
+main.add_command(update)
 
 
 if __name__ == "__main__":
