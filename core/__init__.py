@@ -83,6 +83,8 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "UpdateParameters": "job",
+    "UpdateResult": "jobs.update",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
@@ -93,10 +95,11 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-    "UpdateParameters": "job",
-    "UpdateResult": "jobs.update",
-    "train": "training.improve",
+<<<<<<< HEAD
     "update_layer": "jobs.update",
+=======
+    "train": "training.finetuning.improve",
+>>>>>>> main
 }
 """Module of each public name, below this package."""
 
@@ -138,6 +141,8 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "Tracks",
+    "UpdateParameters",
+    "UpdateResult",
     "__version__",
     "evaluate",
     "export_labels",
@@ -150,6 +155,7 @@ __all__ = [
     "show",
     "track",
     "train",
+    "update_layer",
 ]
 
 

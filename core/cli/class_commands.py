@@ -11,7 +11,8 @@ import click
 
 from ..job import ClassifyParameters, MapParameters
 from .console import Console, reporting
-from .values import counted, plain_values
+from .options import options_of, parsed
+from .values import counted
 
 if TYPE_CHECKING:
     from ..jobs.run import JobResult
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+<<<<<<< HEAD
 def _all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
     """One decorator of several options, in the order given."""
 
@@ -99,12 +101,21 @@ _output_options = _all_of(
     click.option("--quiet", "-q", is_flag=True, help="Only errors."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
 )
+=======
+def _output_options(function: F) -> F:
+    """What a command says of its end."""
+    function = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+    )(function)
+    return click.option("--quiet", "-q", is_flag=True, help="Only errors.")(function)
+>>>>>>> main
 
 
 @click.command()
 @click.argument("layer_to_classify", type=click.Path(), metavar="RESULT")
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
+<<<<<<< HEAD
 @click.option("--input-layer", help="Layer within RESULT.")
 @class_options
 @click.option(
@@ -118,6 +129,9 @@ _output_options = _all_of(
 @click.option("--crs", help="CRS of OUTPUT. [default: that of RESULT]")
 @model_options
 @_tile_options
+=======
+@options_of(ClassifyParameters)
+>>>>>>> main
 @_output_options
 def classify(
     layer_to_classify: str,
@@ -134,9 +148,9 @@ def classify(
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(ClassifyParameters, options)
         params = ClassifyParameters.from_dict(
-            {"input": layer_to_classify, "rasters": list(rasters), "output": output, **options}
+            {"input": layer_to_classify, "rasters": list(rasters), "output": output, **asked}
         )
         from ..jobs.classes.classify import classify_layer
 
@@ -154,6 +168,7 @@ def classify(
     type=click.Path(),
     help="Layer of strokes along roads; with --class-field, of any class.",
 )
+<<<<<<< HEAD
 @click.option("--class-field", help="Field of --strokes with the class; empty: other ground.")
 @click.option(
     "--unlike", multiple=True, type=click.Path(), help="Layer of strokes on other ground."
@@ -182,6 +197,9 @@ def classify(
 @click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
 @model_options
 @_tile_options
+=======
+@options_of(MapParameters, leave_out=("shapes", "examples", "like", "min_area"))
+>>>>>>> main
 @_output_options
 def roads(
     rasters: tuple[str, ...],
@@ -197,7 +215,7 @@ def roads(
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(MapParameters, options)
         by_field = options["class_field"] is not None and len(strokes) == 1
         params = MapParameters.from_dict(
             {
@@ -206,7 +224,7 @@ def roads(
                 "shapes": "network",
                 "examples": strokes[0] if by_field else None,
                 "like": [] if by_field else list(strokes),
-                **options,
+                **asked,
             }
         )
         _map(console, params, "line")
@@ -215,17 +233,17 @@ def roads(
 @click.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@class_options
-@click.option(
-    "--min-area",
-    type=click.FloatRange(0),
-    default=0.0,
-    help="Smallest polygon, m2; smaller ones go to their neighbours.",
+@options_of(
+    MapParameters,
+    leave_out=("shapes", "road_class", "min_class_prob", "min_length", "max_gap"),
 )
+<<<<<<< HEAD
 @click.option("--simplify", type=click.FloatRange(0), help="Tolerance, units of the raster's CRS.")
 @click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
 @model_options
 @_tile_options
+=======
+>>>>>>> main
 @_output_options
 def surfaces(
     rasters: tuple[str, ...], output: str, quiet: bool, as_json: bool, **options: Any
@@ -233,9 +251,9 @@ def surfaces(
     """Divide all of RASTER into the classes of examples: polygons that share their borders."""
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(MapParameters, options)
         params = MapParameters.from_dict(
-            {"rasters": list(rasters), "output": output, "shapes": "coverage", **options}
+            {"rasters": list(rasters), "output": output, "shapes": "coverage", **asked}
         )
         _map(console, params, "polygon")
 
