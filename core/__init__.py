@@ -95,11 +95,8 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-<<<<<<< HEAD
     "update_layer": "jobs.update",
-=======
     "train": "training.finetuning.improve",
->>>>>>> main
 }
 """Module of each public name, below this package."""
 

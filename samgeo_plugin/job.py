@@ -475,47 +475,58 @@ class ClassifyParameters(_Parameters):
 
 @dataclass(frozen=True)
 class UpdateParameters(_Parameters):
-    """Compare an old layer with a new raster (method ``update``); other names as in a job.
+    """An old layer against a new raster (method ``update``).
 
-    Args:
-        input: Path of the old layer of polygons.
-        rasters: The new raster.
-        output: GeoPackage to write: what became of each polygon, and new ones, with the field
-            ``status``; the layer ``NAME_before`` holds the old outlines.
-        input_layer: Layer within ``input``.
-        layer: Name of the layer in the output.
-        id_field: Field with the polygons' names; None for their feature ids.
-        new_objects: Look for new objects too.
-        min_change_prob: A change that is less probable is no change.
-        apply: Write what is changed into ``input`` as well, a GeoPackage.
+    ``input`` is the path of the old layer of polygons, ``rasters`` the new raster, ``output`` the
+    GeoPackage to write: what became of each polygon, and new ones, with the field ``status``; its
+    layer ``NAME_before`` holds the old outlines.
     """
 
     input: str
     rasters: list[str]
     output: str
-    input_layer: Optional[str] = None
-    layer: Optional[str] = None
-    id_field: Optional[str] = None
-    overwrite: bool = False
-    fresh: bool = False
-    job_folder: Optional[str] = None
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = _option(_PRECISION, choices=_PRECISIONS)
-    threads: Optional[int] = _option(_THREADS, least=1)
-    workers: int = _option("", 1, least=1, most=1024)
-    cluster: Optional[str] = None
-    bands: Optional[list[int]] = None
-    stretch: Optional[list[list[float]]] = None
-    resolution: Optional[float] = None
-    raster_crs: Optional[str] = None
-    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
-    allow_remote: bool = _option(_ALLOW_REMOTE, False)
-    outlines: str = _option("", choices=("contour", "rectangles"))
-    new_objects: bool = True
-    min_change_prob: float = _option("", 0.5, least=0, most=1)
-    apply: bool = False
-    crs: Optional[str] = None
+    input_layer: Optional[str] = _option("Layer within the input.", group="output")
+    layer: Optional[str] = _shared("layer")
+    id_field: Optional[str] = _option(
+        "Field with the polygons' names.", unset="their feature ids", group="output", flag="id"
+    )
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    outlines: str = _option(
+        "New outlines as seen, or with right angles (buildings).",
+        choices=("contour", "rectangles"),
+        group="objects",
+    )
+    new_objects: bool = _option(
+        "Look for new objects of the layer's class, too.", True, group="objects"
+    )
+    min_change_prob: float = _option(
+        "Probability from which a change is one, and a new object too.",
+        0.5,
+        least=0,
+        most=1,
+        group="objects",
+    )
+    apply: bool = _option(
+        "Write the changes into the old layer as well, a GeoPackage. Without it, that stays as it "
+        "is.",
+        False,
+        group="output",
+    )
+    crs: Optional[str] = _shared("crs", unset="the input's")
 
 
 @dataclass(frozen=True)

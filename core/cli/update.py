@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..job import UpdateParameters
-from .class_commands import model_options
 from .console import Console, reporting
-from .values import plain_values
+from .options import options_of, parsed
 
 if TYPE_CHECKING:
     from ..jobs.update import UpdateResult
@@ -23,32 +22,16 @@ _ORDER = ("confirmed", "moved", "reshaped", "split", "merged", "gone", "new", "u
 @click.argument("old_layer", type=click.Path(), metavar="LAYER")
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.option("--output", "-o", type=click.Path(), required=True, help="GeoPackage to write.")
-@click.option("--input-layer", help="Layer within LAYER.")
-@click.option("--id", "id_field", help="Field with the polygons' names. [default: feature ids]")
-@click.option(
-    "--new/--no-new", "new_objects", default=True, help="Look for new objects of LAYER's class."
-)
-@click.option(
-    "--min-change-prob",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Probability from which a change is one.",
-)
-@click.option(
-    "--outlines",
-    type=click.Choice(["contour", "rectangles"]),
-    default="contour",
-    show_default=True,
-    help="New outlines as seen, or with right angles.",
-)
-@click.option("--apply", is_flag=True, help="Write what has changed into LAYER, a GeoPackage.")
-@click.option("--crs", help="CRS of the output. [default: LAYER's]")
-@model_options
+@options_of(UpdateParameters)
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def update(
-    old_layer: str, rasters: tuple[str, ...], quiet: bool, as_json: bool, **options: Any
+    old_layer: str,
+    rasters: tuple[str, ...],
+    output: str,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Compare the polygons of LAYER with a new RASTER.
 
@@ -58,9 +41,9 @@ def update(
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(UpdateParameters, options)
         params = UpdateParameters.from_dict(
-            {"input": old_layer, "rasters": list(rasters), **options}
+            {"input": old_layer, "rasters": list(rasters), "output": output, **asked}
         )
         from ..jobs.update import update_layer
 
