@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
-    from .jobs.update import UpdateResult, update_layer
+    from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
@@ -95,7 +95,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-    "update_layer": "jobs.update",
+    "update": "jobs.update",
     "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
@@ -152,7 +152,7 @@ __all__ = [
     "show",
     "track",
     "train",
-    "update_layer",
+    "update",
 ]
 
 

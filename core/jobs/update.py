@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import shapely
 
 from ..errors import ParameterError
-from ..job import Progress, UpdateParameters, option
+from ..job import MessageError, Progress, UpdateParameters, option
 from ..layers.formats import format_of
 from ..layers.geopackage_edit import edit_layer
 from ..layers.inputs import layer_input, same_file
@@ -51,6 +52,41 @@ class UpdateResult(JobResult):
     shift_east_m: float = 0.0
     shift_north_m: float = 0.0
     applied: int = 0
+
+
+def update(
+    layer: str | Path,
+    rasters: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    **options: Any,
+) -> UpdateResult:
+    """Say of each polygon of an old layer what became of it on a new raster.
+
+    Args:
+        layer: Path of the old layer of polygons; it stays as it is unless ``apply=True``.
+        rasters: The new raster, or several that make one mosaic.
+        output: GeoPackage to write.
+        progress: Called with each step.
+        cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
+        options: Of :class:`~samgeo_core.UpdateParameters`: ``id_field``, ``min_change_prob``,
+            ``apply``, ``model`` and others.
+
+    Returns:
+        What was made: the number of objects of each status, and the shift of the whole layer.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays, and the old layer is as it was.
+    """
+    given = [rasters] if isinstance(rasters, (str, Path)) else list(rasters)
+    values = {"input": str(layer), "rasters": [str(path) for path in given], "output": str(output)}
+    try:
+        params = UpdateParameters.from_dict({**values, **options})
+    except MessageError as error:
+        raise ParameterError(error.template) from error
+    return update_layer(params, progress=progress, cancelled=cancelled)
 
 
 def update_layer(
