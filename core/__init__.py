@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     )
     from .evaluation.run import evaluate
     from .interactive.session import Session
-    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
+    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
@@ -84,6 +85,8 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "UpdateParameters": "job",
+    "UpdateResult": "jobs.update",
     "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
@@ -95,6 +98,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
+    "update": "jobs.update",
     "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
@@ -138,6 +142,8 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "Tracks",
+    "UpdateParameters",
+    "UpdateResult",
     "__version__",
     "check_model",
     "evaluate",
@@ -151,6 +157,7 @@ __all__ = [
     "show",
     "track",
     "train",
+    "update",
 ]
 
 

@@ -474,6 +474,62 @@ class ClassifyParameters(_Parameters):
 
 
 @dataclass(frozen=True)
+class UpdateParameters(_Parameters):
+    """An old layer against a new raster (method ``update``).
+
+    ``input`` is the path of the old layer of polygons, ``rasters`` the new raster, ``output`` the
+    GeoPackage to write: what became of each polygon, and new ones, with the field ``status``; its
+    layer ``NAME_before`` holds the old outlines.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = _option("Layer within the input.", group="output")
+    layer: Optional[str] = _shared("layer")
+    id_field: Optional[str] = _option(
+        "Field with the polygons' names.", unset="their feature ids", group="output", flag="id"
+    )
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    outlines: str = _option(
+        "New outlines as seen, or with right angles (buildings).",
+        choices=("contour", "rectangles"),
+        group="objects",
+    )
+    new_objects: bool = _option(
+        "Look for new objects of the layer's class, too.", True, group="objects"
+    )
+    min_change_prob: float = _option(
+        "Probability from which a change is one, and a new object too.",
+        0.5,
+        least=0,
+        most=1,
+        group="objects",
+    )
+    apply: bool = _option(
+        "Write the changes into the old layer as well, a GeoPackage. Without it, that stays as it "
+        "is.",
+        False,
+        group="output",
+    )
+    crs: Optional[str] = _shared("crs", unset="the input's")
+
+
+@dataclass(frozen=True)
 class MapParameters(_Parameters):
     """A raster's ground as classes, or its roads as lines, from examples (method ``map``).
 

@@ -26,6 +26,7 @@ from .models import models
 from .options import options_of, parsed
 from .track import track
 from .train import train
+from .update import update
 from .values import counted
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ main.add_command(export_labels)
 main.add_command(import_labels)
 main.add_command(train)
 main.add_command(track)
+main.add_command(update)
 
 
 if __name__ == "__main__":

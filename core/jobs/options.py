@@ -9,13 +9,19 @@ from typing import Any, Protocol, TypeVar, Union
 
 from ..earth.geometry import half_pixel
 from ..errors import ParameterError
-from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
+from ..job import (
+    ClassifyParameters,
+    MapParameters,
+    SegmentParameters,
+    UpdateParameters,
+    option,
+)
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
 
-JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters]
+JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters]
 """Of any job that reads a raster and writes a layer."""
 
 
@@ -113,7 +119,7 @@ _PATHS = (
 )
 """Parameters that name files."""
 
-P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters)
+P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)
 
 
 def with_absolute_paths(params: P) -> P:

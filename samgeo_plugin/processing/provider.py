@@ -14,6 +14,7 @@ from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
 from .segment_raster import SegmentRaster
 from .track_objects import TrackObjects
+from .update_layer import UpdateLayer
 
 ALGORITHMS = (
     SegmentRaster,
@@ -21,6 +22,7 @@ ALGORITHMS = (
     RegularizeOutlines,
     RoadCenterlines,
     TrackObjects,
+    UpdateLayer,
     ImproveModel,
     EvaluateResult,
     EncodeRaster,

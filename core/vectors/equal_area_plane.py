@@ -91,6 +91,29 @@ class EqualAreaPlane:
             )
         return placed
 
+    def moved(self, shapes: Shapes, crs: CRS | None, by: NDArray[np.float64]) -> Shapes:
+        """Shapes in their own CRS, moved by metres on the plane; their vertices stay what they are.
+
+        Args:
+            shapes: (n,) shapely geometries in ``crs``.
+            crs: Theirs, or None where the plane has none either.
+            by: (n, 2) metres to the east and to the north.
+        """
+        there = back = None
+        if crs is not None and self.crs is not None and not crs.equals(self.crs):
+            there = Transformer.from_crs(crs, self.crs, always_xy=True)
+            back = Transformer.from_crs(self.crs, crs, always_xy=True)
+
+        def move(xy: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+            if there is None or back is None:
+                return xy + step
+            placed = np.column_stack(there.transform(xy[:, 0], xy[:, 1])) + step
+            return np.column_stack(back.transform(placed[:, 0], placed[:, 1]))
+
+        coordinates, numbers = shapely.get_coordinates(shapes, return_index=True)
+        out: Shapes = shapely.set_coordinates(shapes.copy(), move(coordinates, by[numbers]))
+        return out
+
 
 def _metres_per_unit(crs: CRS) -> float:
     factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
