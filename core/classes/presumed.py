@@ -5,8 +5,8 @@ A person who clicks on five roofs has said what roofs are and nothing of the res
 learning from positive and unlabelled data (Liu et al. 2003, "Building text classifiers using
 positive and unlabeled examples"), a first classifier tells the examples from all other objects, and
 those that it finds least like any class stand in for counterexamples. They are told by rank, not by
-probability, and spread evenly over their half, so that they are of many kinds. Real counterexamples
-replace them one for one.
+probability, and spread evenly over their half, so that they are of many kinds. A few real
+counterexamples replace them all.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from .classifier import Basis, ClassifierOptions, fit
 from .examples import NONE
 from .object_table import FeatureTable
 
-UNLIKE = 0.4
-"""Share of all objects that may be presumed to be of no class: those least like the examples."""
+UNLIKE = 0.2
+"""Share of all objects that may be presumed to be of no class: those least like the examples. On the
+western half of Banepa (two thirds of the candidates are buildings), five roofs give an average
+precision of .84 with .2, of .83 with .4 and of .80 with .6."""
 
 LEAST = 20
-"""Counterexamples, real and presumed, that a classifier is given at least."""
+"""Presumed counterexamples where nobody has shown one."""
 
-TIMES = 2
-"""Counterexamples for each example of the largest class at least."""
+FEWER = 10
+"""Presumed counterexamples that each real one replaces: a real one says far more. Five roofs and none,
+1, 2, 3 counterexamples, on the same place: average precision .84, .86, .91, .92; with all of them
+kept .87 with five, with none presumed .88 with one, but then half as many objects more appear."""
 
 
 def with_presumed(
@@ -48,10 +52,9 @@ def with_presumed(
     """
     names = np.array(marked.names, object)
     shown = int((names == NONE).sum())
-    largest = max((int((names == name).sum()) for name in set(marked.names) - {NONE}), default=0)
-    wanted = max(LEAST, TIMES * largest) - shown
+    wanted = LEAST - FEWER * shown
     others = np.setdiff1d(np.flatnonzero(table.seen), marked.rows)
-    if not largest or wanted <= 0 or not len(others):
+    if shown == len(names) or wanted <= 0 or not len(others):
         return marked
     unlike = _least_alike(table, marked, others, options, basis)
     pool = unlike[: max(1, round(UNLIKE * len(unlike)))]

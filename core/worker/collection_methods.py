@@ -33,8 +33,9 @@ from ..segmenters.segmenter import Segmenter
 from ..tiles.grid import choose_grid
 from .job_methods import Context, Json, Method
 
-MOST_VERTICES = 100_000
-"""Vertices of the outlines in one answer, some 4 MB: a line has a limit."""
+MOST_VERTICES = 20_000
+"""Vertices of the outlines in one answer, some 800 kB: a line has a limit, and
+QGIS reads it while it draws."""
 
 
 class Opened(Protocol):
