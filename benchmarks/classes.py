@@ -38,8 +38,8 @@ from samgeo_core.jobs.classes.class_layer import object_layer, place_layer
 from samgeo_core.jobs.classes.class_options import model_factory
 from samgeo_core.jobs.classes.feature_stage import FeatureSource, feature_grid
 from samgeo_core.jobs.make_segmenter import make_candidates
-from samgeo_core.jobs.opened import close_all
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.stages.opened import close_all
 from samgeo_core.parallel.executors import make_executor
 from samgeo_core.prompts.prompts import PromptTransform
 from samgeo_core.raster.raster import open_raster

@@ -36,10 +36,10 @@ from samgeo_core.models.embedded.model import EmbeddedModel, load_embedded
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.tiles.grid import Tile
-from samgeo_core.training.canvas import Textures
-from samgeo_core.training.data import BANEPA_SPLIT, photographs, read_pack
+from samgeo_core.training.datasets.canvas import Textures
+from samgeo_core.training.datasets.crops import BANEPA_SPLIT, photographs, read_pack
+from samgeo_core.training.datasets.scenes import compose
 from samgeo_core.training.prompts import correcting_point, tight_box
-from samgeo_core.training.scenes import compose
 from samgeo_core.types import PixelBox, TileIndex
 
 SHARED = Path(

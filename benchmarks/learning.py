@@ -26,12 +26,12 @@ import shapely
 from samgeo_core.labels.places import Cut
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
-from samgeo_core.training.data import BANEPA_SPLIT
-from samgeo_core.training.examples import ExampleOptions, Windows, read_examples
-from samgeo_core.training.finetune import LoopOptions
-from samgeo_core.training.gain import NAMES, judge
-from samgeo_core.training.improve import TrainOptions, prepare
-from samgeo_core.training.measure import everything, measure, one_to_one, overlaps
+from samgeo_core.training.datasets.crops import BANEPA_SPLIT
+from samgeo_core.training.finetuning.examples import ExampleOptions, Windows, read_examples
+from samgeo_core.training.finetuning.finetune import LoopOptions
+from samgeo_core.training.finetuning.gain import NAMES, judge
+from samgeo_core.training.finetuning.improve import TrainOptions, prepare
+from samgeo_core.training.finetuning.measure import everything, measure, one_to_one, overlaps
 
 SHARED = Path(
     os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")

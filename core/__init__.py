@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
     from .tracking.run import Tracks, track
-    from .training.improve import train
+    from .training.finetuning.improve import train
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
@@ -92,7 +92,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-    "train": "training.improve",
+    "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from .errors import ParameterError
 from .job import MessageError, Progress, SegmentParameters
 from .jobs.run import run
-from .jobs.tile_stage import SegmenterFactory
-from .raster.vector_input import for_pyogrio
+from .jobs.stages.tile_stage import SegmenterFactory
 from .segmenters.segmenter import Segmenter
+from .sources.vector_input import for_pyogrio
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:

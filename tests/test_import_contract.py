@@ -35,11 +35,11 @@ def test_no_package_imports_from_one_above_it(tmp_path):
 
 def test_an_upward_import_is_found(tmp_path):
     folder = copied(tmp_path)
-    module = folder / "samgeo_core" / "raster" / "bands.py"
+    module = folder / "samgeo_core" / "sources" / "bands.py"
     module.write_text(module.read_text() + "\n\nfrom ..jobs import run  # noqa\n")
     result = lint(folder)
     assert result.returncode != 0
-    assert "samgeo_core.raster.bands -> samgeo_core.jobs.run" in result.stdout
+    assert "samgeo_core.sources.bands -> samgeo_core.jobs.run" in result.stdout
 
 
 def test_every_package_is_installed():

@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from ..errors import PromptError
 from ..types import FloatArray
-from .object_table import FeatureTable
+from .features.object_table import FeatureTable
 
 Doubles = NDArray[np.float64]
 

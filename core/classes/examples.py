@@ -19,10 +19,10 @@ import pyogrio
 import shapely
 from affine import Affine
 
+from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform
-from ..raster.crs import declared_crs
 
 NONE = ""
 """Class of what belongs to none of the classes."""

@@ -20,7 +20,7 @@ from .active import ask_next
 from .assign import Marked, assign
 from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
-from .object_table import FeatureTable
+from .features.object_table import FeatureTable
 from .presumed import with_presumed
 from .resolve import most_likely, resolve
 

@@ -20,20 +20,19 @@ from numpy.typing import NDArray
 from .assign import Marked
 from .classifier import Basis, ClassifierOptions, fit
 from .examples import NONE
-from .object_table import FeatureTable
+from .features.object_table import FeatureTable
 
 UNLIKE = 0.2
-"""Share of all objects that may be presumed to be of no class: those least like the examples. On the
-western half of Banepa (two thirds of the candidates are buildings), five roofs give an average
+"""Share of all objects that may be presumed to be of no class: those least like the examples. On
+the western half of Banepa (two thirds of the candidates are buildings), five roofs give an average
 precision of .84 with .2, of .83 with .4 and of .80 with .6."""
 
 LEAST = 20
 """Presumed counterexamples where nobody has shown one."""
 
 FEWER = 10
-"""Presumed counterexamples that each real one replaces: a real one says far more. Five roofs and none,
-1, 2, 3 counterexamples, on the same place: average precision .84, .86, .91, .92; with all of them
-kept .87 with five, with none presumed .88 with one, but then half as many objects more appear."""
+"""Presumed counterexamples that each real one replaces: a real one says far more. There,
+five roofs and 0, 1, 2, 3 counterexamples give an average precision of .84, .86, .91, .92."""
 
 
 def with_presumed(

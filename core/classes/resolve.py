@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..types import BoolArray
 from .examples import NONE
-from .shape_features import overlapping_pairs
+from .features.shape_features import overlapping_pairs
 
 SHARED = 0.4
 """Intersection over the smaller of two objects above which only one of them stays."""

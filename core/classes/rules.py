@@ -18,7 +18,7 @@ from ..types import BoolArray
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
 from ..vectors.local_plane import LocalPlane, squared
-from .shape_features import shape_measures
+from .features.shape_features import shape_measures
 
 ALL = "*"
 """Class of a rule for all classes."""

@@ -99,7 +99,7 @@ def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: boo
 
 def _readable(known: RasterInfo, stretch: Stretch) -> dict[str, str]:
     """A raster's description in words and few digits."""
-    from ..raster.geometry import pixel_sides
+    from ..earth.geometry import pixel_sides
 
     _, b, _, d, _, _ = known.transform
     across, down = pixel_sides(Affine(*known.transform))

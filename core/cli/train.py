@@ -10,7 +10,7 @@ import click
 from .console import Console, reporting
 
 if TYPE_CHECKING:
-    from ..training.improve import Trained
+    from ..training.finetuning.improve import Trained
 
 
 @click.command()
@@ -67,10 +67,10 @@ def train(
     """
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..training.examples import ExampleOptions
-        from ..training.finetune import LoopOptions
-        from ..training.improve import TrainOptions
-        from ..training.improve import train as improve
+        from ..training.finetuning.examples import ExampleOptions
+        from ..training.finetuning.finetune import LoopOptions
+        from ..training.finetuning.improve import TrainOptions
+        from ..training.finetuning.improve import train as improve
 
         def take(*names: str) -> dict[str, Any]:
             return {key: given[key] for key in names}
@@ -96,7 +96,7 @@ def train(
 
 
 def _show(console: Console, done: Trained) -> None:
-    from ..training.gain import NAMES
+    from ..training.finetuning.gain import NAMES
 
     rows = [
         [NAMES[key], f"{c.before:.3f}", f"{c.after:.3f}", f"{c.difference:+.3f}",

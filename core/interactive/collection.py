@@ -27,10 +27,11 @@ from rasterio.features import rasterize
 
 from ..classes.assign import unlike_all
 from ..classes.examples import Example
-from ..classes.object_features import PooledSums, pool
-from ..classes.object_table import object_table
+from ..classes.features.object_features import PooledSums, pool
+from ..classes.features.object_table import object_table
+from ..classes.features.window_features import WindowFeatures, window_features
 from ..classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
-from ..classes.window_features import WindowFeatures, window_features
+from ..earth.geometry import half_pixel
 from ..errors import PromptError
 from ..masks.store import JobStore
 from ..merge import MergeOptions, NodeRef, cached, fuse, merge
@@ -39,7 +40,6 @@ from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.executors import SerialExecutor
 from ..raster.areas import AreaOfInterest
-from ..raster.geometry import half_pixel
 from ..raster.raster import Raster
 from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from affine import Affine
 
+from ..earth.geometry import mean_side
 from ..models.base import Embedding, PromptableModel, Prompts
 from ..models.embedding_cache import EmbeddingCache, embedding_key
-from ..raster.geometry import mean_side
 from ..raster.raster import RasterWindow
 from ..tiles.windows import WindowLattice
 from ..types import ByteArray, FloatArray, PixelBox

@@ -22,13 +22,13 @@ from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import make_segmenter
-from .opened import keep_model
 from .options import area_of_interest, tolerance_of
-from .reprompt import SecondLook
 from .result import JobResult, Report
 from .scale import Scalable, no_choice, scale_for
-from .tile_stage import SegmenterFactory, TileStage, segment_tiles
-from .write_features import write_coverage, write_objects
+from .stages.opened import keep_model
+from .stages.reprompt import SecondLook
+from .stages.tile_stage import SegmenterFactory, TileStage, segment_tiles
+from .stages.write_features import write_coverage, write_objects
 
 
 def segment_tiles_of(

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyproj import CRS
 
+from ..earth.crs import known_crs, same_crs
 from ..errors import SamGeoWarning
 from ..job import option
 from ..layers.formats import format_of
@@ -22,7 +23,6 @@ from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
 from ..masks.store import JobStore
 from ..parallel.executors import Executor, make_executor
-from ..raster.crs import known_crs, same_crs
 from ..raster.raster import Raster
 from ..vectors.schema import Field
 from .finished import Record, check_job_folder, earlier_result, made_by

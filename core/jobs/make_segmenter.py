@@ -16,8 +16,8 @@ from ..models.base import PromptableModel
 from ..models.catalogue import EMBEDDED
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ..segmenters.segmenter import Segmenter
-from .prompt_stage import ModelFactory
 from .scale import scaled
+from .stages.prompt_stage import ModelFactory
 
 
 def make_segmenter(params: SegmentParameters, load: ModelFactory | None = None) -> Segmenter:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
+from ..earth.geometry import half_pixel
 from ..errors import ParameterError
 from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
 from ..raster.areas import AreaOfInterest
-from ..raster.geometry import half_pixel
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox

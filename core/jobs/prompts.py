@@ -27,11 +27,11 @@ from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
 from .folder import Output, executor_for
-from .opened import keep_model
 from .options import area_of_interest
-from .prompt_stage import ModelFactory, PromptStage, notes_path
 from .result import JobResult, Report
 from .scale import scale_for, scaled
+from .stages.opened import keep_model
+from .stages.prompt_stage import ModelFactory, PromptStage, notes_path
 
 BATCH = 128
 """Prompts of a work item, about: windows are never split, so that none is encoded twice."""

@@ -24,7 +24,7 @@ from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
 from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.writer import LayerWriter
-from ..raster.vector_input import VectorInput, open_vector
+from ..sources.vector_input import VectorInput, open_vector
 from ..vectors.centre_lines import centre_lines
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
 from ..job import Progress, with_knobs
 from ..parallel.cancellation import stopped_by
-from .opened import close_all
+from .stages.opened import close_all
 
 
 @dataclass(frozen=True)

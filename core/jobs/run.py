@@ -12,10 +12,10 @@ from ..segmenters.segmenter import Segmenter
 from .classes.class_options import has_classes
 from .classes.segment_classes import segment_classes
 from .options import check_options
-from .prompt_stage import ModelFactory
 from .result import JobResult, Report
 from .segment_raster import segment_raster
-from .tile_stage import SegmenterFactory
+from .stages.prompt_stage import ModelFactory
+from .stages.tile_stage import SegmenterFactory
 
 __all__ = ["JobResult", "Report", "run"]
 

@@ -12,10 +12,10 @@ from ..raster.raster import open_raster
 from ..segmenters.segmenter import Segmenter
 from .automatic import segment_tiles_of
 from .options import raster_options, with_absolute_paths
-from .prompt_stage import ModelFactory
 from .prompts import segment_prompts
 from .result import JobResult, reported
-from .tile_stage import SegmenterFactory
+from .stages.prompt_stage import ModelFactory
+from .stages.tile_stage import SegmenterFactory
 
 
 def segment_raster(

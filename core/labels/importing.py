@@ -17,12 +17,12 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
 
+from ..earth.crs import known_crs
+from ..earth.reproject import Reprojection
 from ..errors import ParameterError
 from ..job import option
 from ..layers.inputs import Input, check_not_input
 from ..layers.writer import LayerWriter, check_output
-from ..raster.crs import known_crs
-from ..raster.reproject import Reprojection
 from ..vectors.schema import Field
 from .chips import Labelled
 from .exporting import INDEX

@@ -27,7 +27,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from pyproj import CRS
 
 from ..errors import OutputError, SamGeoWarning
-from ..raster.vector_input import for_pyogrio
+from ..sources.vector_input import for_pyogrio
 from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"

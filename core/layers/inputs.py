@@ -12,7 +12,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from ..errors import OutputError
-from ..raster.vector_input import for_pyogrio
+from ..sources.vector_input import for_pyogrio
 from .formats import FORMATS, format_of
 from .publish import real_path
 

@@ -15,9 +15,9 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from ..earth.crs import declared_crs
 from ..errors import ParameterError
-from ..raster.crs import declared_crs
-from ..raster.vector_input import open_vector
+from ..sources.vector_input import open_vector
 
 LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
 """A path, or features that are in memory already."""

@@ -27,9 +27,9 @@ import pyarrow as pa
 import shapely
 from pyproj import CRS
 
+from ..earth.crs import known_crs
+from ..earth.reproject import Reprojection
 from ..errors import OutputError, SamGeoWarning
-from ..raster.crs import known_crs
-from ..raster.reproject import Reprojection
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
 from .formats import Format, Written, format_of, write_format
 from .geopackage import check_layer, check_layer_name

@@ -15,7 +15,7 @@ import shapely
 from affine import Affine
 
 from ..errors import ParameterError, PromptError, SamGeoWarning
-from ..raster.vector_input import VectorInput, open_vector
+from ..sources.vector_input import VectorInput, open_vector
 from .prompts import PixelPrompt, PromptKind, PromptTransform
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]

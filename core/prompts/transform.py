@@ -18,11 +18,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 
+from ..earth.crs import known_crs, same_crs
+from ..earth.longitude import Move, sound
+from ..earth.place import RasterPlace
+from ..earth.reproject import Reprojection, move_between
 from ..errors import OutputError, ParameterError, PromptError
-from ..raster.crs import known_crs, same_crs
-from ..raster.longitude import Move, sound
-from ..raster.place import RasterPlace
-from ..raster.reproject import Reprojection, move_between
 
 Positions = NDArray[np.float64]
 

@@ -1,5 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading rasters.
-
-Sources and mosaics, bands, the stretch, windows of RGB pixels, and areas of interest.
-"""
+"""Reading rasters: windows of RGB pixels, one stretch, where data are, areas of interest."""

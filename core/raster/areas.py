@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from pyproj.exceptions import ProjError
 
+from ..earth.crs import degrees_per_unit, known_crs
+from ..earth.place import RasterPlace
 from ..errors import OutputError, ParameterError
+from ..sources.vector_input import open_vector
 from ..types import GroundBox, PixelBox
-from .crs import degrees_per_unit, known_crs
-from .place import RasterPlace
-from .vector_input import open_vector
 
 KEPT = 0.5
 """Share of a shape's area (or length) that must lie inside for it to be kept."""

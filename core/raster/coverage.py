@@ -15,9 +15,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from ..sources.opening import Source
+from ..sources.references import files_named
 from ..types import BoolArray, PixelBox
-from .references import files_named
-from .sources import Source
 from .tiff_blocks import written_blocks
 from .virtual import destinations_of
 

@@ -10,8 +10,8 @@ from typing import Any
 from affine import Affine
 
 from ..addresses import without_secrets
-from .bands import BandPlan
-from .sources import Source
+from ..sources.bands import BandPlan
+from ..sources.opening import Source
 
 
 @dataclass(frozen=True)

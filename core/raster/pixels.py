@@ -10,13 +10,13 @@ import rasterio
 from rasterio.windows import Window
 
 from ..errors import RasterError
+from ..sources.bands import BandPlan, read_values
+from ..sources.gdal import GDAL_ERRORS, cache_bytes, deepest, gdal_env, open_dataset
+from ..sources.opening import Source
+from ..sources.references import files_named
 from ..types import AnyArray, BoolArray, PixelBox
-from .bands import BandPlan, read_values
 from .coverage import Coverage, coverage_of
-from .gdal import GDAL_ERRORS, cache_bytes, deepest, gdal_env, open_dataset
 from .overviews import agrees
-from .references import files_named
-from .sources import Source
 from .tiff_blocks import written_blocks
 
 

@@ -14,9 +14,9 @@ import shapely
 from affine import Affine
 from rasterio.windows import Window
 
-from .gdal import GDAL_ERRORS, gdal_env, open_dataset
-from .overlap import labels
-from .sources import Source
+from ..sources.gdal import GDAL_ERRORS, gdal_env, open_dataset
+from ..sources.opening import Source
+from ..sources.overlap import labels
 
 KEPT_OPEN = 8
 """Rasters that are held open while it is asked which of several has data at a place."""

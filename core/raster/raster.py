@@ -27,19 +27,19 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from ..addresses import without_secrets
+from ..earth.crs import known_crs, raster_crs
+from ..earth.geometry import ground_pixel, mean_side, pixel_sides
 from ..errors import ParameterError
+from ..sources.bands import plan_bands
+from ..sources.gdal import damage_of, gdal_env, tried_twice
+from ..sources.names import expand_sources
+from ..sources.opening import open_source
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
-from .bands import plan_bands
-from .crs import known_crs, raster_crs
-from .gdal import damage_of, gdal_env, tried_twice
-from .geometry import ground_pixel, mean_side, pixel_sides
 from .info import RasterInfo, describe
-from .names import expand_sources
 from .pixels import SourcePixels
 from .polygon_sources import PolygonSources, polygon_sources
 from .resample import axis_weights, resample
 from .sampling import sample_values
-from .sources import open_source
 from .stretch import Stretch, check_percentiles, estimate_stretch
 
 CHUNK = 4 * 1024 * 1024
@@ -52,7 +52,7 @@ class RasterOptions:
 
     Args:
         bands: One or three band numbers from 1, in the order red, green, blue; None chooses
-            (:func:`samgeo_core.raster.bands.plan_bands`).
+            (:func:`samgeo_core.sources.bands.plan_bands`).
         stretch: Limits from an earlier run, a pair a band or one for all; None estimates them once
             for the whole raster.
         percentiles: Limits in per cent of the values. None leaves pictures of bytes as they are

@@ -15,6 +15,7 @@ import pandas as pd
 import pyogrio
 import shapely
 
+from ..earth.crs import declared_crs
 from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.writer import LayerWriter, check_output
@@ -22,10 +23,9 @@ from ..models.base import PromptableModel
 from ..models.families.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
-from ..raster.crs import declared_crs
-from ..raster.dates import read_moment
 from ..raster.raster import RasterOptions
-from ..raster.vector_input import for_pyogrio
+from ..sources.dates import read_moment
+from ..sources.vector_input import for_pyogrio
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid

@@ -15,9 +15,9 @@ from shapely.geometry.base import BaseGeometry
 
 from ..errors import ParameterError, RasterError
 from ..job import option
-from ..raster.dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags, read_moment
-from ..raster.names import expand_sources
 from ..raster.raster import open_raster
+from ..sources.dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags, read_moment
+from ..sources.names import expand_sources
 
 SAME_GROUND = 0.5
 """Share of the smaller of two footprints of one date from which they are the same picture twice."""

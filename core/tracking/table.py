@@ -16,7 +16,7 @@ from affine import Affine
 
 from ..errors import OutputError
 from ..job import option
-from ..raster.dates import Moment
+from ..sources.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
 from .tracker import Sighting

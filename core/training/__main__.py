@@ -34,12 +34,19 @@ from pathlib import Path
 import torch
 
 from ..models.embedded.model import load_embedded
-from .data import Part, read_pack
+from .datasets.crops import Part, read_pack
+from .datasets.opencv import cv2
+from .datasets.packs import (
+    pack_confident,
+    pack_instances,
+    pack_real,
+    pack_regions,
+    pack_scenes,
+    pack_towns,
+)
 from .export import export
 from .log import plot
 from .loop import TrainConfig, train
-from .opencv import cv2
-from .packs import pack_confident, pack_instances, pack_real, pack_regions, pack_scenes, pack_towns
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "scenes": (0.26, (0.35, 4.0)),

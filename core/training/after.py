@@ -14,7 +14,7 @@ from ..models.embedded.levels import Levels
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
 from ..types import AnyArray
-from .data import Crops, Part
+from .datasets.crops import Crops, Part
 from .dense_heads import class_loss
 from .loop import DENSE, make_batch
 

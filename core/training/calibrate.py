@@ -14,7 +14,7 @@ import torch
 
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
-from .data import Crops, Part
+from .datasets.crops import Crops, Part
 from .loop import make_batch, rounds
 
 SIDES = (256, 512)

@@ -14,8 +14,8 @@ from ..models.embedded.classes import CLASSES
 from ..models.embedded.heads import Dense
 from ..models.embedded.prompt_maps import STRIDE
 from ..types import AnyArray, ByteArray, FloatArray
-from .data import Sample
-from .opencv import cv2
+from .datasets.crops import Sample
+from .datasets.opencv import cv2
 
 RING = 9
 """Pixels around a labelled object that are known not to belong to it."""

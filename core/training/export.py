@@ -16,7 +16,7 @@ from ..models.embedded.model import FAMILY
 from ..models.embedded.network import EmbeddedNet, NetConfig
 from .after import class_temperature, levels_by_size
 from .calibrate import calibrate, level
-from .data import Part
+from .datasets.crops import Part
 
 NO_OUTLINES = ("dubai",)
 """Sources whose pieces of classes are no objects with outlines."""

@@ -34,12 +34,12 @@ from ..models.embedded.network import (
     normalised,
 )
 from ..models.embedded.prompt_maps import STRIDE, PromptTensors
-from .data import Crops, Part
+from .datasets.crops import Crops, Part
+from .datasets.opencv import cv2
 from .dense import SameObject
 from .dense_heads import DenseTargets, dense_loss, dense_targets
 from .log import Log
 from .losses import MaskLoss, round_loss, sharp_loss
-from .opencv import cv2
 from .prompts import correcting_point, first_prompts
 
 Batch = dict[str, Tensor]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import AnyArray, BoolArray, FloatArray
-from .opencv import cv2
+from .datasets.opencv import cv2
 
 POINTS = 4
 """Points a first prompt has at most; shorter ones are padded with label -1."""

@@ -17,11 +17,11 @@ import shapely
 from affine import Affine
 from shapely import Geometry
 
+from ..earth.geometry import pixel_side
 from ..masks.job_folder import write_atomically
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..raster.areas import AreaOfInterest
-from ..raster.geometry import pixel_side
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid
 from .centre_lines import centre_lines, road_mask

@@ -25,9 +25,9 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Geod
 
-from ..raster.crs import geographic, known_crs, metres_per_unit
-from ..raster.longitude import Move, counterclockwise, keeps_orientation, unwrapped, windings
-from ..raster.reproject import to_degrees
+from ..earth.crs import geographic, known_crs, metres_per_unit
+from ..earth.longitude import Move, counterclockwise, keeps_orientation, unwrapped, windings
+from ..earth.reproject import to_degrees
 
 LONG_EDGE = 1000.0
 """Metres: rings with a longer edge get more vertices."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyproj
 import shapely
 
-from ..raster.crs import degrees_per_unit, known_crs
+from ..earth.crs import degrees_per_unit, known_crs
 from .right_angles import right_angles
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from ..earth.geometry import half_pixel
 from ..masks.logits import in_steps
 from ..masks.raster_edge import leads, up_to_edges
 from ..masks.sparse_logits import Field
-from ..raster.geometry import half_pixel
 from ..types import CellBox
 from . import contours as vectorize
 

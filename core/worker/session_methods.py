@@ -18,6 +18,7 @@ from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
 
 from .. import job
+from ..earth.geometry import pixel_side
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
@@ -26,7 +27,6 @@ from ..jobs.scale import scale_for, scaled
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..prompts.prompts import PromptTransform
-from ..raster.geometry import pixel_side
 from ..raster.raster import Raster, RasterOptions, coarser, open_raster
 from ..raster.stretch import Stretch
 from ..types import PixelBox

@@ -19,7 +19,6 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from .. import field_types, styles
-from ..i18n import tr
 from .in_steps import InSteps
 
 _FIELDS = (

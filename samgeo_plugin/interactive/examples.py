@@ -77,10 +77,11 @@ class Examples(QObject):
     def layer(self) -> Optional[QgsVectorLayer]:
         """The project's layer of examples; None where there is none yet."""
         for layer in QgsProject.instance().mapLayers().values():
-            if isinstance(layer, QgsVectorLayer) and layer.customProperty(PROPERTY):
-                if layer.isValid() and layer.fields().lookupField(CLASS) >= 0:
-                    self._watch(layer)
-                    return layer
+            if not isinstance(layer, QgsVectorLayer) or not layer.customProperty(PROPERTY):
+                continue
+            if layer.isValid() and layer.fields().lookupField(CLASS) >= 0:
+                self._watch(layer)
+                return layer
         return None
 
     @property

@@ -181,7 +181,7 @@ class FindLike(QObject):
                 self._keep(value)
         except (MessageError, KeyError, TypeError, ValueError) as error:
             self._failed(
-                Failure(None, "MessageError", tr("The answer cannot be read."), str(error))
+                Failure(None, "MessageError", tr("The engine's answer cannot be read."), str(error))
             )
             return
         self.done = int(result.get("done") or 0)

@@ -9,7 +9,7 @@ import warnings
 import pytest
 from samgeo_core.addresses import without_secrets, without_signature
 from samgeo_core.errors import RasterError, SamGeoWarning
-from samgeo_core.raster.names import common_name
+from samgeo_core.sources.names import common_name
 
 
 @pytest.mark.parametrize(

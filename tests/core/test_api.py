@@ -19,7 +19,7 @@ import shapely
 from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import ParameterError
 from samgeo_core.job import SegmentParameters
-from samgeo_core.raster.vector_input import open_vector
+from samgeo_core.sources.vector_input import open_vector
 
 from .scenes import MARGIN, TILE, SceneOracle, write_raster
 

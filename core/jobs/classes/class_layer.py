@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from ...classes.assign import unlike_all
 from ...classes.examples import NONE, Example
-from ...classes.object_table import object_table
+from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
+from ...earth.crs import declared_crs
 from ...errors import ParameterError
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform
-from ...raster.crs import declared_crs
 from ...raster.raster import Raster
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, carried_fields

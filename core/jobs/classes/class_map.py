@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...classes.cell_examples import CellExamples
 from ...classes.classifier import Classifier, ClassifierOptions, fit
-from ...classes.object_table import FeatureTable, block_of
+from ...classes.features.object_table import FeatureTable, block_of
 from ...errors import PromptError
 from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights

@@ -15,7 +15,7 @@ from ...job import option
 from ...layers.inputs import Input, layer_input
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
-from ..prompt_stage import ModelFactory
+from ..stages.prompt_stage import ModelFactory
 
 
 class ClassParameters(Protocol):

@@ -21,10 +21,10 @@ from ...raster.raster import Raster, open_raster
 from ...tiles.grid import Grid
 from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..folder import Output, executor_for
-from ..opened import keep_model
 from ..options import raster_options, with_absolute_paths
-from ..prompt_stage import ModelFactory
 from ..result import JobResult, reported
+from ..stages.opened import keep_model
+from ..stages.prompt_stage import ModelFactory
 from .class_layer import (
     PlacedLayer,
     carried,

@@ -17,8 +17,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from ...classes.object_features import PooledSums, add_up, pool
-from ...classes.window_features import WindowFeatures, feature_cell, window_features
+from ...classes.features.object_features import PooledSums, add_up, pool
+from ...classes.features.window_features import WindowFeatures, feature_cell, window_features
 from ...errors import JobError
 from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights
@@ -27,8 +27,8 @@ from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster
 from ...tiles.grid import Grid, Tile, choose_grid
 from ...types import TileIndex
-from ..opened import model_of, opened
-from ..prompt_stage import ModelFactory
+from ..stages.opened import model_of, opened
+from ..stages.prompt_stage import ModelFactory
 
 Report = Callable[[str, int, int], None]
 

@@ -23,10 +23,10 @@ from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
-from ..opened import keep_model
 from ..options import raster_options, with_absolute_paths
-from ..prompt_stage import ModelFactory
 from ..result import JobResult, reported
+from ..stages.opened import keep_model
+from ..stages.prompt_stage import ModelFactory
 from .class_map import MapStage, map_tiles, train_cells
 from .class_options import (
     about,

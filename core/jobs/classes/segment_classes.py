@@ -23,11 +23,11 @@ from ...segmenters.segmenter import Segmenter
 from ..folder import Output
 from ..make_segmenter import make_candidates
 from ..options import raster_options
-from ..prompt_stage import ModelFactory
 from ..regularize import regularize_layer
 from ..result import JobResult, Report
 from ..segment_raster import segment_raster
-from ..tile_stage import SegmenterFactory
+from ..stages.prompt_stage import ModelFactory
+from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
 from .class_options import check_options, has_classes, model_factory
 from .classify import classify_layer

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 from samgeo_core.classes.classifier import ClassifierOptions, fit
-from samgeo_core.classes.object_table import FeatureTable
+from samgeo_core.classes.features.object_table import FeatureTable
 from samgeo_core.errors import PromptError
 
 

@@ -2,11 +2,15 @@
 import numpy as np
 import pytest
 import shapely
-from samgeo_core.classes.object_features import add_up, appearance, pool
+from samgeo_core.classes.features.object_features import add_up, appearance, pool
+from samgeo_core.classes.features.shape_features import (
+    context_features,
+    shape_features,
+    shape_measures,
+)
+from samgeo_core.classes.features.window_features import window_features
 from samgeo_core.classes.rules import apply_rules, parse_rule
-from samgeo_core.classes.shape_features import context_features, shape_features, shape_measures
 from samgeo_core.classes.surfaces import label_cells
-from samgeo_core.classes.window_features import window_features
 from samgeo_core.errors import ParameterError
 from samgeo_core.merge.fuse import tile_weights
 from samgeo_core.models.base import Embedding

@@ -8,7 +8,7 @@ from rasterio import Affine
 from rasterio.features import rasterize
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
-from samgeo_core.jobs.reprompt import COARSER
+from samgeo_core.jobs.stages.reprompt import COARSER
 from samgeo_core.layers.publish import output_digest
 from samgeo_core.masks.masks import Mask, TileMasks, crop_mask
 from samgeo_core.testing.oracle import Oracle

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from samgeo_core.jobs.opened import close_all
-from samgeo_core.jobs.tile_stage import TileStage
+from samgeo_core.jobs.stages.opened import close_all
+from samgeo_core.jobs.stages.tile_stage import TileStage
 from samgeo_core.masks.store import JobStore
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.tiles.grid import Grid

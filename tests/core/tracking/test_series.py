@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from affine import Affine
 from samgeo_core.errors import ParameterError, RasterError
-from samgeo_core.raster.dates import moment_in_name, read_moment
+from samgeo_core.sources.dates import moment_in_name, read_moment
 from samgeo_core.tracking.series import make_series, read_dates
 
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
 from samgeo_core.models.base import Decoded, Embedding, ModelInfo
-from samgeo_core.training import confident
+from samgeo_core.training.datasets import confident
 
 HOUSES = ((20, 30, 60, 90), (90, 100, 130, 170))
 

@@ -11,7 +11,7 @@ pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)"
 
 from samgeo_core.models.embedded.classes import CLASSES, bits
 from samgeo_core.models.embedded.heads import Dense
-from samgeo_core.training import data
+from samgeo_core.training.datasets import crops as data
 from samgeo_core.training.dense_heads import class_loss, dense_loss, dense_targets
 
 

@@ -19,14 +19,20 @@ from samgeo_core.raster.raster import open_raster
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import card, improve
-from samgeo_core.training.embedded_learner import EmbeddedLearner, best_labels
-from samgeo_core.training.examples import ExampleOptions, Windows, read_examples, side_of, split
-from samgeo_core.training.finetune import LoopOptions, Run
-from samgeo_core.training.gain import Change, Verdict, judge
-from samgeo_core.training.improve import TrainOptions, train
-from samgeo_core.training.learners import SamLearner, halved
-from samgeo_core.training.measure import CachedEncoder, Measured, measure
+from samgeo_core.training.finetuning import card, improve
+from samgeo_core.training.finetuning.embedded_learner import EmbeddedLearner, best_labels
+from samgeo_core.training.finetuning.examples import (
+    ExampleOptions,
+    Windows,
+    read_examples,
+    side_of,
+    split,
+)
+from samgeo_core.training.finetuning.finetune import LoopOptions, Run
+from samgeo_core.training.finetuning.gain import Change, Verdict, judge
+from samgeo_core.training.finetuning.improve import TrainOptions, train
+from samgeo_core.training.finetuning.learners import SamLearner, halved
+from samgeo_core.training.finetuning.measure import CachedEncoder, Measured, measure
 
 from .. import tiny_models
 from .made import ground, squares, write_embedded, write_scene
@@ -268,7 +274,7 @@ def test_a_run_stops_when_nothing_rises(scene, tmp_path, monkeypatch):
         return Measured(value, value, value, None, np.zeros(4, int), np.zeros(0, int),
                         np.zeros(0, bool), False)  # fmt: skip
 
-    monkeypatch.setattr("samgeo_core.training.finetune.measure", fixed)
+    monkeypatch.setattr("samgeo_core.training.finetuning.finetune.measure", fixed)
     run.go(lambda *_: None)
     assert (run.step, run.best_step) == (9, 3)
 
@@ -427,7 +433,7 @@ def test_measuring_counts_every_object_once(scene, tmp_path):
 def test_iou_near_an_object_is_that_of_the_whole_window():
     from samgeo_core.models.base import Embedding
     from samgeo_core.tiles.mask_grid import resample
-    from samgeo_core.training.measure import iou_at
+    from samgeo_core.training.finetuning.measure import iou_at
     from samgeo_core.types import PixelBox
 
     rng = np.random.default_rng(0)

@@ -14,18 +14,9 @@ from samgeo_core.models.embedded.prompt_maps import PromptTensors
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training import (
-    calibrate,
-    canvas,
-    data,
-    log,
-    loop,
-    losses,
-    packs,
-    prompts,
-    regions,
-    scenes,
-)
+from samgeo_core.training import calibrate, log, loop, losses, prompts
+from samgeo_core.training.datasets import canvas, packs, regions, scenes
+from samgeo_core.training.datasets import crops as data
 from samgeo_core.training.export import export
 
 TINY = NetConfig(

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Vector layers as inputs: prompts, areas of interest, polygons to be straightened.
+
+All are opened here, in the same way: QGIS's ``path|layername=...``, GeoParquet, tables with
+longitude and latitude, Shapefiles without an index or in another encoding than they say. Where
+several layers could be meant, that is said, and one feature that cannot be read is left out rather
+than all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pyarrow as pa
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from ..earth.crs import declared_crs
+from ..errors import ParameterError, RasterError, SamGeoWarning
+from ..job import option
+from .references import is_remote, refuse_remote
+
+_LONGITUDES = "lon,long,longitude,lng"
+_LATITUDES = "lat,latitude"
+_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
+
+_UNREADABLE = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    pyogrio.errors.FieldError,
+    pyogrio.errors.GeometryError,
+    pyogrio.errors.CRSError,
+    shapely.errors.ShapelyError,
+    pa.ArrowException,
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+)
+"""What libraries raise for files that are damaged or of another kind than they seem."""
+
+
+@dataclass(frozen=True, eq=False)
+class VectorInput:
+    """One layer of a file that can be read, in batches.
+
+    Args:
+        name: As it was given, for messages.
+        path: To open it by.
+        layer: Its name in the file; None where a file has but one.
+        crs: Its CRS, or None.
+        features: How many it has.
+        geometry: Type as GDAL names it, "Unknown" for mixed ones.
+        options: For GDAL.
+        folder: A copy that was made to read it; lives as long as this.
+    """
+
+    name: str
+    path: str
+    layer: str | None = None
+    crs: CRS | None = None
+    features: int = 0
+    geometry: str = "Unknown"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    folder: Any = None
+
+    def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
+        """Features as they come, with their ids as the index; those that nobody can read are None.
+
+        Args:
+            start: Number of the first one.
+            count: At most so many; None for all.
+
+        Raises:
+            ParameterError: The file is damaged.
+        """
+        if self.path.lower().endswith((".parquet", ".geoparquet")):
+            with _readable(self.name):
+                frame = gpd.read_parquet(self.path)
+            return frame.iloc[start:] if count is None else frame.iloc[start : start + count]
+        wanted = {"skip_features": start, "max_features": count, **self.options}
+        with _readable(self.name), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            frame = self._frame(wanted)
+        if not isinstance(frame, gpd.GeoDataFrame):
+            raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
+        return frame.set_crs(self.crs, allow_override=True)
+
+    def _frame(self, wanted: Mapping[str, Any]) -> Any:
+        settings = {"layer": self.layer, "fid_as_index": True, "on_invalid": "ignore", **wanted}
+        try:
+            return pyogrio.read_dataframe(self.path, **settings)
+        except UnicodeDecodeError:
+            return pyogrio.read_dataframe(self.path, encoding="ISO-8859-1", **settings)
+
+
+class _WholePath(str):
+    """A path that pyogrio hands to GDAL as it is: elsewhere it takes "!" for an archive's end."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
+
+    def startswith(self, prefix: Any, *span: Any) -> bool:
+        return prefix == "/vsi" or super().startswith(prefix, *span)
+
+
+def for_pyogrio(path: str | Path) -> str:
+    """A name for pyogrio's functions; "!" in a path stays what it is."""
+    text = str(path)
+    local = "!" in text and "://" not in text and not text.startswith("/vsi")
+    return _WholePath(text) if local else text
+
+
+def _check_offline(path: str) -> None:
+    """Refuse a vector file that leads to a server, as an OGR VRT can.
+
+    Raises:
+        ParameterError: It does.
+    """
+    if is_remote(path):
+        return  # asked for by name
+    try:
+        refuse_remote(path)
+    except RasterError as error:
+        reason = str(error).partition(", unless you allow it")[0].partition(": this is not done")[0]
+        raise ParameterError(
+            f"{reason}. Save the layer that you mean as a file of this machine first."
+        ) from error
+
+
+def open_vector(source: str | Path, layer: str | None = None, *, parameter: str) -> VectorInput:
+    """Find the layer to read in a file.
+
+    Args:
+        source: Path, with QGIS's ``|layername=...`` if need be.
+        layer: Name of the layer.
+        parameter: Field of a job's parameters that names the layer, for messages.
+
+    Raises:
+        ParameterError: There is no such file or layer, or it cannot be read.
+    """
+    given = str(source)
+    path, layer, options = _parts_of(given, layer)
+    there = Path(path).exists() or "://" in path or path.startswith("/vsi")
+    if not there:
+        raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
+    _check_offline(path)
+    path = for_pyogrio(path)
+    opened = VectorInput(given, path, layer, options=options)
+    if path.lower().endswith((".parquet", ".geoparquet")):
+        return _described_parquet(opened)
+    if path.lower().endswith(".shp") and not Path(path).with_suffix(".shx").exists():
+        opened = _with_index(opened)
+    with _readable(given):
+        layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
+    opened = replace(opened, layer=_chosen(opened, layers, parameter))
+    if path.lower().endswith(_TABLES) and layers.get(opened.layer or "") is None:
+        opened = replace(
+            opened,
+            options={
+                **options,
+                "X_POSSIBLE_NAMES": _LONGITUDES,
+                "Y_POSSIBLE_NAMES": _LATITUDES,
+                "GEOM_POSSIBLE_NAMES": "wkt,geom,geometry",
+            },
+        )
+    return _described(opened)
+
+
+def _parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str, Any]]:
+    """Path, layer and GDAL's options of QGIS's ``path|layername=...|subset=...``."""
+    options: dict[str, Any] = {}
+    if "|" not in source or Path(source).exists():
+        return source, layer, options
+    path, *facts = source.split("|")
+    for position, fact in enumerate(facts):
+        name, _, value = fact.partition("=")
+        if name.lower() == "layername":
+            layer = layer or value
+        elif name.lower() == "layerid" and layer is None and value.isdigit():
+            with _readable(path):
+                names = [str(known) for known, _ in pyogrio.list_layers(for_pyogrio(path))]
+            layer = names[int(value)] if int(value) < len(names) else value
+        elif name.lower() == "subset":
+            options["where"] = "|".join([value, *facts[position + 1 :]])
+            break
+    return path, layer, options
+
+
+def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str) -> str | None:
+    """The layer that is named, or the first that has features with geometries."""
+    names = list(layers)
+    if opened.layer is not None:
+        if opened.layer not in layers:
+            raise ParameterError(
+                f"{opened.name} has no layer {opened.layer!r}; it has {', '.join(names)}."
+            )
+        return opened.layer
+    if len(names) <= 1:
+        return names[0] if names else None
+    drawn = [name for name, kind in layers.items() if kind is not None]
+    if len(drawn) > 1:
+        with _readable(opened.name):
+            drawn = [name for name in drawn if _count(opened.path, name)] or drawn
+    if len(drawn) != 1:
+        shown = ", ".join((drawn or names)[:8]) + (" ..." if len(drawn or names) > 8 else "")
+        _say(
+            f"{opened.name} has several layers ({shown}): the first one is taken; name another "
+            f"with {option(parameter)}."
+        )
+    return (drawn or names)[0]
+
+
+def _count(path: str, layer: str) -> int:
+    return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
+
+
+def _described(opened: VectorInput) -> VectorInput:
+    extra = {k: v for k, v in opened.options.items() if k != "where"}
+    with _readable(opened.name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            info = pyogrio.read_info(
+                opened.path, layer=opened.layer, force_feature_count=True, **extra
+            )
+        except UnicodeDecodeError:
+            info = pyogrio.read_info(
+                opened.path,
+                layer=opened.layer,
+                force_feature_count=True,
+                encoding="ISO-8859-1",
+                **extra,
+            )
+        crs = declared_crs(info["crs"])
+    found = replace(
+        opened,
+        crs=crs,
+        features=int(info["features"]),
+        geometry=str(info["geometry_type"] or "Unknown"),
+    )
+    if "X_POSSIBLE_NAMES" in opened.options and crs is None and _has_degrees(info["fields"]):
+        _say(f"{opened.name}: its longitudes and latitudes are taken to be WGS 84.")
+        return replace(found, crs=CRS.from_epsg(4326))
+    return found
+
+
+def _has_degrees(names: Any) -> bool:
+    known = {str(name).lower() for name in names}
+    return bool(known & set(_LONGITUDES.split(","))) and bool(known & set(_LATITUDES.split(",")))
+
+
+def _described_parquet(opened: VectorInput) -> VectorInput:
+    with _readable(opened.name):
+        frame = gpd.read_parquet(opened.path)
+        crs = declared_crs(frame.crs)
+    return replace(opened, crs=crs, features=len(frame))
+
+
+def _with_index(opened: VectorInput) -> VectorInput:
+    """A copy of a Shapefile for which GDAL may write the index that is missing."""
+    path = Path(opened.path)
+    folder = tempfile.TemporaryDirectory(prefix="samgeo-")
+    with _readable(opened.name):
+        for part in map(path.with_suffix, (".shp", ".dbf", ".prj", ".cpg")):
+            if part.exists():
+                shutil.copyfile(part, Path(folder.name) / part.name)
+        copy = Path(folder.name) / path.name
+        name = "SHAPE_RESTORE_SHX"
+        before = pyogrio.get_gdal_config_option(name)
+        pyogrio.set_gdal_config_options({name: True})
+        try:
+            pyogrio.read_info(for_pyogrio(copy))
+        finally:
+            pyogrio.set_gdal_config_options({name: before})
+    return replace(opened, path=for_pyogrio(copy), folder=folder)
+
+
+def _say(text: str) -> None:
+    warnings.warn(text, SamGeoWarning, stacklevel=3)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Errors of reading as one sentence."""
+    try:
+        yield
+    except ParameterError:
+        raise
+    except _UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else "damaged"
+        raise ParameterError(
+            f"{name} cannot be read as a vector layer ({reason}): choose another layer or file."
+        ) from error

@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``samgeo train``: a layer in, a better model out, or the reason why not.
+
+::
+
+    layer, raster -> examples -> split by place -> train | watched | held back
+                                     |                          |
+                    base model -> learner -> best weights ------+-> both models measured
+                                                                |
+                                                     a gain: model + card, else: none
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+
+from ...errors import JobError, ModelError, OutputError, ParameterError
+from ...job import Progress, option
+from ...labels.places import Cut
+from ...layers.reader import LayerLike
+from ...models.base import PromptableModel
+from ...models.catalogue import EMBEDDED
+from ...models.embedding_cache import EmbeddingCache
+from ...models.load import load_model
+from ...models.promptable import TorchModel
+from ...models.runtime import set_threads
+from ...models.weights import checkpoints
+from ...models.weights.own import OwnNotes, check_name, own_folder, read_notes, save_own
+from ...raster.raster import Raster, open_raster
+from .card import card, forgotten
+from .examples import (
+    LEAST_HELD_BACK,
+    ExampleOptions,
+    Examples,
+    Window,
+    Windows,
+    on_side,
+    read_examples,
+    split,
+)
+from .finetune import STATE, LoopOptions, Run
+from .gain import Verdict, judge
+from .learners import Learner, SamLearner, What, halved
+from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
+
+WATCHED = 0.25
+"""Share of the objects to train on that are only watched, to know when to stop."""
+
+LOCK, EMBEDDINGS = "train.lock", "embeddings"
+"""What a run leaves in its folder besides its checkpoint."""
+
+LEAST_WATCHED = 24
+"""Objects to train on without which none are watched."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """All but the data.
+
+    Args:
+        model: What to begin with: a name or a path.
+        what: "adapter", "decoder" or "whole"; None: the embedded model's decoder, adapters of
+            others.
+        window: Side of the windows, pixels.
+        points: Of the automatic mode that is measured, along a window's side.
+        automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
+        licence: Of the trained model, for its card.
+        device, threads: See :func:`~samgeo_core.load_model`.
+        examples: How the layer is read.
+        loop: How long and how fast.
+    """
+
+    model: str = EMBEDDED
+    what: What | None = None
+    window: int = 1024
+    points: int = 32
+    automatic_windows: int = 4
+    licence: str = ""
+    device: str = "auto"
+    threads: int | None = None
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
+    loop: LoopOptions = field(default_factory=LoopOptions)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out.
+
+    Args:
+        name: Of the model.
+        path: Its file; None where it brought nothing and was not kept.
+        verdict: The figures, before and after.
+        card: What stands in the model's card, kept or not.
+    """
+
+    name: str
+    path: str | None
+    verdict: Verdict
+    card: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "path": self.path, "verdict": asdict(self.verdict),
+                "card": self.card}  # fmt: skip
+
+
+def train(
+    raster: str | Path | Sequence[str | Path],
+    labels: LayerLike,
+    name: str,
+    options: TrainOptions | None = None,
+    *,
+    work: str | Path | None = None,
+    fresh: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train a model on a user's own polygons, and keep it where it gains.
+
+    Args:
+        raster: As for :func:`~samgeo_core.segment`.
+        labels: Polygons in any CRS: accepted and corrected ones, and rejected ones by a status
+            field.
+        name: Of the model to make.
+        options: See :class:`TrainOptions`.
+        work: Folder for checkpoints and embeddings; one beside the models else. A run that was
+            killed goes on from there, a finished one deletes what it put there.
+        fresh: Forget an unfinished run.
+        overwrite: Replace a model of that name.
+        progress: Called with each step.
+
+    Raises:
+        ParameterError: The data do not do: too few objects, all at one place, overlapping, off the
+            raster.
+        JobError: An unfinished run is of other data.
+        ModelError: The model is unknown, or cannot be trained.
+        Cancelled: The user stopped it.
+    """
+    options = options or TrainOptions()
+    check_name(name)
+    models = checkpoints.models_folder()
+    if (own_folder(models) / name).exists() and not overwrite:
+        raise OutputError(
+            f"A model named {name} exists already: choose another name, or allow it to be replaced "
+            f"({option('overwrite')})."
+        )
+    folder = own_folder(models) / f".work-{name}" if work is None else Path(work)
+
+    def report(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(Progress(None, stage, done, total))
+
+    names = [raster] if isinstance(raster, (str, Path)) else list(raster)
+    with _working(folder, fresh=fresh), open_raster([str(n) for n in names]) as opened:
+        job = prepare(opened, labels, options, folder)
+        done = job.run(name, report)
+        if done.verdict.offered:
+            path = save_own(
+                models,
+                name,
+                job.learner.file(job.kept),
+                job.notes,
+                done.card,
+                extra_notes=job.extra_notes,
+                overwrite=overwrite,
+            )
+            done = replace(done, path=str(path))
+        _clear(folder)
+    return done
+
+
+@contextmanager
+def _working(folder: Path, *, fresh: bool) -> Iterator[None]:
+    """A folder for one run at a time; it goes where nothing of a run is left in it.
+
+    Raises:
+        JobError: Another process trains there.
+        OutputError: It cannot be written to.
+    """
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise JobError(
+            f"Another process trains in {folder}: wait for it, or choose another folder "
+            f"({option('work')})."
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
+    try:
+        if fresh:
+            _clear(folder)
+        yield
+    finally:
+        lock.release()
+        if not (folder / STATE).exists():
+            # Only what this run made: the folder may be the user's own.
+            _clear(folder)
+            (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _clear(folder: Path) -> None:
+    """Delete a run's checkpoint and embeddings, and nothing else."""
+    (folder / STATE).unlink(missing_ok=True)
+    shutil.rmtree(folder / EMBEDDINGS, ignore_errors=True)
+
+
+@dataclass
+class TrainingJob:
+    """One training from its data to its verdict."""
+
+    raster: Raster
+    examples: Examples
+    options: TrainOptions
+    folder: Path
+    learner: Learner
+    before: PromptableModel
+    notes: OwnNotes
+    extra_notes: dict[str, str]
+    windows: dict[str, list[Window]]
+    left_out: list[str]
+    digest: str
+    kept: dict[str, Any] = field(default_factory=dict)
+    after: PromptableModel | None = None
+
+    def run(self, name: str, report: Callable[[str, int, int], None]) -> Trained:
+        options, held_back = self.options, self.windows["held back"]
+        run = Run(self.learner, options.loop, self.windows["watched"], self.folder, self.digest)
+        run.resume()
+        run.go(report)
+        # What is measured is what is kept: tensors as the file will hold them.
+        self.kept = {key: value.float() for key, value in halved(run.best).items()}
+        after = self.learner.model(self.kept)
+        score = self._threshold(after, report)
+        if score is not None:
+            after = self.learner.thresholds(after, score)
+            self.notes = replace(self.notes, score_threshold=f"{score:.3f}")
+            self.extra_notes |= {"score_threshold": f"{score:.3f}"} if self.extra_notes else {}
+        self.after = after
+        verdict = judge(
+            self._measured(self.before, held_back, "before", report),
+            self._measured(after, held_back, "after", report),
+        )
+        seen = forgotten(self.before, after, options.window)
+        return Trained(name, None, verdict, card(self, name, run, verdict, seen))
+
+    def _measured(
+        self,
+        model: PromptableModel,
+        windows: Sequence[Window],
+        stage: str,
+        report: Callable[[str, int, int], None],
+    ) -> Measured:
+        return measure(
+            model,
+            windows,
+            automatic=self.options.automatic_windows,
+            points=self.options.points,
+            report=lambda done, total: report(stage, done, total),
+        )
+
+    def _threshold(
+        self, after: PromptableModel, report: Callable[[str, int, int], None]
+    ) -> float | None:
+        """The predicted IoU above which the automatic mode's F1 is best, on what was trained on.
+
+        None where nothing is labelled completely: then false objects are not known. Recall must
+        not fall below the base model's.
+        """
+        windows = [w for w in self.windows["train"] if w.known.any()]
+        windows = windows[: max(0, min(2, self.options.automatic_windows))]
+        if not windows:
+            return None
+        levels = np.arange(0.05, 0.96, 0.05)
+        sums, least = np.zeros((len(levels), 3)), 0
+        for number, window in enumerate(windows):
+            masks = [window.mask(o) for o in window.objects]
+            found, scores = everything(after, window, self.options.points, float(levels[0]))
+            table = overlaps(found, masks)
+            counted = np.array([_counts(window, area, part) for area, part in found], bool)
+            for k, level in enumerate(levels.tolist()):
+                keep = scores > level
+                hits = len(one_to_one(table[keep]))
+                sums[k] += hits, len(masks), int((keep & counted).sum()) - hits
+            found, _ = everything(self.before, window, self.options.points)
+            least += len(one_to_one(overlaps(found, masks)))
+            report("threshold", number + 1, len(windows))
+        f1 = 2 * sums[:, 0] / np.maximum(sums[:, 0] + sums[:, 1] + np.maximum(sums[:, 2], 0), 1)
+        f1[sums[:, 0] < min(least, sums[:, 0].max())] = -1
+        return float(levels[int(f1.argmax())])
+
+
+def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path) -> TrainingJob:
+    """Read the data, split them, load the model.
+
+    Raises:
+        As :func:`train`.
+    """
+    examples = read_examples(raster, labels, options.examples)
+    cut = split(examples, options.examples.held_back)
+    maker = Windows(raster, options.window)
+    windows = {"held back": maker.around(examples, cut, "held back")}
+    own = replace(
+        examples,
+        objects=on_side(examples.objects, cut, "train"),
+        rejected=on_side(examples.rejected, cut, "train"),
+    )
+    windows |= _watched(maker, own, cut)
+    _check_split(windows)
+    set_threads(options.threads)
+    located = checkpoints.locate(options.model)
+    notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
+    if notes is not None and notes.own_kind != "whole":
+        raise ModelError(
+            f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
+            f"{notes.base}, or with a model that was trained as a whole."
+        )
+    base = load_model(options.model, options.device, options.threads)
+    what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
+    learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
+    checksum = checkpoints.checksum_of(located)
+    kept_notes = OwnNotes(
+        base.info.family,
+        what,
+        options.model if located.entry is not None else str(located.path.resolve()),
+        checksum,
+        str(base.info.score_threshold),
+        str(base.info.stability_threshold),
+    )
+    facts = [
+        examples.digest,
+        checksum,
+        what,
+        asdict(options.loop),
+        options.window,
+        options.examples.held_back,
+    ]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return TrainingJob(
+        raster=raster,
+        examples=examples,
+        options=options,
+        folder=folder,
+        learner=learner,
+        before=before,
+        notes=kept_notes,
+        extra_notes=extra,
+        windows=windows,
+        left_out=[*examples.left_out, *maker.dropped],
+        digest=digest,
+    )
+
+
+def _counts(window: Window, area: Any, part: Any) -> bool:
+    """Whether a found mask lies where everything is known."""
+    rows, cols = np.nonzero(part)
+    if len(rows) == 0:
+        return False
+    return bool(window.known[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
+
+
+def _watched(maker: Windows, own: Examples, cut: Cut) -> dict[str, list[Window]]:
+    """Windows to train on and to watch; the latter are split off by place, too."""
+    if len(own.objects) >= LEAST_WATCHED:
+        try:
+            inner = split(own, WATCHED)
+        except ParameterError:
+            inner = None
+        if inner is not None:
+            return {
+                "train": maker.around(own, inner, "train"),
+                "watched": maker.around(own, inner, "held back"),
+            }
+    return {"train": maker.around(own, cut, "train"), "watched": []}
+
+
+def _check_split(windows: dict[str, list[Window]]) -> None:
+    """Refuse what cannot be trained on and measured.
+
+    Raises:
+        ParameterError: One side has too few objects that fit into a window.
+    """
+    for side in ("train", "held back"):
+        count = len({o.id for w in windows[side] for o in w.objects})
+        if count < LEAST_HELD_BACK:
+            raise ParameterError(
+                f"Only {count} objects are left to {'train on' if side == 'train' else 'measure'} "
+                "that lie whole in a window: label more, at other places, or choose a larger "
+                "window."
+            )
+
+
+def _learner(
+    base: PromptableModel,
+    located: checkpoints.Located,
+    what: What,
+    windows: Sequence[Window],
+    options: TrainOptions,
+    folder: Path,
+) -> tuple[Learner, PromptableModel, dict[str, str]]:
+    """The learner, the model it begins with, and notes that the file needs besides."""
+    if base.info.family == EMBEDDED:
+        from .embedded_learner import EmbeddedLearner
+
+        learner = EmbeddedLearner(
+            located.path, windows, what, device=torch.device(base.info.device), name=base.info.name
+        )
+        return learner, base, dict(learner.notes) if what == "whole" else {}
+    if not isinstance(base, TorchModel):
+        raise ModelError(
+            f"{base.info.name} cannot be trained here: choose a model of the SAM family."
+        )
+    cache = EmbeddingCache(folder / EMBEDDINGS, in_memory=2)
+    encoder = CachedEncoder(base, cache, base.info.fingerprint)
+    sam = SamLearner(base, encoder, windows, what, seed=options.loop.seed)
+    return sam, encoder, {}

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whole turns of longitude change nothing but the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from samgeo_core.earth.crs import known_crs
+from samgeo_core.earth.longitude import (
+    at_turns,
+    central_meridian,
+    folded,
+    turn_of,
+    turned,
+    turns_of_neighbours,
+    unwrapped,
+)
+from shapely.geometry import LineString, Polygon, box
+
+
+@pytest.mark.parametrize(
+    ("crs", "turn"),
+    [
+        ("EPSG:4326", 360.0),
+        ("EPSG:4807", 400.0),
+        ("EPSG:3857", 40_075_016.6856),
+        ("EPSG:3832", 40_075_016.6856),  # Mercator around 150 E
+        ("EPSG:4087", 40_075_016.6856),
+        ("EPSG:6933", 34_735_060.8903),
+        ("EPSG:32660", None),
+        ("EPSG:3460", None),
+        ("EPSG:3031", None),
+        ("ESRI:54008", None),  # sinusoidal: a turn is shorter towards the poles
+        ('LOCAL_CS["site",UNIT["metre",1]]', None),
+    ],
+)
+def test_a_turn_is_what_brings_x_back_to_its_meridian(crs: str, turn: float | None) -> None:
+    found = turn_of(known_crs(crs))
+    assert found == (None if turn is None else pytest.approx(turn, abs=1e-3))
+
+
+def test_the_middle_of_a_map() -> None:
+    middles = [central_meridian(known_crs(c)) for c in ("EPSG:4326", "EPSG:3832", "EPSG:3460")]
+    assert middles == [0.0, 150.0, 178.75]
+
+
+@given(st.floats(-1000, 1000), st.floats(-400, 400))
+def test_turned_is_the_same_meridian_within_half_a_turn(x: float, near: float) -> None:
+    found = turned(np.array([x]), near, 360.0)[0]
+    assert abs(found - near) <= 180.0 + 1e-9
+    assert (found - x) % 360.0 == pytest.approx(0, abs=1e-6) or (found - x) % 360 > 359.999
+
+
+def test_unwrapped_rings_have_no_jumps() -> None:
+    x = np.array([170.0, 179.0, -178.0, 175.0, 170.0, -10.0, 10.0])
+    ring = np.array([0, 0, 0, 0, 0, 1, 1])
+    assert unwrapped(x, ring).tolist() == [170, 179, 182, 175, 170, -10, 10]
+
+
+@given(st.floats(-700, 700), st.floats(0.5, 359), st.floats(-360, 180))
+def test_folding_keeps_the_area_and_stays_within_the_turn(
+    x: float, width: float, west: float
+) -> None:
+    shape = folded(box(x, 0, x + width, 10), west)
+    assert shape.area == pytest.approx(width * 10)
+    assert shape.is_valid
+    assert shape.bounds[0] >= west - 1e-9
+    assert shape.bounds[2] <= west + 360 + 1e-9
+
+
+def test_a_turn_and_more_folds_into_one_turn() -> None:
+    assert folded(box(0, 0, 360, 10), -180.0).equals(box(-180, 0, 180, 10))
+    line = folded(LineString([(170, 0), (190, 10)]), -180.0)
+    assert sorted(part.bounds for part in line.geoms) == [(-180, 5, -170, 10), (170, 0, 180, 5)]
+
+
+def test_parts_on_both_sides_of_the_date_line_meet_on_a_raster_there() -> None:
+    split = shapely.union_all([box(178, 0, 180, 1), box(-180, 0, -178, 1)])
+    assert at_turns(split, 170, 190, 360.0).equals(box(178, 0, 182, 1))
+    assert at_turns(split, -190, -170, 360.0).equals(box(-182, 0, -178, 1))
+    assert at_turns(box(285, 0, 286, 1), -180, 180, 360.0).bounds == (-75, 0, -74, 1)
+    # On a raster of two turns there are two of everything.
+    assert at_turns(box(0, 0, 1, 1), -10, 370, 360.0).area == 2
+    assert at_turns(Polygon(), 0, 1, 360.0).is_empty
+
+
+@pytest.mark.parametrize(
+    ("spans", "turns"),
+    [
+        ([(179, 180), (-180, -179)], [0, 1]),
+        ([(-180, -179), (179, 180)], [0, -1]),
+        ([(178, 179), (-180, -179), (179, 180)], [0, 1, 0]),
+        ([(0, 100), (260, 360)], [0, -1]),
+        ([(0, 1), (170, 171)], [0, 0]),
+        ([(-180, 0), (0, 180)], [0, 0]),  # the world stays cut where it was
+        ([(-180 + 10 * k, -170 + 10 * k) for k in range(36)], [0] * 36),
+        ([(-180, 180)], [0]),
+    ],
+)
+def test_tiles_become_neighbours_where_that_makes_them_narrower(
+    spans: list[tuple[float, float]], turns: list[int]
+) -> None:
+    assert turns_of_neighbours(spans, 360.0) == turns
