@@ -308,11 +308,25 @@ class Collection:
         """
         if not self._objects or not self._channels:
             raise PromptError("No objects have been found yet: wait, or choose a larger area.")
+        if self._waiting:
+            examples = self._at_hand(examples)
         objects, asked = self._classes(examples)
         marked = asked.mark(examples)
         classed = asked.classify(asked.train(marked, presume=True), marked, least)
         nothing = np.empty(0, np.int64)
         return Sorted(objects, classed, asked.ask(classed, ask) if ask else nothing)
+
+    def _at_hand(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """The examples on tiles that are done, where some of a class are among them: others would
+        have to be encoded first, and are to come."""
+        near = []
+        for example in examples:
+            x, y = shapely.get_coordinates(shapely.centroid(example.geometry))[0]
+            if 0 <= y < self._feature_grid.height and 0 <= x < self._feature_grid.width:
+                index = self._feature_grid.at(y, x)
+                if index in self._looked_at:
+                    near.append(example)
+        return near if any(example.class_name for example in near) else examples
 
     def _classes(self, examples: Sequence[Example]) -> tuple[list[Collected], ObjectClasses]:
         found = self.objects

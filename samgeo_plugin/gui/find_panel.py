@@ -35,6 +35,7 @@ from ..interactive.candidate_layer import Found
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
 from ..interactive.find_like import FindLike
+from ..interactive.in_steps import InSteps
 from ..interactive.take_over import TakeOver
 from ..interactive.target import TargetError
 from .example_tool import ExampleTool
@@ -80,6 +81,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         self._canvas = canvas
         self._take = TakeOver(self)
         self._take.ended.connect(self._taken)
+        self._teaching = InSteps(self)
         self.setFlat(True)
 
         self.where = QComboBox()
@@ -135,8 +137,13 @@ class FindPanel(QgsCollapsibleGroupBox):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             row.addWidget(button, 1)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
+        # A box that is opened shows all that lies in it, also what is hidden on purpose.
+        inside = QWidget()
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(6, 4, 6, 4)
+        whole.addWidget(inside)
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.where)
         layout.addWidget(self.area)
@@ -158,6 +165,7 @@ class FindPanel(QgsCollapsibleGroupBox):
     def release(self) -> None:
         """The panel is about to be deleted."""
         self._take.stop()
+        self._teaching.stop()
 
     # --- what is shown --------------------------------------------------------------------------
 
@@ -212,38 +220,41 @@ class FindPanel(QgsCollapsibleGroupBox):
 
     def _start(self) -> None:
         find, controller = self._find, self._controller
-        if find.running:
+        if find.running or self._teaching.busy:
+            self._teaching.stop()
             find.stop()
             return
-        if controller.raster_layer() is None and self.where.currentData() == RASTER:
+        whole = self.where.currentData() == RASTER
+        if whole and controller.raster_layer() is None:
             controller.reporter.show("warning", tr("Choose a raster layer first."))
             return
-        if not self._teach():
+        area = None if whole else self._area()
+        if area is None and not whole:
             return
-        area = self._area()
-        if area is None and self.where.currentData() != RASTER:
-            return
-        raster = controller.raster_layer()
-        name = tr("Like these") if raster is None else (
-            tr("Like these in {raster}").format(raster=raster.name())
-        )  # fmt: skip
-        self.tool_wanted.emit()  # opens the raster, too
-        find.start(name, area)
-
-    def _teach(self) -> bool:
-        """Accepted objects become examples; False with a sentence where there are none."""
-        classes = self._controller.classes
+        classes = controller.classes
         otherwise = classes.current or (classes.names[0] if classes.names else "")
         if not otherwise and self._examples.has_noted:
             otherwise = tr("like these")
             classes.add(otherwise)
-        self._examples.add_noted(self._controller.target_layer(), otherwise)
-        if any(name for name in self._examples.counts):
-            return True
-        self._controller.reporter.show(
-            "info", tr("Accept some objects of a class first: click each, then Enter.")
+        self._teaching.start(
+            self._examples.add_noted(controller.target_layer(), otherwise),
+            lambda: self._search(area),
         )
-        return False
+
+    def _search(self, area: Optional[QgsGeometry]) -> None:
+        """Accepted objects are examples now: look for what is like them."""
+        controller = self._controller
+        if not any(name for name in self._examples.counts):
+            controller.reporter.show(
+                "info", tr("Accept some objects of a class first: click each, then Enter.")
+            )
+            return
+        self.tool_wanted.emit()  # opens the raster
+        raster = controller.raster_layer()
+        if raster is None:
+            controller.reporter.show("warning", tr("Choose a raster layer first."))
+            return
+        self._find.start(tr("Like these in {raster}").format(raster=raster.name()), area)
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""

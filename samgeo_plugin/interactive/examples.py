@@ -9,6 +9,7 @@ is one like any other: it can be edited, and Processing's algorithms take it wit
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -107,23 +108,25 @@ class Examples(QObject):
         elif self.layer() is None:
             self._noted.append((QgsGeometry(geometry), crs, name))
 
-    def add_noted(self, beside: Optional[QgsVectorLayer], otherwise: str) -> None:
-        """What was accepted by now becomes examples.
+    def add_noted(self, beside: Optional[QgsVectorLayer], otherwise: str) -> Iterator[None]:
+        """What was accepted by now becomes examples; yields between its steps.
 
         Args:
             beside: Layer in whose folder the examples are kept where the project has none.
             otherwise: Class of what was accepted without one.
         """
         noted, self._noted = self._noted, []
+        if noted and self.layer() is None:
+            yield from self._make(noted[0][1], beside)
         for geometry, crs, name in noted:
-            self.add(geometry, crs, name or otherwise, beside)
+            self.add(geometry, crs, name or otherwise)
+            yield
 
     def add(
         self,
         geometry: QgsGeometry,
         crs: QgsCoordinateReferenceSystem,
         name: str,
-        beside: Optional[QgsVectorLayer] = None,
     ) -> bool:
         """An example; an earlier one of the same object goes.
 
@@ -131,9 +134,11 @@ class Examples(QObject):
             geometry: A polygon.
             crs: Its CRS.
             name: Its class; empty where it belongs to none of them.
-            beside: As of :meth:`add_noted`.
         """
-        layer = self.layer() or self._new(crs, beside)
+        if self.layer() is None:
+            for _ in self._make(crs, None):
+                pass
+        layer = self.layer()
         if layer is None:
             return False
         moved = QgsGeometry(geometry)
@@ -190,11 +195,13 @@ class Examples(QObject):
 
     # --- the layer ------------------------------------------------------------------------------
 
-    def _new(
+    def _make(
         self, crs: QgsCoordinateReferenceSystem, beside: Optional[QgsVectorLayer]
-    ) -> Optional[QgsVectorLayer]:
+    ) -> Iterator[None]:
+        """A layer for the examples, in steps."""
         path = place_for(beside)
         layer = None if path is None else _in_file(path, crs)
+        yield
         if layer is None:
             layer = QgsVectorLayer("MultiPolygon", tr("Examples"), "memory")
             layer.setCrs(crs)
@@ -209,10 +216,9 @@ class Examples(QObject):
             )
         layer.setCustomProperty(PROPERTY, "1")
         styles.apply(layer, styles.CLASS)
-        if QgsProject.instance().addMapLayer(layer) is None:
-            return None
-        self._watch(layer)
-        return layer
+        yield
+        if QgsProject.instance().addMapLayer(layer) is not None:
+            self._watch(layer)
 
     def _project_saved(self) -> None:
         """Now there is a place for examples that were in memory."""
