@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from qgis.core import (
+    NULL,
     QgsCategorizedSymbolRenderer,
     QgsGraduatedSymbolRenderer,
     QgsLimitedRandomColorRamp,
@@ -17,7 +19,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from .i18n import tr
-from .interactive.classes import stored
+from .interactive.classes import COLOURS, stored
 
 FOLDER = Path(__file__).parent / "resources" / "styles"
 
@@ -81,7 +83,8 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
         _show_status(layer)
         return
     if name == CLASS:
-        show_classes(layer, _field(layer, CLASS) or "class")
+        field = _field(layer, CLASS)
+        show_classes(layer, field or "class", _values(layer, field))
         return
     layer.loadNamedStyle(str(FOLDER / f"{name}.qml"))
     field = _field(layer, name)
@@ -106,17 +109,21 @@ CLASSES_PROPERTY = "samgeo_seamless/classes"
 _NO_CLASS = "#404040"
 
 
-def show_classes(layer: QgsVectorLayer, field: str) -> None:
-    """Outlines in the colours of the project's classes, and grey ones for all others.
+def show_classes(layer: QgsVectorLayer, field: str, others: Sequence[str] = ()) -> None:
+    """Outlines in the colours of the project's classes, and grey ones for what is of none.
 
     Args:
         layer: A polygon layer.
         field: With the classes.
+        others: Classes that are not the project's; they get colours of their own.
     """
     layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
     outline = layer.renderer().symbol()
     renderer = QgsCategorizedSymbolRenderer(field)
     known = [(each.name, each.colour, each.name) for each in stored()]
+    names = {name for name, _, _ in known}
+    for name in sorted({*others} - names):
+        known.append((name, COLOURS[len(known) % len(COLOURS)], name))
     for value, colour, text in (*known, ("", _NO_CLASS, tr("No class"))):
         renderer.addCategory(QgsRendererCategory(value, _coloured(outline, colour), text))
     layer.setRenderer(renderer)
@@ -172,14 +179,18 @@ def _shows(renderer: Any, layer: QgsVectorLayer, name: str) -> bool:
     return bool(field) and renderer.classAttribute().strip('"') == field
 
 
+def _values(layer: QgsVectorLayer, field: str) -> list[str]:
+    """The texts of a field, but for empty ones."""
+    index = layer.fields().lookupField(field) if field else -1
+    values = layer.uniqueValues(index, _MOST_LABELS) if index >= 0 else ()
+    return [str(value) for value in values if value not in (None, NULL, "") and str(value)]
+
+
 def _add_labels(layer: QgsVectorLayer, field: str, renderer: QgsCategorizedSymbolRenderer) -> None:
     """A colour for each of the layer's labels that the style does not know."""
     categories = renderer.categories()  # they own their symbols
     known = {str(category.value()).lower() for category in categories}
-    values = layer.uniqueValues(layer.fields().lookupField(field), _MOST_LABELS)
-    new = sorted(
-        str(v) for v in values if v not in (None, "") and str(v) and str(v).lower() not in known
-    )
+    new = sorted(value for value in _values(layer, field) if value.lower() not in known)
     ramp = QgsLimitedRandomColorRamp(max(len(new), 1))
     for number, value in enumerate(new):
         symbol = categories[0].symbol().clone()

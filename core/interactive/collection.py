@@ -203,10 +203,10 @@ class Collection:
         self._store.save(self._segmenter.segment(image))
 
     def _wanted(self, tile: Tile) -> BoolArray | None:
-        """(height, width) bool of a tile's window: the area, and a margin's width around it."""
+        """(height, width) bool of a tile's window: the area, and half a margin around it."""
         if self._area is None:
             return None
-        around = shapely.buffer(self._area.pixels, self._grid.margin, join_style="mitre")
+        around = shapely.buffer(self._area.pixels, self._grid.margin / 2, join_style="mitre")
         height, width = tile.window.shape
         place = Affine.translation(tile.window.col0, tile.window.row0)
         burnt = rasterize([around], out_shape=(height, width), transform=place, dtype=np.uint8)

@@ -83,6 +83,7 @@ class EngineAlgorithm(ParameterAlgorithm):
     def group(self) -> str:
         return {
             "segmentation": tr("Segmentation"),
+            "classes": tr("Classes"),
             "outlines": tr("Outlines"),
             "rastertools": tr("Raster tools"),
         }[self.group_key]
@@ -203,6 +204,8 @@ class EngineAlgorithm(ParameterAlgorithm):
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
             "area": tr("the area of interest"),
+            "examples": tr("the examples"),
+            "unlike": tr("the examples of none of the classes"),
             "rendered": tr("the rendered raster"),
         }
         for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):

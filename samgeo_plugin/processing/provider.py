@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
+from .class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from .outlines import RegularizeOutlines, RoadCenterlines
 from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
@@ -15,6 +16,9 @@ from .segment_raster import SegmentRaster
 ALGORITHMS = (
     SegmentRaster,
     SegmentFromPrompts,
+    ClassifyObjects,
+    ClassifyGround,
+    RoadNetwork,
     RegularizeOutlines,
     RoadCenterlines,
     EncodeRaster,
