@@ -72,7 +72,7 @@ class FindLike(Session):
         before, started = len(find.kept), time.monotonic()
         shown = self.listen(find.candidates.shown)
         dock.find.least.setValue(75)
-        self.until(lambda: shown, "the slider's answer", 30)
+        self.until(lambda: shown, "the slider's answer", 120)
         self.step("slider to .75", ms=round((time.monotonic() - started) * 1000),
                   shown=[before, len(find.kept)])  # fmt: skip
         self.picture("slider")
@@ -93,7 +93,7 @@ class FindLike(Session):
         target = self.plugin.controller.target_layer()
         had, kept = target.featureCount(), len(find.kept)
         dock.find.take.click()
-        self.until(lambda: target.featureCount() > had and not dock.find._take.busy, "taken", 30)
+        self.until(lambda: target.featureCount() > had and not dock.find._take.busy, "taken", 120)
         self.step("taken over", features=[had, target.featureCount()], shown=kept)
         self.wait(1)
         self.picture("taken_over")
@@ -207,7 +207,7 @@ class FindLike(Session):
             self.picture("first_results")
         shown = self.listen(find.candidates.shown)
         self.until(lambda: find.state in ("done", "idle"), "all objects", 400)
-        self.until(lambda: not find._sorting and not find.candidates._steps.busy, "shown", 30)
+        self.until(lambda: not find._sorting and not find.candidates._steps.busy, "shown", 200)
         find.candidates.shown.disconnect(seen)
         self.step(f"find all, {name}", first_s=round(first[0], 2) if first else None,
                   all_s=round(time.monotonic() - started, 2), tiles=find.tiles,
@@ -274,7 +274,7 @@ class FindLike(Session):
         """Answers by key to what is asked next."""
         tool = self.plugin.example_tool
         self.plugin.dock.find.next.click()
-        self.until(lambda: tool.asked is not None, "something is asked", 10)
+        self.until(lambda: tool.asked is not None, "something is asked", 60)
         self.wait(0.5)
         self.picture("asked_next")
         times, said = [], []
@@ -285,7 +285,7 @@ class FindLike(Session):
             key = "1" if self.truths(one.geometry) > 0.5 else "x"
             said.append(key)
             times.append(self.timed(lambda key=key: self.hand("key", key)))
-            self.until(lambda one=one: tool.asked is not one, "the next question", 10)
+            self.until(lambda one=one: tool.asked is not one, "the next question", 60)
         self.step("asked", keys="".join(said), update_ms=[round(1000 * t) for t in times])
         self.hand("key", "Escape")
         if tool.asked is not None or self.would_take(Qt.Key.Key_1):
@@ -312,8 +312,8 @@ class FindLike(Session):
         examples, sorted_ = self.listen(self.plugin.examples.changed), self.listen(find.sorted)
         shown = self.listen(find.candidates.shown)
         act()
-        self.until(lambda: examples, "an example", 10)
-        self.until(lambda: sorted_ and shown and shown[-1] >= sorted_[0], "the update", 30)
+        self.until(lambda: examples, "an example", 60)
+        self.until(lambda: sorted_ and shown and shown[-1] >= sorted_[0], "the update", 120)
         return shown[-1] - examples[0]
 
 
