@@ -85,6 +85,7 @@ class EngineAlgorithm(ParameterAlgorithm):
             "segmentation": tr("Segmentation"),
             "classes": tr("Classes"),
             "outlines": tr("Outlines"),
+            "quality": tr("Quality"),
             "rastertools": tr("Raster tools"),
         }[self.group_key]
 
@@ -203,6 +204,8 @@ class EngineAlgorithm(ParameterAlgorithm):
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
+            "truth": tr("the truth"),
+            "complete": tr("the area in which every object is drawn"),
             "area": tr("the area of interest"),
             "examples": tr("the examples"),
             "unlike": tr("the examples of none of the classes"),

@@ -8,10 +8,13 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
 from .class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
+from .evaluate_result import EvaluateResult
+from .improve_model import ImproveModel
 from .outlines import RegularizeOutlines, RoadCenterlines
 from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
 from .segment_raster import SegmentRaster
+from .track_objects import TrackObjects
 
 ALGORITHMS = (
     SegmentRaster,
@@ -21,6 +24,9 @@ ALGORITHMS = (
     RoadNetwork,
     RegularizeOutlines,
     RoadCenterlines,
+    TrackObjects,
+    ImproveModel,
+    EvaluateResult,
     EncodeRaster,
     RasterStatistics,
 )
