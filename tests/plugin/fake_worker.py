@@ -212,8 +212,9 @@ class Worker:
         from osgeo import gdal
 
         if asked.examples and asked.class_field:
-            layer = gdal.OpenEx(asked.examples).GetLayer(0)
-            if layer.GetLayerDefn().GetFieldIndex(asked.class_field) < 0:
+            opened = gdal.OpenEx(asked.examples)  # a layer does not keep it
+            names = opened.GetLayer(0).GetLayerDefn()
+            if names.GetFieldIndex(asked.class_field) < 0:
                 raise Refusal("ParameterError", f"No field {asked.class_field}.")
         if not (asked.examples or asked.classifier):
             raise Refusal("ParameterError", f"Give {job.option('examples')}.")
