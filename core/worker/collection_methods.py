@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +34,11 @@ from ..segmenters.automatic import AutomaticSegmenter
 from ..segmenters.segmenter import Segmenter
 from ..tiles.grid import choose_grid
 from .job_methods import Context, Json, Method
+
+PREFIX = "samgeo-collection-"
+"""Of the folders for masks, in the system's folder for temporary files."""
+
+FORGOTTEN_DAYS = 7
 
 MOST_VERTICES = 20_000
 """Vertices of the outlines in one answer, some 800 kB: a line has a limit, and
@@ -79,6 +86,7 @@ class Collections:
         self._cache = cache
         self._known: dict[str, _Known] = {}
         self._count = 0
+        _remove_forgotten()
         self.methods: Mapping[str, Method] = {
             "collect": self._collect,
             "collect_next": self._next,
@@ -104,7 +112,7 @@ class Collections:
         raster = opened.raster
         segmenter = self._segmenter(opened)
         grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
-        folder = Path(tempfile.mkdtemp(prefix="samgeo-collection-"))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
             collection = Collection(
                 raster,
@@ -200,6 +208,15 @@ class Collections:
         if known is not None:
             shutil.rmtree(known.folder, ignore_errors=True)
         return {}
+
+
+def _remove_forgotten() -> None:
+    """Remove the folders of engines that were killed and could not do it themselves."""
+    limit = time.time() - FORGOTTEN_DAYS * 86_400
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < limit:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _area(asked: job.CollectParameters, raster: Raster) -> AreaOfInterest | None:

@@ -46,7 +46,7 @@ class ClassPanel(QWidget):
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         # Number keys and Enter go on belonging to the map.
-        self.list.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setToolTip(
             tr("The class of the objects that you accept; number keys choose it on the map")
         )

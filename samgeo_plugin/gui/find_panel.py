@@ -232,8 +232,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         if area is None and not whole:
             return
         classes = controller.classes
-        otherwise = classes.current or (classes.names[0] if classes.names else "")
-        if not otherwise and self._examples.has_noted:
+        otherwise = ""
+        if not classes.names and self._examples.has_noted:
             otherwise = tr("like these")
             classes.add(otherwise)
         self._teaching.start(

@@ -344,7 +344,8 @@ class Controller(QObject):
         said = str(accepted.attributes.get(target.CLASS) or "")
         if said:
             self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
-        self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+        if said or accepted.place is None:
+            self.accepted_as.emit(accepted.geometry, accepted.crs, said)
 
     # --- classes --------------------------------------------------------------------------------
 

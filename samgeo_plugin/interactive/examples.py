@@ -17,6 +17,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
+    QgsDataProvider,
     QgsFeature,
     QgsFeatureRequest,
     QgsField,
@@ -113,13 +114,14 @@ class Examples(QObject):
 
         Args:
             beside: Layer in whose folder the examples are kept where the project has none.
-            otherwise: Class of what was accepted without one.
+            otherwise: Class of what was accepted without one; empty to leave it out.
         """
-        noted, self._noted = self._noted, []
+        noted = [(shape, crs, name or otherwise) for shape, crs, name in self._noted]
+        noted, self._noted = [each for each in noted if each[2]], []
         if noted and self.layer() is None:
             yield from self._make(noted[0][1], beside)
         for geometry, crs, name in noted:
-            self.add(geometry, crs, name or otherwise)
+            self.add(geometry, crs, name)
             yield
 
     def add(
@@ -241,7 +243,7 @@ class Examples(QObject):
         if not made.dataProvider().addFeatures(features)[0]:
             return
         source, name = made.source(), layer.name()
-        layer.setDataSource(source, name, "ogr", layer.dataProvider().ProviderOptions())
+        layer.setDataSource(source, name, "ogr", QgsDataProvider.ProviderOptions())
         self.message.emit(
             "info",
             tr("The examples are in {file} now; save the project once more.").format(

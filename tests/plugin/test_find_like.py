@@ -22,6 +22,7 @@ from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
 from samgeo_plugin.interactive.find_like import DONE, FINDING, IDLE
 from samgeo_plugin.interactive.opening import READY
 
+PLAIN = Qt.KeyboardModifier.NoModifier
 CRS = QgsCoordinateReferenceSystem("EPSG:32645")
 
 
@@ -165,16 +166,16 @@ def mouse(canvas, point: QgsPointXY, button) -> None:
     for kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
         QApplication.sendEvent(
             view,
-            QMouseEvent(kind, at, view.mapToGlobal(at), button, button, Qt.KeyboardModifier(0)),
+            QMouseEvent(kind, at, view.mapToGlobal(at), button, button, PLAIN),
         )
 
 
 def press(canvas, key) -> bool:
-    override = QKeyEvent(QEvent.Type.ShortcutOverride, key, Qt.KeyboardModifier(0))
+    override = QKeyEvent(QEvent.Type.ShortcutOverride, key, PLAIN)
     override.ignore()
     QApplication.sendEvent(canvas, override)
     taken = override.isAccepted()
-    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyPress, key, Qt.KeyboardModifier(0)))
+    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyPress, key, PLAIN))
     return taken
 
 
