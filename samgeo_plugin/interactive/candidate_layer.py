@@ -16,7 +16,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types, styles
 from .in_steps import InSteps
@@ -84,7 +84,11 @@ class CandidateLayer(QObject):
         styles.apply(layer, styles.CLASS)
         self.layer = layer
         layer.willBeDeleted.connect(self._gone)
-        QgsProject.instance().addMapLayer(layer)
+        QTimer.singleShot(0, self._add_to_project)  # that takes QGIS a while, too
+
+    def _add_to_project(self) -> None:
+        if self.layer is not None and not sip.isdeleted(self.layer):
+            QgsProject.instance().addMapLayer(self.layer)
 
     def remove(self) -> None:
         """Take the layer off the project."""

@@ -78,6 +78,8 @@ class FindLike(QObject):
         self._request = 0
         self._sorting = 0
         self._stale = False
+        self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
+        self._asked_with: dict[str, str] = {}
         self._index = QgsSpatialIndex()
         self._numbers: dict[str, int] = {}
         self._keys: dict[int, str] = {}
@@ -133,6 +135,7 @@ class FindLike(QObject):
         self.done = self.tiles = 0
         self._index, self._numbers, self._keys = QgsSpatialIndex(), {}, {}
         self._stale = False
+        self._said, self._asked_with = {}, {}
 
     def _opened(self) -> None:
         if self.state != OPENING:
@@ -252,6 +255,7 @@ class FindLike(QObject):
         if not any(value["class"] for value in values):
             self._show({})
             return
+        self._asked_with = dict(self._said)
         self._sorting = self._client.request(
             "collect_classes",
             {
@@ -272,12 +276,17 @@ class FindLike(QObject):
             for key, number in result.get("marked") or []
         }
         self.ask = [str(key) for key in result.get("ask") or []]
-        self._show(
-            {
-                str(key): (classes[number], float(probability))
-                for key, number, probability in result.get("kept") or []
-            }
-        )
+        kept = {
+            str(key): (classes[number], float(probability))
+            for key, number, probability in result.get("kept") or []
+        }
+        # What was answered while the engine sorted stays as it was answered.
+        self._said = {k: v for k, v in self._said.items() if self._asked_with.get(k) != v}
+        for key, name in self._said.items():
+            self.marked[key] = name
+            if not name:
+                kept.pop(key, None)
+        self._show(kept)
         self._again()
 
     def _not_sorted(self, failure: Failure) -> None:
@@ -315,20 +324,11 @@ class FindLike(QObject):
         here.sort(key=lambda one: (one.id not in self.kept, -one.score, one.area_m2))
         return here[0] if here else None
 
-    def next_asked(self) -> Optional[Found]:
-        """The object that is most worth an answer and has none yet."""
-        waiting = (key for key in self.ask if key not in self.marked and key in self.found)
-        key = next(waiting, None)
-        return None if key is None else self.found[key]
-
     def answer(self, one: Found, name: str) -> None:
         """An object is an example of a class, or (without a name) of none."""
-        if name:
-            self.marked[one.id] = name
-        else:
-            self.marked[one.id] = ""
-            if self.kept.pop(one.id, None) is not None:
-                self.candidates.show(self.kept, self.found)  # at once; the engine confirms it
+        self.marked[one.id] = self._said[one.id] = name
+        if not name and self.kept.pop(one.id, None) is not None:
+            self.candidates.show(self.kept, self.found)  # at once; the engine confirms it
         self._examples.add(one.geometry, self.crs, name)
 
     def release(self) -> None:
