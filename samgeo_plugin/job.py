@@ -709,6 +709,50 @@ class EncodeParameters(OpenParameters):
 
 
 @dataclass(frozen=True)
+class CollectParameters(_Parameters):
+    """Find all objects of an area, to be classified by examples (method ``collect``).
+
+    Args:
+        session: From ``open``.
+        area: GeoJSON Polygon or MultiPolygon; None for the whole raster.
+        crs: CRS of the area and of all geometries of the collection; None for the raster's.
+    """
+
+    session: str
+    area: Optional[dict[str, Json]] = None
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CollectionParameters(_Parameters):
+    """A collection (methods ``collect_next`` and ``collect_end``).
+
+    Args:
+        collection: From ``collect``.
+    """
+
+    collection: str
+
+
+@dataclass(frozen=True)
+class CollectClassesParameters(_Parameters):
+    """What the objects of a collection are (method ``collect_classes``).
+
+    Args:
+        collection: From ``collect``.
+        examples: All examples, each {"geometry": GeoJSON, "class": name}; an empty name for what
+            is none of the classes. Geometries in the CRS that ``collect`` was told.
+        min_class_prob: Probability from which an object is of its class.
+        ask: How many objects to name that are most worth an answer.
+    """
+
+    collection: str
+    examples: list[dict[str, Json]]
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
+    ask: int = _option("", 0, least=0, most=1000)
+
+
+@dataclass(frozen=True)
 class RegularizeParameters(_Parameters):
     """Straighten the polygons of a layer (method ``regularize``).
 

@@ -142,7 +142,8 @@ class _View:
     """A part of the padded window that the model encodes: the whole of it, or a crop.
 
     ``box`` counts pixels, ``cells`` cells of the window; ``cells`` are those whose centre lies in
-    ``box`` and inside the raster, and ``valid`` tells which of them have data.
+    ``box`` and inside the raster, ``valid`` tells which of them have data, and ``asked`` in which
+    of these objects are looked for.
     """
 
     window: int
@@ -151,6 +152,7 @@ class _View:
     box: PixelBox
     cells: CellBox
     valid: BoolArray
+    asked: BoolArray
 
 
 class Proposer(Protocol):
@@ -260,8 +262,8 @@ class AutomaticSegmenter:
             return self._segment_proposals(self.proposer, canvas, image, views[0])
         everything = getattr(self.model, "everything", None)
         for view in views:
-            rounds = self._points(view, image.valid) if everything is None else []
-            if (rounds or everything is not None) and view.valid.any():
+            rounds = self._points(view, _asked(image)) if everything is None else []
+            if (rounds or everything is not None) and view.asked.any():
                 crop = canvas[view.box.row0 : view.box.row1, view.box.col0 : view.box.col1]
                 embedding = self.model.encode([np.ascontiguousarray(crop)])[0]
                 if everything is None:
@@ -282,7 +284,7 @@ class AutomaticSegmenter:
     ) -> TileMasks:
         """All masks of a window from proposals."""
         cell = image.cell
-        if not view.valid.any():
+        if not view.asked.any():
             return TileMasks(image.tile.index, cell, [])
         embedding = self.model.encode([canvas])[0]
         same = proposer.info.fingerprint == self.model.info.fingerprint
@@ -292,7 +294,7 @@ class AutomaticSegmenter:
         found = ask(expected.points, np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1))
         covered = np.zeros(view.cells.shape, bool)
         _cover(covered, found, view)
-        covered |= ~view.valid
+        covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
         rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
@@ -311,10 +313,10 @@ class AutomaticSegmenter:
     def _ask_near(
         self, embedding: Embedding, view: _View, points: FloatArray, sides: FloatArray
     ) -> list[Candidate]:
-        """Candidates for one click each, where there are data; ``sides`` are roughly those of the
+        """Candidates for one click each, where that is asked; ``sides`` are roughly those of the
         objects, pixels."""
         rows, cols = _cells_of(points, view)
-        inside = view.valid[rows, cols] if len(points) else np.zeros(0, bool)
+        inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
         points, sides = points[inside], sides[inside]
         found: list[Candidate] = []
         cropped = getattr(self.model, "decode_cropped", None)
@@ -515,16 +517,23 @@ class AutomaticSegmenter:
 
 
 def _views(image: TileImage, n_layers: int) -> list[_View]:
-    valid = valid_cells(image.valid, image.cell)
+    valid, asked = (valid_cells(part, image.cell) for part in (image.valid, _asked(image)))
     half = image.cell // 2
     views = []
     for layer, box in crop_boxes(image.size, n_layers):
         first, last = -(-(box.row0 - half) // image.cell), -(-(box.row1 - half) // image.cell)
         left, right = -(-(box.col0 - half) // image.cell), -(-(box.col1 - half) // image.cell)
         inside = CellBox(first, left, last, right).intersection(CellBox(0, 0, *valid.shape))
-        part = valid[inside.row0 : inside.row1, inside.col0 : inside.col1]
-        views.append(_View(image.size, image.cell, layer, box, inside, part))
+        parts = (
+            part[inside.row0 : inside.row1, inside.col0 : inside.col1] for part in (valid, asked)
+        )
+        views.append(_View(image.size, image.cell, layer, box, inside, *parts))
     return views
+
+
+def _asked(image: TileImage) -> BoolArray:
+    """The pixels with data where objects are looked for."""
+    return image.valid if image.wanted is None else image.valid & image.wanted
 
 
 def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

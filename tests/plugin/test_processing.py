@@ -122,8 +122,8 @@ def layer_of(results: dict, context: QgsProcessingContext):
 def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
     assert {a.name() for a in provider.algorithms()} == {
         "segmentraster", "segmentfromprompts", "regularizeoutlines", "roadcenterlines",
-        "trackobjects", "updatelayer", "improvemodel", "evaluateresult", "encoderaster",
-        "rasterstatistics",
+        "encoderaster", "rasterstatistics", "classifyobjects", "classifyground", "roadnetwork",
+        "trackobjects", "updatelayer", "improvemodel", "evaluateresult",
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()
