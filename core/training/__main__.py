@@ -56,6 +56,8 @@ SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "fields": (0.1, (0.3, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
     "dubai": (0.1, (0.4, 2.5)),
+    "naip": (0.2, (1.0, 4.0)),
+    "streets": (0.12, (0.5, 2.0)),
     "regions": (0.06, (0.6, 4.0)),
     "confident": (0.06, (0.6, 3.0)),
 }

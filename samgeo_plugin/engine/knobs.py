@@ -14,6 +14,7 @@ def label(name: str) -> str:
     labels = {
         "area": tr("Area of interest"),
         "bands": tr("Bands shown as red, green and blue"),
+        "classes": tr("Keep only"),
         "crs": tr("CRS of the result"),
         "device": tr("Device"),
         "extent": tr("Extent"),
@@ -31,8 +32,10 @@ def label(name: str) -> str:
         "prompt_as": tr("Use prompts as"),
         "prompt_label": tr("Field with a label"),
         "prompts": tr("Prompts"),
+        "proposals": tr("Where to look for objects"),
         "rasters": tr("Raster"),
         "resolution": tr("Working resolution (ground units a pixel)"),
+        "scale": tr("Magnification for the embedded model"),
         "shapes": tr("Shapes"),
         "simplify": tr("Simplify (ground units of the raster)"),
         "threads": tr("CPU threads"),

@@ -85,6 +85,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep only</source>
+   <translation>Nur behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least score</source>
    <translation>Kleinste Güte</translation>
   </message>
@@ -92,6 +97,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least stability</source>
    <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Magnification for the embedded model</source>
+   <translation>Vergrößerung für das eingebaute Modell</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -167,6 +177,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Use prompts as</source>
    <translation>Eingaben benutzen als</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Where to look for objects</source>
+   <translation>Wo nach Objekten gesucht wird</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -1750,8 +1765,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>A grid of points</source>
+   <translation>Ein Raster von Punkten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Bare ground</source>
+   <translation>Offener Boden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1765,8 +1790,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Buildings</source>
+   <translation>Gebäude</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Centre lines (roads)</source>
    <translation>Mittellinien (Straßen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Fields</source>
+   <translation>Felder</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1795,8 +1835,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Other things</source>
+   <translation>Anderes</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Roads</source>
+   <translation>Straßen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1807,6 +1857,26 @@
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>The raster's own where nothing is said</source>
    <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Trees</source>
+   <translation>Bäume</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Vehicles</source>
+   <translation>Fahrzeuge</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Water</source>
+   <translation>Wasser</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>What the embedded model takes for objects</source>
+   <translation>Was das eingebaute Modell für Objekte hält</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1909,6 +1979,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: 1, or 2 where a pixel has 0.4 m or more</source>
+   <translation>Automatisch: 1, oder 2, wo ein Pixel 0,4 m oder mehr hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: proposals for the embedded model, a grid for other models</source>
+   <translation>Automatisch: Vorschläge beim eingebauten Modell, ein Punktraster bei anderen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
@@ -1928,6 +2008,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>What the embedded model takes an object for; other models know no classes</source>
+   <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
