@@ -42,9 +42,9 @@ from .mask_nms import (
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
-from .small_regions import mend
+from .small_regions import main_pieces, mend
 
-VERSION = 1
+VERSION = 2
 """Of the rules below; part of the fingerprint."""
 
 EDGE_TOLERANCE = 20
@@ -289,15 +289,17 @@ class AutomaticSegmenter:
         _cover(covered, found, view)
         covered |= ~view.valid
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
-        rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        phase = origin[0] % step, origin[1] % step
+        left = list(uncovered(covered, least, step, phase))
+        rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
-        found = self._distinct(found, view)
+        found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
         if self.options.min_region:
             smallest = self.options.min_region / cell**2
             mended = [mend(candidate, smallest, view.cells) for candidate in found]
             found = self._distinct(mended, view)
         probabilities, sides = proposer.class_probabilities(seen)
-        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = []
         for c in found:
             name, likely = class_of(c, probabilities, (cell / sides[0], cell / sides[1]))

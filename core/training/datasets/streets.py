@@ -95,7 +95,7 @@ def stand(
     found = canvas.cover(top)
     if found is None:
         return
-    window, alpha = found
+    window = found[0]
     paint = canvas.real(window, name)
     if name == "building":
         paint = _roof(scene, paint, window, top, angle)
