@@ -59,9 +59,10 @@ REST_DEPTH = 8
 SEEN_AROUND = (40.0, 128.0)
 """Least and most pixels that are seen around a proposal at first."""
 
-LARGEST_SKIPPER = 1 / 8
-"""Share of the window above which a confident mask does not keep points from being asked: such a
-mask is background or a whole neighbourhood, and what lies on it would be lost."""
+LARGEST_SKIPPER = 1 << 17
+"""Pixels above which a confident mask does not keep points from being asked: such a mask is
+background or a whole neighbourhood, and what lies on it would be lost. An eighth of a window of
+1024; the same in smaller windows, so that they ask the same places, up to half of the window."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -536,8 +537,9 @@ def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArra
 
 def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> None:
     """Mark in place what the candidates cover, except those that cover nearly everything."""
+    largest = min(LARGEST_SKIPPER / view.cell**2, view.cells.area / 2)
     for candidate in candidates:
-        if candidate.area <= LARGEST_SKIPPER * view.cells.area:
+        if candidate.area <= largest:
             covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
 
 
