@@ -177,7 +177,7 @@ class KindsOfCells:
     @torch.inference_mode()
     def probabilities(self, image: ByteArray) -> FloatArray:
         """Of the kinds (:attr:`sets`) in a photograph, (kinds, h, w), means over its mirror."""
-        total: AnyArray = 0
+        total: AnyArray = np.zeros(1, np.float32)
         for mirrored in (False, True):
             seen = np.ascontiguousarray(image[:, ::-1] if mirrored else image)
             cells = cell_features(self._net, seen)
