@@ -27,6 +27,7 @@ class JobResult:
         failed: Names of tiles or batches that failed, each with its reason.
         seconds: Wall time.
         warnings: What was changed or left out on the way.
+        scale: Pixels of the embedded model per working pixel; None for models without the choice.
     """
 
     output: str
@@ -36,6 +37,7 @@ class JobResult:
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    scale: float | None = None
 
     def raise_if_incomplete(self) -> None:
         """Raise IncompleteError where something failed."""

@@ -42,9 +42,9 @@ from .mask_nms import (
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
-from .small_regions import mend
+from .small_regions import main_pieces, mend
 
-VERSION = 1
+VERSION = 2
 """Of the rules below; part of the fingerprint."""
 
 EDGE_TOLERANCE = 20
@@ -59,9 +59,10 @@ REST_DEPTH = 8
 SEEN_AROUND = (40.0, 128.0)
 """Least and most pixels that are seen around a proposal at first."""
 
-LARGEST_SKIPPER = 1 / 8
-"""Share of the window above which a confident mask does not keep points from being asked: such a
-mask is background or a whole neighbourhood, and what lies on it would be lost."""
+LARGEST_SKIPPER = 1 << 17
+"""Pixels above which a confident mask does not keep points from being asked: such a mask is
+background or a whole neighbourhood, and what lies on it would be lost. An eighth of a window of
+1024; the same in smaller windows, so that they ask the same places, up to half of the window."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -296,11 +297,14 @@ class AutomaticSegmenter:
         _cover(covered, found, view)
         covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
-        rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
-        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
-        found = self._tidied(self._distinct(found, view), view)
-        probabilities, sides = proposer.class_probabilities(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        phase = origin[0] % step, origin[1] % step
+        left = list(uncovered(covered, least, step, phase))
+        rest = np.array(left, np.float32).reshape(-1, 2)
+        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
+        found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
+        found = self._tidied(found, view)
+        probabilities, sides = proposer.class_probabilities(seen)
         masks = []
         for c in found:
             name, likely = class_of(c, probabilities, (cell / sides[0], cell / sides[1]))
@@ -547,8 +551,9 @@ def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArra
 
 def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> None:
     """Mark in place what the candidates cover, except those that cover nearly everything."""
+    largest = min(LARGEST_SKIPPER / view.cell**2, view.cells.area / 2)
     for candidate in candidates:
-        if candidate.area <= LARGEST_SKIPPER * view.cells.area:
+        if candidate.area <= largest:
             covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
 
 

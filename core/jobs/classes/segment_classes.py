@@ -138,6 +138,7 @@ def segment_classes(
         failed=made.failed,
         seconds=time.monotonic() - started,
         warnings=[*made.warnings, *result.warnings],
+        scale=made.scale,
     )
 
 
