@@ -209,8 +209,8 @@ _OVERLAP = (
 )
 _OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
 _SCENES = (
-    "Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT being like "
-    "maps/{scene}.gpkg; layer writes one layer with the source and date of each object."
+    "Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT being "
+    "like maps/{scene}.gpkg; layer writes one layer with the source and date of each object."
 )
 _DUPLICATES = (
     "Objects that overlapping scenes show twice, in one layer: date leaves out those of one date "

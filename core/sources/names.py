@@ -79,8 +79,9 @@ def expand_sources(
     """Names to open: a folder or an archive stands for the rasters in it, in the order of names.
 
     So do a pattern (``tiles/*.tif``, ``**`` for all folders below), a list (a ``.txt`` file with a
-    raster in each line, relative to its folder), and a STAC document. Of a folder, hidden files, virtual rasters over its other files, and previews (pictures without
-    georeferencing beside rasters that have one) are left out; the last two are named in a warning.
+    raster in each line, relative to its folder), and a STAC document. Of a folder, hidden files,
+    virtual rasters over its other files, and previews (pictures without georeferencing beside
+    rasters that have one) are left out; the last two are named in a warning.
 
     Args:
         sources: What was given.

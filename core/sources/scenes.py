@@ -65,9 +65,7 @@ def find_scenes(
             raise RasterError(f"The raster {short_name(source)} was given twice: leave one out.")
         seen.add(source)
     ids = _unlike([_as_file_name(name) for name, _, _ in found])
-    return [
-        Scene(name, source, date) for name, (_, source, date) in zip(ids, found, strict=True)
-    ]
+    return [Scene(name, source, date) for name, (_, source, date) in zip(ids, found, strict=True)]
 
 
 def _sources_of_mosaic(name: str) -> list[str]:

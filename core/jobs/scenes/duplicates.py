@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,16 @@ class Part:
         path: GeoParquet file.
         date: ISO 8601, or "".
         footprint: (n, 2) outline of the scene in the layer's CRS.
+        modified: Time of change of its raster, UTC.
+        pixel: Metres of its working pixel on the ground.
     """
 
     id: str
     path: Path
     date: str
     footprint: NDArray[np.float64]
+    modified: datetime
+    pixel: float
 
 
 def duplicates(parts: Sequence[Part], rule: str) -> dict[str, NDArray[np.int64]]:

@@ -46,7 +46,10 @@ class SceneOutcome:
         seconds: Wall time.
         message: Why it failed.
         notes: What was changed or left out.
-        footprint: Its outline in the layer's CRS, [[x, y], ...]; only where scenes share a layer.
+        footprint: Its outline in the layer's CRS, [[x, y], ...]; only where scenes share a layer,
+            as what follows.
+        modified: Time of change of its files, ISO 8601, UTC.
+        pixel: Metres of a working pixel on the ground.
     """
 
     id: str
@@ -61,6 +64,8 @@ class SceneOutcome:
     message: str = ""
     notes: list[str] = field(default_factory=list)
     footprint: list[list[float]] = field(default_factory=list)
+    modified: str = ""
+    pixel: float = 1.0
 
     @property
     def good(self) -> bool:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import rasterio
 
@@ -33,6 +33,8 @@ from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
 DATE = Field("date", "text")
 """When an object was seen, ISO 8601, as precise as its scene says; empty where it does not."""
 
+_EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
 
 @dataclass(frozen=True)
 class LayerOfScenes:
@@ -49,9 +51,7 @@ class LayerOfScenes:
     crs: str
 
     @classmethod
-    def of(
-        cls, params: SegmentParameters, folder: Path, scenes: Sequence[Scene]
-    ) -> LayerOfScenes:
+    def of(cls, params: SegmentParameters, folder: Path, scenes: Sequence[Scene]) -> LayerOfScenes:
         """Check that the layer can be written, and choose its CRS: that of the first scene.
 
         Raises:
@@ -68,9 +68,7 @@ class LayerOfScenes:
         check_not_input(params.output, params.layer, [raster_input(files), *area])
         return cls(params, folder, _common_crs(params, scenes))
 
-    def write(
-        self, journal: Journal, report: Report, *, complete: bool
-    ) -> tuple[str, str, int]:
+    def write(self, journal: Journal, report: Report, *, complete: bool) -> tuple[str, str, int]:
         """Put the scenes' layers into one.
 
         Args:
@@ -93,8 +91,8 @@ class LayerOfScenes:
             layer_name=self.params.layer,
             overwrite=self.params.overwrite or _is_ours(self.folder, self.params),
             fields=fields,
-            modified=None if not parts else _newest(parts),
-            pixel=self.params.resolution or 0.1,
+            modified=max((part.modified for part in parts), default=_EPOCH),
+            pixel=min((part.pixel for part in parts), default=1.0),
             finishing=None if complete else self._note_incomplete,
         )
         report("duplicates", 0, 1)
@@ -153,7 +151,14 @@ def _part(outcome: SceneOutcome, folder: Path) -> Part:
     path = folder / "parts" / outcome.output
     if not path.is_file():
         raise JobError(f"{path} is gone: start over with {option('fresh')}.")
-    return Part(outcome.id, path, outcome.date, np.array(outcome.footprint, np.float64))
+    return Part(
+        outcome.id,
+        path,
+        outcome.date,
+        np.array(outcome.footprint, np.float64),
+        datetime.fromisoformat(outcome.modified),
+        outcome.pixel,
+    )
 
 
 def _more_fields(parts: Sequence[Part]) -> tuple[Field, ...]:
@@ -162,16 +167,6 @@ def _more_fields(parts: Sequence[Part]) -> tuple[Field, ...]:
         return ()
     names = pq.read_schema(parts[0].path).names
     return tuple(field for field in (CLASS, CLASS_PROBABILITY) if field.name in names)
-
-
-def _newest(parts: Sequence[Part]) -> pd.Timestamp:
-    return max(_modified(part.path) for part in parts)
-
-
-def _modified(path: Path) -> pd.Timestamp:
-    """Time of change of a part's raster, as the part notes it."""
-    meta = pq.read_schema(path).metadata or {}
-    return pd.Timestamp(meta.get(b"modified", b"1970-01-01").decode(), tz="UTC")
 
 
 def _features(part: Part, dropped: np.ndarray | None) -> Iterator[gpd.GeoDataFrame]:

@@ -109,6 +109,8 @@ class SceneStage:
                         outcome,
                         date=outcome.date or _date_in_tags(raster),
                         footprint=_footprint(raster, self.crs),
+                        modified=raster.modified.isoformat(),
+                        pixel=raster.ground_pixel,
                     )
         result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
         return replace(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ...errors import JobError, ModelError, OutputError, ParameterError, WorkerD
 from ...job import Progress, SegmentParameters, option
 from ...layers.formats import format_of
 from ...layers.publish import real_path
+from ...masks.job_folder import JobFolder
 from ...parallel.executors import LOOK_AHEAD, ProcessExecutor, make_executor
 from ...parallel.file_lock import FileLock
 from ...segmenters.segmenter import Segmenter
@@ -32,12 +33,9 @@ from ..options import with_absolute_paths
 from ..result import JobResult, Report, reported
 from ..stages.opened import forget_kept
 from ..stages.tile_stage import SegmenterFactory
-from .journal import DONE, FAILED, OUTSIDE, Journal, SceneOutcome
+from .journal import FAILED, OUTSIDE, Journal, SceneOutcome
 from .one_layer import LayerOfScenes
 from .one_scene import NAME, SceneStage, stamp_of
-
-_NOT_OF_A_SCENE = {"scenes": "mosaic", "duplicates": "date", "sign": None}
-"""Options that do not change a scene's own layer."""
 
 
 def segment_scenes(
@@ -166,20 +164,24 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _digest(params: SegmentParameters, stage: SceneStage) -> str:
     """Of all that the layers of scenes depend on, but for the scenes."""
-    own = replace(params, **_NOT_OF_A_SCENE)
+    own = replace(params, scenes="mosaic", duplicates="date", sign=None)
     name = getattr(stage.segmenter, "fingerprint", "")
     return made_by(own, {"crs": stage.crs, "segmenter": name})
 
 
-def _run(
-    stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: Report
-) -> list[str]:
+def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: Report) -> list[str]:
     """Do what is not done yet; the failed ones, each with its reason."""
     sources = {scene.id: scene.source for scene in scenes}
 
     def keeps(outcome: SceneOutcome) -> bool:
         source = sources.get(outcome.id)
-        if source is None or not outcome.good or outcome.stamp != stamp_of(source):
+        if source is None:
+            return False
+        changed = outcome.stamp != stamp_of(source)
+        if changed or outcome.status == FAILED:  # its tiles are of no use to the next try
+            path = stage.path(outcome.id)
+            JobFolder(path.with_name(f"{path.name}.job")).remove()
+        if changed or not outcome.good:
             return False
         return outcome.status == OUTSIDE or stage.path(outcome.id).exists()
 
@@ -218,7 +220,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def _outcomes(stage: SceneStage, pending: Sequence[Scene]) -> Iterator[SceneOutcome]:
+def _outcomes(stage: SceneStage, pending: Sequence[Scene]) -> Generator[SceneOutcome, None, None]:
     """Each scene's outcome, in their order; those that take their worker with them are failed."""
     params, first = stage.params, 0
     while first < len(pending):
@@ -280,9 +282,6 @@ def _totals(journal: Journal, scenes: Sequence[Scene]) -> _Totals:
                 continue
             totals.features += outcome.features
             totals.tiles += outcome.tiles
-            totals.done += outcome.status not in (FAILED,)
+            totals.done += outcome.status != FAILED
             totals.outside += outcome.status == OUTSIDE
     return totals
-
-
-__all__ = ["DONE", "duration", "segment_scenes"]
