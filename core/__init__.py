@@ -95,7 +95,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-    "train": "training.improve",
+    "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
 
