@@ -75,6 +75,7 @@ def segment(
     progress: Callable[[Progress], None] | None = None,
     layer: str | None = None,
     overwrite: bool = False,
+    stac_item: bool = False,
     fresh: bool = False,
     job_folder: str | Path | None = None,
     model: str | Path = "embedded",
@@ -141,6 +142,7 @@ def segment(
         progress: Called with each step.
         layer: Name of the layer in the output. None: the output's name.
         overwrite: Replace an existing output.
+        stac_item: Write a STAC item with the model's fields beside the output (NAME.stac.json).
         fresh: Forget what an earlier, unfinished run of the same job has done.
         job_folder: Folder in which finished tiles are kept, and stay. None: a folder beside the
             output, removed at the end.

@@ -234,6 +234,11 @@ class SegmentParameters(_Parameters):
         "Name of the layer in the output.", unset="the output's name", group="output"
     )
     overwrite: bool = _option("Replace an existing output.", False, group="output")
+    stac_item: bool = _option(
+        "Write a STAC item with the model's fields beside the output (NAME.stac.json).",
+        False,
+        group="output",
+    )
     fresh: bool = _option(
         "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
     )

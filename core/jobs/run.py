@@ -13,6 +13,7 @@ from ..segmenters.segmenter import Segmenter
 from ..sources.names import expand_sources
 from ..sources.scenes import signed
 from .one_raster import segment_one
+from .item import with_item
 from .options import check_options
 from .result import JobResult, Report
 from .scenes.run_scenes import segment_scenes
@@ -55,8 +56,10 @@ def run(
     check_options(params, own_segmenter=segmenter is not None)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.scenes != "mosaic":
-        return segment_scenes(params, **given)
+        result = segment_scenes(params, **given)
+        return result if params.scenes == "each" else with_item(params, result, segmenter)
     if params.asset is not None or params.sign is not None:
         names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
         params = replace(params, rasters=[signed(name, params.sign) for name in names])
-    return segment_one(params, model=model, cached=cached, **given)
+    result = segment_one(params, model=model, cached=cached, **given)
+    return with_item(params, result, segmenter)

@@ -24,11 +24,15 @@ class Bright:
         fails_at: Red value of a pixel that makes it raise an error; 0 for none.
         dies_at: Red value of a pixel that ends its process; 0 for none.
         slow: Seconds that each tile takes.
+        smooth: Side of a mean filter, pixels, for photographs.
+        least: Smallest region, pixels.
     """
 
     fails_at: int = 0
     dies_at: int = 0
     slow: float = 0.0
+    smooth: int = 1
+    least: int = 1
     name: str = "bright"
     fingerprint: str = "bright 1"
 
@@ -46,13 +50,16 @@ class Bright:
 
             os._exit(9)
         window = image.tile.window.cells(image.cell)
-        bright = (image.pixels.mean(axis=2) > LEVEL) & image.valid
+        grey = ndimage.uniform_filter(image.pixels.mean(axis=2), self.smooth)
+        bright = (grey > LEVEL) & image.valid
         labels, _ = ndimage.label(bright, np.ones((3, 3)))
         masks = []
         for number, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
             box = CellBox(rows.start, cols.start, rows.stop, cols.stop)
             box = box.grown(1).intersection(CellBox(0, 0, *labels.shape))
             inside = labels[box.row0 : box.row1, box.col0 : box.col1] == number
+            if np.count_nonzero(inside) < self.least:
+                continue
             logits = np.where(inside, 32, -32).astype(np.int8)
             masks.append(Mask(box.shifted(window.row0, window.col0), logits, 0.9, 0.95))
         return TileMasks(image.tile.index, image.cell, masks)

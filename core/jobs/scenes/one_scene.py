@@ -28,6 +28,7 @@ from ...segmenters.segmenter import Segmenter
 from ...sources.dates import moment_in_tags
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
+from ..item import with_item
 from ..one_raster import segment_one
 from ..options import area_of_interest, raster_options
 from ..stages.opened import models_kept
@@ -113,6 +114,8 @@ class SceneStage:
                         pixel=raster.ground_pixel,
                     )
         result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
+        if self.crs is None:
+            with_item(params, result, self.segmenter, [outcome.date])
         return replace(
             outcome,
             status=INCOMPLETE if result.failed else DONE,
