@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One raster or mosaic, with or without classes of examples."""
+"""One raster or mosaic, with or without classes of examples.
+
+scikit-learn takes seconds to import in each worker process: what needs it is imported where classes
+or rules are asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ from typing import Any
 
 from ..job import Progress, SegmentParameters
 from ..segmenters.segmenter import Segmenter
-from .classes.class_options import has_classes
-from .classes.segment_classes import segment_classes
+from .options import has_classes
 from .result import JobResult
 from .segment_raster import segment_raster
 from .stages.prompt_stage import ModelFactory
@@ -28,5 +31,7 @@ def segment_one(
     """One raster, or several as a mosaic, into one layer; the arguments are those of ``run``."""
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.rules or has_classes(params):
+        from .classes.segment_classes import segment_classes
+
         return segment_classes(params, **given)
     return segment_raster(params, model=model, cached=cached, **given)

@@ -81,6 +81,13 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
+def has_classes(params: JobParameters) -> bool:
+    """Whether classes are asked for, by examples or a saved classifier."""
+    return bool(
+        params.examples is not None or params.like or params.unlike or params.classifier is not None
+    )
+
+
 def _check_scenes(params: SegmentParameters) -> None:
     """Refuse what does not go with rasters that are worked on one by one, or only with them."""
     if params.scenes == "mosaic":

@@ -12,8 +12,8 @@ from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
 from ..sources.names import expand_sources
 from ..sources.scenes import signed
-from .one_raster import segment_one
 from .item import with_item
+from .one_raster import segment_one
 from .options import check_options
 from .result import JobResult, Report
 from .scenes.run_scenes import segment_scenes

@@ -15,6 +15,7 @@ from ...job import option
 from ...layers.inputs import Input, layer_input
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
+from ..options import has_classes
 from ..stages.prompt_stage import ModelFactory
 
 
@@ -48,13 +49,6 @@ class ModelParameters(Protocol):
     def threads(self) -> int | None: ...
     @property
     def precision(self) -> str: ...
-
-
-def has_classes(params: ClassParameters) -> bool:
-    """Whether classes are asked for."""
-    return bool(
-        params.examples is not None or params.like or params.unlike or params.classifier is not None
-    )
 
 
 def check_options(params: ClassParameters) -> None:

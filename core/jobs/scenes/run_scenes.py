@@ -236,10 +236,10 @@ def _outcomes(stage: SceneStage, pending: Sequence[Scene]) -> Generator[SceneOut
                 yield _lost(pending[first], error)
                 first += 1
                 continue
-            # One of those at work did it: each gets a process of its own.
-            for scene in pending[first : first + params.workers * LOOK_AHEAD + 1]:
-                yield _alone(stage, scene)
+            suspects = pending[first : first + params.workers * LOOK_AHEAD + 1]
+            for outcome in _in_one_process(stage, suspects):
                 first += 1
+                yield outcome
 
 
 def _require(executor: Any, stage: SceneStage, pending: Sequence[Scene]) -> None:
@@ -252,12 +252,20 @@ def _require(executor: Any, stage: SceneStage, pending: Sequence[Scene]) -> None
     executor.require([parent, *sorted(folders)])
 
 
-def _alone(stage: SceneStage, scene: Scene) -> SceneOutcome:
-    try:
-        with ProcessExecutor(1) as executor:
-            return next(iter(executor.map(stage, [scene])))
-    except WorkerDied as error:
-        return _lost(scene, error)
+def _in_one_process(
+    stage: SceneStage, scenes: Sequence[Scene]
+) -> Generator[SceneOutcome, None, None]:
+    """Scenes one after the other: the one at which the process ends is known then."""
+    done = 0
+    while done < len(scenes):
+        try:
+            with ProcessExecutor(1) as executor:
+                for outcome in executor.map(stage, scenes[done:]):
+                    done += 1
+                    yield outcome
+        except WorkerDied as error:
+            yield _lost(scenes[done], error)
+            done += 1
 
 
 def _lost(scene: Scene, error: WorkerDied) -> SceneOutcome:
