@@ -4,10 +4,10 @@
     python -m benchmarks.scale [--tiles 24] [--workers 1 2 4] [--profile] [--scenes 0]
 
 Whole jobs (raster to GeoParquet) on a simulated raster of ``--tiles`` x ``--tiles`` tiles (1,000
-for the full size: 64 million objects), with a segmenter that stamps blobs and costs next to nothing:
-what is measured is all but the model. Each job runs in a process of its own. CPU seconds are those
-of the job's processes together, so that other programs of the machine count little; the efficiency
-is CPU seconds of one worker over those of all, and wall time beside it.
+for the full size: 64 million objects), with a segmenter that stamps blobs and costs next to
+nothing: what is measured is all but the model. Each job runs in a process of its own. CPU seconds
+are those of the job's processes together, so that other programs of the machine count little; the
+efficiency is CPU seconds of one worker over those of all, and wall time beside it.
 
 ``--scenes N`` runs N small rasters, one per cent of them broken, and prints how the memory of the
 process that leads the run grows.
