@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .jobs.scenes.plan import Plan, plan
     from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
@@ -63,6 +64,7 @@ _HOMES = {
     "ModelError": "errors",
     "OutputError": "errors",
     "ParameterError": "errors",
+    "Plan": "jobs.scenes.plan",
     "PixelBox": "types",
     "Progress": "job",
     "Prompt": "job",
@@ -93,6 +95,7 @@ _HOMES = {
     "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
+    "plan": "jobs.scenes.plan",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
@@ -121,6 +124,7 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "PixelBox",
+    "Plan",
     "Progress",
     "Prompt",
     "PromptError",
@@ -151,6 +155,7 @@ __all__ = [
     "import_labels",
     "load_model",
     "open_raster",
+    "plan",
     "regularize_layer",
     "run",
     "segment",

@@ -210,6 +210,14 @@ _OVERLAP = (
     "place on different dates are refused. error: no overlap is allowed."
 )
 _OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
+_SCENES = (
+    "Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT being "
+    "like maps/{scene}.gpkg; layer writes one layer with the source and date of each object."
+)
+_DUPLICATES = (
+    "Objects that overlapping scenes show twice, in one layer: date leaves out those of one date "
+    "and keeps the others; place keeps the newest of a place; keep leaves all."
+)
 _BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
 _STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
@@ -228,6 +236,11 @@ class SegmentParameters(_Parameters):
         "Name of the layer in the output.", unset="the output's name", group="output"
     )
     overwrite: bool = _option("Replace an existing output.", False, group="output")
+    stac_item: bool = _option(
+        "Write a STAC item with the model's fields beside the output (NAME.stac.json).",
+        False,
+        group="output",
+    )
     fresh: bool = _option(
         "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
     )
@@ -272,6 +285,15 @@ class SegmentParameters(_Parameters):
     )
     overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
     allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
+    scenes: str = _option(_SCENES, choices=("mosaic", "each", "layer"), group="scenes")
+    duplicates: str = _option(_DUPLICATES, choices=("date", "place", "keep"), group="scenes")
+    asset: Optional[str] = _option(
+        "Asset of STAC items.", unset="the only raster, or the one for looking at", group="scenes"
+    )
+    sign: Optional[str] = _option(
+        "Function that signs addresses, module:function, e.g. planetary_computer:sign_url.",
+        group="scenes",
+    )
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )

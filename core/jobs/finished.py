@@ -25,7 +25,7 @@ from .options import JobParameters
 
 _NOT_OF_THE_RESULT = (
     *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
-    *("threads", "workers", "cluster", "device"),
+    *("threads", "workers", "cluster", "device", "stac_item", "sign"),
 )
 """Parameters that do not change the features; the rasters are in the job's description."""
 

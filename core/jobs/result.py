@@ -28,6 +28,7 @@ class JobResult:
         seconds: Wall time.
         warnings: What was changed or left out on the way.
         scale: Pixels of the embedded model per working pixel; None for models without the choice.
+        scenes: Rasters that were worked on one by one; 0 where they were one mosaic.
     """
 
     output: str
@@ -38,12 +39,14 @@ class JobResult:
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
     scale: float | None = None
+    scenes: int = 0
 
     def raise_if_incomplete(self) -> None:
         """Raise IncompleteError where something failed."""
         if self.failed:
             raise IncompleteError(
-                f"{self.output} is incomplete: {len(self.failed)} tiles failed "
+                f"{self.output} is incomplete: {len(self.failed)} "
+                f"{'scenes' if self.scenes else 'tiles'} failed "
                 f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
                 "Run the same job again to retry them."
             )
