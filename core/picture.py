@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import ParameterError
 from .raster.raster import RasterOptions, open_raster
+from .sources.vector_input import open_vector
 from .types import PixelBox
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def show(
         raise ParameterError(
             "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
         ) from error
-    layer = polygons if isinstance(polygons, gpd.GeoDataFrame) else gpd.read_file(polygons)
+    layer = (
+        polygons
+        if isinstance(polygons, gpd.GeoDataFrame)
+        else open_vector(polygons, parameter="layer").read()
+    )
     with open_raster([str(raster)]) as opened:
         t, (height, width) = opened.transform, opened.shape
         coarser = max(height, width) / MOST_PIXELS

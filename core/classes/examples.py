@@ -10,12 +10,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 
@@ -23,6 +21,7 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform
+from ..sources.vector_input import open_vector
 
 NONE = ""
 """Class of what belongs to none of the classes."""
@@ -133,15 +132,11 @@ def check_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(layer: ExampleLayer) -> gpd.GeoDataFrame:
-    if not Path(layer.path).exists() and "://" not in layer.path:
-        raise PromptError(f"There is no layer of examples {layer.path}: check the path.")
     try:
-        frame = pyogrio.read_dataframe(layer.path, layer=layer.layer)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise PromptError(
-            f"The examples in {layer.path} cannot be read ({error}): name another layer or file."
-        ) from error
-    if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
+        frame = open_vector(layer.path, layer.layer, parameter="examples").read()
+    except ParameterError as error:
+        raise PromptError(f"The examples cannot be used: {error.template}") from error
+    if frame.empty:
         raise PromptError(f"The layer of examples {layer.path} has no features with geometries.")
     return frame
 

@@ -125,7 +125,7 @@ def for_pyogrio(path: str | Path) -> str:
     return _WholePath(text) if local else text
 
 
-def _check_offline(path: str) -> None:
+def check_offline(path: str) -> None:
     """Refuse a vector file that leads to a server, as an OGR VRT can.
 
     Raises:
@@ -154,11 +154,11 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
         ParameterError: There is no such file or layer, or it cannot be read.
     """
     given = str(source)
-    path, layer, options = _parts_of(given, layer)
+    path, layer, options = parts_of(given, layer)
     there = Path(path).exists() or "://" in path or path.startswith("/vsi")
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
-    _check_offline(path)
+    check_offline(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith((".parquet", ".geoparquet")):
@@ -181,7 +181,7 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     return _described(opened)
 
 
-def _parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str, Any]]:
+def parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str, Any]]:
     """Path, layer and GDAL's options of QGIS's ``path|layername=...|subset=...``."""
     options: dict[str, Any] = {}
     if "|" not in source or Path(source).exists():

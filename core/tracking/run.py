@@ -12,10 +12,8 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 
-from ..earth.crs import declared_crs
 from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.writer import LayerWriter, check_output
@@ -25,7 +23,7 @@ from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
 from ..raster.raster import RasterOptions
 from ..sources.dates import read_moment
-from ..sources.vector_input import for_pyogrio
+from ..sources.vector_input import open_vector
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid
@@ -245,13 +243,7 @@ def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoData
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
         return layer.reset_index(drop=True)
-    try:
-        frame = gpd.read_file(for_pyogrio(layer), layer=name)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
-        raise PromptError(f"The layer {layer} cannot be read: {error}.") from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise PromptError(f"The layer {layer} has no geometry: give a layer of polygons.")
-    return frame.set_crs(declared_crs(frame.crs), allow_override=True)
+    return open_vector(layer, name, parameter="layer").read().reset_index(drop=True)
 
 
 def _objects(

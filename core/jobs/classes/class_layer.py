@@ -13,7 +13,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform
 from ...raster.raster import Raster
+from ...sources.vector_input import open_vector
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, carried_fields
 from .feature_stage import FeatureSource, pool_objects
@@ -58,13 +58,7 @@ def place_layer(
     Raises:
         ParameterError: It cannot be read, or holds no polygon.
     """
-    try:
-        info = pyogrio.list_layers(path)
-        frame = pyogrio.read_dataframe(path, layer=layer or str(info[0][0]))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise ParameterError(f"The layer {path} cannot be read ({error}).") from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise ParameterError(f"The layer {path} has no geometries.")
+    frame = open_vector(path, layer, parameter="input_layer").read()
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
     frame = named(frame[good & ~frame.geometry.is_empty].reset_index(drop=True))
     if frame.empty and not may_be_empty:

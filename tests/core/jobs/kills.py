@@ -76,13 +76,17 @@ def inputs() -> Path:
     marks = [s for s in squares() if s[0] == "roof"][:2]
     marks += [s for s in squares() if s[0] == "field"][:2]
     write_points(folder / "marks.gpkg", marks)
-    boxes = [shapely.box(x, y, x + 15, y + 15) for x, y in ((500_005, 4_999_980), (500_040, 4_999_950))]
+    boxes = [
+        shapely.box(x, y, x + 15, y + 15) for x, y in ((500_005, 4_999_980), (500_040, 4_999_950))
+    ]
     gpd.GeoDataFrame({"n": [1, 2]}, geometry=boxes, crs=CRS).to_file(folder / "boxes.gpkg")
     strips = [("road", 0, 0, 60), ("grass", 200, 100, 60), ("road", 60, 0, 40)]
     frame = gpd.GeoDataFrame(
         {"kind": [name for name, *_ in strips]},
         geometry=[
-            shapely.Polygon([TRANSFORM @ p for p in ((c, r), (c + s, r), (c + s, r + s), (c, r + s))])
+            shapely.Polygon(
+                [TRANSFORM @ p for p in ((c, r), (c + s, r), (c + s, r + s), (c, r + s))]
+            )
             for _, c, r, s in strips
         ],
         crs=CRS,
@@ -292,7 +296,10 @@ def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[s
         rng = random.Random(seed)
         count = len(seen)
         late = range(max(1, count - 40), count + 1)
-        chosen = {rng.choice(late) if rng.random() < 0.75 else rng.randint(1, count) for _ in range(points)}
+        chosen = {
+            rng.choice(late) if rng.random() < 0.75 else rng.randint(1, count)
+            for _ in range(points)
+        }
         if points >= count:
             chosen = set(range(1, count + 1))
         faults = []
