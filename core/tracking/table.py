@@ -153,8 +153,13 @@ def check_tables(output: Path, *, overwrite: bool) -> None:
             )
 
 
-def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
+def write_tables(table: pd.DataFrame, output: Path, folder: Path) -> tuple[Path, Path]:
     """Write the long and the wide table beside a layer; whole or not at all.
+
+    Args:
+        table: The long table.
+        output: The layer.
+        folder: Where they are written before they are moved; on the same drive.
 
     Raises:
         OutputError: One cannot be written.
@@ -164,7 +169,7 @@ def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
         (pd.DataFrame(table)[list(COLUMNS)].set_index("id"), paths[0]),
         (wide_table(table), paths[1]),
     ):
-        fresh = path.with_name(f".{path.name}.part")
+        fresh = folder / f".{path.name}.part"
         try:
             frame.to_csv(fresh, float_format="%.3f")
             os.replace(fresh, path)
