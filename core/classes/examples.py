@@ -168,7 +168,10 @@ def _examples(
     """A feature's examples, one a part; none where it is empty or beside the raster."""
     if geometry is None or geometry.is_empty:
         return []
-    pixels = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+    try:
+        pixels = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+    except PromptError:
+        return []  # it lies nowhere near the raster
     frame = shapely.box(0, 0, shape[1], shape[0])
     out = []
     parts = [pixels] if pixels.geom_type == "MultiPolygon" else _parts(pixels)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -78,3 +79,13 @@ def ground_pixel(transform: Affine, shape: tuple[int, int], crs: CRS | None) -> 
     size = np.maximum(*sides)
     size = size[np.isfinite(size) & (size > 0)]
     return float(size.min()) if len(size) else plain * metres_per_unit(crs)
+
+
+def without_empty_parts(shape: Any) -> Any:
+    """A geometry without parts that are empty: GEOS crashes where it looks at the edges of one."""
+    if shape is None or not hasattr(shape, "geoms"):
+        return shape
+    parts = [without_empty_parts(part) for part in shape.geoms]
+    kept = [part for part in parts if not part.is_empty]
+    nested = any(hasattr(part, "geoms") for part in kept)
+    return type(shape)(kept) if nested or len(kept) < len(parts) else shape

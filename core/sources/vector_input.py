@@ -25,6 +25,7 @@ import shapely
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
+from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .references import is_remote, refuse_remote
@@ -96,6 +97,10 @@ class VectorInput:
             frame = self._frame(wanted)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
+        shapes = [without_empty_parts(shape) for shape in frame.geometry]
+        if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
+            name = frame.geometry.name
+            frame[name] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)
 
     def _frame(self, wanted: Mapping[str, Any]) -> Any:

@@ -311,7 +311,11 @@ def _objects(
             reason = _why_not(geometry)
             shape = None
             if reason is None:
-                shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                try:
+                    shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                except PromptError as error:
+                    left_out.append((name, str(error)))
+                    continue
                 if not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
                     reason = f"there are no data at it at {dated.moment.text}"
             if reason is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
 from ...earth.crs import declared_crs
-from ...errors import ParameterError
+from ...errors import ParameterError, PromptError, SamGeoWarning
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform
@@ -65,10 +66,21 @@ def place_layer(
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
     place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
-    shapes = [
-        shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
-        for geometry in frame.geometry
-    ]
+    shapes: list[Any] = []
+    shown = np.ones(len(frame), bool)
+    for number, geometry in enumerate(frame.geometry):
+        try:
+            shapes.append(shapely.make_valid(place.geometry(shapely.force_2d(geometry))))
+        except PromptError:
+            shown[number] = False
+    if not shown.all():
+        warnings.warn(
+            f"{int((~shown).sum())} features of {path} are left out: they lie nowhere that the "
+            "raster's coordinate system can show.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+        frame = frame[shown].reset_index(drop=True)
     polygons = np.array([*shapes, None], dtype=object)[:-1]
     digest = hashlib.sha256(b"".join(shapely.to_wkb(polygons).tolist())).hexdigest()[:32]
     return PlacedLayer(frame.set_crs(crs, allow_override=True), polygons, digest)

@@ -28,12 +28,15 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
+from samgeo_core import CellBox, Mask, TileMasks
 from samgeo_core.errors import SamGeoError
 from samgeo_core.job import (
     ClassifyParameters,
@@ -45,8 +48,10 @@ from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.classes.map_classes import map_classes
 from samgeo_core.jobs.regularize import regularize_layer
 from samgeo_core.jobs.run import run
+from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.testing.promptable_oracle import OracleModel
 from samgeo_core.tracking.run import track
+from scipy import ndimage
 
 from ..classes.world import CRS, TRANSFORM, mobile_sam, squares, write_points, write_world
 from ..scenes import MARGIN, TILE, SceneOracle, scene, write_raster
@@ -142,9 +147,29 @@ def _classes_of_objects(output: Path, given: dict[str, Any]) -> None:
     from samgeo_core.jobs.classes import segment_classes
 
     segment_classes.model_factory = lambda _: mobile_sam  # type: ignore[assignment]
-    from tests.fuzz.test_tiffs import Bright
+    run(params, segmenter=Squares())
 
-    run(params, segmenter=Bright())
+
+@dataclass(frozen=True)
+class Squares:
+    """Finds the squares of the world, which are all that is not grey."""
+
+    name: str = "squares"
+    fingerprint: str = "squares 1"
+
+    def cell_size(self, window_size: int) -> int:
+        return 1
+
+    def segment(self, image: TileImage) -> TileMasks:
+        colour = ndimage.uniform_filter(image.pixels.astype(np.float32), (5, 5, 1))
+        labels, _ = ndimage.label(np.ptp(colour, axis=2) > 40)
+        window, masks = image.tile.window, []
+        for number, (rows, cols) in enumerate(ndimage.find_objects(labels), 1):
+            box = CellBox(window.row0 + rows.start, window.col0 + cols.start,
+                          window.row0 + rows.stop, window.col0 + cols.stop)  # fmt: skip
+            inside = labels[rows, cols] == number
+            masks.append(Mask(box, np.where(inside, 32, -32).astype(np.int8), 0.9, 0.9))
+        return TileMasks(image.tile.index, 1, masks)
 
 
 def _mapped(shapes: str) -> Callable[[Path, dict[str, Any]], None]:
