@@ -87,14 +87,9 @@ class VectorInput:
         Raises:
             ParameterError: The file is damaged.
         """
-        if self.path.lower().endswith((".parquet", ".geoparquet")):
-            with _readable(self.name):
-                frame = gpd.read_parquet(self.path)
-            return frame.iloc[start:] if count is None else frame.iloc[start : start + count]
-        wanted = {"skip_features": start, "max_features": count, **self.options}
         with _readable(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = self._frame(wanted)
+            frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
         shapes = [without_empty_parts(shape) for shape in frame.geometry]
@@ -103,7 +98,11 @@ class VectorInput:
             frame[name] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)
 
-    def _frame(self, wanted: Mapping[str, Any]) -> Any:
+    def _frame(self, start: int, count: int | None) -> Any:
+        if self.path.lower().endswith((".parquet", ".geoparquet")):
+            whole = gpd.read_parquet(self.path)
+            return whole.iloc[start : None if count is None else start + count].copy()
+        wanted = {"skip_features": start, "max_features": count, **self.options}
         settings = {"layer": self.layer, "fid_as_index": True, "on_invalid": "ignore", **wanted}
         try:
             return pyogrio.read_dataframe(self.path, **settings)
