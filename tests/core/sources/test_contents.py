@@ -310,10 +310,9 @@ def test_pages_after_the_first_are_said_and_can_be_named(make_raster: Make, tmp_
         file.write(np.full((1, 64, 64), 200, np.uint8))
     other = grey(make_raster, "other.tif", transform=PLACE @ Affine.translation(64, 0))
     for given in ([path], [path, other]):
-        with (
-            pytest.warns(SamGeoWarning, match=r"holds 2 rasters \(pages\): the first one is used"),
-            open_raster(given) as raster,
-        ):
+        with pytest.warns(SamGeoWarning, match=r"holds 2 rasters \(pages\): the first one is used"):
+            opened = open_raster(given)
+        with opened as raster:
             assert any("GTIFF_DIR:2:" in note for note in raster.notes)
             assert raster.read(PixelBox(0, 0, 64, 64)).pixels.max() < 200
     with warnings.catch_warnings():

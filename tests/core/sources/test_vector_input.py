@@ -169,7 +169,7 @@ def test_coordinates_of_no_place_are_refused() -> None:
     place = PromptTransform(Affine(1, 0, 0, 0, -1, 100), "EPSG:32633", "EPSG:4326")
     for far in (np.inf, np.nan, 1e300):
         with pytest.raises(PromptError, match="no place on a map"):
-            place.geometry(shapely.LineString([(0, 0), (far, 1)]))
+            place.geometry(shapely.from_wkt(f"LINESTRING (0 0, {far} 1)"))
 
 
 @pytest.fixture
