@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
 from ..job import Progress, with_knobs
@@ -67,6 +68,11 @@ class Report:
     ) -> None:
         self._progress = progress
         self._cancelled = cancelled
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """``progress`` and ``cancelled`` for a job within this one."""
+        return {"progress": self._progress, "cancelled": self._cancelled}
 
     def check(self) -> None:
         """Raise Cancelled where the job must stop."""

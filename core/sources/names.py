@@ -233,7 +233,10 @@ def _of_archive(path: Path) -> list[str]:
             with tarfile.open(path) as tar:
                 inner, prefix = [m.name for m in tar if m.isfile()], "/vsitar/"
     except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise RasterError(f"The archive {path} cannot be read: {error}") from error
+        raise RasterError(
+            f"The archive {path} cannot be read ({error}): make or download it again, or unpack it "
+            "and give the GeoTIFF in it."
+        ) from error
     found = sorted(
         name
         for name in inner
