@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
+# One process per core, up to four, each with one thread: threads that share a core wait for it.
+IN_CORES = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile
 CORE_TESTS := tests/core tests/test_import_contract.py tests/test_project_files.py
 
 .PHONY: docs sync help env demo test lint test-core coverage test-plugin package link screenshots clean
@@ -34,10 +36,10 @@ lint: $(VENV)/.done ## Style, types and the import contract
 	$(BIN)/lint-imports
 
 test-core: $(VENV)/.done ## The engine's tests
-	$(BIN)/python -m pytest -q $(CORE_TESTS) $(PYTEST_ARGS)
+	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS)
 
 coverage: $(VENV)/.done ## The engine's tests, and which lines and branches they ran: build/coverage
-	$(BIN)/python -m pytest -q $(CORE_TESTS) $(PYTEST_ARGS) \
+	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS) \
 		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage --cov-report=xml:build/coverage.xml
 
 $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
