@@ -13,7 +13,7 @@ CORE_TESTS := tests/core tests/test_import_contract.py tests/test_project_files.
 
 .PHONY: docs sync help env demo test lint test-core coverage test-plugin package link screenshots clean
 
-help: ## Say what there is
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
 
 env: $(VENV)/.done ## Make the engine's environment

@@ -30,7 +30,9 @@ def commands() -> list[str]:
 
 def test_workflows_run_targets_that_exist_and_the_tests_of_the_makefile():
     tests = re.search(r"^CORE_TESTS := (.*)$", MAKEFILE, re.MULTILINE)[1]
-    assert f"python -m pytest -q {tests}" in commands()
+    assert any(
+        command.startswith("python -m pytest") and command.endswith(tests) for command in commands()
+    )
     called = {
         word
         for command in commands()
