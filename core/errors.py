@@ -82,6 +82,10 @@ class JobError(SamGeoError):
     exit_code = 7
 
 
+class WorkerDied(JobError):
+    """A worker process ended in the middle of its work, most likely because memory ran out."""
+
+
 class IncompleteError(JobError):
     """A job has ended, but some of its tiles failed."""
 

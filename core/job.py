@@ -210,6 +210,14 @@ _OVERLAP = (
     "place on different dates are refused. error: no overlap is allowed."
 )
 _OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
+_SCENES = (
+    "Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT being "
+    "like maps/{scene}.gpkg; layer writes one layer with the source and date of each object."
+)
+_DUPLICATES = (
+    "Objects that overlapping scenes show twice, in one layer: date leaves out those of one date "
+    "and keeps the others; place keeps the newest of a place; keep leaves all."
+)
 _BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
 _STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
@@ -228,6 +236,11 @@ class SegmentParameters(_Parameters):
         "Name of the layer in the output.", unset="the output's name", group="output"
     )
     overwrite: bool = _option("Replace an existing output.", False, group="output")
+    stac_item: bool = _option(
+        "Write a STAC item with the model's fields beside the output (NAME.stac.json).",
+        False,
+        group="output",
+    )
     fresh: bool = _option(
         "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
     )
@@ -272,6 +285,15 @@ class SegmentParameters(_Parameters):
     )
     overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
     allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
+    scenes: str = _option(_SCENES, choices=("mosaic", "each", "layer"), group="scenes")
+    duplicates: str = _option(_DUPLICATES, choices=("date", "place", "keep"), group="scenes")
+    asset: Optional[str] = _option(
+        "Asset of STAC items.", unset="the only raster, or the one for looking at", group="scenes"
+    )
+    sign: Optional[str] = _option(
+        "Function that signs addresses, module:function, e.g. planetary_computer:sign_url.",
+        group="scenes",
+    )
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )
@@ -474,6 +496,62 @@ class ClassifyParameters(_Parameters):
 
 
 @dataclass(frozen=True)
+class UpdateParameters(_Parameters):
+    """An old layer against a new raster (method ``update``).
+
+    ``input`` is the path of the old layer of polygons, ``rasters`` the new raster, ``output`` the
+    GeoPackage to write: what became of each polygon, and new ones, with the field ``status``; its
+    layer ``NAME_before`` holds the old outlines.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = _option("Layer within the input.", group="output")
+    layer: Optional[str] = _shared("layer")
+    id_field: Optional[str] = _option(
+        "Field with the polygons' names.", unset="their feature ids", group="output", flag="id"
+    )
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    outlines: str = _option(
+        "New outlines as seen, or with right angles (buildings).",
+        choices=("contour", "rectangles"),
+        group="objects",
+    )
+    new_objects: bool = _option(
+        "Look for new objects of the layer's class, too.", True, group="objects"
+    )
+    min_change_prob: float = _option(
+        "Probability from which a change is one, and a new object too.",
+        0.5,
+        least=0,
+        most=1,
+        group="objects",
+    )
+    apply: bool = _option(
+        "Write the changes into the old layer as well, a GeoPackage. Without it, that stays as it "
+        "is.",
+        False,
+        group="output",
+    )
+    crs: Optional[str] = _shared("crs", unset="the input's")
+
+
+@dataclass(frozen=True)
 class MapParameters(_Parameters):
     """A raster's ground as classes, or its roads as lines, from examples (method ``map``).
 
@@ -650,6 +728,50 @@ class EncodeParameters(OpenParameters):
 
     extent: Optional[list[float]] = _option("Area to encode.", length=4)
     extent_crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CollectParameters(_Parameters):
+    """Find all objects of an area, to be classified by examples (method ``collect``).
+
+    Args:
+        session: From ``open``.
+        area: GeoJSON Polygon or MultiPolygon; None for the whole raster.
+        crs: CRS of the area and of all geometries of the collection; None for the raster's.
+    """
+
+    session: str
+    area: Optional[dict[str, Json]] = None
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CollectionParameters(_Parameters):
+    """A collection (methods ``collect_next`` and ``collect_end``).
+
+    Args:
+        collection: From ``collect``.
+    """
+
+    collection: str
+
+
+@dataclass(frozen=True)
+class CollectClassesParameters(_Parameters):
+    """What the objects of a collection are (method ``collect_classes``).
+
+    Args:
+        collection: From ``collect``.
+        examples: All examples, each {"geometry": GeoJSON, "class": name}; an empty name for what
+            is none of the classes. Geometries in the CRS that ``collect`` was told.
+        min_class_prob: Probability from which an object is of its class.
+        ask: How many objects to name that are most worth an answer.
+    """
+
+    collection: str
+    examples: list[dict[str, Json]]
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
+    ask: int = _option("", 0, least=0, most=1000)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from .earth.geometry import mean_side
 from .errors import ParameterError
 from .raster.raster import RasterOptions, open_raster
+from .sources.vector_input import open_vector
 from .types import PixelBox
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def show(
         raise ParameterError(
             "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
         ) from error
-    layer = polygons if isinstance(polygons, gpd.GeoDataFrame) else gpd.read_file(polygons)
+    layer = (
+        polygons
+        if isinstance(polygons, gpd.GeoDataFrame)
+        else open_vector(polygons, parameter="layer").read()
+    )
     with open_raster([str(raster)]) as opened:
         t, (height, width) = opened.transform, opened.shape
         coarser = max(height, width) / MOST_PIXELS

@@ -46,6 +46,9 @@ FOLDER = Setting("environment/folder", "")
 BUILD = Setting("environment/build", "cpu")
 """Build of torch: "cpu" or "cuda"."""
 
+BUNDLE = Setting("environment/bundle", "")
+"""Folder that ``samgeo bundle`` made, to install from without a network; empty for the network."""
+
 DEVICE = Setting("engine/device", "auto")
 THREADS = Setting("engine/threads", 0)
 MODEL = Setting("engine/model", "embedded")

@@ -16,6 +16,7 @@ from ..job import (
     SegmentParameters,
     TrackParameters,
     TrainParameters,
+    UpdateParameters,
 )
 from .values import numbers, pairs
 
@@ -24,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PARAMETERS: tuple[type, ...] = (
     SegmentParameters,
     ClassifyParameters,
+    UpdateParameters,
     MapParameters,
     TrackParameters,
     TrainParameters,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -110,3 +111,13 @@ def middle_pixel(transform: Affine, crs: CRS | None, shape: tuple[int, int]) -> 
         return None
     side = math.sqrt(lengths[0] * lengths[1])
     return side if math.isfinite(side) and side > 0 else None
+
+
+def without_empty_parts(shape: Any) -> Any:
+    """A geometry without parts that are empty: GEOS crashes where it looks at the edges of one."""
+    if shape is None or not hasattr(shape, "geoms"):
+        return shape
+    parts = [without_empty_parts(part) for part in shape.geoms]
+    kept = [part for part in parts if not part.is_empty]
+    nested = any(hasattr(part, "geoms") for part in kept)
+    return type(shape)(kept) if nested or len(kept) < len(parts) else shape

@@ -20,9 +20,9 @@ import shapely
 
 from ..layers.reader import VectorLayer
 from ..layers.writer import LayerWriter, check_output
+from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.schema import Field
 from .objects import PRECISE, Matching, Objects
-from .plane import EqualAreaPlane
 
 FIELDS = (
     Field("error", "text"),

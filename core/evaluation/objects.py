@@ -6,7 +6,7 @@
 * Boundary IoU: Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: Improving Object-Centric
   Image Segmentation Evaluation", 2021.
 
-Shapes lie on an equal-area plane in metres (``plane.py``).
+Shapes lie on an equal-area plane in metres (``vectors/equal_area_plane.py``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import STRtree
 
-from .plane import Shapes
+from ..vectors.equal_area_plane import Shapes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..layers.inputs import check_not_input, layer_input
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
+from ..vectors.equal_area_plane import EqualAreaPlane, Shapes
 from .error_layer import Compared, check_error_layer, write_errors
 from .figures import Figures, average_precision, figures
 from .lines import Apls, Relaxed, apls, relaxed
 from .objects import Bools, Floats, Matching, Objects, boundary_iou, match
-from .plane import EqualAreaPlane, Shapes
 
 SIZES = ("small", "medium", "large")
 BUFFERS = (4.0, 8.0)

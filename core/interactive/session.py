@@ -296,7 +296,7 @@ class Session:
         sizes = measure(polygons, source.crs)
         if crs is not None:
             place = self.levels.place_at(level, crs)
-            polygons = [place.shape_from_raster(polygon) for polygon in polygons]
+            polygons = place.shapes_from_raster(polygons)
         return [
             Shape(polygon, float(area), float(perimeter))
             for polygon, area, perimeter in zip(polygons, sizes.area, sizes.perimeter, strict=True)

@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
@@ -32,6 +33,16 @@ from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
 """Name of the geometry column in the Arrow file."""
+
+BBOX = "bbox"
+"""Name of the column of bounding boxes in GeoParquet, unless a layer has one of that name."""
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BOXES = pa.struct([(side, pa.float64()) for side in _SIDES])
+
+ROWS = 16384
+"""Rows of a row group of GeoParquet, about; they are neighbours, so that a reader of a small area
+passes over most groups."""
 
 METRES_PER_DEGREE = 111_320.0
 """Along the equator."""
@@ -312,11 +323,44 @@ def _write_parquet(written: Written) -> None:
     }
     if written.bounds is not None:
         column["bbox"] = list(written.bounds)
+    covering = _free_name(BBOX, schema.names)
+    column["covering"] = {"bbox": {side: [covering, side] for side in _SIDES}}
     meta = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
-    schema = schema.with_metadata({"geo": json.dumps(meta)})
+    schema = schema.append(pa.field(covering, _BOXES)).with_metadata({"geo": json.dumps(meta)})
     with pq.ParquetWriter(written.target, schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        for group in _groups(batches):
+            boxes = _boxes(group.column(GEOMETRY))
+            table = pa.Table.from_arrays([*group.columns, boxes], schema=schema)
+            writer.write_table(table, row_group_size=ROWS)
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    known = {other.lower() for other in taken}
+    number, candidate = 1, name
+    while candidate in known:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches together until there are enough rows for a row group."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _boxes(shapes: pa.ChunkedArray) -> pa.Array:
+    """Each geometry's bounding box, as GeoParquet 1.1 has it: readers skip what lies elsewhere."""
+    bounds = shapely.bounds(shapely.from_wkb(shapes.to_numpy(zero_copy_only=False)))
+    return pa.StructArray.from_arrays([pa.array(bounds[:, k]) for k in range(4)], list(_SIDES))
 
 
 def _verify(form: Format, written: Written) -> None:

@@ -15,6 +15,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -158,6 +159,7 @@ class LayerWriter:
             )
             self.layer_name = self.path.stem
         self.fields = (*schema, *fields)
+        self._own = len(fields)
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
@@ -189,6 +191,17 @@ class LayerWriter:
                 self._finish(flush=False)
             finally:
                 self._discard()
+
+    def with_fields(self, fields: Sequence[Field]) -> LayerWriter:
+        """A writer of the same layer with other columns besides the schema's.
+
+        For a job that knows its columns only after its work, but asks before whether it may write.
+        """
+        other = copy(self)
+        other.fields = (*self.fields[: len(self.fields) - self._own], *fields)
+        other._own = len(fields)
+        other._check_fields()
+        return other
 
     def check(self, *, overwrite: bool) -> None:
         """Check again whether the output may be written, replacing it or not.

@@ -100,8 +100,8 @@ class JobFolder:
         wanted = json.loads(json.dumps({"version": _VERSION, **description}))
         if begun:
             self._compare(_read_json(path), wanted)
-            for partial in self.folder.rglob(".*.part"):
-                partial.unlink(missing_ok=True)
+            for partial in list(self.folder.rglob(".*.part")):
+                _remove(partial)  # a file, or the folder of a writer of a layer within
             return True
         text = json.dumps(wanted, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(path, lambda partial: write_text(partial, text))

@@ -250,6 +250,22 @@ _ENTRIES = (
         3440,
         "vocab.json merges.txt",
     ),
+    ModelEntry(
+        "sam3.1",
+        "sam3",
+        "Segment Anything 3.1 (words with CLIP's tokenizer beside the file)",
+        "SAM License",
+        f"{_HUB}/facebook/sam3.1",
+        (
+            Source(
+                f"{_HUB}/facebook/sam3.1/resolve/main/sam3.1_multiplex.pt",
+                "sam3.1_multiplex.pt",
+                "",
+                3500 * 10**6,
+            ),
+        ),
+        gated=True,
+    ),
     _concept(
         "grounding-dino-tiny",
         "grounding_dino",

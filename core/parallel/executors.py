@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from ..errors import Cancelled, JobError, ParameterError
+from ..errors import Cancelled, JobError, ParameterError, WorkerDied
 from .cancellation import check, stop_for_good_by
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
                     "No worker process could start, most likely because each imports the script "
                     f"that started it and {_GUARD}"
                 ) from error
-            raise JobError(
+            raise WorkerDied(
                 "A worker process was killed, most likely because memory ran out: "
                 "use fewer workers and run the same command again; finished tiles are kept."
             ) from error
@@ -312,7 +312,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         try:
             return future.result()
         except KilledWorker as error:
-            raise JobError(
+            raise WorkerDied(
                 "Several Dask workers died at the same task, most likely because memory ran out: "
                 "use workers with more memory or smaller tiles, and run the same job again; what "
                 "is finished is kept."

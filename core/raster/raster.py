@@ -105,7 +105,8 @@ def open_raster(
         RasterError: It cannot be opened, or the files make no mosaic.
         ParameterError: An option does not fit the raster.
     """
-    return Raster(expand_sources(sources), options or RasterOptions())
+    options = options or RasterOptions()
+    return Raster(expand_sources(sources, remote=options.allow_remote), options)
 
 
 def coarser(spec: Mapping[str, Any], factor: int) -> dict[str, Any]:

@@ -154,8 +154,13 @@ def check_tables(output: Path, *, overwrite: bool) -> None:
             )
 
 
-def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
+def write_tables(table: pd.DataFrame, output: Path, folder: Path) -> tuple[Path, Path]:
     """Write the long and the wide table beside a layer; whole or not at all.
+
+    Args:
+        table: The long table.
+        output: The layer.
+        folder: Where they are written before they are moved; on the same drive.
 
     Raises:
         OutputError: One cannot be written.

@@ -55,6 +55,14 @@ def classify(params: Json, context: Context) -> Json:
     return dict(vars(result))
 
 
+def update(params: Json, context: Context) -> Json:
+    """An old layer is compared with a new raster."""
+    from ..jobs.update import update_layer
+
+    result = update_layer(job.UpdateParameters.from_dict(params), **_told(context))
+    return dict(vars(result))
+
+
 def map_ground(params: Json, context: Context) -> Json:
     """A raster's ground as classes, or its roads as a network."""
     from ..jobs.classes.map_classes import map_classes
@@ -143,6 +151,7 @@ METHODS: Mapping[str, Method] = {
     "regularize": regularize,
     "classify": classify,
     "map": map_ground,
+    "update": update,
     "track": track,
     "train": train,
     "evaluate": evaluate,

@@ -21,6 +21,9 @@ from ..job import Failure, MessageError, Prompt
 from .candidates import Accepted, Candidate, Refinement
 from .engine_session import EngineSession, View
 
+CLASS = "class"
+"""Attribute of an accepted object: its class."""
+
 _WAITING = "waiting"
 _ASKED = "asked"
 _REFINING = "refining"
@@ -57,6 +60,7 @@ class Closed:
         index: Which of the candidates was chosen.
         shown: The polygon that the user saw when accepting; None where it was not there yet.
         place: Where it is written to, as the session's user said; None for a new feature.
+        object_class: Its class; empty for none.
     """
 
     prompts: tuple[Prompt, ...]
@@ -65,6 +69,7 @@ class Closed:
     index: int = 0
     shown: Optional[QgsGeometry] = None
     place: Any = None
+    object_class: str = ""
     stage: str = _WAITING
     question: Optional[Question] = None
     polygon: Optional[QgsGeometry] = None
@@ -259,7 +264,7 @@ class AcceptQueue(QObject):
                     closed.refinement.tidy(polygon),
                     raw,
                     closed.view.crs,
-                    dict(result.get("attributes") or {}),
+                    {**(result.get("attributes") or {}), CLASS: closed.object_class},
                     closed.place,
                 )
             )

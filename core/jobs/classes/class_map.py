@@ -37,9 +37,15 @@ RANGE = 127.0
 """Largest stored logit."""
 
 CELL_OPTIONS = ClassifierOptions(
-    components=64, weights=(("encoder", 1.0), ("colour", 1.0)), whitening=0.5, clip=None
+    components=48,
+    weights=(("encoder", 1.0), ("classes", 1.0), ("colour", 1.0)),
+    whitening=0.7,
+    strength=0.03,
+    clip=None,
+    frequency=0.0,
 )
-"""Linear, because each of the model's maps is then projected at its own resolution."""
+"""Linear, because each of the model's maps is then projected at its own resolution. Values
+were chosen on five and ten strokes on roads of Dubai (areas 5 and 6) and of two generated towns."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,6 @@ class Family:
     make_video: Callable[[Shapes, int | None], Network] | None = None
 
 
-def count(shapes: Shapes, prefix: str) -> int:
+def count(shapes: Mapping[str, object], prefix: str) -> int:
     """Number of entries of a module list whose keys begin with ``prefix`` and an index."""
     return len({key[len(prefix) :].split(".", 1)[0] for key in shapes if key.startswith(prefix)})

@@ -32,6 +32,7 @@ from .files import check_file, unpacked, weights_file
 from .own import OwnModel, add_own, find_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
+_SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx")
 FOLDER_VARIABLE, OFFLINE_VARIABLE = "SAMGEO_MODELS_DIR", "SAMGEO_OFFLINE"
 
 
@@ -314,7 +315,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or Path(text).suffix in (".pt", ".pth", ".safetensors")
+    return "/" in text or "\\" in text or Path(text).suffix in _SUFFIXES
 
 
 def _folder(entry: ModelEntry) -> Path:
