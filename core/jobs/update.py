@@ -24,7 +24,7 @@ from ..layers.writer import LayerWriter
 from ..parallel.executors import check_main_module
 from ..raster.raster import open_raster
 from ..sources.vector_input import open_vector
-from ..update.compare import compare
+from ..changes.compare import compare
 from ..vectors.equal_area_plane import EqualAreaPlane
 from .classes.class_layer import carried
 from .classes.class_options import model_factory

@@ -26,9 +26,9 @@ from ..layers.reader import VectorLayer
 from ..models.base import PromptableModel
 from ..raster.raster import Raster
 from ..types import PixelBox
-from ..update.class_of_layer import learn_class, likeness
-from ..update.common_shift import CommonShift, common_shift
-from ..update.evidence import Evidence, Floats, Found, Shapes, overlapping
+from ..changes.class_of_layer import learn_class, likeness
+from ..changes.common_shift import CommonShift, common_shift
+from ..changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.schema import GEOMETRY
 from .classes.class_layer import object_layer, place_layer

@@ -18,8 +18,8 @@ from ..job import UpdateParameters
 from ..layers.geopackage_edit import Edits
 from ..layers.reader import VectorLayer
 from ..raster.raster import Raster
-from ..update.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
-from ..update.evidence import Floats, Shapes
+from ..changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ..changes.evidence import Floats, Shapes
 from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
@@ -197,7 +197,7 @@ def _in_layer(shapes: Shapes, layer: VectorLayer, raster: Raster) -> Shapes:
 
 def _overlap(layer: VectorLayer, plane: EqualAreaPlane, shapes: Shapes) -> Floats:
     """(n,) IoU of the old polygons, as they are in the layer, and what is there now."""
-    from ..update.evidence import iou
+    from ..changes.evidence import iou
 
     old, now = (
         shapely.make_valid(plane.place(each, layer.crs, layer.name))
