@@ -14,6 +14,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
+from ..changes.compare import compare
 from ..errors import ParameterError
 from ..job import MessageError, Progress, UpdateParameters, option
 from ..layers.formats import format_of
@@ -24,7 +25,6 @@ from ..layers.writer import LayerWriter
 from ..parallel.executors import check_main_module
 from ..raster.raster import open_raster
 from ..sources.vector_input import open_vector
-from ..changes.compare import compare
 from ..vectors.equal_area_plane import EqualAreaPlane
 from .classes.class_layer import carried
 from .classes.class_options import model_factory

@@ -21,14 +21,14 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
+from ..changes.class_of_layer import learn_class, likeness
+from ..changes.common_shift import CommonShift, common_shift
+from ..changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ..job import Progress, SegmentParameters, UpdateParameters
 from ..layers.reader import VectorLayer
 from ..models.base import PromptableModel
 from ..raster.raster import Raster
 from ..types import PixelBox
-from ..changes.class_of_layer import learn_class, likeness
-from ..changes.common_shift import CommonShift, common_shift
-from ..changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.schema import GEOMETRY
 from .classes.class_layer import object_layer, place_layer

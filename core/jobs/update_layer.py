@@ -12,14 +12,14 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
+from ..changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ..changes.evidence import Floats, Shapes
 from ..earth.crs import same_crs
 from ..earth.reproject import Reprojection
 from ..job import UpdateParameters
 from ..layers.geopackage_edit import Edits
 from ..layers.reader import VectorLayer
 from ..raster.raster import Raster
-from ..changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
-from ..changes.evidence import Floats, Shapes
 from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field

@@ -13,6 +13,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import qgis_window
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -39,7 +40,7 @@ class OnlineSession(Session):
     def run(self) -> None:
         python = os.environ["SAMGEO_PYTHON"]
         server = subprocess.Popen(
-            [python, str(Path(__file__).with_name("tile_server.py")),
+            [python, str(Path(qgis_window.__file__).with_name("tile_server.py")),
              os.environ["SAMGEO_SESSION_RASTER"]],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
