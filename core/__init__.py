@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .jobs.scenes.plan import Plan, plan
     from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
+    from .model_check.check import ModelCheck, check_model
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
     from .picture import show
@@ -58,9 +60,11 @@ _HOMES = {
     "JobError": "errors",
     "JobResult": "jobs.run",
     "Mask": "masks.masks",
+    "ModelCheck": "model_check.check",
     "ModelError": "errors",
     "OutputError": "errors",
     "ParameterError": "errors",
+    "Plan": "jobs.scenes.plan",
     "PixelBox": "types",
     "Progress": "job",
     "Prompt": "job",
@@ -85,11 +89,13 @@ _HOMES = {
     "Tracks": "tracking.run",
     "UpdateParameters": "job",
     "UpdateResult": "jobs.update",
+    "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
+    "plan": "jobs.scenes.plan",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
@@ -113,10 +119,12 @@ __all__ = [
     "JobError",
     "JobResult",
     "Mask",
+    "ModelCheck",
     "ModelError",
     "OutputError",
     "ParameterError",
     "PixelBox",
+    "Plan",
     "Progress",
     "Prompt",
     "PromptError",
@@ -141,11 +149,13 @@ __all__ = [
     "UpdateParameters",
     "UpdateResult",
     "__version__",
+    "check_model",
     "evaluate",
     "export_labels",
     "import_labels",
     "load_model",
     "open_raster",
+    "plan",
     "regularize_layer",
     "run",
     "segment",

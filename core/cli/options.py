@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command-line options made from the parameters of ``job.py``, the one definition of each."""
+"""Command-line options, generated from the parameters in ``job.py``."""
 
 from __future__ import annotations
 

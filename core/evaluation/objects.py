@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How well polygons agree with true ones, object by object.
+"""Polygons matched with true polygons by IoU, one to one.
 
 * Panoptic quality, PQ = SQ x RQ: Kirillov, He, Girshick, Rother and Dollar, "Panoptic
   Segmentation", 2019. Pairs of IoU > 0.5.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layers of any CRS on one local plane, in metres.
+"""Layers of any CRS projected to one local plane, in metres.
 
 The plane is a Lambert azimuthal equal-area projection (Snyder, *Map Projections: A Working
 Manual*, 1987, chapter 24) around the middle of the data, on the data's own ellipsoid. Areas, and so
@@ -19,11 +19,15 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 from pyproj.exceptions import ProjError
 
+from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError
 
 LONGEST_EDGE = 500.0
 """Metres: longer edges get more vertices first, because a straight edge in one CRS is a curve in
 another."""
+
+MOST_STEPS = 1_000_000
+"""Edges of that length around one shape; a longer one is no shape on the Earth."""
 
 Shapes = NDArray[Any]
 
@@ -80,11 +84,14 @@ class EqualAreaPlane:
                 f"{what} ({crs.name}) cannot be brought to a plane of metres: {error}"
             ) from error
         step = LONGEST_EDGE / _metres_per_unit(crs)
-        placed: Shapes = shapely.transform(
-            shapely.segmentize(shapes, step),
-            lambda xy: np.column_stack(way.transform(xy[:, 0], xy[:, 1])),
-        )
-        if not np.isfinite(shapely.get_coordinates(placed)).all():
+        somewhere = bool((shapely.length(shapes) < MOST_STEPS * step).all())  # NaN is not
+        if somewhere:
+            placed: Shapes = shapely.transform(
+                shapely.segmentize([without_empty_parts(shape) for shape in shapes], step),
+                lambda xy: np.column_stack(way.transform(xy[:, 0], xy[:, 1])),
+            )
+            somewhere = bool(np.isfinite(shapely.get_coordinates(placed)).all())
+        if not somewhere:
             raise ParameterError(
                 f"{what} has coordinates that lie nowhere on the ground in {crs.name}: check its "
                 "coordinate system."

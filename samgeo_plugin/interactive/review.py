@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -78,6 +78,7 @@ class Review(QObject):
         self.facts: dict[int, Facts] = {}
         self.queue: list[int] = []
         self.filter = ReviewFilter()
+        self.known_classes: Callable[[], list[str]] = list
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
@@ -252,8 +253,10 @@ class Review(QObject):
 
     @property
     def classes(self) -> list[str]:
-        """The layer's classes, in the order of the number keys."""
-        return sorted({facts.label for facts in self.facts.values() if facts.label})
+        """The project's classes, then the layer's others, in the order of the number keys."""
+        known = self.known_classes()
+        others = {facts.label for facts in self.facts.values() if facts.label} - set(known)
+        return [*known, *sorted(others)]
 
     # --- where we are ---------------------------------------------------------------------------
 
@@ -298,6 +301,9 @@ class Review(QObject):
     def set_class(self, number: int) -> None:
         """Give the current one the class of a number key (from 1), accept it, and go on."""
         classes = self.classes
+        if self._class_index < 0 and self.layer is not None and 1 <= number <= len(classes):
+            target.with_class_field(self.layer)
+            self._find_fields()
         if self._class_index < 0:
             self.message.emit("info", tr("The layer has no field “label” or “class”."))
         elif not 1 <= number <= len(classes):

@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
+from .class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from .evaluate_result import EvaluateResult
 from .improve_model import ImproveModel
 from .outlines import RegularizeOutlines, RoadCenterlines
@@ -19,6 +20,9 @@ from .update_layer import UpdateLayer
 ALGORITHMS = (
     SegmentRaster,
     SegmentFromPrompts,
+    ClassifyObjects,
+    ClassifyGround,
+    RoadNetwork,
     RegularizeOutlines,
     RoadCenterlines,
     TrackObjects,
