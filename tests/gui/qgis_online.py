@@ -98,7 +98,7 @@ class OnlineSession(Session):
         iface.setActiveLayer(layer)
         self.stalls.part(name)
         target = controller.target_layer()
-        before = 0 if target is None else target.featureCount()
+        before = 0 if target is None else max(target.featureCount(), 0)
         for number, roof in enumerate(roofs):
             at = roof.pointOnSurface().asPoint()
             self.canvas.setExtent(
