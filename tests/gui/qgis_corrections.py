@@ -4,9 +4,10 @@
     SAMGEO_AUTOMATIC=candidates.gpkg python3 tests/gui/screenshots.py \
         --script tests/gui/qgis_corrections.py --out FOLDER --timeout 560
 
-SAMGEO_CORRECTIONS sets another number of roofs. SAMGEO_AUTOMATIC is the layer that ``samgeo segment`` made of the eastern half of the mosaic. Roofs
-are chosen by their IoU with the footprints (.35 to .75), taken up with a click, corrected by up to
-four clicks where they are still wrong, and written back with Enter. Truth is the judge.
+SAMGEO_CORRECTIONS sets another number of roofs. SAMGEO_AUTOMATIC is the layer that ``samgeo
+segment`` made of the eastern half of the mosaic. Roofs are chosen by their IoU with the footprints
+(.35 to .75), taken up with a click, corrected by up to four clicks where they are still wrong, and
+written back with Enter. Truth is the judge.
 """
 
 from __future__ import annotations
