@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -85,7 +86,7 @@ def changed_frame(
         .assign(
             old_id=ids,
             old_fid=_numbers(layer),
-            old_layer=f"{params.input}|layername={layer_name}",
+            old_layer=f"{_absolute(params.input)}|layername={layer_name}",
             status=change,
             probability=changes.probability.round(3),
             shift_m=np.hypot(*(way + common).T).round(3),
@@ -161,6 +162,12 @@ def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDat
         deleted=tuple(map(int, fids[deleted])),
         added=tuple(frame.geometry.iloc[len(layer) :]),
     )
+
+
+def _absolute(path: str) -> str:
+    """A layer's path as another program finds it."""
+    file = path.partition("|")[0]
+    return file if "://" in file else str(Path(file).absolute())
 
 
 def _numbers(layer: VectorLayer) -> np.ndarray:
