@@ -83,7 +83,7 @@ def _for_words(params: SegmentParameters) -> Segmenter:
     masker = None
     if params.detector is not None:
         masker = load_model(params.model, params.device, params.threads, params.precision)
-    elif params.precision not in ("auto", "float32"):
+    elif params.precision not in ("auto", "float32", "fastest"):
         raise ParameterError(
             f"{params.model} finds words in float32: leave the precision {params.precision} out."
         )

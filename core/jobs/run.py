@@ -10,6 +10,7 @@ from ..job import Progress, SegmentParameters
 from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
 from .options import check_options, has_classes
+from .precision import decided
 from .result import JobResult, Report
 from .segment_raster import segment_raster
 from .stages.prompt_stage import ModelFactory
@@ -49,6 +50,7 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    params = decided(params)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.rules or has_classes(params):
         # scikit-learn takes seconds to import
