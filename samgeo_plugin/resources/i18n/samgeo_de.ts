@@ -190,6 +190,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Choosing the least score</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Completing objects that tiles have cut</source>
    <translation>Zerschnittene Objekte werden vervollständigt</translation>
   </message>
@@ -220,6 +225,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking at each date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking at the image</source>
    <translation>Bild betrachten</translation>
   </message>
@@ -227,6 +237,16 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking for large objects</source>
    <translation>Große Objekte werden gesucht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Measuring the model as it was</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Measuring the trained model</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -242,6 +262,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Segmenting tiles</source>
    <translation>Kacheln segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Training</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -485,6 +510,21 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A click installs the engine {engine} from the bundle, without a network, and uses about {disk} MB in {folder}, with Python {version} of {python}.</source>
+   <translation>Ein Klick installiert die Engine {engine} aus dem Paketordner, ohne Netz, und belegt etwa {disk} MB in {folder}, mit Python {version} von {python}.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A folder made by 'samgeo bundle': everything is installed from it, offline</source>
+   <translation>Ein Ordner von 'samgeo bundle': alles wird daraus installiert, ohne Netz</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Bundle</source>
+   <translation>Paketordner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>CPU (works everywhere)</source>
    <translation>CPU (läuft überall)</translation>
   </message>
@@ -600,6 +640,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The bundle needs Python {version}, and none was found; install it, or make a bundle for a Python that is here.</source>
+   <translation>Der Paketordner braucht Python {version}, das nicht gefunden wurde; installieren Sie es, oder erzeugen Sie einen Paketordner für ein vorhandenes Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>The engine's own wheel is installed from the plugin; few or no downloads.</source>
    <translation>Die Engine selbst wird aus der Erweiterung installiert; es wird wenig oder nichts heruntergeladen.</translation>
   </message>
@@ -625,6 +670,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>none: packages come from the network</source>
+   <translation>keiner: Pakete kommen aus dem Netz</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>none: the plugin makes and keeps its own environment</source>
    <translation>keines: die Erweiterung legt eine eigene Umgebung an</translation>
   </message>
@@ -637,6 +687,11 @@
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>A file of weights</source>
    <translation>Eine Datei mit Gewichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Check</source>
+   <translation>Erproben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -685,6 +740,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Try the model on a picture of known houses: does it work as it should here?</source>
+   <translation>Das Modell an einem Bild bekannter Häuser erproben: arbeitet es hier, wie es soll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Trying the model; this may take minutes.</source>
+   <translation>Das Modell wird erprobt; das kann Minuten dauern.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Use</source>
    <translation>Benutzen</translation>
   </message>
@@ -700,8 +765,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Weights (*.pth *.pt *.safetensors);;All files (*)</source>
-   <translation>Gewichte (*.pth *.pt *.safetensors);;Alle Dateien (*)</translation>
+   <source>Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)</source>
+   <translation>Gewichte (*.pth *.pt *.safetensors *.onnx);;Alle Dateien (*)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1605,6 +1670,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>Quality</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>Raster tools</source>
    <translation>Rasterwerkzeuge</translation>
   </message>
@@ -1612,6 +1682,11 @@
    <location filename="samgeo_plugin/processing/base.py" />
    <source>Segmentation</source>
    <translation>Segmentierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the area in which every object is drawn</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -1645,6 +1720,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
   </message>
@@ -1657,6 +1737,98 @@
    <location filename="samgeo_plugin/processing/engine_run.py" />
    <source>The engine stopped answering and was ended; run the algorithm again.</source>
    <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; starten Sie den Algorithmus erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Area in which the truth is complete</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Compare a result with the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Compares polygons with true polygons (recall, precision, panoptic quality, IoU, by class and by size), or lines with true lines (correctness and completeness within 4 and 8 m, APLS). The layers may have different CRSs.
+
+The output shows what went wrong: missed, false, merged, split, duplicate, imprecise objects and wrong classes.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Completeness</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Correctness</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Errors</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Field with the class</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Field with the class in the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Found</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>HTML files (*.html)</source>
+   <translation>HTML-Dateien (*.html)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Precision</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Recall</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Report</source>
+   <translation>Bericht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Result</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>True</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Within</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>{result} against {truth}</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -1699,6 +1871,143 @@
    <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>98 % of chances</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>After</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Area in which every object is drawn</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic F1</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic precision</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic recall</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Before</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Field with the status of the review</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Figure</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Gain</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Improve the model</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>IoU for a box</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>IoU for a click</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Left out: {what}</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Measured on {count} polygons that were held back.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Minutes, at most</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Name of the new model</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Polygons</source>
+   <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Rejected polygons found again</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Replace a model of that name</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Share of the polygons that is held back</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>The model is better</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Trains the model on polygons that you have accepted or corrected on this raster, on this computer. Some objects of another place are held back: on them the model is measured before and after, and the new one is kept only where it is better. Rejected polygons (status field) teach what is not wanted.
+
+At least about thirty polygons at more than one place are needed. A run that was cancelled goes on when it is started again with the same name.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Use the new model from now on</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Why</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>accepted, corrected and rejected are used; all polygons without a field</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>{name} is the model of the panel now.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Centre lines</source>
    <translation>Mittellinien</translation>
@@ -1722,11 +2031,6 @@
    <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Least width (metres)</source>
    <translation>Kleinste Breite (Meter)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/outlines.py" />
-   <source>Polygons</source>
-   <translation>Polygone</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
@@ -1835,11 +2139,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>HTML files (*.html)</source>
-   <translation>HTML-Dateien (*.html)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Lets the model look at the raster beforehand and keeps what it saw on the disk, so that clicks are answered at once later. Windows that were seen before are not seen again.</source>
    <translation>Lässt das Modell das Raster vorab betrachten und bewahrt auf dem Datenträger, was es sah, sodass Klicks später sofort beantwortet werden. Was schon betrachtet wurde, wird nicht noch einmal betrachtet.</translation>
   </message>
@@ -1852,11 +2151,6 @@
    <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Raster statistics for segmentation</source>
    <translation>Rasterstatistik für die Segmentierung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Report</source>
-   <translation>Bericht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1980,6 +2274,113 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>Typ</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Area over time</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Areas by date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Areas of objects by date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>CSV files (*.csv)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Choose rasters of at least two dates.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Date of the polygons (YYYY-MM-DD)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Dated rasters</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Dates of the rasters (CSV)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Field with the objects’ names</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Follows the polygons of a layer through rasters of several dates: where each is present, gone or hidden by clouds or missing data, its outline and its area. Dates come from the rasters’ names, tags or STAC items, or from a CSV with the columns raster and date.
+
+The result can be played with QGIS’s temporal controller. The table has one row per object and one column per date.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>How far objects may move between dates (in their own sides)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Object</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Object {name} was left out: {reason}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Objects at each date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Objects under clouds are hidden</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Polygons at one of the dates</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Square metres; 0 where an object is gone, – where it is hidden.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>The earliest date of the rasters where nothing is said</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>The first {shown} of {count} objects; the table has all.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Track objects through time</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>{name} is not a file: only files can be followed through time.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/rasters.py" />
    <source>The extent is empty; zoom to the place that you mean.</source>
    <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
@@ -2040,9 +2441,29 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>The bundle is for {theirs}, and this computer is {ours}.</source>
+   <translation>Der Paketordner ist für {theirs}, und dieser Rechner ist {ours}.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>{folder} holds no bundle; name the folder that 'samgeo bundle' made, or none.</source>
+   <translation>{folder} ist kein Paketordner; nennen Sie den Ordner von 'samgeo bundle', oder keinen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Check the bundle's files</source>
+   <translation>Dateien des Paketordners prüfen</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>Check the engine</source>
    <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Copy the models</source>
+   <translation>Modelle kopieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
@@ -2106,6 +2527,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>, {seconds} s left</source>
+   <translation>, noch {seconds} s</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A file of the bundle is damaged or missing; copy the bundle again, then retry.</source>
+   <translation>Eine Datei des Paketordners ist beschädigt oder fehlt; kopieren Sie ihn erneut, dann versuchen Sie es noch einmal.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>A package does not exist for this Python and system; choose another Python.</source>
    <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
   </message>
@@ -2118,6 +2549,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>Step {at} of {total}: {title}</source>
    <translation>Schritt {at} von {total}: {title}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The bundle is for another Python; see the log for which one.</source>
+   <translation>Der Paketordner ist für ein anderes Python; welches, steht im Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The connection was cut in the middle of a download; retry, and the setup goes on at this step.</source>
+   <translation>Die Verbindung brach mitten im Herunterladen ab; versuchen Sie es erneut, die Einrichtung geht bei diesem Schritt weiter.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2136,8 +2577,18 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The package server shows no such package; check the proxy and the mirror, or choose another Python, then retry.</source>
+   <translation>Der Paketserver zeigt kein solches Paket; prüfen Sie Proxy und Spiegel, oder wählen Sie ein anderes Python, dann versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
    <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The proxy asks for a user name and a password; enter them in QGIS's network settings (Settings &gt; Options &gt; Network), then retry.</source>
+   <translation>Der Proxy verlangt Benutzernamen und Passwort; tragen Sie sie in den Netzwerkeinstellungen von QGIS ein (Einstellungen &gt; Optionen &gt; Netzwerk), dann versuchen Sie es erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2168,6 +2619,76 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>{step} failed; see the log, then retry.</source>
    <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}, about {size} MB</source>
+   <translation>{step}, etwa {size} MB</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}; {done} of {total} MB</source>
+   <translation>{step}; {done} von {total} MB</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>No NVIDIA GPU was found (nvidia-smi is missing or names none): the CUDA build would run on the CPU, too; choose CPU.</source>
+   <translation>Keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine): auch die CUDA-Fassung liefe auf der CPU; wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>No NVIDIA GPU was found: the CPU build is right.</source>
+   <translation>Keine NVIDIA-GPU gefunden: die CPU-Fassung ist richtig.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>On Apple's chips the GPU is used with either build.</source>
+   <translation>Auf Apples Chips wird die GPU mit beiden Fassungen benutzt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch cannot use it; the engine's log says why</source>
+   <translation>PyTorch kann sie nicht benutzen; das Protokoll der Engine sagt, warum</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
+   <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>not known yet: the engine has not run</source>
+   <translation>noch nicht bekannt: die Engine lief noch nicht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the device is set to CPU</source>
+   <translation>das Gerät ist auf CPU gestellt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the driver {driver} is older than {least}</source>
+   <translation>der Treiber {driver} ist älter als {least}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the environment has the CPU build; choose CUDA and set up again</source>
+   <translation>die Umgebung hat die CPU-Fassung; wählen Sie CUDA und richten Sie neu ein</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is here: it is used if you choose CUDA instead of CPU.</source>
+   <translation>{name} ist vorhanden: sie wird benutzt, wenn Sie CUDA statt CPU wählen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name}, driver {driver}: PyTorch for CUDA {version} fits.</source>
+   <translation>{name}, Treiber {driver}: PyTorch für CUDA {version} passt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
+   <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
