@@ -79,7 +79,7 @@ SECONDS = {
     "sam2-tiny": 1.8,
     "sam-vit-b": 7.3,
 }
-"""Encoding 1024 x 1024 on two quiet cores, ``benchmarks/families.py``; the others were not timed."""
+"""Encoding 1024 x 1024 on two quiet cores (``benchmarks/families.py``); others were not timed."""
 
 VERIFIED = {
     "embedded": "measured with its weights (its card)",
@@ -120,7 +120,7 @@ def models() -> str:
 
 
 def notebook(path: Path) -> str:
-    """A notebook's cells as Markdown; results are those of whoever runs it."""
+    """A notebook's cells as Markdown; results appear when the notebook is run."""
     parts = []
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])

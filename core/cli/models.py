@@ -30,7 +30,7 @@ def models(context: click.Context) -> None:
 @models.command("list")
 @_JSON
 def list_(as_json: bool = False) -> None:
-    """All known models, and which of them are here."""
+    """List all known models and which are on this computer."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..models.weights.checkpoints import list_models
@@ -71,7 +71,7 @@ def list_(as_json: bool = False) -> None:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """What is known of a model, by NAME or by the path of a file."""
+    """Describe a model, by NAME or by the path of a file."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..models.load import details
@@ -225,7 +225,7 @@ def remove(name: str) -> None:
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--name", help="Its name here. [default: the file's]")
 def add(file: str, name: str | None) -> None:
-    """Take in a model that somebody trained with samgeo train: a .safetensors FILE."""
+    """Add a model trained with samgeo train: a .safetensors FILE."""
     console = Console()
     with reporting(console):
         from ..models.weights import checkpoints

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A session on a raster: prompts in, the best polygons out, across windows.
+"""A session on a raster: prompts, candidates, corrections and undo of one object at a time.
 
 One object is in work at a time. All its prompts come with every call; when the list only grew, the
 answer is a *correction*: the model is asked again in the window of the new prompts, with its

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The published models that are known by name: data only, so that listing them loads nothing."""
+"""Catalogue of published models: data only, so that listing it imports nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a name or a path becomes a model; the only module that imports the families."""
+"""Load a model by name or path; the only module that imports the families."""
 
 from __future__ import annotations
 

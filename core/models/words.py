@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models that understand words, from ``transformers``: SAM 3, Grounding DINO, OWLv2.
+"""Text-prompted models from ``transformers``: SAM 3, Grounding DINO, OWLv2.
 
 ``transformers`` is an optional extra (``pip install samgeo-seamless[concepts]``), pinned, because
 two of its faults are worked around here; neither it nor this module needs torchvision. Images are

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Between positions and shapes in any CRS and the pixels of a raster.
+"""Transformation between coordinates of any CRS and pixels of a raster.
 
 Ground positions are (x, y), pixel positions are continuous (row, column) with (0, 0) at the top
 left corner of the first pixel; the two never share an array without a name that says which.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 
 from ..earth.crs import known_crs, same_crs
+from ..earth.geometry import without_empty_parts
 from ..earth.longitude import Move, sound
 from ..earth.place import RasterPlace
 from ..earth.reproject import Reprojection, move_between
@@ -189,7 +190,13 @@ class PromptTransform:
         return list(found)
 
     def geometry(self, geometry: Any) -> Any:
-        """A shapely geometry on the ground as the same geometry in pixels, as x=column, y=row."""
+        """A shapely geometry on the ground as the same geometry in pixels, as x=column, y=row.
+
+        Raises:
+            PromptError: Its coordinates lie on no map, or where the raster's CRS has none.
+        """
+        if not (np.abs(shapely.get_coordinates(geometry)) < FARTHEST).all():  # NaN is not
+            raise PromptError("its coordinates are no place on a map: draw it again")
         if shapely.get_dimensions(geometry) > 0:
             ground = self.shape_to_raster(geometry)
         else:
@@ -210,7 +217,12 @@ def _within(geometry: Any, frame: Any) -> bool:
     return bool(low <= x0 and x1 <= high)
 
 
+FARTHEST = 1e12
+"""Coordinates beyond this are no place on any map, whatever its units."""
+
+
 def _segmentized(geometry: Any) -> Any:
+    geometry = without_empty_parts(geometry)
     x0, y0, x1, y1 = geometry.bounds
     length = x1 - x0 + y1 - y0
     return shapely.segmentize(geometry, length / EDGE_STEPS) if length > 0 else geometry

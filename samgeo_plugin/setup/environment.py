@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the engine's Python environment is, in what state, and what is run to make it.
+"""The engine's Python environment: location, state, and the commands that create it.
 
 Nothing here runs anything: :mod:`environment_job` does, after the user has seen what and how much.
 The environment lies outside the plugin's folder, which QGIS deletes at every update.
@@ -459,7 +459,7 @@ def _megabytes(build: str) -> tuple[int, int, int]:
 def _torch_index(build: str) -> tuple[str, ...]:
     """Where this build of torch lies: PyPI has CUDA for Linux, CPU for Windows and macOS."""
     named = os.environ.get("SAMGEO_TORCH_INDEX")
-    if named is not None:  # a mirror of one's own; empty for the configured index
+    if named is not None:  # the user's mirror; empty for the configured index
         return ("--index-url", named) if named else ()
     system = platform.system()
     if build == CPU and system == "Linux":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the setup of the engine's environment, one command after the other, without blocking.
+"""Creating the engine's environment, command by command, without blocking QGIS.
 
 An interrupted setup goes on at the step that was not finished; pip keeps what it has downloaded.
 """

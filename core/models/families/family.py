@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a family is to the loader: how to tell its checkpoints, rename their keys and build it."""
+"""``Family``: how checkpoints of a family are recognised, renamed and built."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a checkpoint's tensors to a model: recognise the family, build it, load every tensor.
+"""Checkpoint to model: recognise the family by its keys, build it, load every tensor.
 
 Sizes are read from the tensors' shapes, so that any checkpoint of a family loads, published or
 fine-tuned. Hub layouts (``transformers``) are renamed to the official ones first
@@ -105,7 +105,7 @@ def build(
         precision: See :func:`~.runtime.pick_dtype`.
         threads: CPU threads for torch in this process, or None to leave them.
         fingerprint: The file's checksum where it is known; otherwise one is computed of the
-            tensors (a second a GB).
+            tensors (a second per GB).
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.

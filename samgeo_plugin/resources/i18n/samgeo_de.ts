@@ -65,8 +65,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Class of the roads</source>
+   <translation>Klasse der Straßen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Device</source>
    <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Examples</source>
+   <translation>Beispiele</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Examples of none of the classes</source>
+   <translation>Beispiele für keine der Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -80,8 +95,28 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with the class</source>
+   <translation>Feld mit der Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Forget what a cancelled run has done</source>
    <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep only</source>
+   <translation>Nur behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep the classifier</source>
+   <translation>Klassifikator behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least probability of a class</source>
+   <translation>Kleinste Wahrscheinlichkeit einer Klasse</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -92,6 +127,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least stability</source>
    <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Magnification for the embedded model</source>
+   <translation>Vergrößerung für das eingebaute Modell</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -140,8 +180,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Saved classifier, instead of examples</source>
+   <translation>Gespeicherter Klassifikator statt Beispielen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Shapes</source>
    <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Shortest dead end (metres)</source>
+   <translation>Kürzeste Sackgasse (Meter)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -167,6 +217,21 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Use prompts as</source>
    <translation>Eingaben benutzen als</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>What is written</source>
+   <translation>Was geschrieben wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Where to look for objects</source>
+   <translation>Wo nach Objekten gesucht wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Widest gap that is bridged (metres)</source>
+   <translation>Größte Lücke, die überbrückt wird (Meter)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -205,6 +270,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Drawing centre lines</source>
+   <translation>Mittellinien werden gezeichnet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Drawing outlines</source>
    <translation>Umrisse werden gezeichnet</translation>
   </message>
@@ -227,6 +297,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking at each date</source>
    <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking at the examples</source>
+   <translation>Die Beispiele werden betrachtet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -262,6 +337,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Segmenting tiles</source>
    <translation>Kacheln segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Telling classes of ground apart</source>
+   <translation>Klassen des Bodens werden unterschieden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -449,9 +529,49 @@
    <translation>der nächste oder vorige Vorschlag</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Add the class</source>
+   <translation>Klasse hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Colour of the class</source>
+   <translation>Farbe der Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Key {number}</source>
+   <translation>Taste {number}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>New class</source>
+   <translation>Neue Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>No class</source>
+   <translation>Keine Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Take the class off the list</source>
+   <translation>Klasse von der Liste nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>The class of the objects that you accept; number keys choose it on the map</source>
+   <translation>Die Klasse der Objekte, die Sie annehmen; auf der Karte wählen sie die Zifferntasten</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/dock.py" />
    <source>Automatic…</source>
    <translation>Automatisch…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Classes</source>
+   <translation>Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
@@ -682,6 +802,146 @@
    <location filename="samgeo_plugin/gui/field_dialog.py" />
    <source>Fields of {layer}</source>
    <translation>Felder von {layer}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Accept some objects of a class first: click each, then Enter.</source>
+   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>All like these</source>
+   <translation>Alle wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>All that was worth asking is answered.</source>
+   <translation>Alles, was zu fragen lohnt, ist beantwortet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Choose a layer whose polygons are the area.</source>
+   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Copy what is shown; one step of the layer's undo</source>
+   <translation>Kopiert, was gezeigt wird; ein Schritt beim Rückgängigmachen des Layers</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Examples: {counts}</source>
+   <translation>Beispiele: {counts}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all like these</source>
+   <translation>Alle wie diese finden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all objects that are like the accepted ones of each class, in the background</source>
+   <translation>Findet im Hintergrund alle Objekte, die den angenommenen jeder Klasse gleichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Go to the object whose answer teaches most</source>
+   <translation>Geht zum Objekt, dessen Antwort am meisten lehrt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>How probable the class of an object that is shown must be</source>
+   <translation>Wie wahrscheinlich die Klasse eines Objekts sein muss, damit es gezeigt wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Left click on an object: right. Right click: wrong.</source>
+   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Like these in {raster}</source>
+   <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Not shown now. 1–9 class, X none of the classes, N next</source>
+   <translation>Jetzt nicht gezeigt. 1–9 Klasse, X keine der Klassen, N weiter</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Polygons of a layer</source>
+   <translation>Polygone eines Layers</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Probability</source>
+   <translation>Wahrscheinlichkeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Stop</source>
+   <translation>Anhalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Take into the target layer</source>
+   <translation>In den Ziellayer übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Visible extent</source>
+   <translation>Sichtbarer Ausschnitt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>What to ask next</source>
+   <translation>Was als Nächstes fragen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Where objects are looked for</source>
+   <translation>Wo Objekte gesucht werden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Whole raster</source>
+   <translation>Ganzes Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>like these</source>
+   <translation>wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>none of these {count}</source>
+   <translation>nichts davon {count}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{count} objects are in {layer}; it is not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}; er ist noch nicht gespeichert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{count} were left out: they are there already, or do not fit.</source>
+   <translation>{count} wurden ausgelassen: sie sind schon da oder passen nicht.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{kept} shown of {found} objects</source>
+   <translation>{kept} von {found} Objekten gezeigt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{name} ({probability})? Y yes, X none of the classes, 1–9 class, N next</source>
+   <translation>{name} ({probability})? Y ja, X keine der Klassen, 1–9 Klasse, N weiter</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1155,6 +1415,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>change</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>class probability</source>
    <translation>Klassenwahrscheinlichkeit</translation>
   </message>
@@ -1192,6 +1457,11 @@
    <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>{at} of {total} · accepted {accepted} · rejected {rejected} · open {open}</source>
    <translation>{at} von {total} · angenommen {accepted} · abgelehnt {rejected} · offen {open}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>{status}, probability {probability}</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -1385,11 +1655,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>Choose a raster layer first.</source>
-   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
   </message>
@@ -1509,6 +1774,31 @@
    <translation>Erledigt; Strg+Z nimmt es zurück.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The example lies outside the CRS of its layer.</source>
+   <translation>Das Beispiel liegt außerhalb des KBS seines Layers.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The examples are in a temporary layer: save the project, and they are kept beside it.</source>
+   <translation>Die Beispiele sind in einem temporären Layer: Speichern Sie das Projekt, dann werden sie daneben aufbewahrt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The examples are in {file} now; save the project once more.</source>
+   <translation>Die Beispiele sind jetzt in {file}; speichern Sie das Projekt noch einmal.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The layer {name} takes no examples.</source>
+   <translation>Der Layer {name} nimmt keine Beispiele an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/find_like.py" />
+   <source>The engine's answer cannot be read.</source>
+   <translation>Die Antwort der Engine kann nicht gelesen werden.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It ended several times; choose a smaller model or see the log.</source>
    <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
@@ -1544,6 +1834,11 @@
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{name} is an update of a layer that is not open: open that layer first.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
@@ -1552,6 +1847,16 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/take_over.py" />
+   <source>Take found objects over</source>
+   <translation>Gefundene Objekte übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>Add a field for the class</source>
+   <translation>Feld für die Klasse hinzufügen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
@@ -1604,6 +1909,36 @@
    <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The layer {name} refuses the change.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The old layer has been removed from the project; open it again.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update taken back</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update: {status}</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} has no feature {id} any more; the change is left out.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} holds single polygons, and this change has several parts.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/log.py" />
    <source>Details</source>
    <translation>Einzelheiten</translation>
@@ -1615,8 +1950,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
+   <source>Left click on a found object: right; right click or Shift+click: wrong</source>
+   <translation>Linksklick auf ein gefundenes Objekt: richtig; Rechtsklick oder Umschalt+Klick: falsch</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
    <source>Rendering the map</source>
    <translation>Karte rendern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Right or wrong</source>
+   <translation>Richtig oder falsch</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
@@ -1695,6 +2040,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>the examples</source>
+   <translation>die Beispiele</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the examples of none of the classes</source>
+   <translation>die Beispiele für keine der Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>the input layer</source>
    <translation>der Eingabelayer</translation>
   </message>
@@ -1727,6 +2082,108 @@
    <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>A few road widths where nothing is said</source>
+   <translation>Ein paar Straßenbreiten, wenn nichts gesagt wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Choose the field of the examples that holds their class.</source>
+   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classes of ground</source>
+   <translation>Klassen des Bodens</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classified objects</source>
+   <translation>Klassifizierte Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classifier</source>
+   <translation>Klassifikator</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classify ground</source>
+   <translation>Boden klassifizieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classify objects</source>
+   <translation>Objekte klassifizieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Divides all of a raster into the classes of examples: strokes, points or polygons on ground of each class. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.</source>
+   <translation>Teilt ein ganzes Raster in die Klassen von Beispielen: Striche, Punkte oder Polygone auf Boden jeder Klasse. Die Polygone teilen ihre Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Draws the centre lines of all roads (or streams) of a raster, from a few strokes along some of them and some on other ground. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
+
+Five strokes give a first map; ten give a good one. Strokes whose class is empty, and those of the second layer, are on other ground.</source>
+   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters, aus einigen Strichen entlang mancher davon und einigen auf anderem Boden. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
+
+Fünf Striche geben eine erste Karte, zehn eine gute. Striche ohne Klasse und die des zweiten Layers liegen auf anderem Boden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Features without a class are examples of what belongs to none of them</source>
+   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Gives the polygons of a layer classes, from a few examples on the same raster: points or strokes on polygons, boxes around them, or polygons. Nothing is segmented again; ten examples of each class and ten of none are a good beginning.
+
+The result has the polygons' attributes, their class and its probability. “Only objects of the classes” leaves out what is of none, and of objects that share ground keeps the one that fits its class best.
+
+The project's layer “Examples” can be used as it is, with its field “class”.</source>
+   <translation>Gibt den Polygonen eines Layers Klassen, aus einigen Beispielen auf demselben Raster: Punkte oder Striche auf Polygonen, Rechtecke um sie oder Polygone. Nichts wird neu segmentiert; zehn Beispiele jeder Klasse und zehn für keine sind ein guter Anfang.
+
+Das Ergebnis hat die Attribute der Polygone, ihre Klasse und deren Wahrscheinlichkeit. „Nur Objekte der Klassen“ lässt aus, was zu keiner gehört, und behält von Objekten auf demselben Boden das, das zu seiner Klasse am besten passt.
+
+Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt werden, wie er ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Needed where the strokes are of several classes</source>
+   <translation>Nötig, wo die Striche von mehreren Klassen sind</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Polygons</source>
+   <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Road network from strokes</source>
+   <translation>Straßennetz aus Strichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Roads</source>
+   <translation>Straßen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Smaller ones go to their neighbours</source>
+   <translation>Kleinere gehen an ihre Nachbarn</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Smallest polygon (m²)</source>
+   <translation>Kleinstes Polygon (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Strokes</source>
+   <translation>Striche</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
@@ -1768,11 +2225,6 @@ The output shows what went wrong: missed, false, merged, split, duplicate, impre
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Errors</source>
-   <translation type="unfinished" />
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/evaluate_result.py" />
-   <source>Field with the class</source>
    <translation type="unfinished" />
   </message>
   <message>
@@ -1957,11 +2409,6 @@ The output shows what went wrong: missed, false, merged, split, duplicate, impre
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Polygons</source>
-   <translation>Polygone</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Rejected polygons found again</source>
    <translation type="unfinished" />
   </message>
@@ -2054,8 +2501,23 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>A grid of points</source>
+   <translation>Ein Raster von Punkten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>All objects</source>
+   <translation>Alle Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Bare ground</source>
+   <translation>Offener Boden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2069,8 +2531,23 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Buildings</source>
+   <translation>Gebäude</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Centre lines (roads)</source>
    <translation>Mittellinien (Straßen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Fields</source>
+   <translation>Felder</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2099,6 +2576,16 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Only objects of the classes</source>
+   <translation>Nur Objekte der Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Other things</source>
+   <translation>Anderes</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
   </message>
@@ -2111,6 +2598,26 @@ At least about thirty polygons at more than one place are needed. A run that was
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>The raster's own where nothing is said</source>
    <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Trees</source>
+   <translation>Bäume</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Vehicles</source>
+   <translation>Fahrzeuge</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Water</source>
+   <translation>Wasser</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>What the embedded model takes for objects</source>
+   <translation>Was das eingebaute Modell für Objekte hält</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2203,6 +2710,16 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: 1, or 2 where a pixel has 0.4 m or more</source>
+   <translation>Automatisch: 1, oder 2, wo ein Pixel 0,4 m oder mehr hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: proposals for the embedded model, a grid for other models</source>
+   <translation>Automatisch: Vorschläge beim eingebauten Modell, ein Punktraster bei anderen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
@@ -2222,6 +2739,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>What the embedded model takes an object for; other models know no classes</source>
+   <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -2378,6 +2900,58 @@ The result can be played with QGIS’s temporal controller. The table has one ro
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>{name} is not a file: only files can be followed through time.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Changes</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Field with the polygons’ names</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Look for new objects, too</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>New raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Old polygons</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Probability from which a change is one</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
+
+The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>The whole layer is shifted: the raster shows it {length} m away ({east} m east, {north} m north).</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Update a layer from a new raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} is not a file: save what you need of it as a file first.</source>
    <translation type="unfinished" />
   </message>
   <message>
@@ -2704,6 +3278,11 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <location filename="samgeo_plugin/styles.py" />
    <source>By status of the review</source>
    <translation>Nach Status der Prüfung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>By the project's classes</source>
+   <translation>Nach den Klassen des Projekts</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
