@@ -72,21 +72,50 @@ def options() -> str:
     )
 
 
+SECONDS = {
+    "mobile-sam": 1.4,
+    "edgetam": 0.35,
+    "sam2.1-tiny": 1.8,
+    "sam2-tiny": 1.8,
+    "sam-vit-b": 7.3,
+}
+"""Encoding 1024 x 1024 on two quiet cores (``benchmarks/families.py``); others were not timed."""
+
+VERIFIED = {
+    "embedded": "measured with its weights (its card)",
+    "sam3": "official code, random weights",
+    "grounding_dino": "runs, random weights",
+    "owlv2": "runs, random weights",
+}
+"""How, by family; the others are our code beside the official code, on random weights."""
+
+
 def models() -> str:
     """The catalogue as a table."""
     from samgeo_core.models.catalogue import CATALOGUE
+    from samgeo_core.models.load import VIDEO_FAMILIES
 
     rows = [
-        "| name | model | download, MB | memory, MB | prompts | licence |",
-        "|---|---|---|---|---|---|",
+        "| name | model | download, MB | memory, MB | encoding, s | prompts | words | video "
+        "| verified | licence |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in CATALOGUE.values():
-        kind = "words" if entry.kind == "concept" else "points, boxes, masks"
-        memory = entry.memory // 10**6 or ""
-        size = round(entry.size / 1e6) or "none"
-        title = f"[{entry.title}]({entry.page})" if entry.page else entry.title
-        licence = entry.licence + (" (login at the publisher)" if entry.gated else "")
-        rows.append(f"| `{entry.name}` | {title} | {size} | {memory} | {kind} | {licence} |")
+        words = "yes" if entry.kind == "concept" or entry.family == "sam3" else ""
+        prompts = "" if entry.kind == "concept" and entry.family != "sam3" else "points, boxes"
+        cells = [
+            f"`{entry.name}`",
+            f"[{entry.title}]({entry.page})" if entry.page else entry.title,
+            round(entry.size / 1e6) or "none",
+            entry.memory // 10**6 or "",
+            SECONDS.get(entry.name.replace("sam2-", "sam2.1-"), ""),
+            prompts,
+            words,
+            "yes" if entry.family in VIDEO_FAMILIES else "",
+            VERIFIED.get(entry.family, "official code, random weights"),
+            entry.licence + (" (login at the publisher)" if entry.gated else ""),
+        ]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
 
 

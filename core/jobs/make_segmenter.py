@@ -85,7 +85,7 @@ def _for_words(params: SegmentParameters) -> Segmenter:
     asked = params.detector or params.model, params.device, params.threads
     finder = loaded_once(("words", *asked), partial(load_concepts, *asked))
     masker = _loaded(params) if params.detector is not None else None
-    if masker is None and params.precision not in ("auto", "float32"):
+    if masker is None and params.precision not in ("auto", "float32", "fastest"):
         raise ParameterError(
             f"{params.model} finds words in float32: leave the precision {params.precision} out."
         )

@@ -15,6 +15,7 @@ from ..sources.scenes import signed
 from .item import with_item
 from .one_raster import segment_one
 from .options import check_options
+from .precision import decided
 from .result import JobResult, Report
 from .scenes.run_scenes import segment_scenes
 from .stages.prompt_stage import ModelFactory
@@ -54,6 +55,7 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    params = decided(params)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.scenes != "mosaic":
         result = segment_scenes(params, **given)

@@ -260,7 +260,7 @@ def with_changes(
 
 
 def _check_float32(what: str, precision: str) -> None:
-    if precision not in ("auto", "float32"):
+    if precision not in ("auto", "float32", "fastest"):
         raise ModelError(
             f"{what} runs in float32: leave the precision {precision} out, or choose another model."
         )

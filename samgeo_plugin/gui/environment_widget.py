@@ -26,6 +26,7 @@ from ..i18n import tr
 from ..setup import bundle, diagnose, environment
 from ..setup.environment import PythonFacts
 from ..setup.environment_job import PythonSearch, Setup, remove
+from ..setup.gpu import Gpu, GpuSearch, advice
 
 
 class EnvironmentWidget(QWidget):
@@ -53,6 +54,10 @@ class EnvironmentWidget(QWidget):
         self.build.addItem(tr("CPU (works everywhere)"), environment.CPU)
         self.build.addItem(tr("CUDA (NVIDIA GPU)"), environment.CUDA)
         self.build.setCurrentIndex(max(self.build.findData(settings.BUILD.get()), 0))
+        self.gpu = QLabel()
+        self.gpu.setWordWrap(True)
+        self._gpu: Optional[Gpu] = None
+        self._gpu_search: Optional[GpuSearch] = None
         self.folder = QgsFileWidget()
         self.folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.folder.lineEdit().setPlaceholderText(str(environment.standard_folder()))
@@ -79,6 +84,7 @@ class EnvironmentWidget(QWidget):
         form = QFormLayout()
         form.addRow(tr("State"), self.state)
         form.addRow(tr("PyTorch build"), self.build)
+        form.addRow("", self.gpu)
         form.addRow(tr("Folder"), self.folder)
         form.addRow(tr("Bundle"), self.bundle)
         form.addRow(tr("Existing Python"), self.python)
@@ -126,6 +132,10 @@ class EnvironmentWidget(QWidget):
 
     def showEvent(self, event: object) -> None:  # noqa: N802
         super().showEvent(event)
+        if self._gpu_search is None:
+            self._gpu_search = GpuSearch(parent=self)
+            self._gpu_search.found.connect(self._gpu_found)
+            self._gpu_search.start()
         if not self._searched and environment.state() != environment.OWN:
             self._look_for_python()
 
@@ -144,6 +154,10 @@ class EnvironmentWidget(QWidget):
         if self._search is None or self._search.searching:
             return False
         return self._facts is None or environment.missing_venv(self._facts) is not None
+
+    def _gpu_found(self, gpu: Optional[Gpu]) -> None:
+        self._gpu = gpu
+        self.show_state()
 
     def _python_found(self, facts: Optional[PythonFacts]) -> None:
         self._facts = facts
@@ -192,6 +206,7 @@ class EnvironmentWidget(QWidget):
         self.progress.setValue(self._setup.at)
         self.step.setText(self._setup.text)
         self.step.setVisible(bool(self._setup.text))
+        self.gpu.setText(advice(self._gpu, build) if self._gpu_search is not None else "")
         self.promise.setText(self._promise(state, facts, build))
 
     def _promise(self, state: str, facts: Optional[PythonFacts], build: str) -> str:

@@ -27,7 +27,7 @@ from .. import settings
 from ..i18n import tr
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16", "fastest")
 OUTLINES = ("contour", "rectangles", "centerlines")
 
 

@@ -14,6 +14,7 @@ from qgis.PyQt.QtCore import PYQT_VERSION_STR, QT_VERSION_STR
 from .. import settings
 from ..engine.client import EngineClient
 from . import environment
+from .gpu import GpuSearch, why_not
 from .network import proxy_variables, without_secrets
 
 
@@ -32,6 +33,13 @@ def report(client: Optional[EngineClient]) -> str:
     """The report, one fact a line."""
     hello = client.hello if client is not None else None
     marker = environment.read_marker(environment.folder())
+    gpu = GpuSearch.latest
+    reason = why_not(
+        gpu,
+        "" if environment.own_python() or marker is None else marker.build,
+        hello.device if hello else "",
+        str(settings.DEVICE.get()),
+    )
     facts = [
         ("Plugin", plugin_version()),
         ("QGIS", Qgis.QGIS_VERSION),
@@ -50,6 +58,8 @@ def report(client: Optional[EngineClient]) -> str:
         ("Engine's Python", hello.python if hello else "-"),
         ("Engine's device", hello.device if hello else "-"),
         ("Device chosen", settings.DEVICE.get()),
+        ("GPU", f"{gpu.name}, driver {gpu.driver}" if gpu else "-"),
+        ("GPU not used", reason or "-"),
         ("Threads chosen", settings.THREADS.get() or "automatic"),
         ("Model chosen", Path(str(settings.MODEL.get())).name),
         ("Proxy of QGIS", "used" if proxy_variables() else "not used"),

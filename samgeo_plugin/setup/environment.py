@@ -24,6 +24,7 @@ from ..engine.client import NoEngine
 from ..engine.process import EngineCommand
 from ..i18n import tr
 from .bundle import SealedBundle
+from .gpu import CUDA_12
 
 MARKER = "samgeo-environment.json"
 """A folder with this file is ours: only such a folder is ever written into or removed."""
@@ -40,7 +41,6 @@ CPU = "cpu"
 CUDA = "cuda"
 
 _TORCH_CPU = "https://download.pytorch.org/whl/cpu"
-_TORCH_CUDA = "https://download.pytorch.org/whl/cu126"
 _ENGINE_STEPS = ("venv", "pip", "torch", "engine", "check")
 
 _OF_A_VENV = frozenset(
@@ -464,8 +464,8 @@ def _torch_index(build: str) -> tuple[str, ...]:
     system = platform.system()
     if build == CPU and system == "Linux":
         return ("--index-url", _TORCH_CPU)
-    if build == CUDA and system == "Windows":
-        return ("--index-url", _TORCH_CUDA)
+    if build == CUDA and (system == "Windows" or (system == "Linux" and settings.CUDA_12.get())):
+        return ("--index-url", CUDA_12)
     return ()
 
 

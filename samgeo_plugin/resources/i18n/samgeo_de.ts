@@ -631,17 +631,17 @@
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>A click installs the engine {engine} from the bundle, without a network, and uses about {disk} MB in {folder}, with Python {version} of {python}.</source>
-   <translation type="unfinished" />
+   <translation>Ein Klick installiert die Engine {engine} aus dem Paketordner, ohne Netz, und belegt etwa {disk} MB in {folder}, mit Python {version} von {python}.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>A folder made by 'samgeo bundle': everything is installed from it, offline</source>
-   <translation type="unfinished" />
+   <translation>Ein Ordner von 'samgeo bundle': alles wird daraus installiert, ohne Netz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Bundle</source>
-   <translation type="unfinished" />
+   <translation>Paketordner</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -761,7 +761,7 @@
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>The bundle needs Python {version}, and none was found; install it, or make a bundle for a Python that is here.</source>
-   <translation type="unfinished" />
+   <translation>Der Paketordner braucht Python {version}, das nicht gefunden wurde; installieren Sie es, oder erzeugen Sie einen Paketordner für ein vorhandenes Python.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -791,7 +791,7 @@
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>none: packages come from the network</source>
-   <translation type="unfinished" />
+   <translation>keiner: Pakete kommen aus dem Netz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -951,7 +951,7 @@
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Check</source>
-   <translation type="unfinished" />
+   <translation>Erproben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1001,12 +1001,12 @@
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Try the model on a picture of known houses: does it work as it should here?</source>
-   <translation type="unfinished" />
+   <translation>Das Modell an einem Bild bekannter Häuser erproben: arbeitet es hier, wie es soll?</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Trying the model; this may take minutes.</source>
-   <translation type="unfinished" />
+   <translation>Das Modell wird erprobt; das kann Minuten dauern.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1026,7 +1026,7 @@
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)</source>
-   <translation type="unfinished" />
+   <translation>Gewichte (*.pth *.pt *.safetensors *.onnx);;Alle Dateien (*)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -3019,17 +3019,17 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/bundle.py" />
    <source>The bundle is for {theirs}, and this computer is {ours}.</source>
-   <translation type="unfinished" />
+   <translation>Der Paketordner ist für {theirs}, und dieser Rechner ist {ours}.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/bundle.py" />
    <source>{folder} holds no bundle; name the folder that 'samgeo bundle' made, or none.</source>
-   <translation type="unfinished" />
+   <translation>{folder} ist kein Paketordner; nennen Sie den Ordner von 'samgeo bundle', oder keinen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>Check the bundle's files</source>
-   <translation type="unfinished" />
+   <translation>Dateien des Paketordners prüfen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
@@ -3039,7 +3039,7 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>Copy the models</source>
-   <translation type="unfinished" />
+   <translation>Modelle kopieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
@@ -3104,12 +3104,12 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>, {seconds} s left</source>
-   <translation type="unfinished" />
+   <translation>, noch {seconds} s</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>A file of the bundle is damaged or missing; copy the bundle again, then retry.</source>
-   <translation type="unfinished" />
+   <translation>Eine Datei des Paketordners ist beschädigt oder fehlt; kopieren Sie ihn erneut, dann versuchen Sie es noch einmal.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3129,12 +3129,12 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The bundle is for another Python; see the log for which one.</source>
-   <translation type="unfinished" />
+   <translation>Der Paketordner ist für ein anderes Python; welches, steht im Protokoll.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The connection was cut in the middle of a download; retry, and the setup goes on at this step.</source>
-   <translation type="unfinished" />
+   <translation>Die Verbindung brach mitten im Herunterladen ab; versuchen Sie es erneut, die Einrichtung geht bei diesem Schritt weiter.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3154,7 +3154,7 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The package server shows no such package; check the proxy and the mirror, or choose another Python, then retry.</source>
-   <translation type="unfinished" />
+   <translation>Der Paketserver zeigt kein solches Paket; prüfen Sie Proxy und Spiegel, oder wählen Sie ein anderes Python, dann versuchen Sie es erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3164,7 +3164,7 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The proxy asks for a user name and a password; enter them in QGIS's network settings (Settings &gt; Options &gt; Network), then retry.</source>
-   <translation type="unfinished" />
+   <translation>Der Proxy verlangt Benutzernamen und Passwort; tragen Sie sie in den Netzwerkeinstellungen von QGIS ein (Einstellungen &gt; Optionen &gt; Netzwerk), dann versuchen Sie es erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3199,12 +3199,72 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>{step}, about {size} MB</source>
-   <translation type="unfinished" />
+   <translation>{step}, etwa {size} MB</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>{step}; {done} of {total} MB</source>
-   <translation type="unfinished" />
+   <translation>{step}; {done} von {total} MB</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>No NVIDIA GPU was found (nvidia-smi is missing or names none): the CUDA build would run on the CPU, too; choose CPU.</source>
+   <translation>Keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine): auch die CUDA-Fassung liefe auf der CPU; wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>No NVIDIA GPU was found: the CPU build is right.</source>
+   <translation>Keine NVIDIA-GPU gefunden: die CPU-Fassung ist richtig.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>On Apple's chips the GPU is used with either build.</source>
+   <translation>Auf Apples Chips wird die GPU mit beiden Fassungen benutzt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch cannot use it; the engine's log says why</source>
+   <translation>PyTorch kann sie nicht benutzen; das Protokoll der Engine sagt, warum</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
+   <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>not known yet: the engine has not run</source>
+   <translation>noch nicht bekannt: die Engine lief noch nicht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the device is set to CPU</source>
+   <translation>das Gerät ist auf CPU gestellt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the driver {driver} is older than {least}</source>
+   <translation>der Treiber {driver} ist älter als {least}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>the environment has the CPU build; choose CUDA and set up again</source>
+   <translation>die Umgebung hat die CPU-Fassung; wählen Sie CUDA und richten Sie neu ein</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is here: it is used if you choose CUDA instead of CPU.</source>
+   <translation>{name} ist vorhanden: sie wird benutzt, wenn Sie CUDA statt CPU wählen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name}, driver {driver}: PyTorch for CUDA {version} fits.</source>
+   <translation>{name}, Treiber {driver}: PyTorch für CUDA {version} passt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
+   <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

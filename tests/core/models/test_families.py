@@ -223,3 +223,33 @@ def test_sam_hq_loads_the_hubs_layout() -> None:
 def test_hub_names_are_told_from_official_ones() -> None:
     assert not any(hub.is_hub(state(family)) for family in FAMILIES)
     assert families.recognise({k: v.shape for k, v in _hub_sam()[1].items()}).layout == "hub"
+
+
+def test_fastest_is_what_is_clearly_faster_and_float32_otherwise(monkeypatch) -> None:
+    times = {torch.float32: 1.0, torch.bfloat16: 0.9}
+    monkeypatch.setattr(runtime, "_product_seconds", lambda device, dtype: times[dtype])
+    runtime._fastest.cache_clear()
+    assert runtime.pick_dtype("fastest", torch.device("cpu")) == torch.float32
+    times[torch.bfloat16] = 0.5
+    assert runtime.fastest_precision(torch.device("cpu")) == "float32", "measured once"
+    runtime._fastest.cache_clear()
+    assert runtime.pick_dtype("fastest", torch.device("cpu")) == torch.bfloat16
+    runtime._fastest.cache_clear()
+
+
+def test_a_measurement_takes_little_time_and_gives_a_type() -> None:
+    runtime._fastest.cache_clear()
+    assert runtime.fastest_precision(torch.device("cpu")) in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("family", ["sam", "sam2"])
+def test_half_precision_changes_logits_by_less_than_a_twentieth_of_their_spread(family) -> None:
+    image = np.random.RandomState(5).randint(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    prompts = Prompts(np.full((1, 1, 2), 60, np.float32), np.ones((1, 1), np.int8))
+    logits = []
+    for precision in ("float32", "bfloat16"):
+        model = build(state(family), device="cpu", image_size=SIDE, precision=precision)
+        logits.append(model.decode(model.encode([image])[0], prompts).logits)
+    spread = logits[0].std()
+    assert spread > 0.1
+    assert np.abs(logits[0] - logits[1]).mean() < 0.05 * spread
