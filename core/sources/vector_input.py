@@ -46,7 +46,7 @@ _UNREADABLE = (
     OSError,
     RuntimeError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
     OverflowError,
 )
