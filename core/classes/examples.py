@@ -113,6 +113,22 @@ def read_examples(
     return found
 
 
+def place_examples(
+    shapes: Sequence[tuple[Any, str]], place: PromptTransform, shape: tuple[int, int]
+) -> list[Example]:
+    """Shapes with their classes as examples; those beside the raster are left out.
+
+    Args:
+        shapes: (geometry, class) in the CRS of ``place``; :data:`NONE` for counterexamples.
+        place: To the raster's working pixels.
+        shape: (height, width) of the raster.
+    """
+    found = [
+        one for geometry, name in shapes for one in _examples(geometry, name, "", place, shape)
+    ]
+    return sorted(found, key=lambda e: (e.class_name, e.kind, shapely.to_wkb(e.geometry)))
+
+
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:
     """The classes of examples, sorted, :data:`NONE` last where it is among them.
 

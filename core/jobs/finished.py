@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job that was killed when its output was already in place is recognised as finished.
+"""Recognise a job that was killed after its output was in place as finished.
 
 Just before an output appears, the job's folder gets a record of it: a digest of its content, of
 what it was made by, and the result to report. The next run compares both; what is there is then the
@@ -25,7 +25,7 @@ from .options import JobParameters
 
 _NOT_OF_THE_RESULT = (
     *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
-    *("threads", "workers", "cluster", "device"),
+    *("threads", "workers", "cluster", "device", "stac_item", "sign"),
 )
 """Parameters that do not change the features; the rasters are in the job's description."""
 

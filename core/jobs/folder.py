@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all jobs do with their folder and their output: check, begin, write once, tidy up."""
+"""Job folder and output: check, begin, write once, clean up; shared by all jobs."""
 
 from __future__ import annotations
 

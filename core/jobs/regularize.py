@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A layer of polygons -> the same with right angles, or the centre lines of its roads.
+"""A layer of polygons made rectangular, or reduced to the centre lines of its roads.
 
 Right angles and widths need lengths. In a geographic CRS each feature is laid out in metres around
 its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.

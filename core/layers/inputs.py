@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An output is never one of its inputs: not by another name, another link, or another layer."""
+"""Refuse an output that is one of the job's inputs, by any name, link or layer."""
 
 from __future__ import annotations
 

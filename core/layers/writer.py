@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers out: one schema, five formats, and an output that appears whole or not at all.
+"""Writing vector layers: one schema, every format, the output whole or not at all.
 
 Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
 are there, they are streamed into the format that the extension names, checked, and put in place
@@ -51,7 +51,8 @@ def check_output(
 ) -> Format:
     """Whether a layer could be written here; asked before the work rather than after.
 
-    A new layer in an existing GeoPackage needs no leave; everything else that exists does.
+    A new layer may always be added to an existing GeoPackage; replacing anything else that exists
+    must be allowed.
 
     Raises:
         OutputError: Unknown extension, missing or unwritable folder, or the output exists.
@@ -105,7 +106,7 @@ class LayerWriter:
     Leaving the ``with`` block puts the layer in place; leaving it by an exception discards it.
 
     Args:
-        path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
+        path: Its extension names the format, one of :data:`~.formats.FORMATS`.
         crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
             always WGS 84.
         source_crs: CRS of the features that :meth:`write` is given, or None where they have none;
@@ -203,7 +204,7 @@ class LayerWriter:
         return other
 
     def check(self, *, overwrite: bool) -> None:
-        """Look again whether the output may be written, with or without leave to replace it.
+        """Check again whether the output may be written, replacing it or not.
 
         Raises:
             OutputError: See :func:`check_output`.

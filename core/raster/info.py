@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What there is to say about a raster before anything is done with it (``samgeo info``)."""
+"""Raster metadata for ``samgeo info``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening: one raster, or several as a mosaic; where they lie on the ground."""
+"""Opening one raster, or several as a mosaic."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
-from ..earth.crs import known_crs, same_crs
-from ..errors import RasterError, SamGeoWarning
+from ..earth.crs import known_crs, raster_crs, same_crs
+from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .contents import Contents, check_sources
 from .gdal import (
@@ -276,8 +276,8 @@ def _warped(
 
 def _crs_of(text: str | None) -> CRS | None:
     try:
-        return CRS.from_user_input(text) if text else None
-    except (*GDAL_ERRORS, ValueError):
+        return raster_crs(text or None)
+    except ParameterError:
         return None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers as inputs: prompts, areas of interest, polygons to be straightened.
+"""Opening vector layers as inputs: prompts, areas of interest, polygons.
 
 All are opened here, in the same way: QGIS's ``path|layername=...``, GeoParquet, tables with
 longitude and latitude, Shapefiles without an index or in another encoding than they say. Where
@@ -78,7 +78,7 @@ class VectorInput:
     folder: Any = None
 
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
-        """Features as they come, with their ids as the index; those that nobody can read are None.
+        """Features as they come, with their ids as the index; those that cannot be read are None.
 
         Args:
             start: Number of the first one.

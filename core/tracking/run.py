@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a layer and dated rasters to what became of each object: the Python function."""
+"""``track``: a layer and rasters of several dates in, the history of each object out."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Tracks:
     """What became of the objects.
 
     Args:
-        table: One row an object and date, see :func:`.table.long_table`.
-        areas: One row an object, one column a date: m2.
+        table: One row per object and date, see :func:`.table.long_table`.
+        areas: One row per object, one column per date: m2.
         output: The layer that was written; None where none was asked for.
         tables: The tables that were written beside it.
         model: Name of the model.
@@ -70,6 +70,21 @@ class Tracks:
     def count(self, status: str) -> int:
         """Rows of a status: "present", "gone" or "hidden"."""
         return int((self.table["status"] == status).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Where everything is, and how many there are of each."""
+        return {
+            "output": None if self.output is None else str(self.output),
+            "tables": [str(path) for path in self.tables],
+            "objects": len(self.areas),
+            "dates": [str(date) for date in self.areas.columns],
+            "present": self.count("present"),
+            "gone": self.count("gone"),
+            "hidden": self.count("hidden"),
+            "model": self.model,
+            "memory": self.memory,
+            "left_out": [list(pair) for pair in self.left_out],
+        }
 
 
 def track(

@@ -24,15 +24,17 @@ from ...segmenters.segmenter import Segmenter
 from ...sources.vector_input import open_vector
 from ..folder import Output
 from ..make_segmenter import make_candidates
-from ..options import raster_options, with_absolute_paths
+from ..options import has_classes, raster_options, with_absolute_paths
 from ..regularize import regularize_layer
 from ..result import JobResult, Report, reported
+from ..scale import scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
-from .class_options import check_options, has_classes, inputs_of_classes, model_factory
+from .class_options import check_options, inputs_of_classes, model_factory
 from .classify import classify_layer
+from .feature_stage import ScaledModel
 
 
 @dataclass
@@ -107,7 +109,7 @@ def segment_classes(
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                return JobResult(path, layer, len(frame), made.tiles, made.failed)
+                return JobResult(path, layer, len(frame), made.tiles, made.failed, scale=made.scale)
 
             announce(result)
             writer.finishing = output.writer.finishing
@@ -161,8 +163,9 @@ class _Steps:
             crs=None,
         )
         model = LoadedOnce(model_factory(params))
+        scale = scale_for(params.scale, self.raster)
         if segmenter is None and classes and not params.words:
-            segmenter = partial(make_candidates, plain, model)
+            segmenter = partial(make_candidates, replace(plain, scale=scale), model)
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:
@@ -175,7 +178,8 @@ class _Steps:
                 rules=[*least, *params.rules],
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
-            classify_layer(asked, factory=model, may_be_empty=True, **self.report.given)
+            scaled = ScaledModel(model, scale)
+            classify_layer(asked, factory=scaled, may_be_empty=True, **self.report.given)
             found = asked.output
         elif self.rules:
             frame = ruled(_frame(found), self.rules, self.raster)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layers of any CRS on one local plane, in metres.
+"""Layers of any CRS projected to one local plane, in metres.
 
 The plane is a Lambert azimuthal equal-area projection (Snyder, *Map Projections: A Working
 Manual*, 1987, chapter 24) around the middle of the data, on the data's own ellipsoid. Areas, and so
@@ -97,6 +97,29 @@ class EqualAreaPlane:
                 "coordinate system."
             )
         return placed
+
+    def moved(self, shapes: Shapes, crs: CRS | None, by: NDArray[np.float64]) -> Shapes:
+        """Shapes in their own CRS, moved by metres on the plane; their vertices stay what they are.
+
+        Args:
+            shapes: (n,) shapely geometries in ``crs``.
+            crs: Theirs, or None where the plane has none either.
+            by: (n, 2) metres to the east and to the north.
+        """
+        there = back = None
+        if crs is not None and self.crs is not None and not crs.equals(self.crs):
+            there = Transformer.from_crs(crs, self.crs, always_xy=True)
+            back = Transformer.from_crs(self.crs, crs, always_xy=True)
+
+        def move(xy: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+            if there is None or back is None:
+                return xy + step
+            placed = np.column_stack(there.transform(xy[:, 0], xy[:, 1])) + step
+            return np.column_stack(back.transform(placed[:, 0], placed[:, 1]))
+
+        coordinates, numbers = shapely.get_coordinates(shapes, return_index=True)
+        out: Shapes = shapely.set_coordinates(shapes.copy(), move(coordinates, by[numbers]))
+        return out
 
 
 def _metres_per_unit(crs: CRS) -> float:
