@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What QGIS loads: actions, dock, map tool, options page and Processing provider."""
+"""The plugin's entry: actions, dock, map tool, options page, Processing provider."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The styles of results: outline for review, by score, by label, and lines."""
+"""Styles of results: outlines for review, by score, by label, and lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIELDS = {SCORE: "score", LABEL: "label", STATUS: "status", CLASS: "class"}
 """The field that a style shows."""
 
 _MOST_LABELS = 200
-"""Values beyond this many share one symbol: nobody tells so many colours apart."""
+"""Values beyond this many share one symbol: more colours cannot be told apart."""
 
 
 def title(name: str) -> str:

@@ -126,6 +126,9 @@ class ObjectClasses:
         probabilities = classifier.probabilities(layer.table)
         names, probability = most_likely(probabilities, classifier.classes)
         flags = np.zeros(len(layer), bool)
+        numbers = np.array([classifier.classes.index(name) for name in names], np.int64)
+        for row in np.flatnonzero(classifier.too_small(layer.table, numbers)).tolist():
+            names[row] = NONE  # a part of something
         for row in np.flatnonzero(~layer.table.seen).tolist():
             names[row], probability[row] = NONE, 0.0  # off the data nothing is known
         if marked is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one thing that the pipeline asks of a model: a tile's image in, its masks out.
+"""The protocol ``Segmenter``: a tile's image in, its masks out.
 
 Write a class with these members and pass it to ``samgeo_core.segment(..., segmenter=...)`` to use
 a model of your own. The automatic generator (``automatic.py``), prompt layers (``prompted.py``)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the worker can do in a session: one function a method of ``docs/protocol.md``."""
+"""The worker's methods of a session: one function per method of ``docs/protocol.md``."""
 
 from __future__ import annotations
 

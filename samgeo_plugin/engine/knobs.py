@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What QGIS calls the engine's parameters, in the engine's sentences about them."""
+"""Labels of QGIS parameters in the engine's messages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def label(name: str) -> str:
         "bands": tr("Bands shown as red, green and blue"),
         "class_field": tr("Field with the class"),
         "classifier": tr("Saved classifier, instead of examples"),
+        "classes": tr("Keep only"),
         "crs": tr("CRS of the result"),
         "device": tr("Device"),
         "examples": tr("Examples"),
@@ -39,10 +40,12 @@ def label(name: str) -> str:
         "prompt_as": tr("Use prompts as"),
         "prompt_label": tr("Field with a label"),
         "prompts": tr("Prompts"),
+        "proposals": tr("Where to look for objects"),
         "rasters": tr("Raster"),
         "resolution": tr("Working resolution (ground units a pixel)"),
         "road_class": tr("Class of the roads"),
         "save_classifier": tr("Keep the classifier"),
+        "scale": tr("Magnification for the embedded model"),
         "shapes": tr("Shapes"),
         "simplify": tr("Simplify (ground units of the raster)"),
         "threads": tr("CPU threads"),

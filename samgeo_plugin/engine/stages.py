@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages of the engine's work: what they are called, and where they lie on a progress bar."""
+"""The engine's stages: their labels, and their parts of a progress bar."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Accepted objects whose polygons are still to come from the engine, in the order of the user.
+"""Accepted objects whose polygons have not come from the engine yet, in order.
 
 The engine has one object in work per session. An object that the user accepts before its answer is
 there is closed here with its own prompts; the user's next click begins another object, which the
@@ -151,7 +151,7 @@ class AcceptQueue(QObject):
         return closed
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone: everything is asked again by :meth:`resume`."""
+        """The engine's process is gone: :meth:`resume` sends all requests again."""
         for one in self._closed:
             one.stage, one.question, one.polygon = _WAITING, None, None
 

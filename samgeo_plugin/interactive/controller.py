@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ties engine, session and target layer together; the dock shows it, the tool drives it."""
+"""Connects engine, session and target layer; the dock shows it, the map tool drives it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The requests of one open raster, in the map's CRS."""
+"""The engine's session on one raster: its requests, in the map's CRS."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from ..i18n import tr
 from . import editing, target
 from .doubt import CLASSES, Facts, facts_of, text_of
 from .editing import EditError
+from .update_review import DECISION, UpdateReview, is_update, old_layer_of
 
 STATUS = "status"
 ACCEPTED = "accepted"
@@ -82,6 +83,8 @@ class Review(QObject):
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
         self._class_index = -1
+        self._status_field = STATUS
+        self.update: Optional[UpdateReview] = None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
@@ -110,12 +113,22 @@ class Review(QObject):
             why = tr("The layer {name} cannot be edited; choose another one.").format(
                 name=layer.name()
             )
+        update: Optional[UpdateReview] = None
+        if why is None and is_update(layer):
+            old = old_layer_of(layer)
+            if old is None:
+                why = tr(
+                    "{name} is an update of a layer that is not open: open that layer first."
+                ).format(name=layer.name())
+            else:
+                update = UpdateReview(layer, old)
         if why is None and layer.fields().lookupField(STATUS) < 0:
             why = self._add_status(layer)
         if why is not None:
             self.message.emit("warning", why)
             return False
-        self.layer = layer
+        self.layer, self.update = layer, update
+        self._status_field = STATUS if update is None else DECISION
         layer.removeSelection()  # with one, QGIS's own Delete would want the key too
         self._find_fields()
         layer.attributeValueChanged.connect(self._attribute_changed)
@@ -134,6 +147,7 @@ class Review(QObject):
     def stop(self) -> None:
         """The review ends; what was decided stays in the layer's edit buffer."""
         layer, self.layer = self.layer, None
+        self.update = None
         self._timer.stop()
         self._work = None
         self.queue, self._at = [], 0
@@ -168,7 +182,7 @@ class Review(QObject):
         if self.layer is None:
             return
         fields = self.layer.fields()
-        self._status_index = fields.lookupField(STATUS)
+        self._status_index = fields.lookupField(self._status_field)
         found = [fields.lookupField(name) for name in CLASSES]
         self._class_index = next((index for index in found if index >= 0), -1)
 
@@ -189,7 +203,7 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = facts_of(feature, near, raster, STATUS)
+            self.facts[feature_id] = facts_of(feature, near, raster, self._status_field)
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
@@ -261,6 +275,12 @@ class Review(QObject):
             return None
         feature = editing.feature_of(self.layer, self.current)
         return None if feature is None else feature.geometry()
+
+    def before(self) -> Optional[QgsGeometry]:
+        """Of an update, the current polygon's old outline, in the layer's CRS."""
+        if self.update is None or self.current is None:
+            return None
+        return self.update.before(self.current)
 
     def go(self, step: int) -> None:
         """To the next or the previous one of the queue."""
@@ -342,6 +362,11 @@ class Review(QObject):
             return
         if index == self._status_index:
             self.facts[feature_id] = replace(facts, status=text_of(value))
+            if self.update is not None:
+                try:
+                    self.update.settle(feature_id, text_of(value) == ACCEPTED)
+                except EditError as error:
+                    self.message.emit("warning", str(error))
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
 
@@ -368,7 +393,7 @@ class Review(QObject):
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = facts_of(feature, status_field=STATUS)
+            self.facts[feature_id] = facts_of(feature, status_field=self._status_field)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_current()

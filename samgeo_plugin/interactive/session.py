@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The object in work: prompts, candidates and refinement, without any widget.
+"""The object in work: prompts, candidates and refinement, without widgets.
 
 The map tool and the dock only show this and call it. Every answer carries the generation of its
 question: what arrives after the user has gone on is dropped. What the user has accepted is never

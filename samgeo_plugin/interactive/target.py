@@ -245,7 +245,7 @@ def add_object(
     Raises:
         TargetError: The layer refuses it.
         EditError: Nothing would be left of it beside existing objects.
-        FormWanted: Its form is to be shown, or a hard constraint is not met yet.
+        FormWanted: Its form must be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
     if why is not None:

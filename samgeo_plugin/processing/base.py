@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all algorithms share: their life, their names and one request to the engine."""
+"""``EngineAlgorithm``: what all algorithms share, and one request to the engine."""
 
 from __future__ import annotations
 

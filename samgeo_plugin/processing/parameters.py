@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parameters that algorithms ask for, each declared in one place."""
+"""Parameters of algorithms, each declared once."""
 
 from __future__ import annotations
 
@@ -63,6 +63,23 @@ def title_of(name: str, word: str) -> str:
             "classes": tr("Only objects of the classes"),
             "all": tr("All objects"),
         },
+        "PROPOSALS": {
+            "auto": tr("Automatic"),
+            "embedded": tr("What the embedded model takes for objects"),
+            "grid": tr("A grid of points"),
+        },
+        "CLASS": {
+            "all": tr("Everything"),
+            "building": tr("Buildings"),
+            "road": tr("Roads"),
+            "water": tr("Water"),
+            "trees": tr("Trees"),
+            "field": tr("Fields"),
+            "bare ground": tr("Bare ground"),
+            "vehicle": tr("Vehicles"),
+            "other": tr("Other things"),
+        },
+        "SCALE": {"auto": tr("Automatic")},
         "PROMPT_AS": {
             "auto": tr("Automatic"),
             "point": tr("Points"),

@@ -15,6 +15,7 @@ from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
 from .segment_raster import SegmentRaster
 from .track_objects import TrackObjects
+from .update_layer import UpdateLayer
 
 ALGORITHMS = (
     SegmentRaster,
@@ -25,6 +26,7 @@ ALGORITHMS = (
     RegularizeOutlines,
     RoadCenterlines,
     TrackObjects,
+    UpdateLayer,
     ImproveModel,
     EvaluateResult,
     EncodeRaster,

@@ -105,6 +105,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep only</source>
+   <translation>Nur behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Keep the classifier</source>
    <translation>Klassifikator behalten</translation>
   </message>
@@ -122,6 +127,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least stability</source>
    <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Magnification for the embedded model</source>
+   <translation>Vergrößerung für das eingebaute Modell</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -212,6 +222,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>What is written</source>
    <translation>Was geschrieben wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Where to look for objects</source>
+   <translation>Wo nach Objekten gesucht wird</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -615,6 +630,21 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A click installs the engine {engine} from the bundle, without a network, and uses about {disk} MB in {folder}, with Python {version} of {python}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A folder made by 'samgeo bundle': everything is installed from it, offline</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Bundle</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>CPU (works everywhere)</source>
    <translation>CPU (läuft überall)</translation>
   </message>
@@ -730,6 +760,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The bundle needs Python {version}, and none was found; install it, or make a bundle for a Python that is here.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>The engine's own wheel is installed from the plugin; few or no downloads.</source>
    <translation>Die Engine selbst wird aus der Erweiterung installiert; es wird wenig oder nichts heruntergeladen.</translation>
   </message>
@@ -752,6 +787,11 @@
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Update the engine</source>
    <translation>Engine aktualisieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>none: packages come from the network</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -910,6 +950,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Check</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Delete the file of {title}?</source>
    <translation>Die Datei von {title} löschen?</translation>
   </message>
@@ -955,6 +1000,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Try the model on a picture of known houses: does it work as it should here?</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Trying the model; this may take minutes.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Use</source>
    <translation>Benutzen</translation>
   </message>
@@ -970,8 +1025,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Weights (*.pth *.pt *.safetensors);;All files (*)</source>
-   <translation>Gewichte (*.pth *.pt *.safetensors);;Alle Dateien (*)</translation>
+   <source>Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1360,6 +1415,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>change</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>class probability</source>
    <translation>Klassenwahrscheinlichkeit</translation>
   </message>
@@ -1397,6 +1457,11 @@
    <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>{at} of {total} · accepted {accepted} · rejected {rejected} · open {open}</source>
    <translation>{at} von {total} · angenommen {accepted} · abgelehnt {rejected} · offen {open}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>{status}, probability {probability}</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -1769,6 +1834,11 @@
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{name} is an update of a layer that is not open: open that layer first.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
@@ -1837,6 +1907,36 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>{file} has a layer {name} already; choose another name.</source>
    <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The layer {name} refuses the change.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The old layer has been removed from the project; open it again.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update taken back</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update: {status}</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} has no feature {id} any more; the change is left out.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} holds single polygons, and this change has several parts.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/log.py" />
@@ -2401,6 +2501,11 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>A grid of points</source>
+   <translation>Ein Raster von Punkten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>All objects</source>
    <translation>Alle Objekte</translation>
   </message>
@@ -2408,6 +2513,11 @@ At least about thirty polygons at more than one place are needed. A run that was
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Bare ground</source>
+   <translation>Offener Boden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2421,8 +2531,23 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Buildings</source>
+   <translation>Gebäude</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Centre lines (roads)</source>
    <translation>Mittellinien (Straßen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Fields</source>
+   <translation>Felder</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2456,6 +2581,11 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Other things</source>
+   <translation>Anderes</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
   </message>
@@ -2468,6 +2598,26 @@ At least about thirty polygons at more than one place are needed. A run that was
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>The raster's own where nothing is said</source>
    <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Trees</source>
+   <translation>Bäume</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Vehicles</source>
+   <translation>Fahrzeuge</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Water</source>
+   <translation>Wasser</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>What the embedded model takes for objects</source>
+   <translation>Was das eingebaute Modell für Objekte hält</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2560,6 +2710,16 @@ At least about thirty polygons at more than one place are needed. A run that was
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: 1, or 2 where a pixel has 0.4 m or more</source>
+   <translation>Automatisch: 1, oder 2, wo ein Pixel 0,4 m oder mehr hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: proposals for the embedded model, a grid for other models</source>
+   <translation>Automatisch: Vorschläge beim eingebauten Modell, ein Punktraster bei anderen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
@@ -2579,6 +2739,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>What the embedded model takes an object for; other models know no classes</source>
+   <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -2738,6 +2903,58 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <translation type="unfinished" />
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Changes</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Field with the polygons’ names</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Look for new objects, too</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>New raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Old polygons</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Probability from which a change is one</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
+
+The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>The whole layer is shifted: the raster shows it {length} m away ({east} m east, {north} m north).</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Update a layer from a new raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} is not a file: save what you need of it as a file first.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/rasters.py" />
    <source>The extent is empty; zoom to the place that you mean.</source>
    <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
@@ -2798,9 +3015,29 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>The bundle is for {theirs}, and this computer is {ours}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>{folder} holds no bundle; name the folder that 'samgeo bundle' made, or none.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Check the bundle's files</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>Check the engine</source>
    <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Copy the models</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
@@ -2864,6 +3101,16 @@ The result can be played with QGIS’s temporal controller. The table has one ro
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>, {seconds} s left</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A file of the bundle is damaged or missing; copy the bundle again, then retry.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>A package does not exist for this Python and system; choose another Python.</source>
    <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
   </message>
@@ -2876,6 +3123,16 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>Step {at} of {total}: {title}</source>
    <translation>Schritt {at} von {total}: {title}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The bundle is for another Python; see the log for which one.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The connection was cut in the middle of a download; retry, and the setup goes on at this step.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2894,8 +3151,18 @@ The result can be played with QGIS’s temporal controller. The table has one ro
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The package server shows no such package; check the proxy and the mirror, or choose another Python, then retry.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
    <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The proxy asks for a user name and a password; enter them in QGIS's network settings (Settings &gt; Options &gt; Network), then retry.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2926,6 +3193,16 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>{step} failed; see the log, then retry.</source>
    <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}, about {size} MB</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}; {done} of {total} MB</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
