@@ -925,13 +925,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} objects are in {layer}; it is not saved yet.</source>
-   <translation>{count} Objekte sind in {layer}; er ist noch nicht gespeichert.</translation>
+   <source>{count} objects are in {layer}, not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} were left out: they are there already, or do not fit.</source>
-   <translation>{count} wurden ausgelassen: sie sind schon da oder passen nicht.</translation>
+   <source>{count} were there already or do not fit.</source>
+   <translation>{count} waren schon da oder passen nicht.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
