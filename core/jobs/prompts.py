@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job with a layer of prompts, from its parameters to a layer; resumable, in any workers."""
+"""The job with a layer of prompts: one polygon per prompt; resumable, in any number of workers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the automatic generator looks: crops of a window, and grids of points in them.
+"""Crops of a window and grids of points in them, for automatic mask generation.
 
 The same numbers as the official ``utils/amg.py`` gives for a square image; only integers and
 pixel positions here.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small islands and holes of a mask, removed and filled in its logits."""
+"""Small islands and holes of a mask, removed or filled in its logits."""
 
 from __future__ import annotations
 

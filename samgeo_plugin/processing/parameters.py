@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parameters that algorithms ask for, each declared in one place."""
+"""Parameters of algorithms, each declared once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
 )
 
 from .. import settings
@@ -57,6 +58,10 @@ def title_of(name: str, word: str) -> str:
         "SHAPES": {
             "objects": tr("Separate objects"),
             "coverage": tr("Without gaps and overlaps (fields)"),
+        },
+        "KEEP": {
+            "classes": tr("Only objects of the classes"),
+            "all": tr("All objects"),
         },
         "PROPOSALS": {
             "auto": tr("Automatic"),
@@ -192,6 +197,10 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
         self, name: str, text: str, default: bool = False, *, folded: bool = False
     ) -> None:
         self.declare(QgsProcessingParameterBoolean(name, text, default), folded)
+
+    def add_text(self, name: str, text: str, *, note: str = "") -> None:
+        """A word, which may be left out."""
+        self.declare(QgsProcessingParameterString(name, text, None, False, True), note=note)
 
     def add_source(self, name: str, text: str, kind: Any, *, optional: bool = False) -> None:
         self.declare(QgsProcessingParameterFeatureSource(name, text, [kind], None, optional))

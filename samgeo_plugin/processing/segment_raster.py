@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Automatic segmentation of a raster."""
+"""The algorithm that segments a raster automatically."""
 
 from __future__ import annotations
 
