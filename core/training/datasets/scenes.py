@@ -349,7 +349,6 @@ def compose(textures: Textures, size: int = 384) -> Sample:
         things(canvas, sun, int(rng.integers(0, 25)))
         if rng.random() < 0.7:
             trees(canvas, sun, int(rng.integers(2, 50)), float(np.exp(rng.uniform(1.5, 3.4))))
-    pieces = [pieces(layer) for layer in canvas.labels]
-    labels = np.stack(pieces).astype(np.uint16)
+    labels = np.stack([pieces(layer) for layer in canvas.labels]).astype(np.uint16)
     labels[1][labels[1] > 0] += labels[0].max()
     return Sample(photographed(canvas.image, rng, coarse), labels, canvas.classes, whole=True)

@@ -16,7 +16,7 @@ def test_a_mask_in_one_piece_has_no_islands():
 
 
 def test_what_is_far_from_the_largest_piece_is_an_island_and_what_is_near_is_not():
-    mask = pieces((10, 10, 30, 30), (10, 32, 30, 40), (60, 60, 70, 70))
+    mask = pieces((10, 10, 30, 30), (10, 31, 30, 40), (60, 60, 70, 70))
     np.testing.assert_array_equal(far_islands(mask), pieces((60, 60, 70, 70)))
 
 
