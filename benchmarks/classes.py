@@ -36,9 +36,10 @@ from samgeo_core.classes.objects import ObjectClasses, ObjectLayer
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.classes.class_layer import object_layer, place_layer
 from samgeo_core.jobs.classes.class_options import model_factory
-from samgeo_core.jobs.classes.feature_stage import FeatureSource, feature_grid
+from samgeo_core.jobs.classes.feature_stage import FeatureSource, ScaledModel, feature_grid
 from samgeo_core.jobs.make_segmenter import make_candidates
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scale import scale_for
 from samgeo_core.jobs.stages.opened import close_all
 from samgeo_core.parallel.executors import make_executor
 from samgeo_core.prompts.prompts import PromptTransform
@@ -115,17 +116,19 @@ def prepare(case: Case, work: Path, model: str, threads: int, candidates: Path |
     kept = work / f"{case.name}.pickle"
     if kept.exists():
         return pickle.loads(kept.read_bytes())  # of this benchmark's own making
+    with open_raster(case.raster) as raster:
+        scale = scale_for(None, raster)
     layer = candidates or work / f"{case.name}_candidates.gpkg"
     if not layer.exists():
         params = SegmentParameters(
-            [str(case.raster)], str(layer), model=model, threads=threads,
+            [str(case.raster)], str(layer), model=model, threads=threads, scale=scale,
             job_folder=str(work / f"{case.name}.job"),
         )  # fmt: skip
         run(params, segmenter=partial(make_candidates, params))
     params = SegmentParameters([str(case.raster)], "", model=model, threads=threads)
     with open_raster(case.raster) as raster:
         placed = place_layer(str(layer), None, raster)
-        factory = model_factory(params)
+        factory = ScaledModel(model_factory(params), scale)
         (work / f"{case.name}.features").mkdir(exist_ok=True)
         source = FeatureSource(raster.spec, factory, feature_grid(raster, None, None))
         with make_executor(1) as executor:
@@ -175,6 +178,8 @@ def drawn(ready: Ready, n: int, rng: np.random.Generator, among: np.ndarray) -> 
         rows += rng.choice(good, n, replace=False).tolist()
         names += [name] * n
     none = np.flatnonzero((ready.inside.max(axis=1) < 0.5) & among)
+    if len(none) < n and len(ready.classes) < 2:
+        return None
     if len(none) >= n:
         rows += rng.choice(none, n, replace=False).tolist()
         names += [NONE] * n

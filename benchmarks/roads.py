@@ -137,7 +137,7 @@ def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int) -> float
     """Of a class map that a job has left."""
     with open_raster(RASTER) as raster:
         grid = feature_grid(raster, None, None)
-        maps = next(folder.glob("map-*"))
+        maps = next(folder.glob("features/map-*"))
         found = ClassMap(maps, grid, 2)
         from samgeo_core.merge.nodes import lattice
 

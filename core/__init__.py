@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     )
     from .evaluation.run import evaluate
     from .interactive.session import Session
-    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
+    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
     from .jobs.scenes.plan import Plan, plan
+    from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
+    from .model_check.check import ModelCheck, check_model
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
     from .picture import show
@@ -58,6 +60,7 @@ _HOMES = {
     "JobError": "errors",
     "JobResult": "jobs.run",
     "Mask": "masks.masks",
+    "ModelCheck": "model_check.check",
     "ModelError": "errors",
     "OutputError": "errors",
     "ParameterError": "errors",
@@ -84,6 +87,9 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "UpdateParameters": "job",
+    "UpdateResult": "jobs.update",
+    "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
@@ -95,6 +101,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
+    "update": "jobs.update",
     "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
@@ -112,6 +119,7 @@ __all__ = [
     "JobError",
     "JobResult",
     "Mask",
+    "ModelCheck",
     "ModelError",
     "OutputError",
     "ParameterError",
@@ -138,7 +146,10 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "Tracks",
+    "UpdateParameters",
+    "UpdateResult",
     "__version__",
+    "check_model",
     "evaluate",
     "export_labels",
     "import_labels",
@@ -151,6 +162,7 @@ __all__ = [
     "show",
     "track",
     "train",
+    "update",
 ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as one Python function, for scripts and notebooks."""
+"""``segment``: the engine as one Python function, for scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def segment(
             output, removed at the end.
         model: A name of 'samgeo models list', or the path of a file of weights.
         device: Where the model runs: auto, cpu, cuda, cuda:1, mps.
-        precision: Number type of the model's heavy products; auto is what suits the device.
+        precision: Number type of the model's matrix products; auto chooses by device.
             bfloat16 halves the time on CPUs that have it (AMX).
         threads: CPU threads per process. None: one per core.
         workers: Processes.
@@ -201,8 +201,8 @@ def segment(
         prompts: Layer of prompts: one polygon per feature, instead of automatic mode. A path or a
             GeoDataFrame.
         prompts_layer: Layer within the prompts' file.
-        prompt_as: What prompts are; auto: points as they are, lines as strokes along the object,
-            polygons as boxes.
+        prompt_as: How features become prompts; auto: points as they are, lines as strokes
+            along the object, polygons as boxes.
         prompt_id: Field whose value becomes prompt_id. None: the feature's id.
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
@@ -214,7 +214,7 @@ def segment(
         like: Layer of examples of one class, named as the file; may be repeated.
         unlike: Layer of examples of none of the classes; may be repeated.
         classifier: A saved classifier (.samgeo-classes), instead of examples.
-        save_classifier: Path to keep the trained classifier at.
+        save_classifier: File in which the trained classifier is saved.
         min_class_prob: Smallest probability of an object's class.
         rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
             'largest-part'; may be repeated.

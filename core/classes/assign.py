@@ -126,6 +126,13 @@ def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -
             f"None of the {len(examples)} examples lies on an object: mark objects of the layer, "
             "or draw polygons."
         )
+    asked = {example.class_name for example in examples}
+    missing = sorted(asked - {name for names in marks.values() for name in names})
+    if len(asked) > 1 and len(asked) - len(missing) < 2:
+        raise PromptError(
+            f"No example of {' or of '.join(repr(name or 'none of these') for name in missing)} "
+            "lies on an object: mark objects of the layer, or draw polygons."
+        )
     if lost:
         warnings.warn(
             f"{lost} of the {len(examples)} examples lie on no object: they were left out. Draw "

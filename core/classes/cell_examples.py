@@ -20,6 +20,9 @@ from .examples import Example, check_classes
 MOST_CELLS = 200
 """Cells of one example; more say little that these do not."""
 
+MOST_IN_ALL = 40_000
+"""Cells of all examples together: of very many examples each gives fewer."""
+
 
 @dataclass(frozen=True, eq=False)
 class CellExamples:
@@ -57,10 +60,9 @@ def cell_examples(examples: Sequence[Example], cell: int, lattice: CellBox) -> C
     classes = check_classes([example.class_name for example in examples])
     found: dict[tuple[int, int], tuple[int, str]] = {}
     contested: set[int] = set()
-    counts: list[int] = []
+    most = max(1, min(MOST_CELLS, MOST_IN_ALL // max(len(examples), 1)))
     for number, example in enumerate(examples):
-        cells = _cells(example, cell, lattice)
-        counts.append(len(cells))
+        cells = _cells(example, cell, lattice, most)
         clashes = 0
         for place in cells:
             known = found.setdefault(place, (number, example.class_name))
@@ -86,8 +88,8 @@ def cell_examples(examples: Sequence[Example], cell: int, lattice: CellBox) -> C
     )
 
 
-def _cells(example: Example, cell: int, lattice: CellBox) -> list[tuple[int, int]]:
-    """Cells of an example, at most :data:`MOST_CELLS`, spread evenly over it."""
+def _cells(example: Example, cell: int, lattice: CellBox, most: int) -> list[tuple[int, int]]:
+    """Cells of an example, at most ``most``, spread evenly over it."""
     geometry = example.geometry
     if example.kind in ("box", "polygon"):
         places = _inside(geometry, cell)
@@ -100,8 +102,8 @@ def _cells(example: Example, cell: int, lattice: CellBox) -> list[tuple[int, int
         for row, col in dict.fromkeys(places)
         if lattice.row0 <= row < lattice.row1 and lattice.col0 <= col < lattice.col1
     ]
-    step = max(1, -(-len(kept) // MOST_CELLS))
-    return kept[::step]
+    step = max(1, -(-len(kept) // most))
+    return kept[step // 2 :: step]
 
 
 def _along(geometry: Any, cell: int) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from .assign import Marked, assign
 from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
+from .presumed import with_presumed
 from .resolve import most_likely, resolve
 
 Doubles = NDArray[np.float64]
@@ -90,12 +91,19 @@ class ObjectClasses:
         """The objects that examples mean; see :func:`~.assign.assign`."""
         return assign(examples, self.layer.polygons, self.layer.score)
 
-    def train(self, marked: Marked) -> Classifier:
+    def train(self, marked: Marked, *, presume: bool = False) -> Classifier:
         """A classifier of marked objects.
+
+        Args:
+            marked: The examples.
+            presume: Where few were shown to belong to none of the classes, those that are least
+                like the others are presumed to (:func:`~.presumed.with_presumed`).
 
         Raises:
             PromptError: All are of one class.
         """
+        if presume:
+            marked = with_presumed(self.layer.table, marked, self.options, self.basis)
         classes = check_classes(marked.names)
         return fit(
             self.layer.table, marked.rows, marked.names, classes, self.options, basis=self.basis
@@ -118,6 +126,9 @@ class ObjectClasses:
         probabilities = classifier.probabilities(layer.table)
         names, probability = most_likely(probabilities, classifier.classes)
         flags = np.zeros(len(layer), bool)
+        numbers = np.array([classifier.classes.index(name) for name in names], np.int64)
+        for row in np.flatnonzero(classifier.too_small(layer.table, numbers)).tolist():
+            names[row] = NONE  # a part of something
         for row in np.flatnonzero(~layer.table.seen).tolist():
             names[row], probability[row] = NONE, 0.0  # off the data nothing is known
         if marked is not None:

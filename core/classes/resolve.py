@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Of objects that share ground, which stay: a whole or its parts, and only once.
 
-Every object has a worth: the probability of its class times its predicted IoU and stability, so
-that of a roof, half of the roof and three roofs together the one stays that is most like the class
-*and* best outlined. The worthiest is kept first and what it shares too much ground with is left
-out; objects that the user marked come before all others. Ties are broken by geometry.
+Every object has a worth: the probability of its class times its predicted IoU, its stability and
+the 0.4th power of its area, so that of a roof, half of the roof and three roofs together the one
+stays that is most like the class *and* best outlined, and of two that are alike in that the whole,
+not its part. The worthiest is kept first and what it shares too much ground with is left out;
+objects that the user marked come before all others. Ties are broken by geometry.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from numpy.typing import NDArray
 
 from ..types import BoolArray
 from .examples import NONE
-from .features.shape_features import overlapping_pairs
+from .features.overlaps import overlaps
 
 SHARED = 0.4
 """Intersection over the smaller of two objects above which only one of them stays."""
+
+WHOLE = 0.4
+"""Power of the area in an object's worth. On four places that no figure is reported for (see
+``classifier.py``) 0 to 0.5 were tried: the mean F1 is .482 without and .498 with 0.4."""
 
 Doubles = NDArray[np.float64]
 
@@ -59,8 +64,8 @@ def resolve(
     """
     named = np.array([name != NONE for name in names], bool).reshape(-1)
     candidate = named & (marked | (probability >= least))
-    worth = probability * _known(score) * _known(stability)
     area = shapely.area(polygons)
+    worth = probability * _known(score) * _known(stability) * area**WHOLE
     rivals = _rivals(polygons, area, candidate)
     boxes = shapely.bounds(polygons).reshape(-1, 4)
     order = np.lexsort(
@@ -86,10 +91,9 @@ def _rivals(
     polygons: NDArray[Any], area: Doubles, candidate: BoolArray
 ) -> defaultdict[int, list[int]]:
     rows = np.flatnonzero(candidate)
-    first, second = overlapping_pairs(polygons[rows])
-    first, second = rows[first], rows[second]
-    common = shapely.area(shapely.intersection(polygons[first], polygons[second]))
-    close = common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)
+    pairs = overlaps(polygons[rows])
+    first, second = rows[pairs.first], rows[pairs.second]
+    close = pairs.common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)
     rivals: defaultdict[int, list[int]] = defaultdict(list)
     for a, b in zip(first[close].tolist(), second[close].tolist(), strict=True):
         rivals[a].append(b)

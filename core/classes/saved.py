@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError, PromptError
 from ..job import option
-from ..masks.job_folder import write_atomically
+from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
 
 SUFFIX = ".samgeo-classes"
@@ -61,6 +61,7 @@ def save_classifier(path: str | Path, saved: SavedClassifier) -> None:
         "clip": one.clip,
         "model": one.model,
         "examples": list(one.examples),
+        "smallest": list(one.smallest),
         "about": dict(saved.about),
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
@@ -93,6 +94,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
             clip=float(notes["clip"]),
             model=str(notes["model"]),
             examples=tuple(int(number) for number in notes["examples"]),
+            smallest=tuple(float(number) for number in notes["smallest"]),
             **arrays,
         )
         _check_arrays(classifier)
@@ -115,6 +117,8 @@ def _check_arrays(one: Classifier) -> None:
         array = getattr(one, name)
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} is {array.shape} instead of {shape}, or not finite")
+    if len(one.smallest) not in (0, k):
+        raise ValueError(f"it has {k} classes, but {len(one.smallest)} smallest areas")
 
 
 def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
@@ -126,8 +130,9 @@ def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
     if saved.classifier.model != fingerprint:
         trained = saved.about.get("model", "another model")
         raise PromptError(
-            f"The classifier was trained with the model {trained} in other weights or another "
-            f"version than {name}, which is used now: choose that model, or train it again."
+            f"The classifier was trained with the model {trained} in other weights, of another "
+            f"version or for pixels of another size than {name} now: choose that model and a like "
+            "raster, or train it again."
             if trained == name
             else f"The classifier was trained with the model {trained}, not with {name}: choose "
             f"{option('model')} {trained}, or train it again from the examples."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``samgeo``: parses, calls, reports. All work is done elsewhere.
+"""The command ``samgeo``: parses arguments, calls the engine, reports results.
 
 Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prompts, 5 model,
 6 output, 7 job, 8 done but incomplete, 130 stopped with Ctrl-C (what is finished is kept).
@@ -17,21 +17,21 @@ from affine import Affine
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .bundle import bundle
 from .class_commands import classify, roads, surfaces
 from .console import Console, human_size, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
-from .options import job_options, option_of, parsed
+from .options import options_of, parsed
 from .track import track
 from .train import train
+from .update import update
 from .values import counted
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
     from ..raster.stretch import Stretch
-
-_FORMATS = ".gpkg, .shp, .geojson, .fgb or .parquet"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,7 +43,7 @@ def main() -> None:
 @main.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@job_options
+@options_of(SegmentParameters)
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be done: scenes, tiles, bytes, time. Then stop."
 )
@@ -68,11 +68,14 @@ def segment(
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
         if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):  # an output was left out
+            from ..layers.formats import FORMATS
+
             raise ParameterError(
-                f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
+                f"The last argument is the layer to write ({', '.join(FORMATS)}), but it is "
+                f"{output}."
             )
         params = SegmentParameters.from_dict(
-            {"rasters": list(rasters), "output": output, **parsed(options)}
+            {"rasters": list(rasters), "output": output, **parsed(SegmentParameters, options)}
         )
         if dry_run:
             _say_plan(console, params, as_json)
@@ -135,10 +138,9 @@ def _say_plan(console: Console, params: SegmentParameters, as_json: bool) -> Non
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-@option_of("overlap")
-@option_of("allow_remote")
+@options_of(SegmentParameters, "overlap", "allow_remote")
 def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
-    """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
+    """Show how the engine reads RASTER: size, CRS, bands, nodata, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..raster.raster import RasterOptions, open_raster
@@ -188,6 +190,7 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
+main.add_command(bundle)
 main.add_command(classify)
 main.add_command(models)
 main.add_command(roads)
@@ -197,6 +200,7 @@ main.add_command(export_labels)
 main.add_command(import_labels)
 main.add_command(train)
 main.add_command(track)
+main.add_command(update)
 
 
 if __name__ == "__main__":

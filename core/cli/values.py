@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values of options as parameters have them: lists of numbers, pairs, paths."""
+"""Parsers for option values: lists of numbers, pairs, paths."""
 
 from __future__ import annotations
 
@@ -11,19 +11,6 @@ from ..errors import ParameterError
 def counted(number: int, what: str) -> str:
     """A number with its noun: 1 polygon, 2 polygons."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def plain_values(options: dict[str, Any]) -> None:
-    """Options as JSON has them, in place: bands, stretch, and whatever may be repeated.
-
-    Raises:
-        ParameterError: A number is none.
-    """
-    options["bands"] = numbers(options["bands"], int, "--bands")
-    options["stretch"] = pairs(options["stretch"])
-    for name, value in options.items():
-        if isinstance(value, tuple):
-            options[name] = list(value)
 
 
 def numbers(text: str | None, kind: type, name: str, length: int | None = None) -> list[Any] | None:

@@ -68,7 +68,7 @@ def _model(params: SegmentParameters, segmenter: Any | None) -> Model:
         name = str(getattr(segmenter, "name", "segmenter of the caller's own"))
         return Model(name, architecture=name)
     task = ("instance-segmentation", "object-detection") if params.words else None
-    tasks = {"tasks": task} if task else {}
+    tasks: dict[str, Any] = {"tasks": task} if task else {}
     if params.model == EMBEDDED:
         return Model(EMBEDDED, architecture="SamGeo embedded", **tasks)
     known = CATALOGUE.get(params.model)

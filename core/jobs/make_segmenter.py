@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters -> the segmenter that does it; called once in every worker process.
+"""Build the segmenter for a job's parameters; called once in every worker process.
 
 torch takes seconds and 300 MB to import: the models are imported here only when one is made, so
 that jobs with a segmenter of the caller's own never pay for it.

@@ -1,24 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters: which go together, and what they mean for a raster."""
+"""Checks of a job's parameters: which may be combined, and their values for a raster."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import Any, Protocol, TypeVar, Union
 
 from ..earth.geometry import half_pixel
 from ..errors import ParameterError
-from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
+from ..job import (
+    ClassifyParameters,
+    MapParameters,
+    SegmentParameters,
+    UpdateParameters,
+    option,
+)
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
 
-JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters]
+JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters]
 """Of any job that reads a raster and writes a layer."""
 
+
+class ClassParameters(Protocol):
+    """The parameters of ``job.py`` that say where classes are from."""
+
+    @property
+    def examples(self) -> str | None: ...
+    @property
+    def class_field(self) -> str | None: ...
+    @property
+    def like(self) -> list[str]: ...
+    @property
+    def unlike(self) -> list[str]: ...
+    @property
+    def classifier(self) -> str | None: ...
+    @property
+    def save_classifier(self) -> str | None: ...
+    @property
+    def min_class_prob(self) -> float: ...
+
+
 _USUAL = SegmentParameters([], "")
+
+
+def has_classes(params: ClassParameters) -> bool:
+    """Whether classes are asked for."""
+    return bool(
+        params.examples is not None or params.like or params.unlike or params.classifier is not None
+    )
 
 
 def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> None:
@@ -81,13 +114,6 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
-def has_classes(params: JobParameters) -> bool:
-    """Whether classes are asked for, by examples or a saved classifier."""
-    return bool(
-        params.examples is not None or params.like or params.unlike or params.classifier is not None
-    )
-
-
 def _check_scenes(params: SegmentParameters) -> None:
     """Refuse what does not go with rasters that are worked on one by one, or only with them."""
     if params.scenes == "mosaic":
@@ -123,7 +149,7 @@ _PATHS = (
 )
 """Parameters that name files."""
 
-P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters)
+P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)
 
 
 def with_absolute_paths(params: P) -> P:

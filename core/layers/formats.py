@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The five formats of a vector layer, and how a finished file takes its place.
+"""The formats of a vector layer: what each can hold, and how a file of it is written.
 
 GeoPackage, Shapefile, GeoJSON and FlatGeobuf are GDAL's (through pyogrio); GeoParquet is pyarrow's,
 with the metadata of https://geoparquet.org/releases/v1.1.0/. All read the same Arrow file.
@@ -73,7 +73,7 @@ class Format:
         many_layers: One file holds several layers.
         named_layer: A layer has a name besides the file's.
         wgs84: Coordinates are always WGS 84 degrees.
-        multi: All shapes are written as multi-part, as the format knows one type a layer.
+        multi: All shapes are written as multi-part, as the format knows one type per layer.
         options: Layer creation options.
         parts: Extensions of all files that make up one layer.
     """
@@ -130,7 +130,7 @@ _ALIASES = {".json": ".geojson", ".geoparquet": ".parquet"}
 
 @dataclass(frozen=True)
 class Written:
-    """A finished spool and what it is to become.
+    """A finished spool and the layer that is written from it.
 
     Args:
         spool: Arrow file with all features; its last column is :data:`GEOMETRY` (ISO WKB).
@@ -232,7 +232,7 @@ def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 def _driver_options(now: datetime) -> Iterator[None]:
     """The time that GDAL's GeoPackage driver takes for now; no flush at each of its steps.
 
-    The file is nobody's yet: it is flushed once, when it is finished.
+    No other program uses the file yet: it is flushed once, when it is finished.
     """
     options = {
         "OGR_CURRENT_DATE": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",

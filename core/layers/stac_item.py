@@ -22,7 +22,8 @@ from .. import __version__
 from ..addresses import without_secrets
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
-from ..masks.job_folder import write_atomically, write_text
+from ..masks.job_folder import write_text
+from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
 from ..sources.vector_input import for_pyogrio
 from .formats import format_of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a job is still wanted, asked in the middle of a tile.
+"""Cancellation of a job, checked within a tile.
 
-A tile may take minutes; what works on it (a segmenter, whoever wrote it) knows its image and
+A tile may take minutes; what works on it (any segmenter) knows its image and
 nothing of the job. So the job leaves its question here, for this thread, and long loops ask it.
 """
 

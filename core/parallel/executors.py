@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the stages run: in this process, in several, or on a Dask cluster. The same functions.
+"""Executors for stages: in this process, in worker processes, or on a Dask cluster.
 
 A stage is a picklable function over small items (paths, indices); results come back in the order
 of the items, whatever order they were made in, so that nothing downstream depends on the number
@@ -203,7 +203,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._stopped.value = 1  # nobody waits for the tiles at work any more
+            self._stopped.value = 1  # no caller waits for the running tiles any more
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -217,7 +217,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
 
     Raises:
-        ParameterError: The extra is not installed, or nobody answers there.
+        ParameterError: The extra is not installed, or no scheduler answers there.
         JobError: No worker is connected.
     """
 
@@ -257,7 +257,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         return sum(int(worker["nthreads"]) for worker in workers.values())
 
     def _check_workers(self) -> None:
-        """Raise where the job is to stop, or no worker has been there for too long."""
+        """Raise where the job must stop, or no worker has been there for too long."""
         check()
         if self._threads():
             self._alone_since = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An area of interest: which windows of a raster to look at, and which shapes to keep.
+"""The area of interest: which windows to process and which shapes to keep.
 
 It is brought to the raster's ground and pixels once; edges are densified first, because a straight
 edge in one CRS is a curve in another.

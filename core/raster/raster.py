@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster at its working resolution: windows of RGB bytes, one stretch, and where data are.
+"""``Raster``: windows of RGB bytes at a working resolution, with one stretch and a validity mask.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How GDAL is used: its settings, which drivers may open a file, and the exceptions it raises."""
+"""GDAL's settings, allowed drivers and exceptions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _ONLINE = {
 """For rasters on servers; a variable of the environment of the same name goes before."""
 
 _OFFLINE = {
-    # /vsicurl/, /vsis3/ and their like open no other name than this, which nobody has.
+    # /vsicurl/, /vsis3/ and their like open no other name than this one, which does not exist.
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsicurl/none",
     # All else that speaks HTTP (WMS, WCS, ...) meets a closed door on this machine.
     "GDAL_HTTP_PROXY": "http://127.0.0.1:1",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of rasters: paths, URLs, folders, archives and GDAL's own, all as GDAL understands them."""
+"""Names of rasters: paths, URLs, folders, archives and GDAL's own, as GDAL understands them."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def _over_others(files: Sequence[Path]) -> set[Path]:
         try:
             named = {f for one in references_of(str(path)) for f in files_named(one.name)}
         except RasterError:
-            continue  # whoever opens it says what is the matter
+            continue  # opening it raises the error
         if any(os.path.realpath(f) in real for f in named) and len(files) > 1:
             found.add(path)
     return found if len(found) < len(files) else set()
@@ -233,7 +233,10 @@ def _of_archive(path: Path) -> list[str]:
             with tarfile.open(path) as tar:
                 inner, prefix = [m.name for m in tar if m.isfile()], "/vsitar/"
     except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise RasterError(f"The archive {path} cannot be read: {error}") from error
+        raise RasterError(
+            f"The archive {path} cannot be read ({error}): make or download it again, or unpack it "
+            "and give the GeoTIFF in it."
+        ) from error
     found = sorted(
         name
         for name in inner
@@ -246,7 +249,7 @@ def _of_archive(path: Path) -> list[str]:
 
 
 def short_name(name: str) -> str:
-    """What people call a raster: the last part of its name, without what belongs to an address."""
+    """Display name of a raster: the last part of its name, without what belongs to an address."""
     if name.lstrip().startswith("<"):
         return "a virtual raster given as text"
     archive = archive_of(name)

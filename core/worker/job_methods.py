@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the worker can do without a session: one function a method of ``docs/protocol.md``."""
+"""The worker's methods without a session: one function per method of ``docs/protocol.md``."""
 
 from __future__ import annotations
 
@@ -55,11 +55,48 @@ def classify(params: Json, context: Context) -> Json:
     return dict(vars(result))
 
 
+def update(params: Json, context: Context) -> Json:
+    """An old layer is compared with a new raster."""
+    from ..jobs.update import update_layer
+
+    result = update_layer(job.UpdateParameters.from_dict(params), **_told(context))
+    return dict(vars(result))
+
+
 def map_ground(params: Json, context: Context) -> Json:
     """A raster's ground as classes, or its roads as a network."""
     from ..jobs.classes.map_classes import map_classes
 
     return dict(vars(map_classes(job.MapParameters.from_dict(params), **_told(context))))
+
+
+def track(params: Json, context: Context) -> Json:
+    """The objects of a layer followed through dated rasters."""
+    from ..tracking.run import track as follow
+
+    asked = job.TrackParameters.from_dict(params)
+    found = follow(
+        **vars(asked),
+        progress=lambda done, total: context.progress("dates", done, total),
+        check=context.check,
+    )
+    return found.to_json()
+
+
+def train(params: Json, context: Context) -> Json:
+    """A model trained on a user's polygons, kept where it is better."""
+    from ..training.finetuning.improve import train_as_asked
+
+    told = _told(context)
+    asked = job.TrainParameters.from_dict(params)
+    return train_as_asked(asked, progress=told["progress"]).to_json()
+
+
+def evaluate(params: Json, context: Context) -> Json:
+    """A layer compared with the truth."""
+    from ..evaluation.run import evaluate as compare
+
+    return compare(**vars(job.EvaluateParameters.from_dict(params))).to_json()
 
 
 def _told(context: Context) -> dict[str, Any]:
@@ -114,6 +151,10 @@ METHODS: Mapping[str, Method] = {
     "regularize": regularize,
     "classify": classify,
     "map": map_ground,
+    "update": update,
+    "track": track,
+    "train": train,
+    "evaluate": evaluate,
     "statistics": statistics,
     "models": models,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all algorithms share: their life, their names and one request to the engine."""
+"""``EngineAlgorithm``: what all algorithms share, and one request to the engine."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class EngineAlgorithm(ParameterAlgorithm):
     def group(self) -> str:
         return {
             "segmentation": tr("Segmentation"),
+            "classes": tr("Classes"),
             "outlines": tr("Outlines"),
+            "quality": tr("Quality"),
             "rastertools": tr("Raster tools"),
         }[self.group_key]
 
@@ -202,7 +204,11 @@ class EngineAlgorithm(ParameterAlgorithm):
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
+            "truth": tr("the truth"),
+            "complete": tr("the area in which every object is drawn"),
             "area": tr("the area of interest"),
+            "examples": tr("the examples"),
+            "unlike": tr("the examples of none of the classes"),
             "rendered": tr("the rendered raster"),
         }
         for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the user gave to an algorithm, as the engine takes it: numbers, words, files."""
+"""Values of an algorithm's parameters as the engine takes them: numbers, texts, files."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ class Given:
     def word(self, name: str) -> str:
         """One of a choice's words."""
         return self.algorithm.chosen(self.parameters, name, self.context)
+
+    def text(self, name: str) -> Optional[str]:
+        """A text or the path of a file; None where the user left it out."""
+        text = self.algorithm.parameterAsString(self.parameters, name, self.context)
+        return text.strip() or None
 
     def flag(self, name: str) -> bool:
         return bool(self.algorithm.parameterAsBoolean(self.parameters, name, self.context))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...types import BoolArray, FloatArray
 from .object_features import PooledSums, appearance
+from .overlaps import blended, overlaps
 from .shape_features import CONTEXT_NAMES, GEOMETRY_NAMES, context_features, shape_features
 
 
@@ -22,8 +23,8 @@ class FeatureTable:
     Args:
         values: (n, d) float32; rows without data hold zeros.
         names: (d,) names of the columns, ``block:...``.
-        blocks: For each column the block that it belongs to ("encoder", "colour", "shape",
-            "context"): blocks are weighed against one another, not column by column.
+        blocks: For each column the block that it belongs to ("encoder", "classes", "colour",
+            "shape", "context"): blocks are weighed against one another, not column by column.
         seen: (n,) bool, False for objects off the raster's data.
         model: Fingerprint of the model whose features these are.
     """
@@ -45,8 +46,11 @@ class FeatureTable:
 
 
 def block_of(name: str) -> str:
-    """The block of a channel's column: what an encoder says, or colours."""
-    return "colour" if name.startswith(("colour:", "spread:")) else "encoder"
+    """The block of a channel's column: what an encoder says, what a model takes a place for (the
+    embedded model's logits of its own classes), or colours."""
+    if name.startswith(("colour:", "spread:")):
+        return "colour"
+    return "classes" if name.startswith("classes") else "encoder"
 
 
 def object_table(
@@ -60,6 +64,9 @@ def object_table(
 ) -> FeatureTable:
     """The table of a layer's objects.
 
+    What is seen under and around an object is averaged with what is seen of the objects that share
+    its ground (:func:`~.overlaps.blended`).
+
     Args:
         sums: Of all objects, over all tiles.
         channels: Names of the channels.
@@ -70,11 +77,12 @@ def object_table(
         stability: Likewise.
     """
     seen_values, names, seen = appearance(sums, channels)
+    pairs = overlaps(polygons)
     values = np.concatenate(
         [
-            seen_values,
+            blended(seen_values, pairs, seen),
             shape_features(polygons, square_metres),
-            context_features(polygons, score, stability),
+            context_features(polygons, score, stability, pairs),
         ],
         axis=1,
     )

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ...types import FloatArray
+from .overlaps import Overlaps
 
 Doubles = NDArray[np.float64]
 
@@ -118,20 +119,22 @@ def _filled_area(polygon: Any) -> float:
     )
 
 
-def context_features(polygons: NDArray[Any], score: Doubles, stability: Doubles) -> FloatArray:
+def context_features(
+    polygons: NDArray[Any], score: Doubles, stability: Doubles, pairs: Overlaps
+) -> FloatArray:
     """(n, d) float32 of :data:`CONTEXT_NAMES`: scores, and the objects around.
 
     Args:
         polygons: Of all objects, working pixels, valid.
         score: (n,) predicted IoU, NaN where unknown (taken as the mean of the others).
         stability: (n,) likewise.
+        pairs: Which of them share ground.
     """
     count = len(polygons)
-    area = np.maximum(shapely.area(polygons), 1e-6)
+    area = np.maximum(pairs.area, 1e-6)
     inside, filled, shared = np.zeros(count), np.zeros(count), np.zeros(count)
-    pairs = overlapping_pairs(polygons)
-    common = shapely.area(shapely.intersection(polygons[pairs[0]], polygons[pairs[1]]))
-    for a, b, both in zip(pairs[0].tolist(), pairs[1].tolist(), common.tolist(), strict=True):
+    known = pairs.first.tolist(), pairs.second.tolist(), pairs.common.tolist()
+    for a, b, both in zip(*known, strict=True):
         small, large = (a, b) if area[a] <= area[b] else (b, a)
         if both / (area[a] + area[b] - both) > 0.5:
             shared[a] += 1
@@ -151,18 +154,6 @@ def context_features(polygons: NDArray[Any], score: Doubles, stability: Doubles)
         alike,
     ]
     return np.column_stack(values).astype(np.float32).reshape(-1, len(CONTEXT_NAMES))
-
-
-def overlapping_pairs(polygons: NDArray[Any]) -> NDArray[np.int64]:
-    """(2, p) numbers i < j of polygons that share ground, in ascending order."""
-    if not len(polygons):
-        return np.empty((2, 0), np.int64)
-    tree = shapely.STRtree(polygons)
-    first, second = tree.query(polygons, predicate="intersects")
-    keep = first < second
-    first, second = first[keep], second[keep]
-    order = np.lexsort((second, first))
-    return np.stack([first[order], second[order]]).astype(np.int64)
 
 
 def _known(values: Doubles) -> Doubles:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the jobs with classes have in common: which examples, which classifier, which model."""
+"""What jobs with classes share: reading examples, the classifier and the model."""
 
 from __future__ import annotations
 
@@ -15,27 +15,8 @@ from ...job import option
 from ...layers.inputs import Input, layer_input
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
-from ..options import has_classes
+from ..options import ClassParameters, has_classes
 from ..stages.prompt_stage import ModelFactory
-
-
-class ClassParameters(Protocol):
-    """The parameters of ``job.py`` that say where classes are from."""
-
-    @property
-    def examples(self) -> str | None: ...
-    @property
-    def class_field(self) -> str | None: ...
-    @property
-    def like(self) -> list[str]: ...
-    @property
-    def unlike(self) -> list[str]: ...
-    @property
-    def classifier(self) -> str | None: ...
-    @property
-    def save_classifier(self) -> str | None: ...
-    @property
-    def min_class_prob(self) -> float: ...
 
 
 class ModelParameters(Protocol):

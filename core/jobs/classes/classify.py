@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The objects of a layer get classes: from examples, or from a saved classifier."""
+"""Classify the objects of a layer, from examples or with a saved classifier."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..folder import Output, executor_for
 from ..options import has_classes, raster_options, with_absolute_paths
 from ..result import JobResult, reported
+from ..scale import scale_for
 from ..stages.opened import keep_model
 from ..stages.prompt_stage import ModelFactory
 from .class_layer import (
@@ -44,7 +45,7 @@ from .class_options import (
     model_factory,
     saved_classifier,
 )
-from .feature_stage import FeatureSource, feature_grid
+from .feature_stage import FeatureSource, ScaledModel, feature_grid
 
 
 def classify_layer(
@@ -98,7 +99,7 @@ def classify_layer(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = factory or model_factory(params)
+        factory = factory or ScaledModel(model_factory(params), scale_for(None, raster))
         model = factory()
         saved = saved_classifier(params, "objects", model)
         grid = feature_grid(raster, params.tile_size, params.margin)

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from ...classes.features.object_features import PooledSums, add_up, pool
 from ...classes.features.window_features import WindowFeatures, feature_cell, window_features
 from ...errors import JobError
-from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights
+from ...models.base import PromptableModel
 from ...models.embedding_cache import EmbeddingCache
+from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster
 from ...tiles.grid import Grid, Tile, choose_grid
 from ...types import TileIndex
+from ..scale import scaled
 from ..stages.opened import model_of, opened
 from ..stages.prompt_stage import ModelFactory
 
@@ -77,6 +79,23 @@ class _Opened:
 
     def close(self) -> None:
         self.raster.close()
+
+
+@dataclass(frozen=True)
+class ScaledModel:
+    """Makes the model at a job's scale: what finds the objects also says what they are. Picklable.
+
+    Args:
+        make: Makes the model.
+        scale: See :func:`~..scale.scale_for`; models that have no choice pass it over.
+    """
+
+    make: ModelFactory
+    scale: float
+
+    def __call__(self) -> PromptableModel:
+        """The model of this process."""
+        return scaled(self.make(), self.scale, None)
 
 
 def feature_grid(raster: Raster, tile_size: int | None, margin: int | None) -> Grid:

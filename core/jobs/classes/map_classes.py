@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster's ground as classes: polygons that share their borders, or a network of roads."""
+"""Classify a raster's ground: polygons that share borders, or a road network."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
 from ..options import has_classes, raster_options, with_absolute_paths
 from ..result import JobResult, reported
+from ..scale import scale_for
 from ..stages.opened import keep_model
 from ..stages.prompt_stage import ModelFactory
 from .class_map import MapStage, map_tiles, train_cells
@@ -37,7 +38,7 @@ from .class_options import (
     saved_classifier,
 )
 from .class_polygons import class_polygons
-from .feature_stage import FeatureSource, feature_grid
+from .feature_stage import FeatureSource, ScaledModel, feature_grid
 from .road_lines import road_lines
 
 
@@ -92,7 +93,7 @@ def map_classes(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = factory or model_factory(params)
+        factory = factory or ScaledModel(model_factory(params), scale_for(None, raster))
         model = factory()
         saved = saved_classifier(params, "cells", model)
         source = FeatureSource(spec, factory, grid)

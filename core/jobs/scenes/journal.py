@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from ...errors import JobError, OutputError
 from ...job import option
-from ...masks.job_folder import write_atomically
+from ...parallel.atomic_write import write_atomically
 
 _VERSION = 1
 

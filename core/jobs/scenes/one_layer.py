@@ -20,7 +20,8 @@ from ...job import SegmentParameters, option
 from ...layers.inputs import check_not_input, layer_input, raster_input
 from ...layers.publish import output_digest
 from ...layers.writer import LayerWriter, check_output
-from ...masks.job_folder import write_atomically, write_text
+from ...masks.job_folder import write_text
+from ...parallel.atomic_write import write_atomically
 from ...raster.raster import open_raster
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a process has open for a run of a job: one model, and rasters with what belongs to them.
+"""Per-process cache of a job's model and open rasters.
 
 Stages are picklable and carry no open files; what is costly to open is opened once per process and
 run, and kept here. A cluster's workers outlive a run, and the next one may have the same folder and

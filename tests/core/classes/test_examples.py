@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import shapely
 from samgeo_core.classes.assign import assign, unlike_all
+from samgeo_core.classes.cell_examples import MOST_IN_ALL, cell_examples
 from samgeo_core.classes.examples import (
     NONE,
     Example,
@@ -13,6 +14,7 @@ from samgeo_core.classes.examples import (
     read_examples,
 )
 from samgeo_core.errors import ParameterError, PromptError, SamGeoWarning
+from samgeo_core.types import CellBox
 
 from .world import CRS, HEIGHT, TRANSFORM, WIDTH
 
@@ -68,7 +70,7 @@ def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
         read(path)
     with pytest.raises(ParameterError, match="no field 'sort': kind"):
         read(path, class_field="sort")
-    with pytest.raises(PromptError, match="There is no layer"):
+    with pytest.raises(PromptError, match="there is no such file"):
         read(str(tmp_path / "missing.gpkg"))
 
 
@@ -123,6 +125,10 @@ def test_contradictions_and_examples_on_nothing_are_said():
     far = example(shapely.Point(50, 80), "point")
     with pytest.raises(PromptError, match="None of the 1 examples lies on an object"):
         assign([far], OBJECTS, SCORE)
+    with pytest.raises(PromptError, match="No example of 'b' lies on an object"):
+        assign(
+            [example(shapely.Point(50, 80), "point", "b"), example(point, "point")], OBJECTS, SCORE
+        )
     with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on no object"):
         assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
 
@@ -140,3 +146,16 @@ def test_ten_thousand_examples_are_read_quickly():
     examples = [example(shapely.Point(at[k % 4000] + 10), "point") for k in range(10_000)]
     found = assign(examples, objects, np.full(4000, 0.5))
     assert len(found.rows) > 3000
+
+
+def test_ten_thousand_strokes_give_a_bounded_number_of_cells_of_all_classes():
+    rng = np.random.default_rng(0)
+    found = []
+    for k in range(10_000):
+        x, y = 98 * (k % 100) + rng.uniform(0, 8), 98 * (k // 100) + rng.uniform(0, 8)
+        line = shapely.LineString([(x, y), (x + 80, y + 40)])
+        found.append(Example(line, "stroke", ("road", "grass", "")[k % 3], "strokes.gpkg"))
+    cells = cell_examples(found, 4, CellBox(0, 0, 2_500, 2_500))
+    assert 20_000 < len(cells.rows) <= MOST_IN_ALL
+    assert set(cells.names) == {"road", "grass", ""}
+    assert len(np.unique(cells.group)) > 9_900

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import shapely
 from samgeo_core.classes.features.object_features import add_up, appearance, pool
+from samgeo_core.classes.features.overlaps import blended, overlaps
 from samgeo_core.classes.features.shape_features import (
     context_features,
     shape_features,
@@ -118,12 +119,15 @@ def test_shapes_are_measured():
 def test_neighbours_are_seen():
     corners = ((0, 0, 10, 10), (2, 2, 5, 5), (30, 0, 40, 10))
     shapes = np.array([shapely.box(*c) for c in corners], object)
-    found = context_features(shapes, np.array([0.9, np.nan, 0.8]), np.full(3, np.nan))
+    found = context_features(
+        shapes, np.array([0.9, np.nan, 0.8]), np.full(3, np.nan), overlaps(shapes)
+    )
     assert np.isfinite(found).all()
     assert found[1, 2] == pytest.approx(1)  # lies in a larger one
     assert found[0, 3] == pytest.approx(np.log1p(0.09))  # which it fills in part
     assert found[1, 0] == pytest.approx(0.85)  # an unknown score is the others' mean
-    alone = context_features(shapes[:1], np.array([0.9]), np.array([0.9]))
+    one = np.array([0.9])
+    alone = context_features(shapes[:1], one, one, overlaps(shapes[:1]))
     assert np.isfinite(alone).all()
 
 
@@ -165,3 +169,16 @@ def test_rules_are_read_and_applied():
     found, keep = apply_rules(shapes, names, rules, None, 1.0)
     assert keep.tolist() == [False, True, False]
     assert found[1].area == 25
+
+
+def test_objects_that_share_ground_share_what_is_seen_of_them():
+    whole, half, far = shapely.box(0, 0, 10, 10), shapely.box(0, 0, 5, 10), shapely.box(50, 0, 9, 9)
+    beside = shapely.box(10, 0, 20, 10)  # touches, but shares no ground
+    shapes = np.array([whole, half, beside, far], object)
+    values = np.array([[1.0], [3.0], [7.0], [9.0]], np.float32)
+    seen = np.array([True, True, True, False])
+    found = blended(values, overlaps(shapes), seen)[:, 0]
+    assert found == pytest.approx([(1 + 0.5 * 3) / 1.5, (3 + 1) / 2, 7, 9])
+    order = np.array([2, 0, 3, 1])
+    turned = blended(values[order], overlaps(shapes[order]), seen[order])[:, 0]
+    assert turned == pytest.approx(found[order])

@@ -55,7 +55,7 @@ def test_what_the_user_marked_stays_and_displaces_the_rest():
 
 def test_a_better_outlined_part_beats_a_worse_whole():
     low = PROBABILITY.copy()
-    low[[0, 2, 3]] = 0.55
+    low[[0, 2, 3]], low[1] = 0.5, 1.0
     assert kept(probability=low) == [1, 4]
 
 
@@ -66,10 +66,30 @@ def test_the_likeliest_class_is_named():
 
 
 def test_uncertain_different_and_unanswered_objects_are_asked_about():
-    said = np.array([[0.99, 0.01], [0.5, 0.5], [0.51, 0.49], [0.55, 0.45]])
-    points = np.array([[0.0], [1.0], [1.0], [9.0]])
-    answered = np.array([True, False, False, False])
-    asked = ask_next(points, said, np.ones(4), answered, 2).tolist()
-    assert asked == [3, 1]  # far from what is known first, then the undecided; not its twin
-    assert ask_next(points, said, np.ones(4), np.ones(4, bool), 2).tolist() == []
-    assert uncertainty(said)[1] == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    # Two heaps of undecided objects, the left one larger, one of certain ones, some answered.
+    points = np.concatenate([rng.normal(at, 0.1, (n, 2)) for at, n in ((0, 30), (5, 15), (9, 60))])
+    said = np.concatenate([rng.uniform(0.4, 0.6, 45), np.full(60, 0.99)])
+    probabilities = np.column_stack([said, 1 - said])
+    answered = np.zeros(105, bool)
+    answered[:5] = True
+    asked = ask_next(points, probabilities, np.ones(105), answered, 2).tolist()
+    assert 5 <= asked[0] < 30 <= asked[1] < 45  # one of each heap, the larger first
+    assert asked == ask_next(points, probabilities, np.ones(105), answered, 2).tolist()
+    eight = ask_next(points, probabilities, np.ones(105), answered, 8).tolist()
+    assert len(set(eight)) == 8
+    assert ask_next(points, probabilities, np.ones(105), np.ones(105, bool), 2).tolist() == []
+    few = ~np.isin(np.arange(105), [7, 40])
+    assert sorted(ask_next(points, probabilities, np.ones(105), few, 5).tolist()) == [7, 40]
+    alike = np.zeros((105, 2))
+    assert len(set(ask_next(alike, probabilities, np.ones(105), answered, 4).tolist())) == 4
+    assert uncertainty(np.array([[0.5, 0.5], [1.0, 0.0]])) == pytest.approx([1, 0])
+
+
+def test_of_two_as_likely_the_whole_stays_not_its_part():
+    whole, part = shapely.box(0, 0, 20, 20), shapely.box(0, 0, 20, 9)
+    kept = resolve(
+        np.array([part, whole], object), ["roof", "roof"], np.array([0.92, 0.9]),
+        np.array([0.8, 0.8]), np.array([0.9, 0.9]), np.zeros(2, bool), 0.5,
+    )  # fmt: skip
+    assert kept.tolist() == [False, True]

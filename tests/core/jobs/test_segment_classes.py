@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Segment with examples: candidates of the embedded model, then their classes."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rasterio.windows import Window
+from samgeo_core.job import SegmentParameters
+from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
+from samgeo_core.jobs.run import run
+
+TOWN = Path(__file__).parents[3] / "sample_data" / "town.tif"
+TRUTH = TOWN.with_name("town_truth.gpkg")
+SIDE = 448
+
+
+@pytest.fixture(scope="module")
+def corner(tmp_path_factory):
+    """A corner of the sample scene, its houses, and points on some of them and on fields."""
+    folder = tmp_path_factory.mktemp("corner")
+    path = folder / "corner.tif"
+    with rasterio.open(TOWN) as file:
+        row, col = file.height // 2 - SIDE // 2, file.width // 2 - SIDE // 2
+        window = Window(col, row, SIDE, SIDE)
+        profile = {
+            "driver": "GTiff", "width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8",
+            "crs": file.crs, "transform": file.window_transform(window),
+        }  # fmt: skip
+        bounds = file.window_bounds(window)
+        with rasterio.open(path, "w", **profile) as out:
+            out.write(file.read(window=window))
+    frame = shapely.box(*bounds)
+    houses = gpd.read_file(TRUTH, layer="buildings")
+    houses = houses[houses.within(frame)].reset_index(drop=True)
+    x0, y0, x1, y1 = bounds
+    grid = [
+        shapely.Point(x, y) for x in np.arange(x0 + 8, x1, 16) for y in np.arange(y0 + 8, y1, 16)
+    ]
+    ground = [spot for spot in grid if houses.distance(spot).min() > 4]
+    points = {"house": houses.representative_point()[:8], "other": ground}
+    for name, shapes in points.items():
+        gpd.GeoDataFrame(geometry=list(shapes), crs=houses.crs).to_file(folder / f"{name}.gpkg")
+    return folder, path, houses
+
+
+def test_a_few_examples_find_the_houses_of_a_scene(corner, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+    folder, raster, houses = corner
+    out = tmp_path / "houses.gpkg"
+    asked = SegmentParameters(
+        [str(raster)], str(out), threads=1,
+        like=[str(folder / "house.gpkg")], unlike=[str(folder / "other.gpkg")],
+    )  # fmt: skip
+    result = run(asked)
+    found = gpd.read_file(out, layer="houses")
+    assert result.features == len(found)
+    assert set(found["class"]) == {"house"}
+    iou = [max(shapely.area(shapely.intersection(h, g)) / shapely.area(shapely.union(h, g))
+               for g in found.geometry) for h in houses.geometry]  # fmt: skip
+    assert sum(value >= 0.5 for value in iou) >= 0.8 * len(houses)
+    assert len(found) <= 1.6 * len(houses)
+    assert not list(tmp_path.glob("*.job"))
+
+
+def test_candidates_are_looked_for_with_lower_thresholds_and_the_same_proposals():
+    params = SegmentParameters(["x.tif"], "x.gpkg", threads=1)
+    usual, candidates = make_segmenter(params), make_candidates(params)
+    for name, share in zip(("score", "stability"), CANDIDATES, strict=True):
+        low, high = (getattr(s.options, f"{name}_threshold") for s in (candidates, usual))
+        assert low == pytest.approx(share * high)
+    assert candidates.options.proposals == usual.options.proposals == "embedded"
+    assert candidates.proposer is candidates.model
