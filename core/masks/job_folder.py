@@ -48,41 +48,6 @@ _CONTENTS = ("tiles", "patched", "overview", "features")
 _KNOWN = (*_CONTENTS, "lock", "job.json", "finished.json")
 
 
-<<<<<<< HEAD
-def write_atomically(path: Path, write: Callable[[Path], None], *, flush: bool = True) -> None:
-    """Call ``write`` with a temporary path beside ``path``, then move the whole file there.
-
-    The file's own folder is made where it is missing, but not the one above: a worker that is late
-    never brings back a job folder that was removed.
-
-    Args:
-        path: Of the file.
-        write: Writes it.
-        flush: Bring it to the disk, for what a later run goes on from.
-
-    Raises:
-        OutputError: The folder cannot be written or the disk is full; no partial file stays.
-    """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write(partial)
-        if flush:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose another folder; what is finished is kept."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-=======
->>>>>>> main
 @dataclass
 class JobFolder:
     """The folder of one job: begun, locked, finished, removed.
