@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import shapely
@@ -66,7 +66,7 @@ def contours(values: Steps, x: Places, y: Places) -> NDArray[np.object_]:
         across,
         down,
         np.asarray(values, np.float64),
-        None,  # no mask
+        cast(Any, None),  # no mask
         corner_mask=True,
         line_type=LineType.Separate,
         fill_type=FillType.ChunkCombinedOffsetOffset,
