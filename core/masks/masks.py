@@ -131,17 +131,21 @@ def load_masks(path: Path) -> TileMasks:
     try:
         with np.load(path, allow_pickle=False) as file:
             row, col, cell = (int(value) for value in file["tile"])
-            boxes, values, prompts = file["boxes"], file["values"], file["prompts"]
+            boxes, values = file["boxes"].tolist(), file["values"].tolist()
+            prompts = file["prompts"].tolist()
             logits = file["logits"]
         masks = []
         start = 0
+        refs: dict[tuple[str, ...], PromptRef] = {}  # most masks of a tile share theirs
         for box_row, (score, stability), prompt in zip(boxes, values, prompts, strict=True):
-            box = CellBox(*(int(value) for value in box_row))
+            box = CellBox(*box_row)
             crop = logits[start : start + box.area].reshape(box.shape)
             start += box.area
-            name, kind, label, class_name, likely = (str(part) for part in prompt)
-            ref = PromptRef(name, kind, label, class_name, float(likely))
-            masks.append(Mask(box, crop, float(score), float(stability), ref))
+            key = tuple(prompt)
+            if key not in refs:
+                name, kind, label, class_name, likely = key
+                refs[key] = PromptRef(name, kind, label, class_name, float(likely))
+            masks.append(Mask(box, crop, score, stability, refs[key]))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise JobError(
             f"The finished tile {path} is damaged ({error}): start over with {option('fresh')}."

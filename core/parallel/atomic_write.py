@@ -35,7 +35,7 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, flush: bo
             partial.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool = True) -> None:
     """As :func:`replace_atomically`, with the engine's error.
 
     The file's own folder is made where it is missing, but not the one above: a worker that is late
@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     try:
         path.parent.mkdir(exist_ok=True)
-        replace_atomically(path, write)
+        replace_atomically(path, write, flush=flush)
     except OSError as error:
         raise OutputError(
             f"Cannot write {path}: {error.strerror or error}. "

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import ParameterError
 from ..job import option
@@ -121,6 +122,9 @@ class Grid:
                 yield self[TileIndex(row, col)]
 
     def __getitem__(self, index: TileIndex) -> Tile:
+        return _tile(self, index)
+
+    def _made(self, index: TileIndex) -> Tile:
         if index not in self:
             raise IndexError(f"tile {tuple(index)} of a grid of {self.rows} x {self.cols}")
         row, col = index
@@ -204,3 +208,9 @@ def choose_grid(
             f"choose a larger {option('tile_size')} or a smaller {option('margin')}."
         )
     return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
+
+
+@lru_cache(maxsize=256)
+def _tile(grid: Grid, index: TileIndex) -> Tile:
+    """Tiles that were asked for lately: the merge asks for the same few again and again."""
+    return grid._made(index)

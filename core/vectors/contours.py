@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import shapely
-from contourpy import FillType, contour_generator
+from contourpy import FillType, LineType, SerialContourGenerator, ZInterp
 from numpy.typing import NDArray
 from shapely import Geometry
 
@@ -60,7 +60,19 @@ def contours(values: Steps, x: Places, y: Places) -> NDArray[np.object_]:
     values = Steps(np.where(near, np.where(values > 0, LEAST, -LEAST), values))
     # All polygons of the box in one array of vertices, and from where to where each ring and each
     # polygon goes: one call makes them all.
-    generator = contour_generator(x, y, values, fill_type=FillType.ChunkCombinedOffsetOffset)
+    # The class itself: contourpy's function takes longer to look at its arguments than to answer.
+    across, down = np.meshgrid(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    generator = SerialContourGenerator(
+        across,
+        down,
+        np.asarray(values, np.float64),
+        cast(Any, None),  # no mask
+        corner_mask=True,
+        line_type=LineType.Separate,
+        fill_type=FillType.ChunkCombinedOffsetOffset,
+        quad_as_tri=False,
+        z_interp=ZInterp.Linear,
+    )
     filled: Any = generator.filled(0.0, ABOVE_ANY)  # the type depends on fill_type
     (points,), (rings,), (polygons,) = filled
     if points is None:
@@ -145,8 +157,8 @@ def simplest(geometry: Geometry) -> Geometry:
     return shapely.multipolygons(parts) if parts else shapely.Polygon()
 
 
-def to_ground(geometry: Geometry, transform: AffineTuple) -> Geometry:
-    """Raster pixel coordinates -> the raster's CRS."""
+def to_ground(geometry: Any, transform: AffineTuple) -> Any:
+    """Raster pixel coordinates -> the raster's CRS; a geometry, or an array of some."""
     a, b, c, d, e, f = transform
 
     def apply(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,6 +186,41 @@ def simplify(geometry: Geometry, tolerance: float) -> Geometry:
         if shapely.is_valid(whole):
             return whole
     return valid(shapely.simplify(geometry, tolerance, preserve_topology=True))
+
+
+def simplified(shapes: Sequence[Geometry], tolerance: float) -> list[Geometry]:
+    """What :func:`simplify` makes of each shape, in a few calls for all of them."""
+    given: NDArray[np.object_] = np.array([*shapes, None], dtype=object)[:-1]
+    if tolerance <= 0 or len(given) == 0:
+        return list(given)
+    parts, of_shape = shapely.get_parts(given, return_index=True)
+    plain = np.isin(shapely.get_type_id(given), (3, 6)) & ~shapely.is_empty(given)
+    # A shape with an empty part, or with parts of another kind, is looked at by itself.
+    odd = (shapely.get_type_id(parts) != 3) | shapely.is_empty(parts)
+    plain[of_shape[odd]] = False
+    parts, of_shape = parts[plain[of_shape]], of_shape[plain[of_shape]]
+    made = given.copy()
+    if len(parts):
+        rings, owner = shapely.get_rings(parts, return_index=True)
+        rings = shapely.simplify(rings, tolerance, preserve_topology=True)
+        alone = shapely.polygons(rings, indices=owner)
+        count = np.bincount(of_shape, minlength=len(given))
+        single = count[of_shape] == 1
+        made[of_shape[single]] = alone[single]
+        if not single.all():
+            several = np.unique(of_shape[~single])
+            place = np.searchsorted(several, of_shape[~single])
+            made[several] = shapely.multipolygons(alone[~single], indices=place)
+    again = ~plain | ~shapely.is_valid(made)
+    for number in np.flatnonzero(again).tolist():
+        made[number] = simplify(given[number], tolerance)
+    return list(made)
+
+
+def all_to_ground(shapes: Sequence[Geometry], transform: AffineTuple) -> list[Geometry]:
+    """What :func:`to_ground` makes of each shape, in one call for all of them."""
+    given: NDArray[np.object_] = np.array([*shapes, None], dtype=object)[:-1]
+    return list(to_ground(given, transform))
 
 
 def planar_area(polygon: Geometry) -> float:

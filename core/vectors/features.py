@@ -25,7 +25,15 @@ from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid
 from .centre_lines import centre_lines, road_mask
-from .contours import AffineTuple, SizeLimits, drop_small, polygonize, simplify, to_ground
+from .contours import (
+    AffineTuple,
+    SizeLimits,
+    all_to_ground,
+    drop_small,
+    polygonize,
+    simplified,
+    to_ground,
+)
 from .geodesic import measure
 from .local_plane import squared
 from .schema import CLASS, CLASS_PROBABILITY, WIDTH
@@ -143,20 +151,24 @@ class VectorStage:
                 objects, [line for line, _ in roads], [width for _, width in roads]
             )
         else:
-            shapes = [self._shape(obj, tiles) for obj in objects]
-            features, left_out = self.maker.features(objects, shapes)
-        write_atomically(self.store.features_path(number), features.to_parquet)
+            features, left_out = self.maker.features(objects, self._shapes(objects, tiles))
+        # Made anew by every run: a batch that a power failure takes is missed by nobody.
+        write_atomically(self.store.features_path(number), features.to_parquet, flush=False)
         return left_out
 
-    def _shape(self, obj: MergedObject, tiles: MaskSource) -> Geometry:
+    def _shapes(self, objects: Sequence[MergedObject], tiles: MaskSource) -> list[Geometry]:
+        """The polygons of a batch; what can be is done for all of them at once."""
         maker = self.maker
-        shape = to_ground(polygonize(fuse(obj, tiles, self.grid), self.grid), maker.transform)
-        if self.outlines == "rectangles" and not shapely.is_empty(shape):
-            shape = squared(shape, maker.crs, 1.5 * maker.pixel)
-        shape = simplify(shape, maker.tolerance)
+        drawn = [polygonize(fuse(obj, tiles, self.grid), self.grid) for obj in objects]
+        shapes = all_to_ground(drawn, maker.transform)
+        if self.outlines == "rectangles":
+            side = 1.5 * maker.pixel
+            shapes = [s if shapely.is_empty(s) else squared(s, maker.crs, side) for s in shapes]
+        shapes = simplified(shapes, maker.tolerance)
         if maker.min_hole > 0:
-            shape = drop_small(shape, SizeLimits(hole=maker.min_hole, area=maker.square_metres))
-        return shape
+            limits = SizeLimits(hole=maker.min_hole, area=maker.square_metres)
+            shapes = [drop_small(shape, limits) for shape in shapes]
+        return shapes
 
     def _road(self, obj: MergedObject, tiles: MaskSource) -> tuple[Geometry, float]:
         """Centre lines of an object, and their mean width in metres."""
