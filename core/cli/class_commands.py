@@ -62,7 +62,7 @@ rule_option = click.option(
     multiple=True,
     help="Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
     "'largest-part'. Also smooth=, max-area=, min-elongation=, max-elongation=, "
-    "min-rectangularity=. May be repeated.",
+    "min-rectangularity=, max-rectangularity=. May be repeated.",
 )
 
 _model_options = _all_of(
