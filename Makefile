@@ -32,8 +32,9 @@ lint: $(VENV)/.done
 	$(BIN)/mypy --strict core
 	$(BIN)/lint-imports
 
+# One process per core, up to four, each with one thread: threads that share a core wait for it.
 test-core: $(VENV)/.done ## The engine's tests
-	$(BIN)/python -m pytest -q tests/core tests/test_import_contract.py $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile tests/core tests/test_import_contract.py $(PYTEST_ARGS)
 
 $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
 	tools/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)

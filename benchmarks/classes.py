@@ -73,18 +73,20 @@ class Case:
 
 
 def banepa(work: Path) -> Case:
-    return _banepa(work, "banepa", Window(SPLIT, 0, 2048, 3072))
+    return _banepa(work, "banepa", SPLIT, None)
 
 
 def banepa_west(work: Path) -> Case:
-    return _banepa(work, "banepa_west", Window(0, 0, 2048, 2048))
+    return _banepa(work, "banepa_west", 0, SPLIT)
 
 
-def _banepa(work: Path, name: str, window: Window) -> Case:
+def _banepa(work: Path, name: str, first: int, side: int | None) -> Case:
+    """A part of the mosaic from a column on; all of its rows, or a square from the north."""
     path = work / f"{name}.tif"
     if not path.exists():
         source = SHARED / "eval/buildings_banepa/mosaic_train_4326.tif"
         with rasterio.open(source) as file:
+            window = Window(first, 0, side or file.width - first, side or file.height)
             profile = {
                 "driver": "GTiff",
                 "height": window.height,

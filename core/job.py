@@ -165,6 +165,7 @@ def _option(
     most: Optional[float] = None,
     group: str = "",
     flag: str = "",
+    optional: bool = False,
 ) -> Any:
     """A field that is an option of a job: the one definition for all front ends.
 
@@ -178,11 +179,12 @@ def _option(
         most: Largest number that is allowed.
         group: Of options, for the documentation.
         flag: Name on the command line, where it is not the field's with dashes.
+        optional: None, not the first of ``choices``, is the default.
     """
     facts: dict[str, Any] = {"about": about, "unset": unset, "group": group, "flag": flag}
     facts.update(length=length, least=least, most=most)
     if choices:
-        default = choices[0]
+        default = None if optional else choices[0]
         facts["choices"] = choices
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=facts)
@@ -394,116 +396,145 @@ class SegmentParameters(_Parameters):
     min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
     rules: list[str] = _option(
         "Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
-        "'largest-part'; may be repeated.",
+        "'largest-part'; may be repeated. Also smooth=, max-area=, min-elongation=, "
+        "max-elongation=, min-rectangularity=, max-rectangularity=.",
         [],
         group="classes",
         flag="rule",
     )
 
 
-@dataclass(frozen=True)
-class ClassifyParameters(_Parameters):
-    """Classify the objects of a layer (method ``classify``); other names as in a job.
+def _shared(name: str, default: Any = MISSING, about: str = "", **changed: Any) -> Any:
+    """An option that :class:`SegmentParameters` has too, under the same name: defined there.
 
     Args:
-        input: Path of the layer of polygons.
-        rasters: The raster on which they lie.
-        output: Path of the layer to write: the input's objects with ``class`` and ``class_prob``.
-        input_layer: Layer within ``input``.
-        layer: Name of the layer in the output.
-        keep: "classes" writes the objects of the classes, each piece of ground once; "all" writes
-            all objects, those of none of the classes with an empty ``class``.
+        name: Of the option.
+        default: Where it is another one here.
+        about: Where it means something else here.
+        changed: Other facts that differ.
+    """
+    known = SegmentParameters.__dataclass_fields__[name]
+    facts = {**known.metadata, **changed}
+    if about:
+        facts["about"] = about
+    if default is not MISSING:
+        return field(default=default, metadata=facts)
+    if known.default_factory is not MISSING:
+        return field(default_factory=known.default_factory, metadata=facts)
+    return field(default=known.default, metadata=facts)
+
+
+@dataclass(frozen=True)
+class ClassifyParameters(_Parameters):
+    """Classes for the objects of a layer (method ``classify``), without segmenting again.
+
+    ``input`` is the path of the layer of polygons, ``rasters`` what they lie on, ``output`` the
+    layer to write: the input's objects with ``class`` and ``class_prob``.
     """
 
     input: str
     rasters: list[str]
     output: str
-    input_layer: Optional[str] = None
-    layer: Optional[str] = None
-    overwrite: bool = False
-    fresh: bool = False
-    job_folder: Optional[str] = None
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = _option(_PRECISION, choices=_PRECISIONS)
-    threads: Optional[int] = _option(_THREADS, least=1)
-    workers: int = _option("", 1, least=1, most=1024)
-    cluster: Optional[str] = None
-    bands: Optional[list[int]] = None
-    stretch: Optional[list[list[float]]] = None
-    resolution: Optional[float] = None
-    raster_crs: Optional[str] = None
-    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
-    allow_remote: bool = _option(_ALLOW_REMOTE, False)
-    tile_size: Optional[int] = _option("", least=64, most=32768)
-    margin: Optional[int] = _option("", least=9, most=16384)
-    examples: Optional[str] = None
-    class_field: Optional[str] = None
-    like: list[str] = field(default_factory=list)
-    unlike: list[str] = field(default_factory=list)
-    classifier: Optional[str] = None
-    save_classifier: Optional[str] = None
-    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
-    keep: str = _option("", choices=("classes", "all"))
-    rules: list[str] = field(default_factory=list)
-    crs: Optional[str] = None
+    input_layer: Optional[str] = _option("Layer within the input.", group="output")
+    layer: Optional[str] = _shared("layer")
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    tile_size: Optional[int] = _shared("tile_size")
+    margin: Optional[int] = _shared("margin")
+    examples: Optional[str] = _shared(
+        "examples",
+        about="Layer of examples (points, strokes, boxes, polygons); goes with the class field.",
+    )
+    class_field: Optional[str] = _shared("class_field")
+    like: list[str] = _shared("like")
+    unlike: list[str] = _shared("unlike")
+    classifier: Optional[str] = _shared("classifier")
+    save_classifier: Optional[str] = _shared("save_classifier")
+    min_class_prob: float = _shared("min_class_prob")
+    keep: str = _option(
+        "Write the objects of the classes, each piece of ground once, or all objects; those of "
+        "none of the classes have an empty one.",
+        choices=("classes", "all"),
+        group="classes",
+    )
+    rules: list[str] = _shared("rules")
+    crs: Optional[str] = _shared("crs", unset="the input's")
 
 
 @dataclass(frozen=True)
 class MapParameters(_Parameters):
-    """Classes of ground, or roads, from examples (method ``map``); other names as in a job.
+    """A raster's ground as classes, or its roads as lines, from examples (method ``map``).
 
-    Args:
-        rasters: The raster.
-        output: Path of the layer to write.
-        shapes: "coverage" writes polygons of the classes that share their borders; "network" writes
-            the centre lines of ``road_class``.
-        examples: Path to a layer of examples (strokes, polygons, points).
-        like: Paths to layers of examples of one class each, named as the file; for a network,
-            strokes along roads.
-        unlike: Paths to layers of examples of other ground.
-        road_class: Class whose lines are drawn; None where there is only one.
-        min_class_prob: Probability from which a cell is of ``road_class``.
-        min_length: Shortest free road, metres.
-        max_gap: Widest gap that is bridged, metres; None for three road widths.
-        min_area: Smallest polygon, m2; smaller ones go to their neighbours.
-        simplify: Tolerance in ground units of the raster's CRS; None for half a cell.
+    ``shapes`` "coverage" writes polygons of the classes that share their borders (``samgeo
+    surfaces``), "network" the centre lines of ``road_class`` (``samgeo roads``).
     """
 
     rasters: list[str]
     output: str
-    shapes: str = _option("", choices=("coverage", "network"))
-    layer: Optional[str] = None
-    overwrite: bool = False
-    fresh: bool = False
-    job_folder: Optional[str] = None
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = _option(_PRECISION, choices=_PRECISIONS)
-    threads: Optional[int] = _option(_THREADS, least=1)
-    workers: int = _option("", 1, least=1, most=1024)
-    cluster: Optional[str] = None
-    bands: Optional[list[int]] = None
-    stretch: Optional[list[list[float]]] = None
-    resolution: Optional[float] = None
-    raster_crs: Optional[str] = None
-    overlap: str = _option(_OVERLAP, choices=_OVERLAPS)
-    allow_remote: bool = _option(_ALLOW_REMOTE, False)
-    tile_size: Optional[int] = _option("", least=64, most=32768)
-    margin: Optional[int] = _option("", least=9, most=16384)
-    examples: Optional[str] = None
-    class_field: Optional[str] = None
-    like: list[str] = field(default_factory=list)
-    unlike: list[str] = field(default_factory=list)
-    classifier: Optional[str] = None
-    save_classifier: Optional[str] = None
-    road_class: Optional[str] = None
-    min_class_prob: float = _option(_MIN_CLASS, 0.6, least=0, most=1)
-    min_length: float = _option("", 20.0, least=0)
-    max_gap: Optional[float] = _option("", least=0)
-    min_area: float = _option("", 0.0, least=0)
-    simplify: Optional[float] = _option("", least=0)
-    crs: Optional[str] = None
+    shapes: str = _option(
+        "Polygons that share their borders, or centre lines.",
+        choices=("coverage", "network"),
+        group="objects",
+    )
+    layer: Optional[str] = _shared("layer")
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    tile_size: Optional[int] = _shared("tile_size")
+    margin: Optional[int] = _shared("margin")
+    examples: Optional[str] = _shared(
+        "examples",
+        about="Layer of examples (strokes, polygons, points); goes with the class field.",
+    )
+    class_field: Optional[str] = _shared("class_field")
+    like: list[str] = _shared("like")
+    unlike: list[str] = _shared("unlike")
+    classifier: Optional[str] = _shared("classifier")
+    save_classifier: Optional[str] = _shared("save_classifier")
+    road_class: Optional[str] = _option(
+        "Class whose lines are drawn, where there are several.", group="roads"
+    )
+    min_class_prob: float = _shared(
+        "min_class_prob", 0.6, "Smallest probability of a cell of a road.", group="roads"
+    )
+    min_length: float = _option(
+        "Shortest dead end and shortest loose piece, metres.", 20.0, least=0, group="roads"
+    )
+    max_gap: Optional[float] = _option(
+        "Widest gap that is bridged, metres.", least=0, unset="four road widths", group="roads"
+    )
+    min_area: float = _shared(
+        "min_area", about="Smallest polygon, square metres; smaller ones go to their neighbours."
+    )
+    simplify: Optional[float] = _shared(
+        "simplify", unset="two cells of the model's map; roads: none"
+    )
+    crs: Optional[str] = _shared("crs")
 
 
 @dataclass(frozen=True)
@@ -645,6 +676,132 @@ class RegularizeParameters(_Parameters):
     min_iou: float = _option("", 0.85, least=0, most=1)
     min_width: float = _option("", 0.0, least=0)
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class TrackParameters(_Parameters):
+    """Objects of a layer followed through dated rasters (method ``track``).
+
+    ``layer`` is the path of the polygons as they are at the date ``at``; ``rasters`` hold one or
+    more per date, in any order; ``output`` is the layer to write, with two tables beside it.
+    """
+
+    layer: str
+    rasters: list[str]
+    output: str
+    overwrite: bool = _shared("overwrite")
+    at: Optional[str] = _option(
+        "Date of the layer, e.g. 2009-08-18.", unset="the earliest", group="dates"
+    )
+    dates: Optional[str] = _option(
+        "CSV with the columns raster and date.",
+        unset="by names, tags and STAC items",
+        group="dates",
+    )
+    layer_name: Optional[str] = _option(
+        "Layer within the file of polygons.", group="objects", flag="layer"
+    )
+    id_field: Optional[str] = _option(
+        "Field with the objects' names.", unset="1, 2, 3 ...", group="objects", flag="id"
+    )
+    label_field: Optional[str] = _option("Field that becomes label.", group="objects", flag="label")
+    model: str = _shared("model")
+    memory: Optional[bool] = _option(
+        "Use the memory of SAM 2, 2.1 and EdgeTAM.", unset="where there is one", group="model"
+    )
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    bands: Optional[list[int]] = _shared("bands")
+    resolution: Optional[float] = _option(
+        "Size of a working pixel, units of the CRS of the raster at the layer's date.",
+        unset="that raster's own",
+        group="raster",
+    )
+    reach: float = _option(
+        "How far objects may move between two dates, in their own sides.",
+        0.5,
+        least=0,
+        group="objects",
+    )
+    clouds: bool = _option("Objects under clouds are hidden, not gone.", True, group="objects")
+    crs: Optional[str] = _shared("crs", unset="the layer's")
+
+
+@dataclass(frozen=True)
+class TrainParameters(_Parameters):
+    """A model trained on a user's own polygons, kept where it is better (method ``train``).
+
+    ``labels`` is the path of the polygons on ``rasters``; ``name`` names the new model.
+    """
+
+    rasters: list[str]
+    labels: str
+    name: str
+    model: str = _shared("model", about="What to begin with: a model's name, or a file of weights.")
+    what: Optional[str] = _option(
+        "What is trained: a low-rank adapter, the mask decoder, or the whole model.",
+        choices=("adapter", "decoder", "whole"),
+        optional=True,
+        unset="the embedded model's decoder; adapters of others",
+        group="training",
+    )
+    layer: Optional[str] = _option("Layer within the labels' file.", group="labels")
+    status_field: Optional[str] = _option(
+        "Field with accepted, corrected or rejected.", unset="status, if any", group="labels"
+    )
+    class_field: Optional[str] = _option(
+        "Field with the class; noted in the model's card.", group="labels"
+    )
+    complete: Optional[str] = _option(
+        "Polygons inside which every object is labelled.", group="labels"
+    )
+    complete_everywhere: bool = _option(
+        "Every object of the raster is labelled.", False, group="labels"
+    )
+    held_back: float = _option(
+        "Share of the objects that the gain is measured on, at another place.",
+        0.3,
+        least=0.1,
+        most=0.7,
+        group="labels",
+    )
+    steps: int = _option("Steps, at most.", 400, least=1, group="training")
+    minutes: float = _option("Minutes, at most.", 20.0, least=0, group="training")
+    rate: float = _option("Highest learning rate.", 3e-4, least=0, group="training")
+    seed: int = _option("Of everything that is drawn at random.", 0, group="training")
+    window: int = _option("Side of a window, pixels.", 1024, least=128, group="training")
+    points_per_side: int = _shared("points_per_side")
+    licence: str = _option("Of the new model, for its card.", "", group="output")
+    work: Optional[str] = _option("Folder for checkpoints.", unset="with the models", group="job")
+    fresh: bool = _option("Forget an unfinished run.", False, group="job")
+    overwrite: bool = _option("Replace a model of that name.", False, group="output")
+    device: str = _shared("device")
+    threads: Optional[int] = _shared("threads")
+
+
+@dataclass(frozen=True)
+class EvaluateParameters(_Parameters):
+    """A layer compared with the truth (method ``evaluate``): both of polygons, or both of lines."""
+
+    result: str
+    truth: str
+    result_layer: Optional[str] = _option("Layer within the result.", group="layers", flag="layer")
+    truth_layer: Optional[str] = _option("Layer within the truth.", group="layers")
+    class_field: Optional[str] = _option("Field with the class, in both layers.", group="layers")
+    truth_class_field: Optional[str] = _option(
+        "Its name in the truth, where it has another there.", group="layers"
+    )
+    score_field: str = _option(
+        "Field of the result with scores, for average precision.", "score", group="layers"
+    )
+    area: Optional[str] = _option("Polygons inside which the truth is complete.", group="layers")
+    buffers: list[float] = _option("Distances for lines, metres.", [4.0, 8.0], group="figures")
+    boundary: Optional[float] = _option(
+        "Distance of the boundary IoU, metres.", least=0, unset="by the objects", group="figures"
+    )
+    errors: Optional[str] = _option("Layer to write with what went wrong.", group="output")
+    overwrite: bool = _shared("overwrite", about="Replace an existing layer of errors.")
 
 
 # --- messages -----------------------------------------------------------------------------------

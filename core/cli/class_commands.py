@@ -11,7 +11,8 @@ import click
 
 from ..job import ClassifyParameters, MapParameters
 from .console import Console, reporting
-from .values import counted, plain_values
+from .options import options_of, parsed
+from .values import counted
 
 if TYPE_CHECKING:
     from ..jobs.run import JobResult
@@ -19,101 +20,19 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """One decorator of several options, in the order given."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-class_options = _all_of(
-    click.option("--examples", type=click.Path(), help="Layer of examples, with --class-field."),
-    click.option("--class-field", help="Field of --examples with the class; empty: none of them."),
-    click.option(
-        "--like",
-        multiple=True,
-        type=click.Path(),
-        help="Layer of examples of one class, named as the file; may be repeated.",
-    ),
-    click.option(
-        "--unlike",
-        multiple=True,
-        type=click.Path(),
-        help="Layer of examples of none of the classes; may be repeated.",
-    ),
-    click.option("--classifier", type=click.Path(), help="A saved classifier, not examples."),
-    click.option("--save-classifier", type=click.Path(), help="Where to keep the classifier."),
-    click.option(
-        "--min-class-prob",
-        type=click.FloatRange(0, 1),
-        default=0.5,
-        show_default=True,
-        help="Least probability of a class.",
-    ),
-)
-
-rule_option = click.option(
-    "--rule",
-    "rules",
-    multiple=True,
-    help="Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
-    "'largest-part'. Also smooth=, max-area=, min-elongation=, max-elongation=, "
-    "min-rectangularity=, max-rectangularity=. May be repeated.",
-)
-
-_model_options = _all_of(
-    click.option("--layer", help="Name of the layer in OUTPUT. [default: OUTPUT's name]"),
-    click.option("--overwrite", is_flag=True, help="Replace an existing OUTPUT."),
-    click.option("--fresh", is_flag=True, help="Forget what an unfinished earlier run has done."),
-    click.option("--job-folder", type=click.Path(), help="Where what is finished is kept."),
-    click.option(
-        "--model", default="embedded", show_default=True, help="A model's name or a file."
-    ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps."),
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        default="auto",
-        show_default=True,
-    ),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads per process."),
-    click.option(
-        "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes."
-    ),
-    click.option("--cluster", help="Address of a Dask scheduler, instead of --workers."),
-    click.option("--bands", help="Bands for red, green, blue, e.g. 4,3,2."),
-    click.option("--stretch", help="low,high for all bands or for each."),
-    click.option("--resolution", type=float, help="Working pixel, in units of the raster's CRS."),
-    click.option("--tile-size", type=click.IntRange(64), help="Side of a window, pixels."),
-    click.option("--margin", type=click.IntRange(9), help="Overlap of windows, pixels."),
-)
-
-_output_options = _all_of(
-    click.option("--quiet", "-q", is_flag=True, help="Only errors."),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output."),
-)
+def _output_options(function: F) -> F:
+    """What a command says of its end."""
+    function = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+    )(function)
+    return click.option("--quiet", "-q", is_flag=True, help="Only errors.")(function)
 
 
 @click.command()
 @click.argument("layer_to_classify", type=click.Path(), metavar="RESULT")
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@click.option("--input-layer", help="Layer within RESULT.")
-@class_options
-@click.option(
-    "--keep",
-    type=click.Choice(["classes", "all"]),
-    default="classes",
-    show_default=True,
-    help="Write the objects of the classes, or all objects.",
-)
-@rule_option
-@click.option("--crs", help="CRS of OUTPUT. [default: that of RESULT]")
-@_model_options
+@options_of(ClassifyParameters)
 @_output_options
 def classify(
     layer_to_classify: str,
@@ -130,9 +49,9 @@ def classify(
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(ClassifyParameters, options)
         params = ClassifyParameters.from_dict(
-            {"input": layer_to_classify, "rasters": list(rasters), "output": output, **options}
+            {"input": layer_to_classify, "rasters": list(rasters), "output": output, **asked}
         )
         from ..jobs.classes.classify import classify_layer
 
@@ -150,33 +69,7 @@ def classify(
     type=click.Path(),
     help="Layer of strokes along roads; with --class-field, of any class.",
 )
-@click.option("--class-field", help="Field of --strokes with the class; empty: other ground.")
-@click.option(
-    "--unlike", multiple=True, type=click.Path(), help="Layer of strokes on other ground."
-)
-@click.option("--road-class", help="Which class is drawn, where there are several.")
-@click.option("--classifier", type=click.Path(), help="A saved classifier, instead of strokes.")
-@click.option("--save-classifier", type=click.Path(), help="Where to keep the classifier.")
-@click.option(
-    "--min-class-prob",
-    type=click.FloatRange(0, 1),
-    default=0.6,
-    show_default=True,
-    help="Probability from which ground is road.",
-)
-@click.option(
-    "--min-length",
-    type=click.FloatRange(0),
-    default=20.0,
-    show_default=True,
-    help="Shortest dead end and shortest loose piece, m.",
-)
-@click.option(
-    "--max-gap", type=click.FloatRange(0), help="Widest gap to bridge, m. [default: 4 widths]"
-)
-@click.option("--simplify", type=click.FloatRange(0), help="Tolerance, units of the raster's CRS.")
-@click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
-@_model_options
+@options_of(MapParameters, leave_out=("shapes", "examples", "like", "min_area"))
 @_output_options
 def roads(
     rasters: tuple[str, ...],
@@ -192,7 +85,7 @@ def roads(
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(MapParameters, options)
         by_field = options["class_field"] is not None and len(strokes) == 1
         params = MapParameters.from_dict(
             {
@@ -201,7 +94,7 @@ def roads(
                 "shapes": "network",
                 "examples": strokes[0] if by_field else None,
                 "like": [] if by_field else list(strokes),
-                **options,
+                **asked,
             }
         )
         _map(console, params, "line")
@@ -210,16 +103,10 @@ def roads(
 @click.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@class_options
-@click.option(
-    "--min-area",
-    type=click.FloatRange(0),
-    default=0.0,
-    help="Smallest polygon, m2; smaller ones go to their neighbours.",
+@options_of(
+    MapParameters,
+    leave_out=("shapes", "road_class", "min_class_prob", "min_length", "max_gap"),
 )
-@click.option("--simplify", type=click.FloatRange(0), help="Tolerance, units of the raster's CRS.")
-@click.option("--crs", help="CRS of OUTPUT. [default: the raster's]")
-@_model_options
 @_output_options
 def surfaces(
     rasters: tuple[str, ...], output: str, quiet: bool, as_json: bool, **options: Any
@@ -227,9 +114,9 @@ def surfaces(
     """Divide all of RASTER into the classes of examples: polygons that share their borders."""
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        plain_values(options)
+        asked = parsed(MapParameters, options)
         params = MapParameters.from_dict(
-            {"rasters": list(rasters), "output": output, "shapes": "coverage", **options}
+            {"rasters": list(rasters), "output": output, "shapes": "coverage", **asked}
         )
         _map(console, params, "polygon")
 

@@ -22,7 +22,7 @@ from .console import Console, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
-from .options import job_options, option_of, parsed
+from .options import options_of, parsed
 from .track import track
 from .train import train
 from .values import counted
@@ -43,7 +43,7 @@ def main() -> None:
 @main.command()
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
-@job_options
+@options_of(SegmentParameters)
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def segment(
@@ -61,7 +61,7 @@ def segment(
                 f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
             )
         params = SegmentParameters.from_dict(
-            {"rasters": list(rasters), "output": output, **parsed(options)}
+            {"rasters": list(rasters), "output": output, **parsed(SegmentParameters, options)}
         )
         from ..jobs.run import run
 
@@ -80,8 +80,7 @@ def segment(
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-@option_of("overlap")
-@option_of("allow_remote")
+@options_of(SegmentParameters, "overlap", "allow_remote")
 def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
     """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
     console = Console(as_json=as_json)

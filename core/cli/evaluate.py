@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ParameterError
+from ..job import EvaluateParameters
 from .console import Console, reporting
+from .options import options_of, parsed
 
 if TYPE_CHECKING:
     from ..evaluation.figures import Figures
@@ -35,36 +36,9 @@ _COLUMNS = {
 @click.command()
 @click.argument("result", type=click.Path())
 @click.argument("truth", type=click.Path())
-@click.option("--layer", help="Layer within RESULT.")
-@click.option("--truth-layer", help="Layer within TRUTH.")
-@click.option("--class-field", help="Field with the class, in both layers.")
-@click.option("--truth-class-field", help="Its name in TRUTH, where it has another there.")
-@click.option(
-    "--score-field", default="score", show_default=True, help="Field of RESULT with scores, for AP."
-)
-@click.option("--area", type=click.Path(), help="Polygons inside which TRUTH is complete.")
-@click.option("--buffers", default="4,8", show_default=True, help="Distances for lines, m.")
-@click.option(
-    "--boundary", type=float, help="Distance of the boundary IoU, m. [default: by the objects]"
-)
-@click.option("--errors", type=click.Path(), help="Layer to write with what went wrong.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing --errors.")
+@options_of(EvaluateParameters)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def evaluate(
-    result: str,
-    truth: str,
-    layer: str | None,
-    truth_layer: str | None,
-    class_field: str | None,
-    truth_class_field: str | None,
-    score_field: str,
-    area: str | None,
-    buffers: str,
-    boundary: float | None,
-    errors: str | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def evaluate(result: str, truth: str, as_json: bool, **options: Any) -> None:
     """Compare the layer RESULT with the layer TRUTH, polygons or lines, in any CRS.
 
     Polygons: PQ, AP, recall, precision, IoU, boundary IoU, by class and by size. Lines: relaxed
@@ -72,34 +46,18 @@ def evaluate(
     """
     console = Console(as_json=as_json)
     with reporting(console):
+        params = EvaluateParameters.from_dict(
+            {"result": result, "truth": truth, **parsed(EvaluateParameters, options)}
+        )
         from ..evaluation.run import evaluate as compare
 
-        try:
-            distances = [float(part) for part in buffers.split(",")]
-        except ValueError:
-            raise ParameterError(
-                f"--buffers takes numbers with commas between them, not {buffers!r}."
-            ) from None
-        done = compare(
-            result,
-            truth,
-            result_layer=layer,
-            truth_layer=truth_layer,
-            class_field=class_field,
-            truth_class_field=truth_class_field,
-            score_field=score_field,
-            area=area,
-            buffers=distances,
-            boundary=boundary,
-            errors=errors,
-            overwrite=overwrite,
-        )
+        done = compare(**vars(params))
         if as_json:
             console.print_json(done.to_json())
         else:
             _show(console, done)
-            if errors is not None:
-                console.say(f"What went wrong: {errors}")
+            if params.errors is not None:
+                console.say(f"What went wrong: {params.errors}")
 
 
 def _show(console: Console, done: Evaluation) -> None:

@@ -3,39 +3,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 import click
 
-from ..job import SegmentParameters
+from ..job import (
+    ClassifyParameters,
+    EvaluateParameters,
+    MapParameters,
+    SegmentParameters,
+    TrackParameters,
+    TrainParameters,
+)
 from .values import numbers, pairs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ARGUMENTS = ("rasters", "output")
-"""Parameters that the command takes by their place."""
+PARAMETERS: tuple[type, ...] = (
+    SegmentParameters,
+    ClassifyParameters,
+    MapParameters,
+    TrackParameters,
+    TrainParameters,
+    EvaluateParameters,
+)
+"""Of commands whose options are made from their parameters; one name has one flag in all."""
+
+_FLAGS = {
+    known.name: known.metadata["flag"]
+    for parameters in PARAMETERS
+    for known in fields(parameters)
+    if known.metadata.get("flag")
+}
 
 
 def flag_of(name: str) -> str:
     """What the command calls a parameter: ``--tile-size`` for ``tile_size``."""
-    for known in fields(SegmentParameters):
-        if known.name == name:
-            return "--" + (known.metadata.get("flag") or name.replace("_", "-"))
-    return "--" + name.replace("_", "-")
+    return "--" + (_FLAGS.get(name) or name.replace("_", "-"))
 
 
-def job_options(function: F) -> F:
-    """Give a command one option for each field of ``SegmentParameters``, in their order."""
-    for known in reversed([f for f in fields(SegmentParameters) if f.name not in ARGUMENTS]):
-        function = _option(known)(function)
-    return function
+def options_of(parameters: type, *names: str, leave_out: Sequence[str] = ()) -> Callable[[F], F]:
+    """Give a command one option for each field of its parameters that has a default.
 
+    Args:
+        parameters: A class of ``job.py``.
+        names: The fields, in this order; all of them where none is named.
+        leave_out: Fields that are no options of this command.
+    """
+    known = {f.name: f for f in fields(parameters) if f.metadata}
+    chosen = [known[name] for name in names or known if name not in leave_out]
 
-def option_of(name: str) -> Callable[[F], F]:
-    """The option of one field of ``SegmentParameters``, for other commands that have it too."""
-    return _option(next(known for known in fields(SegmentParameters) if known.name == name))
+    def decorate(function: F) -> F:
+        for each in reversed(chosen):
+            function = _option(each)(function)
+        return function
+
+    return decorate
 
 
 def _option(known: Field[Any]) -> Callable[[F], F]:
@@ -43,16 +68,24 @@ def _option(known: Field[Any]) -> Callable[[F], F]:
     text, flag = str(about["about"]), flag_of(known.name)
     kind = _kind(known)
     default = None if known.default is MISSING else known.default
+    if kind == "bool" and default is None:
+        text += f" [default: {about['unset']}]"
+        return click.option(f"{flag}/--no-{flag[2:]}", known.name, default=None, help=text)
     if kind == "bool":
         names = flag if default is False else f"{flag}/--no-{flag[2:]}"
         return click.option(names, known.name, default=default, is_flag=True, help=text)
     if about["unset"]:
         text += f" [default: {about['unset']}]"
-    shown = default is not None and default != 0.0
+    shown = default is not None and default not in (0.0, "")
     if kind == "list[str]":
         return click.option(flag, known.name, multiple=True, help=text)
     if kind.startswith("list["):
-        return click.option(flag, known.name, help=text, metavar="NUMBERS")
+        usual = None
+        if known.default_factory is not MISSING:
+            usual = ",".join(f"{value:g}" for value in known.default_factory())
+        return click.option(
+            flag, known.name, help=text, metavar="NUMBERS", default=usual, show_default=bool(usual)
+        )
     return click.option(
         flag, known.name, type=_type(known, kind), default=default, show_default=shown, help=text
     )
@@ -76,15 +109,15 @@ def _type(known: Field[Any], kind: str) -> click.ParamType[Any]:
     return click.STRING
 
 
-def parsed(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as ``SegmentParameters`` wants them: lists of numbers out of their texts.
+def parsed(parameters: type, options: dict[str, Any]) -> dict[str, Any]:
+    """Options as a class of parameters wants them: lists of numbers out of their texts.
 
     Raises:
         ParameterError: A text holds something else, or not as many numbers as it should.
     """
     values = dict(options)
-    for known in fields(SegmentParameters):
-        if known.name not in values or known.name in ARGUMENTS:
+    for known in fields(parameters):
+        if known.name not in values or not known.metadata:
             continue
         kind = _kind(known)
         given, flag = values[known.name], flag_of(known.name)

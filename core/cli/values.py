@@ -13,19 +13,6 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def plain_values(options: dict[str, Any]) -> None:
-    """Options as JSON has them, in place: bands, stretch, and whatever may be repeated.
-
-    Raises:
-        ParameterError: A number is none.
-    """
-    options["bands"] = numbers(options["bands"], int, "--bands")
-    options["stretch"] = pairs(options["stretch"])
-    for name, value in options.items():
-        if isinstance(value, tuple):
-            options[name] = list(value)
-
-
 def numbers(text: str | None, kind: type, name: str, length: int | None = None) -> list[Any] | None:
     """Numbers with commas between them; None where there is no text."""
     if text is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import Any, Protocol, TypeVar, Union
 
 from ..earth.geometry import half_pixel
 from ..errors import ParameterError
@@ -18,7 +18,34 @@ from ..types import GroundBox
 JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters]
 """Of any job that reads a raster and writes a layer."""
 
+
+class ClassParameters(Protocol):
+    """The parameters of ``job.py`` that say where classes are from."""
+
+    @property
+    def examples(self) -> str | None: ...
+    @property
+    def class_field(self) -> str | None: ...
+    @property
+    def like(self) -> list[str]: ...
+    @property
+    def unlike(self) -> list[str]: ...
+    @property
+    def classifier(self) -> str | None: ...
+    @property
+    def save_classifier(self) -> str | None: ...
+    @property
+    def min_class_prob(self) -> float: ...
+
+
 _USUAL = SegmentParameters([], "")
+
+
+def has_classes(params: ClassParameters) -> bool:
+    """Whether classes are asked for."""
+    return bool(
+        params.examples is not None or params.like or params.unlike or params.classifier is not None
+    )
 
 
 def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> None:

@@ -9,9 +9,7 @@ from typing import Any
 from ..job import Progress, SegmentParameters
 from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
-from .classes.class_options import has_classes
-from .classes.segment_classes import segment_classes
-from .options import check_options
+from .options import check_options, has_classes
 from .result import JobResult, Report
 from .segment_raster import segment_raster
 from .stages.prompt_stage import ModelFactory
@@ -53,5 +51,8 @@ def run(
     check_options(params, own_segmenter=segmenter is not None)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.rules or has_classes(params):
+        # scikit-learn takes seconds to import
+        from .classes.segment_classes import segment_classes
+
         return segment_classes(params, **given)
     return segment_raster(params, model=model, cached=cached, **given)

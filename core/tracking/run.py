@@ -71,6 +71,21 @@ class Tracks:
         """Rows of a status: "present", "gone" or "hidden"."""
         return int((self.table["status"] == status).sum())
 
+    def to_json(self) -> dict[str, Any]:
+        """Where everything is, and how many there are of each."""
+        return {
+            "output": None if self.output is None else str(self.output),
+            "tables": [str(path) for path in self.tables],
+            "objects": len(self.areas),
+            "dates": [str(date) for date in self.areas.columns],
+            "present": self.count("present"),
+            "gone": self.count("gone"),
+            "hidden": self.count("hidden"),
+            "model": self.model,
+            "memory": self.memory,
+            "left_out": [list(pair) for pair in self.left_out],
+        }
+
 
 def track(
     layer: str | Path | gpd.GeoDataFrame,

@@ -62,6 +62,35 @@ def map_ground(params: Json, context: Context) -> Json:
     return dict(vars(map_classes(job.MapParameters.from_dict(params), **_told(context))))
 
 
+def track(params: Json, context: Context) -> Json:
+    """The objects of a layer followed through dated rasters."""
+    from ..tracking.run import track as follow
+
+    asked = job.TrackParameters.from_dict(params)
+    found = follow(
+        **vars(asked),
+        progress=lambda done, total: context.progress("dates", done, total),
+        check=context.check,
+    )
+    return found.to_json()
+
+
+def train(params: Json, context: Context) -> Json:
+    """A model trained on a user's polygons, kept where it is better."""
+    from ..training.finetuning.improve import train_as_asked
+
+    told = _told(context)
+    asked = job.TrainParameters.from_dict(params)
+    return train_as_asked(asked, progress=told["progress"]).to_json()
+
+
+def evaluate(params: Json, context: Context) -> Json:
+    """A layer compared with the truth."""
+    from ..evaluation.run import evaluate as compare
+
+    return compare(**vars(job.EvaluateParameters.from_dict(params))).to_json()
+
+
 def _told(context: Context) -> dict[str, Any]:
     """Progress and cancelling of a request, as a job wants them."""
 
@@ -114,6 +143,9 @@ METHODS: Mapping[str, Method] = {
     "regularize": regularize,
     "classify": classify,
     "map": map_ground,
+    "track": track,
+    "train": train,
+    "evaluate": evaluate,
     "statistics": statistics,
     "models": models,
 }

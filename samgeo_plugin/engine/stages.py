@@ -15,6 +15,11 @@ _RANGES = {
     "windows": (3, ENGINE_PERCENT),
     "prompts": (3, ENGINE_PERCENT),
     "features": (3, ENGINE_PERCENT),
+    "dates": (3, ENGINE_PERCENT),
+    "train": (3, 70),
+    "threshold": (70, 75),
+    "before": (75, 84),
+    "after": (84, ENGINE_PERCENT),
     "tiles": (3, 74),
     "merge": (74, 76),
     "overview": (76, 80),
@@ -43,6 +48,11 @@ def stage_text(name: str) -> str:
         "coverage": tr("Drawing polygons"),
         "polygons": tr("Drawing polygons"),
         "layer": tr("Writing the layer"),
+        "dates": tr("Looking at each date"),
+        "train": tr("Training"),
+        "threshold": tr("Choosing the least score"),
+        "before": tr("Measuring the model as it was"),
+        "after": tr("Measuring the trained model"),
         "download": tr("Downloading"),
     }.get(name, name)
 

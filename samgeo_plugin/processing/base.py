@@ -84,6 +84,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         return {
             "segmentation": tr("Segmentation"),
             "outlines": tr("Outlines"),
+            "quality": tr("Quality"),
             "rastertools": tr("Raster tools"),
         }[self.group_key]
 
@@ -202,6 +203,8 @@ class EngineAlgorithm(ParameterAlgorithm):
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
+            "truth": tr("the truth"),
+            "complete": tr("the area in which every object is drawn"),
             "area": tr("the area of interest"),
             "rendered": tr("the rendered raster"),
         }

@@ -82,6 +82,11 @@ class Given:
         """One of a choice's words."""
         return self.algorithm.chosen(self.parameters, name, self.context)
 
+    def text(self, name: str) -> Optional[str]:
+        """A text or the path of a file; None where the user left it out."""
+        text = self.algorithm.parameterAsString(self.parameters, name, self.context)
+        return text.strip() or None
+
     def flag(self, name: str) -> bool:
         return bool(self.algorithm.parameterAsBoolean(self.parameters, name, self.context))
 

@@ -252,6 +252,9 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
             whole=True,
             folded=True,
         )
+        self.add_target_crs()
+
+    def add_target_crs(self) -> None:
         self.declare(
             QgsProcessingParameterCrs(self.TARGET_CRS, tr("CRS of the result"), optional=True),
             folded=True,

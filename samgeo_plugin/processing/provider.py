@@ -7,16 +7,22 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
+from .evaluate_result import EvaluateResult
+from .improve_model import ImproveModel
 from .outlines import RegularizeOutlines, RoadCenterlines
 from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
 from .segment_raster import SegmentRaster
+from .track_objects import TrackObjects
 
 ALGORITHMS = (
     SegmentRaster,
     SegmentFromPrompts,
     RegularizeOutlines,
     RoadCenterlines,
+    TrackObjects,
+    ImproveModel,
+    EvaluateResult,
     EncodeRaster,
     RasterStatistics,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from qgis.core import (
+    Qgis,
     QgsFeature,
     QgsFeatureSink,
     QgsFeatureSource,
@@ -31,16 +32,58 @@ _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
 
 
-class _Styler(QgsProcessingLayerPostProcessorInterface):
-    """Gives a result its style when it is put into the project."""
+@dataclass(frozen=True)
+class Times:
+    """When features hold: from their own date until the next one.
 
-    def __init__(self, style: str) -> None:
+    Args:
+        field: With the date, as text.
+        dates: All dates, in order: "2009", "2009-08" or "2009-08-18".
+    """
+
+    field: str
+    dates: tuple[str, ...]
+
+    def put_on(self, layer: QgsVectorLayer) -> None:
+        """Let the temporal controller play the layer."""
+        full = [_day(date) for date in self.dates]
+        if len(full) < 2:
+            return
+        text = f'"{self.field}"'
+        starts = " ".join(
+            f"WHEN {text} = '{date}' THEN to_date('{day}')"
+            for date, day in zip(self.dates, full)  # noqa: B905 - Python 3.9
+        )
+        ends = " ".join(
+            f"WHEN {text} = '{date}' THEN to_date('{day}')"
+            for date, day in zip(self.dates, full[1:])  # noqa: B905 - Python 3.9
+        )
+        times = layer.temporalProperties()
+        times.setMode(Qgis.VectorTemporalMode.FeatureDateTimeStartAndEndFromExpressions)
+        times.setStartExpression(f"CASE {starts} END")
+        # What was seen last holds on.
+        times.setEndExpression(f"CASE {ends} ELSE to_date('9999-12-31') END")
+        times.setIsActive(True)
+
+
+def _day(date: str) -> str:
+    """The first day that a date can mean."""
+    return "-".join([*date.split("T")[0].split("-"), "01", "01"][:3])
+
+
+class _Styler(QgsProcessingLayerPostProcessorInterface):
+    """Gives a result its style, and its times, when it is put into the project."""
+
+    def __init__(self, style: str, times: Optional[Times] = None) -> None:
         super().__init__()
         self._style = style
+        self._times = times
 
     def postProcessLayer(self, layer: Any, context: Any, feedback: Any) -> None:  # noqa: N802
         if isinstance(layer, QgsVectorLayer):
             styles.apply(layer, self._style)
+            if self._times is not None:
+                self._times.put_on(layer)
 
 
 @dataclass(frozen=True)
@@ -101,6 +144,7 @@ class ResultLayer:
         names: The engine's fields that are kept, with their names in the sink; None for all of
             them under their own.
         single: Each feature has one part only.
+        times: When the features hold, for QGIS's temporal controller.
     """
 
     path: str
@@ -109,6 +153,7 @@ class ResultLayer:
     carried: Optional[Carried] = None
     names: Optional[dict[str, str]] = None
     single: bool = False
+    times: Optional[Times] = None
 
     def open(self) -> QgsVectorLayer:
         """Raises QgsProcessingException where it cannot be read."""
@@ -199,7 +244,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
     del sink  # closes the file
     _keep_style(destination, wanted.style)
     if context.willLoadLayerOnCompletion(destination):
-        styler = _Styler(wanted.style)
+        styler = _Styler(wanted.style, wanted.times)
         _STYLERS.append(styler)
         del _STYLERS[:-20]
         context.layerToLoadOnCompletionDetails(destination).setPostProcessor(styler)

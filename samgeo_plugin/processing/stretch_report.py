@@ -3,17 +3,10 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
 from typing import Any
 
 from ..i18n import tr
-
-_HEAD = (
-    "<!DOCTYPE html><meta charset='utf-8'><title>{title}</title>"
-    "<style>body{{font-family:sans-serif}}table{{border-collapse:collapse;margin-bottom:1em}}"
-    "td,th{{border:1px solid #999;padding:2px 8px;text-align:left}}</style><h3>{title}</h3>"
-)
+from .html import page, paragraph, table
 
 
 def stretch_report(name: str, stretch: list[list[float]], info: dict[str, Any]) -> str:
@@ -32,10 +25,9 @@ def stretch_report(name: str, stretch: list[list[float]], info: dict[str, Any]) 
         facts = [band.get(key) for key in ("colour", "dtype", "nodata")]
         rows.append([number, *facts, f"{low:g}", f"{high:g}"])
     head = [tr("Band"), tr("Colour"), tr("Type"), tr("Nodata"), tr("Low"), tr("High")]
-    pages = [_HEAD.format(title=html.escape(name)), _table([head, *rows], head=True)]
-    pages.append(_table([fact for fact in _facts(info) if fact[1] not in (None, "", "none")]))
-    pages += [f"<p>{html.escape(str(note))}</p>" for note in info.get("notes") or []]
-    return "".join(pages)
+    facts_known = [fact for fact in _facts(info) if fact[1] not in (None, "", "none")]
+    notes = [paragraph(str(note)) for note in info.get("notes") or []]
+    return page(name, table([head, *rows], head=True), table(facts_known), *notes)
 
 
 def _facts(info: dict[str, Any]) -> list[list[Any]]:
@@ -48,12 +40,3 @@ def _facts(info: dict[str, Any]) -> list[list[Any]]:
         [tr("Mask"), info.get("mask")],
         [tr("Format"), info.get("driver")],
     ]
-
-
-def _table(rows: Sequence[Sequence[Any]], head: bool = False) -> str:
-    lines = []
-    for number, row in enumerate(rows):
-        tag = "th" if head and number == 0 else "td"
-        cells = ("" if value is None else html.escape(str(value)) for value in row)
-        lines.append("<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"

@@ -163,6 +163,10 @@ def write_marker(environment: Path, marker: Marker) -> None:
     os.replace(partial, path)
 
 
+EXTRAS = "training"
+"""Of the engine: what 'Improve the model' needs besides."""
+
+
 def wheel() -> Optional[Path]:
     """The engine's wheel in the package; None in a development checkout."""
     found = sorted(ENGINE.glob("samgeo_seamless-*.whl"))
@@ -358,7 +362,7 @@ def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = Non
             "engine",
             tr("Install the engine"),
             inside,
-            (*pip, *pinned, "--upgrade", str(path) if path else "samgeo-seamless"),
+            (*pip, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
             True,
         ),
         Step(

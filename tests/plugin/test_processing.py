@@ -122,7 +122,7 @@ def layer_of(results: dict, context: QgsProcessingContext):
 def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
     assert {a.name() for a in provider.algorithms()} == {
         "segmentraster", "segmentfromprompts", "regularizeoutlines", "roadcenterlines",
-        "encoderaster", "rasterstatistics",
+        "trackobjects", "improvemodel", "evaluateresult", "encoderaster", "rasterstatistics",
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()
@@ -131,7 +131,7 @@ def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
         assert not algorithm.icon().isNull()
         assert not algorithm.flags() & algorithm.flags().__class__(algorithm.Flag.FlagNoThreading)
         assert algorithm.flags() & algorithm.Flag.FlagCanCancel
-    assert len(ALGORITHMS) == 6
+    assert len(ALGORITHMS) == 9
 
 
 @pytest.mark.parametrize(

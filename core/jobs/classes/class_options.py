@@ -15,26 +15,8 @@ from ...job import option
 from ...layers.inputs import Input, layer_input
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
+from ..options import ClassParameters, has_classes
 from ..stages.prompt_stage import ModelFactory
-
-
-class ClassParameters(Protocol):
-    """The parameters of ``job.py`` that say where classes are from."""
-
-    @property
-    def examples(self) -> str | None: ...
-    @property
-    def class_field(self) -> str | None: ...
-    @property
-    def like(self) -> list[str]: ...
-    @property
-    def unlike(self) -> list[str]: ...
-    @property
-    def classifier(self) -> str | None: ...
-    @property
-    def save_classifier(self) -> str | None: ...
-    @property
-    def min_class_prob(self) -> float: ...
 
 
 class ModelParameters(Protocol):
@@ -48,13 +30,6 @@ class ModelParameters(Protocol):
     def threads(self) -> int | None: ...
     @property
     def precision(self) -> str: ...
-
-
-def has_classes(params: ClassParameters) -> bool:
-    """Whether classes are asked for."""
-    return bool(
-        params.examples is not None or params.like or params.unlike or params.classifier is not None
-    )
 
 
 def check_options(params: ClassParameters) -> None:

@@ -21,7 +21,7 @@ from ...raster.raster import Raster, open_raster
 from ...tiles.grid import Grid
 from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..folder import Output, executor_for
-from ..options import raster_options, with_absolute_paths
+from ..options import has_classes, raster_options, with_absolute_paths
 from ..result import JobResult, reported
 from ..scale import scale_for
 from ..stages.opened import keep_model
@@ -41,7 +41,6 @@ from .class_options import (
     about,
     check_options,
     example_layers,
-    has_classes,
     inputs_of_classes,
     model_factory,
     saved_classifier,

@@ -23,7 +23,7 @@ from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
-from ..options import raster_options, with_absolute_paths
+from ..options import has_classes, raster_options, with_absolute_paths
 from ..result import JobResult, reported
 from ..scale import scale_for
 from ..stages.opened import keep_model
@@ -33,7 +33,6 @@ from .class_options import (
     about,
     check_options,
     example_layers,
-    has_classes,
     inputs_of_classes,
     model_factory,
     saved_classifier,

@@ -22,7 +22,7 @@ from ...raster.raster import open_raster
 from ...segmenters.segmenter import Segmenter
 from ..folder import Output
 from ..make_segmenter import make_candidates
-from ..options import raster_options
+from ..options import has_classes, raster_options
 from ..regularize import regularize_layer
 from ..result import JobResult, Report
 from ..scale import scale_for
@@ -30,7 +30,7 @@ from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
-from .class_options import check_options, has_classes, model_factory
+from .class_options import check_options, model_factory
 from .classify import classify_layer
 from .feature_stage import ScaledModel
 

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import filelock
 import numpy as np
 import torch
 
 from ...errors import JobError, ModelError, OutputError, ParameterError
-from ...job import Progress, option
+from ...job import Progress, TrainParameters, option
 from ...labels.places import Cut
 from ...layers.reader import LayerLike
 from ...models.base import PromptableModel
@@ -177,6 +177,40 @@ def train(
             done = replace(done, path=str(path))
         _clear(folder)
     return done
+
+
+def train_as_asked(
+    params: TrainParameters, *, progress: Callable[[Progress], None] | None = None
+) -> Trained:
+    """The same with the parameters of the command and of QGIS; see :func:`train`."""
+    options = TrainOptions(
+        model=params.model,
+        what=cast("What | None", params.what),
+        window=params.window,
+        points=params.points_per_side,
+        licence=params.licence,
+        device=params.device,
+        threads=params.threads,
+        examples=ExampleOptions(
+            params.layer,
+            params.status_field,
+            params.class_field,
+            params.complete,
+            params.complete_everywhere,
+            params.held_back,
+        ),
+        loop=LoopOptions(params.steps, params.minutes, params.rate, seed=params.seed),
+    )
+    return train(
+        params.rasters,
+        params.labels,
+        params.name,
+        options,
+        work=params.work,
+        fresh=params.fresh,
+        overwrite=params.overwrite,
+        progress=progress,
+    )
 
 
 @contextmanager
