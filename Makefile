@@ -8,7 +8,7 @@ QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 
-.PHONY: docs sync help env demo test lint test-core test-plugin package link screenshots clean
+.PHONY: docs sync help env demo test lint test-core coverage test-plugin package link screenshots clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
@@ -35,6 +35,10 @@ lint: $(VENV)/.done
 # One process per core, up to four, each with one thread: threads that share a core wait for it.
 test-core: $(VENV)/.done ## The engine's tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile tests/core tests/test_import_contract.py $(PYTEST_ARGS)
+
+coverage: $(VENV)/.done ## The engine's tests, and which lines and branches they ran: build/coverage
+	$(BIN)/python -m pytest -q tests/core tests/test_import_contract.py $(PYTEST_ARGS) \
+		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage --cov-report=xml:build/coverage.xml
 
 $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
 	tools/install_qgis.sh $(QGIS_PYTHON) $(QGIS_VENV)

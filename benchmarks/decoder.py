@@ -11,7 +11,7 @@ convolutions, all prompts in one batch), and against the libraries that are inst
 with the graph that ``samgeo models export`` writes. All in the same run, in turn; the table says
 the median a prompt. CPU time counts all threads and is the fair figure
 where other programs run; --busy runs one meanwhile, which keeps a core busy. Memory (Linux) is what
-a decoding adds at its peak, in a process of its own, the results (0.75 MB a prompt) included. The
+a decoding adds at its peak, in a process of its own, the results (0.75 MB per prompt) included. The
 difference is the largest between ours and the other's logits.
 """
 
@@ -43,7 +43,7 @@ from samgeo_core.models import export, promptable
 from samgeo_core.models.base import Embedding, ModelInfo, Prompts
 from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
 from samgeo_core.models.families.sam import Sam
-from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam2_network import Sam2
 from samgeo_core.models.families.sam_hq import SamHq
 from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.network import Network
@@ -52,8 +52,7 @@ from samgeo_core.models.nn.hiera import SIZES, Encoder
 from samgeo_core.models.nn.mask_decoder import MaskDecoder
 from samgeo_core.models.nn.vit import ViT
 from samgeo_core.models.promptable import TorchModel
-
-from tests.core.parity.cases import weights
+from samgeo_core.testing.random_weights import weights
 
 GRID = 64
 NAMES = ("sam", "sam2", "sam_hq", "efficient_sam")

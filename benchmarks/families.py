@@ -30,7 +30,7 @@ from samgeo_core.models.families.edge_tam import EdgeTam
 from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
 from samgeo_core.models.families.mobile_sam import MobileSam
 from samgeo_core.models.families.sam import Sam
-from samgeo_core.models.families.sam2 import Sam2
+from samgeo_core.models.families.sam2_network import Sam2
 from samgeo_core.models.families.sam_hq import SamHq
 from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.network import Network

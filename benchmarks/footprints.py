@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Real footprints as a scene: vector truth on a raster's grid, one thing a footprint."""
+"""Real footprints as a scene: true polygons on a raster's grid, one object per footprint."""
 
 from __future__ import annotations
 

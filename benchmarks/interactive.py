@@ -44,6 +44,15 @@ from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.testing.promptable_oracle import LabelSource, OracleModel, oracle_session
+from samgeo_core.testing.session_objects import (
+    OBJECTS,
+    iou,
+    model,
+    outline,
+    point,
+    seam_excess,
+    truth,
+)
 from samgeo_core.types import PixelBox
 from samgeo_core.worker.session_methods import levels_of
 
@@ -288,16 +297,6 @@ def second(args: argparse.Namespace) -> None:
 
 
 def whole(args: argparse.Namespace) -> None:
-    from tests.core.interactive.test_session import (
-        OBJECTS,
-        iou,
-        model,
-        outline,
-        point,
-        seam_excess,
-        truth,
-    )
-
     row("one click anywhere, perfect model", "IoU least", "IoU clicks", "seam excess", "windows")
     for name, mask in OBJECTS.items():
         rows, cols = np.nonzero(mask)
@@ -321,7 +320,7 @@ def borders(args: argparse.Namespace) -> None:
     if not MOSAIC.exists():
         row("borders: the shared data are not here")
         return
-    row("Banepa, mIoU of one polygon a prompt", "near borders", "elsewhere", "lost", "near - else",
+    row("Banepa, mIoU, a polygon per prompt", "near borders", "elsewhere", "lost", "near - else",
         "by chance")  # fmt: skip
     for tile in (1024, 512):
         for prompt_as in ("box", "point"):

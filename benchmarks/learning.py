@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What thirty, and a hundred, corrected objects are worth: a simulated person on Banepa.
+"""How much do 30 and 100 corrected objects gain? A simulated user on Banepa.
 
     python benchmarks/learning.py [--objects 30 100] [--steps 300] [--permuted] [--model embedded]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Does memory, or time a megapixel, grow with the raster? And does a killed job end the same?
+"""Do memory or time per megapixel grow with the raster? Does a killed job end the same?
 
     python benchmarks/memory.py [--sizes 5000 20000] [--kills 10] [--workers 1]
 

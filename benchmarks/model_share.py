@@ -15,7 +15,7 @@ Random weights as they are initialised give hardly more than noise around 0: few
 removal of duplicates, each with ten thousand holes. --strong scales them until logits are as large
 as a trained model's: a thousand masks of speckle, some hundred parts and ten thousand vertices
 each. No trained model gives either; --smooth blurs the logits by that many cells, which looks more
-like one, and its time is nobody's.
+like one, and its time is not attributed.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     kind = f"{'strong, ' if given.strong else ''}smooth {given.smooth:g}"
     print(
-        f"{given.model}, {given.size} x {given.size}, {given.points} points a side, {kind}, "
+        f"{given.model}, {given.size} x {given.size}, {given.points} points per side, {kind}, "
         f"{given.threads} thread(s): {result.tiles} tiles, "
         f"{result.features} features ({size:.0f} MB), peak {peak:.0f} MB"
     )

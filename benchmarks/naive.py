@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The simplest rules by which others put tiles together, written here for comparison."""
+"""The simplest rules of other tools for joining tiles, for comparison."""
 
 from __future__ import annotations
 

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     )
     from .evaluation.run import evaluate
     from .interactive.session import Session
-    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters
+    from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
+    from .jobs.scenes.plan import Plan, plan
+    from .jobs.update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
+    from .model_check.check import ModelCheck, check_model
     from .models.base import PromptableModel, Prompts
     from .models.load import load_model
     from .picture import show
@@ -57,9 +60,11 @@ _HOMES = {
     "JobError": "errors",
     "JobResult": "jobs.run",
     "Mask": "masks.masks",
+    "ModelCheck": "model_check.check",
     "ModelError": "errors",
     "OutputError": "errors",
     "ParameterError": "errors",
+    "Plan": "jobs.scenes.plan",
     "PixelBox": "types",
     "Progress": "job",
     "Prompt": "job",
@@ -82,16 +87,21 @@ _HOMES = {
     "TileIndex": "types",
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
+    "UpdateParameters": "job",
+    "UpdateResult": "jobs.update",
+    "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
     "load_model": "models.load",
     "open_raster": "raster.raster",
+    "plan": "jobs.scenes.plan",
     "regularize_layer": "jobs.regularize",
     "run": "jobs.run",
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
+    "update": "jobs.update",
     "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""
@@ -109,10 +119,12 @@ __all__ = [
     "JobError",
     "JobResult",
     "Mask",
+    "ModelCheck",
     "ModelError",
     "OutputError",
     "ParameterError",
     "PixelBox",
+    "Plan",
     "Progress",
     "Prompt",
     "PromptError",
@@ -134,18 +146,23 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "Tracks",
+    "UpdateParameters",
+    "UpdateResult",
     "__version__",
+    "check_model",
     "evaluate",
     "export_labels",
     "import_labels",
     "load_model",
     "open_raster",
+    "plan",
     "regularize_layer",
     "run",
     "segment",
     "show",
     "track",
     "train",
+    "update",
 ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Addresses without their secrets: what may stand in messages, polygons and job folders.
+"""Addresses without their secrets, for messages, attributes and job folders.
 
 A signed address carries the right to read a file in its query (Azure's ``sig``, Amazon's
 ``X-Amz-Signature``, tokens) or before its host (``user:password@``). Neither is ever stored or

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as one Python function, for scripts and notebooks."""
+"""``segment``: the engine as one Python function, for scripts and notebooks."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from .errors import ParameterError
-from .job import MessageError, Progress, SegmentParameters
+from .job import MessageError, Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
 from .segmenters.segmenter import Segmenter
@@ -74,6 +75,7 @@ def segment(
     progress: Callable[[Progress], None] | None = None,
     layer: str | None = None,
     overwrite: bool = False,
+    stac_item: bool = False,
     fresh: bool = False,
     job_folder: str | Path | None = None,
     model: str | Path = "embedded",
@@ -92,6 +94,10 @@ def segment(
     raster_crs: str | None = None,
     overlap: str = "auto",
     allow_remote: bool = False,
+    scenes: str = "mosaic",
+    duplicates: str = "date",
+    asset: str | None = None,
+    sign: str | None = None,
     scale: float | None = None,
     tile_size: int | None = None,
     margin: int | None = None,
@@ -128,20 +134,21 @@ def segment(
     """Segment a raster into polygons.
 
     Args:
-        raster: Path, URL, folder, open rasterio dataset or :class:`ArrayRaster`, or several that
-            make one mosaic.
+        raster: Path, URL, folder, pattern, list, STAC document or pystac object, open rasterio
+            dataset or :class:`ArrayRaster`, or several, which make one mosaic.
         output: Layer to write; its extension chooses the format. None returns the polygons.
         segmenter: Instead of ``model=``: an object with the members of
             :class:`~samgeo_core.Segmenter`, or a picklable function that makes one.
         progress: Called with each step.
         layer: Name of the layer in the output. None: the output's name.
         overwrite: Replace an existing output.
+        stac_item: Write a STAC item with the model's fields beside the output (NAME.stac.json).
         fresh: Forget what an earlier, unfinished run of the same job has done.
         job_folder: Folder in which finished tiles are kept, and stay. None: a folder beside the
             output, removed at the end.
         model: A name of 'samgeo models list', or the path of a file of weights.
         device: Where the model runs: auto, cpu, cuda, cuda:1, mps.
-        precision: Number type of the model's heavy products; auto is what suits the device.
+        precision: Number type of the model's matrix products; auto chooses by device.
             bfloat16 halves the time on CPUs that have it (AMX).
         threads: CPU threads per process. None: one per core.
         workers: Processes.
@@ -160,6 +167,13 @@ def segment(
             of one place on different dates are refused. error: no overlap is allowed.
         allow_remote: Fetch what a local file refers to on a server, and take the raw bytes of
             another file for pixels where it says so.
+        scenes: Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT
+            being like maps/{scene}.gpkg; layer writes one layer with the source and date of each
+            object.
+        duplicates: Objects that overlapping scenes show twice, in one layer: date leaves out those
+            of one date and keeps the others; place keeps the newest of a place; keep leaves all.
+        asset: Asset of STAC items. None: the only raster, or the one for looking at.
+        sign: Function that signs addresses, module:function, e.g. planetary_computer:sign_url.
         scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.
             None: 1, or 2 where a pixel has 0.4 m or more.
         tile_size: Side of a window, pixels. None: the model's.
@@ -187,8 +201,8 @@ def segment(
         prompts: Layer of prompts: one polygon per feature, instead of automatic mode. A path or a
             GeoDataFrame.
         prompts_layer: Layer within the prompts' file.
-        prompt_as: What prompts are; auto: points as they are, lines as strokes along the object,
-            polygons as boxes.
+        prompt_as: How features become prompts; auto: points as they are, lines as strokes
+            along the object, polygons as boxes.
         prompt_id: Field whose value becomes prompt_id. None: the feature's id.
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
@@ -200,7 +214,7 @@ def segment(
         like: Layer of examples of one class, named as the file; may be repeated.
         unlike: Layer of examples of none of the classes; may be repeated.
         classifier: A saved classifier (.samgeo-classes), instead of examples.
-        save_classifier: Path to keep the trained classifier at.
+        save_classifier: File in which the trained classifier is saved.
         min_class_prob: Smallest probability of an object's class.
         rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
             'largest-part'; may be repeated.
@@ -217,6 +231,11 @@ def segment(
         for name, value in locals().items()
         if name not in ("raster", "output", "segmenter", "progress")
     }
+    if output is None and scenes == "each":
+        raise ParameterError(
+            f"{option('scenes')} each writes one layer per scene: name the output, like "
+            "maps/{scene}.gpkg."
+        )
     rasters = list(raster) if isinstance(raster, Sequence) and not isinstance(raster, str) else None
     with tempfile.TemporaryDirectory(prefix="samgeo-") as name:
         folder = Path(name)
@@ -239,12 +258,33 @@ def _raster_path(raster: Any, folder: Path, number: int) -> str:
     """The path of a raster; one in memory is written to a folder first."""
     if isinstance(raster, ArrayRaster):
         return str(raster.write(folder / f"raster{number}.tif"))
+    if hasattr(raster, "item_collection"):  # a search of pystac-client
+        raster = raster.item_collection()
+    if type(raster).__module__.split(".")[0] == "pystac":
+        return _stac_path(raster, folder / f"raster{number}.json")
     name = getattr(raster, "name", None)
     if isinstance(name, str) and hasattr(raster, "read") and not isinstance(raster, Path):
         if raster.mode != "r":
             raise ParameterError(f"{name} is open for writing: close it before it is segmented.")
         return name
     return str(raster)
+
+
+def _stac_path(stac: Any, path: Path) -> str:
+    """Where a pystac object can be read: a catalogue where it is, items written to a file first."""
+    if hasattr(stac, "get_items"):
+        href = stac.get_self_href()
+        if href is None:
+            raise ParameterError(f"{stac!r} has no address: save it, or give its items.")
+        return str(href)
+    items = getattr(stac, "items", None)
+    placed = [item.full_copy() if hasattr(item, "full_copy") else item for item in items or [stac]]
+    for item in placed:
+        item.make_asset_hrefs_absolute()
+    features = [item.to_dict(transform_hrefs=False) for item in placed]
+    collection = {"type": "FeatureCollection", "features": features}
+    path.write_text(json.dumps(collection), encoding="utf-8")
+    return str(path)
 
 
 def _layer_path(layer: Any, folder: Path, name: str) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can go wrong, said in a sentence: one root, one class a kind.
+"""The engine's errors: one root class, one subclass per kind of failure, each message one sentence.
 
 Every message says what was wrong, where, and what to do about it. ``kind`` is the name that the
 worker protocol, the log and the plugin show; the command line turns it into an exit code. Where a
@@ -80,6 +80,10 @@ class JobError(SamGeoError):
     """A job folder is damaged, in use, or was begun with other parameters."""
 
     exit_code = 7
+
+
+class WorkerDied(JobError):
+    """A worker process ended in the middle of its work, most likely because memory ran out."""
 
 
 class IncompleteError(JobError):

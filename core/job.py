@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters, progress and result, and the worker's messages, as JSON.
+"""Parameters, progress and result of a job, and the worker's messages, as JSON.
 
 Standard library and Python 3.9 only: QGIS runs a copy of this file in its own Python, and it is
 the only part of the engine that QGIS ever imports. ``docs/protocol.md`` describes the methods.
@@ -194,7 +194,7 @@ def _option(
 _MODEL = "A name of 'samgeo models list', or the path of a file of weights."
 _DEVICE = "Where the model runs: auto, cpu, cuda, cuda:1, mps."
 _PRECISION = (
-    "Number type of the model's heavy products; auto is what suits the device. bfloat16 halves "
+    "Number type of the model's matrix products; auto chooses by device. bfloat16 halves "
     "the time on CPUs that have it (AMX)."
 )
 _PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -210,6 +210,14 @@ _OVERLAP = (
     "place on different dates are refused. error: no overlap is allowed."
 )
 _OVERLAPS = ("auto", "newest", "oldest", "first", "last", "error")
+_SCENES = (
+    "Several rasters: mosaic takes them as one; each writes one layer per raster, OUTPUT being "
+    "like maps/{scene}.gpkg; layer writes one layer with the source and date of each object."
+)
+_DUPLICATES = (
+    "Objects that overlapping scenes show twice, in one layer: date leaves out those of one date "
+    "and keeps the others; place keeps the newest of a place; keep leaves all."
+)
 _BANDS = "Three band numbers from 1 (or one), shown as red, green, blue."
 _STRETCH = "[low, high] for all bands, or for each: what is black and what is white."
 
@@ -228,6 +236,11 @@ class SegmentParameters(_Parameters):
         "Name of the layer in the output.", unset="the output's name", group="output"
     )
     overwrite: bool = _option("Replace an existing output.", False, group="output")
+    stac_item: bool = _option(
+        "Write a STAC item with the model's fields beside the output (NAME.stac.json).",
+        False,
+        group="output",
+    )
     fresh: bool = _option(
         "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
     )
@@ -272,6 +285,15 @@ class SegmentParameters(_Parameters):
     )
     overlap: str = _option(_OVERLAP, choices=_OVERLAPS, group="raster")
     allow_remote: bool = _option(_ALLOW_REMOTE, False, group="raster")
+    scenes: str = _option(_SCENES, choices=("mosaic", "each", "layer"), group="scenes")
+    duplicates: str = _option(_DUPLICATES, choices=("date", "place", "keep"), group="scenes")
+    asset: Optional[str] = _option(
+        "Asset of STAC items.", unset="the only raster, or the one for looking at", group="scenes"
+    )
+    sign: Optional[str] = _option(
+        "Function that signs addresses, module:function, e.g. planetary_computer:sign_url.",
+        group="scenes",
+    )
     tile_size: Optional[int] = _option(
         "Side of a window, pixels.", least=64, most=32768, unset="the model's", group="tiles"
     )
@@ -355,8 +377,8 @@ class SegmentParameters(_Parameters):
     )
     prompts_layer: Optional[str] = _option("Layer within the prompts' file.", group="prompts")
     prompt_as: str = _option(
-        "What prompts are; auto: points as they are, lines as strokes along the object, polygons "
-        "as boxes.",
+        "How features become prompts; auto: points as they are, lines as strokes along the object, "
+        "polygons as boxes.",
         choices=("auto", "point", "box", "mask", "box+mask"),
         group="prompts",
     )
@@ -391,7 +413,7 @@ class SegmentParameters(_Parameters):
         "A saved classifier (.samgeo-classes), instead of examples.", group="classes"
     )
     save_classifier: Optional[str] = _option(
-        "Path to keep the trained classifier at.", group="classes"
+        "File in which the trained classifier is saved.", group="classes"
     )
     min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
     rules: list[str] = _option(
@@ -471,6 +493,62 @@ class ClassifyParameters(_Parameters):
         group="classes",
     )
     rules: list[str] = _shared("rules")
+    crs: Optional[str] = _shared("crs", unset="the input's")
+
+
+@dataclass(frozen=True)
+class UpdateParameters(_Parameters):
+    """An old layer against a new raster (method ``update``).
+
+    ``input`` is the path of the old layer of polygons, ``rasters`` the new raster, ``output`` the
+    GeoPackage to write: what became of each polygon, and new ones, with the field ``status``; its
+    layer ``NAME_before`` holds the old outlines.
+    """
+
+    input: str
+    rasters: list[str]
+    output: str
+    input_layer: Optional[str] = _option("Layer within the input.", group="output")
+    layer: Optional[str] = _shared("layer")
+    id_field: Optional[str] = _option(
+        "Field with the polygons' names.", unset="their feature ids", group="output", flag="id"
+    )
+    overwrite: bool = _shared("overwrite")
+    fresh: bool = _shared("fresh")
+    job_folder: Optional[str] = _shared("job_folder")
+    model: str = _shared("model")
+    device: str = _shared("device")
+    precision: str = _shared("precision")
+    threads: Optional[int] = _shared("threads")
+    workers: int = _shared("workers")
+    cluster: Optional[str] = _shared("cluster")
+    bands: Optional[list[int]] = _shared("bands")
+    stretch: Optional[list[list[float]]] = _shared("stretch")
+    resolution: Optional[float] = _shared("resolution")
+    raster_crs: Optional[str] = _shared("raster_crs")
+    overlap: str = _shared("overlap")
+    allow_remote: bool = _shared("allow_remote")
+    outlines: str = _option(
+        "New outlines as seen, or with right angles (buildings).",
+        choices=("contour", "rectangles"),
+        group="objects",
+    )
+    new_objects: bool = _option(
+        "Look for new objects of the layer's class, too.", True, group="objects"
+    )
+    min_change_prob: float = _option(
+        "Probability from which a change is one, and a new object too.",
+        0.5,
+        least=0,
+        most=1,
+        group="objects",
+    )
+    apply: bool = _option(
+        "Write the changes into the old layer as well, a GeoPackage. Without it, that stays as it "
+        "is.",
+        False,
+        group="output",
+    )
     crs: Optional[str] = _shared("crs", unset="the input's")
 
 
@@ -654,6 +732,50 @@ class EncodeParameters(OpenParameters):
 
 
 @dataclass(frozen=True)
+class CollectParameters(_Parameters):
+    """Find all objects of an area, to be classified by examples (method ``collect``).
+
+    Args:
+        session: From ``open``.
+        area: GeoJSON Polygon or MultiPolygon; None for the whole raster.
+        crs: CRS of the area and of all geometries of the collection; None for the raster's.
+    """
+
+    session: str
+    area: Optional[dict[str, Json]] = None
+    crs: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class CollectionParameters(_Parameters):
+    """A collection (methods ``collect_next`` and ``collect_end``).
+
+    Args:
+        collection: From ``collect``.
+    """
+
+    collection: str
+
+
+@dataclass(frozen=True)
+class CollectClassesParameters(_Parameters):
+    """What the objects of a collection are (method ``collect_classes``).
+
+    Args:
+        collection: From ``collect``.
+        examples: All examples, each {"geometry": GeoJSON, "class": name}; an empty name for what
+            is none of the classes. Geometries in the CRS that ``collect`` was told.
+        min_class_prob: Probability from which an object is of its class.
+        ask: How many objects to name that are most worth an answer.
+    """
+
+    collection: str
+    examples: list[dict[str, Json]]
+    min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1)
+    ask: int = _option("", 0, least=0, most=1000)
+
+
+@dataclass(frozen=True)
 class RegularizeParameters(_Parameters):
     """Straighten the polygons of a layer (method ``regularize``).
 
@@ -769,10 +891,10 @@ class TrainParameters(_Parameters):
     steps: int = _option("Steps, at most.", 400, least=1, group="training")
     minutes: float = _option("Minutes, at most.", 20.0, least=0, group="training")
     rate: float = _option("Highest learning rate.", 3e-4, least=0, group="training")
-    seed: int = _option("Of everything that is drawn at random.", 0, group="training")
+    seed: int = _option("Seed of the random numbers.", 0, group="training")
     window: int = _option("Side of a window, pixels.", 1024, least=128, group="training")
     points_per_side: int = _shared("points_per_side")
-    licence: str = _option("Of the new model, for its card.", "", group="output")
+    licence: str = _option("Licence of the new model, for its card.", "", group="output")
     work: Optional[str] = _option("Folder for checkpoints.", unset="with the models", group="job")
     fresh: bool = _option("Forget an unfinished run.", False, group="job")
     overwrite: bool = _option("Replace a model of that name.", False, group="output")

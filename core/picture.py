@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 
+from .earth.geometry import mean_side
 from .errors import ParameterError
 from .raster.raster import RasterOptions, open_raster
+from .sources.vector_input import open_vector
 from .types import PixelBox
 
 if TYPE_CHECKING:
@@ -50,13 +52,16 @@ def show(
         raise ParameterError(
             "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
         ) from error
-    layer = polygons if isinstance(polygons, gpd.GeoDataFrame) else gpd.read_file(polygons)
+    layer = (
+        polygons
+        if isinstance(polygons, gpd.GeoDataFrame)
+        else open_vector(polygons, parameter="layer").read()
+    )
     with open_raster([str(raster)]) as opened:
         t, (height, width) = opened.transform, opened.shape
         coarser = max(height, width) / MOST_PIXELS
         if coarser > 1:
-            pixel = float(np.hypot(t.a, t.d))
-            options = RasterOptions(resolution=pixel * coarser, stretch=opened.stretch)
+            options = RasterOptions(resolution=mean_side(t) * coarser, stretch=opened.stretch)
             with open_raster([str(raster)], options) as small:
                 pixels = small.read(PixelBox(0, 0, *small.shape)).pixels
         else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The small words of the engine: boxes, tile indices, arrays.
+"""Basic types: pixel boxes, ground boxes, tile indices, array aliases.
 
 Pixels and cells are always (row, column); the ground is always (x, y). A *pixel* is a pixel of the
 raster at its working resolution. A *cell* is one value of a mask's low-resolution logits: a square

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SamGeo Seamless: the QGIS side. The engine lives in its own process and environment."""
+"""SamGeo Seamless, the QGIS plugin; the engine runs in its own process and environment."""
 
 from __future__ import annotations
 

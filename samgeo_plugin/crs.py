@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A CRS as the engine's protocol names it."""
+"""A CRS as the engine's protocol writes it."""
 
 from __future__ import annotations
 

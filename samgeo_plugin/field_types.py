@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The types of fields, under Qt 5's names for them (QVariant) or Qt 6's (QMetaType)."""
+"""Field types under their names in Qt 5 (QVariant) or Qt 6 (QMetaType)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GeoJSON polygons to QGIS geometries and back, quickly enough for the main thread."""
+"""GeoJSON polygons to QGIS geometries and back, fast enough for the main thread."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One sentence in the message bar, everything else in the log panel."""
+"""Messages to the user in the message bar, details in the log panel."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reporter:
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
         if level == "error":
-            # Only the sentence: details may hold paths that nobody wants in a pasted report.
+            # Only the sentence: details may hold paths that do not belong in a pasted report.
             settings.LAST_ERROR.set(sentence)
         if self._iface is None:
             return

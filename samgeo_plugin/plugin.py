@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What QGIS loads: actions, dock, map tool, options page and Processing provider."""
+"""The plugin's entry: actions, dock, map tool, options page, Processing provider."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
+from .interactive.examples import Examples
+from .interactive.find_like import FindLike
 from .interactive.place import Place
 from .interactive.review import Review
 from .interactive.target import FormWanted
@@ -69,6 +71,8 @@ class SamGeoPlugin(QObject):
 
     def initGui(self) -> None:  # noqa: N802
         from .gui.dock import Dock
+        from .gui.example_tool import ExampleTool
+        from .gui.find_panel import FindPanel
         from .gui.icons import icon
         from .gui.map_tool import PromptTool
         from .gui.options_page import OptionsFactory
@@ -91,7 +95,28 @@ class SamGeoPlugin(QObject):
         self.tool_action.triggered.connect(self._choose_tool)
         self.review = Review(self)
         self.review.message.connect(controller.reporter.show)
-        self.dock = Dock(controller, self.review, self.tool_action, window)
+        self.review.known_classes = lambda: controller.classes.names
+        canvas = self.iface.mapCanvas()
+        self.examples = Examples(self)
+        self.examples.message.connect(controller.reporter.show)
+        controller.accepted_as.connect(self.examples.note)
+        self.find = FindLike(client, controller.session, self.examples, self)
+        self.find.message.connect(controller.reporter.show)
+        self.example_tool = ExampleTool(canvas, self.find, controller.classes)
+        self.example_action = QAction(tr("Right or wrong"), window)
+        self.example_action.setIcon(icon("segment"))
+        self.example_action.setObjectName("SamGeoExamples")
+        self.example_action.setToolTip(
+            tr("Left click on a found object: right; right click or Shift+click: wrong")
+        )
+        self.example_action.setCheckable(True)
+        self.example_action.triggered.connect(self._choose_example_tool)
+        self.example_tool.setAction(self.example_action)
+        panel = FindPanel(
+            controller, self.find, self.examples, self.example_tool, self.example_action, canvas
+        )
+        panel.tool_wanted.connect(self._tool_wanted)
+        self.dock = Dock(controller, self.review, self.tool_action, panel, window)
         self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
         self.dock.review.mode.start_wanted.connect(self.start_review)
         self.dock.review.mode.correct_wanted.connect(self._correct_reviewed)
@@ -109,7 +134,6 @@ class SamGeoPlugin(QObject):
             self.iface.addRasterToolBarIcon(action)
         self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
 
-        canvas = self.iface.mapCanvas()
         self.editor = LayerEditor(
             controller.session,
             lambda: self.review.layer or controller.target_layer(),
@@ -119,7 +143,7 @@ class SamGeoPlugin(QObject):
         self.editor.message.connect(
             lambda level, text: controller.reporter.show(level, text) if level else None
         )
-        self.tool = PromptTool(canvas, controller.session, self.editor)
+        self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
         controller.form_wanted.connect(self._show_form)
         controller.online.progress.connect(
             lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
@@ -159,8 +183,11 @@ class SamGeoPlugin(QObject):
         canvas.extentsChanged.disconnect(self._moved.start)
         self._moved.stop()
         if self.tool is not None:
-            canvas.unsetMapTool(self.tool)
-            self.tool.dispose()
+            for tool in (self.tool, self.example_tool):
+                canvas.unsetMapTool(tool)
+                tool.dispose()
+        self.find.release()
+        self.examples.release()
         self._stop_processes()
         self.iface.unregisterOptionsWidgetFactory(self._factory)
         for action in self._actions:
@@ -170,8 +197,12 @@ class SamGeoPlugin(QObject):
         self.iface.removeDockWidget(self.dock)
         self.dock.source.release()
         self.dock.review.release()
+        self.dock.find.release()
         self.follower.clear()
-        for action in self._actions[1:]:  # the first one belongs to the dock
+        for action in (
+            *self._actions[1:],
+            self.example_action,
+        ):  # the first one belongs to the dock
             action.deleteLater()
         self._actions = []
         for widget in (self.dock, self._setup_dialog, self._models_dialog):
@@ -202,9 +233,18 @@ class SamGeoPlugin(QObject):
         canvas.setMapTool(self.tool)
         self.dock.setUserVisible(True)
 
-    def _leave_tool(self) -> None:
+    def _choose_example_tool(self, checked: bool) -> None:
         canvas = self.iface.mapCanvas()
-        canvas.unsetMapTool(self.tool)
+        if checked:
+            if canvas.mapTool() is not self.example_tool:
+                self._previous_tool = canvas.mapTool()
+            canvas.setMapTool(self.example_tool)
+        else:
+            self._leave_tool(self.example_tool)
+
+    def _leave_tool(self, tool: Any = None) -> None:
+        canvas = self.iface.mapCanvas()
+        canvas.unsetMapTool(tool or self.tool)
         previous = self._previous_tool
         self._previous_tool = None
         if previous is not None:

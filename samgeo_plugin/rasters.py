@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Raster layers as paths for the engine, and layers that are not files as temporary GeoTIFFs."""
+"""Raster layers as paths for the engine; layers that are not files as temporary GeoTIFFs."""
 
 from __future__ import annotations
 

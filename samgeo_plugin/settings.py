@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's settings: every key with its type and default in one place."""
+"""The plugin's settings: keys, types and defaults."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ class Setting:
 
 
 PYTHON = Setting("environment/python", "")
-"""A Python of one's own with the engine in it; empty for the managed environment."""
+"""A Python that the user chose, with the engine in it; empty for the managed environment."""
 
 FOLDER = Setting("environment/folder", "")
 """Where the managed environment lives; empty for the standard place."""
 
 BUILD = Setting("environment/build", "cpu")
 """Build of torch: "cpu" or "cuda"."""
+
+BUNDLE = Setting("environment/bundle", "")
+"""Folder that ``samgeo bundle`` made, to install from without a network; empty for the network."""
 
 DEVICE = Setting("engine/device", "auto")
 THREADS = Setting("engine/threads", 0)

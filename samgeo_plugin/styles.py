@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The styles of results: outline for review, by score, by label, and lines."""
+"""Styles of results: outlines for review, by score, by label, and lines."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from qgis.core import (
+    NULL,
     QgsCategorizedSymbolRenderer,
     QgsGraduatedSymbolRenderer,
     QgsLimitedRandomColorRamp,
@@ -17,6 +19,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from .i18n import tr
+from .interactive.classes import COLOURS, stored
 
 FOLDER = Path(__file__).parent / "resources" / "styles"
 
@@ -25,12 +28,13 @@ SCORE = "score"
 LABEL = "label"
 LINES = "lines"
 STATUS = "status"
+CLASS = "class"
 
-_FIELDS = {SCORE: "score", LABEL: "label", STATUS: "status"}
+_FIELDS = {SCORE: "score", LABEL: "label", STATUS: "status", CLASS: "class"}
 """The field that a style shows."""
 
 _MOST_LABELS = 200
-"""Values beyond this many share one symbol: nobody tells so many colours apart."""
+"""Values beyond this many share one symbol: more colours cannot be told apart."""
 
 
 def title(name: str) -> str:
@@ -41,6 +45,7 @@ def title(name: str) -> str:
         LABEL: tr("By label"),
         LINES: tr("Lines"),
         STATUS: tr("By status of the review"),
+        CLASS: tr("By the project's classes"),
     }[name]
 
 
@@ -50,7 +55,7 @@ def offered(layer: Optional[QgsVectorLayer]) -> list[str]:
         return []
     if QgsWkbTypes.geometryType(layer.wkbType()) != QgsWkbTypes.GeometryType.PolygonGeometry:
         return []
-    return [REVIEW] + [name for name in (SCORE, LABEL, STATUS) if _field(layer, name)]
+    return [REVIEW] + [name for name in (SCORE, LABEL, CLASS, STATUS) if _field(layer, name)]
 
 
 def current(layer: QgsVectorLayer) -> Optional[str]:
@@ -59,7 +64,7 @@ def current(layer: QgsVectorLayer) -> Optional[str]:
     if isinstance(renderer, QgsGraduatedSymbolRenderer):
         return SCORE if _shows(renderer, layer, SCORE) else None
     if isinstance(renderer, QgsCategorizedSymbolRenderer):
-        shown = (name for name in (LABEL, STATUS) if _shows(renderer, layer, name))
+        shown = (name for name in (LABEL, CLASS, STATUS) if _shows(renderer, layer, name))
         return next(shown, None)
     return REVIEW if _as_reviewed(layer) == str(layer.customProperty(_PROPERTY, "")) else None
 
@@ -76,6 +81,10 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
     """Give a layer one of the plugin's styles."""
     if name == STATUS:
         _show_status(layer)
+        return
+    if name == CLASS:
+        field = _field(layer, CLASS)
+        show_classes(layer, field or "class", _values(layer, field))
         return
     layer.loadNamedStyle(str(FOLDER / f"{name}.qml"))
     field = _field(layer, name)
@@ -94,18 +103,57 @@ _COLOURS = (("accepted", "#2b9348"), ("rejected", "#c9184a"), ("", "#ff7014"))
 """Outlines by the status of the review; the last one is for what is open."""
 
 
+CLASSES_PROPERTY = "samgeo_seamless/classes"
+"""Custom property of a layer: how it is drawn where it has the colours of the project's classes."""
+
+_NO_CLASS = "#404040"
+
+
+def show_classes(layer: QgsVectorLayer, field: str, others: Sequence[str] = ()) -> None:
+    """Outlines in the colours of the project's classes, and grey ones for what is of none.
+
+    Args:
+        layer: A polygon layer.
+        field: With the classes.
+        others: Classes that are not the project's; they get colours of their own.
+    """
+    layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
+    outline = layer.renderer().symbol()
+    renderer = QgsCategorizedSymbolRenderer(field)
+    known = [(each.name, each.colour, each.name) for each in stored()]
+    names = {name for name, _, _ in known}
+    for name in sorted({*others} - names):
+        known.append((name, COLOURS[len(known) % len(COLOURS)], name))
+    for value, colour, text in (*known, ("", _NO_CLASS, tr("No class"))):
+        renderer.addCategory(QgsRendererCategory(value, _coloured(outline, colour), text))
+    layer.setRenderer(renderer)
+    layer.setCustomProperty(CLASSES_PROPERTY, _as_reviewed(layer))
+    layer.triggerRepaint()
+
+
+def has_class_colours(layer: QgsVectorLayer) -> bool:
+    """Whether a layer is drawn as :func:`show_classes` left it: then it may be done anew."""
+    return _as_reviewed(layer) == str(layer.customProperty(CLASSES_PROPERTY, ""))
+
+
+def _coloured(outline: Any, colour: str) -> Any:
+    """A copy of the symbol for review in another colour."""
+    symbol = outline.clone()
+    paint = symbol.symbolLayer(0)
+    paint.setStrokeColor(QColor(colour))
+    faint = QColor(colour)
+    faint.setAlpha(paint.fillColor().alpha())
+    paint.setFillColor(faint)
+    return symbol
+
+
 def _show_status(layer: QgsVectorLayer) -> None:
     layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
     titles = {"accepted": tr("Accepted"), "rejected": tr("Rejected"), "": tr("Open")}
     outline = layer.renderer().symbol()
     renderer = QgsCategorizedSymbolRenderer(_field(layer, STATUS) or STATUS)
     for value, colour in _COLOURS:
-        symbol = outline.clone()
-        paint = symbol.symbolLayer(0)
-        paint.setStrokeColor(QColor(colour))
-        faint = QColor(colour)
-        faint.setAlpha(paint.fillColor().alpha())
-        paint.setFillColor(faint)
+        symbol = _coloured(outline, colour)
         renderer.addCategory(QgsRendererCategory(value, symbol, titles[value]))
     layer.setRenderer(renderer)
     layer.triggerRepaint()
@@ -131,14 +179,18 @@ def _shows(renderer: Any, layer: QgsVectorLayer, name: str) -> bool:
     return bool(field) and renderer.classAttribute().strip('"') == field
 
 
+def _values(layer: QgsVectorLayer, field: str) -> list[str]:
+    """The texts of a field, but for empty ones."""
+    index = layer.fields().lookupField(field) if field else -1
+    values = layer.uniqueValues(index, _MOST_LABELS) if index >= 0 else ()
+    return [str(value) for value in values if value not in (None, NULL, "") and str(value)]
+
+
 def _add_labels(layer: QgsVectorLayer, field: str, renderer: QgsCategorizedSymbolRenderer) -> None:
     """A colour for each of the layer's labels that the style does not know."""
     categories = renderer.categories()  # they own their symbols
     known = {str(category.value()).lower() for category in categories}
-    values = layer.uniqueValues(layer.fields().lookupField(field), _MOST_LABELS)
-    new = sorted(
-        str(v) for v in values if v not in (None, "") and str(v) and str(v).lower() not in known
-    )
+    new = sorted(value for value in _values(layer, field) if value.lower() not in known)
     ramp = QgsLimitedRandomColorRamp(max(len(new), 1))
     for number, value in enumerate(new):
         symbol = categories[0].symbol().clone()

@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 from hypothesis import HealthCheck, settings
 
-# No deadlines: the machine may be busy. Fewer examples than by default: the suite is to stay quick.
+# No deadlines: the machine may be busy. Fewer examples than by default: the suite must stay quick.
 settings.register_profile(
     "quick",
     deadline=None,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The import contract of the engine's packages holds, and it fails where an import goes upward."""
 
+import ast
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,3 +58,54 @@ def test_the_plugin_has_the_engines_contract_of_messages():
     """``job.py`` is a copy, because links break checkouts on Windows: ``make sync`` renews it."""
     engine, plugin = (ROOT / folder / "job.py" for folder in ("core", "samgeo_plugin"))
     assert plugin.read_bytes() == engine.read_bytes(), "run 'make sync' after changing core/job.py"
+
+
+def packages(folder: Path) -> dict[str, list[str]]:
+    """Names of the modules of every package in a folder, without ``__init__`` and ``__main__``."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = path.parent.relative_to(folder).as_posix()
+        found.setdefault(name, [])
+        if not path.stem.startswith("__"):
+            found[name].append(path.stem)
+    return found
+
+
+def test_packages_stay_small():
+    """Thirteen modules at most; ``models/nn`` has one per kind of layer."""
+    large = {
+        name: modules
+        for name, modules in packages(ROOT / "core").items()
+        if len(modules) > (8 if name == "." else 13) and name != "models/nn"
+    }
+    assert not large, "split these packages by subject"
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of the engine that a module imports, anywhere in it but for type checking only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    package = list(path.relative_to(ROOT / "core").parts[:-1])
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = package[: len(package) - node.level + 1]
+        base += (node.module or "").split(".") if node.module else []
+        for name in ["", *(alias.name for alias in node.names)]:
+            target = ROOT / "core" / Path(*base, name)
+            if target.with_suffix(".py").is_file() and target.name:
+                found.add(target.relative_to(ROOT / "core").as_posix())
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        path.relative_to(ROOT / "core").with_suffix("").as_posix(): imports_of(path)
+        for path in sorted((ROOT / "core").rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+    assert "jobs/stages/tile_stage" in graph["jobs/automatic"], "imports are found"
+    TopologicalSorter(graph).prepare()  # raises CycleError

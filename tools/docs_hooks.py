@@ -91,7 +91,7 @@ def models() -> str:
 
 
 def notebook(path: Path) -> str:
-    """A notebook's cells as Markdown; results are those of whoever runs it."""
+    """A notebook's cells as Markdown; results appear when the notebook is run."""
     parts = []
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])

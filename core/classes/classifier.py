@@ -71,7 +71,7 @@ class ClassifierOptions:
             classifier must be linear.
         temperature_doubt: Width of the prior on the temperature's logarithm.
         frequency: How much all objects' evidence on the classes' frequencies counts against a
-            uniform prior of one object a class: so many objects for each example of a class.
+            uniform prior of one object per class: so many objects for each example of a class.
             0 leaves the classes equally frequent.
     """
 
@@ -395,7 +395,7 @@ def _frequencies(said: Doubles, evidence: float) -> Doubles:
     for _ in range(200):
         weighed = said * prior * count
         share = (weighed / weighed.sum(axis=1, keepdims=True)).mean(axis=0)
-        # A uniform prior of one object a class against the evidence of a few.
+        # A uniform prior of one object per class against the evidence of a few.
         new = (evidence * share + 1) / (evidence + count)
         if np.abs(new - prior).max() < 1e-6:
             break

@@ -10,12 +10,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 
@@ -23,6 +21,7 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform
+from ..sources.vector_input import open_vector
 
 NONE = ""
 """Class of what belongs to none of the classes."""
@@ -114,6 +113,22 @@ def read_examples(
     return found
 
 
+def place_examples(
+    shapes: Sequence[tuple[Any, str]], place: PromptTransform, shape: tuple[int, int]
+) -> list[Example]:
+    """Shapes with their classes as examples; those beside the raster are left out.
+
+    Args:
+        shapes: (geometry, class) in the CRS of ``place``; :data:`NONE` for counterexamples.
+        place: To the raster's working pixels.
+        shape: (height, width) of the raster.
+    """
+    found = [
+        one for geometry, name in shapes for one in _examples(geometry, name, "", place, shape)
+    ]
+    return sorted(found, key=lambda e: (e.class_name, e.kind, shapely.to_wkb(e.geometry)))
+
+
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:
     """The classes of examples, sorted, :data:`NONE` last where it is among them.
 
@@ -133,15 +148,11 @@ def check_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read(layer: ExampleLayer) -> gpd.GeoDataFrame:
-    if not Path(layer.path).exists() and "://" not in layer.path:
-        raise PromptError(f"There is no layer of examples {layer.path}: check the path.")
     try:
-        frame = pyogrio.read_dataframe(layer.path, layer=layer.layer)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise PromptError(
-            f"The examples in {layer.path} cannot be read ({error}): name another layer or file."
-        ) from error
-    if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
+        frame = open_vector(layer.path, layer.layer, parameter="examples").read()
+    except ParameterError as error:
+        raise PromptError(f"The examples cannot be used: {error.template}") from error
+    if frame.empty:
         raise PromptError(f"The layer of examples {layer.path} has no features with geometries.")
     return frame
 
@@ -173,7 +184,10 @@ def _examples(
     """A feature's examples, one a part; none where it is empty or beside the raster."""
     if geometry is None or geometry.is_empty:
         return []
-    pixels = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+    try:
+        pixels = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+    except PromptError:
+        return []  # it lies nowhere near the raster
     frame = shapely.box(0, 0, shape[1], shape[0])
     out = []
     parts = [pixels] if pixels.geom_type == "MultiPolygon" else _parts(pixels)

@@ -21,6 +21,7 @@ from .assign import Marked, assign
 from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
+from .presumed import with_presumed
 from .resolve import most_likely, resolve
 
 Doubles = NDArray[np.float64]
@@ -90,12 +91,19 @@ class ObjectClasses:
         """The objects that examples mean; see :func:`~.assign.assign`."""
         return assign(examples, self.layer.polygons, self.layer.score)
 
-    def train(self, marked: Marked) -> Classifier:
+    def train(self, marked: Marked, *, presume: bool = False) -> Classifier:
         """A classifier of marked objects.
+
+        Args:
+            marked: The examples.
+            presume: Where few were shown to belong to none of the classes, those that are least
+                like the others are presumed to (:func:`~.presumed.with_presumed`).
 
         Raises:
             PromptError: All are of one class.
         """
+        if presume:
+            marked = with_presumed(self.layer.table, marked, self.options, self.basis)
         classes = check_classes(marked.names)
         return fit(
             self.layer.table, marked.rows, marked.names, classes, self.options, basis=self.basis

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError, PromptError
 from ..job import option
-from ..masks.job_folder import write_atomically
+from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
 
 SUFFIX = ".samgeo-classes"

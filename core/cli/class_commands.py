@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands about classes: ``classify``, ``roads``, ``surfaces``, and options they share."""
+"""Commands for classes: ``classify``, ``roads`` and ``surfaces``, with the options they share."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def classify(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Give the polygons of the layer RESULT classes, from examples on RASTER.
+    """Classify the polygons of the layer RESULT from examples on RASTER.
 
     Nothing is segmented again. Examples are points or strokes on polygons, boxes around them, or
     polygons; OUTPUT gets the fields class and class_prob.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``samgeo``: parses, calls, reports. All work is done elsewhere.
+"""The command ``samgeo``: parses arguments, calls the engine, reports results.
 
 Exit codes are those of ``errors.py``: 0 done, 2 wrong options, 3 raster, 4 prompts, 5 model,
 6 output, 7 job, 8 done but incomplete, 130 stopped with Ctrl-C (what is finished is kept).
@@ -17,21 +17,21 @@ from affine import Affine
 from .. import __version__
 from ..errors import ParameterError
 from ..job import SegmentParameters
+from .bundle import bundle
 from .class_commands import classify, roads, surfaces
-from .console import Console, reporting
+from .console import Console, human_size, reporting
 from .evaluate import evaluate
 from .labels import export_labels, import_labels
 from .models import models
 from .options import options_of, parsed
 from .track import track
 from .train import train
+from .update import update
 from .values import counted
 
 if TYPE_CHECKING:
     from ..raster.info import RasterInfo
     from ..raster.stretch import Stretch
-
-_FORMATS = ".gpkg, .shp, .geojson, .fgb or .parquet"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -44,31 +44,56 @@ def main() -> None:
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("output", type=click.Path(), metavar="OUTPUT")
 @options_of(SegmentParameters)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be done: scenes, tiles, bytes, time. Then stop."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Only errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def segment(
-    rasters: tuple[str, ...], output: str, quiet: bool, as_json: bool, **options: Any
+    rasters: tuple[str, ...],
+    output: str,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Segment RASTER (several are taken as one mosaic) into the layer OUTPUT.
+
+    RASTER is a file, a folder, a pattern, a list (.txt), an address, or a STAC document. With
+    --scenes, rasters are worked on one by one.
 
     The extension of OUTPUT chooses the format: GeoPackage, Shapefile, GeoJSON, FlatGeobuf,
     GeoParquet. Run the same command again after an interruption and it goes on where it was.
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
-        if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):
+        if Path(output).suffix.lower() in (".tif", ".tiff", ".vrt"):  # an output was left out
+            from ..layers.formats import FORMATS
+
             raise ParameterError(
-                f"The last argument is the layer to write ({_FORMATS}), but it is {output}."
+                f"The last argument is the layer to write ({', '.join(FORMATS)}), but it is "
+                f"{output}."
             )
         params = SegmentParameters.from_dict(
             {"rasters": list(rasters), "output": output, **parsed(SegmentParameters, options)}
         )
+        if dry_run:
+            _say_plan(console, params, as_json)
+            return
         from ..jobs.run import run
 
         with console.progress() as progress:
             result = run(params, progress=progress)
         if as_json:
             console.print_json(asdict(result))
+        elif result.scenes:
+            good = result.scenes - len(result.failed)
+            console.say(
+                f"{counted(result.features, 'polygon')} from {good:,} of "
+                f"{counted(result.scenes, 'scene')} in {result.seconds:.1f} s: {result.output}"
+            )
+            for name in result.failed:
+                console.warn(name)
         else:
             console.say(
                 f"{counted(result.features, 'polygon')} from {counted(result.tiles, 'tile')} "
@@ -77,12 +102,45 @@ def segment(
         result.raise_if_incomplete()
 
 
+def _say_plan(console: Console, params: SegmentParameters, as_json: bool) -> None:
+    """Print what a job would do."""
+    from ..jobs.scenes.plan import plan
+    from ..jobs.scenes.run_scenes import duration
+
+    with console.progress() as progress:
+        found = plan(params, progress=progress)
+    if as_json:
+        console.print_json(found.to_json())
+        return
+    one = found.seconds_per_tile
+    console.table(
+        {
+            "rasters": f"{found.rasters:,}"
+            + (f", {found.outside:,} outside the area of interest" if found.outside else ""),
+            "worked on as": "one mosaic"
+            if params.scenes == "mosaic"
+            else f"{found.scenes:,} scenes",
+            "tiles": f"{found.tiles:,}",
+            "pixels": f"{found.pixels / 1e6:,.1f} million, in windows that overlap",
+            "files": human_size(found.file_bytes) if found.file_bytes else "on a server",
+            "decoded": human_size(found.pixel_bytes),
+            "one tile": "not measured" if one is None else f"{one:.2f} s on this machine",
+            "in all": "unknown"
+            if found.seconds is None
+            else f"about {duration(found.seconds)} with {counted(found.workers, 'worker')}",
+            "output": params.output,
+        }
+    )
+    for note in (*found.bad, *found.notes):
+        console.warn(note)
+
+
 @main.command()
 @click.argument("raster", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @options_of(SegmentParameters, "overlap", "allow_remote")
 def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: bool) -> None:
-    """What the engine sees in RASTER: size, CRS, bands, no-data, stretch."""
+    """Show how the engine reads RASTER: size, CRS, bands, nodata, stretch."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..raster.raster import RasterOptions, open_raster
@@ -132,6 +190,7 @@ def _colours(known: RasterInfo) -> str:
     return f"grey = {known.used_bands[0]}"
 
 
+main.add_command(bundle)
 main.add_command(classify)
 main.add_command(models)
 main.add_command(roads)
@@ -141,6 +200,7 @@ main.add_command(export_labels)
 main.add_command(import_labels)
 main.add_command(train)
 main.add_command(track)
+main.add_command(update)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def _is_unicode() -> bool:
 
 
 class _Rate(rich.progress.ProgressColumn):
-    """Steps a second, or seconds a step where a step takes longer."""
+    """Steps per second, or seconds per step where a step takes longer."""
 
     def render(self, task: rich.progress.Task) -> str:
         speed = task.speed or task.finished_speed
@@ -89,7 +89,7 @@ class Console:
         self._out.print(text, markup=False, soft_wrap=True)
 
     def table(self, values: Mapping[str, Any]) -> None:
-        """Names and values, one a row."""
+        """Names and values, one per row."""
         table = rich.table.Table(show_header=False, box=None, pad_edge=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")

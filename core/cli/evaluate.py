@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``samgeo evaluate``: a result against a truth."""
+"""``samgeo evaluate``: compare a result with ground truth."""
 
 from __future__ import annotations
 

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``samgeo models``: list, describe, download, verify, remove and export."""
+"""``samgeo models``: list, describe, download, verify, check, remove and export."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..job import Progress
 from .console import Console, human_size, reporting
+
+if TYPE_CHECKING:
+    from ..model_check.check import ModelCheck
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
@@ -19,7 +22,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="JSON on standard o
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(context: click.Context) -> None:
-    """List, describe, download, verify and remove models. Alone: list."""
+    """List, describe, download, verify, check and remove models. Alone: list."""
     if context.invoked_subcommand is None:
         context.invoke(list_)
 
@@ -27,7 +30,7 @@ def models(context: click.Context) -> None:
 @models.command("list")
 @_JSON
 def list_(as_json: bool = False) -> None:
-    """All known models, and which of them are here."""
+    """List all known models and which are on this computer."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..models.weights.checkpoints import list_models
@@ -68,7 +71,7 @@ def list_(as_json: bool = False) -> None:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """What is known of a model, by NAME or by the path of a file."""
+    """Describe a model, by NAME or by the path of a file."""
     console = Console(as_json=as_json)
     with reporting(console):
         from ..models.load import details
@@ -165,6 +168,50 @@ def verify(name: str, as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, mps.")
+@click.option("--threads", type=int, default=None, help="CPU threads. [default: torch's choice]")
+@click.option("--precision", default="auto", show_default=True, help="As in samgeo segment.")
+@_JSON
+def check(name: str, device: str, threads: int | None, precision: str, as_json: bool) -> None:
+    """Try a model (NAME or the path of a file) on a picture of known houses.
+
+    Boxes, clicks, the automatic search and words must find the houses; every tensor of the
+    checkpoint must have its place. Takes a second to some minutes. Exit code 5 where the model
+    does not work as it should.
+    """
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from ..model_check.check import check_model
+
+        found = check_model(name, device, threads, precision)
+        if as_json:
+            properties = [{**asdict(one), "holds": one.holds} for one in found.properties]
+            console.print_json({**asdict(found), "properties": properties, "passed": found.passed})
+        else:
+            console.rows(["property", "value", "at least", ""], _property_rows(found))
+            times = ", ".join(f"{part} {took:.1f} s" for part, took in found.seconds.items())
+            memory = f"; memory {human_size(found.memory)}" if found.memory else ""
+            console.say(f"{found.name} ({found.family}) on {found.device}: {times}{memory}")
+        found.raise_if_failed()
+        if not as_json:
+            console.say(f"{found.name} works as it should.")
+
+
+def _property_rows(found: ModelCheck) -> list[list[str]]:
+    """One row for each property: what was measured, reached, wanted, and whether it holds."""
+    return [
+        [
+            one.title,
+            f"{one.value:.2f}",
+            "" if one.floor is None else f"{one.floor:.2f}",
+            "" if one.floor is None else "holds" if one.holds else "FAILS",
+        ]
+        for one in found.properties
+    ]
+
+
+@models.command()
+@click.argument("name")
 def remove(name: str) -> None:
     """Delete a downloaded model."""
     console = Console()
@@ -178,7 +225,7 @@ def remove(name: str) -> None:
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--name", help="Its name here. [default: the file's]")
 def add(file: str, name: str | None) -> None:
-    """Take in a model that somebody trained with samgeo train: a .safetensors FILE."""
+    """Add a model trained with samgeo train: a .safetensors FILE."""
     console = Console()
     with reporting(console):
         from ..models.weights import checkpoints

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command-line options made from the parameters of ``job.py``, the one definition of each."""
+"""Command-line options, generated from the parameters in ``job.py``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..job import (
     SegmentParameters,
     TrackParameters,
     TrainParameters,
+    UpdateParameters,
 )
 from .values import numbers, pairs
 
@@ -24,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PARAMETERS: tuple[type, ...] = (
     SegmentParameters,
     ClassifyParameters,
+    UpdateParameters,
     MapParameters,
     TrackParameters,
     TrainParameters,

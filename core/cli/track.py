@@ -30,8 +30,8 @@ def track(
     """Follow the polygons of LAYER through RASTERs of several dates.
 
     Dates come from the rasters' names, tags or STAC items beside them. Writes the objects of all
-    dates as polygons, and beside them two tables: one row an object and date (NAME_dates.csv:
-    status present, gone or hidden, area, change), and one row an object (NAME_areas.csv).
+    dates as polygons, and beside them two tables: one row per object and date (NAME_dates.csv:
+    status present, gone or hidden, area, change), and one row per object (NAME_areas.csv).
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``samgeo train``: a better model from a user's own polygons."""
+"""``samgeo train``: fine-tune a model on a user's own polygons."""
 
 from __future__ import annotations
 

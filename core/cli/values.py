@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values of options as parameters have them: lists of numbers, pairs, paths."""
+"""Parsers for option values: lists of numbers, pairs, paths."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where things are on Earth: coordinate systems, turns of longitude, poles, reprojection."""
+"""Georeferencing: coordinate systems, longitude wrapping, poles, pixel size, reprojection."""

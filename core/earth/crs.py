@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Coordinate reference systems: parsed, compared and joined by transformations, all in one place.
+"""Coordinate reference systems: parsing, comparison and transformers, defined once.
 
 Everything that a user or a file gives becomes a :class:`pyproj.CRS` here: WKT of any age and maker,
 authority codes, PROJ strings, and the objects of rasterio. Only the horizontal part is kept,

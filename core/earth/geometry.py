@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pixels on the ground: their sides, in units of the CRS and in metres."""
+"""Pixel size on the ground, in units of the CRS and in metres."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from affine import Affine
 from pyproj import CRS
+from pyproj.exceptions import ProjError
 
 from .crs import geographic, metres_per_unit
 from .longitude import on_sphere
@@ -78,3 +80,44 @@ def ground_pixel(transform: Affine, shape: tuple[int, int], crs: CRS | None) -> 
     size = np.maximum(*sides)
     size = size[np.isfinite(size) & (size > 0)]
     return float(size.min()) if len(size) else plain * metres_per_unit(crs)
+
+
+def middle_pixel(transform: Affine, crs: CRS | None, shape: tuple[int, int]) -> float | None:
+    """Side of the square of a pixel's area on the ground in a raster's middle, metres.
+
+    Args:
+        transform: (column, row) to (x, y).
+        crs: Of the ground.
+        shape: (height, width).
+
+    Returns:
+        None without a CRS that gives metres.
+    """
+    if crs is None:
+        return None
+    t, (rows, cols) = transform, shape
+    x, y = t @ (cols / 2, rows / 2)
+    sides = [(x + t.a, y + t.d), (x + t.b, y + t.e)]
+    try:
+        if crs.is_geographic:
+            geod = crs.get_geod()
+            if geod is None:
+                return None
+            lengths = [geod.inv(x, y, *side)[2] for side in sides]
+        else:
+            unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+            lengths = [side * unit for side in pixel_sides(transform)]
+    except ProjError:
+        return None
+    side = math.sqrt(lengths[0] * lengths[1])
+    return side if math.isfinite(side) and side > 0 else None
+
+
+def without_empty_parts(shape: Any) -> Any:
+    """A geometry without parts that are empty: GEOS crashes where it looks at the edges of one."""
+    if shape is None or not hasattr(shape, "geoms"):
+        return shape
+    parts = [without_empty_parts(part) for part in shape.geoms]
+    kept = [part for part in parts if not part.is_empty]
+    nested = any(hasattr(part, "geoms") for part in kept)
+    return type(shape)(kept) if nested or len(kept) < len(parts) else shape

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Turns of longitude, the date line and the poles.
+"""Longitude wrapping, the antimeridian and the poles.
 
 A place has many longitudes: 185 and -175 degrees are the same meridian. So it is with x in a
 cylindrical projection (Web Mercator), where a turn is the width of the world. A ring around a pole

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a raster lies, and shapes of any CRS brought to its ground.
+"""A raster's footprint, and shapes of any CRS transformed to the raster's CRS.
 
 Only what lies near the raster is brought there: the rest of a large shape may lie where the
 raster's CRS ends. Longitudes are counted from the raster's own middle, so that the date line is

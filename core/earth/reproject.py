@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Shapes from one CRS to another: bent where the ground bends them, cut where a map ends.
+"""Shapes from one CRS to another: densified where lines bend, clipped to the CRS's domain.
 
 A straight edge in one CRS is a curve in another: edges get as many vertices as they need to stay
 within a tolerance on the ground. Longitudes follow a ring without jumps, so that a shape across the

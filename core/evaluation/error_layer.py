@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What went wrong as a layer to look at, one feature an error, the largest first.
+"""A layer of errors, one feature per error, the largest first.
 
 Polygons: ``missed`` (true objects without a match), ``false`` (found ones), ``merged`` (found ones
 that hold several true ones), ``split`` (true ones in pieces), ``duplicate`` (the second of two
@@ -10,19 +10,19 @@ found ones), ``imprecise`` (pairs of IoU below 0.75), ``class`` (pairs of differ
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
 import shapely
 
+from ..layers.reader import VectorLayer
 from ..layers.writer import LayerWriter, check_output
+from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.schema import Field
-from .objects import PRECISE, Objects
-
-if TYPE_CHECKING:
-    from .run import Compared
+from .objects import PRECISE, Matching, Objects
 
 FIELDS = (
     Field("error", "text"),
@@ -36,6 +36,20 @@ FIELDS = (
 )
 """``size`` is an area in m2, of lines a length in m; ids are those of the features in their
 layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What the layer of errors is made of: both layers, and what was found out about them."""
+
+    result: VectorLayer
+    truth: VectorLayer
+    found: Objects | None
+    wanted: Objects | None
+    matching: Matching | None
+    buffer: float
+    plane: EqualAreaPlane
+    area: Any | None
 
 
 class _Error(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One line of figures for a set of objects: all of them, a class, a size."""
+"""Metrics of a set of objects: all of them, one class, or one size range."""
 
 from __future__ import annotations
 

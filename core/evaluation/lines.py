@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How well lines agree with true ones: by place (relaxed measures) and as a network (APLS).
+"""Metrics for lines: completeness, correctness and quality within a buffer, and APLS.
 
 * Relaxed completeness, correctness and quality within a buffer: Wiedemann, Heipke, Mayer and
   Jamet, "Empirical evaluation of automatically extracted road axes", 1998.

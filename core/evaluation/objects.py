@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How well polygons agree with true ones, object by object.
+"""Polygons matched with true polygons by IoU, one to one.
 
 * Panoptic quality, PQ = SQ x RQ: Kirillov, He, Girshick, Rother and Dollar, "Panoptic
   Segmentation", 2019. Pairs of IoU > 0.5.
 * Boundary IoU: Cheng, Girshick, Dollar, Berg and Kirillov, "Boundary IoU: Improving Object-Centric
   Image Segmentation Evaluation", 2021.
 
-Shapes lie on an equal-area plane in metres (``plane.py``).
+Shapes lie on an equal-area plane in metres (``vectors/equal_area_plane.py``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import STRtree
 
-from .plane import Shapes
+from ..vectors.equal_area_plane import Shapes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A result against a truth: polygons or lines, in any CRS, with an area of interest."""
+"""``evaluate``: compare polygons or lines with ground truth, in any CRS, within an area."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..layers.inputs import check_not_input, layer_input
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
+from ..vectors.equal_area_plane import EqualAreaPlane, Shapes
+from .error_layer import Compared, check_error_layer, write_errors
 from .figures import Figures, average_precision, figures
 from .lines import Apls, Relaxed, apls, relaxed
 from .objects import Bools, Floats, Matching, Objects, boundary_iou, match
-from .plane import EqualAreaPlane, Shapes
 
 SIZES = ("small", "medium", "large")
 BUFFERS = (4.0, 8.0)
@@ -70,20 +71,6 @@ class Evaluation:
         return {k: v for k, v in asdict(self).items() if v not in (None, {}, (), [])}
 
 
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """What the layer of errors is made of: both layers, and what was found out about them."""
-
-    result: VectorLayer
-    truth: VectorLayer
-    found: Objects | None
-    wanted: Objects | None
-    matching: Matching | None
-    buffer: float
-    plane: EqualAreaPlane
-    area: Any | None
-
-
 def evaluate(
     result: LayerLike,
     truth: LayerLike,
@@ -119,8 +106,6 @@ def evaluate(
         ParameterError: A layer cannot be read or the two do not go together.
         OutputError: The layer of errors cannot be written.
     """
-    from .error_layer import check_error_layer, write_errors
-
     if errors is not None:
         check_error_layer(errors, overwrite=overwrite)
         compared_with = (("the result", result, result_layer), ("the truth", truth, truth_layer))

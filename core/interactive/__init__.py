@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sessions: prompts in, the polygon of one object out, followed across windows."""
+"""Interactive sessions: prompts in, the polygon of one object out, followed across windows."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many prompts at once: grouped by the window that shows them, decoded together, each followed.
+"""Many prompts at once: grouped by window, decoded in batches, each object followed.
 
 Prompts are grouped by the window in which they lie well inside; a window is encoded once and its
 prompts are decoded together. An object that reaches its window's trusted border is followed into

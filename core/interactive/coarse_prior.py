@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of an object, put as questions: guides, points well inside, agreement."""
+"""Prompts derived from a coarse mask of the object: guide masks, interior points, agreement."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Corrections: new prompts change an object near them, and never lose its far side."""
+"""Corrections: new prompts change an object near them and keep it elsewhere."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _corrected(
     accepts = level.model.info.accepts
     found: list[Candidate] = []
     prompts = (*question.prompts, *_reminders(question.prompts, new, before, window, level.cell))
-    # The earlier mask may outvote a click; without it the click is heard.
+    # The earlier mask may outvote a click; without it the click counts.
     for earlier in (before if (before > 0).any() else None, None):
         asked = window_prompts(prompts, window, level.cell, logits=earlier, accepts=accepts)
         said = asked and level.ask(window, asked, multimask=multimask, check=question.check)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How prompts become candidates: the first answer."""
+"""The first prediction: prompts to candidate masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from .propagate import Limits, Report, Walk
 from .windows import Check, Level
 
 WELL_INSIDE = 1 / 16
-"""Window sides that all prompts must keep from a window's border; else a first look from afar."""
+"""Window sides that all prompts must keep from a window's border; else the first prediction is
+made at a coarser level."""
 
 SAME_CANDIDATE = 0.98
 """IoU from which two candidates are one."""
@@ -54,7 +55,7 @@ class Question:
 
     Args:
         level: The raster at the working resolution.
-        coarser: The level at a number of its pixels a pixel, None beyond the coarsest.
+        coarser: The level at a number of its pixels per pixel, None beyond the coarsest.
         prompts: All prompts of the object, in the level's pixels.
         multimask: Up to three candidates rather than one.
         limits: How far an object is followed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Following one object from window to window until it closes.
+"""Following one object from window to window until its outline closes.
 
 A window's answer is believed up to its trusted border. Where the object reaches that border and
 the raster goes on, the window in whose middle half the place lies is asked for the same object:
@@ -71,7 +71,7 @@ class Walk:
 
     Args:
         level: The working resolution.
-        coarser: The level at a number of working pixels a pixel, or None beyond the coarsest.
+        coarser: The level at a number of working pixels per pixel, or None beyond the coarsest.
         prompts: The user's, in working pixels.
         limits: How far to go.
         check: Raises ``Cancelled``.
@@ -130,7 +130,7 @@ class Walk:
         return True
 
     def trace(self, known: Field, guide: Guide) -> Field:
-        """An object that was seen from afar, part by part at the working resolution.
+        """An object found at a coarser level, refined part by part at the working resolution.
 
         Returns:
             The fused field; what could not be seen closer is filled in from the guide.
@@ -354,7 +354,7 @@ class Walk:
         """What is known, at a coarser level's cells: logits (0 where unknown) and whether known."""
         fine_box = known.positive_box()
         if fine_box is None:
-            raise ModelError("An object without cells cannot be looked at from afar.")
+            raise ModelError("An object without cells cannot be predicted at a coarser level.")
         edge = self.level.lattice.size // self.level.cell
         around = fine_box.grown(edge // 4)
         logits, behind = known.read(around)

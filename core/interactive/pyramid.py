@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster at the working resolutions of a session, and the choice between them."""
+"""A raster's working resolutions for a session, and the choice of one."""
 
 from __future__ import annotations
 

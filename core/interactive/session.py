@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A session on a raster: prompts in, the best polygons out, across windows.
+"""A session on a raster: prompts, candidates, corrections and undo of one object at a time.
 
 One object is in work at a time. All its prompts come with every call; when the list only grew, the
 answer is a *correction*: the model is asked again in the window of the new prompts, with its
@@ -296,7 +296,7 @@ class Session:
         sizes = measure(polygons, source.crs)
         if crs is not None:
             place = self.levels.place_at(level, crs)
-            polygons = [place.shape_from_raster(polygon) for polygon in polygons]
+            polygons = place.shapes_from_raster(polygons)
         return [
             Shape(polygon, float(area), float(perimeter))
             for polygon, area, perimeter in zip(polygons, sizes.area, sizes.perimeter, strict=True)

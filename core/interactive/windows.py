@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which windows an interactive session looks at, and what the model says of them.
+"""The windows of a session, and the model's predictions in them.
 
 The windows' places are those of :class:`~..tiles.windows.WindowLattice`.
 """

@@ -53,8 +53,10 @@ def segment_tiles_of(
     chosen = replace(params, scale=scale_for(params.scale, raster))
     factory = _factory(chosen, segmenter)
     here = factory()
-    if params.scale is not None and not isinstance(getattr(here, "model", None), Scalable):
+    scalable = isinstance(getattr(here, "model", None), Scalable)
+    if params.scale is not None and not scalable:
         raise no_choice(here.name)
+    scale = chosen.scale if scalable else None
     fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
     fields += (WIDTH,) if lines else ()
     output = Output.of(params, raster, fields, "line" if lines else "polygon")
@@ -63,7 +65,7 @@ def segment_tiles_of(
     with output.begun(grid.cell, description) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
-        job = _Job(params, report, raster, area, stage, here, output.writer)
+        job = _Job(params, report, raster, area, stage, here, output.writer, scale)
         return output.once(store, description, job.write)
 
 
@@ -78,6 +80,7 @@ class _Job:
     stage: TileStage
     segmenter: Segmenter
     writer: LayerWriter
+    scale: float | None
 
     def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
         """Segment, merge and write; see :meth:`~.folder.Output.once`."""
@@ -91,7 +94,9 @@ class _Job:
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
                 notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
-                return JobResult(path, layer, writer.count, tiles, failed, warnings=notes)
+                return JobResult(
+                    path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
+                )
 
             objects, masks = self._merged(executor, tiles)
             announce(result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job that was killed when its output was already in place is recognised as finished.
+"""Recognise a job that was killed after its output was in place as finished.
 
 Just before an output appears, the job's folder gets a record of it: a digest of its content, of
 what it was made by, and the result to report. The next run compares both; what is there is then the
@@ -11,68 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import ParameterError
 from ..job import option
-from ..layers.publish import output_digest, real_path
+from ..layers.publish import real_path
+from ..layers.record import Record
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
 from .options import JobParameters
 
 _NOT_OF_THE_RESULT = (
     *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
-    *("threads", "workers", "cluster", "device"),
+    *("threads", "workers", "cluster", "device", "stac_item", "sign"),
 )
 """Parameters that do not change the features; the rasters are in the job's description."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a job folder says of the output that its last run made.
-
-    Args:
-        made_by: Digest of the job's description and options.
-        output: Where it is, without symbolic links.
-        layer: Its layer.
-        digest: Of its content.
-        result: Fields of the job's result.
-    """
-
-    made_by: str
-    output: str
-    layer: str
-    digest: str
-    result: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, folder: JobFolder) -> Record | None:
-        """The record in a job's folder, or None where there is none that can be read."""
-        values = folder.finished()
-        try:
-            return None if values is None else cls(**values)
-        except TypeError:
-            return None
-
-    def keep(self, folder: JobFolder) -> None:
-        """Write it into the job's folder."""
-        folder.note_finished(asdict(self))
-
-    def is_of(self, writer: LayerWriter) -> bool:
-        """Whether the output that a job is to make is the one that is recorded, and as it was."""
-        return (
-            self.output == str(real_path(writer.path))
-            and self.layer == writer.layer_name
-            and bool(self.digest)
-            and self.digest == output_digest(self.output, self.layer)
-        )
-
-    @property
-    def complete(self) -> bool:
-        return not self.result.get("failed")
 
 
 def made_by(params: JobParameters, description: Mapping[str, Any]) -> str:

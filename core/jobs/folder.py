@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all jobs do with their folder and their output: check, begin, write once, tidy up."""
+"""Job folder and output: check, begin, write once, clean up; shared by all jobs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..job import option
 from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
 from ..layers.publish import real_path
+from ..layers.record import Record
 from ..layers.styles import Geometry
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
@@ -25,7 +26,7 @@ from ..masks.store import JobStore
 from ..parallel.executors import Executor, make_executor
 from ..raster.raster import Raster
 from ..vectors.schema import Field
-from .finished import Record, check_job_folder, earlier_result, made_by
+from .finished import check_job_folder, earlier_result, made_by
 from .options import JobParameters
 from .result import JobResult
 

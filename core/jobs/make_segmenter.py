@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters -> the segmenter that does it; called once in every worker process.
+"""Build the segmenter for a job's parameters; called once in every worker process.
 
 torch takes seconds and 300 MB to import: the models are imported here only when one is made, so
 that jobs with a segmenter of the caller's own never pay for it.
@@ -8,6 +8,7 @@ that jobs with a segmenter of the caller's own never pay for it.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, cast
 
 from ..errors import ParameterError
@@ -17,6 +18,7 @@ from ..models.catalogue import EMBEDDED
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ..segmenters.segmenter import Segmenter
 from .scale import scaled
+from .stages.opened import loaded_once
 from .stages.prompt_stage import ModelFactory
 
 
@@ -64,26 +66,26 @@ def make_segmenter(params: SegmentParameters, load: ModelFactory | None = None) 
 def _loaded(params: SegmentParameters) -> PromptableModel:
     from ..models.load import load_model
 
-    return load_model(params.model, params.device, params.threads, params.precision)
+    asked = params.model, params.device, params.threads, params.precision
+    return loaded_once(asked, partial(load_model, *asked))
 
 
 def _embedded(params: SegmentParameters) -> Any:
     """The model that proposes prompts for another one."""
     from ..models.load import load_model
 
-    return load_model(EMBEDDED, params.device, params.threads)
+    asked = EMBEDDED, params.device, params.threads
+    return loaded_once(asked, partial(load_model, *asked))
 
 
 def _for_words(params: SegmentParameters) -> Segmenter:
-    from ..models.load import load_model
     from ..models.words import load_concepts
     from ..segmenters.words import ConceptOptions, concept_segmenter
 
-    finder = load_concepts(params.detector or params.model, params.device, params.threads)
-    masker = None
-    if params.detector is not None:
-        masker = load_model(params.model, params.device, params.threads, params.precision)
-    elif params.precision not in ("auto", "float32"):
+    asked = params.detector or params.model, params.device, params.threads
+    finder = loaded_once(("words", *asked), partial(load_concepts, *asked))
+    masker = _loaded(params) if params.detector is not None else None
+    if masker is None and params.precision not in ("auto", "float32"):
         raise ParameterError(
             f"{params.model} finds words in float32: leave the precision {params.precision} out."
         )

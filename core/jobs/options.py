@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's parameters: which go together, and what they mean for a raster."""
+"""Checks of a job's parameters: which may be combined, and their values for a raster."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import Any, Protocol, TypeVar, Union
 
 from ..earth.geometry import half_pixel
 from ..errors import ParameterError
-from ..job import ClassifyParameters, MapParameters, SegmentParameters, option
+from ..job import (
+    ClassifyParameters,
+    MapParameters,
+    SegmentParameters,
+    UpdateParameters,
+    option,
+)
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
 
-JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters]
+JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters]
 """Of any job that reads a raster and writes a layer."""
 
 
@@ -79,6 +85,7 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             raise ParameterError(
                 f"{option(name)} {given} says nothing without {option(needed)}: give both."
             )
+    _check_scenes(params)
     if params.words:
         _only_automatic(
             params, ("points_per_side", "min_stability", "proposals", "classes"), "words"
@@ -107,13 +114,42 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
+def _check_scenes(params: SegmentParameters) -> None:
+    """Refuse what does not go with rasters that are worked on one by one, or only with them."""
+    if params.scenes == "mosaic":
+        if params.duplicates != _USUAL.duplicates:
+            raise ParameterError(
+                f"{option('duplicates')} {params.duplicates} is about scenes that share a layer: "
+                f"give {option('scenes')} layer too."
+            )
+        return
+    for name in ("prompts", "save_classifier", "overlap"):
+        if getattr(params, name) != getattr(_USUAL, name):
+            raise ParameterError(
+                f"{option(name)} is about one raster or mosaic and does not go with "
+                f"{option('scenes')} {params.scenes}: leave it out."
+            )
+    if params.scenes == "each" and params.duplicates != _USUAL.duplicates:
+        raise ParameterError(
+            f"{option('duplicates')} {params.duplicates} is about scenes that share a layer: give "
+            f"{option('scenes')} layer instead of each."
+        )
+    if params.scenes == "layer" and (
+        params.shapes == "coverage" or params.outlines == "centerlines"
+    ):
+        raise ParameterError(
+            f"Scenes that share a layer are told apart object by object, and a coverage or centre "
+            f"lines cannot be: choose {option('scenes')} mosaic or each."
+        )
+
+
 _PATHS = (
     *("rasters", "output", "job_folder", "prompts", "area"),
     *("input", "examples", "like", "unlike", "classifier", "save_classifier"),
 )
 """Parameters that name files."""
 
-P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters)
+P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)
 
 
 def with_absolute_paths(params: P) -> P:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job with a layer of prompts, from its parameters to a layer; resumable, in any workers."""
+"""The job with a layer of prompts: one polygon per prompt; resumable, in any number of workers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..vectors.schema import carried_fields
 from .folder import Output, executor_for
 from .options import area_of_interest
 from .result import JobResult, Report
-from .scale import scale_for, scaled
+from .scale import Scalable, scale_for, scaled
 from .stages.opened import keep_model
 from .stages.prompt_stage import ModelFactory, PromptStage, notes_path
 
@@ -84,7 +84,8 @@ def segment_prompts(
         )
         keep_model(stage.run, model)
         level = Level(raster, model, EmbeddingCache(None), 0, cell)
-        job = _Job(params, report, stage, level, layer, names, area, output.writer)
+        known = scale if isinstance(model, Scalable) else None
+        job = _Job(params, report, stage, level, layer, names, area, output.writer, known)
         return output.once(store, description, job.write)
 
 
@@ -100,6 +101,7 @@ class _Job:
     names: Mapping[str, str]
     area: AreaOfInterest | None
     writer: LayerWriter
+    scale: float | None
 
     def write(self, announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
         """Ask all prompts and write what they find; see :meth:`~.folder.Output.once`."""
@@ -114,7 +116,9 @@ class _Job:
             said = [f"Prompt {name}: {reason.rstrip('.')}." for name, reason in notes]
             reasons = [reason for _, reason in failed]
             path, layer = str(writer.path), writer.layer_name
-            return JobResult(path, layer, writer.count, len(done), reasons, warnings=said)
+            return JobResult(
+                path, layer, writer.count, len(done), reasons, warnings=said, scale=self.scale
+            )
 
         announce(result)
         with writer:

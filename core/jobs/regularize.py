@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A layer of polygons -> the same with right angles, or the centre lines of its roads.
+"""A layer of polygons made rectangular, or reduced to the centre lines of its roads.
 
 Right angles and widths need lengths. In a geographic CRS each feature is laid out in metres around
 its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -23,8 +24,9 @@ from rasterio.features import rasterize
 from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
 from ..layers.inputs import check_not_input, layer_input, same_file
+from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
-from ..sources.vector_input import VectorInput, open_vector
+from ..sources.vector_input import VectorInput, open_vector, parts_of
 from ..vectors.centre_lines import centre_lines
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
@@ -66,10 +68,18 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
         raise ParameterError(
             f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
         )
-    lines = params.method == "centerlines"
     if same_file(params.input, params.output):
         raise OutputError("The output must be another file than the input.")
     check_not_input(params.output, None, layer_input("the input", params.input, params.layer))
+    path, _, _ = parts_of(params.input, None)
+    kept = replace(params, overwrite=False)
+    run = ShortRun(params.output, None, "straightened", (kept, stamps(path)))
+    with run.begun():
+        return _regularized(params, run, report)
+
+
+def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> dict[str, Any]:
+    lines = params.method == "centerlines"
     opened = _opened(params)
     total, crs = opened.features, opened.crs
     if crs is not None and crs.is_geographic and params.simplify is not None:
@@ -87,14 +97,17 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
     geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
     extra = (*fields, *measured)
     changed = 0
-    with LayerWriter(
+    writer = LayerWriter(
         params.output,
         crs,
-        overwrite=params.overwrite,
+        overwrite=params.overwrite or run.owns_output,
         fields=extra,
         geometry=geometry,
         pixel=_pixel(first, crs),
-    ) as writer:
+        modified=newest(opened.path),
+    )
+    run.before_output(writer)
+    with writer:
         for start in range(0, total, BATCH):
             report("features", start, total)
             frame = first

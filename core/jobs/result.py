@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job has made, and how it tells its progress."""
+"""A job's result and how it reports progress."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
 from ..job import Progress, with_knobs
@@ -27,6 +28,8 @@ class JobResult:
         failed: Names of tiles or batches that failed, each with its reason.
         seconds: Wall time.
         warnings: What was changed or left out on the way.
+        scale: Pixels of the embedded model per working pixel; None for models without the choice.
+        scenes: Rasters that were worked on one by one; 0 where they were one mosaic.
     """
 
     output: str
@@ -36,19 +39,22 @@ class JobResult:
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    scale: float | None = None
+    scenes: int = 0
 
     def raise_if_incomplete(self) -> None:
         """Raise IncompleteError where something failed."""
         if self.failed:
             raise IncompleteError(
-                f"{self.output} is incomplete: {len(self.failed)} tiles failed "
+                f"{self.output} is incomplete: {len(self.failed)} "
+                f"{'scenes' if self.scenes else 'tiles'} failed "
                 f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
                 "Run the same job again to retry them."
             )
 
 
 class Report:
-    """Progress to whoever asked for it, and a cancel in return.
+    """Progress reports to the caller, and cancellation from it.
 
     Args:
         progress: Called with each step.
@@ -63,8 +69,13 @@ class Report:
         self._progress = progress
         self._cancelled = cancelled
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """``progress`` and ``cancelled`` for a job within this one."""
+        return {"progress": self._progress, "cancelled": self._cancelled}
+
     def check(self) -> None:
-        """Raise Cancelled where the job is to stop."""
+        """Raise Cancelled where the job must stop."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("Stopped. What is finished is kept: the same job goes on from there.")
 
@@ -78,7 +89,7 @@ class Report:
 def reported(
     progress: Callable[[Progress], None] | None, cancelled: Callable[[], bool] | None
 ) -> Iterator[tuple[Report, list[str]]]:
-    """What every job runs in: a cancel is heard everywhere, warnings are collected, all is closed.
+    """Context of every job: cancellation works everywhere, warnings are collected, all is closed.
 
     Args:
         progress: Called with each step.

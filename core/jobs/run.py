@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One job, from its parameters to a layer: automatic or prompted, the same life for both."""
+"""One job, from its parameters to a layer: automatic or prompted, one raster or many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..job import Progress, SegmentParameters
 from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
-from .options import check_options, has_classes
+from ..sources.names import expand_sources
+from ..sources.scenes import signed
+from .item import with_item
+from .one_raster import segment_one
+from .options import check_options
 from .result import JobResult, Report
-from .segment_raster import segment_raster
+from .scenes.run_scenes import segment_scenes
 from .stages.prompt_stage import ModelFactory
 from .stages.tile_stage import SegmenterFactory
 
@@ -41,7 +46,7 @@ def run(
             ``Cancelled``.
 
     Returns:
-        What was made. Where only some tiles or batches failed, the output is written and
+        What was made. Where only some tiles, batches or scenes failed, the output is written and
         ``JobResult.failed`` names them; each prompt without a polygon is named in ``warnings``.
 
     Raises:
@@ -50,9 +55,11 @@ def run(
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
-    if params.rules or has_classes(params):
-        # scikit-learn takes seconds to import
-        from .classes.segment_classes import segment_classes
-
-        return segment_classes(params, **given)
-    return segment_raster(params, model=model, cached=cached, **given)
+    if params.scenes != "mosaic":
+        result = segment_scenes(params, **given)
+        return result if params.scenes == "each" else with_item(params, result, segmenter)
+    if params.asset is not None or params.sign is not None:
+        names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
+        params = replace(params, rasters=[signed(name, params.sign) for name in names])
+    result = segment_one(params, model=model, cached=cached, **given)
+    return with_item(params, result, segmenter)

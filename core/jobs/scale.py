@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much a job magnifies its raster for models that let that be chosen: once, for all windows."""
+"""The magnification of a job's raster for the model: chosen once for all windows."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import pyproj
-
+from ..earth.crs import known_crs
+from ..earth.geometry import middle_pixel
 from ..errors import ParameterError
 from ..job import option
 from ..models.base import PromptableModel
@@ -35,26 +34,7 @@ M = TypeVar("M", bound=PromptableModel)
 
 def pixel_metres(raster: Any) -> float | None:
     """Side of a raster's working pixel in its middle, metres; None without a CRS that says so."""
-    if raster.crs is None:
-        return None
-    try:
-        crs = pyproj.CRS.from_user_input(raster.crs.to_wkt())
-        t, rows, cols = raster.transform, raster.height, raster.width
-        col, row = cols / 2, rows / 2
-        x, y = t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f
-        sides = [(x + t.a, y + t.d), (x + t.b, y + t.e)]
-        if crs.is_geographic:
-            geod = crs.get_geod()
-            if geod is None:
-                return None
-            lengths = [geod.inv(x, y, *side)[2] for side in sides]
-        else:
-            unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-            lengths = [math.hypot(side[0] - x, side[1] - y) * unit for side in sides]
-    except pyproj.exceptions.ProjError:
-        return None
-    side = math.sqrt(lengths[0] * lengths[1])
-    return side if math.isfinite(side) and side > 0 else None
+    return middle_pixel(raster.transform, known_crs(raster.crs), (raster.height, raster.width))
 
 
 def scale_for(given: float | None, raster: Any) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of a raster as a layer: automatic or prompted, the same life for both."""
+"""Segment a raster into a layer, automatically or from prompts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What each format writes for a set of chips, and reads from what others wrote.
+"""Label formats: what each writes for a set of chips, and how each is read.
 
 * COCO: one JSON a split; polygons, run-length codes for objects with holes and for crowds (Lin et
   al. 2014).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``samgeo import-labels``: labels in pixels of images, by us or by others, as one vector layer."""
+"""``samgeo import-labels``: labels in pixels of images as one vector layer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Splits by place: what is held back lies on the other side of one straight line.
+"""Train and test splits by place: separated by one straight line.
 
 Objects of one place look alike; a split at random would hold back what was, for a model, seen.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run-length codes of masks as COCO has them, and masks as polygons and back.
+"""Run-length encoding of masks as in COCO, and masks to polygons and back.
 
 Runs go down the columns, and the first one is of zeros. The compressed text (``maskApi.c`` of
 COCO's API) writes each run as its difference from the one two before, five bits a character.

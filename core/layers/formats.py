@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The five formats of a vector layer, and how a finished file takes its place.
+"""The formats of a vector layer: what each can hold, and how a file of it is written.
 
 GeoPackage, Shapefile, GeoJSON and FlatGeobuf are GDAL's (through pyogrio); GeoParquet is pyarrow's,
 with the metadata of https://geoparquet.org/releases/v1.1.0/. All read the same Arrow file.
@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
@@ -32,6 +33,16 @@ from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
 """Name of the geometry column in the Arrow file."""
+
+BBOX = "bbox"
+"""Name of the column of bounding boxes in GeoParquet, unless a layer has one of that name."""
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BOXES = pa.struct([(side, pa.float64()) for side in _SIDES])
+
+ROWS = 16384
+"""Rows of a row group of GeoParquet, about; they are neighbours, so that a reader of a small area
+passes over most groups."""
 
 METRES_PER_DEGREE = 111_320.0
 """Along the equator."""
@@ -62,7 +73,7 @@ class Format:
         many_layers: One file holds several layers.
         named_layer: A layer has a name besides the file's.
         wgs84: Coordinates are always WGS 84 degrees.
-        multi: All shapes are written as multi-part, as the format knows one type a layer.
+        multi: All shapes are written as multi-part, as the format knows one type per layer.
         options: Layer creation options.
         parts: Extensions of all files that make up one layer.
     """
@@ -119,7 +130,7 @@ _ALIASES = {".json": ".geojson", ".geoparquet": ".parquet"}
 
 @dataclass(frozen=True)
 class Written:
-    """A finished spool and what it is to become.
+    """A finished spool and the layer that is written from it.
 
     Args:
         spool: Arrow file with all features; its last column is :data:`GEOMETRY` (ISO WKB).
@@ -221,7 +232,7 @@ def _batches(written: Written) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 def _driver_options(now: datetime) -> Iterator[None]:
     """The time that GDAL's GeoPackage driver takes for now; no flush at each of its steps.
 
-    The file is nobody's yet: it is flushed once, when it is finished.
+    No other program uses the file yet: it is flushed once, when it is finished.
     """
     options = {
         "OGR_CURRENT_DATE": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",
@@ -312,11 +323,44 @@ def _write_parquet(written: Written) -> None:
     }
     if written.bounds is not None:
         column["bbox"] = list(written.bounds)
+    covering = _free_name(BBOX, schema.names)
+    column["covering"] = {"bbox": {side: [covering, side] for side in _SIDES}}
     meta = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
-    schema = schema.with_metadata({"geo": json.dumps(meta)})
+    schema = schema.append(pa.field(covering, _BOXES)).with_metadata({"geo": json.dumps(meta)})
     with pq.ParquetWriter(written.target, schema, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        for group in _groups(batches):
+            boxes = _boxes(group.column(GEOMETRY))
+            table = pa.Table.from_arrays([*group.columns, boxes], schema=schema)
+            writer.write_table(table, row_group_size=ROWS)
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    known = {other.lower() for other in taken}
+    number, candidate = 1, name
+    while candidate in known:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches together until there are enough rows for a row group."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _boxes(shapes: pa.ChunkedArray) -> pa.Array:
+    """Each geometry's bounding box, as GeoParquet 1.1 has it: readers skip what lies elsewhere."""
+    bounds = shapely.bounds(shapely.from_wkb(shapes.to_numpy(zero_copy_only=False)))
+    return pa.StructArray.from_arrays([pa.array(bounds[:, k]) for k in range(4)], list(_SIDES))
 
 
 def _verify(form: Format, written: Written) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A layer into a GeoPackage that exists: in one transaction of SQLite, never by another file.
+"""Adding a layer to an existing GeoPackage in one SQLite transaction.
 
 A GeoPackage is a database that other programs may have open, QGIS above all. Its locks and its
 journals work only for those who go through SQLite. So a new layer is first written into a file of

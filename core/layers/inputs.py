@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An output is never one of its inputs: not by another name, another link, or another layer."""
+"""Refuse an output that is one of the job's inputs, by any name, link or layer."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
-
-from ..errors import OutputError
-from ..sources.vector_input import for_pyogrio
+from ..errors import OutputError, ParameterError, RasterError
+from ..sources.contents import Contents
+from ..sources.references import references_of
+from ..sources.vector_input import open_vector, parts_of
 from .formats import FORMATS, format_of
 from .publish import real_path
 
@@ -43,18 +43,29 @@ def raster_input(files: Iterable[str]) -> Input:
 
 
 def layer_input(what: str, path: str | None, layer: str | None = None) -> list[Input]:
-    """A vector layer, if one is given; the first of its file where none is named."""
+    """A vector layer, if one is given, and what it refers to; the layer that is read is named.
+
+    Args:
+        what: For people.
+        path: As it was given, with QGIS's ``|layername=...`` if need be.
+        layer: Its name, where it was given.
+    """
     if path is None:
         return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whoever reads it says this
+            path, layer, _ = parts_of(path, layer)
+            layer = open_vector(path, layer, parameter="layer").layer or layer
+            behind = Contents((path,)).files if references_of(path) else ()
+    except (ParameterError, RasterError):
+        behind = ()  # whoever reads it says what is the matter
     file = Path(path)
     form = FORMATS.get(file.suffix.lower())
     files = tuple(str(p) for p in form.files(file.with_suffix(form.suffix))) if form else ()
-    if layer is None and form is not None and form.many_layers and file.is_file():
-        try:
-            layer = str(pyogrio.list_layers(for_pyogrio(path))[0][0])
-        except (DataSourceError, DataLayerError, IndexError):
-            layer = None  # whoever reads it says what is the matter
-    return [Input(what, (path, *files), layer)]
+    # Which layers a virtual layer is made of is not looked at: none of their files is replaced.
+    others = [Input(what, behind)] if behind else []
+    return [Input(what, (path, *files), layer), *others]
 
 
 def check_not_input(output: str | Path, layer: str | None, inputs: Sequence[Input]) -> None:

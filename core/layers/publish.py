@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a finished layer takes its place: whole, never over what may not be replaced, and safely
-beside other writers.
+"""Moving a finished layer into place: whole or not at all, never over what may not be replaced.
 
 ::
 
@@ -10,7 +9,7 @@ beside other writers.
       lock                       held while the writer lives: a folder without is a leftover
       features.arrow             the features that have arrived
       town.shp ...               the finished files
-      moving.json                a Shapefile is being moved: whoever finds it moves the rest
+      moving.json                a Shapefile is being moved: the next writer moves the rest
       old/town.shp ...           the replaced files, until all are moved
 
 A file appears in one step. The files of a Shapefile cannot: the old ones are set aside, ``.shp``
@@ -80,7 +79,7 @@ class Workplace:
             except FileNotFoundError:
                 pass
             except OSError:
-                break  # a drive without locks: nobody will take this folder for a leftover
+                break  # a drive without locks: no writer takes this folder for a leftover
             # Someone took the new folder for a leftover before it was locked.
 
     @property
@@ -168,7 +167,7 @@ def exists_already(path: Path) -> OutputError:
 
 
 def _place(target: Path, final: Path, *, overwrite: bool) -> None:
-    """Move one file; without leave to overwrite, never over another.
+    """Move one file; never over another unless overwriting is allowed.
 
     Raises:
         FileExistsError: There is one.
@@ -271,7 +270,7 @@ def _recover_one(left: Path) -> None:
         if not lock.acquire():
             return  # its writer lives
     except OSError:
-        return  # it has just gone, or nobody can say whether its writer lives
+        return  # it has just gone, or its writer may still run
     try:
         manifest = left / _MANIFEST
         if manifest.exists():

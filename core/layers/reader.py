@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A vector layer in, with one sentence where it cannot be used."""
+"""Reading a vector layer, with one clear error where it cannot be used."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The style that a GeoPackage carries, so that QGIS shows the objects apart at once.
+"""The QGIS style stored in a GeoPackage with its layer.
 
 Every object gets a hue of its own (steps of the golden angle), see-through, with a darker rim: two
 objects that should be one, or one that should be two, catch the eye.
@@ -102,7 +102,7 @@ def store_style(
     """
     connection = sqlite3.connect(path)
     try:
-        connection.execute("PRAGMA synchronous = OFF")  # whoever finishes the file flushes it
+        connection.execute("PRAGMA synchronous = OFF")  # the caller flushes the finished file
         with connection:
             connection.execute(_TABLE)
             connection.execute(

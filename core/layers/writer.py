@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers out: one schema, five formats, and an output that appears whole or not at all.
+"""Writing vector layers: one schema, every format, the output whole or not at all.
 
 Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
 are there, they are streamed into the format that the extension names, checked, and put in place
@@ -15,6 +15,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,8 @@ def check_output(
 ) -> Format:
     """Whether a layer could be written here; asked before the work rather than after.
 
-    A new layer in an existing GeoPackage needs no leave; everything else that exists does.
+    A new layer may always be added to an existing GeoPackage; replacing anything else that exists
+    must be allowed.
 
     Raises:
         OutputError: Unknown extension, missing or unwritable folder, or the output exists.
@@ -104,7 +106,7 @@ class LayerWriter:
     Leaving the ``with`` block puts the layer in place; leaving it by an exception discards it.
 
     Args:
-        path: ``.gpkg``, ``.shp``, ``.geojson``, ``.fgb`` or ``.parquet``.
+        path: Its extension names the format, one of :data:`~.formats.FORMATS`.
         crs: CRS of the layer; anything pyproj or rasterio gives, or None for no CRS. GeoJSON is
             always WGS 84.
         source_crs: CRS of the features that :meth:`write` is given, or None where they have none;
@@ -157,6 +159,7 @@ class LayerWriter:
             )
             self.layer_name = self.path.stem
         self.fields = (*schema, *fields)
+        self._own = len(fields)
         self._check_fields()
         self._geometry: Geometry = geometry
         self._modified = modified or datetime.now(timezone.utc)
@@ -189,8 +192,19 @@ class LayerWriter:
             finally:
                 self._discard()
 
+    def with_fields(self, fields: Sequence[Field]) -> LayerWriter:
+        """A writer of the same layer with other columns besides the schema's.
+
+        For a job that knows its columns only after its work, but asks before whether it may write.
+        """
+        other = copy(self)
+        other.fields = (*self.fields[: len(self.fields) - self._own], *fields)
+        other._own = len(fields)
+        other._check_fields()
+        return other
+
     def check(self, *, overwrite: bool) -> None:
-        """Look again whether the output may be written, with or without leave to replace it.
+        """Check again whether the output may be written, replacing it or not.
 
         Raises:
             OutputError: See :func:`check_output`.

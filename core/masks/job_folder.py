@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A job's folder: what is done, atomically, so that a job that was killed goes on.
+"""A job's folder: finished tiles and batches, written atomically, so that the job can resume.
 
 ::
 
@@ -31,13 +31,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import JobError, OutputError
 from ..job import option
+from ..parallel.atomic_write import write_atomically
 from ..parallel.file_lock import FileLock
 
 _VERSION = 1
@@ -45,32 +46,6 @@ _VERSION = 1
 _CONTENTS = ("tiles", "patched", "overview", "features")
 
 _KNOWN = (*_CONTENTS, "lock", "job.json", "finished.json")
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write`` with a temporary path beside ``path``, then move the whole file there.
-
-    The file's own folder is made where it is missing, but not the one above: a worker that is late
-    never brings back a job folder that was removed.
-
-    Raises:
-        OutputError: The folder cannot be written or the disk is full; no partial file stays.
-    """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose another folder; what is finished is kept."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 @dataclass
@@ -125,8 +100,8 @@ class JobFolder:
         wanted = json.loads(json.dumps({"version": _VERSION, **description}))
         if begun:
             self._compare(_read_json(path), wanted)
-            for partial in self.folder.rglob(".*.part"):
-                partial.unlink(missing_ok=True)
+            for partial in list(self.folder.rglob(".*.part")):
+                _remove(partial)  # a file, or the folder of a writer of a layer within
             return True
         text = json.dumps(wanted, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(path, lambda partial: write_text(partial, text))
@@ -221,7 +196,7 @@ class JobFolder:
             os.rename(self.folder, gone)
         except OSError:
             # Windows moves no folder with an open file in it, here the lock: the contents go while
-            # the lock is held. Whoever comes next finds an empty folder.
+            # the lock is held. The next process finds an empty folder.
             names = (*_CONTENTS, "finished.json", "job.json")  # what says that it is a job's last
             for path in (*self.folder.glob(".*.part"), *(self.folder / name for name in names)):
                 _remove(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Logits and the steps in which they are stored: two units, two types.
+"""Two types for logits: float values, and the 8-bit steps in which they are stored.
 
 A model's logits are floats without a unit; zero is the border of an object. Masks keep them as int8
 in steps of 1/16, and what is fused from masks stays in those steps, as float32. The types say which

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A tile's masks as data: what a segmenter returns and the merge reads.
+"""``TileMasks``: a tile's masks as arrays, returned by a segmenter and read by the merge.
 
 A mask stays what the model gave: low-resolution logits on the lattice of cells (``types.py``),
 clipped, in steps of 1/16, and cropped to where they matter. Zero is the border of the object.

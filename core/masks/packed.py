@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Masks as bits, 64 cells a word: what two have in common is AND and a count."""
+"""Masks packed as bits, 64 cells per word: intersections by AND and popcount."""
 
 from __future__ import annotations
 

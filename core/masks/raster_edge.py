@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Beyond the raster's edge: an object that the raster cuts goes on there as it came.
+"""Continuing the logits of objects that touch the raster's edge beyond it.
 
 Contours run through the centres of cells, and the outermost centres lie half a cell inside the
 raster. Up to the edge, logits are continued in straight lines. A thin tip that leaves the raster at
@@ -10,7 +10,7 @@ a narrow angle may lead beside many cells whose own centres lie outside of the o
       ...........................#####  row 0                 . < 0, outside
       ................................  row 1
 
-so whoever crops a mask keeps those cells, too: :func:`leads_beyond`.
+so cropping a mask must keep those cells, too: :func:`leads_beyond`.
 """
 
 from __future__ import annotations

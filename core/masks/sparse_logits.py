@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The logits of one object, fused from any number of windows, wherever it goes.
+"""The logits of one object, fused from any number of windows and stored in sparse blocks.
 
 Kept as blocks of cells in a dictionary, so that a river costs what its windows cost and not its
 bounding box. Fields are values: a change gives a new field that shares all blocks it did not

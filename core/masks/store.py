@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a job has finished: the masks of its tiles and the features of its batches."""
+"""Stored results of a job: masks of its tiles and features of its batches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..addresses import without_secrets
 from ..errors import JobError
+from ..parallel.atomic_write import write_atomically
 from ..types import TileIndex
-from .job_folder import JobFolder, write_atomically, write_text
+from .job_folder import JobFolder, write_text
 from .masks import TileMasks, load_masks, save_masks
 
 

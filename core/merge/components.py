@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Edges -> groups of nodes that are one object.
+"""Edges to groups of nodes that form one object.
 
 Central even on a cluster: some ten million nodes take seconds. Groups come from connected
 components; only where a group would hold two nodes of one tile that cannot be the same object,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects that are one and the same although no edge joins them; and which lies inside which.
+"""Duplicate objects that no edge joins, and objects nested in others.
 
 A tile missed an object that its neighbour shows in part, or the two masks differ too much to be
 linked: then two groups cover the same ground. Both questions are answered from the overlaps that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which masks of two neighbouring tiles show the same object: what both see decides.
+"""Which masks of two neighbouring tiles show the same object, decided in the zone both see.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The connected parts of a tile's masks within a zone: what is compared with another tile's."""
+"""Connected parts of a tile's masks within the zone shared with another tile."""
 
 from __future__ import annotations
 

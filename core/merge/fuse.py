@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The members of an object -> one field of logits, without a trace of the tiles.
+"""Fusing the masks of an object: weighted mean of logits over its tiles.
 
 L = sum(w * l) / sum(w) over the tiles that hold a member, where w is a tent: 1 inside a tile,
 falling to 0 at its trusted edge over the whole width of the zone that it shares with a neighbour,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Cells that shapes have in common, for many pairs of shapes at once.
+"""Intersection areas, in cells, for many pairs of masks at once.
 
 A clean mask is one shape and meets a handful of others. A speckled one falls into hundreds of
 fragments, a zone into a hundred thousand, and comparing all with all would take hours and more
@@ -79,7 +79,7 @@ class Enough:
     """What two shapes must have in common to be of interest.
 
     Args:
-        of_larger: Least share of the larger one's cells; where two shapes are to have an IoU, that
+        of_larger: Least share of the larger one's cells; where two shapes must reach an IoU, that
             IoU.
         of_smaller: Likewise of the smaller's.
         least: Shapes of fewer cells are left out.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The merge as a whole: tiles' masks in, objects of the raster out (``merge``)."""
+"""``merge``: masks of tiles in, objects of the raster out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def merge(
 ) -> Merged:
     """Merge the instance masks of all tiles into objects of the raster.
 
-    Only tables of nodes and edges are held in memory, some 100 to 200 bytes a mask; masks are
+    Only tables of nodes and edges are held in memory, some 100 to 200 bytes per mask; masks are
     loaded tile by tile. The result does not depend on the order in which tiles were made, on the
     order of the masks within a tile, or on the executor.
 

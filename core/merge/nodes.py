@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A tile's masks as nodes: cut to the trusted window, measured, in canonical order."""
+"""A tile's masks as nodes: clipped to the trusted window, measured, in canonical order."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The result of a merge: objects in canonical order, kept as arrays, made when asked for.
+"""The merged objects in canonical order, stored as arrays.
 
-Some 150 bytes an object instead of a thousand: a raster of 20,000 x 20,000 pixels may have 80,000.
+Some 150 bytes per object instead of a thousand: a raster of 20,000 x 20,000 pixels may have 80,000.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_PARENT = -1
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Properties of groups of nodes, one row a group.
+    """Properties of groups of nodes, one row per group.
 
     Args:
         box: (g, 4) int64 row0, col0, row1, col1 in cells.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects larger than a tile, found at a coarser resolution, as patches."""
+"""Objects larger than a tile, segmented at a coarser resolution, as patches."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Patching:
     def meetings(
         self, index: TileIndex, pieces: Sequence[Mask], least: float = 0.0
     ) -> list[Meeting]:
-        """Where a tile's masks overlap pieces; those of a smaller IoU than ``least`` may lack."""
+        """Where a tile's masks overlap pieces; those of an IoU below ``least`` may be missing."""
         nodes: TileNodes = self._nodes(index)
         asked = _shapes(pieces, nodes.trusted)
         one, two, common = in_common(asked, nodes.shapes, Enough(of_larger=least))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects that tiles have cut: what to ask the model again, and its answers as patches."""
+"""Objects cut by tiles: what to prompt the model with again, and the answers as patches."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def repair_patches(
 
     An answer counts if it holds at least half of what was known and does not reach the trusted
     edge of its own window. It takes the place of the object's members, and of masks that show the
-    same thing in a tile (IoU >= 0.5).
+    same object in a tile (IoU >= 0.5).
 
     Args:
         merged: The merge that the hints came from.

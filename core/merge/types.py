@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes into the merge and what comes out: sources, options, nodes, merged objects."""
+"""Inputs and outputs of the merge: sources, options, nodes, merged objects."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a promptable model must do: encode an image once, decode any number of prompts.
+"""The protocol of a promptable model: encode an image once, decode any number of prompts.
 
 Numpy in and numpy out; torch lives behind this interface. Image coordinates are continuous
 (row, column) pixel positions with (0, 0) at the top left *corner* of the first pixel, so that the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The published models that are known by name: data only, so that listing them loads nothing."""
+"""Catalogue of published models: data only, so that listing it imports nothing."""
 
 from __future__ import annotations
 
@@ -249,6 +249,22 @@ _ENTRIES = (
         "SAM License",
         3440,
         "vocab.json merges.txt",
+    ),
+    ModelEntry(
+        "sam3.1",
+        "sam3",
+        "Segment Anything 3.1 (words with CLIP's tokenizer beside the file)",
+        "SAM License",
+        f"{_HUB}/facebook/sam3.1",
+        (
+            Source(
+                f"{_HUB}/facebook/sam3.1/resolve/main/sam3.1_multiplex.pt",
+                "sam3.1_multiplex.pt",
+                "",
+                3500 * 10**6,
+            ),
+        ),
+        gated=True,
     ),
     _concept(
         "grounding-dino-tiny",

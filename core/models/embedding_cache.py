@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Image embeddings kept on disk by what they were made of, so that nothing is encoded twice.
+"""Cache of image embeddings on disk, keyed by their inputs.
 
 A key is the checksum of the very pixels that the encoder sees and of the model's fingerprint.
 Bands, stretch, resolution and place all show in those pixels, and so does a file that was changed
@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -35,6 +34,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from ..errors import SamGeoWarning
+from ..parallel.atomic_write import replace_atomically
 from ..types import AnyArray, ByteArray
 from .base import Embedding
 
@@ -289,15 +289,7 @@ def _save(path: Path, key: str, embedding: Embedding) -> int:
     }
     about["checksum"] = _checksum(about, stored)
     data = safetensors.numpy.save(stored, metadata={"samgeo": json.dumps(about)})
-    handle, name = tempfile.mkstemp(prefix="part-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    replace_atomically(path, lambda partial: partial.write_bytes(data), flush=False)
     return len(data)
 
 

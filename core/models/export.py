@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models as ONNX files, for use without torch: an encoder, and a decoder a kind of prompt.
+"""Export of models to ONNX: an encoder, and one decoder per kind of prompt.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The feature maps in an embedding, for any model family: one interface for classifiers.
+"""The feature maps of an embedding, for any model family.
 
 Whatever a family's encoder gives (one map at stride 16, or maps of several strides), an
 :class:`~.base.Embedding` keeps it as arrays of (channels, rows, columns) that cover the padded

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images and positions as the encoders want them, exactly as the official code makes them."""
+"""Preprocessing: images and positions as the official code transforms them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How a name or a path becomes a model; the only module that imports the families."""
+"""Load a model by name or path; the only module that imports the families."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.download import sha256_of
 from .weights.own import OwnNotes, changed, read_card, read_notes
+from .weights.sam3_names import is_sam3
 from .weights.tensors import family_note, read_state
 
 VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
@@ -73,6 +74,11 @@ def load_model(
     if name_or_path == EMBEDDED:
         return _embedded(device, threads, precision, None)
     found = checkpoints.locate(name_or_path)
+    if found.path.suffix == ".onnx":
+        from .families.fastsam import load_fastsam
+
+        _check_float32("FastSAM", precision)
+        return load_fastsam(found.path, found.name, sha256_of(found.path), device, threads)
     if found.path.suffix == ".safetensors":
         notes = read_notes(found.path)
         if notes is not None and notes.own_kind != "whole":
@@ -93,6 +99,33 @@ def load_model(
     return _built(found, device, threads, precision, video=False)
 
 
+def abilities(name_or_path: str | Path) -> frozenset[Literal["prompts", "words"]]:
+    """Whether a model takes points and boxes, words, or both.
+
+    Raises:
+        ModelError, CheckpointError: As :func:`load_model`, where the file has to be found.
+    """
+    if name_or_path == EMBEDDED:
+        return frozenset({"prompts"})
+    found = checkpoints.locate(name_or_path)
+    if not (found.path.is_dir() and (found.path / "config.json").exists()):
+        from .words import is_official_sam3, tokenizer_folder
+
+        words = is_official_sam3(found) and tokenizer_folder(found) is not None
+        return frozenset({"prompts", "words"} if words else {"prompts"})
+    from .families.sam3 import MODEL_TYPES
+    from .weights.pretrained import model_type
+    from .words import KINDS
+
+    kind = model_type(found.path)
+    can: set[Literal["prompts", "words"]] = set()
+    if kind in KINDS:
+        can.add("words")
+    if kind in MODEL_TYPES or kind not in KINDS:
+        can.add("prompts")
+    return frozenset(can)
+
+
 def has_memory(name_or_path: str | Path) -> bool:
     """Whether a model of this name or path may follow objects with a memory of its own.
 
@@ -104,7 +137,7 @@ def has_memory(name_or_path: str | Path) -> bool:
     found = checkpoints.locate(name_or_path)
     if found.entry is not None:
         return found.entry.family in VIDEO_FAMILIES
-    if found.path.is_dir() or family_note(found.path) == EMBEDDED:
+    if found.path.is_dir() or found.path.suffix == ".onnx" or family_note(found.path) == EMBEDDED:
         return False
     shapes = {key: tuple(value.shape) for key, value in read_state(found.path).items()}
     recognised = recognise(shapes)
@@ -147,8 +180,18 @@ def _built(
     *,
     video: bool,
 ) -> TorchModel:
+    state = read_state(found.path)
+    if is_sam3(state):
+        if video:
+            raise ModelError(
+                f"The memory of {found.name} (SAM 3) is not run: choose SAM 2, SAM 2.1 or EdgeTAM, "
+                "or track without memory."
+            )
+        from .families.sam3_official import load_official
+
+        return load_official(state, found, device, threads, precision)
     return build(
-        read_state(found.path),
+        state,
         name=found.name,
         device=device,
         precision=precision,
@@ -192,7 +235,7 @@ def _trained(
     if notes.family == EMBEDDED:
         from .embedded.trained import load_changed
 
-        _check_embedded(precision)
+        _check_float32("The embedded model", precision)
         return load_changed(own, notes, found.name, checksum, base.path, device, threads)
     model = build(
         read_state(base.path),
@@ -216,11 +259,10 @@ def with_changes(
     return TorchModel(network, info, model.device, model.dtype)
 
 
-def _check_embedded(precision: str) -> None:
+def _check_float32(what: str, precision: str) -> None:
     if precision not in ("auto", "float32"):
         raise ModelError(
-            f"The embedded model runs in float32: leave the precision {precision} out, or choose "
-            "another model."
+            f"{what} runs in float32: leave the precision {precision} out, or choose another model."
         )
 
 
@@ -229,7 +271,7 @@ def _embedded(
 ) -> PromptableModel:
     from .embedded.model import load_embedded
 
-    _check_embedded(precision)
+    _check_float32("The embedded model", precision)
     return load_embedded(device, threads, path)
 
 
@@ -245,6 +287,10 @@ def details(name_or_path: str | Path) -> Details:
         published = entry.files[0].sha256 if len(entry.files) == 1 else ""
         return Details(entry.name, None, entry, None, 0, published, entry.size)
     located = checkpoints.locate(name_or_path)
+    if located.path.suffix == ".onnx":
+        found = Recognised("fastsam", "", "ONNX")
+        checksum, size = sha256_of(located.path), checkpoints.size_of(located.path)
+        return Details(located.name, located.path, None, found, 0, checksum, size)
     state = read_state(located.path)
     recognised = None
     notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The network that every family is: encoder, prompt encoder and decoder, on torch tensors.
+"""``Network``: encoder, prompt encoder and mask decoder of a family, on torch tensors.
 
 Attributes have the names of the official checkpoints. ``promptable.py`` makes a model of a network
 that jobs and sessions can use.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A torch network as a :class:`~.base.PromptableModel`: numpy in, numpy out.
+"""``TorchModel``: a network as a :class:`~.base.PromptableModel`, numpy in and out.
 
 Embeddings hold only what the encoder gave (a few MB, so that they can be kept on disk). What all
 prompts of an image share in the decoder is derived at the first decode and kept for the last
@@ -305,7 +305,7 @@ class TorchModel:
                 used += int((prompts.labels != PADDING).sum(axis=1).max())
             if used > most:
                 raise PromptError(
-                    f"{self._info.name} takes at most {most} points a prompt (a box counts as "
+                    f"{self._info.name} takes at most {most} points per prompt (a box counts as "
                     f"two), not {used}."
                 )
         return prompts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where models run: devices, number types, threads, and running out of memory."""
+"""Devices, number types and threads of models, and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def in_batches(
     """Run ``work`` over slices of ``items``, halving the batch when memory runs out.
 
     Args:
-        items: What there is to do.
+        items: Items to process.
         size: Items a batch at most.
         work: Does one batch.
         what: "images" or "prompts", for the message.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Batches side by side on a CPU: one thread each, instead of all threads on one batch.
+"""Batches decoded in parallel on a CPU, one thread per batch.
 
 A small batch of prompts is some hundred short operations. Split over the cores, each of them ends
 with a wait for the slowest core, and where another program has one of the cores, all others wait
-for it a hundred times a batch: on a crowded machine of two cores a prompt took 6 times as long as
+for it a hundred times per batch: on a crowded machine of two cores a prompt took 6 times as long as
 with a lane for each core (``benchmarks/decoder.py --busy`` asks the same question). In lanes
 nothing waits, and where there are batches enough for all lanes, the numbers do not depend on how
 many there are.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models that understand words, from ``transformers``: SAM 3, Grounding DINO, OWLv2.
+"""Text-prompted models from ``transformers``: SAM 3, Grounding DINO, OWLv2.
 
 ``transformers`` is an optional extra (``pip install samgeo-seamless[concepts]``), pinned, because
 two of its faults are worked around here; neither it nor this module needs torchvision. Images are
@@ -9,8 +9,10 @@ prepared by this module, words by the model's own tokenizer.
 from __future__ import annotations
 
 import hashlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +29,7 @@ from .catalogue import CATALOGUE
 from .image import IMAGENET_MEAN, IMAGENET_STD, Floats3, check_image
 from .nn.roi_align import roi_align
 from .runtime import is_out_of_memory, pick_device, set_threads
-from .weights.checkpoints import locate
+from .weights.checkpoints import Located, locate, manifest_of
 from .weights.download import sha256_of
 from .weights.files import weights_file
 from .weights.pretrained import (
@@ -37,6 +39,8 @@ from .weights.pretrained import (
     not_loaded,
     require_transformers,
 )
+from .weights.sam3_names import is_sam3
+from .weights.tensors import read_state
 
 NO_BOX = -10
 """SAM 3's label of a box that is only padding."""
@@ -125,9 +129,8 @@ class Sam3(TransformersConcepts):
     score_threshold = 0.5
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, fingerprint: str) -> None:
-        from transformers.models.sam3 import modeling_sam3
-
-        vars(modeling_sam3)["torchvision"] = SimpleNamespace(
+        # The module that the model's class comes from: SAM 3's, or SAM3-LiteText's copy of it.
+        vars(sys.modules[type(model).__module__])["torchvision"] = SimpleNamespace(
             ops=SimpleNamespace(roi_align=roi_align)
         )
         super().__init__(model, tokenizer, name=name, fingerprint=fingerprint)
@@ -174,7 +177,7 @@ class Sam3(TransformersConcepts):
         if seen is None or seen[0] is not image:
             size = (self.input_size, self.input_size)
             pixels = _prepared(image, size, _HALF, _HALF).to(self.device)
-            seen = self._seen = (image, self.model.get_vision_features(pixel_values=pixels))
+            seen = self._seen = (image, _four_levels(self.model.get_vision_features(pixels)))
         tokens = self._tokens(word, padding="max_length", max_length=self._words())
         # The output object, not its tensor: a bare tensor crashes.
         text = self.model.get_text_features(**tokens, return_dict=True)
@@ -202,6 +205,18 @@ class Sam3(TransformersConcepts):
 
     def _words(self) -> int:
         return int(self.model.config.text_config.max_position_embeddings)
+
+
+def _four_levels(features: Any) -> Any:
+    """The encoder's features with a fourth level: SAM 3.1 has three.
+
+    ``transformers`` 5.23.0 leaves out the last of whatever there are, which is right for SAM 3.
+    """
+    if len(features.fpn_hidden_states) == 3:
+        for name in ("fpn_hidden_states", "fpn_position_encoding"):
+            levels = getattr(features, name)
+            setattr(features, name, (*levels, levels[-1]))
+    return features
 
 
 class GroundingDino(TransformersConcepts):
@@ -252,6 +267,7 @@ class Owlv2(TransformersConcepts):
 KINDS: Mapping[str, tuple[type[TransformersConcepts], str]] = {
     "sam3": (Sam3, "Sam3Model"),
     "sam3_video": (Sam3, "Sam3Model"),
+    "sam3_lite_text": (Sam3, "Sam3LiteTextModel"),
     "grounding-dino": (GroundingDino, "GroundingDinoForObjectDetection"),
     "owlv2": (Owlv2, "Owlv2ForObjectDetection"),
 }
@@ -280,18 +296,20 @@ def load_concepts(
         CheckpointError: Files are missing or damaged.
     """
     entry = CATALOGUE.get(str(name_or_path))
-    if entry is not None and entry.kind != "concept":
+    if entry is not None and entry.kind != "concept" and entry.family != "sam3":
         raise ModelError(f"The model {entry.name} {_WORDLESS}")
     located = locate(name_or_path)
+    if is_official_sam3(located):
+        return _official(located, device, threads)
     kind = model_type(located.path)
     if kind not in KINDS:
         raise ModelError(f"{located.name} ({kind}) {_WORDLESS}")
     transformers = require_transformers("Finding things by words")
-    from transformers.models.sam3 import modeling_sam3
-
     ours, theirs = KINDS[kind]
     # SAM 3 is hidden from the package's top where torchvision is missing.
-    made = getattr(modeling_sam3 if ours is Sam3 else transformers, theirs)
+    module = "sam3_lite_text" if kind == "sam3_lite_text" else "sam3"
+    hidden = f"transformers.models.{module}.modeling_{module}"
+    made = getattr(import_module(hidden) if ours is Sam3 else transformers, theirs)
     chosen = pick_device(device)
     set_threads(threads)
     model = load_pretrained(made, located)
@@ -304,6 +322,60 @@ def load_concepts(
     checksum = located.sha256 or sha256_of(weights_file(located.path))
     fingerprint = hashlib.sha256(f"{checksum} {kind} {VERSION}".encode()).hexdigest()[:32]
     return ours(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
+
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+"""One of them is in every folder with CLIP's tokenizer."""
+
+
+def is_official_sam3(located: Located) -> bool:
+    """Whether a file is SAM 3's or SAM 3.1's own checkpoint; read where its name does not tell."""
+    if located.entry is not None:
+        return located.entry.family == "sam3" and located.path.is_file()
+    if located.path.suffix not in (".pt", ".pth", ".safetensors") or not located.path.is_file():
+        return False
+    return is_sam3(read_state(located.path))
+
+
+def tokenizer_folder(located: Located) -> Path | None:
+    """Where CLIP's tokenizer lies for an official file: beside it, or with the hub's SAM 3."""
+    sam3 = manifest_of(CATALOGUE["sam3"])
+    places = [located.path.parent, *([locate("sam3").path] if sam3 is not None else [])]
+    for place in places:
+        if any((place / name).exists() for name in TOKENIZER_FILES):
+            return place
+    return None
+
+
+def _official(located: Located, device: str, threads: int | None) -> Sam3:
+    """SAM 3 or SAM 3.1 for words, from its own file.
+
+    Raises:
+        ModelError: ``transformers`` or the tokenizer is missing.
+        CheckpointError: Tensors are missing, too many or of another shape.
+    """
+    transformers = require_transformers("Finding things by words")
+    from .families.sam3_official import load_official_words
+
+    folder = tokenizer_folder(located)
+    if folder is None:
+        raise ModelError(
+            f"{located.name} needs CLIP's tokenizer for words: put vocab.json and merges.txt of "
+            f"facebook/sam3 or openai/clip-vit-base-patch32 beside {located.path.name}. Points and "
+            "boxes work without."
+        )
+    chosen = pick_device(device)
+    set_threads(threads)
+    model = load_official_words(read_state(located.path), located.name)
+    try:
+        tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
+            str(folder), local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise not_loaded(located, error) from error
+    checksum = located.sha256 or sha256_of(located.path)
+    fingerprint = hashlib.sha256(f"{checksum} sam3 {VERSION}".encode()).hexdigest()[:32]
+    return Sam3(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
 
 
 def _prepared(image: ByteArray, size: tuple[int, int], mean: Floats3, std: Floats3) -> Tensor:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a job is still wanted, asked in the middle of a tile.
+"""Cancellation of a job, checked within a tile.
 
-A tile may take minutes; what works on it (a segmenter, whoever wrote it) knows its image and
+A tile may take minutes; what works on it (any segmenter) knows its image and
 nothing of the job. So the job leaves its question here, for this thread, and long loops ask it.
 """
 
@@ -15,18 +15,23 @@ _question: ContextVar[Callable[[], None] | None] = ContextVar("question", defaul
 
 
 @contextmanager
-def stopped_by(question: Callable[[], None]) -> Iterator[None]:
+def stopped_by(asked: Callable[[], None]) -> Iterator[None]:
     """Within this block :func:`check` asks this; it raises ``Cancelled`` to stop the work."""
-    token = _question.set(question)
+    token = _question.set(asked)
     try:
         yield
     finally:
         _question.reset(token)
 
 
-def stop_for_good_by(question: Callable[[], None]) -> None:
+def stop_for_good_by(asked: Callable[[], None]) -> None:
     """The same for the rest of this thread's life, as in a worker process."""
-    _question.set(question)
+    _question.set(asked)
+
+
+def question() -> Callable[[], None]:
+    """What :func:`check` asks here and now, to be asked from within a block of another question."""
+    return _question.get() or (lambda: None)
 
 
 def check() -> None:
@@ -34,6 +39,6 @@ def check() -> None:
 
     Cheap: to be called every few tenths of a second of work.
     """
-    question = _question.get()
-    if question is not None:
-        question()
+    asked = _question.get()
+    if asked is not None:
+        asked()

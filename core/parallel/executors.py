@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the stages run: in this process, in several, or on a Dask cluster. The same functions.
+"""Executors for stages: in this process, in worker processes, or on a Dask cluster.
 
 A stage is a picklable function over small items (paths, indices); results come back in the order
 of the items, whatever order they were made in, so that nothing downstream depends on the number
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from ..errors import Cancelled, JobError, ParameterError
+from ..errors import Cancelled, JobError, ParameterError, WorkerDied
 from .cancellation import check, stop_for_good_by
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
                     "No worker process could start, most likely because each imports the script "
                     f"that started it and {_GUARD}"
                 ) from error
-            raise JobError(
+            raise WorkerDied(
                 "A worker process was killed, most likely because memory ran out: "
                 "use fewer workers and run the same command again; finished tiles are kept."
             ) from error
@@ -203,7 +203,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._stopped.value = 1  # nobody waits for the tiles at work any more
+            self._stopped.value = 1  # no caller waits for the running tiles any more
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -217,7 +217,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         address: Scheduler's address, e.g. ``tcp://10.0.0.1:8786``.
 
     Raises:
-        ParameterError: The extra is not installed, or nobody answers there.
+        ParameterError: The extra is not installed, or no scheduler answers there.
         JobError: No worker is connected.
     """
 
@@ -257,7 +257,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         return sum(int(worker["nthreads"]) for worker in workers.values())
 
     def _check_workers(self) -> None:
-        """Raise where the job is to stop, or no worker has been there for too long."""
+        """Raise where the job must stop, or no worker has been there for too long."""
         check()
         if self._threads():
             self._alone_since = None
@@ -312,7 +312,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         try:
             return future.result()
         except KilledWorker as error:
-            raise JobError(
+            raise WorkerDied(
                 "Several Dask workers died at the same task, most likely because memory ran out: "
                 "use workers with more memory or smaller tiles, and run the same job again; what "
                 "is finished is kept."

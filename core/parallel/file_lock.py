@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Exclusive locks on files that their holder may delete, or move together with their folder.
+"""Exclusive file locks that survive deletion or renaming of the locked file or its folder.
 
 The system frees such a lock when its process ends, however it ends. ``filelock`` has the same
 locks, but it does not notice that the file it has locked was moved away while it waited; a job

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The place of the engine's processes behind the programs that a person is looking at.
+"""Lower process priority for the engine, so that desktop programs stay responsive.
 
 A model keeps every core busy. On a machine that has nothing else to do, a process of low priority
 is as quick as any other; beside QGIS, the window gets its turn first, each time it asks.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A vector layer as prompts: features in pixels, with their ids, labels and attributes."""
+"""A vector layer as prompts in pixels, with ids, labels and attributes."""
 
 from __future__ import annotations
 

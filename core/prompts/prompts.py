@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Points, boxes, strokes and polygons in any CRS, as pixels of a raster and of a model's window.
+"""Prompts of any CRS in pixels of a raster and of a model's window.
 
 Ground positions are (x, y), pixel positions are continuous (row, column) with (0, 0) at the top
 left corner of the first pixel; the two never share an array without a name that says which.

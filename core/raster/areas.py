@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An area of interest: which windows of a raster to look at, and which shapes to keep.
+"""The area of interest: which windows to process and which shapes to keep.
 
 It is brought to the raster's ground and pixels once; edges are densified first, because a straight
 edge in one CRS is a curve in another.
@@ -25,6 +25,14 @@ from ..types import GroundBox, PixelBox
 
 KEPT = 0.5
 """Share of a shape's area (or length) that must lie inside for it to be kept."""
+
+
+class MissesRaster(ParameterError):
+    """An area of interest lies beside the raster: wrong for one raster, usual for one of many."""
+
+    @property
+    def kind(self) -> str:
+        return ParameterError.__name__
 
 
 class _Placed(Protocol):
@@ -65,7 +73,7 @@ class AreaOfInterest:
                 raster.bounds.col0, raster.bounds.row0, raster.bounds.col1, raster.bounds.row1
             )
             a0, b0, a1, b1 = _transformed(frame, raster.transform).bounds
-            raise ParameterError(
+            raise MissesRaster(
                 f"{what} (x {x0:.6g} to {x1:.6g}, y {y0:.6g} to {y1:.6g} in the raster's "
                 f"coordinate system) misses the raster {raster.name} (x {a0:.6g} to {a1:.6g}, "
                 f"y {b0:.6g} to {b1:.6g}): check its coordinates and coordinate system."
@@ -176,7 +184,7 @@ def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
         )
     if found.is_empty or found.area == 0:
         x0, y0, x1, y1 = merged.bounds
-        raise ParameterError(
+        raise MissesRaster(
             f"The area of interest (x {x0:.6g} to {x1:.6g}, y {y0:.6g} to {y1:.6g} in "
             f"{crs.name if crs else 'no CRS'}) misses the raster {raster.name}: check its "
             "coordinates and coordinate system."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a raster can have data at all: rasters of a mosaic, sources of a VRT, written blocks.
+"""Where a raster can have data: rasters of a mosaic, sources of a VRT, written blocks.
 
 What is known from a directory need not be read: a mosaic of two towns a country apart is empty
 nearly everywhere.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What there is to say about a raster before anything is done with it (``samgeo info``)."""
+"""Raster metadata for ``samgeo info``."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from affine import Affine
@@ -53,8 +53,10 @@ class RasterInfo:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = asdict(self)
-        for band in data["bands"]:
+        """The values as plain JSON; a file may have 65,535 bands, so they are not copied deeply."""
+        data = dict(vars(self))
+        data["bands"] = bands = [dict(vars(band)) for band in self.bands]
+        for band in bands:
             if band["nodata"] is not None and not math.isfinite(band["nodata"]):
                 band["nodata"] = str(band["nodata"])  # JSON has no NaN
         return data

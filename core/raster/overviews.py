@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Overviews that show something else than their raster: empty, incomplete, of older pixels."""
+"""Detection of wrong overviews: empty, incomplete, or made from older pixels."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source's own pixels: windows of values and validity, overviews, and blocks never written."""
+"""Reading source pixels: windows of values and validity, overviews, unwritten blocks."""
 
 from __future__ import annotations
 

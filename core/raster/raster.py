@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster at its working resolution: windows of RGB bytes, one stretch, and where data are.
+"""``Raster``: windows of RGB bytes at a working resolution, with one stretch and a validity mask.
 
 ::
 
@@ -105,7 +105,8 @@ def open_raster(
         RasterError: It cannot be opened, or the files make no mosaic.
         ParameterError: An option does not fit the raster.
     """
-    return Raster(expand_sources(sources), options or RasterOptions())
+    options = options or RasterOptions()
+    return Raster(expand_sources(sources, remote=options.allow_remote), options)
 
 
 def coarser(spec: Mapping[str, Any], factor: int) -> dict[str, Any]:

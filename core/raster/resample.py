@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From source pixels to working pixels: area means on the way down, bilinear on the way up.
+"""Resampling to working pixels: area mean when downsampling, bilinear when upsampling.
 
 The working grid is the source's grid times a scale, exactly; pixel i of it covers the source
 pixels from ``i * scale`` to ``(i + 1) * scale``. GDAL's own decimated reads shift with the window

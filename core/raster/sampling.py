@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A sample of a whole raster, for its one stretch: regular, repeatable, in flat memory."""
+"""A regular, repeatable sample of a raster's values for its stretch, in constant memory."""
 
 from __future__ import annotations
 

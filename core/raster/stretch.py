@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One stretch for a whole raster: what of its values is black and what is white.
+"""The contrast stretch of a raster: which values become 0 and 255.
 
 A stretch chosen a tile at a time would give the model another picture of the same roof in every
 tile, and the seams could never agree. So the limits are estimated once, from a sample of the whole
@@ -187,7 +187,7 @@ def _limits(values: AnyArray, percentiles: tuple[float, float]) -> tuple[float, 
 def _without_fill(values: AnyArray) -> AnyArray:
     """Values without a heap of one value at their lower end, if what remains is a picture.
 
-    Collars of 0, 1 or -9999 that nobody declared as nodata would take the percentiles' place.
+    Collars of 0, 1 or -9999 not declared as nodata would take the percentiles' place.
     """
     above = values[values > values.min()]
     if len(values) - len(above) < FILL_SHARE * len(values):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which blocks of a sparse GeoTIFF were ever written: read from its directory at once.
+"""Which blocks of a sparse GeoTIFF were written, read from its directory.
 
 GDAL tells this one block at a time. A raster of 1,000,000 x 1,000,000 pixels has millions of them,
 and a file of a few megabytes.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Virtual rasters as their XML describes them: where their sources lie."""
+"""Source rectangles of a virtual raster, from its XML."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything in a window: a grid of point prompts, thresholds, stability, duplicates.
+"""Automatic mask generation in a window: point grid, score and stability thresholds, NMS.
 
 The semantics are those of the official ``SamAutomaticMaskGenerator`` (Kirillov et al. 2023,
 "Segment Anything", section 5 and appendix B). What differs, and why:
@@ -42,9 +42,9 @@ from .mask_nms import (
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
-from .small_regions import mend
+from .small_regions import main_pieces, mend
 
-VERSION = 1
+VERSION = 2
 """Of the rules below; part of the fingerprint."""
 
 EDGE_TOLERANCE = 20
@@ -59,9 +59,10 @@ REST_DEPTH = 8
 SEEN_AROUND = (40.0, 128.0)
 """Least and most pixels that are seen around a proposal at first."""
 
-LARGEST_SKIPPER = 1 / 8
-"""Share of the window above which a confident mask does not keep points from being asked: such a
-mask is background or a whole neighbourhood, and what lies on it would be lost."""
+LARGEST_SKIPPER = 1 << 17
+"""Pixels above which a confident mask does not keep points from being asked: such a mask is
+background or a whole neighbourhood, and what lies on it would be lost. An eighth of a window of
+1024; the same in smaller windows, so that they ask the same places, up to half of the window."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -142,7 +143,8 @@ class _View:
     """A part of the padded window that the model encodes: the whole of it, or a crop.
 
     ``box`` counts pixels, ``cells`` cells of the window; ``cells`` are those whose centre lies in
-    ``box`` and inside the raster, and ``valid`` tells which of them have data.
+    ``box`` and inside the raster, ``valid`` tells which of them have data, and ``asked`` in which
+    of these objects are looked for.
     """
 
     window: int
@@ -151,6 +153,7 @@ class _View:
     box: PixelBox
     cells: CellBox
     valid: BoolArray
+    asked: BoolArray
 
 
 class Proposer(Protocol):
@@ -258,12 +261,17 @@ class AutomaticSegmenter:
         views = _views(image, self.options.n_layers)
         if self.proposer is not None:
             return self._segment_proposals(self.proposer, canvas, image, views[0])
+        everything = getattr(self.model, "everything", None)
         for view in views:
-            rounds = self._points(view, image.valid)
-            if rounds and view.valid.any():
+            rounds = self._points(view, _asked(image)) if everything is None else []
+            if (rounds or everything is not None) and view.asked.any():
                 crop = canvas[view.box.row0 : view.box.row1, view.box.col0 : view.box.col1]
                 embedding = self.model.encode([np.ascontiguousarray(crop)])[0]
-                found += self._search(embedding, rounds, view)
+                if everything is None:
+                    found += self._search(embedding, rounds, view)
+                else:  # FastSAM: one pass gives all masks, no prompt is asked
+                    every = list(self._candidates(everything(embedding), embedding, view))
+                    found += self._tidied(self._distinct(every, view), view)
         if len(views) > 1:
             found = self._distinct(found, views[0])
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
@@ -277,7 +285,7 @@ class AutomaticSegmenter:
     ) -> TileMasks:
         """All masks of a window from proposals."""
         cell = image.cell
-        if not view.valid.any():
+        if not view.asked.any():
             return TileMasks(image.tile.index, cell, [])
         embedding = self.model.encode([canvas])[0]
         same = proposer.info.fingerprint == self.model.info.fingerprint
@@ -287,17 +295,16 @@ class AutomaticSegmenter:
         found = ask(expected.points, np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1))
         covered = np.zeros(view.cells.shape, bool)
         _cover(covered, found, view)
-        covered |= ~view.valid
+        covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
-        rest = np.array(list(uncovered(covered, least, step)), np.float32).reshape(-1, 2)
-        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
-        found = self._distinct(found, view)
-        if self.options.min_region:
-            smallest = self.options.min_region / cell**2
-            mended = [mend(candidate, smallest, view.cells) for candidate in found]
-            found = self._distinct(mended, view)
-        probabilities, sides = proposer.class_probabilities(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        phase = origin[0] % step, origin[1] % step
+        left = list(uncovered(covered, least, step, phase))
+        rest = np.array(left, np.float32).reshape(-1, 2)
+        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
+        found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
+        found = self._tidied(found, view)
+        probabilities, sides = proposer.class_probabilities(seen)
         masks = []
         for c in found:
             name, likely = class_of(c, probabilities, (cell / sides[0], cell / sides[1]))
@@ -310,10 +317,10 @@ class AutomaticSegmenter:
     def _ask_near(
         self, embedding: Embedding, view: _View, points: FloatArray, sides: FloatArray
     ) -> list[Candidate]:
-        """Candidates for one click each, where there are data; ``sides`` are roughly those of the
+        """Candidates for one click each, where that is asked; ``sides`` are roughly those of the
         objects, pixels."""
         rows, cols = _cells_of(points, view)
-        inside = view.valid[rows, cols] if len(points) else np.zeros(0, bool)
+        inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
         points, sides = points[inside], sides[inside]
         found: list[Candidate] = []
         cropped = getattr(self.model, "decode_cropped", None)
@@ -463,12 +470,15 @@ class AutomaticSegmenter:
             found += new
             if len(rounds) > 1:
                 _cover(covered, new, view)
-        found = self._distinct(found, view)
-        if self.options.min_region:
-            smallest = self.options.min_region / view.cell**2
-            mended = [mend(candidate, smallest, view.cells) for candidate in found]
-            found = self._distinct(mended, view)
-        return found
+        return self._tidied(self._distinct(found, view), view)
+
+    def _tidied(self, found: list[Candidate], view: _View) -> list[Candidate]:
+        """Masks without their small islands and holes, where that is asked for."""
+        if not self.options.min_region:
+            return found
+        smallest = self.options.min_region / view.cell**2
+        mended = [mend(candidate, smallest, view.cells) for candidate in found]
+        return self._distinct(mended, view)
 
     def _ask(self, embedding: Embedding, points: FloatArray, view: _View) -> Decoded:
         local = points - np.array([view.box.row0, view.box.col0], np.float32)
@@ -511,16 +521,23 @@ class AutomaticSegmenter:
 
 
 def _views(image: TileImage, n_layers: int) -> list[_View]:
-    valid = valid_cells(image.valid, image.cell)
+    valid, asked = (valid_cells(part, image.cell) for part in (image.valid, _asked(image)))
     half = image.cell // 2
     views = []
     for layer, box in crop_boxes(image.size, n_layers):
         first, last = -(-(box.row0 - half) // image.cell), -(-(box.row1 - half) // image.cell)
         left, right = -(-(box.col0 - half) // image.cell), -(-(box.col1 - half) // image.cell)
         inside = CellBox(first, left, last, right).intersection(CellBox(0, 0, *valid.shape))
-        part = valid[inside.row0 : inside.row1, inside.col0 : inside.col1]
-        views.append(_View(image.size, image.cell, layer, box, inside, part))
+        parts = (
+            part[inside.row0 : inside.row1, inside.col0 : inside.col1] for part in (valid, asked)
+        )
+        views.append(_View(image.size, image.cell, layer, box, inside, *parts))
     return views
+
+
+def _asked(image: TileImage) -> BoolArray:
+    """The pixels with data where objects are looked for."""
+    return image.valid if image.wanted is None else image.valid & image.wanted
 
 
 def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -534,8 +551,9 @@ def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArra
 
 def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> None:
     """Mark in place what the candidates cover, except those that cover nearly everything."""
+    largest = min(LARGEST_SKIPPER / view.cell**2, view.cells.area / 2)
     for candidate in candidates:
-        if candidate.area <= LARGEST_SKIPPER * view.cells.area:
+        if candidate.area <= largest:
             covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Candidates of one window, and the removal of those that say the same thing twice.
+"""Non-maximum suppression of the candidate masks of a window.
 
 The official generator compares boxes, which makes a ring and the disc inside it the same object.
 Here masks are compared, bit by bit on the lattice; boxes remain as an option for comparison.

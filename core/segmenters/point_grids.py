@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the automatic generator looks: crops of a window, and grids of points in them.
+"""Crops of a window and grids of points in them, for automatic mask generation.
 
 The same numbers as the official ``utils/amg.py`` gives for a square image; only integers and
 pixel positions here.
@@ -80,13 +80,17 @@ def coarse_to_fine(side: int) -> NDArray[np.int8]:
     return rounds.astype(np.int8)
 
 
-def uncovered(covered: NDArray[np.bool_], smallest: int, step: int) -> Iterator[tuple[int, int]]:
+def uncovered(
+    covered: NDArray[np.bool_], smallest: int, step: int, phase: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[int, int]]:
     """One place in each uncovered region: its deepest cell; large regions get several.
 
     Args:
         covered: (h, w).
         smallest: Regions whose deepest cell is nearer than this to a covered one are left out.
         step: Side in cells of the squares into which large regions are cut.
+        phase: Rows and columns by which the first squares begin before the array, so that squares
+            are the same in overlapping windows.
 
     Yields:
         (row, column) of cells, by place.
@@ -94,9 +98,10 @@ def uncovered(covered: NDArray[np.bool_], smallest: int, step: int) -> Iterator[
     free = np.pad(~covered, 1)
     depth = ndimage.distance_transform_edt(free)[1:-1, 1:-1]
     height, width = covered.shape
-    for top in range(0, height, step):
-        for left in range(0, width, step):
-            part = depth[top : top + step, left : left + step]
+    for above in range(-phase[0], height, step):
+        for before in range(-phase[1], width, step):
+            top, left = max(above, 0), max(before, 0)
+            part = depth[top : above + step, left : before + step]
             row, col = np.unravel_index(int(part.argmax()), part.shape)
             if part[row, col] >= smallest:
                 yield top + int(row), left + int(col)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one thing that the pipeline asks of a model: a tile's image in, its masks out.
+"""The protocol ``Segmenter``: a tile's image in, its masks out.
 
 Write a class with these members and pass it to ``samgeo_core.segment(..., segmenter=...)`` to use
 a model of your own. The automatic generator (``automatic.py``), prompt layers (``prompted.py``)
@@ -29,6 +29,8 @@ class TileImage:
             so that objects at the raster's edge have the same scale as elsewhere.
         cell: Side in pixels of the mask cells to return; divides the window's first row and
             column. The last cell of a clamped window may reach beyond the raster.
+        wanted: (H, W) bool, where objects are looked for; those that only reach out of it are
+            still whole. None for everywhere. A segmenter may pass it over.
     """
 
     tile: Tile
@@ -36,6 +38,7 @@ class TileImage:
     valid: BoolArray
     size: int
     cell: int
+    wanted: BoolArray | None = None
 
 
 @runtime_checkable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small islands and holes of a mask, removed and filled in its logits."""
+"""Small islands and holes of a mask, removed or filled in its logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from ..types import BoolArray, CellBox
+from ..models.embedded.islands import far_islands
+from ..types import BoolArray, CellBox, LogitArray
 from .mask_nms import Candidate
 
 _EIGHT = np.ones((3, 3), bool)
@@ -37,15 +38,29 @@ def mend(candidate: Candidate, min_cells: float, window: CellBox) -> Candidate:
         return candidate
     changed = np.where(holes, np.maximum(-logits, 1), logits)
     changed = np.where(islands, np.minimum(-changed, 0), changed).astype(np.int8)
-    left = changed > 0
+    return replace(_changed(candidate, changed), mended=True)
+
+
+def main_pieces(candidate: Candidate) -> Candidate:
+    """A candidate without pieces that lie far from its largest one
+    (:mod:`~samgeo_core.models.embedded.islands`); itself where there are none."""
+    far = far_islands(candidate.logits > 0)
+    if far is None:
+        return candidate
+    logits = candidate.logits
+    return _changed(candidate, np.where(far, np.minimum(-logits, 0), logits).astype(np.int8))
+
+
+def _changed(candidate: Candidate, logits: LogitArray) -> Candidate:
+    """A candidate with other logits in the same box."""
+    left = logits > 0
     rows, cols = np.flatnonzero(left.any(1)), np.flatnonzero(left.any(0))
     tight = CellBox(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
     return replace(
         candidate,
         tight=tight.shifted(candidate.box.row0, candidate.box.col0),
-        logits=changed,
+        logits=logits,
         area=int(np.count_nonzero(left)),
-        mended=True,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All instances of words in a window: a concept model's masks, or its boxes and a second model.
+"""Text-prompted segmentation of a window: masks of a concept model, or its boxes as prompts.
 
 SAM 3 gives masks. Grounding DINO and OWLv2 give boxes; a promptable model then turns each box
 into a mask. Either way the result are tile masks like any other's, labelled with their word.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which bands of a raster make the picture, and which say where it has data."""
+"""The choice of a raster's bands: which are shown as RGB, which are masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .gdal import GDAL_ERRORS
 MaskKind = Literal["none", "nodata", "dataset"]
 
 IMPLAUSIBLE = 1e30
-"""Floats beyond this are fill values that nobody declared, such as -3.4e38."""
+"""Floats beyond this are undeclared fill values, such as -3.4e38."""
 
 
 LOOK, LOOKS = 64, 6
@@ -161,7 +161,7 @@ def _is_data(dataset: rasterio.DatasetReader, alpha: int) -> bool:
             try:
                 values = dataset.read(alpha, window=window)
             except GDAL_ERRORS:
-                continue  # whoever reads the picture there says so
+                continue  # reading the pixels there raises the error
             seen = values[values > 0]
             visible += seen.size
             between += int((~np.isin(seen, list(full))).sum())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a raster consists of: all files that its pixels come from, and a digest over them.
+"""A raster's source files and a digest of them.
 
 A virtual raster whose source is missing reads as zeros in many programs, and half of a map is
 empty without a word. Here each source, however deep, is opened once before any work is done.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""When a raster was taken: what its name, its tags and a sidecar say."""
+"""A raster's acquisition date, from its name, tags or sidecar file."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How GDAL is used: its settings, which drivers may open a file, and the exceptions it raises."""
+"""GDAL's settings, allowed drivers and exceptions."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,8 +51,23 @@ _ALWAYS = {
     "VRT_ALLOW_MEM_DRIVER": "NO",
 }
 
+_ONLINE = {
+    # What passes (429, 502, 503, 504, a connection that breaks) is asked for again.
+    "GDAL_HTTP_MAX_RETRY": "5",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_CONNECTTIMEOUT": "30",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",
+    # Blocks beside each other are one request; what was read of a file is kept, as neighbouring
+    # windows share blocks.
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_MULTIPLEX": "YES",
+    "CPL_VSIL_CURL_CACHE_SIZE": str(128 * 1024 * 1024),
+}
+"""For rasters on servers; a variable of the environment of the same name goes before."""
+
 _OFFLINE = {
-    # /vsicurl/, /vsis3/ and their like open no other name than this, which nobody has.
+    # /vsicurl/, /vsis3/ and their like open no other name than this one, which does not exist.
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsicurl/none",
     # All else that speaks HTTP (WMS, WCS, ...) meets a closed door on this machine.
     "GDAL_HTTP_PROXY": "http://127.0.0.1:1",
@@ -68,7 +84,10 @@ def gdal_env(cache: int | None = None, *, remote: bool = False) -> rasterio.Env:
         remote: The network may be used. False is a second lock behind ``references.py``.
     """
     settings = {"GDAL_CACHEMAX": CACHE_BYTES[0] if cache is None else cache, **_ALWAYS}
-    return rasterio.Env(**settings, **({} if remote else _OFFLINE))
+    if not remote:
+        return rasterio.Env(**settings, **_OFFLINE)
+    online = {name: value for name, value in _ONLINE.items() if name not in os.environ}
+    return rasterio.Env(**settings, **online)
 
 
 def cache_bytes(dataset: rasterio.DatasetReader) -> int:

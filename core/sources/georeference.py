@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rasters that are placed by points, formulas or arrays instead of a transform."""
+"""Georeferencing without an affine transform: GCPs, RPCs, geolocation arrays."""
 
 from __future__ import annotations
 

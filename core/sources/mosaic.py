@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Several rasters of one grid as one: a GDAL virtual raster, made without copying a pixel."""
+"""Several rasters of one grid as a mosaic: a GDAL virtual raster without copied pixels."""
 
 from __future__ import annotations
 

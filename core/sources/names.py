@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of rasters: paths, URLs, folders, archives and GDAL's own, all as GDAL understands them."""
+"""Names of rasters: paths, URLs, folders, archives and GDAL's own, as GDAL understands them."""
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import tarfile
@@ -14,8 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from ..addresses import without_secrets
 from ..errors import RasterError, SamGeoWarning
+from ..job import option
 from .gdal import GDAL_ERRORS, gdal_env, open_dataset
-from .references import archive_of, files_named, is_remote, references_of
+from .references import archive_of, files_named, is_remote, references_of, server_of
+from .stac import is_catalogue, stac_rasters
 
 SUFFIXES = (
     *(".tif", ".tiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg", ".webp"),
@@ -70,20 +73,34 @@ def _path_of(url: str) -> str:
     return plain
 
 
-def expand_sources(sources: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+def expand_sources(
+    sources: str | Path | Sequence[str | Path], *, asset: str | None = None, remote: bool = False
+) -> tuple[str, ...]:
     """Names to open: a folder or an archive stands for the rasters in it, in the order of names.
 
-    Of a folder, hidden files, virtual rasters over its other files, and previews (pictures without
-    georeferencing beside rasters that have one) are left out; the last two are named in a warning.
+    So do a pattern (``tiles/*.tif``, ``**`` for all folders below), a list (a ``.txt`` file with a
+    raster in each line, relative to its folder), and a STAC document. Of a folder, hidden files,
+    virtual rasters over its other files, and previews (pictures without georeferencing beside
+    rasters that have one) are left out; the last two are named in a warning.
+
+    Args:
+        sources: What was given.
+        asset: Of the items of a STAC document (:func:`~.stac.stac_rasters`).
+        remote: A list or a STAC document of this machine may lead to servers.
 
     Raises:
         RasterError: A file is missing, a folder has no rasters, or nothing is given.
+        ParameterError: No asset of a STAC item can be chosen.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     if not given:
         raise RasterError("No raster was given.")
     names: list[str] = []
     for source in given:
+        if is_catalogue(str(source)):
+            found = stac_rasters(str(source), asset=asset, remote=remote)
+            names += [gdal_name(one.address) for one in found]
+            continue
         name = gdal_name(str(source))
         _check_text(name)
         path = Path(name)
@@ -91,7 +108,11 @@ def expand_sources(sources: str | Path | Sequence[str | Path]) -> tuple[str, ...
             names += _of_folder(path)
         elif isinstance(source, Path) or _is_plain_path(name):
             if not path.exists():
-                raise RasterError(f"There is no file {source}: check the path.")
+                names += _of_pattern(name)
+                continue
+            if path.suffix.lower() == ".txt":
+                names += expand_sources(_of_list(path, remote), asset=asset, remote=remote)
+                continue
             packed = path.is_file() and path.name.lower().endswith(_PACKED)
             names += _of_archive(path) if packed else [str(path)]
         else:
@@ -117,6 +138,39 @@ def _is_plain_path(name: str) -> bool:
     if name.startswith(("/vsi", "<")) or is_remote(name):
         return False
     return ":" not in name[2:] or os.path.exists(name)
+
+
+def _of_pattern(pattern: str) -> list[str]:
+    """The files that a pattern stands for."""
+    if not glob.has_magic(pattern):
+        raise RasterError(f"There is no file {pattern}: check the path.")
+    found = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
+    if not found:
+        raise RasterError(f"No file is called {pattern}: check the pattern.")
+    return found
+
+
+def _of_list(path: Path, remote: bool) -> list[str]:
+    """The lines of a list; paths are relative to its folder."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RasterError(f"The list {path} cannot be read: {error}.") from error
+    found = []
+    for line in (line.strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        if line.lower().endswith(".txt"):
+            raise RasterError(f"The list {path} names another list, {line}: name rasters in it.")
+        if is_remote(line) and not remote:
+            raise RasterError(
+                f"{path} refers to {server_of(line)}: nothing is fetched from the network because "
+                f"a file says so, unless you allow it ({option('allow_remote')})."
+            )
+        found.append(line if not _is_plain_path(gdal_name(line)) else str(path.parent / line))
+    if not found:
+        raise RasterError(f"The list {path} has no rasters in it.")
+    return found
 
 
 def _of_folder(folder: Path) -> list[str]:
@@ -155,7 +209,7 @@ def _over_others(files: Sequence[Path]) -> set[Path]:
         try:
             named = {f for one in references_of(str(path)) for f in files_named(one.name)}
         except RasterError:
-            continue  # whoever opens it says what is the matter
+            continue  # opening it raises the error
         if any(os.path.realpath(f) in real for f in named) and len(files) > 1:
             found.add(path)
     return found if len(found) < len(files) else set()
@@ -179,7 +233,10 @@ def _of_archive(path: Path) -> list[str]:
             with tarfile.open(path) as tar:
                 inner, prefix = [m.name for m in tar if m.isfile()], "/vsitar/"
     except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise RasterError(f"The archive {path} cannot be read: {error}") from error
+        raise RasterError(
+            f"The archive {path} cannot be read ({error}): make or download it again, or unpack it "
+            "and give the GeoTIFF in it."
+        ) from error
     found = sorted(
         name
         for name in inner
@@ -192,7 +249,7 @@ def _of_archive(path: Path) -> list[str]:
 
 
 def short_name(name: str) -> str:
-    """What people call a raster: the last part of its name, without what belongs to an address."""
+    """Display name of a raster: the last part of its name, without what belongs to an address."""
     if name.lstrip().startswith("<"):
         return "a virtual raster given as text"
     archive = archive_of(name)

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening: one raster, or several as a mosaic; where they lie on the ground."""
+"""Opening one raster, or several as a mosaic."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
-from ..earth.crs import known_crs, same_crs
-from ..errors import RasterError, SamGeoWarning
+from ..earth.crs import known_crs, raster_crs, same_crs
+from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .contents import Contents, check_sources
 from .gdal import (
@@ -40,6 +40,12 @@ _NOT_READ = {
     ".sid": "MrSID",
 }
 """Formats that GDAL reads only with libraries that must not be shared."""
+
+_NO_RASTER = {
+    **dict.fromkeys((".las", ".laz", ".copc"), "a point cloud, from which QGIS can make a raster"),
+    **dict.fromkeys((".dwg", ".dxf", ".dgn"), "a drawing, which QGIS can draw into a raster"),
+}
+"""What is taken for a raster by mistake."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +122,14 @@ def open_source(
         with gdal_env(remote=asked), damage_of(common_name(names)):
             if len(names) == 1:
                 dataset = stack.enter_context(_open_one(names[0], remote, checked))
-                return _georeference(contents, dataset, stack, crs)
-            parts = []
+                more = _notes_of_more(names[0], dataset)
+                placed = _georeference(contents, dataset, stack, crs)
+                return replace(placed, notes=(*placed.notes, *more))
+            parts, more = [], ()
             for name in names:  # one after the other: a process may hold about 1,000 files open
                 with _open_one(name, remote, checked) as dataset:
                     parts.append(describe_part(name, dataset))
+                    more = (*more, *_notes_of_more(name, dataset))
             mosaic = mosaic_vrt(ordered(parts, overlap))
             dataset = stack.enter_context(open_dataset(mosaic.document, remote=asked))
             overlaps = check_overlap(mosaic, overlap)
@@ -135,6 +144,7 @@ def open_source(
         notes=(
             f"A mosaic of {len(names)} rasters.",
             *overlaps,
+            *more,
             *_crs_notes(dataset.crs, placed=True, wanted=crs),
         ),
         placed=True,
@@ -179,6 +189,20 @@ def _open_one(name: str, remote: bool, checked: bool) -> rasterio.DatasetReader:
     return dataset
 
 
+def _notes_of_more(name: str, dataset: rasterio.DatasetReader) -> tuple[str, ...]:
+    """What is said where a file that opens as one raster holds others beside it, as pages."""
+    parts = list(dataset.subdatasets)
+    if len(parts) < 2 or name in parts:
+        return ()
+    shown = ", ".join(parts[1:4]) + (" ..." if len(parts) > 4 else "")
+    note = (
+        f"{name} holds {len(parts)} rasters (pages): the first one is used; give another by its "
+        f"name: {shown}."
+    )
+    warnings.warn(note, SamGeoWarning, stacklevel=2)
+    return (note,)
+
+
 def _cannot_open(name: str, reason: str) -> str:
     kind = _NOT_READ.get(Path(name).suffix.lower())
     if kind is not None:
@@ -187,7 +211,13 @@ def _cannot_open(name: str, reason: str) -> str:
             "this engine: convert it to GeoTIFF first, in QGIS (Raster, Conversion, Translate) or "
             "with a gdal_translate that has the driver."
         )
-    return f"{name} cannot be opened as a raster: {reason}"
+    what = _NO_RASTER.get(Path(name).suffix.lower())
+    if what is not None:
+        return f"{name} cannot be opened as a raster: it seems to be {what}. Give a GeoTIFF."
+    return (
+        f"{name} cannot be opened as a raster: {reason.rstrip('.')}. If QGIS shows it, convert it "
+        "to GeoTIFF there (Raster, Conversion, Translate); else get a whole copy."
+    )
 
 
 def _georeference(
@@ -246,8 +276,8 @@ def _warped(
 
 def _crs_of(text: str | None) -> CRS | None:
     try:
-        return CRS.from_user_input(text) if text else None
-    except (*GDAL_ERRORS, ValueError):
+        return raster_crs(text or None)
+    except ParameterError:
         return None
 
 

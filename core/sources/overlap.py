@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rasters that overlap in a mosaic: which one is on top, and which one lies under a polygon."""
+"""Overlapping rasters of a mosaic: which one is on top."""
 
 from __future__ import annotations
 

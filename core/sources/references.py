@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that point to other files: virtual rasters, descriptions of servers, side files.
+"""Files that refer to other files: virtual rasters, service descriptions, sidecar files.
 
 They are looked at as text before GDAL sees them, because GDAL follows what they say while it opens
 them: a VRT of a few lines can fetch from any server, read any file of this machine as if its bytes

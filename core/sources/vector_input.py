@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Vector layers as inputs: prompts, areas of interest, polygons to be straightened.
+"""Opening vector layers as inputs: prompts, areas of interest, polygons.
 
 All are opened here, in the same way: QGIS's ``path|layername=...``, GeoParquet, tables with
 longitude and latitude, Shapefiles without an index or in another encoding than they say. Where
@@ -25,6 +25,7 @@ import shapely
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
+from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .references import is_remote, refuse_remote
@@ -77,7 +78,7 @@ class VectorInput:
     folder: Any = None
 
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
-        """Features as they come, with their ids as the index; those that nobody can read are None.
+        """Features as they come, with their ids as the index; those that cannot be read are None.
 
         Args:
             start: Number of the first one.
@@ -86,19 +87,22 @@ class VectorInput:
         Raises:
             ParameterError: The file is damaged.
         """
-        if self.path.lower().endswith((".parquet", ".geoparquet")):
-            with _readable(self.name):
-                frame = gpd.read_parquet(self.path)
-            return frame.iloc[start:] if count is None else frame.iloc[start : start + count]
-        wanted = {"skip_features": start, "max_features": count, **self.options}
         with _readable(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = self._frame(wanted)
+            frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
+        shapes = [without_empty_parts(shape) for shape in frame.geometry]
+        if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
+            name = frame.geometry.name
+            frame[name] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)
 
-    def _frame(self, wanted: Mapping[str, Any]) -> Any:
+    def _frame(self, start: int, count: int | None) -> Any:
+        if self.path.lower().endswith((".parquet", ".geoparquet")):
+            whole = gpd.read_parquet(self.path)
+            return whole.iloc[start : None if count is None else start + count].copy()
+        wanted = {"skip_features": start, "max_features": count, **self.options}
         settings = {"layer": self.layer, "fid_as_index": True, "on_invalid": "ignore", **wanted}
         try:
             return pyogrio.read_dataframe(self.path, **settings)
@@ -125,7 +129,7 @@ def for_pyogrio(path: str | Path) -> str:
     return _WholePath(text) if local else text
 
 
-def _check_offline(path: str) -> None:
+def check_offline(path: str) -> None:
     """Refuse a vector file that leads to a server, as an OGR VRT can.
 
     Raises:
@@ -154,11 +158,11 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
         ParameterError: There is no such file or layer, or it cannot be read.
     """
     given = str(source)
-    path, layer, options = _parts_of(given, layer)
+    path, layer, options = parts_of(given, layer)
     there = Path(path).exists() or "://" in path or path.startswith("/vsi")
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
-    _check_offline(path)
+    check_offline(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith((".parquet", ".geoparquet")):
@@ -181,7 +185,7 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     return _described(opened)
 
 
-def _parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str, Any]]:
+def parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str, Any]]:
     """Path, layer and GDAL's options of QGIS's ``path|layername=...|subset=...``."""
     options: dict[str, Any] = {}
     if "|" not in source or Path(source).exists():

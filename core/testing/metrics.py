@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How good a set of masks is against the truth, and how much of the tiles shows in it."""
+"""Metrics of masks against the truth, and of artefacts along tile seams."""
 
 from __future__ import annotations
 

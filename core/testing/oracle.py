@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A segmenter that knows the truth, and a noisy one: for tests and benchmarks only.
+"""Segmenters that return the truth, exactly or with noise.
 
 The oracle answers each window with the masks that a perfect model would give. What is wrong in a
 merged result is then the merge's fault alone.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A promptable model whose answers are known: one object for each colour of a painted image.
+"""A promptable model that returns regions of one colour of a painted image.
 
 It obeys the contract of ``models/base.py`` to the letter (cells, batches, ``min_score``), so that
 what a segmenter does with the answers can be checked exactly.

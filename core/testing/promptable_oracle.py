@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A perfect promptable model over a raster of labels: it answers the truth, window by window.
+"""A promptable model that returns the object of a label raster, window by window.
 
 The pixels of a :class:`LabelSource` carry the labels (label = red + 256 * green), so that the model
 knows no more of the raster than the window that it was given to encode. What it sees of an object

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scenes with known objects, hard on tiles: what touches, nests, bends round corners, or is long.
+"""Scenes of known objects that are difficult for tiling: touching, nested, bent, long.
 
 A scene is a list of masks on the lattice of cells, made from a seed. Masks may overlap only where
 one lies in another. Everything is drawn by analytic shapes, so a scene of any size can be had.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tiles: what each owns, what the model sees of it, and what of that is believed.
+"""Tiles of a raster: the core each owns, its window, and its trusted window.
 
 ::
 

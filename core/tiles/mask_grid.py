@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Between a model's own grid of logits and the raster's lattice of cells.
+"""Resampling between a model's grid of logits and the raster's grid of mask cells.
 
 A model answers on a grid that starts at the corner of the image it was given and whose cells need
 not be whole pixels (a 640 px window and 256 cells: 2.5 px). The lattice has whole cells and starts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Windows: what a model sees of a raster, what of that is believed, and with which weight.
+"""Windows of a raster: extent, trusted part, and tent weights for fusion.
 
 Tiles of a job (``grid.py``) and the windows in which prompts are answered stand at different
 places, but obey the same rules: near a window's edge nothing is believed, except where the raster

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The same objects followed through dated rasters."""
+"""Tracking objects through rasters of several dates."""

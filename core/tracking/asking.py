@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finding objects again with a model that remembers nothing: their last shape as the prompt.
+"""Finding objects again with a model without memory: their last shape is the prompt.
 
 The model is asked with the object's shape as mask and box where it is expected, and where it was,
 and with a box around it that leaves room, as a mask prompt holds what has grown at its old size. Of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which of the shapes of a date is which object.
+"""Assignment of a date's shapes to tracked objects.
 
 A shape is compared with the object as it was last seen: where it would be now, how large it was,
 and how it stood out from its surroundings. Objects of one date are matched together, so that no

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finding objects again with a model that has a memory (SAM 2, 2.1, EdgeTAM).
+"""Finding objects again with a model with memory (SAM 2, 2.1, EdgeTAM).
 
 Each object has a memory for each window in which it is followed. A window stays as long as the
 object lies well inside it; where the object moves on, the next window is shown the object at the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a layer and dated rasters to what became of each object: the Python function."""
+"""``track``: a layer and rasters of several dates in, the history of each object out."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 
-from ..earth.crs import declared_crs
 from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
+from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
 from ..raster.raster import RasterOptions
+from ..sources.contents import Contents
 from ..sources.dates import read_moment
-from ..sources.vector_input import for_pyogrio
+from ..sources.vector_input import open_vector
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid
@@ -50,8 +50,8 @@ class Tracks:
     """What became of the objects.
 
     Args:
-        table: One row an object and date, see :func:`.table.long_table`.
-        areas: One row an object, one column a date: m2.
+        table: One row per object and date, see :func:`.table.long_table`.
+        areas: One row per object, one column per date: m2.
         output: The layer that was written; None where none was asked for.
         tables: The tables that were written beside it.
         model: Name of the model.
@@ -144,9 +144,13 @@ def track(
     if not (np.isfinite(reach) and reach >= 0):
         raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
     path = None if output is None else Path(output)
+    run = None
     if path is not None:
-        check_output(path, overwrite=overwrite)
-        check_tables(path, overwrite=overwrite)
+        asked = (at, layer_name, id_field, label_field, memory, precision, bands, resolution)
+        made_from = _made_from(layer, rasters, dates, model)
+        run = ShortRun(path, None, "tracks", (made_from, asked, clouds, reach, crs))
+        check_output(path, overwrite=overwrite or run.owns_output)
+        check_tables(path, overwrite=overwrite or run.again)
     given = read_dates(dates) if isinstance(dates, (str, Path)) else dates
     series = make_series(list(rasters), given)
     if path is not None:
@@ -154,8 +158,8 @@ def track(
         inputs = [one for name in read for one in layer_input("the layer", name, layer_name)]
         if isinstance(dates, (str, Path)):
             inputs.append(Input("the list of dates", (str(dates),)))
-        sources = [name for dated in series for name in dated.sources]
-        inputs = [raster_input(sources), *inputs]
+        sources = tuple(name for dated in series for name in dated.sources)
+        inputs = [raster_input(Contents(sources).files), *inputs]
         check_not_input(path, None, inputs)
         for table_path in table_paths(path):
             for one in inputs:
@@ -193,19 +197,23 @@ def track(
     )
     target = crs or frame.crs
     tables: tuple[Path, ...] = ()
-    if path is not None:
+    if path is not None and run is not None:
         writer = LayerWriter(
             path,
             target if grid.crs is not None else None,
             source_crs=grid.crs,
-            overwrite=overwrite,
+            overwrite=overwrite or run.owns_output,
             fields=LAYER_FIELDS,
+            modified=newest(*(name for dated in series for name in dated.sources)),
         )
-        with writer:
-            features = layer_features(table, loaded.info.name)
-            names = {field.name for field in writer.fields} | {features.geometry.name}
-            writer.write(features[[name for name in features.columns if name in names]])
-        tables = write_tables(table, path)
+        tables = table_paths(path)
+        with run.begun():
+            # The layer appears last: where it is, the tables are, too.
+            run.before_output(writer, lambda: write_tables(table, path, run.folder.folder))
+            with writer:
+                features = layer_features(table, loaded.info.name)
+                names = {field.name for field in writer.fields} | {features.geometry.name}
+                writer.write(features[[name for name in features.columns if name in names]])
     for name, reason in left_out:
         warnings.warn(f"Object {name}: {reason}.", SamGeoWarning, stacklevel=2)
     return Tracks(
@@ -217,6 +225,20 @@ def track(
         remembers,
         tuple(left_out),
     )
+
+
+def _made_from(
+    layer: str | Path | gpd.GeoDataFrame,
+    rasters: Sequence[str | Path],
+    dates: Mapping[str, str] | str | Path | None,
+    model: str | Path | PromptableModel,
+) -> tuple[Any, ...]:
+    """What tells one run from another: files by their size and time, frames by their content."""
+    files = [*rasters, *(one for one in (layer, dates, model) if isinstance(one, (str, Path)))]
+    shapes = "" if isinstance(layer, (str, Path)) else layer.to_wkb(hex=True).to_csv()
+    given = sorted(dates.items()) if isinstance(dates, Mapping) else None
+    own = None if isinstance(model, (str, Path)) else model.info.fingerprint
+    return stamps(*files), shapes, given, own
 
 
 def _model(
@@ -260,13 +282,7 @@ def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoData
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
         return layer.reset_index(drop=True)
-    try:
-        frame = gpd.read_file(for_pyogrio(layer), layer=name)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError) as error:
-        raise PromptError(f"The layer {layer} cannot be read: {error}.") from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise PromptError(f"The layer {layer} has no geometry: give a layer of polygons.")
-    return frame.set_crs(declared_crs(frame.crs), allow_override=True)
+    return open_vector(layer, name, parameter="layer").read().reset_index(drop=True)
 
 
 def _objects(
@@ -310,7 +326,11 @@ def _objects(
             reason = _why_not(geometry)
             shape = None
             if reason is None:
-                shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                try:
+                    shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                except PromptError as error:
+                    left_out.append((name, str(error)))
+                    continue
                 if not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
                     reason = f"there are no data at it at {dated.moment.text}"
             if reason is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rasters in the order of time: which belong to one date, which contradict each other."""
+"""Rasters ordered by date: grouped by date, and checked for contradictions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from ..earth.crs import known_crs
 from ..errors import ParameterError, RasterError
 from ..job import option
 from ..raster.raster import open_raster
@@ -142,7 +143,7 @@ def _describe(name: str, given: Moment | None) -> _One:
         height, width = raster.shape
         corners = [(0, 0), (width, 0), (width, height), (0, height)]
         footprint = shapely.Polygon([raster.transform @ corner for corner in corners])
-        crs = None if raster.crs is None else CRS.from_wkt(raster.crs.to_wkt())
+        crs = known_crs(raster.crs)
         tags = {} if given is not None else raster.tags
     return _One(name, given or _moment_of(name, tags), footprint, crs)
 

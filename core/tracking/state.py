@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of a followed object, and the dates that are open."""
+"""The state of a tracked object, and the rasters that are open."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether an object can be seen at all: no data and clouds are not absence.
+"""How much of an object is visible at a date, outside nodata and clouds.
 
 An object is *hidden* at a date where more than half of the place at which it is expected has no
 data or lies under clouds. Only what is visible can be *present* or *gone*.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What became of each object at each date, as a long table, a wide one and a layer."""
+"""The history of each object as a long table, a wide table and a layer."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from affine import Affine
 
 from ..errors import OutputError
 from ..job import option
+from ..parallel.atomic_write import replace_atomically
 from ..sources.dates import Moment
 from ..vectors.geodesic import measure
 from ..vectors.schema import Field
@@ -55,7 +56,7 @@ def long_table(
     transform: Affine,
     crs: Any,
 ) -> gpd.GeoDataFrame:
-    """One row an object and date, by object and then by date.
+    """One row per object and date, by object and then by date.
 
     Args:
         sightings: In any order.
@@ -117,7 +118,7 @@ def long_table(
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row an object: its area in m2 at each date; 0 where it is gone, empty where hidden."""
+    """One row per object: its area in m2 at each date; 0 where it is gone, empty where hidden."""
     dates = sorted(set(zip(table["time"], table["date"], strict=True)))
     wide = table.pivot(index="id", columns="date", values="area_m2")
     order = list(dict.fromkeys(table["id"]))
@@ -153,8 +154,13 @@ def check_tables(output: Path, *, overwrite: bool) -> None:
             )
 
 
-def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
+def write_tables(table: pd.DataFrame, output: Path, folder: Path) -> tuple[Path, Path]:
     """Write the long and the wide table beside a layer; whole or not at all.
+
+    Args:
+        table: The long table.
+        output: The layer.
+        folder: Where they are written before they are moved; on the same drive.
 
     Raises:
         OutputError: One cannot be written.
@@ -164,11 +170,8 @@ def write_tables(table: pd.DataFrame, output: Path) -> tuple[Path, Path]:
         (pd.DataFrame(table)[list(COLUMNS)].set_index("id"), paths[0]),
         (wide_table(table), paths[1]),
     ):
-        fresh = path.with_name(f".{path.name}.part")
         try:
-            frame.to_csv(fresh, float_format="%.3f")
-            os.replace(fresh, path)
+            replace_atomically(path, partial(frame.to_csv, float_format="%.3f"))
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise OutputError(f"The table {path} cannot be written: {error}.") from error
     return paths

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of one date followed through all others, date by date, forwards and then backwards."""
+"""Tracking date by date, forwards and then backwards."""
 
 from __future__ import annotations
 

@@ -33,15 +33,18 @@ from pathlib import Path
 
 import torch
 
-from ..models.embedded.model import load_embedded
+from ..models.catalogue import EMBEDDED_WEIGHTS
+from ..models.embedded.model import load_embedded, read_network
 from .datasets.crops import Part, read_pack
 from .datasets.opencv import cv2
 from .datasets.packs import (
     pack_confident,
     pack_instances,
+    pack_photographs,
     pack_real,
     pack_regions,
     pack_scenes,
+    pack_streets,
     pack_towns,
 )
 from .export import export
@@ -55,7 +58,9 @@ SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "roofs": (0.16, (0.5, 4.0)),
     "fields": (0.1, (0.3, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
-    "dubai": (0.1, (0.4, 2.5)),
+    "dubai": (0.14, (0.4, 2.5)),
+    "naip": (0.2, (1.0, 4.0)),
+    "streets": (0.09, (0.5, 2.0)),
     "regions": (0.06, (0.6, 4.0)),
     "confident": (0.06, (0.6, 3.0)),
 }
@@ -135,6 +140,12 @@ def main() -> None:
         for seed in range(options.packs):
             pack_scenes(options.shared, options.cache, seed=seed, count=options.count)
             pack_regions(options.shared, options.cache, seed=seed, count=options.count)
+            pack_streets(options.shared, options.cache, seed=seed, count=options.count)
+        pack_streets(options.shared, options.cache, seed=901, count=12, prefix="valid_")
+        # What sees for the strokes; the weights that are shipped will do for the next ones.
+        net = read_network(EMBEDDED_WEIGHTS)[0]
+        pack_photographs(options.shared, options.cache, net, seed=900, count=0, prefix="valid_")
+        pack_photographs(options.shared, options.cache, net, seed=0, count=options.count)
     elif options.command == "confident":
         model = load_embedded("cpu", options.threads, options.weights)
         for seed in range(options.packs):

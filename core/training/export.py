@@ -17,9 +17,10 @@ from ..models.embedded.network import EmbeddedNet, NetConfig
 from .after import class_temperature, levels_by_size
 from .calibrate import calibrate, level
 from .datasets.crops import Part
+from .scores import moved, straighten
 
-NO_OUTLINES = ("dubai",)
-"""Sources whose pieces of classes are no objects with outlines."""
+NO_OUTLINES = ("dubai", "naip", "streets")
+"""Sources whose pieces of classes are no objects with outlines, or drawn ones."""
 
 
 def averaged(checkpoint: Path) -> tuple[EmbeddedNet, dict[str, Any]]:
@@ -46,7 +47,8 @@ def export(
     Args:
         checkpoint: Of a run.
         out: The .safetensors to write.
-        score_threshold: Default predicted IoU above which automatic masks are kept.
+        score_threshold: Default predicted IoU above which automatic masks are kept, before it is
+            set right on held-back data (:mod:`.scores`); what is written keeps the same masks.
         stability_threshold: Likewise for stability.
         parts: Training data to calibrate the predicted IoU on, or None to leave it as it is.
         held_back: Other data to choose the size of masks on (:func:`calibrate.level`, and by size
@@ -64,6 +66,11 @@ def export(
         facts["level"] = round(level(net, held_back), 3)
     if parts is not None:
         facts["calibration"] = round(calibrate(net, parts, steps=steps), 3)
+    if held_back:
+        outlined = [part for part in held_back if part.name not in NO_OUTLINES]
+        line = straighten(net, outlined)
+        score_threshold = moved(score_threshold, line)
+        facts["score_line"] = line
     tensors = {
         # Halves are enough for kernels; statistics and biases are small and stay exact.
         name: (value.half() if value.ndim > 1 else value).contiguous()
@@ -81,7 +88,7 @@ def export(
         notes["temperature"] = str(temperature)
         facts |= {"temperature": temperature, "classes_right": right}
         if by_size:
-            levels = levels_by_size(net, [p for p in held_back if p.name not in NO_OUTLINES])
+            levels = levels_by_size(net, outlined)
             notes["levels"] = levels.to_json()
             facts["levels"] = asdict(levels)
     part = out.with_suffix(".part")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Centre lines for roads: the skeleton of a merged mask as lines, each with its width."""
+"""Centre lines of roads from the skeleton of a mask, each with its width."""
 
 from __future__ import annotations
 

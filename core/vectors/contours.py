@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fused logits -> polygons.
+"""Contours: fused logits to polygons.
 
 Contours of the logits instead of borders of a binary mask: they run between cells where the model
 is undecided, without a staircase, and with half of the vertices. Pixel coordinates here are

@@ -58,7 +58,7 @@ class CoverageOptions:
             )
         if self.block < 16:
             raise ParameterError(
-                f"A coverage's blocks must have at least 16 cells a side, not {self.block}."
+                f"A coverage's blocks must have at least 16 cells per side, not {self.block}."
             )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Merged objects -> features of a layer: contour, ground, simplify, measure, write.
+"""Merged objects to features of a layer: contour, georeference, simplify, measure.
 
 Batches of objects become polygons in the workers and wait in the job's folder; then the layer is
 written from there, batch by batch. Two passes, because the ``parent_id`` of a feature must name a
@@ -18,9 +18,9 @@ from affine import Affine
 from shapely import Geometry
 
 from ..earth.geometry import pixel_side
-from ..masks.job_folder import write_atomically
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
+from ..parallel.atomic_write import write_atomically
 from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid

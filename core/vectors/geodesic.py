@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Areas and lengths on the ellipsoid, for any CRS, fast enough for every polygon of a job.
+"""Area and length on the ellipsoid, for any CRS.
 
 A shape is what its CRS draws: its edges are straight there. Short edges (what contours are made of)
 are measured as they are; rings with a long edge or close to a pole get more vertices first. The

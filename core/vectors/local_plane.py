@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A plane in metres around one geometry, and right angles drawn there.
+"""A local plane in metres around a geometry, for right angles.
 
 Right angles and widths need lengths. In a geographic CRS a geometry is laid out in metres around
 its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From the fused logits of one object to its polygon on the ground."""
+"""The polygon of one object on the ground, from its fused logits."""
 
 from __future__ import annotations
 

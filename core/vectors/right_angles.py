@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Right angles for buildings.
+"""Right angles for outlines of buildings.
 
 Works on finished polygons, after the merge, so that no seam can show. Right angles only exist where
 lengths do: give polygons in a metric CRS or in square pixels, not in degrees.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The columns of every layer that is written: names, kinds, and attributes carried from prompts."""
+"""The schema of written layers: names, types, and attributes carried from prompts."""
 
 from __future__ import annotations
 

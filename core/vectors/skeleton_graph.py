@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A skeleton as a graph: stretches of cells between ends and junctions, pruned and joined."""
+"""A skeleton as a graph of paths between ends and junctions, pruned and joined."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the worker can do without a session: one function a method of ``docs/protocol.md``."""
+"""The worker's methods without a session: one function per method of ``docs/protocol.md``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ def classify(params: Json, context: Context) -> Json:
     from ..jobs.classes.classify import classify_layer
 
     result = classify_layer(job.ClassifyParameters.from_dict(params), **_told(context))
+    return dict(vars(result))
+
+
+def update(params: Json, context: Context) -> Json:
+    """An old layer is compared with a new raster."""
+    from ..jobs.update import update_layer
+
+    result = update_layer(job.UpdateParameters.from_dict(params), **_told(context))
     return dict(vars(result))
 
 
@@ -143,6 +151,7 @@ METHODS: Mapping[str, Method] = {
     "regularize": regularize,
     "classify": classify,
     "map": map_ground,
+    "update": update,
     "track": track,
     "train": train,
     "evaluate": evaluate,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The worker's method ``models``: list, info, download, verify, remove."""
+"""The worker's method ``models``: list, info, download, verify, check, remove."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import Cancelled, ModelError, ParameterError
 from ..interactive.windows import Check
 from ..models.catalogue import EMBEDDED
 
-ACTIONS = ("list", "info", "download", "verify", "remove")
+ACTIONS = ("list", "info", "download", "verify", "check", "remove")
 
 
 def do_models(params: dict[str, Any], check: Check, progress: Any) -> dict[str, Any]:
@@ -68,6 +68,8 @@ def do_models(params: dict[str, Any], check: Check, progress: Any) -> dict[str, 
             if published
             else "The file is what it was when it was downloaded; no checksum is published."
         )
+    elif action == "check":
+        note = _checked(name, check)
     elif action == "remove":
         freed = checkpoints.remove(name)
         note = f"{freed / 1e6:.0f} MB were freed."
@@ -87,6 +89,22 @@ def do_models(params: dict[str, Any], check: Check, progress: Any) -> dict[str, 
         if status.entry.name == name:
             return {"models": [{**_status(status), "note": note or _status(status)["note"]}]}
     return {"models": [_file(name, note)]}
+
+
+def _checked(name: str, stop: Check) -> str:
+    """What a model reached on the picture of the package.
+
+    Raises:
+        ModelError: It does not work as it should.
+    """
+    from ..model_check.check import check_model
+
+    found = check_model(name, stop=stop)
+    found.raise_if_failed()
+    reached = ", ".join(
+        f"{one.title} {one.value:.2f}" for one in found.properties if one.name != "finite"
+    )
+    return f"Works as it should: {reached}; {sum(found.seconds.values()):.0f} s."
 
 
 def _status(status: Any) -> dict[str, Any]:

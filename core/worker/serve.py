@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as a process: ``python -m samgeo_core.worker``, one JSON object a line.
+"""The engine as a process: ``python -m samgeo_core.worker``, one JSON object per line.
 
 Three threads: one reads requests and answers those that must not wait, one beats the heart, and
 the main thread works, one request after the other (models and rasters belong to it alone). While
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 2.0
 GRACE_SECONDS = 4.0
-"""After standard input closed, the request at work may end by itself for so long."""
+"""Seconds that the running request may take to end after standard input closed."""
 
 QUIET_SECONDS = 0.15
-"""So long nothing must be asked before a window is encoded ahead: a prompt cannot interrupt it."""
+"""Seconds without requests before a window is encoded ahead: a prompt cannot interrupt it."""
 
 PROGRESS_SECONDS = 0.05
 """Progress of one stage is not told more often than this, but for its last step."""
@@ -62,7 +62,7 @@ _CHUNK = 1 << 16
 class Channel:
     """Sends messages, whole lines, from any thread; sending never waits for the other side.
 
-    A thread of its own writes. What nobody reads is kept up to :data:`MOST_UNREAD` bytes; after
+    A thread of its own writes. Unread output is kept up to :data:`MOST_UNREAD` bytes; after
     that, and when the pipe is closed, the other side counts as gone (:attr:`broken`).
     """
 
@@ -301,7 +301,7 @@ class Worker:
             try:
                 idle = self._engine.encode_ahead()
             except Exception as error:
-                # Nobody asked for this window now; whoever does will get the error as an answer.
+                # No request waits for this window; the next one for it gets the error.
                 self._log("debug", f"Encoding ahead failed: {error}", None)
                 self._engine.forget_ahead()
                 idle = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the worker can do in a session: one function a method of ``docs/protocol.md``."""
+"""The worker's methods of a session: one function per method of ``docs/protocol.md``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -33,10 +35,15 @@ from ..vectors.geodesic import measure
 from . import job_methods as worker_jobs
 from .job_methods import Context, Json, Method
 
+if TYPE_CHECKING:
+    from .collection_methods import Collections
+
 LoadModel = Callable[[str, str, "int | None", str], PromptableModel]
 
 AHEAD = 6
 """Windows kept in mind to be encoded ahead; where the mouse was before is forgotten."""
+
+COLLECTION_METHODS = ("collect", "collect_next", "collect_classes", "collect_end")
 
 KEPT_MODELS = 2
 """Loaded models kept: switching back and forth between two costs nothing."""
@@ -76,6 +83,7 @@ class Engine:
         self._opened: dict[str, _Opened] = {}
         self._count = 0
         self._ahead: deque[tuple[_Opened, Level, PixelBox]] = deque()
+        self._collections: Collections | None = None
         self.methods: dict[str, Method] = {
             "open": self._open,
             "prompt": self._prompt,
@@ -85,15 +93,26 @@ class Engine:
             "look": self._look,
             "close": self._close,
             "encode": self._encode,
+            **{name: partial(self._collected, name) for name in COLLECTION_METHODS},
             **worker_jobs.METHODS,
         }
 
     def close(self) -> None:
         """Close all sessions."""
         self.forget_ahead()
+        if self._collections is not None:
+            self._collections.close()
         for opened in self._opened.values():
             opened.session.close()
         self._opened.clear()
+
+    def _collected(self, method: str, params: Json, context: Context) -> Json:
+        if self._collections is None:
+            # scikit-learn takes a second to import; whoever only clicks does without.
+            from .collection_methods import Collections
+
+            self._collections = Collections(self._find, self._cache)
+        return self._collections.methods[method](params, context)
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -238,6 +257,8 @@ class Engine:
     def _close(self, params: Json, context: Context) -> Json:
         opened = self._find(params)
         del self._opened[opened.name]
+        if self._collections is not None:
+            self._collections.end_session(opened.name)
         self._ahead = deque(item for item in self._ahead if item[0] is not opened)
         opened.session.close()
         return {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's process seen from QGIS: requests out, signals in, nothing ever waited for.
+"""The engine's client: requests are sent, answers come as signals, the main thread never waits.
 
 Everything is driven by the event loop of the main thread. The engine is started by the first
 request, watched by its heartbeats, and started anew by the next request after it died.
@@ -372,7 +372,7 @@ class EngineClient(QObject):
                 self._send(call)
 
     def _stray_line(self, line: bytes, why: str) -> None:
-        """A library's print on standard output harms nobody; a flood means another program."""
+        """Ignore a library's lines on standard output; a flood of them means another program."""
         self._stray += 1
         text = line[:200].decode("utf-8", "replace")
         self._last_words.append(text)

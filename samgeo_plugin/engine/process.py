@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the engine's process is started: its command, a clean environment, its lines."""
+"""Starting the engine's process: command, environment, lines of output."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages of the engine's work: what they are called, and where they lie on a progress bar."""
+"""The engine's stages: their labels, and their parts of a progress bar."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ _RANGES = {
     "windows": (3, ENGINE_PERCENT),
     "prompts": (3, ENGINE_PERCENT),
     "features": (3, ENGINE_PERCENT),
+    "samples": (3, 20),
+    "class map": (20, 70),
+    "skeleton": (70, 86),
     "dates": (3, ENGINE_PERCENT),
     "train": (3, 70),
     "threshold": (70, 75),
@@ -40,6 +43,9 @@ def stage_text(name: str) -> str:
         "windows": tr("Looking at the image"),
         "prompts": tr("Segmenting at the prompts"),
         "features": tr("Drawing outlines"),
+        "samples": tr("Looking at the examples"),
+        "class map": tr("Telling classes of ground apart"),
+        "skeleton": tr("Drawing centre lines"),
         "tiles": tr("Segmenting tiles"),
         "merge": tr("Joining tiles"),
         "overview": tr("Looking for large objects"),

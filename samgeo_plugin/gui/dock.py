@@ -24,6 +24,8 @@ from ..engine import client as engine_client
 from ..i18n import tr
 from ..interactive.controller import Controller
 from ..interactive.review import Review
+from .class_panel import ClassPanel
+from .find_panel import FindPanel
 from .icons import icon, theme_icon
 from .map_tool import DOCK
 from .object_panel import ObjectPanel
@@ -39,6 +41,7 @@ class Dock(QgsDockWidget):
         controller: The plugin's state.
         review: The review of a layer.
         tool_action: The action that chooses the map tool.
+        find: The panel for all objects like the examples.
         parent: QGIS's main window.
     """
 
@@ -52,6 +55,7 @@ class Dock(QgsDockWidget):
         controller: Controller,
         review: Review,
         tool_action: QAction,
+        find: FindPanel,
         parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(tr("SamGeo Seamless"), parent)
@@ -59,6 +63,9 @@ class Dock(QgsDockWidget):
         self._controller = controller
         self.source = SourcePanel(controller)
         self.object = ObjectPanel(controller.session)
+        self.classes = ClassPanel(controller.classes)
+        self.find = find
+        self.find.setCollapsed(True)
         self.refinement = RefinementPanel(controller)
         self.refinement.setCollapsed(True)
         self.review = ReviewPanel(controller, review, parent)
@@ -90,11 +97,24 @@ class Dock(QgsDockWidget):
         inner.setContentsMargins(6, 4, 6, 4)
         inner.addWidget(self.object)
 
+        classes = QgsCollapsibleGroupBox(tr("Classes"))
+        classes.setFlat(True)
+        inside = QVBoxLayout(classes)
+        inside.setContentsMargins(6, 4, 6, 4)
+        inside.addWidget(self.classes)
+
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(6)
-        for widget in (self.source, work, self.refinement, self.review):
+        for widget in (
+            self.source,
+            work,
+            classes,
+            self.find,
+            self.refinement,
+            self.review,
+        ):
             column.addWidget(widget)
         column.addStretch(1)
         scroll = QgsScrollArea()

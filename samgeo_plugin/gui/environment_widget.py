@@ -23,7 +23,7 @@ from qgis.PyQt.QtWidgets import (
 from .. import settings
 from ..engine.client import EngineClient
 from ..i18n import tr
-from ..setup import diagnose, environment
+from ..setup import bundle, diagnose, environment
 from ..setup.environment import PythonFacts
 from ..setup.environment_job import PythonSearch, Setup, remove
 
@@ -66,6 +66,13 @@ class EnvironmentWidget(QWidget):
         self.python.setToolTip(
             tr("A Python, or the folder of an environment, in which samgeo-seamless is installed")
         )
+        self.bundle = QgsFileWidget()
+        self.bundle.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+        self.bundle.lineEdit().setPlaceholderText(tr("none: packages come from the network"))
+        self.bundle.setFilePath(settings.BUNDLE.get())
+        self.bundle.setToolTip(
+            tr("A folder made by 'samgeo bundle': everything is installed from it, offline")
+        )
         self.promise = QLabel()
         self.promise.setWordWrap(True)
 
@@ -73,6 +80,7 @@ class EnvironmentWidget(QWidget):
         form.addRow(tr("State"), self.state)
         form.addRow(tr("PyTorch build"), self.build)
         form.addRow(tr("Folder"), self.folder)
+        form.addRow(tr("Bundle"), self.bundle)
         form.addRow(tr("Existing Python"), self.python)
         form.addRow("", self.promise)
 
@@ -106,6 +114,7 @@ class EnvironmentWidget(QWidget):
         self.diagnose.clicked.connect(self.show_report)
         self.build.activated.connect(self._changed)
         self.folder.fileChanged.connect(self._changed)
+        self.bundle.fileChanged.connect(self._bundle_changed)
         self.python.fileChanged.connect(self._changed)
         setup.changed.connect(self.show_state)
         setup.output.connect(self.output.appendPlainText)
@@ -123,7 +132,8 @@ class EnvironmentWidget(QWidget):
     def _look_for_python(self) -> None:
         self._searched = True
         self._facts = None
-        self._search = PythonSearch(parent=self)
+        sealed = bundle.chosen()
+        self._search = PythonSearch(parent=self, version=sealed.version if sealed else None)
         self._search.found.connect(self._python_found)
         self._search.start()
         self.show_state()
@@ -163,14 +173,19 @@ class EnvironmentWidget(QWidget):
         self.set_up.setText(tr("Look again") if self._lacks_python else text)
         can_set_up = state in verbs or state == environment.ABSENT
         self.set_up.setEnabled(
-            can_set_up and not running and (facts is not None or self._lacks_python)
+            can_set_up
+            and not running
+            and (facts is not None or self._lacks_python)
+            and bundle.problem() is None
         )
         self.cancel.setEnabled(running)
         self.remove.setEnabled(
             not running and environment.read_marker(environment.folder()) is not None
         )
-        for widget in (self.build, self.folder):
+        for widget in (self.build, self.folder, self.bundle):
             widget.setEnabled(not running and state != environment.OWN)
+        if bundle.named():
+            self.build.setEnabled(False)  # a bundle has its own
         self.python.setEnabled(not running)
         self.progress.setVisible(running)
         self.progress.setRange(0, self._setup.total)
@@ -182,7 +197,16 @@ class EnvironmentWidget(QWidget):
     def _promise(self, state: str, facts: Optional[PythonFacts], build: str) -> str:
         if state == environment.OWN:
             return tr("Nothing is downloaded or installed.")
+        why = bundle.problem()
+        if why is not None:
+            return why
+        sealed = bundle.chosen()
         if facts is None:
+            if self._lacks_python and sealed is not None:
+                return tr(
+                    "The bundle needs Python {version}, and none was found; install it, or make a "
+                    "bundle for a Python that is here."
+                ).format(version=sealed.python)
             if self._searched and self._search is not None and not self._search.searching:
                 return tr(
                     "No Python from 3.10 on was found; install one, or name an existing Python."
@@ -193,9 +217,20 @@ class EnvironmentWidget(QWidget):
             return missing
         if state == environment.COMPLETE:
             return tr("Nothing needs to be downloaded.")
-        plan = environment.make_plan(facts, build)
+        plan = environment.make_plan(facts, build, bundle=sealed)
         if not plan.steps:
             return tr("Nothing needs to be downloaded.")
+        if sealed is not None:
+            return tr(
+                "A click installs the engine {engine} from the bundle, without a network, and uses "
+                "about {disk} MB in {folder}, with Python {version} of {python}."
+            ).format(
+                engine=sealed.engine,
+                disk=plan.size.disk,
+                folder=plan.folder,
+                version=".".join(map(str, facts.version)),
+                python=facts.path,
+            )
         names = {step.name for step in plan.steps}
         if names <= {"engine", "check"}:
             return tr("The engine's own wheel is installed from the plugin; few or no downloads.")
@@ -223,6 +258,10 @@ class EnvironmentWidget(QWidget):
             self.showEvent(None)
         self.show_state()
 
+    def _bundle_changed(self, *_: object) -> None:
+        settings.BUNDLE.set(self.bundle.filePath().strip())
+        self._look_for_python()  # another bundle may want another Python
+
     def _set_up(self) -> None:
         if self._lacks_python and not self._setup.running:
             self._look_for_python()
@@ -233,7 +272,8 @@ class EnvironmentWidget(QWidget):
         if environment.state() == environment.COMPLETE:
             # From the start, as the user asked; the packages come from pip's cache.
             environment.write_marker(environment.folder(), environment.Marker())
-        plan = environment.make_plan(self._facts, str(self.build.currentData()))
+        build = str(self.build.currentData())
+        plan = environment.make_plan(self._facts, build, bundle=bundle.chosen())
         self._setup.start(plan)
 
     def _remove(self) -> None:

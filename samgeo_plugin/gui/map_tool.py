@@ -8,14 +8,17 @@ from typing import Any, Optional
 from qgis.core import QgsGeometry, QgsPointXY
 from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool
 from qgis.PyQt.QtCore import QEvent, QObject, QPoint, Qt, pyqtSignal
+from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QApplication
 
 from .. import settings
+from ..interactive.classes import ClassList
 from ..interactive.editor import LayerEditor
 from ..interactive.place import Place
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
 from .accept_shortcut import AcceptShortcut
+from .number_keys import number_of
 from .overlay import Overlay
 
 DOCK = "SamGeoSeamlessDock"
@@ -31,7 +34,7 @@ class PromptTool(QgsMapTool):
 
     With nothing in work, a click on an existing polygon of the target layer takes that up; Alt
     begins a new object there. Ctrl+click selects several; M merges, Delete deletes, and after S a
-    drawn line splits.
+    drawn line splits. While an object is in work, 1 to 9 are classes of the project.
 
     Its keys are taken by an event filter that exists only while the tool is active: QGIS's own
     shortcuts (Ctrl+Z, Backspace, Esc) get them back as soon as another tool is chosen, and while
@@ -42,6 +45,7 @@ class PromptTool(QgsMapTool):
         canvas: The map.
         session: What prompts go to.
         editor: What existing polygons are changed with; None for none.
+        classes: The project's, for the number keys; None for none.
     """
 
     wanted = pyqtSignal()
@@ -51,9 +55,11 @@ class PromptTool(QgsMapTool):
         canvas: QgsMapCanvas,
         session: InteractiveSession,
         editor: Optional[LayerEditor] = None,
+        classes: Optional[ClassList] = None,
     ) -> None:
         super().__init__(canvas)
         self._editor = editor
+        self._classes = classes
         self._splits = False
         self._alone = False
         self._session = session
@@ -67,6 +73,8 @@ class PromptTool(QgsMapTool):
         self._enter = AcceptShortcut(canvas.window(), session, DOCK)
         self.setCursor(Qt.CursorShape.CrossCursor)
         session.changed.connect(self._show)
+        if classes is not None:
+            classes.changed.connect(self._show)
         session.hover_changed.connect(self._show_hover)
 
     # --- activation -----------------------------------------------------------------------------
@@ -278,11 +286,20 @@ class PromptTool(QgsMapTool):
             return self._begin_split
         if not session.prompts:
             return None
+        name = self._classes.numbered(number_of(event)) if self._classes is not None else ""
+        if name:
+            return lambda: self._say_class(name)
         if plain and key in _ACCEPT:
             return session.accept
         if plain and key in _NEXT:
             return lambda: session.next_candidate(-1 if key == Qt.Key.Key_Backtab else 1)
         return None
+
+    def _say_class(self, name: str) -> None:
+        """The object in work, and those after it, are of a class."""
+        if self._classes is not None:
+            self._classes.choose(name)
+        self._session.say_class(name)
 
     def _begin_split(self) -> None:
         """The next drag is a line that splits."""
@@ -300,8 +317,14 @@ class PromptTool(QgsMapTool):
     def _show(self) -> None:
         session = self._session
         if self._overlay is not None:
-            self._overlay.show_object(session.geometry)
+            self._overlay.show_object(session.geometry, self._colour())
             self._overlay.show_prompts((*session.pending_prompts, *session.prompts))
+
+    def _colour(self) -> Optional[QColor]:
+        """Of the class that the object in work gets."""
+        if self._classes is None:
+            return None
+        return self._classes.colour(self._session.object_class)
 
     def _show_hover(self, geometry: Optional[QgsGeometry]) -> None:
         if self._overlay is not None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's models: size, licence, state; download, verify, remove; a file of one's own."""
+"""The engine's models: size, licence, state; download, verify, check, remove; a file of
+one's own."""
 
 from __future__ import annotations
 
@@ -53,10 +54,21 @@ class ModelsDialog(QDialog):
         self.use = QPushButton(tr("Use"))
         self.download = QPushButton(tr("Download…"))
         self.verify = QPushButton(tr("Verify"))
+        self.check = QPushButton(tr("Check"))
+        self.check.setToolTip(
+            tr("Try the model on a picture of known houses: does it work as it should here?")
+        )
         self.remove = QPushButton(tr("Remove…"))
         self.file = QPushButton(tr("Use a file…"))
         row = QHBoxLayout()
-        for button in (self.use, self.download, self.verify, self.remove, self.file):
+        for button in (
+            self.use,
+            self.download,
+            self.verify,
+            self.check,
+            self.remove,
+            self.file,
+        ):
             row.addWidget(button)
         row.addStretch(1)
         self.text = QLabel()
@@ -78,6 +90,7 @@ class ModelsDialog(QDialog):
         self.use.clicked.connect(self._use)
         self.download.clicked.connect(self._download)
         self.verify.clicked.connect(lambda: self._do("verify"))
+        self.check.clicked.connect(lambda: self._do("check"))
         self.remove.clicked.connect(self._remove)
         self.file.clicked.connect(self._file)
         self.cancel.clicked.connect(self._cancel)
@@ -125,6 +138,7 @@ class ModelsDialog(QDialog):
         self.use.setEnabled(bool(state) and state != "to download")
         self.download.setEnabled(free and state == "to download")
         self.verify.setEnabled(free and state == "on disk")
+        self.check.setEnabled(free and state in ("on disk", "embedded"))
         self.remove.setEnabled(free and state == "on disk")
         self.progress.setVisible(not free)
         self.cancel.setVisible(not free)
@@ -140,7 +154,7 @@ class ModelsDialog(QDialog):
             self,
             tr("A file of weights"),
             "",
-            tr("Weights (*.pth *.pt *.safetensors);;All files (*)"),
+            tr("Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)"),
         )
         if path:
             self._controller.choose(model=path)
@@ -178,11 +192,14 @@ class ModelsDialog(QDialog):
         if model is None or self._request is not None:
             return
         self.progress.setRange(0, 0)
-        self.text.setText("")
+        tells = action in ("verify", "check")
+        self.text.setText(
+            tr("Trying the model; this may take minutes.") if action == "check" else ""
+        )
         self._request = self._controller.client.request(
             "models",
             {"action": action, "name": model["name"]},
-            on_result=lambda _: self._ended(tr("Done.")),
+            on_result=lambda result: self._ended(_note(result) if tells else tr("Done.")),
             on_failure=self._failed,
             on_progress=self._advance,
         )
@@ -216,3 +233,9 @@ class ModelsDialog(QDialog):
             self._request = None
         self._controller.models_changed.disconnect(self._fill)
         super().done(result)
+
+
+def _note(result: dict[str, Any]) -> str:
+    """What the engine says of the model that was verified or checked."""
+    models = result.get("models") or [{}]
+    return str(models[0].get("note") or "") or tr("Done.")

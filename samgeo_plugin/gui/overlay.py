@@ -60,7 +60,12 @@ class Overlay:
         band.setLineStyle(style)
         return band
 
-    def show_object(self, geometry: Optional[QgsGeometry]) -> None:
+    def show_object(self, geometry: Optional[QgsGeometry], colour: Optional[QColor] = None) -> None:
+        """The object in work, in the colour of its class where it has one."""
+        wanted = colour if colour is not None else OBJECT
+        if self._object.strokeColor() != wanted:
+            self._object.setStrokeColor(wanted)
+            self._object.setFillColor(_faint(wanted, 60))
         _put(self._object, geometry)
 
     def show_hover(self, geometry: Optional[QgsGeometry]) -> None:

@@ -44,6 +44,7 @@ from ..interactive.review import ACCEPTED, OPEN, REJECTED, Review, ReviewFilter
 
 _TYPED_INTO = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox, QAbstractItemView)
 _CURRENT = QColor(255, 0, 200)
+_BEFORE = QColor(255, 220, 0)
 _AROUND = 3.0
 """The view's width in widths of the polygon, at least."""
 
@@ -67,6 +68,7 @@ class MapFollower(QObject):
         self._canvas = canvas
         self._review = review
         self._band: Optional[QgsRubberBand] = None
+        self._old_band: Optional[QgsRubberBand] = None
         review.current_changed.connect(self.show)
 
     def show(self, *_: object) -> None:
@@ -91,7 +93,27 @@ class MapFollower(QObject):
             self.clear()
             return
         self._band.setToGeometry(moved, None)
-        self._follow(moved.boundingBox())
+        box = moved.boundingBox()
+        before = self._review.before()
+        if before is not None:
+            before.transform(move)
+            box.combineExtentWith(before.boundingBox())
+        self._show_before(before)
+        self._follow(box)
+
+    def _show_before(self, shape: Optional[QgsGeometry]) -> None:
+        """The old outline of an update, dashed."""
+        if shape is None:
+            if self._old_band is not None:
+                self._old_band.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
+            return
+        if self._old_band is None:
+            self._old_band = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.PolygonGeometry)
+            self._old_band.setStrokeColor(_BEFORE)
+            self._old_band.setFillColor(QColor(0, 0, 0, 0))
+            self._old_band.setLineStyle(Qt.PenStyle.DashLine)
+            self._old_band.setWidth(2)
+        self._old_band.setToGeometry(shape, None)
 
     def _follow(self, box: QgsRectangle) -> None:
         view = self._canvas.extent()
@@ -113,9 +135,10 @@ class MapFollower(QObject):
 
     def clear(self) -> None:
         """Take the outline off the map."""
-        if self._band is not None:
-            self._canvas.scene().removeItem(self._band)
-            self._band = None
+        for band in (self._band, self._old_band):
+            if band is not None:
+                self._canvas.scene().removeItem(band)
+        self._band = self._old_band = None
 
 
 class ReviewMode(QWidget):
@@ -318,6 +341,13 @@ class ReviewMode(QWidget):
         )
         facts = review.facts.get(review.current) if review.current is not None else None
         self.reasons.setText("" if facts is None else self._why(facts.reasons, facts.doubt))
+        if facts is not None and review.update is not None and review.layer is not None:
+            change = review.layer.getFeature(facts.feature_id)
+            self.reasons.setText(
+                tr("{status}, probability {probability}").format(
+                    status=change["status"], probability=f"{float(change['probability']):.2f}"
+                )
+            )
         names = review.classes
         numbered = (f"{number} {name}" for number, name in enumerate(names[:9], start=1))
         self.classes.setText(tr("Classes: {names}").format(names=", ".join(numbered)))
@@ -343,6 +373,7 @@ class ReviewMode(QWidget):
             "edge": tr("edge of the raster"),
             "overlap": tr("overlap"),
             "shape": tr("shape"),
+            "change": tr("change"),
         }
         strong = sorted(((value, name) for name, value in reasons.items()), reverse=True)[:3]
         words = [f"{names.get(name, name)} {value:.2f}" for value, name in strong if value >= 0.05]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Accepted objects whose polygons are still to come from the engine, in the order of the user.
+"""Accepted objects whose polygons have not come from the engine yet, in order.
 
 The engine has one object in work per session. An object that the user accepts before its answer is
 there is closed here with its own prompts; the user's next click begins another object, which the
@@ -20,6 +20,9 @@ from ..i18n import tr
 from ..job import Failure, MessageError, Prompt
 from .candidates import Accepted, Candidate, Refinement
 from .engine_session import EngineSession, View
+
+CLASS = "class"
+"""Attribute of an accepted object: its class."""
 
 _WAITING = "waiting"
 _ASKED = "asked"
@@ -57,6 +60,7 @@ class Closed:
         index: Which of the candidates was chosen.
         shown: The polygon that the user saw when accepting; None where it was not there yet.
         place: Where it is written to, as the session's user said; None for a new feature.
+        object_class: Its class; empty for none.
     """
 
     prompts: tuple[Prompt, ...]
@@ -65,6 +69,7 @@ class Closed:
     index: int = 0
     shown: Optional[QgsGeometry] = None
     place: Any = None
+    object_class: str = ""
     stage: str = _WAITING
     question: Optional[Question] = None
     polygon: Optional[QgsGeometry] = None
@@ -146,7 +151,7 @@ class AcceptQueue(QObject):
         return closed
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone: everything is asked again by :meth:`resume`."""
+        """The engine's process is gone: :meth:`resume` sends all requests again."""
         for one in self._closed:
             one.stage, one.question, one.polygon = _WAITING, None, None
 
@@ -259,7 +264,7 @@ class AcceptQueue(QObject):
                     closed.refinement.tidy(polygon),
                     raw,
                     closed.view.crs,
-                    dict(result.get("attributes") or {}),
+                    {**(result.get("attributes") or {}), CLASS: closed.object_class},
                     closed.place,
                 )
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the engine offers and the user makes of it: candidates, refinement, accepted objects."""
+"""Candidates of the object in work, refinement settings, accepted objects."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ties engine, session and target layer together; the dock shows it, the tool drives it."""
+"""Connects engine, session and target layer; the dock shows it, the map tool drives it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, Qgs
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-from .. import rasters, settings
+from .. import rasters, settings, styles
 from ..engine.client import EngineClient
 from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
 from .candidates import Accepted, Refinement
+from .classes import ClassList
 from .editing import EditError
 from .online import OnlineView, Rendering
 from .opening import READY
@@ -57,6 +58,9 @@ class Controller(QObject):
     choice_changed = pyqtSignal()
     target_changed = pyqtSignal()
     written = pyqtSignal(object)
+    accepted_as = pyqtSignal(object, object, str)
+    """Geometry, CRS and class of an object that was written."""
+
     form_wanted = pyqtSignal(object)
     setup_wanted = pyqtSignal()
 
@@ -80,6 +84,10 @@ class Controller(QObject):
         self._refining = 0
         self.refused = ""
         self._next_refinement: Optional[Refinement] = None
+        self.classes = ClassList(self)
+        self.classes.changed.connect(self._classes_changed)
+        self.classes.current_changed.connect(self.session.say_class)
+        self.session.object_class = self.classes.current
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.opened.connect(self._check_crs)
@@ -333,6 +341,25 @@ class Controller(QObject):
             return
         self._kept.append(_Kept(accepted, written))
         self.written.emit(written)
+        said = str(accepted.attributes.get(target.CLASS) or "")
+        if said:
+            self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
+        if said or accepted.place is None:
+            self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+
+    # --- classes --------------------------------------------------------------------------------
+
+    def show_classes_of(self, layer: QgsVectorLayer) -> None:
+        """Classes have their colours where the layer's style is ours."""
+        field = target.class_field(layer)
+        plain = styles.current(layer) == styles.REVIEW
+        if plain and field >= 0 and self.classes.items:
+            styles.show_classes(layer, layer.fields().at(field).name())
+
+    def _classes_changed(self) -> None:
+        for layer in QgsProject.instance().mapLayers().values():
+            if isinstance(layer, QgsVectorLayer) and styles.has_class_colours(layer):
+                styles.show_classes(layer, layer.renderer().classAttribute().strip('"'))
 
     def _write_anew(self, accepted: Accepted) -> None:
         self.target_id = None
@@ -407,6 +434,7 @@ class Controller(QObject):
         """The plugin is being unloaded."""
         self.session.close(at_once=True)
         self.client.stop_and_wait()
+        self.classes.release()
         QgsProject.instance().cleared.disconnect(self._project_cleared)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()

@@ -20,6 +20,7 @@ _WEIGHTS = {
     "stability": 0.6,
     "probability": 0.9,
     "seam": 0.8,
+    "change": 0.6,
     "edge": 0.5,
     "overlap": 0.9,
     "shape": 0.5,
@@ -131,6 +132,9 @@ def facts_of(
     geometry = feature.geometry()
     reasons = doubts(values, geometry, neighbours, raster)
     centre = geometry.boundingBox().center()
+    if status_field.lower() != "status":  # an update: what has changed comes first
+        changed = text_of(values.get("status")) not in ("confirmed", "unseen")
+        reasons = {"change": 1.0 if changed else 0.0, "probability": reasons.get("probability", 0)}
     label = next((values[name] for name in CLASSES if name in values), None)
     measured = values.get("area_m2")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Existing polygons under the tool: take up, select, merge, split, delete, undo."""
+"""Editing existing polygons with the tool: pick up, select, merge, split, delete, undo."""
 
 from __future__ import annotations
 

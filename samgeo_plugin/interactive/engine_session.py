@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The requests of one open raster, in the map's CRS."""
+"""The engine's session on one raster: its requests, in the map's CRS."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class EngineSession:
         view = view or self.view
         where = {
             "session": self.name,
-            "crs": self._named(view.crs),
+            "crs": self.named(view.crs),
             "pixel_size": view.pixel_size,
         }
         return self.client.request(
@@ -148,7 +148,8 @@ class EngineSession:
             on_progress=on_progress,
         )
 
-    def _named(self, crs: QgsCoordinateReferenceSystem) -> Optional[str]:
+    def named(self, crs: QgsCoordinateReferenceSystem) -> Optional[str]:
+        """A CRS as the engine is told of it; None where the map's plane is the raster's."""
         return crs_text(crs) if self.has_crs else None
 
     def accept(self, candidate: int, on_result: OnResult, on_failure: OnFailure) -> int:
@@ -180,7 +181,7 @@ class EngineSession:
             {
                 "session": self.name,
                 "geometry": from_geometry(geometry),
-                "crs": self._named(crs),
+                "crs": self.named(crs),
                 "simplify": refinement.simplify,
                 "min_area": refinement.min_area,
                 "min_hole": refinement.min_hole,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The refinement of the polygon in work, which follows a slider without a queue building up."""
+"""Refinement of the polygon in work while a slider moves, at most one request at a time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LiveRefinement(QObject):
         self.refine()
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone."""
+        """The engine's process is gone."""
         self._polygon = self._running = None
         self.refined = None
 

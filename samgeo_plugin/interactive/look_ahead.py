@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens before a click: the engine looks where the cursor is, and hover shows the answer."""
+"""Encoding and predicting at the cursor before a click, for the hover preview."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class LookAhead(QObject):
         self.hover_changed.emit(None)
 
     def lose_engine(self) -> None:
-        """Whoever would have answered is gone."""
+        """The engine's process is gone."""
         self._looking = None
         self._hover = _Hover()
         self.window_ready = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layers that are not files (XYZ, WMS, WMTS): what is in view is rendered in the background.
+"""Layers that are not files (XYZ, WMS, WMTS): the view is rendered in the background.
 
 A rendering reaches half a view beyond the view, so that small moves need no other one. Renderings
 are kept up to a limit and deleted with the project.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening a raster in the engine, and again when the engine was lost, but not for ever."""
+"""Opening a raster in the engine, repeated a limited number of times after a crash."""
 
 from __future__ import annotations
 

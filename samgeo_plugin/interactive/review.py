@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -28,6 +28,7 @@ from ..i18n import tr
 from . import editing, target
 from .doubt import CLASSES, Facts, facts_of, text_of
 from .editing import EditError
+from .update_review import DECISION, UpdateReview, is_update, old_layer_of
 
 STATUS = "status"
 ACCEPTED = "accepted"
@@ -77,10 +78,13 @@ class Review(QObject):
         self.facts: dict[int, Facts] = {}
         self.queue: list[int] = []
         self.filter = ReviewFilter()
+        self.known_classes: Callable[[], list[str]] = list
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
         self._class_index = -1
+        self._status_field = STATUS
+        self.update: Optional[UpdateReview] = None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
@@ -109,12 +113,22 @@ class Review(QObject):
             why = tr("The layer {name} cannot be edited; choose another one.").format(
                 name=layer.name()
             )
+        update: Optional[UpdateReview] = None
+        if why is None and is_update(layer):
+            old = old_layer_of(layer)
+            if old is None:
+                why = tr(
+                    "{name} is an update of a layer that is not open: open that layer first."
+                ).format(name=layer.name())
+            else:
+                update = UpdateReview(layer, old)
         if why is None and layer.fields().lookupField(STATUS) < 0:
             why = self._add_status(layer)
         if why is not None:
             self.message.emit("warning", why)
             return False
-        self.layer = layer
+        self.layer, self.update = layer, update
+        self._status_field = STATUS if update is None else DECISION
         layer.removeSelection()  # with one, QGIS's own Delete would want the key too
         self._find_fields()
         layer.attributeValueChanged.connect(self._attribute_changed)
@@ -133,6 +147,7 @@ class Review(QObject):
     def stop(self) -> None:
         """The review ends; what was decided stays in the layer's edit buffer."""
         layer, self.layer = self.layer, None
+        self.update = None
         self._timer.stop()
         self._work = None
         self.queue, self._at = [], 0
@@ -167,7 +182,7 @@ class Review(QObject):
         if self.layer is None:
             return
         fields = self.layer.fields()
-        self._status_index = fields.lookupField(STATUS)
+        self._status_index = fields.lookupField(self._status_field)
         found = [fields.lookupField(name) for name in CLASSES]
         self._class_index = next((index for index in found if index >= 0), -1)
 
@@ -188,7 +203,7 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = facts_of(feature, near, raster, STATUS)
+            self.facts[feature_id] = facts_of(feature, near, raster, self._status_field)
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
@@ -238,8 +253,10 @@ class Review(QObject):
 
     @property
     def classes(self) -> list[str]:
-        """The layer's classes, in the order of the number keys."""
-        return sorted({facts.label for facts in self.facts.values() if facts.label})
+        """The project's classes, then the layer's others, in the order of the number keys."""
+        known = self.known_classes()
+        others = {facts.label for facts in self.facts.values() if facts.label} - set(known)
+        return [*known, *sorted(others)]
 
     # --- where we are ---------------------------------------------------------------------------
 
@@ -258,6 +275,12 @@ class Review(QObject):
             return None
         feature = editing.feature_of(self.layer, self.current)
         return None if feature is None else feature.geometry()
+
+    def before(self) -> Optional[QgsGeometry]:
+        """Of an update, the current polygon's old outline, in the layer's CRS."""
+        if self.update is None or self.current is None:
+            return None
+        return self.update.before(self.current)
 
     def go(self, step: int) -> None:
         """To the next or the previous one of the queue."""
@@ -278,6 +301,9 @@ class Review(QObject):
     def set_class(self, number: int) -> None:
         """Give the current one the class of a number key (from 1), accept it, and go on."""
         classes = self.classes
+        if self._class_index < 0 and self.layer is not None and 1 <= number <= len(classes):
+            target.with_class_field(self.layer)
+            self._find_fields()
         if self._class_index < 0:
             self.message.emit("info", tr("The layer has no field “label” or “class”."))
         elif not 1 <= number <= len(classes):
@@ -336,6 +362,11 @@ class Review(QObject):
             return
         if index == self._status_index:
             self.facts[feature_id] = replace(facts, status=text_of(value))
+            if self.update is not None:
+                try:
+                    self.update.settle(feature_id, text_of(value) == ACCEPTED)
+                except EditError as error:
+                    self.message.emit("warning", str(error))
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
 
@@ -362,7 +393,7 @@ class Review(QObject):
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = facts_of(feature, status_field=STATUS)
+            self.facts[feature_id] = facts_of(feature, status_field=self._status_field)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_current()

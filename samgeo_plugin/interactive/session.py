@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The object in work: prompts, candidates and refinement, without any widget.
+"""The object in work: prompts, candidates and refinement, without widgets.
 
 The map tool and the dock only show this and call it. Every answer carries the generation of its
 question: what arrives after the user has gone on is dropped. What the user has accepted is never
@@ -79,6 +79,9 @@ class InteractiveSession(QObject):
         self._keep_index = 0
         self._escaped = False
         self._closing = False
+        self.object_class = ""
+        """Class that accepted objects get."""
+        self._class_said = False
         self._next: Optional[OpenParameters] = None
         self._tidied: tuple[Optional[QgsGeometry], Optional[QgsGeometry]] = (None, None)
         self._queue = AcceptQueue(self._engine, self)
@@ -179,6 +182,11 @@ class InteractiveSession(QObject):
     @property
     def crs(self) -> QgsCoordinateReferenceSystem:
         return self._engine.crs
+
+    @property
+    def engine(self) -> EngineSession:
+        """The open raster, for other questions than prompts."""
+        return self._engine
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -316,6 +324,12 @@ class InteractiveSession(QObject):
         if len(self._answers.candidates) > 1:
             self.choose((self._answers.index + step) % len(self._answers.candidates))
 
+    def say_class(self, name: str) -> None:
+        """The object in work is of this class, and so are those after it."""
+        self.object_class = name
+        self._class_said = bool(self._prompts)
+        self.changed.emit()
+
     def choose(self, index: int) -> None:
         """Show one of the candidates."""
         if 0 <= index < len(self._answers.candidates):
@@ -344,6 +358,8 @@ class InteractiveSession(QObject):
             self._keep_index if waiting else self.index,
             None if waiting or self._live.is_missing else self._live.refined,
             self._place,
+            # A feature that is corrected keeps its class unless another one is said.
+            self.object_class if self._place is None or self._class_said else "",
         )
         if waiting and self._closing:
             self._clear_object()
@@ -499,6 +515,7 @@ class InteractiveSession(QObject):
         self._prompts = []
         self._bases = []
         self._place = None
+        self._class_said = False
         self._before = _Shown()
         self._answers = _Answers()
         self._live.set_polygon(None)

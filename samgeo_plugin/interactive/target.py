@@ -31,6 +31,7 @@ from qgis.core import (
 from .. import field_types, styles
 from ..i18n import tr
 from . import editing
+from .doubt import CLASSES
 from .place import Place
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
@@ -49,8 +50,11 @@ SCHEMA: tuple[tuple[str, Any, str], ...] = (
     ("source", field_types.TEXT, "text"),
     ("tiles", field_types.INTEGER, "integer"),
     ("parent_id", field_types.TEXT, "text"),
+    ("class", field_types.TEXT, "text"),
 )
-"""The engine's attributes of an object, as fields."""
+"""The attributes of an object, as fields: the engine's, and the class that the user gives."""
+
+CLASS = "class"
 
 
 class TargetError(Exception):
@@ -177,6 +181,28 @@ def mapping(layer: QgsVectorLayer) -> dict[str, str]:
     return default_mapping(layer)
 
 
+def class_field(layer: QgsVectorLayer) -> int:
+    """The field for the class: the one that it was mapped to, else one of the usual names; -1."""
+    fields = layer.fields()
+    names = [mapping(layer).get(CLASS, ""), CLASS, *CLASSES]
+    found = (fields.lookupField(name) for name in names if name)
+    return next((index for index in found if index >= 0), -1)
+
+
+def with_class_field(layer: QgsVectorLayer) -> int:
+    """The field for the class, added through the edit buffer where there is none; -1 where the
+    layer lets none be added."""
+    index = class_field(layer)
+    if index >= 0 or not layer.isEditable():
+        return index
+    layer.beginEditCommand(tr("Add a field for the class"))
+    if layer.addAttribute(QgsField(CLASS, field_types.TEXT, "text", 80)):
+        layer.endEditCommand()
+    else:
+        layer.destroyEditCommand()
+    return class_field(layer)
+
+
 def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
     layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
 
@@ -219,7 +245,7 @@ def add_object(
     Raises:
         TargetError: The layer refuses it.
         EditError: Nothing would be left of it beside existing objects.
-        FormWanted: Its form is to be shown, or a hard constraint is not met yet.
+        FormWanted: Its form must be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
     if why is not None:
@@ -229,13 +255,7 @@ def add_object(
         raise TargetError(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
         )
-    fields = layer.fields()
-    values: dict[int, Any] = {}
-    for name, target in mapping(layer).items():
-        index = fields.lookupField(target)
-        value = attributes.get(name)
-        if index >= 0 and value not in (None, ""):
-            values[index] = _fitting(fields.at(index), value)
+    values = field_values(layer, attributes)
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
     if not made:
@@ -264,6 +284,22 @@ def add_object(
     return Written(layer.id(), tuple(ids))
 
 
+def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:
+    """An object's attributes by the layer's fields; a class gets a field where there is none."""
+    said = attributes.get(CLASS)
+    chosen = with_class_field(layer) if said else -1
+    fields = layer.fields()
+    values: dict[int, Any] = {}
+    for name, target in mapping(layer).items():
+        index = fields.lookupField(target)
+        value = attributes.get(name)
+        if index >= 0 and value not in (None, "") and name != CLASS:
+            values[index] = _fitting(fields.at(index), value)
+    if chosen >= 0:
+        values[chosen] = _fitting(fields.at(chosen), said)
+    return values
+
+
 def correct_object(
     place: Place,
     geometry: QgsGeometry,
@@ -272,7 +308,7 @@ def correct_object(
 ) -> Written:
     """Write a corrected polygon back to its feature, as one step of the layer's undo history.
 
-    Its attributes stay, except for its area and perimeter.
+    Its attributes stay, except for its area and perimeter, and its class where one was said.
 
     Raises:
         TargetError: The layer or the feature is gone, or refuses it.
@@ -285,6 +321,10 @@ def correct_object(
     if editing.feature_of(layer, place.feature_id) is None:
         raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
     moved = to_layer_crs(geometry, crs, layer)
+    said = attributes.get(CLASS)
+    if said and not layer.isEditable():
+        layer.startEditing()
+    chosen = with_class_field(layer) if said else -1
     fields, names = layer.fields(), mapping(layer)
     with editing.command(layer, tr("Correct object")):
         editing.set_shape(layer, place.feature_id, moved)
@@ -293,6 +333,9 @@ def correct_object(
             if index >= 0 and attributes.get(name) is not None:
                 value = _fitting(fields.at(index), attributes[name])
                 layer.changeAttributeValue(place.feature_id, index, value)
+        if chosen >= 0:
+            value = _fitting(fields.at(chosen), said)
+            layer.changeAttributeValue(place.feature_id, chosen, value)
     return Written(layer.id(), (place.feature_id,))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tidying a polygon in QGIS itself: its largest part, and a limit on its vertices."""
+"""The largest part of a polygon, and a limit on its number of vertices."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all algorithms share: their life, their names and one request to the engine."""
+"""``EngineAlgorithm``: what all algorithms share, and one request to the engine."""
 
 from __future__ import annotations
 
@@ -83,6 +83,7 @@ class EngineAlgorithm(ParameterAlgorithm):
     def group(self) -> str:
         return {
             "segmentation": tr("Segmentation"),
+            "classes": tr("Classes"),
             "outlines": tr("Outlines"),
             "quality": tr("Quality"),
             "rastertools": tr("Raster tools"),
@@ -206,6 +207,8 @@ class EngineAlgorithm(ParameterAlgorithm):
             "truth": tr("the truth"),
             "complete": tr("the area in which every object is drawn"),
             "area": tr("the area of interest"),
+            "examples": tr("the examples"),
+            "unlike": tr("the examples of none of the classes"),
             "rendered": tr("the rendered raster"),
         }
         for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One request to an engine of its own, for an algorithm's thread: waits, reports, cancels.
+"""One request to an engine process of its own, in an algorithm's thread.
 
 The interactive client lives in the main thread's event loop; an algorithm has neither. Both speak
 the same lines and start the same process.

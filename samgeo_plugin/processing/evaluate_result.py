@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A result compared with the truth, and a layer of what went wrong."""
+"""The algorithm that compares a result with ground truth."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the user gave to an algorithm, as the engine takes it: numbers, words, files."""
+"""Values of an algorithm's parameters as the engine takes them: numbers, texts, files."""
 
 from __future__ import annotations
 

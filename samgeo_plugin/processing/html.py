@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pages that algorithms leave: a title, tables, small charts."""
+"""HTML reports of algorithms: a title, tables, small charts."""
 
 from __future__ import annotations
 

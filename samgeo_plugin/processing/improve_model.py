@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A model of the user's own, trained on the polygons of a layer."""
+"""The algorithm that fine-tunes a model on the polygons of a layer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where finished tiles of an algorithm's job are kept, so that a cancelled run goes on."""
+"""Job folders of algorithms, so that a cancelled run can resume."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def folder_for(params: dict[str, Any]) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Remove a finished job's folder, and those that nobody came back to.
+    """Remove a finished job's folder, and old folders that were not resumed.
 
     A folder whose lock an engine holds is at work and stays, whatever its age.
     """
@@ -99,7 +99,7 @@ def _remove(folder: Path) -> None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock that the engine takes, if nobody holds it."""
+    """Take the lock that the engine takes, if it is free."""
     try:
         if os.name == "nt":
             import msvcrt

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Right angles for building outlines, and centre lines of roads, from any polygon layer."""
+"""Algorithms for polygon layers: right angles of buildings, centre lines of roads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parameters that algorithms ask for, each declared in one place."""
+"""Parameters of algorithms, each declared once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from qgis.core import (
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
 )
 
 from .. import settings
@@ -58,6 +59,27 @@ def title_of(name: str, word: str) -> str:
             "objects": tr("Separate objects"),
             "coverage": tr("Without gaps and overlaps (fields)"),
         },
+        "KEEP": {
+            "classes": tr("Only objects of the classes"),
+            "all": tr("All objects"),
+        },
+        "PROPOSALS": {
+            "auto": tr("Automatic"),
+            "embedded": tr("What the embedded model takes for objects"),
+            "grid": tr("A grid of points"),
+        },
+        "CLASS": {
+            "all": tr("Everything"),
+            "building": tr("Buildings"),
+            "road": tr("Roads"),
+            "water": tr("Water"),
+            "trees": tr("Trees"),
+            "field": tr("Fields"),
+            "bare ground": tr("Bare ground"),
+            "vehicle": tr("Vehicles"),
+            "other": tr("Other things"),
+        },
+        "SCALE": {"auto": tr("Automatic")},
         "PROMPT_AS": {
             "auto": tr("Automatic"),
             "point": tr("Points"),
@@ -175,6 +197,10 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
         self, name: str, text: str, default: bool = False, *, folded: bool = False
     ) -> None:
         self.declare(QgsProcessingParameterBoolean(name, text, default), folded)
+
+    def add_text(self, name: str, text: str, *, note: str = "") -> None:
+        """A word, which may be left out."""
+        self.declare(QgsProcessingParameterString(name, text, None, False, True), note=note)
 
     def add_source(self, name: str, text: str, kind: Any, *, optional: bool = False) -> None:
         self.declare(QgsProcessingParameterFeatureSource(name, text, [kind], None, optional))

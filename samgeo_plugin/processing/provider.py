@@ -7,6 +7,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
+from .class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from .evaluate_result import EvaluateResult
 from .improve_model import ImproveModel
 from .outlines import RegularizeOutlines, RoadCenterlines
@@ -14,13 +15,18 @@ from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
 from .segment_raster import SegmentRaster
 from .track_objects import TrackObjects
+from .update_layer import UpdateLayer
 
 ALGORITHMS = (
     SegmentRaster,
     SegmentFromPrompts,
+    ClassifyObjects,
+    ClassifyGround,
+    RoadNetwork,
     RegularizeOutlines,
     RoadCenterlines,
     TrackObjects,
+    UpdateLayer,
     ImproveModel,
     EvaluateResult,
     EncodeRaster,

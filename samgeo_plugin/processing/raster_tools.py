@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Filling the cache of image embeddings, and the stretch that a raster gets."""
+"""Algorithms for rasters: fill the embedding cache, compute the stretch."""
 
 from __future__ import annotations
 

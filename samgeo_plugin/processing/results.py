@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's result on its way into the sink that the user chose, and its style."""
+"""Copying the engine's layer into the algorithm's sink, with its style."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class _Columns:
 def write(given: Given, wanted: ResultLayer) -> str:
     """Copy a result into the sink that the user chose; the sink's name.
 
-    A cancel is not heard any more: what appears is whole.
+    Cancelling has no effect any more: what appears is whole.
 
     Raises:
         QgsProcessingException: The sink cannot be written.
@@ -252,7 +252,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
 
 
 def _keep_style(destination: str, style: str) -> None:
-    """Put the style into the file, where it can hold one, for whoever opens it later.
+    """Put the style into the file, where it can hold one, for later users.
 
     In the algorithm's own thread, with a layer of its own: it waits for the disk.
     """

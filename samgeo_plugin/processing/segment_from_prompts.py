@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One polygon a prompt, from a layer of points, lines or polygons."""
+"""The algorithm that makes one polygon per prompt of a layer."""
 
 from __future__ import annotations
 

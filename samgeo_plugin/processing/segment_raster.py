@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Automatic segmentation of a raster."""
+"""The algorithm that segments a raster automatically."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ from .results import ResultLayer
 
 MODES = ("hierarchy", "flat")
 SHAPES = ("objects", "coverage")
+PROPOSALS = ("auto", "embedded", "grid")
+CLASSES = (
+    "all",
+    "building",
+    "road",
+    "water",
+    "trees",
+    "field",
+    "bare ground",
+    "vehicle",
+    "other",
+)
+SCALES = ("auto", "0.25", "0.5", "1", "2")
 
 
 class SegmentAlgorithm(EngineAlgorithm):
@@ -58,6 +71,9 @@ class SegmentRaster(SegmentAlgorithm):
 
     MODE = "MODE"
     SHAPES = "SHAPES"
+    PROPOSALS = "PROPOSALS"
+    CLASS = "CLASS"
+    SCALE = "SCALE"
     POINTS = "POINTS_PER_SIDE"
     SCORE = "MIN_SCORE"
     STABILITY = "MIN_STABILITY"
@@ -94,6 +110,27 @@ class SegmentRaster(SegmentAlgorithm):
         self.add_outlines()
         self.add_sizes()
         self.add_choice(self.SHAPES, tr("Shapes"), SHAPES, folded=True)
+        self.add_choice(
+            self.PROPOSALS,
+            tr("Where to look for objects"),
+            PROPOSALS,
+            folded=True,
+            note=tr("Automatic: proposals for the embedded model, a grid for other models"),
+        )
+        self.add_choice(
+            self.CLASS,
+            tr("Keep only"),
+            CLASSES,
+            folded=True,
+            note=tr("What the embedded model takes an object for; other models know no classes"),
+        )
+        self.add_choice(
+            self.SCALE,
+            tr("Magnification for the embedded model"),
+            SCALES,
+            folded=True,
+            note=tr("Automatic: 1, or 2 where a pixel has 0.4 m or more"),
+        )
         self.add_number(
             self.POINTS,
             tr("Points a side of a window"),
@@ -114,10 +151,14 @@ class SegmentRaster(SegmentAlgorithm):
         self.add_sink(tr("Objects"))
 
     def work(self, given: Given) -> dict[str, Any]:
+        kept, scale = given.word(self.CLASS), given.word(self.SCALE)
         params = {
             **self.segment_options(given),
             "mode": given.word(self.MODE),
             "shapes": given.word(self.SHAPES),
+            "proposals": given.word(self.PROPOSALS),
+            "classes": [] if kept == "all" else [kept],
+            "scale": None if scale == "auto" else float(scale),
             "points_per_side": given.whole(self.POINTS),
             "min_score": given.number(self.SCORE),
             "min_stability": given.number(self.STABILITY),

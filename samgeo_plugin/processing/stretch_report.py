@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The page about a raster's stretch."""
+"""The HTML report of a raster's stretch."""
 
 from __future__ import annotations
 

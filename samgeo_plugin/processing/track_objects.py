@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of a layer followed through rasters of several dates."""
+"""The algorithm that tracks objects of a layer through rasters of several dates."""
 
 from __future__ import annotations
 

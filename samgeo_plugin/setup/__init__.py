@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's own Python environment: making it, checking it, and what to report about it."""
+"""The engine's Python environment: creation, checks, report."""

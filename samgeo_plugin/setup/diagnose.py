@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A report that a user can paste: versions, device, places, last error; no secrets."""
+"""A report for bug reports: versions, device, folders, last error; without secrets."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the engine's Python environment is, in what state, and what is run to make it.
+"""The engine's Python environment: location, state, and the commands that create it.
 
 Nothing here runs anything: :mod:`environment_job` does, after the user has seen what and how much.
 The environment lies outside the plugin's folder, which QGIS deletes at every update.
@@ -23,6 +23,7 @@ from .. import settings
 from ..engine.client import NoEngine
 from ..engine.process import EngineCommand
 from ..i18n import tr
+from .bundle import SealedBundle
 
 MARKER = "samgeo-environment.json"
 """A folder with this file is ours: only such a folder is ever written into or removed."""
@@ -68,6 +69,7 @@ class Marker:
     engine: str = ""
     python: str = ""
     done: tuple[str, ...] = ()
+    sealed: bool = False
 
     @property
     def complete(self) -> bool:
@@ -84,6 +86,7 @@ class Step:
         program: What to run.
         arguments: With what.
         network: It downloads, so proxy and certificates are handed to it.
+        megabytes: About how much it downloads; 0 where it downloads nothing.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Step:
     program: str
     arguments: tuple[str, ...]
     network: bool = False
+    megabytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a click on "Set up" will do; shown before."""
+    """Everything that a click on "Set up" will do; shown before. ``engine`` is its version."""
 
     folder: Path
     python: str
@@ -111,6 +115,7 @@ class Plan:
     steps: tuple[Step, ...]
     size: Size
     marker: Marker = field(default_factory=Marker)
+    engine: str = ""
 
 
 # --- places -------------------------------------------------------------------------------------
@@ -149,6 +154,7 @@ def read_marker(environment: Path) -> Optional[Marker]:
             engine=str(values.get("engine", "")),
             python=str(values.get("python", "")),
             done=tuple(str(step) for step in values.get("done", [])),
+            sealed=bool(values.get("sealed", False)),
         )
     except (OSError, ValueError, AttributeError, TypeError):
         return None
@@ -206,7 +212,8 @@ def state() -> str:
     if not marker.complete or not python_of(folder()).exists():
         return PARTIAL
     if wheel_version() and marker.engine != wheel_version():
-        return OUTDATED
+        # An engine of a bundle of another version is what the user chose to have.
+        return COMPLETE if marker.sealed else OUTDATED
     return COMPLETE
 
 
@@ -310,79 +317,149 @@ def sizes(build: str) -> Size:
         return Size(450, 1800) if build == CPU else Size(3200, 7500)
 
 
-def make_plan(python: PythonFacts, build: str, environment: Optional[Path] = None) -> Plan:
-    """The commands that set an environment up, less those that are done."""
+def make_plan(
+    python: PythonFacts,
+    build: str,
+    environment: Optional[Path] = None,
+    bundle: Optional[SealedBundle] = None,
+) -> Plan:
+    """The commands that set an environment up, less those that are done.
+
+    Args:
+        python: With which it is made.
+        build: Of torch; a bundle has its own.
+        environment: Its folder; None for the chosen one.
+        bundle: Where all packages come from; None for the network.
+    """
     target = environment or folder()
-    uv = shutil.which("uv")
     inside = str(python_of(target))
+    build = bundle.build if bundle is not None else build
+    engine = bundle.engine if bundle is not None else wheel_version()
+    marker = _marker_for(target, build, engine)
+    marker = replace(
+        marker,
+        build=build,
+        python=".".join(map(str, python.version)),
+        sealed=bundle is not None,
+    )
+    steps = [_make_step(python, target)]
+    if bundle is None:
+        steps += _network_steps(inside, build)
+        size = sizes(build)
+    else:
+        steps = [_verify_step(python, bundle), *steps, *_bundle_steps(inside, bundle)]
+        size = Size(0, bundle.disk)
+    check = ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)")
+    steps.append(Step("check", tr("Check the engine"), inside, check))
+    left = tuple(step for step in steps if step.name not in marker.done)
+    if "venv" not in marker.done and _has_leftovers(target):
+        clear = ("-I", "-c", _CLEAR, str(target), MARKER)
+        left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
+    return Plan(target, python.path, build, left, size, marker, engine)
+
+
+def _marker_for(target: Path, build: str, engine: str) -> Marker:
+    """What is done there and still counts for this build and engine."""
     marker = read_marker(target) or Marker()
     if marker.build != build:
         marker = replace(
             marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
         )
-    if marker.engine != wheel_version():
+    if marker.engine != engine:
         marker = replace(
             marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
         )
-    if not python_of(target).exists():
-        marker = Marker()
-    marker = replace(marker, build=build, python=".".join(map(str, python.version)))
+    return marker if python_of(target).exists() else Marker()
 
+
+def _make_step(python: PythonFacts, target: Path) -> Step:
+    uv = shutil.which("uv")
+    title = tr("Make the environment")
     if python.can_make or uv is None:
-        make = Step("venv", tr("Make the environment"), python.path, ("-m", "venv", str(target)))
-    else:  # Debian's Python without python3-venv, but uv is there
-        make = Step(
-            "venv",
-            tr("Make the environment"),
-            uv,
-            ("venv", "--seed", "--python", python.path, "--allow-existing", str(target)),
-            network=True,
-        )
-    pip = (
-        "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
-        "--progress-bar", "off", "--only-binary", ":all:",
-        "--retries", "3",  # without any, pip does not say that the network is missing
-    )  # fmt: skip
+        return Step("venv", title, python.path, ("-m", "venv", str(target)))
+    # Debian's Python without python3-venv, but uv is there.
+    arguments = ("venv", "--seed", "--python", python.path, "--allow-existing", str(target))
+    return Step("venv", title, uv, arguments, network=True)
+
+
+_PIP = (
+    "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
+    "--only-binary", ":all:",
+)  # fmt: skip
+_QUIET = ("--progress-bar", "off")
+_COUNTED = ("--progress-bar", "raw")
+"""Lines "Progress 5 of 10", in bytes; pip knows them from 24.1 on, so after it was renewed."""
+
+_RETRIES = ("--retries", "3")
+"""Without any, pip does not say that the network is missing."""
+
+
+def _network_steps(inside: str, build: str) -> list[Step]:
     pinned = (
         ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
     )
-    torch_index = _torch_index(build)
     path = wheel()
-    steps = [
-        make,
-        Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip>=24"), True),
+    pip, torch, engine = _megabytes(build)
+    counted = (*_PIP, *_COUNTED, *_RETRIES)
+    return [
+        Step(
+            "pip",
+            tr("Renew pip"),
+            inside,
+            (*_PIP, *_QUIET, *_RETRIES, "--upgrade", "pip>=24.1"),
+            True,
+            pip,
+        ),
         Step(
             "torch",
             tr("Install PyTorch ({build})").format(build=build.upper()),
             inside,
-            (*pip, *torch_index, *_torch_requirement()),
+            (*counted, *_torch_index(build), *_torch_requirement()),
             True,
+            torch,
         ),
         Step(
             "engine",
             tr("Install the engine"),
             inside,
-            (*pip, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
+            (*counted, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
             True,
-        ),
-        Step(
-            "check",
-            tr("Check the engine"),
-            inside,
-            ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)"),
+            engine,
         ),
     ]
-    left = tuple(step for step in steps if step.name not in marker.done)
-    if "venv" not in marker.done and _has_leftovers(target):
-        clear = ("-I", "-c", _CLEAR, str(target), MARKER)
-        left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
-    return Plan(target, python.path, build, left, sizes(build), marker)
+
+
+def _verify_step(python: PythonFacts, bundle: SealedBundle) -> Step:
+    arguments = ("-I", str(bundle.folder / "install.py"), "--verify")
+    return Step("verify", tr("Check the bundle's files"), python.path, arguments)
+
+
+def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
+    """Everything from the bundle: pip is told that there is no network."""
+    pip = (*_PIP, *_QUIET, "--no-index", "--find-links", str(bundle.folder / "wheels"))
+    torch = tr("Install PyTorch ({build})").format(build=bundle.build.upper())
+    steps = [
+        Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
+        Step("torch", torch, inside, (*pip, "torch")),
+        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements)),
+    ]
+    if bundle.models:
+        arguments = (str(bundle.folder / "install.py"), "--models")
+        steps.append(Step("models", tr("Copy the models"), inside, arguments))
+    return steps
+
+
+def _megabytes(build: str) -> tuple[int, int, int]:
+    """About what the steps of the network download: pip, torch, the engine and its packages."""
+    whole = sizes(build).download
+    engine = min(250, whole)
+    return 2, max(whole - engine - 2, 0), engine
 
 
 def _torch_index(build: str) -> tuple[str, ...]:
     """Where this build of torch lies: PyPI has CUDA for Linux, CPU for Windows and macOS."""
     named = os.environ.get("SAMGEO_TORCH_INDEX")
-    if named is not None:  # a mirror of one's own; empty for the configured index
+    if named is not None:  # the user's mirror; empty for the configured index
         return ("--index-url", named) if named else ()
     system = platform.system()
     if build == CPU and system == "Linux":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the setup of the engine's environment, one command after the other, without blocking.
+"""Creating the engine's environment, command by command, without blocking QGIS.
 
 An interrupted setup goes on at the step that was not finished; pip keeps what it has downloaded.
 """
@@ -7,7 +7,9 @@ An interrupted setup goes on at the step that was not finished; pip keeps what i
 from __future__ import annotations
 
 import math
+import re
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +26,9 @@ from ..job import MessageError
 from . import environment, network
 from .environment import Plan, PythonFacts, Step
 
+_PROGRESS = re.compile(r"^Progress (\d+) of (\d+)$")
+"""What pip says with --progress-bar raw."""
+
 _TASKS: list[QgsTask] = []
 """A task that only the task manager knows is forgotten by Python before it has run."""
 
@@ -38,8 +43,32 @@ _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
         "authentication settings, then retry.",
     ),
     (
-        ("407 Proxy", "ProxyError", "Cannot connect to proxy"),
+        ("407 Proxy", "407 Client Error"),
+        "The proxy asks for a user name and a password; enter them in QGIS's network settings "
+        "(Settings > Options > Network), then retry.",
+    ),
+    (
+        ("ProxyError", "Cannot connect to proxy"),
         "The proxy refuses the connection; check QGIS's network settings, then retry.",
+    ),
+    (
+        (
+            "IncompleteRead",
+            "Connection broken",
+            "ConnectionResetError",
+            "incomplete-download",
+            "is invalid.",  # a wheel without its end, to older pips
+        ),
+        "The connection was cut in the middle of a download; retry, and the setup goes on at this "
+        "step.",
+    ),
+    (
+        ("Error: This bundle is for",),
+        "The bundle is for another Python; see the log for which one.",
+    ),
+    (
+        ("is damaged: copy it again", "is missing: copy the whole folder"),
+        "A file of the bundle is damaged or missing; copy the bundle again, then retry.",
     ),
     (
         (
@@ -64,6 +93,11 @@ _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
         ),
         "This Python cannot make environments; install python3-venv (on Debian and Ubuntu: sudo "
         "apt install python3-venv) or choose another Python, then retry.",
+    ),
+    (
+        ("from versions: none",),  # an older pip says no more of an answer like 407
+        "The package server shows no such package; check the proxy and the mirror, or choose "
+        "another Python, then retry.",
     ),
     (
         ("No matching distribution", "Could not find a version"),
@@ -110,11 +144,25 @@ def _translated() -> list[str]:
             "The server's certificate is not trusted; add your network's authority to QGIS's "
             "authentication settings, then retry."
         ),
+        tr(
+            "The proxy asks for a user name and a password; enter them in QGIS's network settings "
+            "(Settings > Options > Network), then retry."
+        ),
         tr("The proxy refuses the connection; check QGIS's network settings, then retry."),
+        tr(
+            "The connection was cut in the middle of a download; retry, and the setup goes on at "
+            "this step."
+        ),
+        tr("The bundle is for another Python; see the log for which one."),
+        tr("A file of the bundle is damaged or missing; copy the bundle again, then retry."),
         tr("The package servers cannot be reached; check the network or QGIS's proxy, then retry."),
         tr(
             "This Python cannot make environments; install python3-venv (on Debian and Ubuntu: "
             "sudo apt install python3-venv) or choose another Python, then retry."
+        ),
+        tr(
+            "The package server shows no such package; check the proxy and the mirror, or choose "
+            "another Python, then retry."
         ),
         tr("A package does not exist for this Python and system; choose another Python."),
         tr("The folder cannot be written to; choose another folder."),
@@ -126,8 +174,14 @@ class PythonSearch(QObject):
 
     found = pyqtSignal(object)
 
-    def __init__(self, candidates: Optional[list[str]] = None, parent: Optional[QObject] = None):
+    def __init__(
+        self,
+        candidates: Optional[list[str]] = None,
+        parent: Optional[QObject] = None,
+        version: Optional[tuple[int, ...]] = None,
+    ) -> None:
         super().__init__(parent)
+        self._version = version
         self._left = list(environment.python_candidates() if candidates is None else candidates)
         self._second_best: Optional[PythonFacts] = None
         self._process: Optional[QProcess] = None
@@ -160,7 +214,7 @@ class PythonSearch(QObject):
         text = bytes(process.readAllStandardOutput()).decode("utf-8", "replace")
         process.deleteLater()
         facts = PythonFacts.from_answer(path, text)
-        if facts is not None and facts.suits:
+        if facts is not None and facts.suits and self._version in (None, facts.version[:2]):
             if facts.can_make:
                 self._tell(facts)
                 return
@@ -172,6 +226,8 @@ class EnvironmentJob(QObject):
     """One setup: start, progress, output, cancel; start it again to resume or retry."""
 
     step_started = pyqtSignal(str, int, int)
+    downloaded = pyqtSignal(float, float)
+    """Megabytes of the file that is being downloaded, so far and in all."""
     output = pyqtSignal(str)
     finished = pyqtSignal(bool, str)
 
@@ -229,7 +285,10 @@ class EnvironmentJob(QObject):
             self.finished.emit(True, tr("The engine is ready."))
             return
         step = self._plan.steps[self._at]
-        self.step_started.emit(step.title, self._at, len(self._plan.steps))
+        title = step.title
+        if step.megabytes:
+            title = tr("{step}, about {size} MB").format(step=title, size=step.megabytes)
+        self.step_started.emit(title, self._at, len(self._plan.steps))
         process = QProcess(self)
         variables = dict(self._variables) if step.network else {}
         variables["PIP_REQUIRE_VIRTUALENV"] = "false"
@@ -252,6 +311,10 @@ class EnvironmentJob(QObject):
             return
         for line in lines:
             text = network.without_secrets(line.decode("utf-8", "replace").rstrip())
+            count = _PROGRESS.match(text)
+            if count is not None:
+                self.downloaded.emit(int(count[1]) / 1e6, int(count[2]) / 1e6)
+                continue
             self._tail = [*self._tail[-200:], text]
             self.output.emit(text)
 
@@ -274,7 +337,7 @@ class EnvironmentJob(QObject):
         self._marker = replace(
             self._marker,
             done=(*self._marker.done, *done),
-            engine=environment.wheel_version() if step.name == "engine" else self._marker.engine,
+            engine=self._plan.engine if step.name == "engine" else self._marker.engine,
         )
         try:
             environment.write_marker(self._plan.folder, self._marker)
@@ -301,6 +364,8 @@ class Setup(QObject):
         super().__init__(parent)
         self._job: Optional[EnvironmentJob] = None
         self.text = ""
+        self._step = ""
+        self._begun: Optional[tuple[float, float, float]] = None
         self.at = 0
         self.total = 0
         self.lines: deque[str] = deque(maxlen=5000)
@@ -315,6 +380,7 @@ class Setup(QObject):
             return
         self._job = EnvironmentJob(plan, self)
         self._job.step_started.connect(self._step_started)
+        self._job.downloaded.connect(self._downloaded)
         self._job.output.connect(self._take_output)
         self._job.finished.connect(self._finished)
         self.at = self.total = 0
@@ -339,7 +405,26 @@ class Setup(QObject):
 
     def _step_started(self, title: str, at: int, total: int) -> None:
         self.at, self.total = at, total
-        self.tell(tr("Step {at} of {total}: {title}").format(at=at + 1, total=total, title=title))
+        self._step = tr("Step {at} of {total}: {title}").format(at=at + 1, total=total, title=title)
+        self._begun = None
+        self.tell(self._step)
+
+    def _downloaded(self, done: float, total: float) -> None:
+        """The step's sentence with how far its present file is, once a second."""
+        now = time.monotonic()
+        if self._begun is None or done < self._begun[1]:  # another file
+            self._begun = (now, done, now)
+        start, first, told = self._begun
+        if total < 1 or (now - told < 1 and told != start):
+            return
+        self._begun = (start, first, now)
+        text = tr("{step}; {done} of {total} MB").format(
+            step=self._step, done=int(done), total=int(total)
+        )
+        if now - start > 2 and done > first:
+            left = (total - done) * (now - start) / (done - first)
+            text += tr(", {seconds} s left").format(seconds=int(left) + 1)
+        self.tell(text)
 
     def _take_output(self, line: str) -> None:
         self.lines.append(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QGIS's proxy and certificates, as variables that pip and the engine's downloads understand."""
+"""QGIS's proxy and certificates as environment variables for pip and downloads."""
 
 from __future__ import annotations
 

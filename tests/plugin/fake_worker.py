@@ -114,6 +114,16 @@ class Worker:
             return {"geometry": geometry, "area_m2": 1.0, "perimeter_m": 4.0}
         if method == "look":
             return {"encoded": True}
+        if method == "collect":
+            job.CollectParameters.from_dict(params)
+            self.collected = []
+            return {"collection": "c1", "tiles": 3}
+        if method == "collect_next":
+            return self.one_tile()
+        if method == "collect_classes":
+            return self.classes(params)
+        if method in ("classify", "map"):
+            return self.classified(method, params)
         if method == "segment":
             done = job.SegmentParameters.from_dict(params)
             for step in range(20):
@@ -144,6 +154,83 @@ class Worker:
         if method == "statistics":
             return {"stretch": [[0.0, 255.0]], "info": {}}
         return {}
+
+    def one_tile(self) -> dict:
+        """Four discs in a row; the second tile's first one is the first tile's last, grown."""
+        time.sleep(float(WORDS.get("tile", 0)))
+        tile = len(self.collected) // 4
+        gone = ["o3"] if tile == 1 else []
+        made = []
+        for k in range(4):
+            name = f"o{4 * tile + k}"
+            made.append(name)
+            self.collected.append(name)
+        objects = [
+            {"id": name, "geometry": circle(*self.middle(name), 2.0), "score": 0.8,
+             "stability": 0.9, "area_m2": 12.5}
+            for name in made
+        ]  # fmt: skip
+        return {"objects": objects, "gone": gone, "done": tile + 1, "tiles": 3,
+                "ready": tile == 2}  # fmt: skip
+
+    @staticmethod
+    def middle(name: str) -> tuple:
+        number = int(name[1:])
+        return 300005.0 + 5 * (number % 4), 3000004.0 + 5 * (number // 4)
+
+    def classes(self, params: dict) -> dict:
+        """All that no example speaks against, the less probable the later."""
+        asked = job.CollectClassesParameters.from_dict(params)
+        marks = {}
+        for example in asked.examples:
+            ring = example["geometry"]["coordinates"]
+            ring = ring[0][0] if example["geometry"]["type"] == "MultiPolygon" else ring[0]
+            x = (min(p[0] for p in ring) + max(p[0] for p in ring)) / 2
+            y = (min(p[1] for p in ring) + max(p[1] for p in ring)) / 2
+            for name in self.collected:
+                if math.dist(self.middle(name), (x, y)) < 1:
+                    marks[name] = example["class"]
+        names = sorted({e["class"] for e in asked.examples if e["class"]})
+        if not names:
+            raise Refusal("PromptError", "All examples are of one class.")
+        kept = []
+        for name in self.collected:
+            if name == "o3" and len(self.collected) > 4:
+                continue
+            said, likely = marks.get(name), round(0.99 - 0.05 * int(name[1:]), 3)
+            if said:
+                kept.append([name, names.index(said), 1.0])
+            elif said is None and likely >= asked.min_class_prob:
+                kept.append([name, 0, likely])
+        marked = [[name, names.index(said) if said else -1] for name, said in marks.items()]
+        ask = [name for name in reversed(self.collected) if name not in marks][: asked.ask]
+        return {"classes": names, "kept": kept, "marked": marked, "ask": ask}
+
+    def classified(self, method: str, params: dict) -> dict:
+        kind = job.ClassifyParameters if method == "classify" else job.MapParameters
+        asked = kind.from_dict(params)
+        from osgeo import gdal
+
+        if asked.examples and asked.class_field:
+            opened = gdal.OpenEx(asked.examples)  # a layer does not keep it
+            names = opened.GetLayer(0).GetLayerDefn()
+            if names.GetFieldIndex(asked.class_field) < 0:
+                raise Refusal("ParameterError", f"No field {asked.class_field}.")
+        if not (asked.examples or asked.classifier):
+            raise Refusal("ParameterError", f"Give {job.option('examples')}.")
+        line = getattr(asked, "shapes", "") == "network"
+        geometry = (
+            {"type": "LineString", "coordinates": [[85.5, 27.6], [85.6, 27.6]]}
+            if line else circle(85.5, 27.6, 0.001)
+        )  # fmt: skip
+        values = {"class": "roof", "class_prob": 0.9, "samgeo_source_fid": 1}
+        feature = {"type": "Feature", "geometry": geometry, "properties": values}
+        text = json.dumps({"type": "FeatureCollection", "features": [feature]})
+        gdal.VectorTranslate(
+            asked.output, gdal.OpenEx(text), format="GPKG", layerName=asked.layer or "result"
+        )
+        return {"output": asked.output, "layer": asked.layer, "features": 1, "tiles": 1,
+                "failed": [], "seconds": 0.1, "warnings": []}  # fmt: skip
 
     def work(self) -> None:
         while True:

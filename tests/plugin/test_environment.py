@@ -197,7 +197,11 @@ def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("NewConnectionError(...): Failed to establish a new connection", "cannot be reached"),
         ("SSLError(SSLCertVerificationError(1, 'CERTIFICATE_VERIFY_FAILED'))", "not trusted"),
-        ("ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))", "proxy refuses"),
+        ("ProxyError('Cannot connect to proxy.', OSError('refused'))", "proxy refuses"),
+        (
+            "ProxyError('Cannot connect to proxy.', OSError('407 Proxy'))",
+            "user name and a password",
+        ),
         ("The virtual environment was not created: ensurepip is not available", "python3-venv"),
         ("was not created successfully because ensurepip is not\navailable.  On", "python3-venv"),
         ("ERROR: No matching distribution found for torch==2.13.0", "does not exist"),
@@ -321,3 +325,70 @@ def test_the_widget_says_how_much_a_click_downloads(place, wait, client):
     widget.show_report()
     assert "Plugin" in widget.output.toPlainText()
     widget.close()
+
+
+def sealed(folder: Path, **changed: object) -> Path:
+    from samgeo_plugin.setup import bundle
+
+    folder.mkdir()
+    values = {
+        "engine": "0.9.0", "python": ".".join(map(str, sys.version_info[:2])),
+        "system": bundle.system(), "build": "cpu", "models": ["mobile-sam"],
+        "requirements": ["samgeo-seamless[training]"], "disk_mb": 1, **changed,
+    }  # fmt: skip
+    (folder / "bundle.json").write_text(json.dumps(values), encoding="utf-8")
+    return folder
+
+
+def test_a_bundle_is_installed_from_without_an_index(place, tmp_path):
+    from samgeo_plugin.setup import bundle
+
+    folder = sealed(tmp_path / "bundle")
+    plan = environment.make_plan(FACTS, "cuda", bundle=bundle.read(folder))
+    assert [step.name for step in plan.steps] == [
+        "verify", "venv", "pip", "torch", "engine", "models", "check",
+    ]  # fmt: skip
+    assert not any(step.network for step in plan.steps)
+    for step in plan.steps:
+        if step.name in ("pip", "torch", "engine"):
+            assert "--no-index" in step.arguments
+            assert str(folder / "wheels") in step.arguments
+            assert "--index-url" not in step.arguments
+    assert plan.build == "cpu"
+    assert plan.size == Size(0, 1)
+    assert plan.marker.sealed
+
+
+def test_an_engine_of_a_bundle_is_not_called_outdated(place, monkeypatch):
+    python = environment.python_of(place)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    steps = ("venv", "pip", "torch", "engine", "check")
+    monkeypatch.setattr(environment, "wheel_version", lambda: "0.1.0")
+    environment.write_marker(place, Marker(done=steps, engine="0.9.0", sealed=True))
+    assert environment.state() == environment.COMPLETE
+
+
+def test_a_bundle_that_is_none_or_for_another_system_is_named(
+    place, tmp_path, wait, client, monkeypatch
+):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    widget = EnvironmentWidget(client(), Setup())
+    widget.show()
+    widget.bundle.setFilePath(str(tmp_path))
+    wait(lambda: "holds no bundle" in widget.promise.text())
+    assert not widget.set_up.isEnabled()
+    widget.bundle.setFilePath(str(sealed(tmp_path / "other", system="amiga-m68k")))
+    wait(lambda: "amiga-m68k" in widget.promise.text())
+    widget.bundle.setFilePath(str(sealed(tmp_path / "fits")))
+    wait(lambda: "from the bundle, without a network" in widget.promise.text(), 20)
+    assert widget.set_up.isEnabled()
+    assert not widget.build.isEnabled()
+    monkeypatch.setattr(environment, "python_candidates", lambda: [sys.executable])
+    widget.bundle.setFilePath(str(sealed(tmp_path / "newer", python="3.99")))
+    wait(lambda: "needs Python 3.99" in widget.promise.text(), 20)
+    widget.bundle.setFilePath("")
+    wait(lambda: "450 MB" in widget.promise.text(), 20)
+    widget.close()
+    settings.BUNDLE.clear()

@@ -352,7 +352,7 @@ def test_the_dock_offers_the_styles_of_a_result(loaded):
     QgsProject.instance().addMapLayer(layer)
     panel.layer.setLayer(layer)
     titles = [panel.style.itemText(index) for index in range(panel.style.count())]
-    assert titles == ["Outline for review", "By score", "By label"]
+    assert titles == ["Outline for review", "By score", "By label", "By the project's classes"]
     assert panel.style.currentData() == "review"
     panel.style.setCurrentIndex(1)
     panel.style.activated.emit(1)

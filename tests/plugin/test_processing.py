@@ -122,7 +122,8 @@ def layer_of(results: dict, context: QgsProcessingContext):
 def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
     assert {a.name() for a in provider.algorithms()} == {
         "segmentraster", "segmentfromprompts", "regularizeoutlines", "roadcenterlines",
-        "trackobjects", "improvemodel", "evaluateresult", "encoderaster", "rasterstatistics",
+        "encoderaster", "rasterstatistics", "classifyobjects", "classifyground", "roadnetwork",
+        "trackobjects", "updatelayer", "improvemodel", "evaluateresult",
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()
@@ -131,7 +132,7 @@ def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
         assert not algorithm.icon().isNull()
         assert not algorithm.flags() & algorithm.flags().__class__(algorithm.Flag.FlagNoThreading)
         assert algorithm.flags() & algorithm.Flag.FlagCanCancel
-    assert len(ALGORITHMS) == 9
+    assert len(ALGORITHMS) == len(provider.algorithms())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
             "INPUT": town, "OUTPUT": "memory:", "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]",
             "BANDS": [3, 2, 1], "MIN_AREA": 12.5, "OUTLINES": "rectangles", "MODE": "flat",
             "DEVICE": "cpu", "MIN_SCORE": 0.7, "THREADS": 2, "MODEL": "sam-vit-b",
-            "PRECISION": "bfloat16",
+            "PRECISION": "bfloat16", "PROPOSALS": "grid", "CLASS": "bare ground", "SCALE": "0.5",
         },
     )  # fmt: skip
     assert asked["rasters"] == [town]
@@ -245,6 +246,10 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
     assert (asked["device"], asked["min_score"], asked["threads"]) == ("cpu", 0.7, 2)
     assert (asked["model"], asked["precision"]) == ("sam-vit-b", "bfloat16")
     assert asked["tile_size"] is None
+    assert (asked["proposals"], asked["classes"]) == ("grid", ["bare ground"])
+    assert asked["scale"] == 0.5
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+    assert (asked["proposals"], asked["classes"], asked["scale"]) == ("auto", [], None)
 
 
 def test_an_extent_that_misses_the_raster_is_refused(provider, engine, town):

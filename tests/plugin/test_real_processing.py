@@ -92,7 +92,7 @@ def test_prompts_are_segmented_from_a_shell_and_keep_their_attributes(profile, t
     assert 3 <= layer.featureCount() <= 5
     owners = {feature["owner"] for feature in layer.getFeatures()}
     assert owners <= {feature["properties"]["owner"] for feature in features}
-    assert len(owners) == layer.featureCount(), "one polygon a prompt"
+    assert len(owners) == layer.featureCount(), "one polygon per prompt"
 
 
 @needs_data

@@ -43,10 +43,10 @@ def colours(layer) -> list[str]:
     return found
 
 
-def test_a_layer_of_objects_can_have_three_styles_and_says_which_it_has(objects):
-    assert styles.offered(objects) == ["review", "score", "label"]
+def test_a_layer_of_objects_can_have_four_styles_and_says_which_it_has(objects):
+    assert styles.offered(objects) == ["review", "score", "label", "class"]
     assert styles.current(objects) == "review"
-    for name in ("score", "label", "review"):
+    for name in ("score", "label", "class", "review"):
         styles.apply(objects, name)
         assert styles.current(objects) == name
     objects.setRenderer(QgsSingleSymbolRenderer(QgsFillSymbol.createSimple({"color": "red"})))

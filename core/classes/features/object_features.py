@@ -4,7 +4,7 @@
 Objects may cross tiles. A tile sums its channels under every object, each cell weighted by the
 tile's tent (``merge/fuse.py``: the weights of all tiles that see a cell add up to one), and the
 sums of all tiles are added in the order of the tiles. So an object has the same features wherever
-the seams run, whoever works on which tile.
+the seams run, and whichever worker has a tile.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from numpy.typing import NDArray
 
@@ -23,11 +23,12 @@ from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
 from ...earth.crs import declared_crs
-from ...errors import ParameterError
+from ...errors import ParameterError, PromptError, SamGeoWarning
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform
 from ...raster.raster import Raster
+from ...sources.vector_input import open_vector
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, carried_fields
 from .feature_stage import FeatureSource, pool_objects
@@ -58,23 +59,28 @@ def place_layer(
     Raises:
         ParameterError: It cannot be read, or holds no polygon.
     """
-    try:
-        info = pyogrio.list_layers(path)
-        frame = pyogrio.read_dataframe(path, layer=layer or str(info[0][0]))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise ParameterError(f"The layer {path} cannot be read ({error}).") from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise ParameterError(f"The layer {path} has no geometries.")
+    frame = open_vector(path, layer, parameter="input_layer").read()
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
     frame = named(frame[good & ~frame.geometry.is_empty].reset_index(drop=True))
     if frame.empty and not may_be_empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
     place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
-    shapes = [
-        shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
-        for geometry in frame.geometry
-    ]
+    shapes: list[Any] = []
+    shown = np.ones(len(frame), bool)
+    for number, geometry in enumerate(frame.geometry):
+        try:
+            shapes.append(shapely.make_valid(place.geometry(shapely.force_2d(geometry))))
+        except PromptError:
+            shown[number] = False
+    if not shown.all():
+        warnings.warn(
+            f"{int((~shown).sum())} features of {path} are left out: they lie nowhere that the "
+            "raster's coordinate system can show.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+        frame = frame[shown].reset_index(drop=True)
     polygons = np.array([*shapes, None], dtype=object)[:-1]
     digest = hashlib.sha256(b"".join(shapely.to_wkb(polygons).tolist())).hexdigest()[:32]
     return PlacedLayer(frame.set_crs(crs, allow_override=True), polygons, digest)

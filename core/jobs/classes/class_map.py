@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Class maps: every tile's logits in the job's folder, fused where windows overlap.
+"""Class maps: logits of every tile in the job folder, fused where windows overlap.
 
-A map is never held as a whole. Tiles leave the logits of their trusted cells; whoever needs a box
-of the map gets it fused from the tiles around, each weighted by its tent (``merge/fuse.py``), so
-that no line shows where two windows meet.
+A map is never held as a whole. Every tile stores the logits of its trusted cells; a box of the map
+is fused from the tiles around it, each weighted by its tent (``merge/fuse.py``), so that no line
+shows where two windows meet.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ...classes.cell_examples import CellExamples
 from ...classes.classifier import Classifier, ClassifierOptions, fit
 from ...classes.features.object_table import FeatureTable, block_of
 from ...errors import PromptError
-from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights
 from ...merge.nodes import lattice
+from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor
 from ...tiles.grid import Grid
 from ...types import BoolArray, CellBox, FloatArray, TileIndex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the jobs with classes have in common: which examples, which classifier, which model."""
+"""What jobs with classes share: reading examples, the classifier and the model."""
 
 from __future__ import annotations
 

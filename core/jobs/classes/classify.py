@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The objects of a layer get classes: from examples, or from a saved classifier."""
+"""Classify the objects of a layer, from examples or with a saved classifier."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from ...classes.features.object_features import PooledSums, add_up, pool
 from ...classes.features.window_features import WindowFeatures, feature_cell, window_features
 from ...errors import JobError
-from ...masks.job_folder import write_atomically
 from ...merge.fuse import tile_weights
 from ...models.base import PromptableModel
 from ...models.embedding_cache import EmbeddingCache
+from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster
 from ...tiles.grid import Grid, Tile, choose_grid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A raster's ground as classes: polygons that share their borders, or a network of roads."""
+"""Classify a raster's ground: polygons that share borders, or a road network."""
 
 from __future__ import annotations
 

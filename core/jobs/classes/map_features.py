@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lines and the polygons of a class map have in common: blocks, scale, columns."""
+"""What lines and polygons of a class map share: blocks, scale, columns."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,26 +10,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyogrio
+import geopandas as gpd
 
 from ...classes.rules import Rule, parse_rule
 from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
-from ...layers.writer import check_output
+from ...layers.inputs import layer_input
+from ...layers.styles import Geometry
+from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
-from ...raster.raster import open_raster
+from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter
+from ...sources.vector_input import open_vector
 from ..folder import Output
 from ..make_segmenter import make_candidates
-from ..options import has_classes, raster_options
+from ..options import has_classes, raster_options, with_absolute_paths
 from ..regularize import regularize_layer
-from ..result import JobResult, Report
+from ..result import JobResult, Report, reported
 from ..scale import scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
-from .class_options import check_options, model_factory
+from .class_options import check_options, inputs_of_classes, model_factory
 from .classify import classify_layer
 from .feature_stage import ScaledModel
 
@@ -76,7 +78,6 @@ def segment_classes(
     check_options(params)
     rules = [parse_rule(text) for text in params.rules]
     classes = has_classes(params)
-    lines = params.outlines == "centerlines"
     if classes and params.prompts is not None:
         raise ParameterError(
             f"{option('prompts')} names the objects itself: classify its result with 'samgeo "
@@ -84,63 +85,127 @@ def segment_classes(
         )
     if params.save_classifier is not None and not classes:
         raise ParameterError(f"{option('save_classifier')} needs examples.")
-    check_output(params.output, overwrite=params.overwrite, layer_name=params.layer)
+    if params.cluster:
+        params = with_absolute_paths(params)
     started = time.monotonic()
-    folder = Path(params.job_folder or f"{params.output}.job")
-    folder.mkdir(parents=True, exist_ok=True)
-    target = str(folder / "classes.gpkg") if lines else params.output
-    plain = replace(
-        SegmentParameters([], ""),
-        **{name: value for name, value in vars(params).items() if name not in _CLASS_OPTIONS},
-        output=str(folder / "candidates.gpkg"),
-        layer=None,
-        overwrite=True,
-        job_folder=str(folder / "candidates.job"),
-        outlines="contour" if lines else params.outlines,
-        min_area=0.0 if classes else params.min_area,
-        crs=None,
-    )
-    model = LoadedOnce(model_factory(params))
-    with open_raster(params.rasters, raster_options(params)) as raster:
-        scale = scale_for(params.scale, raster)
-    if segmenter is None and classes and not params.words:
-        segmenter = partial(make_candidates, replace(plain, scale=scale), model)
-    made = segment_raster(plain, segmenter=segmenter, progress=progress, cancelled=cancelled)
-    if classes:
-        least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
-        asked = ClassifyParameters(
-            input=plain.output,
-            output=target,
-            overwrite=params.overwrite or lines,
-            job_folder=str(folder / "features.job"),
-            layer=None if lines else params.layer,
-            rules=[*least, *params.rules],
-            crs=None if lines else params.crs,
-            **{name: getattr(params, name) for name in _SHARED_OPTIONS},
-        )
-        given: dict[str, Any] = {"progress": progress, "cancelled": cancelled}
-        result = classify_layer(
-            asked, factory=ScaledModel(model, scale), may_be_empty=True, **given
-        )
-    else:
-        result = _rules_alone(replace(params, output=target), plain.output, rules)
-    if lines:
-        straight = RegularizeParameters(
-            target, params.output, method="centerlines", overwrite=params.overwrite
-        )
-        drawn = regularize_layer(straight, Report(progress, cancelled))
-        result = replace(result, output=str(drawn["output"]), features=int(drawn["features"]))
-    if params.job_folder is None and not made.failed:
-        shutil.rmtree(folder, ignore_errors=True)
-    return replace(
-        result,
-        tiles=made.tiles,
-        failed=made.failed,
-        seconds=time.monotonic() - started,
-        warnings=[*made.warnings, *result.warnings],
-    )
+    with (
+        reported(progress, cancelled) as (report, notes),
+        open_raster(params.rasters, raster_options(params)) as raster,
+    ):
+        inputs = [
+            *inputs_of_classes(params),
+            *layer_input("the prompts", params.prompts, params.prompts_layer),
+        ]
+        geometry: Geometry = "line" if params.outlines == "centerlines" else "polygon"
+        output = Output.of(params, raster, inputs=inputs, geometry=geometry)
+        description = {"raster": raster.description, "asked": _asked(params)}
+
+        def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+            steps = _Steps(params, rules, store.folder / "features", raster, report)
+            steps.folder.mkdir(exist_ok=True)
+            made, frame = steps.run(segmenter)
+            fields, names = carried(frame)
+            writer = output.writer.with_fields(fields)
+
+            def result() -> JobResult:
+                path, layer = str(writer.path), writer.layer_name
+                return JobResult(path, layer, len(frame), made.tiles, made.failed, scale=made.scale)
+
+            announce(result)
+            writer.finishing = output.writer.finishing
+            write(frame, writer, names)
+            return result()
+
+        with output.begun(1, description) as store:
+            result = output.once(store, description, make)
+    return replace(result, seconds=time.monotonic() - started, warnings=notes)
 
 
+def _asked(params: SegmentParameters) -> dict[str, Any]:
+    """Options on which what the job keeps depends."""
+    return {name: value for name, value in vars(params).items() if name not in _OF_NO_STEP}
+
+
+@dataclass
+class _Steps:
+    """From candidates to what is written; each step's layer is in the job's folder.
+
+    Args:
+        params: Of the job.
+        rules: Post-processing.
+        folder: Of the steps' layers and their own job folders.
+        raster: What the job looks at.
+        report: Progress and cancel.
+    """
+
+    params: SegmentParameters
+    rules: Sequence[Rule]
+    folder: Path
+    raster: Raster
+    report: Report
+
+    def run(
+        self, segmenter: Segmenter | SegmenterFactory | None
+    ) -> tuple[JobResult, gpd.GeoDataFrame]:
+        """What became of the candidates, and the features to write."""
+        params, folder = self.params, self.folder
+        classes = has_classes(params)
+        lines = params.outlines == "centerlines"
+        plain = replace(
+            SegmentParameters([], ""),
+            **{name: value for name, value in vars(params).items() if name not in _CLASS_OPTIONS},
+            output=str(folder / "candidates.gpkg"),
+            layer=None,
+            overwrite=True,
+            job_folder=str(folder / "candidates.job"),
+            outlines="contour" if lines else params.outlines,
+            min_area=0.0 if classes else params.min_area,
+            crs=None,
+        )
+        model = LoadedOnce(model_factory(params))
+        scale = scale_for(params.scale, self.raster)
+        if segmenter is None and classes and not params.words:
+            segmenter = partial(make_candidates, replace(plain, scale=scale), model)
+        made = segment_raster(plain, segmenter=segmenter, **self.report.given)
+        found = plain.output
+        if classes:
+            least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
+            asked = ClassifyParameters(
+                input=found,
+                output=str(folder / "classes.gpkg"),
+                overwrite=True,
+                job_folder=str(folder / "classes.job"),
+                rules=[*least, *params.rules],
+                **{name: getattr(params, name) for name in _SHARED_OPTIONS},
+            )
+            scaled = ScaledModel(model, scale)
+            classify_layer(asked, factory=scaled, may_be_empty=True, **self.report.given)
+            found = asked.output
+        elif self.rules:
+            frame = ruled(_frame(found), self.rules, self.raster)
+            found = str(folder / "ruled.gpkg")
+            fields, names = carried(frame)
+            write(frame, LayerWriter(found, frame.crs, overwrite=True, fields=fields), names)
+        if lines:
+            straight = RegularizeParameters(
+                found, str(folder / "lines.gpkg"), method="centerlines", overwrite=True
+            )
+            regularize_layer(straight, self.report)
+            found = straight.output
+        return made, _frame(found)
+
+
+def _frame(path: str) -> gpd.GeoDataFrame:
+    """A step's layer."""
+    return named(open_vector(path, Path(path).stem, parameter="input_layer").read())
+
+
+_OF_NO_STEP = frozenset(
+    {
+        *("output", "layer", "overwrite", "fresh", "job_folder", "crs", "rules", "min_class_prob"),
+        *("save_classifier", "workers", "cluster", "threads", "device"),
+    }
+)
 _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
@@ -154,13 +219,3 @@ _SHARED_OPTIONS = (
     *("margin", "examples", "class_field"),
     *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
 )
-
-
-def _rules_alone(params: SegmentParameters, found: str, rules: Sequence[Rule]) -> JobResult:
-    """A layer after post-processing, without classes of examples."""
-    with open_raster(params.rasters, raster_options(params)) as raster:
-        frame = named(pyogrio.read_dataframe(found, layer=Path(found).stem))
-        fields, names = carried(frame)
-        writer = Output.of(params, raster, fields, crs=frame.crs).writer
-        count = write(ruled(frame, rules, raster), writer, names)
-    return JobResult(str(writer.path), writer.layer_name, count, 0)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What workers do: stages of a job, picklable, and what a process has open for them."""
+"""Stages of a job that run in workers: picklable, with per-process models and rasters."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a process has open for a run of a job: one model, and rasters with what belongs to them.
+"""Per-process cache of a job's model and open rasters.
 
 Stages are picklable and carry no open files; what is costly to open is opened once per process and
 run, and kept here. A cluster's workers outlive a run, and the next one may have the same folder and
@@ -8,7 +8,8 @@ another model or raster: everything is kept under the run's name, and one run at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 
@@ -22,6 +23,8 @@ M = TypeVar("M")
 C = TypeVar("C", bound=Closable)
 
 _models: dict[str, Any] = {}
+_kept: dict[tuple[str, Hashable], Any] = {}
+_keeping: list[str] = []
 _open: dict[tuple[str, Hashable], Closable] = {}
 
 
@@ -38,6 +41,36 @@ def model_of(run: str, make: Callable[[], M]) -> M:
         close_all()
         _models[run] = make()
     return cast(M, _models[run])
+
+
+@contextmanager
+def models_kept(run: str) -> Iterator[None]:
+    """Models that :func:`loaded_once` loads in this block stay for the next block of the same run.
+
+    A run of many scenes is many jobs, and each of them closes what it has opened.
+    """
+    for key in [key for key in _kept if key[0] != run]:
+        del _kept[key]
+    _keeping.append(run)
+    try:
+        yield
+    finally:
+        _keeping.pop()
+
+
+def forget_kept() -> None:
+    """Let go of the models that were kept."""
+    _kept.clear()
+
+
+def loaded_once(key: Hashable, load: Callable[[], M]) -> M:
+    """A model: the one that is kept from an earlier job of this run, else newly loaded."""
+    if not _keeping:
+        return load()
+    run = _keeping[-1]
+    if (run, key) not in _kept:
+        _kept[run, key] = load()
+    return cast(M, _kept[run, key])
 
 
 def opened(run: str, key: Hashable, make: Callable[[], C]) -> C:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A batch of prompts -> one polygon for each, as features in the job's folder.
+"""The stage that turns a batch of prompts into one polygon per prompt.
 
 Batches of windows are independent (``interactive/batch.py``): they run in any number of workers,
 their features wait in the job's folder, and a job that was killed goes on with the batches that
@@ -26,10 +26,10 @@ from ...errors import Cancelled, OutputError, SamGeoError
 from ...interactive.batch import ask_all
 from ...interactive.first_prediction import Candidate
 from ...interactive.windows import Level
-from ...masks.job_folder import write_atomically
 from ...masks.store import JobStore
 from ...models.base import PromptableModel
 from ...models.embedding_cache import EmbeddingCache
+from ...parallel.atomic_write import write_atomically
 from ...parallel.cancellation import check
 from ...parallel.executors import ONE_AT_A_TIME, new_run
 from ...prompts.prompt_layer import LayerPrompt

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the tiles cut is looked at again: whole, in a window of its own, or from further away.
+"""The stage that prompts the model again for objects cut by tiles.
 
 *Repair*: an object that reaches the edge of what a tile trusts and found no partner beyond is
 prompted once more, in a window around it. *Overview*: a pass at a quarter of the resolution finds

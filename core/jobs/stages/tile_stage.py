@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stages that run in workers: small picklable objects that are called with small items.
+"""The stage that segments a tile.
 
 A stage carries paths and numbers, never arrays; what is costly to open (raster, model) is opened
 once a process and kept.
@@ -139,7 +139,7 @@ def segment_tiles(
 
     Args:
         stage: What to do with a tile.
-        wants: Whether a tile is to be segmented.
+        wants: Whether a tile must be segmented.
         executor: Runs the stage.
         report: Told of progress.
         name: Of this stage, for progress.

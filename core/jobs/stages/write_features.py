@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Merged objects -> a layer: batches of features made in the workers, then written in order.
+"""Merged objects to a layer: features are made in workers and written in order.
 
 Two passes, because the ``parent_id`` of a feature must name a feature that is in the layer, and
 which of them are too small is known only at the end.

@@ -34,6 +34,7 @@ from ..image import check_image
 from ..runtime import in_batches, pick_device, set_threads
 from ..weights.files import check_file
 from .corrections import corrected
+from .islands import without_islands
 from .levels import Levels
 from .network import (
     CANDIDATES,
@@ -54,7 +55,7 @@ from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout,
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
-VERSION = 3
+VERSION = 4
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024
@@ -414,9 +415,13 @@ class EmbeddedModel:
             for _ in range(look.shrink.bit_length() - 1):
                 levelled = enlarge(levelled[None])[0]
             rows_, cols_ = places[i]._replace(shrink=1).cells(MASK_STRIDE)
-            out[chosen[i]] = Answer(
-                rows_.start, cols_.start, levelled.cpu().numpy(), scores[i].cpu().numpy()
-            )
+            answer = levelled.cpu().numpy()
+            if prompts.masks is None and min_score is None:
+                # Somebody waits for these; of masks that a search may reject, few are worth it.
+                clicks = prompts.points[chosen[i]][prompts.labels[chosen[i]] == 1].cpu().numpy()
+                seeds = np.floor(clicks / MASK_STRIDE).astype(np.intp)
+                answer = without_islands(answer, seeds - (rows_.start, cols_.start))
+            out[chosen[i]] = Answer(rows_.start, cols_.start, answer, scores[i].cpu().numpy())
         return out
 
     def _fine(self, features: Features, coarse: Coarse, which: Tensor) -> Tensor:

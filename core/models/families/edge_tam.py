@@ -6,7 +6,8 @@ from __future__ import annotations
 from ..network import Network
 from ..nn import rep_vit
 from .family import Family, Shapes, count
-from .sam2 import SAM2_VIDEO, TRUNK, Sam2, sam2_name
+from .sam2 import SAM2_VIDEO, TRUNK, sam2_name
+from .sam2_network import Sam2
 from .sam2_video import Sam2Video, video_parts
 
 

@@ -143,7 +143,7 @@ class PaddedPoints(PointEncoder):
 
 
 class EfficientSam(Network):
-    """EfficientSAM: foreground points and boxes, at most six points a prompt."""
+    """EfficientSAM: foreground points and boxes, at most six points per prompt."""
 
     family = "efficient_sam"
     accepts = frozenset({"point", "box"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a family is to the loader: how to tell its checkpoints, rename their keys and build it."""
+"""``Family``: how checkpoints of a family are recognised, renamed and built."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ class Family:
     make_video: Callable[[Shapes, int | None], Network] | None = None
 
 
-def count(shapes: Shapes, prefix: str) -> int:
+def count(shapes: Mapping[str, object], prefix: str) -> int:
     """Number of entries of a module list whose keys begin with ``prefix`` and an index."""
     return len({key[len(prefix) :].split(".", 1)[0] for key in shapes if key.startswith(prefix)})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What SAM 2 keeps of an object from frame to frame, and what it says of a frame."""
+"""SAM 2's memory of an object: what is stored per frame, and the answer for a frame."""
 
 from __future__ import annotations
 

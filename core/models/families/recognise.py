@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a checkpoint's tensors to a model: recognise the family, build it, load every tensor.
+"""Checkpoint to model: recognise the family by its keys, build it, load every tensor.
 
 Sizes are read from the tensors' shapes, so that any checkpoint of a family loads, published or
 fine-tuned. Hub layouts (``transformers``) are renamed to the official ones first
@@ -22,6 +22,7 @@ from ..network import Network
 from ..promptable import TorchModel
 from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights import hub_names as hub
+from ..weights.sam3_names import is_multiplex, is_sam3
 from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
 from .family import Family, Shapes, State
 from .sam2_video import Sam2Video
@@ -63,6 +64,8 @@ def recognise(shapes: Shapes) -> Recognised:
         CheckpointError: It is of no family that this package runs.
     """
     layout = "official"
+    if is_sam3(shapes):
+        return Recognised("sam3", "3.1 multiplex" if is_multiplex(shapes) else "3", layout)
     if hub.is_hub(shapes):
         layout, shapes = "hub", hub.official_shapes(shapes)
     for family in FAMILIES:
@@ -77,7 +80,7 @@ def recognise(shapes: Shapes) -> Recognised:
     some = ", ".join(sorted(shapes)[:3])
     raise CheckpointError(
         f"The weights are of no model that this version runs (their first tensors are {some}): "
-        f"choose a checkpoint of {', '.join(f.name for f in FAMILIES)}."
+        f"choose a checkpoint of {', '.join(f.name for f in FAMILIES)}, sam3."
     )
 
 
@@ -102,7 +105,7 @@ def build(
         precision: See :func:`~.runtime.pick_dtype`.
         threads: CPU threads for torch in this process, or None to leave them.
         fingerprint: The file's checksum where it is known; otherwise one is computed of the
-            tensors (a second a GB).
+            tensors (a second per GB).
         image_size: Side of the encoder's square, for families whose weights do not fix it; None
             for the family's own.
         batch: Prompts a batch in the decoder, or None for what suits the device.
@@ -115,6 +118,10 @@ def build(
         ModelError: There is no such device, or the family has no memory.
     """
     found = recognise({key: tensor.shape for key, tensor in state.items()})
+    if found.family == "sam3":
+        raise ModelError(
+            "SAM 3 is built from its file by load_model: give the path instead of the tensors."
+        )
     if found.layout == "hub":
         state = hub.official(state)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 2, 2.1 and EdgeTAM with their memory: objects followed from frame to frame.
+"""SAM 2, 2.1 and EdgeTAM with memory: objects tracked from frame to frame.
 
 A frame is answered in the light of an object's *memory*: what was seen of it in the frames where
 it was prompted and in the last few others, and a vector (its pointer) for each of some more. What
@@ -27,7 +27,7 @@ from ..nn.perceiver import SpatialPerceiver
 from ..nn.positions import not_turned, rotary_of_grid, sine_of_grid, sine_of_number
 from .family import Shapes, count
 from .object_memory import Answers, FrameMemory, ObjectMemory, Recalled
-from .sam2 import Sam2, hiera_encoder
+from .sam2_network import Sam2
 
 ABSENT = -1024.0
 """Logit of all cells where the model says that the object is not in the frame."""
@@ -346,8 +346,3 @@ def video_parts(shapes: Shapes) -> dict[str, Any]:
         "pointer_times": "obj_ptr_tpos_proj.weight" in shapes,
         "perceiver": perceiver,
     }
-
-
-def make_sam2_video(shapes: Shapes, size: int | None) -> Sam2Video:
-    """SAM 2 with memory for a checkpoint's shapes."""
-    return Sam2Video(hiera_encoder(shapes), size or 1024, **video_parts(shapes))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 3 (Carion et al. 2025) with points, boxes and masks; with words it is in ``concepts.py``.
+"""SAM 3 (Carion et al. 2025) with points, boxes and masks; text prompts are in ``words.py``.
 
 The encoder is that of ``transformers`` (an optional extra, pinned); prompts and decoder are those
 of SAM 2, and ours. One fault of ``transformers`` 5.23.0 is thereby avoided: its Sam3TrackerModel
@@ -24,7 +24,8 @@ from ..weights.download import sha256_of
 from ..weights.files import weights_file
 from ..weights.pretrained import VERSION, load_pretrained, require_transformers
 from .recognise import finished
-from .sam2 import SAM2_VIDEO, Sam2, sam2_name
+from .sam2 import SAM2_VIDEO, sam2_name
+from .sam2_network import Sam2
 
 MODEL_TYPES = ("sam3_video", "sam3_tracker", "sam3_tracker_video")
 """``model_type`` of folders that hold the decoder for points (the published one is the first)."""

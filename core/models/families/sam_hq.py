@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM-HQ (Ke et al. 2023): SAM with one more token whose mask sees early features of the encoder.
+"""SAM-HQ (Ke et al. 2023): SAM with an extra output token that uses early encoder features.
 
 The answer is SAM's mask plus the high-quality one. Of three candidates the one with the best score
-is taken first, so that there is one mask a prompt, as in the official code.
+is taken first, so that there is one mask per prompt, as in the official code.
 
 The high-quality mask of a prompt is hyper . (conv2(gelu(norm(conv1(u)))) + f), with u SAM's
 upscaled features and f the image's. The second convolution and the product with the hypernetwork's

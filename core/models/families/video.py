@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A network with memory as a model: objects followed from image to image, numpy in and out.
+"""A video network as a model: objects tracked from image to image, numpy in and out.
 
     memories = [model.new_memory(frames=8) for _ in objects]
     model.show(embedding, 0, memories, outlines=masks)          # or prompts=...
@@ -84,12 +84,12 @@ class TorchVideoModel(TorchModel):
             embedding: The frame's, from :meth:`encode`.
             frame: Its number.
             memories: The objects'.
-            prompts: A prompt an object of points and boxes; or
+            prompts: One prompt per object of points and boxes; or
             outlines: (n, H, W) bool on the image's pixels, which are taken as they are.
 
         Raises:
             ModelError: The embedding is another model's.
-            PromptError: There is not one prompt an object, or one is empty.
+            PromptError: There is not one prompt per object, or one is empty.
         """
         arrays = self._frame(embedding)
         count = len(memories)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Attention between a prompt's few tokens and an image's many positions, re-associated.
+"""Attention between a prompt's tokens and an image's positions, re-associated to cost less.
 
 A prompt has n tokens (about 7), an image N positions (4096). The textbook projects all N positions
 to keys, queries and values anew for every prompt, 2 N C D operations each. All of it can move to

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small parts that the families share. Attribute names are those of the official checkpoints."""
+"""Small layers that families share; attribute names are those of official checkpoints."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The mask decoder that the whole family shares, in the order that costs least.
+"""The mask decoder that all families share, with the order of operations that costs least.
 
     tokens --> layer 0 --> layer 1 --> final read --> scores --> (failing prompts stop here)
                  |           |                                        |

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The memory of SAM 2 (Ravi et al. 2024): encoding what was seen, and looking it up again.
+"""Memory encoder and memory attention of SAM 2 (Ravi et al. 2024).
 
     mask + image features --> MemoryEncoder --> memory of a frame (tokens of 64 features)
     image features <-- MemoryAttention <-- memories of some frames, object pointers
@@ -128,7 +128,7 @@ class MemoryAttention(nn.Module):
         Args:
             begun: (1, N, dim) of :meth:`begin`.
             shape: (h, w), N = h w.
-            memory: (B, M, memory_dim), one row an object.
+            memory: (B, M, memory_dim), one row per object.
             positions: (M, memory_dim), added to the memory where it serves as keys.
             memory_turns: (M, dim / 2, 2).
 

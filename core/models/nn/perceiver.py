@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""EdgeTAM's 2D spatial perceiver (Zhou et al. 2025): a frame's memory in a few hundred tokens.
+"""EdgeTAM's 2D spatial perceiver (Zhou et al. 2025): a frame's memory as a few hundred tokens.
 
 Half of the tokens look at the whole frame, the other half at one window each, so that the second
 half keeps places. Attribute names are those of the official checkpoint.

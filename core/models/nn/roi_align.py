@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Features of boxes, averaged from bilinear samples (He et al. 2017, "Mask R-CNN", section 3).
+"""RoIAlign: features of boxes from bilinear samples (He et al. 2017, "Mask R-CNN", section 3).
 
 The same numbers as torchvision's ``roi_align`` with its defaults (``spatial_scale=1``,
 ``sampling_ratio=-1``, ``aligned=False``), which SAM 3 calls; torchvision itself would bring

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checkpoints on this computer: where they lie, getting them, reading them safely.
+"""Checkpoints on this computer: where they are stored, downloading, and reading them safely.
 
 ::
 
@@ -25,12 +25,14 @@ import filelock
 import platformdirs
 
 from ...errors import CheckpointError
+from ...parallel.atomic_write import replace_atomically
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .files import check_file, unpacked, weights_file
 from .own import OwnModel, add_own, find_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
+_SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx")
 FOLDER_VARIABLE, OFFLINE_VARIABLE = "SAMGEO_MODELS_DIR", "SAMGEO_OFFLINE"
 
 
@@ -218,7 +220,7 @@ def download(name: str, listener: Listener | None = None) -> Path:
                     raise
                 continue
             fetched[source.filename] = unpacked(file, entry.member) if entry.member else file
-        _writemanifest_of(entry, list(fetched.values()))
+        _write_manifest(entry, list(fetched.values()))
     return locate(name).path
 
 
@@ -313,7 +315,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or Path(text).suffix in (".pt", ".pth", ".safetensors")
+    return "/" in text or "\\" in text or Path(text).suffix in _SUFFIXES
 
 
 def _folder(entry: ModelEntry) -> Path:
@@ -352,7 +354,7 @@ def manifest_of(entry: ModelEntry) -> dict[str, str] | None:
         return None
 
 
-def _writemanifest_of(entry: ModelEntry, files: list[Fetched]) -> None:
+def _write_manifest(entry: ModelEntry, files: list[Fetched]) -> None:
     folder = _folder(entry)
     content = {
         "model": entry.name,
@@ -360,6 +362,5 @@ def _writemanifest_of(entry: ModelEntry, files: list[Fetched]) -> None:
         "sources": [asdict(source) for source in entry.files],
         "files": [{"name": f.path.name, "sha256": f.sha256, "size": f.size} for f in files],
     }
-    fresh = folder / f"{MANIFEST}.new"
-    fresh.write_text(json.dumps(content, indent=1), "utf-8")
-    os.replace(fresh, folder / MANIFEST)
+    text = json.dumps(content, indent=1)
+    replace_atomically(folder / MANIFEST, lambda partial: partial.write_text(text, "utf-8"))

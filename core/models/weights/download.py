@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One file from the network to the disk: resumed, retried, checked, and there whole or not at all.
+"""Download of a file: resumed, retried, verified, in place whole or not at all.
 
 Bytes go to ``NAME.part`` beside the target; ``NAME.part.json`` remembers which version of which
 file they are. Only what has passed its checks is renamed to the target. Proxies come from the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of weights, without reading their tensors: whether one can be whole, and where it lies."""
+"""Checks of weight files without reading tensors: completeness and location."""
 
 from __future__ import annotations
 

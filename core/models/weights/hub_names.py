@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tensor names of the hub's checkpoints (``transformers``) as the official names.
+"""Tensor names of the hub's checkpoints (``transformers``) mapped to official names.
 
 Each family's names are rewritten by a list of patterns, applied one after the other. What the hub
 keeps in one tensor and the official file in several is cut.

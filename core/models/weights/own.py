@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models that a user trained: small files beside the downloaded ones, each with a card.
+"""Models that a user trained: stored beside downloaded ones, each with a model card.
 
 ::
 

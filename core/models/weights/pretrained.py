@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models of ``transformers`` from a folder in the hub's layout: an optional extra, pinned."""
+"""Loading ``transformers`` models from a folder in the hub's layout (an optional extra)."""
 
 from __future__ import annotations
 

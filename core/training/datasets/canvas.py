@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from ...types import AnyArray, ByteArray, FloatArray
 from .opencv import cv2
+
+REAL = 0.85
+"""Share of objects of a street scene whose filling is what photographs show of their class."""
 
 Labels = NDArray[np.uint16]
 """(layers, H, W) uint16, 0 where nothing is known."""
@@ -23,16 +26,35 @@ class Textures:
     Args:
         images: (H, W, 3) uint8 RGB, at least 128 px a side.
         rng: Source of all randomness.
+        squares: Class -> squares of photographs in which there is nothing else; may be empty.
     """
 
     images: Sequence[ByteArray]
     rng: np.random.Generator
+    squares: Mapping[str, Sequence[ByteArray]] = field(default_factory=dict)
+
+    def of_class(self, name: str, height: int, width: int) -> FloatArray | None:
+        """A piece of what a class looks like, (height, width, 3) float32; None where no photograph
+        shows it."""
+        squares = self.squares.get(name, ())
+        if not squares:
+            return None
+        rng = self.rng
+        image = squares[int(rng.integers(len(squares)))]
+        patch = self._cut(image, height, width, float(np.exp(rng.uniform(-0.2, 0.7))))
+        gain = np.exp(rng.normal(0, 0.1)) * (1 + rng.normal(0, 0.03, 3))
+        return np.asarray(patch * gain, np.float32)
 
     def patch(self, height: int, width: int, scale: float | None = None) -> FloatArray:
         """A random piece, turned and magnified by ``scale``, (height, width, 3) float32."""
         rng = self.rng
         image = self.images[int(rng.integers(len(self.images)))]
         factor = float(np.exp(rng.uniform(-0.7, 0.9))) if scale is None else scale
+        return self._cut(image, height, width, factor)
+
+    def _cut(self, image: ByteArray, height: int, width: int, factor: float) -> FloatArray:
+        """A turned piece of an image, which goes on mirrored beyond its edges."""
+        rng = self.rng
         angle = rng.uniform(0, 2 * np.pi)
         cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
         centre = rng.uniform(0.2, 0.8, 2) * (image.shape[1], image.shape[0])
@@ -123,6 +145,15 @@ class Canvas:
     def darken(self, window: tuple[slice, slice], alpha: FloatArray, factor: float) -> None:
         """A shadow: no object, and what lies in it keeps its label."""
         self.image[window] *= 1 - alpha[..., None] * (1 - factor)
+
+    def real(self, window: tuple[slice, slice], name: str) -> FloatArray:
+        """What fills an object of a class: mostly what photographs show of it."""
+        height, width = window[0].stop - window[0].start, window[1].stop - window[1].start
+        if self.rng.random() < REAL:
+            patch = self.textures.of_class(name, height, width)
+            if patch is not None:
+                return patch
+        return self.filling(window, float(self.rng.beta(1, 5)))
 
     def filling(self, window: tuple[slice, slice], contrast: float | None = None) -> FloatArray:
         """A patch of texture around a colour of its own, to fill an object with."""

@@ -6,12 +6,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ...models.base import PromptableModel
 from ...models.embedded.classes import bits
+from ...models.embedded.network import EmbeddedNet
+from ...types import ByteArray
 from .canvas import Textures
 from .confident import confident_sample
 from .crops import (
@@ -27,6 +30,16 @@ from .crops import (
 from .opencv import cv2
 from .regions import region_sample
 from .scenes import compose
+from .streets import compose_street
+from .strokes import (
+    HELD_OUT_TOWN,
+    KINDS,
+    KindsOfCells,
+    by_town,
+    read_strokes,
+    squares,
+    stroke_plane,
+)
 
 INSTANCE_PARTS = {
     "catanduanes": "roofs",
@@ -75,6 +88,50 @@ def pack_scenes(
     return path
 
 
+def class_squares(shared: Path, *, held_out: bool = False) -> dict[str, list[ByteArray]]:
+    """Class -> squares of photographs in which there is nothing else, at about 30 cm a pixel."""
+    train = shared / "train"
+    found: dict[str, list[ByteArray]] = {}
+
+    def gather(image: ByteArray, plane: ByteArray, names: Mapping[str, int], smallest: int) -> None:
+        for name, kind in names.items():
+            found.setdefault(name, []).extend(squares(image, plane == kind, smallest=smallest))
+
+    for name, lines in by_town(read_strokes(), held_out=held_out).items():
+        image = read_image(train / "naip_rgb" / f"{name}.jpg")
+        plane = stroke_plane(lines, (image.shape[0], image.shape[1]))
+        names = {"bare ground" if k == "bare" else k: v for k, v in KINDS.items() if k != "grass"}
+        # Two pixels for one: these photographs have 60 cm, and strokes on roads are narrow.
+        double = [cv2.resize(part, None, fx=2, fy=2) for part in (image, plane)]
+        double[1] = np.repeat(np.repeat(plane, 2, 0), 2, 1)
+        gather(double[0], double[1], names, 9)
+        gather(double[0], double[1], {"field": KINDS["grass"]}, 9)
+    alone = {k: bits(k) for k in ("building", "road", "water")}
+    for sample in dubai(train / "landcover_dubai", held_out=held_out):
+        assert sample.classes is not None
+        gather(sample.image, sample.classes, alone, 12)
+    for _, sample in instances(train / "instances", held_out=held_out):
+        if sample.classes is not None:
+            gather(sample.image, sample.classes, {k: bits(k) for k in ("building", "field")}, 12)
+    return found
+
+
+def pack_streets(
+    shared: Path, out: Path, *, seed: int, count: int, size: int = 384, prefix: str = ""
+) -> Path:
+    """One pack of composed street scenes (streets.py); the seed decides everything in it."""
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(seed)
+    held_out = prefix == "valid_"
+    textures = Textures(
+        photographs(shared / "train", 100, rng), rng, class_squares(shared, held_out=held_out)
+    )
+    path = out / f"{prefix}streets_{seed:04d}.npz"
+    write_pack(path, [compose_street(textures, size) for _ in range(count)])
+    return path
+
+
 def pack_regions(shared: Path, out: Path, *, seed: int, count: int) -> Path:
     """One pack of clear regions in photographs of 60 cm pixels (regions.py)."""
     out.mkdir(parents=True, exist_ok=True)
@@ -84,6 +141,44 @@ def pack_regions(shared: Path, out: Path, *, seed: int, count: int) -> Path:
     found = (region_sample(read_image(paths[i])) for i in order[:count])
     path = out / f"regions_{seed:04d}.npz"
     write_pack(path, [sample for sample in found if sample is not None])
+    return path
+
+
+def pack_photographs(
+    shared: Path, out: Path, net: EmbeddedNet, *, seed: int, count: int, prefix: str = ""
+) -> Path:
+    """One pack of photographs of 60 cm pixels with what is where (strokes.py).
+
+    Those with strokes come first, then ``count`` others, with what a small network that learned the
+    strokes says of them. With the prefix "valid_": the strokes of the town that is kept back.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    folder = shared / "train" / "naip_rgb"
+    strokes = by_town(read_strokes(), held_out=prefix == "valid_")
+    drawn = {}
+    for name, lines in strokes.items():
+        image = read_image(folder / f"{name}.jpg")
+        drawn[name] = image, stroke_plane(lines, (image.shape[0], image.shape[1]))
+    kinds = None if prefix else KindsOfCells(net, list(drawn.values()))
+    others = [
+        path
+        for path in sorted(folder.glob("*.jpg"))
+        if not path.stem.startswith(HELD_OUT_TOWN) and path.stem not in drawn
+    ]
+    order = np.random.default_rng(seed).permutation(len(others))[: count if kinds else 0]
+    samples = []
+    for image, plane in [*drawn.values(), *((read_image(others[i]), None) for i in order)]:
+        known = plane
+        if kinds is not None:
+            known = kinds.plane(image)
+            if plane is not None:
+                known = np.where(plane > 0, plane, known)
+        regions = region_sample(image)
+        if regions is not None:
+            samples.append(Sample(image, regions.labels, known))
+    path = out / f"{prefix}naip_{seed:04d}.npz"
+    write_pack(path, samples)
     return path
 
 

@@ -317,7 +317,7 @@ def photographed(painted: FloatArray, rng: np.random.Generator, coarse: bool) ->
     return out
 
 
-def _pieces(layer: AnyArray) -> AnyArray:
+def pieces(layer: AnyArray) -> AnyArray:
     """Every connected piece with a number of its own."""
     out: AnyArray = connected(layer, background=0, connectivity=1)  # type: ignore[no-untyped-call]
     return out
@@ -349,7 +349,7 @@ def compose(textures: Textures, size: int = 384) -> Sample:
         things(canvas, sun, int(rng.integers(0, 25)))
         if rng.random() < 0.7:
             trees(canvas, sun, int(rng.integers(2, 50)), float(np.exp(rng.uniform(1.5, 3.4))))
-    pieces = [_pieces(layer) for layer in canvas.labels]
+    pieces = [pieces(layer) for layer in canvas.labels]
     labels = np.stack(pieces).astype(np.uint16)
     labels[1][labels[1] > 0] += labels[0].max()
     return Sample(photographed(canvas.image, rng, coarse), labels, canvas.classes, whole=True)

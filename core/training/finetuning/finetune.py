@@ -21,7 +21,7 @@ import torch
 
 from ...errors import JobError, ModelError, ParameterError
 from ...job import option
-from ...masks.job_folder import write_atomically
+from ...parallel.atomic_write import write_atomically
 from ...parallel.cancellation import check
 from .examples import Window
 from .learners import Learner

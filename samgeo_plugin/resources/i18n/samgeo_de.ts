@@ -65,8 +65,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Class of the roads</source>
+   <translation>Klasse der Straßen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Device</source>
    <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Examples</source>
+   <translation>Beispiele</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Examples of none of the classes</source>
+   <translation>Beispiele für keine der Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -80,8 +95,28 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with the class</source>
+   <translation>Feld mit der Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Forget what a cancelled run has done</source>
    <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep only</source>
+   <translation>Nur behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep the classifier</source>
+   <translation>Klassifikator behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least probability of a class</source>
+   <translation>Kleinste Wahrscheinlichkeit einer Klasse</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -92,6 +127,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least stability</source>
    <translation>Kleinste Stabilität</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Magnification for the embedded model</source>
+   <translation>Vergrößerung für das eingebaute Modell</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -140,8 +180,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Saved classifier, instead of examples</source>
+   <translation>Gespeicherter Klassifikator statt Beispielen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Shapes</source>
    <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Shortest dead end (metres)</source>
+   <translation>Kürzeste Sackgasse (Meter)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -170,6 +220,21 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>What is written</source>
+   <translation>Was geschrieben wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Where to look for objects</source>
+   <translation>Wo nach Objekten gesucht wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Widest gap that is bridged (metres)</source>
+   <translation>Größte Lücke, die überbrückt wird (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Working resolution (ground units a pixel)</source>
    <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
   </message>
@@ -190,6 +255,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Choosing the least score</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Completing objects that tiles have cut</source>
    <translation>Zerschnittene Objekte werden vervollständigt</translation>
   </message>
@@ -197,6 +267,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Downloading</source>
    <translation>Herunterladen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Drawing centre lines</source>
+   <translation>Mittellinien werden gezeichnet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -220,6 +295,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking at each date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking at the examples</source>
+   <translation>Die Beispiele werden betrachtet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking at the image</source>
    <translation>Bild betrachten</translation>
   </message>
@@ -227,6 +312,16 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking for large objects</source>
    <translation>Große Objekte werden gesucht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Measuring the model as it was</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Measuring the trained model</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -242,6 +337,16 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Segmenting tiles</source>
    <translation>Kacheln segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Telling classes of ground apart</source>
+   <translation>Klassen des Bodens werden unterschieden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Training</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -424,9 +529,49 @@
    <translation>der nächste oder vorige Vorschlag</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Add the class</source>
+   <translation>Klasse hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Colour of the class</source>
+   <translation>Farbe der Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Key {number}</source>
+   <translation>Taste {number}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>New class</source>
+   <translation>Neue Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>No class</source>
+   <translation>Keine Klasse</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>Take the class off the list</source>
+   <translation>Klasse von der Liste nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/class_panel.py" />
+   <source>The class of the objects that you accept; number keys choose it on the map</source>
+   <translation>Die Klasse der Objekte, die Sie annehmen; auf der Karte wählen sie die Zifferntasten</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/dock.py" />
    <source>Automatic…</source>
    <translation>Automatisch…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/dock.py" />
+   <source>Classes</source>
+   <translation>Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
@@ -482,6 +627,21 @@
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>A click downloads about {download} MB (PyTorch for {build} and the packages that the engine needs, from PyPI and pytorch.org) and uses {disk} MB in {folder}, with Python {version} of {python}. Nothing else on the system is changed.</source>
    <translation>Ein Klick lädt etwa {download} MB herunter (PyTorch für {build} und die Pakete, die die Engine braucht, von PyPI und pytorch.org) und belegt {disk} MB in {folder}, mit Python {version} aus {python}. Sonst wird am System nichts geändert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A click installs the engine {engine} from the bundle, without a network, and uses about {disk} MB in {folder}, with Python {version} of {python}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>A folder made by 'samgeo bundle': everything is installed from it, offline</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Bundle</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -600,6 +760,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>The bundle needs Python {version}, and none was found; install it, or make a bundle for a Python that is here.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>The engine's own wheel is installed from the plugin; few or no downloads.</source>
    <translation>Die Engine selbst wird aus der Erweiterung installiert; es wird wenig oder nichts heruntergeladen.</translation>
   </message>
@@ -625,6 +790,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>none: packages come from the network</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>none: the plugin makes and keeps its own environment</source>
    <translation>keines: die Erweiterung legt eine eigene Umgebung an</translation>
   </message>
@@ -634,9 +804,154 @@
    <translation>Felder von {layer}</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Accept some objects of a class first: click each, then Enter.</source>
+   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>All like these</source>
+   <translation>Alle wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>All that was worth asking is answered.</source>
+   <translation>Alles, was zu fragen lohnt, ist beantwortet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Choose a layer whose polygons are the area.</source>
+   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Copy what is shown; one step of the layer's undo</source>
+   <translation>Kopiert, was gezeigt wird; ein Schritt beim Rückgängigmachen des Layers</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Examples: {counts}</source>
+   <translation>Beispiele: {counts}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all like these</source>
+   <translation>Alle wie diese finden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all objects that are like the accepted ones of each class, in the background</source>
+   <translation>Findet im Hintergrund alle Objekte, die den angenommenen jeder Klasse gleichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Go to the object whose answer teaches most</source>
+   <translation>Geht zum Objekt, dessen Antwort am meisten lehrt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>How probable the class of an object that is shown must be</source>
+   <translation>Wie wahrscheinlich die Klasse eines Objekts sein muss, damit es gezeigt wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Left click on an object: right. Right click: wrong.</source>
+   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Like these in {raster}</source>
+   <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Not shown now. 1–9 class, X none of the classes, N next</source>
+   <translation>Jetzt nicht gezeigt. 1–9 Klasse, X keine der Klassen, N weiter</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Polygons of a layer</source>
+   <translation>Polygone eines Layers</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Probability</source>
+   <translation>Wahrscheinlichkeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Stop</source>
+   <translation>Anhalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Take into the target layer</source>
+   <translation>In den Ziellayer übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Visible extent</source>
+   <translation>Sichtbarer Ausschnitt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>What to ask next</source>
+   <translation>Was als Nächstes fragen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Where objects are looked for</source>
+   <translation>Wo Objekte gesucht werden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Whole raster</source>
+   <translation>Ganzes Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>like these</source>
+   <translation>wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>none of these {count}</source>
+   <translation>nichts davon {count}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{count} objects are in {layer}; it is not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}; er ist noch nicht gespeichert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{count} were left out: they are there already, or do not fit.</source>
+   <translation>{count} wurden ausgelassen: sie sind schon da oder passen nicht.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{kept} shown of {found} objects</source>
+   <translation>{kept} von {found} Objekten gezeigt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>{name} ({probability})? Y yes, X none of the classes, 1–9 class, N next</source>
+   <translation>{name} ({probability})? Y ja, X keine der Klassen, 1–9 Klasse, N weiter</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>A file of weights</source>
    <translation>Eine Datei mit Gewichten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Check</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -685,6 +1000,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Try the model on a picture of known houses: does it work as it should here?</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
+   <source>Trying the model; this may take minutes.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Use</source>
    <translation>Benutzen</translation>
   </message>
@@ -700,8 +1025,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Weights (*.pth *.pt *.safetensors);;All files (*)</source>
-   <translation>Gewichte (*.pth *.pt *.safetensors);;Alle Dateien (*)</translation>
+   <source>Weights (*.pth *.pt *.safetensors *.onnx);;All files (*)</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -1090,6 +1415,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>change</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>class probability</source>
    <translation>Klassenwahrscheinlichkeit</translation>
   </message>
@@ -1127,6 +1457,11 @@
    <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>{at} of {total} · accepted {accepted} · rejected {rejected} · open {open}</source>
    <translation>{at} von {total} · angenommen {accepted} · abgelehnt {rejected} · offen {open}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_mode.py" />
+   <source>{status}, probability {probability}</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -1320,11 +1655,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>Choose a raster layer first.</source>
-   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
   </message>
@@ -1444,6 +1774,31 @@
    <translation>Erledigt; Strg+Z nimmt es zurück.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The example lies outside the CRS of its layer.</source>
+   <translation>Das Beispiel liegt außerhalb des KBS seines Layers.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The examples are in a temporary layer: save the project, and they are kept beside it.</source>
+   <translation>Die Beispiele sind in einem temporären Layer: Speichern Sie das Projekt, dann werden sie daneben aufbewahrt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The examples are in {file} now; save the project once more.</source>
+   <translation>Die Beispiele sind jetzt in {file}; speichern Sie das Projekt noch einmal.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>The layer {name} takes no examples.</source>
+   <translation>Der Layer {name} nimmt keine Beispiele an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/find_like.py" />
+   <source>The engine's answer cannot be read.</source>
+   <translation>Die Antwort der Engine kann nicht gelesen werden.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It ended several times; choose a smaller model or see the log.</source>
    <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
@@ -1479,6 +1834,11 @@
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{name} is an update of a layer that is not open: open that layer first.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
@@ -1487,6 +1847,16 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/take_over.py" />
+   <source>Take found objects over</source>
+   <translation>Gefundene Objekte übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>Add a field for the class</source>
+   <translation>Feld für die Klasse hinzufügen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
@@ -1539,6 +1909,36 @@
    <translation>{file} hat schon einen Layer {name}; wählen Sie einen anderen Namen.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The layer {name} refuses the change.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>The old layer has been removed from the project; open it again.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update taken back</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>Update: {status}</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} has no feature {id} any more; the change is left out.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} holds single polygons, and this change has several parts.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/log.py" />
    <source>Details</source>
    <translation>Einzelheiten</translation>
@@ -1550,8 +1950,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
+   <source>Left click on a found object: right; right click or Shift+click: wrong</source>
+   <translation>Linksklick auf ein gefundenes Objekt: richtig; Rechtsklick oder Umschalt+Klick: falsch</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
    <source>Rendering the map</source>
    <translation>Karte rendern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/plugin.py" />
+   <source>Right or wrong</source>
+   <translation>Richtig oder falsch</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
@@ -1605,6 +2015,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>Quality</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>Raster tools</source>
    <translation>Rasterwerkzeuge</translation>
   </message>
@@ -1615,8 +2030,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>the area in which every object is drawn</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>the area of interest</source>
    <translation>das Interessengebiet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the examples</source>
+   <translation>die Beispiele</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the examples of none of the classes</source>
+   <translation>die Beispiele für keine der Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -1645,8 +2075,115 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>A few road widths where nothing is said</source>
+   <translation>Ein paar Straßenbreiten, wenn nichts gesagt wird</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Choose the field of the examples that holds their class.</source>
+   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classes of ground</source>
+   <translation>Klassen des Bodens</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classified objects</source>
+   <translation>Klassifizierte Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classifier</source>
+   <translation>Klassifikator</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classify ground</source>
+   <translation>Boden klassifizieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Classify objects</source>
+   <translation>Objekte klassifizieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Divides all of a raster into the classes of examples: strokes, points or polygons on ground of each class. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.</source>
+   <translation>Teilt ein ganzes Raster in die Klassen von Beispielen: Striche, Punkte oder Polygone auf Boden jeder Klasse. Die Polygone teilen ihre Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Draws the centre lines of all roads (or streams) of a raster, from a few strokes along some of them and some on other ground. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
+
+Five strokes give a first map; ten give a good one. Strokes whose class is empty, and those of the second layer, are on other ground.</source>
+   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters, aus einigen Strichen entlang mancher davon und einigen auf anderem Boden. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
+
+Fünf Striche geben eine erste Karte, zehn eine gute. Striche ohne Klasse und die des zweiten Layers liegen auf anderem Boden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Features without a class are examples of what belongs to none of them</source>
+   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Gives the polygons of a layer classes, from a few examples on the same raster: points or strokes on polygons, boxes around them, or polygons. Nothing is segmented again; ten examples of each class and ten of none are a good beginning.
+
+The result has the polygons' attributes, their class and its probability. “Only objects of the classes” leaves out what is of none, and of objects that share ground keeps the one that fits its class best.
+
+The project's layer “Examples” can be used as it is, with its field “class”.</source>
+   <translation>Gibt den Polygonen eines Layers Klassen, aus einigen Beispielen auf demselben Raster: Punkte oder Striche auf Polygonen, Rechtecke um sie oder Polygone. Nichts wird neu segmentiert; zehn Beispiele jeder Klasse und zehn für keine sind ein guter Anfang.
+
+Das Ergebnis hat die Attribute der Polygone, ihre Klasse und deren Wahrscheinlichkeit. „Nur Objekte der Klassen“ lässt aus, was zu keiner gehört, und behält von Objekten auf demselben Boden das, das zu seiner Klasse am besten passt.
+
+Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt werden, wie er ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Needed where the strokes are of several classes</source>
+   <translation>Nötig, wo die Striche von mehreren Klassen sind</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Polygons</source>
+   <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Road network from strokes</source>
+   <translation>Straßennetz aus Strichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Roads</source>
+   <translation>Straßen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Smaller ones go to their neighbours</source>
+   <translation>Kleinere gehen an ihre Nachbarn</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Smallest polygon (m²)</source>
+   <translation>Kleinstes Polygon (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Strokes</source>
+   <translation>Striche</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
@@ -1657,6 +2194,93 @@
    <location filename="samgeo_plugin/processing/engine_run.py" />
    <source>The engine stopped answering and was ended; run the algorithm again.</source>
    <translation>Die Engine hat nicht mehr geantwortet und wurde beendet; starten Sie den Algorithmus erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Area in which the truth is complete</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Compare a result with the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Compares polygons with true polygons (recall, precision, panoptic quality, IoU, by class and by size), or lines with true lines (correctness and completeness within 4 and 8 m, APLS). The layers may have different CRSs.
+
+The output shows what went wrong: missed, false, merged, split, duplicate, imprecise objects and wrong classes.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Completeness</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Correctness</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Errors</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Field with the class in the truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Found</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>HTML files (*.html)</source>
+   <translation>HTML-Dateien (*.html)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Precision</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Recall</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Report</source>
+   <translation>Bericht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Result</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>True</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Truth</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>Within</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/evaluate_result.py" />
+   <source>{result} against {truth}</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -1699,6 +2323,138 @@
    <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>98 % of chances</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>After</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Area in which every object is drawn</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic F1</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic precision</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Automatic recall</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Before</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Field with the status of the review</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Figure</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Gain</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Improve the model</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>IoU for a box</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>IoU for a click</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Left out: {what}</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Measured on {count} polygons that were held back.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Minutes, at most</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Name of the new model</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Rejected polygons found again</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Replace a model of that name</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Share of the polygons that is held back</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>The model is better</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Trains the model on polygons that you have accepted or corrected on this raster, on this computer. Some objects of another place are held back: on them the model is measured before and after, and the new one is kept only where it is better. Rejected polygons (status field) teach what is not wanted.
+
+At least about thirty polygons at more than one place are needed. A run that was cancelled goes on when it is started again with the same name.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Use the new model from now on</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Why</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>accepted, corrected and rejected are used; all polygons without a field</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>{name} is the model of the panel now.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Centre lines</source>
    <translation>Mittellinien</translation>
@@ -1725,11 +2481,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
-   <source>Polygons</source>
-   <translation>Polygone</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Regularize building outlines</source>
    <translation>Gebäudeumrisse begradigen</translation>
   </message>
@@ -1750,8 +2501,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>A grid of points</source>
+   <translation>Ein Raster von Punkten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>All objects</source>
+   <translation>Alle Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>As many as there are cores where nothing is said</source>
    <translation>Ohne Angabe so viele, wie es Kerne gibt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Bare ground</source>
+   <translation>Offener Boden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1765,8 +2531,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Buildings</source>
+   <translation>Gebäude</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Centre lines (roads)</source>
    <translation>Mittellinien (Straßen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Fields</source>
+   <translation>Felder</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1795,6 +2576,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Only objects of the classes</source>
+   <translation>Nur Objekte der Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Other things</source>
+   <translation>Anderes</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
   </message>
@@ -1807,6 +2598,26 @@
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>The raster's own where nothing is said</source>
    <translation>Ohne Angabe die des Rasters</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Trees</source>
+   <translation>Bäume</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Vehicles</source>
+   <translation>Fahrzeuge</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Water</source>
+   <translation>Wasser</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>What the embedded model takes for objects</source>
+   <translation>Was das eingebaute Modell für Objekte hält</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -1835,11 +2646,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>HTML files (*.html)</source>
-   <translation>HTML-Dateien (*.html)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Lets the model look at the raster beforehand and keeps what it saw on the disk, so that clicks are answered at once later. Windows that were seen before are not seen again.</source>
    <translation>Lässt das Modell das Raster vorab betrachten und bewahrt auf dem Datenträger, was es sah, sodass Klicks später sofort beantwortet werden. Was schon betrachtet wurde, wird nicht noch einmal betrachtet.</translation>
   </message>
@@ -1852,11 +2658,6 @@
    <location filename="samgeo_plugin/processing/raster_tools.py" />
    <source>Raster statistics for segmentation</source>
    <translation>Rasterstatistik für die Segmentierung</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/raster_tools.py" />
-   <source>Report</source>
-   <translation>Bericht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/raster_tools.py" />
@@ -1909,6 +2710,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: 1, or 2 where a pixel has 0.4 m or more</source>
+   <translation>Automatisch: 1, oder 2, wo ein Pixel 0,4 m oder mehr hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Automatic: proposals for the embedded model, a grid for other models</source>
+   <translation>Automatisch: Vorschläge beim eingebauten Modell, ein Punktraster bei anderen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
@@ -1928,6 +2739,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Segment raster</source>
    <translation>Raster segmentieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>What the embedded model takes an object for; other models know no classes</source>
+   <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -1978,6 +2794,165 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Type</source>
    <translation>Typ</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Area over time</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Areas by date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Areas of objects by date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>CSV files (*.csv)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Choose rasters of at least two dates.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Date of the polygons (YYYY-MM-DD)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Dated rasters</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Dates of the rasters (CSV)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Field with the objects’ names</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Follows the polygons of a layer through rasters of several dates: where each is present, gone or hidden by clouds or missing data, its outline and its area. Dates come from the rasters’ names, tags or STAC items, or from a CSV with the columns raster and date.
+
+The result can be played with QGIS’s temporal controller. The table has one row per object and one column per date.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>How far objects may move between dates (in their own sides)</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Object</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Object {name} was left out: {reason}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Objects at each date</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Objects under clouds are hidden</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Polygons at one of the dates</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Square metres; 0 where an object is gone, – where it is hidden.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>The earliest date of the rasters where nothing is said</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>The first {shown} of {count} objects; the table has all.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>Track objects through time</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/track_objects.py" />
+   <source>{name} is not a file: only files can be followed through time.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Changes</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Field with the polygons’ names</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Look for new objects, too</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>New raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Old polygons</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Probability from which a change is one</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
+
+The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>The whole layer is shifted: the raster shows it {length} m away ({east} m east, {north} m north).</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Update a layer from a new raster</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} is not a file: save what you need of it as a file first.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
@@ -2040,9 +3015,29 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>The bundle is for {theirs}, and this computer is {ours}.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/bundle.py" />
+   <source>{folder} holds no bundle; name the folder that 'samgeo bundle' made, or none.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Check the bundle's files</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>Check the engine</source>
    <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment.py" />
+   <source>Copy the models</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
@@ -2106,6 +3101,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>, {seconds} s left</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A file of the bundle is damaged or missing; copy the bundle again, then retry.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>A package does not exist for this Python and system; choose another Python.</source>
    <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
   </message>
@@ -2118,6 +3123,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>Step {at} of {total}: {title}</source>
    <translation>Schritt {at} von {total}: {title}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The bundle is for another Python; see the log for which one.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The connection was cut in the middle of a download; retry, and the setup goes on at this step.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2136,8 +3151,18 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The package server shows no such package; check the proxy and the mirror, or choose another Python, then retry.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>The package servers cannot be reached; check the network or QGIS's proxy, then retry.</source>
    <translation>Die Paketserver sind nicht erreichbar; prüfen Sie das Netz oder den Proxy von QGIS und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>The proxy asks for a user name and a password; enter them in QGIS's network settings (Settings &gt; Options &gt; Network), then retry.</source>
+   <translation type="unfinished" />
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -2170,6 +3195,16 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <translation>{step} ist fehlgeschlagen; sehen Sie ins Protokoll und versuchen Sie es erneut.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}, about {size} MB</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>{step}; {done} of {total} MB</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
    <location filename="samgeo_plugin/styles.py" />
    <source>By label</source>
    <translation>Nach Beschriftung</translation>
@@ -2183,6 +3218,11 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/styles.py" />
    <source>By status of the review</source>
    <translation>Nach Status der Prüfung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>By the project's classes</source>
+   <translation>Nach den Klassen des Projekts</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

@@ -70,7 +70,7 @@ def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
         read(path)
     with pytest.raises(ParameterError, match="no field 'sort': kind"):
         read(path, class_field="sort")
-    with pytest.raises(PromptError, match="There is no layer"):
+    with pytest.raises(PromptError, match="there is no such file"):
         read(str(tmp_path / "missing.gpkg"))
 
 

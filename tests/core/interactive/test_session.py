@@ -4,7 +4,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from rasterio.features import shapes
 from samgeo_core.errors import Cancelled, ParameterError, PromptError
 from samgeo_core.interactive.corrections import near_changes
 from samgeo_core.interactive.propagate import Limits
@@ -12,75 +11,16 @@ from samgeo_core.interactive.session import Session
 from samgeo_core.job import Prompt
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.testing.promptable_oracle import LabelSource, OracleModel, oracle_session
-from shapely.geometry import shape
-
-WINDOW = 128
-
-
-def model(**more):
-    return OracleModel(WINDOW, 64, **{"candidates": 1, **more})
-
-
-def point(col, row, positive=True):
-    return Prompt("point", [[col, row]], positive)
-
-
-def outline(session, answer, index=0):
-    return session.shape(answer.candidates[index], answer.level, simplify=0).geometry
-
-
-def truth(mask):
-    parts = shapes(mask.astype(np.uint8), mask=mask)
-    return shapely.union_all([shape(part) for part, _ in parts])
-
-
-def iou(a, b):
-    return a.intersection(b).area / a.union(b).area
-
-
-def blob(size, radius):
-    """A smooth bulgy object, radius in windows."""
-    row, col = np.mgrid[:size, :size] - size / 2
-    turn = np.arctan2(row, col)
-    return np.hypot(row, col) < radius * WINDOW * (1 + 0.15 * np.sin(5 * turn + 0.3))
-
-
-def river(size, width):
-    row, col = np.mgrid[:size, :size]
-    middle = size / 2 + size / 5 * np.sin(col / size * 2 * np.pi)
-    return np.abs(row - middle) < width
-
-
-def forest(size):
-    """A large thing with clearings, one of them on window corners."""
-    mask = blob(size, 2.6)
-    row, col = np.mgrid[:size, :size]
-    for r, c, radius in ((448, 448, 30), (512, 600, 25), (570, 430, 40)):
-        mask &= (row - r) ** 2 + (col - c) ** 2 > radius**2
-    return mask
-
-
-OBJECTS = {
-    "one window": blob(512, 0.4),
-    "three windows": blob(768, 1.3),
-    "ten windows": blob(1536, 4.4),
-    "a river": river(1024, 45),
-    "a forest with clearings": forest(1024),
-}
-
-
-def seam_excess(known, mask, cell):
-    """Edge length of the object on window and trusted lines over that of the truth there."""
-    box = known.positive_box().grown(1).intersection(known.bounds)
-    rows, cols = (slice(box.row0 * cell, box.row1 * cell), slice(box.col0 * cell, box.col1 * cell))
-    share = mask[rows, cols].reshape(box.height, cell, box.width, cell).mean(axis=(1, 3))
-    on_lines = np.zeros(2)
-    for axis, first in ((0, box.row0), (1, box.col0)):
-        for which, shape_ in enumerate((known.dense(box) > 0, share > 0.5)):
-            edges = np.abs(np.diff(shape_.astype(np.int8), axis=axis)).sum(axis=1 - axis)
-            lines = (np.arange(len(edges)) + first + 1) * cell % (WINDOW // 2)
-            on_lines[which] += edges[np.isin(lines, (0, 8, WINDOW // 2 - 8))].sum()
-    return on_lines[0] / on_lines[1]
+from samgeo_core.testing.session_objects import (
+    OBJECTS,
+    WINDOW,
+    iou,
+    model,
+    outline,
+    point,
+    seam_excess,
+    truth,
+)
 
 
 @pytest.mark.parametrize("name", OBJECTS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 from samgeo_core import segment
-from samgeo_core.errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from samgeo_core.errors import JobError, OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import folder as jobs
 from samgeo_core.jobs.classes.classify import classify_layer
@@ -232,3 +232,20 @@ def test_examples_and_layer_are_never_the_output(world, tmp_path):
         "layer.gpkg",
         "points.gpkg",
     ]
+
+
+def test_a_folder_with_other_files_is_never_taken_for_the_jobs(world, tmp_path):
+    _, raster, _, points = world
+    folder = tmp_path / "out.gpkg.job"
+    folder.mkdir()
+    (folder / "field notes.txt").write_text("mine")
+    with pytest.raises(JobError, match="holds other files"):
+        segment(
+            raster,
+            tmp_path / "out.gpkg",
+            examples=str(points),
+            class_field="kind",
+            rules=["square"],
+        )
+    assert (folder / "field notes.txt").read_text() == "mine"
+    assert not (tmp_path / "out.gpkg").exists()

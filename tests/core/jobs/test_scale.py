@@ -86,7 +86,8 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
 
     def found(name, **options):
         output = str(tmp_path / name)
-        run(SegmentParameters([str(tmp_path / "a.tif")], output, threads=1, **options))
+        result = run(SegmentParameters([str(tmp_path / "a.tif")], output, threads=1, **options))
+        assert result.scale == options.get("scale", 1.0)
         return gpd.read_file(output)
 
     everything = found("all.fgb")
@@ -95,6 +96,7 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
     buildings = found("buildings.fgb", classes=["building"])
     assert set(buildings["class"]) == {"building"}
     assert len(buildings) == (everything["class"] == "building").sum()
+    assert len(found("near.fgb", scale=2.0)) >= 4
     assert "class" not in found("grid.fgb", proposals="grid", points_per_side=4).columns
     with pytest.raises(ParameterError, match="castle"):
         found("castle.fgb", classes=["castle"])

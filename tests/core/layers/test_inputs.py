@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,31 @@ def test_other_layers_of_an_inputs_geopackage_are_free(tmp_path: Path) -> None:
     assert refused(path, "Prompts", prompts)
     assert refused(path, "AREA", area)
     assert not refused(path, "roofs", prompts, area, raster_input([str(path)]))
+
+
+def test_a_layer_is_known_by_qgis_s_name_for_it_and_where_none_is_named(tmp_path: Path) -> None:
+    path = layer(tmp_path / "a.gpkg", "kept")
+    layer(path, "prompts")
+    given = layer_input("the prompts", f"{path}|layername=prompts")
+    assert refused(path, "prompts", *given)
+    assert not refused(path, "kept", *given)
+    # The layer that is read is the first with features, which is not always the first.
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM kept")
+        db.commit()
+    assert refused(path, "prompts", *layer_input("the prompts", str(path)))
+
+
+def test_what_a_virtual_layer_is_made_of_is_an_input(tmp_path: Path) -> None:
+    path = layer(tmp_path / "a.gpkg", "p")
+    inner, outer = tmp_path / "inner.vrt", tmp_path / "outer.vrt"
+    for vrt, source in ((inner, path), (outer, inner)):
+        vrt.write_text(
+            f'<OGRVRTDataSource><OGRVRTLayer name="p"><SrcDataSource>{source}</SrcDataSource>'
+            "</OGRVRTLayer></OGRVRTDataSource>"
+        )
+        assert refused(path, "p", *layer_input("the prompts", str(vrt)))
+    assert not refused(tmp_path / "b.gpkg", "p", *layer_input("the prompts", str(outer)))
 
 
 @pytest.mark.parametrize("suffix", [".bil", ".asc", ".img"])

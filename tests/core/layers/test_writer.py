@@ -19,15 +19,17 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
+from samgeo_core.cli.commands import segment
 from samgeo_core.errors import OutputError, SamGeoWarning
-from samgeo_core.layers.formats import decimals_of_degrees
+from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
 from samgeo_core.layers.publish import recover
 from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
 from samgeo_core.vectors.geodesic import measure
 from samgeo_core.vectors.schema import FIELDS, Field, carried_fields
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
-SUFFIXES = [".gpkg", ".shp", ".geojson", ".fgb", ".parquet"]
+ROOT = Path(__file__).resolve().parents[3]
+SUFFIXES = list(FORMATS)
 NAMES = [field.name for field in FIELDS]
 
 pytestmark = pytest.mark.filterwarnings(
@@ -66,6 +68,16 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_every_format_is_named_where_users_read_of_formats() -> None:
+    help_text = " ".join(segment.help.split())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "first_map.md").read_text(encoding="utf-8")
+    for suffix, form in FORMATS.items():
+        assert form.name in help_text
+        assert form.name in readme
+        assert f"`{suffix}`" in page
+
+
 # -- formats ---------------------------------------------------------------------------------------
 
 
@@ -82,7 +94,7 @@ def test_batches_come_back_in_every_format(tmp_path: Path, suffix: str) -> None:
     assert layer["score"].tolist() == pytest.approx(wanted["score"].tolist())
     assert layer["tiles"].tolist() == wanted["tiles"].tolist()
     assert set(layer["label"]) == {"Häuser"}
-    assert layer.crs.to_epsg() == (4326 if suffix == ".geojson" else 32645)
+    assert layer.crs.to_epsg() == (4326 if FORMATS[suffix].wgs84 else 32645)
     shapes = layer.geometry.to_crs(32645)
     apart = shapely.hausdorff_distance(shapes.array, np.asarray(wanted.geometry.array))
     assert apart.max() < 2e-3
@@ -422,7 +434,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.core.layers.test_writer import SUFFIXES, features
 from samgeo_core.errors import OutputError
-from samgeo_core.layers.formats import decimals_of_degrees
+from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
 from samgeo_core.layers.writer import LayerWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 for suffix in SUFFIXES:

@@ -6,9 +6,9 @@ import stat
 import numpy as np
 import pytest
 from samgeo_core.errors import JobError, OutputError
-from samgeo_core.masks.job_folder import write_atomically
 from samgeo_core.masks.masks import Mask, PromptRef, TileMasks
 from samgeo_core.masks.store import JobStore
+from samgeo_core.parallel.atomic_write import write_atomically
 from samgeo_core.types import CellBox, TileIndex
 
 INDEX = TileIndex(2, 5)

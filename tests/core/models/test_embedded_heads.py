@@ -173,6 +173,17 @@ def test_uncovered_regions_get_one_place_each_inside_them():
     assert len(list(uncovered(np.zeros((40, 40), bool), 1, 20))) == 4
 
 
+def test_overlapping_windows_ask_uncovered_places_of_their_common_part_alike():
+    rng = np.random.default_rng(0)
+    covered = rng.random((96, 96)) < 0.02
+    covered[::24] = True  # so that no depth depends on what a window does not see
+    covered[:, ::24] = True
+    whole = set(uncovered(covered, 2, 16))
+    part = {(r + 24, c + 48) for r, c in uncovered(covered[24:, 48:], 2, 16, (24 % 16, 48 % 16))}
+    assert part
+    assert {at for at in part if at[0] >= 32} == {at for at in whole if at[0] >= 32 and at[1] >= 48}
+
+
 def window(pixels, cell):
     height, width = pixels.shape[:2]
     box = PixelBox(0, 0, height, width)
@@ -237,6 +248,7 @@ def test_the_levels_of_a_file_are_used(tmp_path):
     raised = proposing(tmp_path / "raised.safetensors", levels=levels)
     assert json.loads(levels)[1] == [0.5]
     prompts = Prompts(np.array([[[60, 60]]], np.float32), np.ones((1, 1), np.int8))
-    low = plain.decode_cropped(plain.encode([image])[0], prompts)[0]
-    high = raised.decode_cropped(raised.encode([image])[0], prompts)[0]
+    # With a least score, as a search has it, pieces far from the click stay.
+    low = plain.decode_cropped(plain.encode([image])[0], prompts, min_score=0)[0]
+    high = raised.decode_cropped(raised.encode([image])[0], prompts, min_score=0)[0]
     np.testing.assert_allclose(high.logits - low.logits, 0.5, atol=1e-4)

@@ -152,7 +152,7 @@ def _use(folder, seed):
 def test_several_processes_share_a_folder(tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert pool.starmap(_use, [(tmp_path, 1), (tmp_path, 2)]) == [0, 0]
-    assert not list(tmp_path.glob("*/part-*"))
+    assert not list(tmp_path.glob("*/.*.part"))
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_the_work_goes_on(tmp_path):

@@ -16,9 +16,12 @@ import torch
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.families.recognise import build, recognise
 from samgeo_core.models.promptable import TorchModel
+from samgeo_core.testing.random_weights import weights
 
-from ..parity.cases import CASES, HERE, Case, answers, image, prompts, sample, weights
+from ..parity.cases import HERE, Case, answers, image, prompts, sample
+from .families import FAMILIES
 
+CASES = [case for family in FAMILIES.values() for case in family.cases]
 TOLERANCE = 1e-4
 
 

@@ -38,15 +38,15 @@ def test_it_is_a_promptable_model_and_says_what_it_is(
     loaded = model(family)
     assert isinstance(loaded, PromptableModel)
     assert (loaded.info.family, loaded.info.input_size, loaded.info.mask_size) == (family, 128, 32)
-    assert ("mask" in loaded.info.accepts) == (family != "efficient_sam")
+    assert loaded.info.accepts == loaded.network.accepts >= {"point", "box"}
     embedding = embeddings[family]
     assert embedding.shape == (96, SIDE)
     assert embedding.mask_shape == (32, 32)
-    stretched = family in ("sam2", "edgetam", "efficient_sam")
+    stretched = loaded.network.preprocessing.stretch
     assert embedding.cell_size == ((3.0, 4.0) if stretched else (4.0, 4.0))
     for multimask in (True, False):
         out = loaded.decode(embedding, points(3), multimask=multimask)
-        masks = 3 if multimask and family != "sam_hq" else 1
+        masks = loaded.network.candidates(multimask)
         assert out.logits.shape == (3, masks, 32, 32)
         assert out.scores.shape == (3, masks)
         assert out.logits.dtype == out.scores.dtype == np.float32

@@ -17,10 +17,9 @@ from samgeo_core.models.base import PromptableModel, Prompts
 from samgeo_core.models.load import load_model
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.testing.random_weights import weights
 from samgeo_core.tiles.grid import Tile
 from samgeo_core.types import PixelBox, TileIndex
-
-from ..parity.cases import weights
 
 transformers = pytest.importorskip("transformers")
 

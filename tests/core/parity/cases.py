@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Weights, images and prompts of the parity tests: the same numbers on every machine.
+"""What the parity tests ask: cases, images and prompts, the same numbers on every machine.
 
 All come from ``numpy.random.RandomState``, whose streams numpy has frozen for good, so that only
 the official code's answers need to be kept.
@@ -7,14 +7,13 @@ the official code's answers need to be kept.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from samgeo_core.models.network import Network
 
 HERE = Path(__file__).parent
 SIZE = 1024
@@ -32,6 +31,7 @@ class Case:
         image: (H, W) of the image, so that nothing is resized (the families' resizing is tested
             apart).
         kinds: Prompts asked, see :func:`prompts`.
+        background_points: Whether the family understands points of label 0.
     """
 
     name: str
@@ -40,64 +40,35 @@ class Case:
     encoder_size: int = SIZE
     image: tuple[int, int] = (768, SIZE)
     kinds: tuple[str, ...] = ("points", "boxes", "both", "points_mask", "mask")
+    background_points: bool = True
 
 
 SQUARE = (SIZE, SIZE)
-CASES = (
-    Case("sam_vit_b", "sam", "vit_b"),
-    Case("sam_vit_l_2_blocks", "sam", "custom", 512, (384, 512)),
-    Case("sam_vit_h_2_blocks", "sam", "custom", 512, (512, 384)),
-    Case("mobile_sam", "mobile_sam", "vit_t"),
-    Case("sam2.1_hiera_tiny", "sam2", "hiera_tiny", image=SQUARE),
-    Case("sam2_hiera_small", "sam2", "hiera_small", 256, (256, 256)),
-    Case("sam2.1_hiera_base_plus", "sam2", "hiera_base_plus", 256, (256, 256)),
-    Case("edgetam", "edgetam", "repvit_m1", image=SQUARE),
-    Case("sam_hq_vit_b_2_blocks", "sam_hq", "custom", 512, (384, 512)),
-    Case("sam_hq_vit_tiny", "sam_hq", "vit_t", kinds=("both", "mask")),
-    Case(
-        "efficient_sam_vitt", "efficient_sam", "vit_ti", SIZE, SQUARE, ("points", "boxes", "both")
-    ),
-)
 
 
-def weights(shapes: Mapping[str, Sequence[int]], seed: int = 0) -> dict[str, Tensor]:
-    """Random weights with which every layer's output is about 1 and no layer is idle."""
-    random = np.random.RandomState(seed)
-    out = {}
-    for key in sorted(shapes):
-        shape = tuple(shapes[key])
-        if key.endswith("num_batches_tracked"):
-            out[key] = torch.tensor(0)
-            continue
-        value = random.standard_normal(shape).astype(np.float32)
-        if key.endswith("running_var"):
-            value = 1 + 0.2 * np.abs(value)
-        elif key.endswith(("bias", "running_mean")):
-            value = 0.1 * value
-        elif len(shape) == 1:
-            value = 1 + 0.1 * value
-            if ".trunk.body.stages" in key and key.endswith(_BRANCHES):
-                value = 0.6 * value  # or they grow from block to block
-        elif any(part in key for part in ("pos_embed", "rel_pos", "attention_biases")):
-            value = 0.2 * value
-        elif not (_is_row(key) or key.endswith("gaussian_matrix")):
-            value = value / math.sqrt(np.prod(shape[1:]))
-        out[key] = torch.from_numpy(np.asarray(value, np.float32))
-    return out
+@dataclass(frozen=True)
+class TestedFamily:
+    """What the tests must know of a family: ``FAMILY`` in ``tests/core/models/families``.
 
+    Args:
+        name: As in the family's :class:`Family`.
+        tiny: A small network without weights, for an image of 128 x 128 pixels, on whatever device
+            is torch's default.
+        official_names: Pairs of a pattern and its replacement, applied one after the other: our
+            attributes to the keys of official checkpoints, where they differ.
+        cases: Comparisons with the official code.
+        official: The model of the official code for a case and how to ask it (see
+            ``official.py``), from the folder with the official repositories; only ``make.py`` calls
+            it.
+    """
 
-_BRANCHES = (
-    ".token_mixer.conv.bn.weight",
-    ".token_mixer.conv1.bn.weight",
-    ".channel_mixer.conv2.bn.weight",
-    ".ffn.conv2.bn.weight",
-)
-"""Of EdgeTAM's blocks, what is added to what they are given."""
+    __test__ = False  # not a class of tests, for pytest
 
-
-def _is_row(key: str) -> bool:
-    ends = ("token.weight", "tokens.weight", "embed.weight", "embeddings.weight")
-    return key.endswith(ends) or ".point_embeddings." in key or "invalid_points" in key
+    name: str
+    tiny: Callable[[], Network]
+    official_names: tuple[tuple[str, str], ...]
+    cases: tuple[Case, ...]
+    official: Callable[[Path, Case], tuple[Any, Any]]
 
 
 def image(shape: tuple[int, int], seed: int = 1) -> np.ndarray:
@@ -115,7 +86,7 @@ def prompts(kind: str, case: Case, seed: int = 2) -> dict[str, np.ndarray]:
     limit = np.array(case.image)
     points = (random.uniform(0, 1, (PROMPTS, 2, 2)) * limit).astype(np.float32)
     labels = np.tile(np.array([1, 0], np.int8), (PROMPTS, 1))
-    if case.family == "efficient_sam":
+    if not case.background_points:
         labels[:] = 1
     corners = random.uniform(0, 0.4, (PROMPTS, 1, 2)) + np.array([[[0.0]], [[0.6]]]).reshape(
         1, 2, 1

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import HERE, sample
-from make import MEAN, STD, made, module, replace_imports, sam2_config, with_timm, xy
-from video import PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights
+
+from .cases import HERE, sample
+from .official import MEAN, STD, forget, made, module, replace_imports, sam2_config, with_timm, xy
+from .video import PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights
 
 
 def predictor(root: Path, case: VideoCase) -> tuple[Any, dict[str, list[int]]]:
     name = case.name
-    for key in [key for key in sys.modules if key.split(".")[0] == "sam2"]:
-        del sys.modules[key]  # both repositories have a package of this name
+    forget("sam2")  # both repositories have a package of this name
     if name == "edgetam":
         with_timm(root)
     sys.path.insert(0, str(root / ("EdgeTAM" if name == "edgetam" else "sam2")))

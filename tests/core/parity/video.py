@@ -7,12 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from samgeo_core.testing.random_weights import weights
 from torch import Tensor
-
-try:
-    from .cases import weights
-except ImportError:  # run as a script by make_video.py
-    from cases import weights
 
 FRAMES = 8
 WAVES = ((3, 1), (1, 5), (7, 4))

@@ -236,6 +236,30 @@ def make_sam3(folder: Path) -> None:
     tokenizer(folder, 8, clip=True)
 
 
+def make_sam3_lite(folder: Path) -> None:
+    from transformers.models.sam3_lite_text.configuration_sam3_lite_text import (
+        Sam3LiteTextConfig,
+    )
+    from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
+
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    parts = {key: value for key, value in config.items() if key.endswith("_config")}
+    for key in ("geometry_encoder", "detr_encoder", "detr_decoder", "mask_decoder"):
+        parts[f"{key}_config"].pop("model_type", None)
+    text = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads")
+    parts["text_config"] = {key: parts["text_config"][key] for key in text}
+    parts["text_config"] |= {
+        "projection_dim": 32,
+        "num_hidden_layers": 3,
+        "max_position_embeddings": 8,
+    }
+    model = Sam3LiteTextModel(Sam3LiteTextConfig(**parts))
+    with torch.no_grad():
+        for weight in model.mask_decoder.parameters():
+            weight.normal_(std=0.3)
+    model.save_pretrained(folder)
+
+
 def make_dino(folder: Path) -> None:
     backbone = transformers.SwinConfig(
         image_size=64,
@@ -387,6 +411,22 @@ def test_sam3_finds_by_exemplar_and_the_box_matters(folders, picture):
     assert np.abs(first.logits - word.logits).max() > 1e-6
     with pytest.raises(PromptError, match="exemplar"):
         finder.find_like(picture, np.zeros((0, 4), np.float32), min_score=0.0)
+
+
+def test_sam3_with_the_light_text_encoder_finds_words_and_exemplars(picture, tmp_path):
+    make_sam3(tmp_path)
+    torch.manual_seed(2)
+    make_sam3_lite(tmp_path)
+    finder = load_concepts(tmp_path, "cpu")
+    assert type(finder.model).__name__ == "Sam3LiteTextModel"
+    assert finder.info.family == "sam3"
+    word = finder.find(picture, "pond", min_score=0.0)
+    other = finder.find(picture, "road tree", min_score=0.0)
+    assert len(word.scores) == 10
+    assert np.abs(word.logits - other.logits).max() > 1e-6
+    like = finder.find_like(picture, np.array([[10, 20, 60, 90]], np.float32), min_score=0.0)
+    assert np.abs(like.logits - word.logits).max() > 1e-6
+    assert "torchvision" not in sys.modules
 
 
 def test_a_detectors_boxes_do_not_depend_on_the_shape_of_the_image(folders, picture):

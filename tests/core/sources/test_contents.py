@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from rasterio.windows import Window
 from samgeo_core.errors import RasterError, SamGeoWarning
 from samgeo_core.raster.polygon_sources import PolygonSources
 from samgeo_core.raster.raster import Raster, RasterOptions, open_raster
+from samgeo_core.sources.names import expand_sources
 from samgeo_core.types import PixelBox
 from shapely.geometry import box
 
@@ -271,14 +273,66 @@ def test_a_name_in_another_encoding_is_refused_in_words(make_raster: Make, tmp_p
         str(caught.value).encode()
 
 
-@pytest.mark.parametrize(("suffix", "kind"), [("ecw", "ECW"), ("sid", "MrSID")])
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        *(
+            ("ecw", "ECW"),
+            ("sid", "MrSID"),
+            ("hdf", "QGIS"),
+            ("las", "a point cloud"),
+            ("dwg", "a"),
+        ),
+        *(
+            ("zip", "unpack it"),
+            ("tar", "unpack it"),
+            ("xyz", "QGIS"),
+            ("docx", "a whole copy|QGIS"),
+        ),
+    ],
+)
 def test_formats_that_cannot_be_read_come_with_advice(
     tmp_path: Path, suffix: str, kind: str
 ) -> None:
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(b"msid" + bytes(100))
-    with pytest.raises(RasterError, match=f"{kind}.*GeoTIFF"):
-        open_raster(path)
+    with pytest.raises(RasterError, match=f"{kind}.*(GeoTIFF|copy)"):
+        open_raster([str(name) for name in expand_sources(path)])
+
+
+def test_pages_after_the_first_are_said_and_can_be_named(make_raster: Make, tmp_path: Path) -> None:
+    path = grey(make_raster, "pages.tif", 9)
+    with rasterio.open(path, "r", driver="GTiff") as first:
+        profile = first.profile
+    with rasterio.open(path, "w", **{**profile, "APPEND_SUBDATASET": "NO"}) as file:
+        file.write(np.full((1, 64, 64), 9, np.uint8))
+    with rasterio.open(path, "w", **{**profile, "APPEND_SUBDATASET": "YES"}) as file:
+        file.write(np.full((1, 64, 64), 200, np.uint8))
+    other = grey(make_raster, "other.tif", transform=PLACE @ Affine.translation(64, 0))
+    for given in ([path], [path, other]):
+        with pytest.warns(SamGeoWarning, match=r"holds 2 rasters \(pages\): the first one is used"):
+            opened = open_raster(given)
+        with opened as raster:
+            assert any("GTIFF_DIR:2:" in note for note in raster.notes)
+            assert raster.read(PixelBox(0, 0, 64, 64)).pixels.max() < 200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_raster(f"GTIFF_DIR:2:{path}") as second:
+            assert second.info.size == (64, 64)
+
+
+def test_a_virtual_raster_in_an_archive_needs_its_sources_there(
+    make_raster: Make, tmp_path: Path
+) -> None:
+    vrt = vrt_over(tmp_path / "v.vrt", ["here.tif", "gone.tif"])
+    vrt.write_text(vrt.read_text().replace('relativeToVRT="0"', 'relativeToVRT="1"'))
+    here = grey(make_raster, "here.tif")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(vrt, "v.vrt")
+        archive.write(here, "here.tif")
+    for name in (f"/vsizip/{tmp_path}/a.zip/v.vrt", f"zip://{tmp_path}/a.zip!v.vrt"):
+        with pytest.raises(RasterError, match=r"v\.vrt needs .*gone\.tif, which"):
+            open_raster(name)
 
 
 # -- overlaps, dates, names under polygons ---------------------------------------------------------

@@ -3,17 +3,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import sqlite3
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
-from samgeo_core.errors import ParameterError, SamGeoWarning
+from affine import Affine
+from samgeo_core.classes.examples import ExampleLayer, read_examples
+from samgeo_core.errors import ParameterError, PromptError, SamGeoError, SamGeoWarning
+from samgeo_core.jobs.classes.class_layer import place_layer
+from samgeo_core.layers.inputs import layer_input
+from samgeo_core.layers.reader import read_vector
+from samgeo_core.picture import show
+from samgeo_core.prompts.prompt_layer import LayerOptions, read_prompts
+from samgeo_core.prompts.transform import PromptTransform
+from samgeo_core.raster.areas import AreaOfInterest
+from samgeo_core.raster.raster import open_raster
 from samgeo_core.sources.vector_input import VectorInput, open_vector
+from samgeo_core.tracking import run as tracking
 from shapely.geometry import Point, box
 
 SPOT = Point(500_060, 4_999_940)
@@ -134,3 +150,81 @@ def test_collections_and_gaps_come_through(tmp_path: Path) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     found = opened(path).read().geometry
     assert found.isna().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("kind", ["MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"])
+def test_parts_that_are_empty_go(tmp_path: Path, kind: str) -> None:
+    part = {"MULTIPOLYGON": "((0 0, 9 0, 9 9, 0 0))"}.get(kind, "(0 0, 9 9)")
+    part = f"LINESTRING {part}" if kind.startswith("G") else part
+    empty = "LINESTRING EMPTY" if kind.startswith("G") else "EMPTY"
+    shape = shapely.from_wkt(f"{kind} ({empty}, {part})")
+    gpd.GeoDataFrame({"n": [1]}, geometry=[shape], crs=32633).to_parquet(tmp_path / "a.parquet")
+    (read,) = opened(tmp_path / "a.parquet").read().geometry
+    assert len(read.geoms) == 1
+    place = PromptTransform(Affine(1, 0, 0, 0, -1, 100), "EPSG:32633", "EPSG:4326")
+    assert not place.geometry(shape).is_empty  # GEOS would crash
+
+
+def test_coordinates_of_no_place_are_refused() -> None:
+    place = PromptTransform(Affine(1, 0, 0, 0, -1, 100), "EPSG:32633", "EPSG:4326")
+    for far in (np.inf, np.nan, 1e300):
+        with pytest.raises(PromptError, match="no place on a map"):
+            place.geometry(shapely.from_wkt(f"LINESTRING (0 0, {far} 1)"))
+
+
+@pytest.fixture
+def visitors() -> Iterator[tuple[int, list[object]]]:
+    """A port of this machine, and who has come to it."""
+    seen: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        ended = threading.Event()
+
+        def wait() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connection, who = listener.accept()
+                    connection.close()
+                    seen.append(who)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        yield listener.getsockname()[1], seen
+        ended.set()
+        thread.join()
+
+
+def test_no_vector_file_leads_to_a_server_whatever_it_is_given_for(
+    tmp_path: Path, visitors: tuple[int, list[object]]
+) -> None:
+    port, seen = visitors
+    address = f"http://127.0.0.1:{port}/a.geojson"
+    path = tmp_path / "a.vrt"
+    path.write_text(
+        f'<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>{address}</SrcDataSource>'
+        "</OGRVRTLayer></OGRVRTDataSource>"
+    )
+    raster = tmp_path / "r.tif"
+    with rasterio.open(
+        raster, "w", driver="GTiff", count=1, dtype="uint8", width=9, height=9, crs="EPSG:32633",
+        transform=Affine(1, 0, 0, 0, -1, 9),
+    ) as file:  # fmt: skip
+        file.write(np.ones((1, 9, 9), np.uint8))
+    with open_raster(raster) as opened_raster:
+        place = opened_raster.transform, opened_raster.crs, opened_raster.shape
+        for use in (
+            lambda p: opened(p),
+            lambda p: read_prompts(LayerOptions(str(p)), *place),
+            lambda p: AreaOfInterest.from_layer(p, opened_raster),
+            lambda p: read_examples([ExampleLayer(str(p), class_name="a")], *place),
+            lambda p: place_layer(str(p), None, opened_raster),
+            lambda p: read_vector(p),
+            lambda p: tracking._read(p, None),
+            lambda p: show(raster, p),
+        ):
+            for name in (path, path.rename(path.with_suffix(".gpkg"))):
+                with pytest.raises(SamGeoError):
+                    use(name)
+                layer_input("the layer", str(name))
+            path = name.rename(name.with_suffix(".vrt"))
+    assert seen == []

@@ -360,3 +360,49 @@ def test_every_thread_of_the_engine_gives_way_to_the_programs_that_are_looked_at
     assert len(tasks) > 2
     fields = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
     assert {int(each[16]) for each in fields} == {max(NICENESS, os.nice(0))}
+
+
+def test_a_collection_is_told_tile_by_tile_and_ends_with_its_session(shared, town):
+    opened = shared.ask("open", rasters=[str(town)], model="oracle")
+    ground = shape({"type": "Polygon", "coordinates": [[
+        [400_030, 4_999_930], [400_070, 4_999_930], [400_070, 4_999_970], [400_030, 4_999_970],
+        [400_030, 4_999_930],
+    ]]})  # fmt: skip
+    asked = {"session": opened["session"], "area": ground.__geo_interface__, "crs": "EPSG:32633"}
+    # The first one imports scikit-learn, which takes its time on a crowded machine.
+    begun = shared.answer(shared.send("collect", **asked), 120)["result"]
+    known, answers = {}, 0
+    while True:
+        said = shared.ask("collect_next", collection=begun["collection"])
+        answers += 1
+        for gone in said["gone"]:
+            del known[gone]
+        for each in said["objects"]:
+            known[each["id"]] = shape(each["geometry"]).area
+        if said["ready"]:
+            break
+    assert said["done"] == said["tiles"] == begun["tiles"]
+    assert answers >= begun["tiles"]
+    assert any(area == pytest.approx(np.pi * 15**2, rel=0.3) for area in known.values()), known
+    assert shared.ask("collect_next", collection=begun["collection"])["objects"] == []
+    for examples, why in (
+        ([], "Mark at least one"),
+        ([{"geometry": {"type": "Point", "coordinates": [0, 0]}, "class": "a"}], "lies on the"),
+        ([{"geometry": None, "class": "a"}], "needs a GeoJSON geometry"),
+    ):
+        failure = shared.fails("collect_classes", collection=begun["collection"], examples=examples)
+        assert why in failure["message"]
+    shared.ask("close", session=opened["session"])
+    failure = shared.fails("collect_next", collection=begun["collection"])
+    assert failure["kind"] == "ParameterError"
+    assert "Find all objects again" in failure["message"]
+
+
+def test_a_collections_area_must_be_a_polygon_on_the_raster(shared, town):
+    session = shared.ask("open", rasters=[str(town)], model="oracle")["session"]
+    point = {"type": "Point", "coordinates": [400_000, 5_000_000]}
+    assert "Polygon" in shared.fails("collect", session=session, area=point)["message"]
+    far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    assert "misses the raster" in shared.fails("collect", session=session, area=far)["message"]
+    assert shared.ask("collect_end", collection="c99") == {}
+    shared.ask("close", session=session)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layers of any CRS on one local plane, in metres.
+"""Layers of any CRS projected to one local plane, in metres.
 
 The plane is a Lambert azimuthal equal-area projection (Snyder, *Map Projections: A Working
 Manual*, 1987, chapter 24) around the middle of the data, on the data's own ellipsoid. Areas, and so
@@ -19,11 +19,15 @@ from pyproj.crs import ProjectedCRS
 from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 from pyproj.exceptions import ProjError
 
+from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError
 
 LONGEST_EDGE = 500.0
 """Metres: longer edges get more vertices first, because a straight edge in one CRS is a curve in
 another."""
+
+MOST_STEPS = 1_000_000
+"""Edges of that length around one shape; a longer one is no shape on the Earth."""
 
 Shapes = NDArray[Any]
 
@@ -80,16 +84,42 @@ class EqualAreaPlane:
                 f"{what} ({crs.name}) cannot be brought to a plane of metres: {error}"
             ) from error
         step = LONGEST_EDGE / _metres_per_unit(crs)
-        placed: Shapes = shapely.transform(
-            shapely.segmentize(shapes, step),
-            lambda xy: np.column_stack(way.transform(xy[:, 0], xy[:, 1])),
-        )
-        if not np.isfinite(shapely.get_coordinates(placed)).all():
+        somewhere = bool((shapely.length(shapes) < MOST_STEPS * step).all())  # NaN is not
+        if somewhere:
+            placed: Shapes = shapely.transform(
+                shapely.segmentize([without_empty_parts(shape) for shape in shapes], step),
+                lambda xy: np.column_stack(way.transform(xy[:, 0], xy[:, 1])),
+            )
+            somewhere = bool(np.isfinite(shapely.get_coordinates(placed)).all())
+        if not somewhere:
             raise ParameterError(
                 f"{what} has coordinates that lie nowhere on the ground in {crs.name}: check its "
                 "coordinate system."
             )
         return placed
+
+    def moved(self, shapes: Shapes, crs: CRS | None, by: NDArray[np.float64]) -> Shapes:
+        """Shapes in their own CRS, moved by metres on the plane; their vertices stay what they are.
+
+        Args:
+            shapes: (n,) shapely geometries in ``crs``.
+            crs: Theirs, or None where the plane has none either.
+            by: (n, 2) metres to the east and to the north.
+        """
+        there = back = None
+        if crs is not None and self.crs is not None and not crs.equals(self.crs):
+            there = Transformer.from_crs(crs, self.crs, always_xy=True)
+            back = Transformer.from_crs(self.crs, crs, always_xy=True)
+
+        def move(xy: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
+            if there is None or back is None:
+                return xy + step
+            placed = np.column_stack(there.transform(xy[:, 0], xy[:, 1])) + step
+            return np.column_stack(back.transform(placed[:, 0], placed[:, 1]))
+
+        coordinates, numbers = shapely.get_coordinates(shapes, return_index=True)
+        out: Shapes = shapely.set_coordinates(shapes.copy(), move(coordinates, by[numbers]))
+        return out
 
 
 def _metres_per_unit(crs: CRS) -> float:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One raster or mosaic, with or without classes of examples.
+
+scikit-learn takes seconds to import in each worker process: what needs it is imported where classes
+or rules are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..job import Progress, SegmentParameters
+from ..segmenters.segmenter import Segmenter
+from .options import has_classes
+from .result import JobResult
+from .segment_raster import segment_raster
+from .stages.prompt_stage import ModelFactory
+from .stages.tile_stage import SegmenterFactory
+
+
+def segment_one(
+    params: SegmentParameters,
+    *,
+    segmenter: Segmenter | SegmenterFactory | None = None,
+    model: ModelFactory | None = None,
+    cached: bool = True,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> JobResult:
+    """One raster, or several as a mosaic, into one layer; the arguments are those of ``run``."""
+    given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
+    if params.rules or has_classes(params):
+        from .classes.segment_classes import segment_classes
+
+        return segment_classes(params, **given)
+    return segment_raster(params, model=model, cached=cached, **given)

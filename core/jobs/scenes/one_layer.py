@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The layers of many scenes as one: a column with the date, names that differ, no duplicates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyarrow.parquet as pq
+import rasterio
+
+from ...earth.crs import known_crs
+from ...errors import JobError, OutputError, RasterError
+from ...job import SegmentParameters, option
+from ...layers.inputs import check_not_input, layer_input, raster_input
+from ...layers.publish import output_digest
+from ...layers.writer import LayerWriter, check_output
+from ...masks.job_folder import write_text
+from ...parallel.atomic_write import write_atomically
+from ...raster.raster import open_raster
+from ...sources.references import files_named
+from ...sources.scenes import Scene, signed
+from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
+from ..options import raster_options
+from ..result import Report
+from .duplicates import Part, duplicates
+from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
+
+DATE = Field("date", "text")
+"""When an object was seen, ISO 8601, as precise as its scene says; empty where it does not."""
+
+_EPOCH = datetime.fromtimestamp(0, timezone.utc)
+
+
+@dataclass(frozen=True)
+class LayerOfScenes:
+    """The layer that scenes share.
+
+    Args:
+        params: Of the run.
+        folder: Of the job: the scenes' layers are in ``parts``.
+        crs: Of the layer, as WKT.
+    """
+
+    params: SegmentParameters
+    folder: Path
+    crs: str
+
+    @classmethod
+    def of(cls, params: SegmentParameters, folder: Path, scenes: Sequence[Scene]) -> LayerOfScenes:
+        """Check that the layer can be written, and choose its CRS: that of the first scene.
+
+        Raises:
+            OutputError: It cannot be written, or is one of the inputs.
+            RasterError: No scene can be opened, or the first has no CRS.
+        """
+        check_output(
+            params.output,
+            overwrite=params.overwrite or _is_ours(folder, params),
+            layer_name=params.layer,
+        )
+        files = [name for scene in scenes for name in files_named(scene.source)]
+        area = layer_input("the area of interest", params.area, params.area_layer)
+        check_not_input(params.output, params.layer, [raster_input(files), *area])
+        return cls(params, folder, _common_crs(params, scenes))
+
+    def write(self, journal: Journal, report: Report, *, complete: bool) -> tuple[str, str, int]:
+        """Put the scenes' layers into one.
+
+        Args:
+            journal: Of the run.
+            report: Told of progress.
+            complete: No scene failed; else the next run may replace the layer.
+
+        Returns:
+            Path, name of the layer, number of features.
+        """
+        parts = sorted(
+            (_part(outcome, self.folder) for outcome in journal.outcomes() if _has_layer(outcome)),
+            key=lambda part: part.id,
+        )
+        fields = (DATE, *_more_fields(parts))
+        writer = LayerWriter(
+            self.params.output,
+            self.crs,
+            source_crs=self.crs,
+            layer_name=self.params.layer,
+            overwrite=self.params.overwrite or _is_ours(self.folder, self.params),
+            fields=fields,
+            modified=max((part.modified for part in parts), default=_EPOCH),
+            pixel=min((part.pixel for part in parts), default=1.0),
+            finishing=None if complete else self._note_incomplete,
+        )
+        report("duplicates", 0, 1)
+        dropped = duplicates(parts, self.params.duplicates)
+        report("duplicates", 1, 1)
+        report("layer", 0, len(parts))
+        with writer:
+            for number, part in enumerate(parts, 1):
+                for features in _features(part, dropped.get(part.id)):
+                    writer.write(features)
+                report("layer", number, len(parts))
+        return str(writer.path), writer.layer_name, writer.count
+
+    def _note_incomplete(self, digest: str) -> None:
+        text = json.dumps({"digest": digest})
+        write_atomically(self.folder / "incomplete.json", lambda path: write_text(path, text))
+
+
+def _is_ours(folder: Path, params: SegmentParameters) -> bool:
+    """Whether the output is what an earlier run of these scenes could write of it."""
+    try:
+        known = json.loads((folder / "incomplete.json").read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    path = Path(params.output)
+    return bool(known) and known == output_digest(path, params.layer or path.stem)
+
+
+def _common_crs(params: SegmentParameters, scenes: Sequence[Scene]) -> str:
+    if params.crs is not None:
+        return str(known_crs(params.crs).to_wkt())  # type: ignore[union-attr]
+    failure: Exception | None = None
+    for scene in scenes:
+        try:
+            names = [signed(scene.source, params.sign)]
+            with open_raster(names, raster_options(params)) as raster:
+                crs = raster.crs
+        except (RasterError, rasterio.errors.RasterioError) as error:
+            failure = failure or error
+            continue
+        if crs is None:
+            raise RasterError(
+                f"{scene.id} has no coordinate system, so that it cannot share a layer with "
+                f"others: choose {option('scenes')} each, or give it one with "
+                f"{option('raster_crs')}."
+            )
+        return str(crs.to_wkt())
+    raise RasterError(f"None of the {len(scenes)} scenes can be opened; the first: {failure}")
+
+
+def _has_layer(outcome: SceneOutcome) -> bool:
+    return outcome.status in (DONE, INCOMPLETE) and outcome.features > 0
+
+
+def _part(outcome: SceneOutcome, folder: Path) -> Part:
+    path = folder / "parts" / outcome.output
+    if not path.is_file():
+        raise JobError(f"{path} is gone: start over with {option('fresh')}.")
+    return Part(
+        outcome.id,
+        path,
+        outcome.date,
+        np.array(outcome.footprint, np.float64),
+        datetime.fromisoformat(outcome.modified),
+        outcome.pixel,
+    )
+
+
+def _more_fields(parts: Sequence[Part]) -> tuple[Field, ...]:
+    """Columns of the parts besides those of all layers."""
+    if not parts:
+        return ()
+    names = pq.read_schema(parts[0].path).names
+    return tuple(field for field in (CLASS, CLASS_PROBABILITY) if field.name in names)
+
+
+def _features(part: Part, dropped: np.ndarray | None) -> Iterator[gpd.GeoDataFrame]:
+    """What is kept of a scene's layer, under names that no other scene has."""
+    try:
+        frame = gpd.read_parquet(part.path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{part.path} cannot be read ({error}).") from error
+    frame[DATE.name] = part.date
+    frame["source"] = part.id
+    if dropped is not None and len(dropped):
+        gone = frame["id"].iloc[dropped].tolist()
+        above = dict(zip(frame["id"], frame["parent_id"].fillna(""), strict=True))
+        lost = set(gone)
+
+        def climb(name: str) -> str:
+            while name in lost:
+                name = above.get(name, "")
+            return name
+
+        frame["parent_id"] = [climb(name) for name in frame["parent_id"].fillna("")]
+        frame = frame.drop(index=frame.index[dropped])
+    for name in ("id", "parent_id"):
+        filled = frame[name].fillna("")
+        frame[name] = [f"{part.id}/{value}" if value else "" for value in filled]
+    if len(frame):
+        known = {field.name for field in (*FIELDS, DATE, CLASS, CLASS_PROBABILITY)}
+        yield frame[[c for c in frame.columns if c in known or c == frame.geometry.name]]

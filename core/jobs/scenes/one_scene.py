@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One scene of many: a job of its own, whose failure is an answer and not the end."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+
+from ...addresses import without_secrets
+from ...earth.crs import known_crs
+from ...earth.reproject import Reprojection
+from ...errors import Cancelled, RasterError, SamGeoError, SamGeoWarning
+from ...job import SegmentParameters, option
+from ...parallel import cancellation
+from ...parallel.executors import ONE_AT_A_TIME, new_run
+from ...raster.areas import MissesRaster
+from ...raster.raster import Raster, open_raster
+from ...segmenters.segmenter import Segmenter
+from ...sources.dates import moment_in_tags
+from ...sources.references import files_named
+from ...sources.scenes import Scene, signed
+from ..item import with_item
+from ..one_raster import segment_one
+from ..options import area_of_interest, raster_options
+from ..stages.opened import models_kept
+from ..stages.tile_stage import SegmenterFactory
+from .journal import DONE, FAILED, INCOMPLETE, OUTSIDE, SceneOutcome
+
+NAME = "{scene}"
+"""What stands for a scene's name in the name of its output."""
+
+MOST_NOTES = 5
+"""Notes of a scene that are kept."""
+
+
+@dataclass(frozen=True)
+class SceneStage:
+    """Scene -> its layer. Picklable; one call is one whole job in this process.
+
+    Args:
+        params: Of the run; rasters and output are a scene's own.
+        output: Path of a scene's layer, with :data:`NAME` in it.
+        crs: Of a layer that scenes share, as WKT; None where each has its own.
+        segmenter: Instead of ``params.model``.
+        run: Names this run: its model stays loaded from one scene to the next.
+    """
+
+    params: SegmentParameters
+    output: str
+    crs: str | None = None
+    segmenter: Segmenter | SegmenterFactory | None = None
+    run: str = field(default_factory=new_run)
+
+    def path(self, scene: str) -> Path:
+        """Where a scene's layer is."""
+        return Path(self.output.replace(NAME, scene))
+
+    def __call__(self, scene: Scene) -> SceneOutcome:
+        """Segment one scene; whatever goes wrong with it is its outcome."""
+        started = time.monotonic()
+        outcome = SceneOutcome(
+            scene.id,
+            FAILED,
+            source=without_secrets(scene.source),
+            stamp=stamp_of(scene.source),
+            date=scene.date,
+        )
+        with ONE_AT_A_TIME, models_kept(self.run), warnings.catch_warnings():
+            warnings.simplefilter("ignore", SamGeoWarning)  # they are in the outcome's notes
+            try:
+                outcome = self._segmented(scene, outcome)
+            except Cancelled:
+                raise
+            except MissesRaster:
+                outcome = replace(outcome, status=OUTSIDE)
+            except SamGeoError as error:
+                outcome = replace(outcome, message=str(error))
+            except Exception as error:  # of a segmenter of the user's own, or of a library
+                said = without_secrets(str(error))
+                outcome = replace(outcome, message=f"{type(error).__name__}: {said}")
+        return replace(outcome, seconds=round(time.monotonic() - started, 3))
+
+    def _segmented(self, scene: Scene, outcome: SceneOutcome) -> SceneOutcome:
+        params = replace(
+            self.params,
+            rasters=[signed(scene.source, self.params.sign)],
+            output=str(self.path(scene.id)),
+            scenes="mosaic",
+            sign=None,
+            job_folder=None,
+            workers=1,
+            cluster=None,
+        )
+        if self.crs is not None:
+            params = replace(params, crs=self.crs, overwrite=True, layer=None)
+        if self.crs is not None or params.extent is not None or params.area is not None:
+            with open_raster(params.rasters, raster_options(params)) as raster:
+                area_of_interest(params, raster)  # refuses one that misses the scene
+                if self.crs is not None:
+                    outcome = replace(
+                        outcome,
+                        date=outcome.date or _date_in_tags(raster),
+                        footprint=_footprint(raster, self.crs),
+                        modified=raster.modified.isoformat(),
+                        pixel=raster.ground_pixel,
+                    )
+        result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
+        if self.crs is None:
+            with_item(params, result, self.segmenter, [outcome.date])
+        return replace(
+            outcome,
+            status=INCOMPLETE if result.failed else DONE,
+            output=Path(result.output).name,
+            features=result.features,
+            tiles=result.tiles,
+            notes=result.warnings[:MOST_NOTES],
+            message="; ".join(result.failed[:3]),
+        )
+
+
+def _asked_outside() -> Callable[[], bool]:
+    """Whether the run is to stop, asked from within a scene's job."""
+    check = cancellation.question()
+
+    def cancelled() -> bool:
+        check()
+        return False
+
+    return cancelled
+
+
+def stamp_of(source: str) -> str:
+    """Size and time of change of a raster's file; "" for what is not on this machine."""
+    stamps = []
+    for name in files_named(source):
+        try:
+            status = os.stat(name)
+        except OSError:
+            continue
+        stamps.append(f"{status.st_size}.{status.st_mtime_ns}")
+    return " ".join(stamps)
+
+
+def _date_in_tags(raster: Raster) -> str:
+    taken, written = moment_in_tags(raster.tags)
+    moment = taken or written
+    return "" if moment is None else moment.text
+
+
+def _footprint(raster: Raster, crs: str) -> list[list[float]]:
+    """Outline of a raster in the CRS of the layer, dense enough to be bent."""
+    source: Any = known_crs(raster.crs)
+    if source is None:
+        raise RasterError(
+            f"{raster.name} has no coordinate system, so that it cannot share a layer with others: "
+            f"choose {option('scenes')} each."
+        )
+    height, width = raster.shape
+    ring = shapely.segmentize(shapely.box(0, 0, width, height), max(height, width) / 8)
+    t = raster.transform
+    ground = shapely.transform(
+        ring,
+        lambda xy: np.column_stack(
+            [t.a * xy[:, 0] + t.b * xy[:, 1] + t.c, t.d * xy[:, 0] + t.e * xy[:, 1] + t.f]
+        ),
+    )
+    moved = Reprojection(source, pyproj.CRS.from_wkt(crs))(np.array([ground]), raster.name)[0]
+    outline = moved if moved.geom_type == "Polygon" else moved.convex_hull
+    return [[float(x), float(y)] for x, y in shapely.get_coordinates(outline.exterior)]

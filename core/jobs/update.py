@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An old layer against a new raster, from its parameters to a layer of what has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+
+from ..errors import ParameterError
+from ..job import MessageError, Progress, UpdateParameters, option
+from ..layers.formats import format_of
+from ..layers.geopackage_edit import edit_layer
+from ..layers.inputs import layer_input, same_file
+from ..layers.reader import POLYGONS, VectorLayer, read_vector
+from ..layers.writer import LayerWriter
+from ..parallel.executors import check_main_module
+from ..raster.raster import open_raster
+from ..sources.vector_input import open_vector
+from ..update.compare import compare
+from ..vectors.equal_area_plane import EqualAreaPlane
+from .classes.class_layer import carried
+from .classes.class_options import model_factory
+from .classes.feature_stage import FeatureSource, feature_grid
+from .classes.segment_classes import LoadedOnce
+from .folder import Output, executor_for
+from .options import raster_options, with_absolute_paths
+from .result import JobResult, reported
+from .stages.opened import keep_model
+from .update_evidence import Gathered, Gathering, gather
+from .update_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows
+
+
+@dataclass(frozen=True)
+class UpdateResult(JobResult):
+    """What a comparison has made.
+
+    Args:
+        counts: Objects of each status.
+        shift_east_m, shift_north_m: Of the whole layer, metres from the layer to the raster.
+        applied: Features of the input that were changed, deleted or added.
+    """
+
+    counts: dict[str, int] | None = None
+    shift_east_m: float = 0.0
+    shift_north_m: float = 0.0
+    applied: int = 0
+
+
+def update(
+    layer: str | Path,
+    rasters: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    **options: Any,
+) -> UpdateResult:
+    """Say of each polygon of an old layer what became of it on a new raster.
+
+    Args:
+        layer: Path of the old layer of polygons; it stays as it is unless ``apply=True``.
+        rasters: The new raster, or several that make one mosaic.
+        output: GeoPackage to write.
+        progress: Called with each step.
+        cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
+        options: Of :class:`~samgeo_core.UpdateParameters`: ``id_field``, ``min_change_prob``,
+            ``apply``, ``model`` and others.
+
+    Returns:
+        What was made: the number of objects of each status, and the shift of the whole layer.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays, and the old layer is as it was.
+    """
+    given = [rasters] if isinstance(rasters, (str, Path)) else list(rasters)
+    values = {"input": str(layer), "rasters": [str(path) for path in given], "output": str(output)}
+    try:
+        params = UpdateParameters.from_dict({**values, **options})
+    except MessageError as error:
+        raise ParameterError(error.template) from error
+    return update_layer(params, progress=progress, cancelled=cancelled)
+
+
+def update_layer(
+    params: UpdateParameters,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> UpdateResult:
+    """Say of each polygon of an old layer what became of it on a new raster.
+
+    Args:
+        params: What to do.
+        progress: Called with each step.
+        cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
+
+    Raises:
+        SamGeoError: See ``errors.py``; no partial output stays, and the input is as it was.
+    """
+    check_main_module()
+    _check(params)
+    if params.cluster:
+        params = with_absolute_paths(params)
+    started = time.monotonic()
+    with (
+        reported(progress, cancelled) as (report, notes),
+        open_raster(params.rasters, raster_options(params)) as raster,
+    ):
+        layer = _old_layer(params)
+        plane = EqualAreaPlane(layer.shapes, layer.crs)
+        fields, names = carried(
+            gpd.GeoDataFrame(layer.attributes, geometry=list(layer.shapes), crs=layer.crs),
+            UPDATE_FIELDS,
+        )
+        output = Output.of(
+            params,
+            raster,
+            fields,
+            inputs=layer_input("the old layer", params.input, params.input_layer),
+            crs=layer.crs,
+        )
+        before = LayerWriter(
+            params.output,
+            params.crs or layer.crs,
+            source_crs=layer.crs,
+            layer_name=f"{output.writer.layer_name}_before",
+            overwrite=params.overwrite or output.before is not None,
+            modified=raster.modified,
+            pixel=raster.ground_pixel,
+            fields=[field for field in fields if field not in UPDATE_FIELDS[2:]],
+        )
+        report("stretch", 0, 1)
+        spec = raster.spec
+        report("stretch", 1, 1)
+        factory = LoadedOnce(model_factory(params))
+        model = factory()
+        grid = feature_grid(raster, None, None)
+        source = FeatureSource(spec, factory, grid)
+        keep_model(source.run, model)
+        description = {
+            "raster": raster.description,
+            "grid": asdict(grid),
+            "model": model.info.fingerprint,
+            "old": hashlib.sha256(b"".join(shapely.to_wkb(layer.shapes).tolist())).hexdigest(),
+        }
+
+        def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
+            folder = store.folder / "features"
+            folder.mkdir(parents=True, exist_ok=True)
+            given = Gathering(params, raster, layer, plane, folder, factory, progress, cancelled)
+            with executor_for(params, store) as executor:
+                gathered = gather(given, source, executor, report, model)
+            changes = compare(gathered.evidence, params.min_change_prob)
+            if not params.new_objects:
+                changes = replace(changes, new=changes.new[:0], new_probability=np.empty(0))
+            frame = changed_frame(
+                params, layer, plane, raster, gathered, changes, _layer_name(params)
+            )
+            frame = frame.rename(columns=names)
+            done = _result(output.writer, frame, gathered)
+            if params.apply:
+                edits = changed_rows(params, layer, frame)
+                done = replace(done, applied=edits.count)
+            announce(lambda: done)
+            with before:
+                before.write(before_frame(params, layer, names))
+            with output.writer as writer:
+                known = {field.name for field in writer.fields} | {frame.geometry.name}
+                writer.write(frame[[name for name in frame.columns if name in known]])
+            if params.apply:
+                edit_layer(params.input, _layer_name(params), edits)
+            return done
+
+        with output.begun(grid.cell, description) as store:
+            result = output.once(store, description, make)
+    if not isinstance(result, UpdateResult):
+        result = UpdateResult(**vars(result))
+    return replace(result, seconds=time.monotonic() - started, warnings=notes)
+
+
+def _check(params: UpdateParameters) -> None:
+    """Refuse what cannot be written as it is asked.
+
+    Raises:
+        ParameterError: The output or, with ``apply``, the input is no GeoPackage.
+    """
+    if not format_of(Path(params.output)).many_layers:
+        raise ParameterError(
+            f"The output {params.output} must be a GeoPackage (.gpkg): it gets two layers, the "
+            "new outlines and the old ones."
+        )
+    if params.apply:
+        path = open_vector(params.input, params.input_layer, parameter="input_layer").path
+        if not str(path).lower().endswith(".gpkg"):
+            raise ParameterError(
+                f"{option('apply')} changes a GeoPackage in place, and {params.input} is none: "
+                "leave it out and accept the changes in QGIS's review, or save the layer as a "
+                "GeoPackage first."
+            )
+        if same_file(path, params.output):
+            raise ParameterError(
+                f"With {option('apply')} the output must be another file than {params.input}."
+            )
+
+
+def _old_layer(params: UpdateParameters) -> VectorLayer:
+    """The old polygons.
+
+    Raises:
+        ParameterError: There are none, or a field is missing or has one name twice.
+    """
+    layer = read_vector(params.input, params.input_layer, what="The old layer")
+    layer = layer.rows(np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS)))
+    layer = layer.rows(shapely.area(layer.shapes) > 0)
+    if not len(layer):
+        raise ParameterError(f"{layer.name} holds no polygons: only those can be updated.")
+    if params.id_field is not None:
+        names = layer.texts(params.id_field)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ParameterError(
+                f"Several polygons are called {twice[0]!r} in {params.id_field}: choose a field "
+                "in which each has a name of its own."
+            )
+    return layer
+
+
+def _layer_name(params: UpdateParameters) -> str:
+    found = open_vector(params.input, params.input_layer, parameter="input_layer").layer
+    return str(found)
+
+
+def _result(writer: LayerWriter, frame: gpd.GeoDataFrame, gathered: Gathered) -> UpdateResult:
+    counts = {str(name): int(count) for name, count in frame["status"].value_counts().items()}
+    return UpdateResult(
+        str(writer.path),
+        writer.layer_name,
+        len(frame),
+        1,
+        counts=dict(sorted(counts.items())),
+        shift_east_m=gathered.shift.east,
+        shift_north_m=gathered.shift.north,
+    )

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From an old layer and a raster to what is known of both: two segmentations and one classifier.
+
+1. Candidates: everything in the raster, without a look at the old layer.
+2. The common shift of the layer, from candidates and old polygons.
+3. Answers: what the model finds in the box of each old polygon, where the shift has put it.
+4. Features of all of them, and a classifier whose examples are the old polygons' answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from ..job import Progress, SegmentParameters, UpdateParameters
+from ..layers.reader import VectorLayer
+from ..models.base import PromptableModel
+from ..raster.raster import Raster
+from ..types import PixelBox
+from ..update.class_of_layer import learn_class, likeness
+from ..update.common_shift import CommonShift, common_shift
+from ..update.evidence import Evidence, Floats, Found, Shapes, overlapping
+from ..vectors.equal_area_plane import EqualAreaPlane
+from ..vectors.schema import GEOMETRY
+from .classes.class_layer import object_layer, place_layer
+from .classes.feature_stage import FeatureSource
+from .make_segmenter import make_candidates
+from .segment_raster import segment_raster
+from .stages.prompt_stage import ModelFactory
+
+SHARED = (
+    *("rasters", "model", "device", "precision", "threads", "workers", "cluster", "bands"),
+    *("stretch", "resolution", "raster_crs", "overlap", "allow_remote", "outlines"),
+)
+"""Parameters that both segmentations take over."""
+
+AGREES = 0.5
+"""IoU of an old polygon with its answer, from which the answer is an example of its class."""
+
+BESIDE = 0.1
+"""Share of a candidate that may lie on old polygons, where it is an example of something else."""
+
+COVERED = 0.8
+"""Share of an old polygon that must lie on the raster's data for anything to be said of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Evidence, and what it takes to write it down.
+
+    Args:
+        evidence: Of the old polygons, in the layer's order.
+        shift: Of the whole layer.
+        answers, candidates: Shapes of the evidence's objects in the raster's CRS.
+    """
+
+    evidence: Evidence
+    shift: CommonShift
+    answers: Shapes
+    candidates: Shapes
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What the steps need.
+
+    Args:
+        params: Of the job.
+        raster: Open.
+        layer: The old polygons.
+        plane: Metres.
+        folder: Of this job, for what the steps leave.
+        model: Makes the model.
+        progress, cancelled: As in :func:`~.run.run`.
+    """
+
+    params: UpdateParameters
+    raster: Raster
+    layer: VectorLayer
+    plane: EqualAreaPlane
+    folder: Path
+    model: ModelFactory
+    progress: Callable[[Progress], None] | None
+    cancelled: Callable[[], bool] | None
+
+    @property
+    def raster_crs(self) -> CRS | None:
+        return None if self.raster.crs is None else CRS.from_user_input(self.raster.crs.to_wkt())
+
+    def candidates(self) -> gpd.GeoDataFrame:
+        """Everything in the raster."""
+        plain = self._segmentation("candidates")
+        segmenter = partial(make_candidates, plain, self.model)
+        return self._run(plain, segmenter=segmenter)
+
+    def answers(self, moved: Shapes) -> gpd.GeoDataFrame:
+        """What the model finds in the boxes of old polygons; ``prompt_id`` is their number."""
+        path = self.folder / "old.gpkg"
+        frame = gpd.GeoDataFrame(
+            {"number": np.arange(len(moved))}, geometry=gpd.GeoSeries(moved, crs=self.layer.crs)
+        )
+        pyogrio.write_dataframe(frame, path, layer="old")
+        asked = replace(
+            self._segmentation("answers"),
+            prompts=str(path),
+            prompts_layer="old",
+            prompt_as="box",
+            prompt_id="number",
+        )
+        return self._run(asked, model=self.model)
+
+    def _segmentation(self, name: str) -> SegmentParameters:
+        return replace(
+            SegmentParameters([], ""),
+            **{shared: getattr(self.params, shared) for shared in SHARED},
+            output=str(self.folder / f"{name}.gpkg"),
+            overwrite=True,
+            job_folder=str(self.folder / f"{name}.job"),
+        )
+
+    def _run(self, params: SegmentParameters, **given: Any) -> gpd.GeoDataFrame:
+        done = segment_raster(params, progress=self.progress, cancelled=self.cancelled, **given)
+        done.raise_if_incomplete()
+        frame = pyogrio.read_dataframe(done.output, layer=done.layer)
+        return frame if frame.geometry.name == GEOMETRY else frame.rename_geometry(GEOMETRY)
+
+
+def gather(
+    given: Gathering, source: FeatureSource, executor: Any, report: Any, model: PromptableModel
+) -> Gathered:
+    """All evidence.
+
+    Args:
+        given: What the steps need.
+        source: Gives the features of the raster's tiles.
+        executor: Runs the tiles.
+        report: Told of progress.
+        model: Of this process.
+
+    Raises:
+        SamGeoError: See ``errors.py``.
+    """
+    layer, plane, raster = given.layer, given.plane, given.raster
+    pixel = raster.ground_pixel
+    old = _valid(plane.place(layer.shapes, layer.crs, layer.name))
+    found = given.candidates()
+    shapes = np.asarray(found.geometry.array, dtype=object)
+    placed = _valid(plane.place(shapes, given.raster_crs, "The raster"))
+    shift = common_shift(old, placed, pixel)
+    way = np.tile([shift.east, shift.north], (len(old), 1))
+    moved = plane.moved(layer.shapes, layer.crs, way)
+    old = _valid(plane.place(moved, layer.crs, layer.name))
+    visible = _visible(moved, layer.crs, raster)
+    said = given.answers(moved)
+    rows = said["prompt_id"].astype(int).to_numpy()
+    own = np.full(len(old), shapely.Polygon(), dtype=object)
+    own[rows] = np.asarray(said.geometry.array, dtype=object)
+    score = np.zeros(len(old))
+    score[rows] = said["score"].to_numpy()
+    answers = _valid(plane.place(own, given.raster_crs, "The raster"))
+    # One table of all: old polygons, answers, candidates.
+    everything = np.concatenate([plane.moved(moved, layer.crs, 0 * way), own, shapes])
+    like = _likeness(given, everything, old, answers, placed, source, executor, report, model)
+    n = len(old)
+    evidence = Evidence(
+        old,
+        like[:n],
+        visible,
+        Found(answers, score, like[n : 2 * n]),
+        Found(placed, found["score"].to_numpy(np.float64), like[2 * n :]),
+        pixel,
+    )
+    return Gathered(evidence, shift, own, shapes)
+
+
+def _likeness(
+    given: Gathering,
+    shapes: Shapes,
+    old: Shapes,
+    answers: Shapes,
+    candidates: Shapes,
+    source: FeatureSource,
+    executor: Any,
+    report: Any,
+    model: PromptableModel,
+) -> Floats:
+    """(2 n + m,) probability of the layer's class of old polygons, answers and candidates.
+
+    ``shapes`` holds old polygons in the layer's CRS, and then answers and candidates in that of
+    the raster.
+    """
+    n = len(old)
+    out = np.zeros(len(shapes))
+    crs = given.raster_crs
+    ground = gpd.GeoSeries(shapes[:n], crs=given.layer.crs)
+    if crs is not None and given.layer.crs is not None:
+        ground = ground.to_crs(crs)
+    series = gpd.GeoSeries([*ground, *shapes[n:]], crs=crs)
+    there = np.flatnonzero(~(series.is_empty | series.isna()).to_numpy())
+    path = given.folder / "objects.gpkg"
+    pyogrio.write_dataframe(
+        gpd.GeoDataFrame({"number": there}, geometry=series.iloc[there].reset_index(drop=True)),
+        path,
+        layer="objects",
+    )
+    placed = place_layer(str(path), "objects", given.raster)
+    number = placed.frame["number"].to_numpy()
+    objects = object_layer(
+        given.raster, placed, [], source, given.folder / "sums", executor, report, model
+    )
+    row_of = np.full(len(shapes), -1, np.int64)
+    row_of[number] = np.arange(len(number))
+    pairs = overlapping(old, answers)
+    agree = pairs.one[(pairs.one == pairs.other) & (pairs.iou >= AGREES)]
+    beside = _beside(old, candidates)
+    examples, others = row_of[n + agree], row_of[2 * n + beside]
+    classifier = learn_class(objects.table, examples[examples >= 0], others[others >= 0])
+    out[number] = 1.0 if classifier is None else likeness(classifier, objects.table)
+    return out
+
+
+def _beside(old: Shapes, candidates: Shapes) -> np.ndarray:
+    """Numbers of candidates that lie beside all old polygons."""
+    pairs = overlapping(candidates, old)
+    shared = np.zeros(len(candidates))
+    np.add.at(shared, pairs.one, pairs.common)
+    beside: np.ndarray = np.flatnonzero(shared < BESIDE * shapely.area(candidates))
+    return beside
+
+
+def _valid(shapes: Shapes) -> Shapes:
+    wrong = np.flatnonzero(~shapely.is_valid(shapes))
+    shapes = shapes.copy()
+    for number in wrong.tolist():
+        shapes[number] = shapely.make_valid(
+            shapes[number], method="structure", keep_collapsed=False
+        )
+    return shapes
+
+
+def _visible(shapes: Shapes, crs: CRS | None, raster: Raster) -> np.ndarray:
+    """(n,) bool: whether a raster has data under most of each polygon's box."""
+    from ..prompts.prompts import PromptTransform
+
+    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
+    frame = shapely.box(0, 0, raster.width, raster.height)
+    out = np.zeros(len(shapes), bool)
+    for number, shape in enumerate(shapes):
+        pixels = shapely.make_valid(place.geometry(shape))
+        inner = shapely.intersection(pixels, frame)
+        if inner.is_empty or inner.area < COVERED * pixels.area:
+            continue
+        col0, row0, col1, row1 = (int(v) for v in inner.bounds)
+        box = PixelBox(row0, col0, min(row1 + 1, raster.height), min(col1 + 1, raster.width))
+        out[number] = bool(raster.read(box).valid.mean() >= COVERED)
+    return out

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What became of old polygons, as the features that are written, and as edits of the old layer."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from pyproj import CRS
+
+from ..earth.crs import same_crs
+from ..earth.reproject import Reprojection
+from ..job import UpdateParameters
+from ..layers.geopackage_edit import Edits
+from ..layers.reader import VectorLayer
+from ..raster.raster import Raster
+from ..update.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ..update.evidence import Floats, Shapes
+from ..vectors.equal_area_plane import EqualAreaPlane
+from ..vectors.geodesic import measure
+from ..vectors.schema import Field
+from .update_evidence import Gathered
+
+UPDATE_FIELDS = (
+    Field("old_id", "text"),
+    Field("old_fid", "integer"),
+    Field("old_layer", "text"),
+    Field("status", "text"),
+    Field("probability", "real"),
+    Field("shift_m", "real"),
+    Field("own_shift_m", "real"),
+    Field("iou", "real"),
+    Field("with_ids", "text"),
+    Field("review", "text"),
+)
+"""Columns of the layer besides those that every layer has. ``status`` is what became of a polygon,
+and ``review`` is empty, for whoever accepts or rejects that. ``shift_m`` is the whole way to what
+stands there now, ``own_shift_m`` what is left of it without the shift of the whole layer."""
+
+WHOLE_LAYER = 0.5
+"""Metres, and pixels: a shift of the whole layer below either is nobody's move."""
+
+
+def changed_frame(
+    params: UpdateParameters,
+    layer: VectorLayer,
+    plane: EqualAreaPlane,
+    raster: Raster,
+    gathered: Gathered,
+    changes: Changes,
+    layer_name: str,
+) -> gpd.GeoDataFrame:
+    """One feature for each old polygon, in the layer's order, and one for each new object.
+
+    Returns:
+        Geometries in the layer's CRS: what stands there now; the old outline, moved by as much as
+        the polygon moved, where the shape is the same; the old outline where it is gone.
+    """
+    common = np.array([gathered.shift.east, gathered.shift.north])
+    change = changes.status.astype(object).copy()
+    shifted = bool(np.hypot(*common) >= max(WHOLE_LAYER, raster.ground_pixel))
+    if shifted:
+        change[change == CONFIRMED] = MOVED  # with the whole layer, not by itself
+    own = np.where((changes.status == MOVED)[:, None], changes.way, 0.0)
+    seen = (changes.status != UNSEEN)[:, None]
+    by = np.where(seen, (common if shifted else 0.0) + own, 0.0)
+    kept = np.isin(changes.status, (CONFIRMED, MOVED, UNSEEN, GONE))
+    shapes = layer.shapes.copy()
+    moved = kept & (np.abs(by).max(axis=1) > 0) & (changes.status != GONE)
+    shapes[moved] = plane.moved(layer.shapes[moved], layer.crs, by[moved])
+    redrawn = np.flatnonzero(~kept)
+    drawn = [_drawn(number, gathered, changes) for number in redrawn.tolist()]
+    ground = _in_layer(np.array([*drawn, None], dtype=object)[:-1], layer, raster)
+    shapes[redrawn] = ground
+    new = _in_layer(gathered.candidates[changes.new], layer, raster)
+    way = np.where((changes.status == GONE)[:, None] | ~seen, np.nan, changes.way)
+    ids = old_ids(params, layer)
+    old = (
+        pd.DataFrame(layer.attributes)
+        .reset_index(drop=True)
+        .assign(
+            old_id=ids,
+            old_fid=_numbers(layer),
+            old_layer=f"{params.input}|layername={layer_name}",
+            status=change,
+            probability=changes.probability.round(3),
+            shift_m=np.hypot(*(way + common).T).round(3),
+            own_shift_m=np.hypot(*way.T).round(3),
+            iou=np.where(change == GONE, 0.0, _overlap(layer, plane, shapes)).round(3),
+            with_ids=[
+                ",".join(ids[other] for other in changes.partners.get(number, []))
+                for number in range(len(layer))
+            ],
+        )
+    )
+    added = pd.DataFrame(
+        {"status": NEW, "probability": changes.new_probability.round(3)},
+        index=range(len(new)),
+    )
+    table = pd.concat([old, added], ignore_index=True)
+    everything = np.concatenate([shapes, new])
+    sizes = measure(list(everything), layer.crs)
+    table = table.assign(
+        id=[
+            hashlib.blake2b(shapely.to_wkb(shape) + str(name).encode(), digest_size=8).hexdigest()
+            for shape, name in zip(everything, table["old_id"], strict=True)
+        ],
+        source=raster.name,
+        model=params.model,
+        area_m2=sizes.area.round(3),
+        perimeter_m=sizes.perimeter.round(3),
+        review="",
+    )
+    return gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(list(everything), crs=layer.crs))
+
+
+def before_frame(
+    params: UpdateParameters, layer: VectorLayer, names: dict[str, str]
+) -> gpd.GeoDataFrame:
+    """The old polygons as they were."""
+    table = pd.DataFrame(layer.attributes).reset_index(drop=True).rename(columns=names)
+    table = table.assign(old_id=old_ids(params, layer), old_fid=_numbers(layer))
+    shapes = gpd.GeoSeries(list(layer.shapes), crs=layer.crs)
+    return gpd.GeoDataFrame(table, geometry=shapes)
+
+
+def old_ids(params: UpdateParameters, layer: VectorLayer) -> list[str]:
+    """The names of old polygons: a field's values, or their feature ids."""
+    if params.id_field is not None:
+        return layer.texts(params.id_field)
+    return [str(value) for value in layer.attributes.index]
+
+
+def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDataFrame) -> Edits:
+    """What is to be changed in the old layer so that it is as the frame says.
+
+    Polygons that merged become one feature, the first of them; the others are deleted.
+    """
+    old = frame.iloc[: len(layer)]
+    change = old["status"].to_numpy(dtype=object)
+    redrawn = ~np.isin(change, (CONFIRMED, GONE, UNSEEN))
+    deleted = change == GONE
+    for number in np.flatnonzero(change == MERGED).tolist():
+        same = [k for k in np.flatnonzero(change == MERGED).tolist()
+                if old.geometry.iloc[k].equals(old.geometry.iloc[number])]  # fmt: skip
+        if number != same[0]:
+            redrawn[number], deleted[number] = False, True
+    fids = _numbers(layer)
+    return Edits(
+        redrawn=dict(
+            zip(
+                map(int, fids[redrawn]),
+                np.asarray(old.geometry.array, dtype=object)[redrawn].tolist(),
+                strict=True,
+            )
+        ),
+        deleted=tuple(map(int, fids[deleted])),
+        added=tuple(frame.geometry.iloc[len(layer) :]),
+    )
+
+
+def _numbers(layer: VectorLayer) -> np.ndarray:
+    """Feature ids, or row numbers where a file has none."""
+    index = layer.attributes.index
+    values = np.asarray(index)
+    return (
+        values.astype(np.int64)
+        if np.issubdtype(values.dtype, np.integer)
+        else np.arange(len(index))
+    )
+
+
+def _drawn(number: int, gathered: Gathered, changes: Changes) -> Any:
+    """What stands at an old polygon, in the raster's CRS."""
+    if number in changes.pieces:
+        return shapely.union_all(gathered.candidates[changes.pieces[number]])
+    source = int(changes.source[number])
+    return gathered.answers[number] if source < 0 else gathered.candidates[source]
+
+
+def _in_layer(shapes: Shapes, layer: VectorLayer, raster: Raster) -> Shapes:
+    """Shapes of the raster's CRS in that of the layer."""
+    if not len(shapes) or raster.crs is None or layer.crs is None:
+        return shapes
+    crs = CRS.from_user_input(raster.crs.to_wkt())
+    if same_crs(crs, layer.crs):
+        return shapes
+    out: Shapes = Reprojection(crs, layer.crs, tolerance=0.02 * raster.ground_pixel)(
+        shapes, layer.name
+    )
+    return out
+
+
+def _overlap(layer: VectorLayer, plane: EqualAreaPlane, shapes: Shapes) -> Floats:
+    """(n,) IoU of the old polygons, as they are in the layer, and what is there now."""
+    from ..update.evidence import iou
+
+    old, now = (
+        shapely.make_valid(plane.place(each, layer.crs, layer.name))
+        for each in (layer.shapes, shapes)
+    )
+    return iou(old, now)

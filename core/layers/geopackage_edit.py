@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Features of a GeoPackage that exists, changed in one transaction; attributes and ids stay.
+
+The triggers of a spatial index call functions that SQLite alone does not have (GeoPackage 1.2,
+annex F.3): they are set aside for the transaction and the index is kept up to date here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from ..errors import OutputError
+from .geopackage import BUSY_SECONDS, connection
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What to change.
+
+    Args:
+        redrawn: New geometries by feature id.
+        deleted: Feature ids.
+        added: Geometries of new features, without attributes.
+    """
+
+    redrawn: Mapping[int, Any] = field(default_factory=dict)
+    deleted: tuple[int, ...] = ()
+    added: tuple[Any, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.redrawn) + len(self.deleted) + len(self.added)
+
+
+def edit_layer(path: str | Path, layer: str, edits: Edits) -> None:
+    """Change features of a layer of a GeoPackage: all of them or none.
+
+    Args:
+        path: The file.
+        layer: Name of its layer.
+        edits: Geometries in the layer's CRS.
+
+    Raises:
+        OutputError: The file is in use or cannot be changed; it is then as it was.
+    """
+    path = Path(str(path).partition("|")[0])
+    with connection(path, write=True, timeout=BUSY_SECONDS) as db:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            _edit(db, path, layer, edits)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
+    found = db.execute(
+        "SELECT column_name, geometry_type_name, srs_id, z, m FROM gpkg_geometry_columns "
+        "WHERE table_name = ?",
+        (layer,),
+    ).fetchone()
+    if found is None:
+        raise OutputError(f"{path} has no layer {layer} with geometries: nothing was changed.")
+    column, kind, srs, z, m = found
+    if z == 1 or m == 1:
+        raise OutputError(
+            f"The layer {layer} of {path} demands heights or measures, which new outlines lack: "
+            "accept the changes in QGIS's review instead. Nothing was changed."
+        )
+    key = next((row[1] for row in db.execute(f"PRAGMA table_info({_quoted(layer)})") if row[5]), "")
+    if not key:
+        raise OutputError(f"The layer {layer} of {path} has no feature ids: nothing was changed.")
+    triggers = db.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (layer,)
+    ).fetchall()
+    for name, _ in triggers:
+        db.execute(f"DROP TRIGGER {_quoted(name)}")
+    index = f"rtree_{layer}_{column}"
+    indexed = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (index,)).fetchone()
+    table, place = _quoted(layer), _quoted(column)
+    multi = str(kind).upper().startswith("MULTI")
+    for fid, shape in sorted(edits.redrawn.items()):
+        blob, box = _blob(shape, int(srs), multi=multi)
+        db.execute(f"UPDATE {table} SET {place} = ? WHERE {_quoted(key)} = ?", (blob, fid))
+        if indexed:
+            db.execute(f"INSERT OR REPLACE INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)",
+                       (fid, *box))  # fmt: skip
+    for fid in edits.deleted:
+        db.execute(f"DELETE FROM {table} WHERE {_quoted(key)} = ?", (fid,))
+        if indexed:
+            db.execute(f"DELETE FROM {_quoted(index)} WHERE id = ?", (fid,))
+    for shape in edits.added:
+        blob, box = _blob(shape, int(srs), multi=multi)
+        fid = db.execute(f"INSERT INTO {table} ({place}) VALUES (?)", (blob,)).lastrowid
+        if indexed:
+            db.execute(f"INSERT INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)", (fid, *box))
+    for _, sql in triggers:
+        db.execute(sql)
+    _recount(db, layer, index if indexed else None)
+
+
+def _recount(db: Any, layer: str, index: str | None) -> None:
+    """What the GeoPackage says of the layer."""
+    if index is not None:
+        box = db.execute(
+            f"SELECT min(minx), min(miny), max(maxx), max(maxy) FROM {_quoted(index)}"
+        ).fetchone()
+        db.execute(
+            "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ? "
+            "WHERE table_name = ?",
+            (*box, layer),
+        )
+    db.execute(
+        "UPDATE gpkg_contents SET last_change = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') "
+        "WHERE table_name = ?",
+        (layer,),
+    )
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gpkg_ogr_contents'").fetchone():
+        (count,) = db.execute(f"SELECT count(*) FROM {_quoted(layer)}").fetchone()
+        db.execute(
+            "UPDATE gpkg_ogr_contents SET feature_count = ? WHERE table_name = ?", (count, layer)
+        )
+
+
+def _blob(shape: Any, srs: int, *, multi: bool) -> tuple[bytes, tuple[float, float, float, float]]:
+    """A geometry as GeoPackage stores it (clause 2.1.3), and minx, maxx, miny, maxy."""
+    if multi and shape.geom_type == "Polygon":
+        shape = shapely.multipolygons([shape])
+    elif not multi and shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1:
+        shape = shape.geoms[0]
+    x0, y0, x1, y1 = shape.bounds
+    head = struct.pack("<2sBBidddd", b"GP", 0, 0b011, srs, x0, x1, y0, y1)
+    body = shapely.to_wkb(shape, byte_order=1, flavor="iso", output_dimension=2)
+    return head + body, (x0, x1, y0, y1)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A STAC item of a layer that was made: where it is, from what, by which model.
+
+STAC 1.0 with the extensions MLM (https://github.com/stac-extensions/mlm), for the model,
+Processing, for the software, and Table, for the columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+
+from .. import __version__
+from ..addresses import without_secrets
+from ..earth.crs import known_crs
+from ..earth.reproject import Reprojection
+from ..masks.job_folder import write_text
+from ..parallel.atomic_write import write_atomically
+from ..sources.dates import Moment, read_moment
+from ..sources.vector_input import for_pyogrio
+from .formats import format_of
+
+EXTENSIONS = (
+    "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/table/v1.2.0/schema.json",
+)
+
+MEDIA_TYPES = {
+    ".gpkg": "application/geopackage+sqlite3",
+    ".geojson": "application/geo+json",
+    ".parquet": "application/vnd.apache.parquet",
+    ".fgb": "application/vnd.flatgeobuf",
+    ".shp": "application/vnd.shp",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is said of a model.
+
+    Args:
+        name: As in the column ``model``.
+        architecture: Of its network.
+        tasks: Of MLM's vocabulary.
+        input_size: Side of the image that it looks at, pixels; None where it takes any.
+    """
+
+    name: str
+    architecture: str = "Segment Anything"
+    tasks: tuple[str, ...] = ("instance-segmentation",)
+    input_size: int | None = None
+
+
+def item_path(output: str | Path) -> Path:
+    """Where the item of a layer is: ``town.gpkg`` has ``town.stac.json``."""
+    path = Path(output)
+    return path.with_name(f"{path.stem}.stac.json")
+
+
+def write_item(
+    output: str | Path,
+    layer: str,
+    *,
+    model: Model,
+    sources: Sequence[str],
+    dates: Sequence[str],
+    options: Mapping[str, Any],
+    modified: datetime,
+) -> Path:
+    """Write the item of a finished layer beside it.
+
+    Args:
+        output: The layer's file.
+        layer: Its name.
+        model: That found the objects.
+        sources: Rasters, as they were given.
+        dates: When they were taken, ISO 8601, as far as is known.
+        options: Of the job.
+        modified: Stands for the date where none is known, UTC.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    path = Path(output)
+    named = layer if format_of(path).named_layer and format_of(path).many_layers else None
+    info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
+    footprint = _in_degrees(info)
+    properties: dict[str, Any] = {
+        **_time(dates, modified),
+        "title": path.stem,
+        "processing:software": {"samgeo-seamless": __version__},
+        "processing:level": "L4",
+        "table:row_count": int(info["features"]),
+        "table:columns": [{"name": str(name)} for name in info["fields"]],
+        "mlm:name": model.name,
+        "mlm:architecture": model.architecture,
+        "mlm:tasks": list(model.tasks),
+        "mlm:framework": "pytorch",
+        "mlm:input": [_input(model)],
+        "mlm:output": [
+            {
+                "name": "polygons",
+                "tasks": list(model.tasks),
+                "result": {
+                    "shape": [-1, 1],
+                    "dim_order": ["object", "geometry"],
+                    "data_type": "other",
+                },
+            }
+        ],
+        "samgeo:options": dict(options),
+    }
+    item = {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": list(EXTENSIONS),
+        "id": path.stem,
+        "geometry": None if footprint is None else shapely.geometry.mapping(footprint),
+        "properties": properties,
+        "links": [{"rel": "derived_from", "href": without_secrets(source)} for source in sources],
+        "assets": {
+            "data": {
+                "href": f"./{path.name}",
+                "type": MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"),
+                "roles": ["data"],
+                "title": layer or path.stem,
+            }
+        },
+    }
+    if footprint is not None:
+        item["bbox"] = list(footprint.bounds)
+    place = item_path(path)
+    text = json.dumps(item, indent=1, ensure_ascii=False)
+    write_atomically(place, lambda partial: write_text(partial, text))
+    return place
+
+
+def _input(model: Model) -> dict[str, Any]:
+    side = model.input_size or -1
+    return {
+        "name": "image",
+        "bands": [],
+        "input": {
+            "shape": [-1, 3, side, side],
+            "dim_order": ["batch", "channel", "height", "width"],
+            "data_type": "uint8",
+        },
+    }
+
+
+def _time(dates: Sequence[str], modified: datetime) -> dict[str, Any]:
+    """STAC's datetime, or a beginning and an end."""
+    moments: list[Moment] = [m for m in map(read_moment, dates) if m is not None]
+    if not moments:
+        return {"datetime": _text(modified)}
+    first, last = min(m.start for m in moments), max(m.end for m in moments)
+    if len(moments) == 1 and (last - first).total_seconds() <= 86_400:
+        return {"datetime": _text(first)}
+    return {"datetime": None, "start_datetime": _text(first), "end_datetime": _text(last)}
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _in_degrees(info: Mapping[str, Any]) -> Any | None:
+    """The layer's extent on the WGS 84 ellipsoid; None for an empty layer or one without CRS."""
+    bounds, crs = info.get("total_bounds"), info.get("crs")
+    if crs is None or bounds is None or not info["features"] or not np.isfinite(bounds).all():
+        return None
+    box = shapely.segmentize(
+        shapely.box(*bounds), max(np.ptp(bounds[::2]), np.ptp(bounds[1::2])) / 8
+    )
+    source, target = known_crs(crs), known_crs("EPSG:4326")
+    moved = Reprojection(source, target)(np.array([box]), "the STAC item")[0]
+    return shapely.box(*shapely.bounds(moved))

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The methods of "find all like these": objects of an area, and their classes by examples."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import shapely
+from shapely.geometry import mapping
+from shapely.geometry import shape as from_geojson
+
+from .. import job
+from ..classes.examples import NONE, Example, class_name, place_examples
+from ..errors import ParameterError, PromptError
+from ..interactive.cached_model import CachedModel
+from ..interactive.collection import Collected, Collection
+from ..jobs.classes.feature_stage import feature_grid
+from ..jobs.make_segmenter import make_candidates
+from ..models.base import PromptableModel
+from ..models.embedding_cache import EmbeddingCache
+from ..parallel.cancellation import stopped_by
+from ..prompts.prompts import PromptTransform
+from ..raster.areas import AreaOfInterest
+from ..raster.raster import Raster
+from ..segmenters.automatic import AutomaticSegmenter
+from ..segmenters.segmenter import Segmenter
+from ..tiles.grid import choose_grid
+from .job_methods import Context, Json, Method
+
+PREFIX = "samgeo-collection-"
+"""Of the folders for masks, in the system's folder for temporary files."""
+
+FORGOTTEN_DAYS = 7
+
+MOST_VERTICES = 20_000
+"""Vertices of the outlines in one answer, some 800 kB: a line has a limit, and
+QGIS reads it while it draws."""
+
+
+class Opened(Protocol):
+    """A session's raster and model."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def raster(self) -> Raster: ...
+    @property
+    def model(self) -> PromptableModel: ...
+
+
+@dataclass(eq=False)
+class _Known:
+    """A collection, and what the client has still to be told of it."""
+
+    session: str
+    raster: Raster
+    crs: str | None
+    collection: Collection
+    folder: Path
+    untold: deque[Collected] = field(default_factory=deque)
+    gone: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> PromptTransform:
+        return PromptTransform(self.raster.transform, self.raster.crs, self.crs, self.raster.shape)
+
+
+class Collections:
+    """All collections of a worker; a session has one at a time.
+
+    Args:
+        find: The session that a request names.
+        cache: Keeps encodings.
+    """
+
+    def __init__(self, find: Callable[[Json], Opened], cache: EmbeddingCache) -> None:
+        self._find = find
+        self._cache = cache
+        self._known: dict[str, _Known] = {}
+        self._count = 0
+        _remove_forgotten()
+        self.methods: Mapping[str, Method] = {
+            "collect": self._collect,
+            "collect_next": self._next,
+            "collect_classes": self._classes,
+            "collect_end": self._end,
+        }
+
+    def end_session(self, session: str) -> None:
+        """A session is closed: so are its collections."""
+        for name in [name for name, each in self._known.items() if each.session == session]:
+            shutil.rmtree(self._known.pop(name).folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """End all."""
+        for each in self._known.values():
+            shutil.rmtree(each.folder, ignore_errors=True)
+        self._known.clear()
+
+    def _collect(self, params: Json, context: Context) -> Json:
+        asked = job.CollectParameters.from_dict(params)
+        opened = self._find(params)
+        self.end_session(opened.name)
+        raster = opened.raster
+        segmenter = self._segmenter(opened)
+        grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        try:
+            collection = Collection(
+                raster,
+                segmenter,
+                grid,
+                feature_grid(raster, None, None),
+                opened.model,
+                self._cache,
+                _area(asked, raster),
+                folder,
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._count += 1
+        name = f"c{self._count}"
+        self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
+        return {"collection": name, "tiles": collection.tiles}
+
+    def _segmenter(self, opened: Opened) -> Segmenter:
+        """Candidates as ``segment`` with classes finds them, with encodings that are kept."""
+        params = job.SegmentParameters([], "", scale=getattr(opened.model, "scale", None))
+        made = make_candidates(params, lambda: opened.model)
+        if not isinstance(made, AutomaticSegmenter):
+            return made
+        model: Any = CachedModel(made.model, self._cache)
+        proposer: Any = made.proposer and CachedModel(made.proposer, self._cache)
+        return AutomaticSegmenter(model, made.options, proposer)
+
+    def _of(self, name: str) -> _Known:
+        known = self._known.get(name)
+        if known is None:
+            raise ParameterError(
+                f"There is no collection {name!r:.80}: its raster was closed, or another search "
+                "began. Find all objects again."
+            )
+        return known
+
+    def _next(self, params: Json, context: Context) -> Json:
+        known = self._of(job.CollectionParameters.from_dict(params).collection)
+        collection = known.collection
+        if not known.untold and not known.gone:
+            with stopped_by(context.check):
+                step = collection.step()
+            known.untold.extend(step.found)
+            known.gone += step.gone
+        gone, known.gone = known.gone, []
+        place = known.place
+        return {
+            "objects": [
+                {
+                    "id": each.id,
+                    "geometry": mapping(place.shape_from_raster(each.ground)),
+                    "score": each.score,
+                    "stability": each.stability,
+                    "area_m2": each.area_m2,
+                }
+                for each in _some(known.untold)
+            ],
+            "gone": gone,
+            "done": collection.done,
+            "tiles": collection.tiles,
+            "ready": collection.done >= collection.tiles and not known.untold,
+        }
+
+    def _classes(self, params: Json, context: Context) -> Json:
+        asked = job.CollectClassesParameters.from_dict(params)
+        known = self._of(asked.collection)
+        examples = _examples(asked.examples, known)
+        found = known.collection.sort(examples, asked.min_class_prob, asked.ask)
+        classed, objects = found.classed, found.objects
+        classes = [name for name in classed.classifier.classes if name != NONE]
+        number = {name: k for k, name in enumerate(classes)}
+        return {
+            "classes": classes,
+            "kept": [
+                [each.id, number[name], round(float(probability), 3)]
+                for each, name, probability, kept in zip(
+                    objects, classed.names, classed.probability, classed.kept, strict=True
+                )
+                if kept and each.id
+            ],
+            "marked": [
+                [each.id, number.get(name, -1)]
+                for each, name, marked in zip(objects, classed.names, classed.marked, strict=True)
+                if marked and each.id
+            ],
+            "ask": [objects[int(row)].id for row in found.ask],
+        }
+
+    def _end(self, params: Json, context: Context) -> Json:
+        known = self._known.pop(job.CollectionParameters.from_dict(params).collection, None)
+        if known is not None:
+            shutil.rmtree(known.folder, ignore_errors=True)
+        return {}
+
+
+def _remove_forgotten() -> None:
+    """Remove the folders of engines that were killed and could not do it themselves."""
+    limit = time.time() - FORGOTTEN_DAYS * 86_400
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < limit:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _area(asked: job.CollectParameters, raster: Raster) -> AreaOfInterest | None:
+    if asked.area is None:
+        return None
+    shape = _geometry(asked.area)
+    if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon"):
+        raise ParameterError("The area must be a GeoJSON Polygon or MultiPolygon.")
+    place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
+    return AreaOfInterest(place.shape_to_raster(shape), raster, what="The area")
+
+
+def _geometry(values: Any) -> Any:
+    """A shapely geometry of GeoJSON; None where it is none, or not finite."""
+    try:
+        shape = shapely.force_2d(from_geojson(values))
+    except (shapely.errors.ShapelyError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    finite = shapely.get_coordinates(shape)
+    return shape if len(finite) and bool((abs(finite) < 1e300).all()) else None
+
+
+def _examples(values: list[Json], known: _Known) -> list[Example]:
+    shapes = []
+    for value in values:
+        shape, name = _geometry(value.get("geometry")), value.get("class")
+        if shape is None or not isinstance(name, str):
+            raise PromptError(
+                "An example needs a GeoJSON geometry and a class ('' for none of them)."
+            )
+        shapes.append((shape, class_name(name)))
+    found = place_examples(shapes, known.place, known.raster.shape)
+    if not found:
+        raise PromptError(
+            f"None of the {len(shapes)} examples lies on the raster: check their CRS."
+            if shapes
+            else "Mark at least one object as an example of a class first."
+        )
+    return found
+
+
+def _some(untold: deque[Collected]) -> Iterator[Collected]:
+    """Objects from the left, as many as one answer holds."""
+    told = 0
+    while untold and told < MOST_VERTICES:
+        told += int(shapely.get_num_coordinates(untold[0].ground))
+        yield untold.popleft()

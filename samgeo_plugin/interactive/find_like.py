@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Find all like these: objects of an area, sorted by the examples, in the engine's process.
+
+The engine looks at one tile a request, so that clicks come in between; after each tile the objects
+that are known by then are sorted anew. An example that is added or taken back only asks for that:
+the model does not run again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsRectangle,
+    QgsSpatialIndex,
+)
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
+
+from ..engine.client import EngineClient
+from ..geojson import from_geometry, to_geometry
+from ..i18n import tr
+from ..job import Failure, MessageError
+from .candidate_layer import CandidateLayer, Found
+from .examples import Examples
+from .opening import READY
+from .session import InteractiveSession
+
+IDLE = "idle"
+OPENING = "opening"
+FINDING = "finding"
+DONE = "done"
+
+ASK = 20
+"""Objects that the engine names as most worth an answer, each time."""
+
+
+class FindLike(QObject):
+    """One search at a time.
+
+    Args:
+        client: The engine.
+        session: Whose raster is searched.
+        examples: What is looked for.
+        parent: Qt's owner.
+    """
+
+    changed = pyqtSignal()
+    sorted = pyqtSignal()
+    message = pyqtSignal(str, str, str)
+
+    def __init__(
+        self,
+        client: EngineClient,
+        session: InteractiveSession,
+        examples: Examples,
+        parent: Optional[QObject] = None,
+    ) -> None:
+        super().__init__(parent)
+        self._client = client
+        self._session = session
+        self._examples = examples
+        self.candidates = CandidateLayer(self)
+        self.state = IDLE
+        self.found: dict[str, Found] = {}
+        self.kept: dict[str, tuple[str, float]] = {}
+        self.marked: dict[str, str] = {}
+        self.ask: list[str] = []
+        self.done = self.tiles = 0
+        self.least = 0.5
+        self.crs = QgsCoordinateReferenceSystem()
+        self._area: Optional[QgsGeometry] = None
+        self._name = ""
+        self._collection = ""
+        self._request = 0
+        self._sorting = 0
+        self._stale = False
+        self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
+        self._asked_with: dict[str, str] = {}
+        self._index = QgsSpatialIndex()
+        self._numbers: dict[str, int] = {}
+        self._keys: dict[int, str] = {}
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(30)
+        self._soon.timeout.connect(self._sort)
+        session.opened.connect(self._opened)
+        session.changed.connect(self._session_changed)
+        examples.changed.connect(self.sort_soon)
+
+    # --- start and end --------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Tiles are still to come."""
+        return self.state in (OPENING, FINDING)
+
+    @property
+    def there(self) -> bool:
+        """There are objects that examples can sort."""
+        return bool(self._collection)
+
+    def start(self, name: str, area: Optional[QgsGeometry]) -> None:
+        """Look for all objects.
+
+        Args:
+            name: Of the candidates' layer.
+            area: In the map's CRS; None for the whole raster.
+        """
+        self.stop()
+        self._forget()
+        self._name, self._area = name, area
+        self.state = OPENING
+        self.changed.emit()
+        if self._session.state == READY:
+            self._opened()
+
+    def stop(self) -> None:
+        """No further tiles; what was found stays, and examples still sort it."""
+        if self._request:
+            self._client.forget(self._request)
+            self._client.cancel(self._request)
+            self._request = 0
+        if self.running:
+            self.state = DONE if self.there else IDLE
+            self.changed.emit()
+
+    def _forget(self) -> None:
+        self.candidates.remove()
+        self._collection = ""
+        self.found, self.kept, self.marked, self.ask = {}, {}, {}, []
+        self.done = self.tiles = 0
+        self._index, self._numbers, self._keys = QgsSpatialIndex(), {}, {}
+        self._stale = False
+        self._said, self._asked_with = {}, {}
+
+    def _opened(self) -> None:
+        if self.state != OPENING:
+            return
+        engine = self._session.engine
+        self.crs = QgsCoordinateReferenceSystem(self._session.crs)
+        area = None if self._area is None else from_geometry(self._area)
+        self._request = self._client.request(
+            "collect",
+            {"session": engine.name, "area": area, "crs": engine.named(self.crs)},
+            on_result=self._begun,
+            on_failure=self._failed,
+        )
+
+    def _session_changed(self) -> None:
+        """Another raster was opened: the objects of the one before are sorted no more."""
+        if self._session.state != READY and self.state in (FINDING, DONE):
+            self.stop()
+            self._collection = ""
+            self.state = IDLE
+            self.changed.emit()
+
+    def _begun(self, result: dict[str, Any]) -> None:
+        self._collection = str(result.get("collection") or "")
+        self.tiles = int(result.get("tiles") or 0)
+        self.state = FINDING
+        self.candidates.begin(self._name, self.crs)
+        self._next()
+        self.changed.emit()
+
+    def _next(self) -> None:
+        self._request = self._client.request(
+            "collect_next",
+            {"collection": self._collection},
+            on_result=self._took,
+            on_failure=self._failed,
+        )
+
+    def _took(self, result: dict[str, Any]) -> None:
+        """One tile's objects."""
+        self._request = 0
+        for key in result.get("gone") or []:
+            self._drop(str(key))
+        try:
+            for value in result.get("objects") or []:
+                self._keep(value)
+        except (MessageError, KeyError, TypeError, ValueError) as error:
+            self._failed(
+                Failure(None, "MessageError", tr("The engine's answer cannot be read."), str(error))
+            )
+            return
+        self.done = int(result.get("done") or 0)
+        if result.get("ready"):
+            self.state = DONE
+        # Sorted before the next tile: both wait in the engine's queue, in this order.
+        self._stale = False
+        self._soon.stop()
+        self._sort()
+        if self.state == FINDING:
+            self._next()
+        self.changed.emit()
+
+    def _keep(self, value: dict[str, Any]) -> None:
+        key = str(value["id"])
+        self._drop(key)
+        one = Found(
+            key,
+            to_geometry(value["geometry"]),
+            float(value["score"]),
+            float(value["stability"]),
+            float(value["area_m2"] or 0.0),
+        )
+        self.found[key] = one
+        number = self._numbers.setdefault(key, len(self._numbers))
+        self._keys[number] = key
+        self._index.addFeature(_box(number, one))
+
+    def _drop(self, key: str) -> None:
+        one = self.found.pop(key, None)
+        if one is not None:
+            self._index.deleteFeature(_box(self._numbers[key], one))
+            self.kept.pop(key, None)
+
+    def _failed(self, failure: Failure) -> None:
+        self._request = 0
+        self.state = DONE if self.found else IDLE
+        if failure.kind == "EngineDied":
+            self._collection, self.state = "", IDLE
+        if failure.kind != "Cancelled":
+            self.message.emit("warning", failure.message, failure.detail)
+        self.changed.emit()
+
+    # --- sorting --------------------------------------------------------------------------------
+
+    def set_least(self, least: float) -> None:
+        """The probability from which an object is shown."""
+        if least != self.least:
+            self.least = least
+            self.sort_soon()
+
+    def sort_soon(self) -> None:
+        """The examples have changed."""
+        if self.there:
+            self._soon.start()
+        self.changed.emit()
+
+    def _sort(self) -> None:
+        if not self.there or not self.found:
+            return
+        if self._sorting:
+            self._stale = True  # the answer that comes is of earlier examples
+            return
+        values = [
+            {"geometry": from_geometry(shape), "class": name}
+            for shape, name in self._examples.all_in(self.crs)
+        ]
+        if not any(value["class"] for value in values):
+            self._show({})
+            return
+        self._asked_with = dict(self._said)
+        self._sorting = self._client.request(
+            "collect_classes",
+            {
+                "collection": self._collection,
+                "examples": values,
+                "min_class_prob": self.least,
+                "ask": ASK,
+            },
+            on_result=self._sorted,
+            on_failure=self._not_sorted,
+        )
+
+    def _sorted(self, result: dict[str, Any]) -> None:
+        self._sorting = 0
+        classes = [str(name) for name in result.get("classes") or []]
+        self.marked = {
+            str(key): classes[number] if number >= 0 else ""
+            for key, number in result.get("marked") or []
+        }
+        self.ask = [str(key) for key in result.get("ask") or []]
+        kept = {
+            str(key): (classes[number], float(probability))
+            for key, number, probability in result.get("kept") or []
+        }
+        # What was answered while the engine sorted stays as it was answered.
+        self._said = {k: v for k, v in self._said.items() if self._asked_with.get(k) != v}
+        for key, name in self._said.items():
+            self.marked[key] = name
+            if not name:
+                kept.pop(key, None)
+        self._show(kept)
+        self._again()
+
+    def _not_sorted(self, failure: Failure) -> None:
+        self._sorting = 0
+        if failure.kind == "EngineDied":
+            self._collection, self.state = "", IDLE
+        elif failure.kind != "Cancelled":
+            self.message.emit("info", failure.message, failure.detail)
+        self._again()
+        self.changed.emit()
+
+    def _again(self) -> None:
+        if self._stale:
+            self._stale = False
+            self._soon.start()
+
+    def _show(self, kept: dict[str, tuple[str, float]]) -> None:
+        self.kept = {key: value for key, value in kept.items() if key in self.found}
+        self.candidates.show(self.kept, self.found)
+        self.sorted.emit()
+        self.changed.emit()
+
+    # --- objects --------------------------------------------------------------------------------
+
+    def at(self, point: QgsPointXY) -> Optional[Found]:
+        """The object at a place of the map: a shown one first, else the best of all.
+
+        Args:
+            point: In :attr:`crs`.
+        """
+        spot = QgsGeometry.fromPointXY(point)
+        near = self._index.intersects(QgsRectangle(point, point))
+        here = [self.found[self._keys[n]] for n in near if self._keys[n] in self.found]
+        here = [one for one in here if one.geometry.contains(spot)]
+        here.sort(key=lambda one: (one.id not in self.kept, -one.score, one.area_m2))
+        return here[0] if here else None
+
+    def answer(self, one: Found, name: str) -> None:
+        """An object is an example of a class, or (without a name) of none."""
+        self.marked[one.id] = self._said[one.id] = name
+        if not name and self.kept.pop(one.id, None) is not None:
+            self.candidates.show(self.kept, self.found)  # at once; the engine confirms it
+        self._examples.add(one.geometry, self.crs, name)
+
+    def release(self) -> None:
+        """The plugin is being unloaded."""
+        self.stop()
+        self._soon.stop()
+        self._collection = ""
+        self.candidates.remove()
+
+
+def _box(number: int, one: Found) -> QgsFeature:
+    feature = QgsFeature(number)
+    feature.setGeometry(QgsGeometry.fromRect(one.geometry.boundingBox()))
+    return feature

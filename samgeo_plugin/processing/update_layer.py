@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An old layer against a new raster: what became of each polygon, and what is new."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
+    QgsProcessingParameterField,
+    QgsProcessingParameterRasterLayer,
+    QgsProviderRegistry,
+    QgsVectorLayer,
+)
+
+from .. import rasters, styles
+from ..i18n import tr
+from ..job import UpdateParameters
+from .base import EngineAlgorithm
+from .given import SOURCE_FID, Given
+from .parameters import POLYGONS
+from .results import ResultLayer
+
+
+class UpdateLayer(EngineAlgorithm):
+    """Nothing changes in the old layer: the result is reviewed, and accepted there."""
+
+    RASTER = "RASTER"
+    ID = "ID_FIELD"
+    NEW = "NEW_OBJECTS"
+    MIN_PROBABILITY = "MIN_CHANGE_PROB"
+
+    key = "updatelayer"
+    group_key = "segmentation"
+    icon_name = "segment"
+    keywords = ("change detection", "update", "footprints", "new buildings", "conflation", "shift")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._raster: Optional[str] = None
+        self._file: Optional[tuple[str, str]] = None
+
+    def title(self) -> str:
+        return tr("Update a layer from a new raster")
+
+    def about(self) -> str:
+        return tr(
+            "Says of each polygon of an old layer what became of it on a new raster: confirmed, "
+            "moved, reshaped, split, merged or gone, each with a probability; and finds new "
+            "objects of the layer’s class. A shift of the whole layer is told apart.\n\n"
+            "The old layer stays as it is. “Review a result” shows old and new outlines and "
+            "takes the new ones over, one by one."
+        )
+
+    def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
+        self.add_source(self.INPUT, tr("Old polygons"), POLYGONS)
+        self.declare(QgsProcessingParameterRasterLayer(self.RASTER, tr("New raster")))
+        self.declare(
+            QgsProcessingParameterField(
+                self.ID, tr("Field with the polygons’ names"), None, self.INPUT, optional=True
+            )
+        )
+        self.add_model()
+        defaults = UpdateParameters.__dataclass_fields__
+        self.add_outlines(("contour", "rectangles"))
+        self.add_flag(self.NEW, tr("Look for new objects, too"), True)
+        self.add_number(
+            self.MIN_PROBABILITY,
+            tr("Probability from which a change is one"),
+            float(defaults["min_change_prob"].default),
+            most=1.0,
+        )
+        self.add_number(
+            self.RESOLUTION,
+            tr("Working resolution (ground units a pixel)"),
+            folded=True,
+            note=tr("The raster's own where nothing is said"),
+        )
+        self.add_device()
+        self.add_sink(tr("Changes"), POLYGONS)
+
+    def prepareAlgorithm(  # noqa: N802
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> bool:
+        """On the main thread: layers may only be asked there."""
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
+        raster = self.parameterAsRasterLayer(parameters, self.RASTER, context)
+        if raster is None:
+            raise QgsProcessingException(self.invalidRasterError(parameters, self.RASTER))
+        try:
+            self._raster = rasters.file_of(raster)
+        except rasters.LayerError as error:
+            raise QgsProcessingException(str(error)) from error
+        if self._raster is None:
+            raise QgsProcessingException(
+                tr("{name} is not a file: save what you need of it as a file first.").format(
+                    name=raster.name()
+                )
+            )
+        given = parameters.get(self.INPUT)
+        some = isinstance(given, QgsProcessingFeatureSourceDefinition) and (
+            given.selectedFeaturesOnly or bool(given.filterExpression)
+        )
+        layer = self.parameterAsVectorLayer(parameters, self.INPUT, context)
+        self._file = None if some or layer is None else _geopackage(layer)
+        return True
+
+    def work(self, given: Given) -> dict[str, Any]:
+        source = given.source(self.INPUT)
+        ids = given.fields(self.ID)
+        if self._file is not None:  # the result names the layer, so that a review finds it
+            path, layer = self._file
+            id_field = ids[0] if ids else None
+        else:
+            names = [field.name() for field in source.fields()]
+            path, layer = given.vector_path(source, "polygons", names), "polygons"
+            id_field = ids[0] if ids else SOURCE_FID
+        params = UpdateParameters(
+            path,
+            [str(self._raster)],
+            str(given.folder / "changes.gpkg"),
+            input_layer=layer,
+            id_field=id_field,
+            outlines=given.word(self.OUTLINES),
+            new_objects=given.flag(self.NEW),
+            min_change_prob=given.number(self.MIN_PROBABILITY) or 0.0,
+            resolution=given.number(self.RESOLUTION) or None,
+            **given.engine_options(),
+        )
+        result = self.run_engine(given, "update", params.to_dict())
+        east, north = float(result["shift_east_m"]), float(result["shift_north_m"])
+        if east or north:
+            given.feedback.pushInfo(
+                tr(
+                    "The whole layer is shifted: the raster shows it {length} m away ({east} m "
+                    "east, {north} m north)."
+                ).format(
+                    length=f"{(east**2 + north**2) ** 0.5:.2f}",
+                    east=f"{east:+.2f}",
+                    north=f"{north:+.2f}",
+                )
+            )
+        changes = ResultLayer(str(result["output"]), str(result["layer"]), styles.REVIEW)
+        results = self.write_result(given, changes)
+        results.update({name.upper(): count for name, count in (result["counts"] or {}).items()})
+        return {**results, "SHIFT_EAST_M": east, "SHIFT_NORTH_M": north}
+
+
+def _geopackage(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
+    """File and layer name of a layer of a GeoPackage that is saved and shown as a whole."""
+    if layer.isModified() or layer.subsetString() or layer.providerType() != "ogr":
+        return None
+    parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
+    path = str(parts.get("path") or "")
+    if not path.lower().endswith(".gpkg"):
+        return None
+    name = parts.get("layerName")
+    if not name:
+        sublayers = layer.dataProvider().subLayers()
+        if len(sublayers) != 1:
+            return None
+        name = sublayers[0].split("!!::!!")[1]
+    return path, str(name)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+from dataclasses import dataclass
+
+import geopandas as gpd
+import pytest
+import samgeo_core
+from samgeo_core.errors import Cancelled, JobError, ModelError, OutputError, ParameterError
+from samgeo_core.jobs.run import run
+from samgeo_core.testing.bright import Bright
+
+from .made import HARD, job, write_scene
+
+
+@dataclass
+class Counted:
+    """Counts how often it segments, in this process."""
+
+    calls: list
+    name: str = "bright"
+    fingerprint: str = "bright 1"
+
+    def cell_size(self, window_size):
+        return 1
+
+    def segment(self, image):
+        self.calls.append(image.tile.index.name)
+        return Bright(fails_at=HARD).segment(image)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for number in range(4):
+        write_scene(folder / f"s{number}_2024-01-0{number + 1}.tif", 100.0 * number)
+    return folder
+
+
+def test_each_scene_has_its_layer_and_a_bad_one_stops_no_other(scenes, tmp_path):
+    write_scene(scenes / "hard.tif", 500, mark=HARD)
+    (scenes / "broken.tif").write_bytes(b"no raster")
+    result = run(job(scenes, tmp_path / "maps/{scene}.gpkg"), segmenter=Bright(fails_at=HARD))
+    assert (result.scenes, result.features) == (6, 4 * 36)
+    assert [name.split(":")[0] for name in result.failed] == ["broken", "hard"]
+    with pytest.raises(samgeo_core.IncompleteError, match="2 scenes failed"):
+        result.raise_if_incomplete()
+    assert len(gpd.read_file(tmp_path / "maps/s2_2024-01-03.gpkg", layer="s2_2024-01-03")) == 36
+
+
+def test_a_run_goes_on_with_what_is_left_and_what_has_changed(scenes, tmp_path):
+    write_scene(scenes / "a.tif", 500, mark=HARD)
+    params = job(scenes, tmp_path / "maps/{scene}.fgb")
+    calls = []
+    assert len(run(params, segmenter=Counted(calls)).failed) == 1
+    calls.clear()
+    write_scene(scenes / "a.tif", 500)  # mended
+    write_scene(scenes / "s1_2024-01-02.tif", 900)  # another raster under the name
+    (tmp_path / "maps/s1_2024-01-02.fgb").unlink()
+    result = run(params, segmenter=Counted(calls))
+    assert not result.failed
+    assert (len(calls), result.features) == (2, 5 * 36)
+    with pytest.raises(JobError, match="begun with other options"):
+        run(job(scenes, tmp_path / "maps/{scene}.fgb", min_area=2.0), segmenter=Bright())
+
+
+def test_a_line_that_was_cut_off_is_passed_over(scenes, tmp_path):
+    params = job(scenes, tmp_path / "maps/{scene}.fgb")
+    run(params, segmenter=Bright())
+    journal = tmp_path / "maps/scenes.job/scenes.jsonl"
+    text = journal.read_text()
+    journal.write_text(text[:-40])
+    (tmp_path / "maps/s3_2024-01-04.fgb").unlink()
+    calls = []
+    assert run(params, segmenter=Counted(calls)).features == 4 * 36
+    assert len(calls) == 1
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
+
+
+def test_a_cancel_keeps_what_is_finished(scenes, tmp_path):
+    params = job(scenes, tmp_path / "maps/{scene}.fgb")
+    seen = []
+    with pytest.raises(Cancelled):
+        run(params, segmenter=Bright(), progress=seen.append, cancelled=lambda: len(seen) > 2)
+    calls = []
+    assert run(params, segmenter=Counted(calls)).features == 4 * 36
+    assert 0 < len(calls) < 4
+
+
+def test_a_scene_that_ends_its_process_stops_no_other(scenes, tmp_path):
+    write_scene(scenes / "deadly.tif", 500, mark=99)
+    params = job(scenes, tmp_path / "maps/{scene}.fgb", workers=2)
+    result = run(params, segmenter=Bright(dies_at=99))
+    assert [name.split(":")[0] for name in result.failed] == ["deadly"]
+    assert "worker process was killed" in result.failed[0]
+    assert result.features == 4 * 36
+
+
+def test_only_bad_scenes_and_only_scenes_outside_are_errors(scenes, tmp_path):
+    bad = write_scene(tmp_path / "bad.tif", mark=HARD)
+    with pytest.raises(ModelError, match="None of the 1 scenes"):
+        run(job(bad, tmp_path / "m/{scene}.fgb"), segmenter=Bright(fails_at=HARD))
+    far = job(scenes, tmp_path / "n/{scene}.fgb", extent=[0.0, 0.0, 9.0, 9.0])
+    with pytest.raises(ParameterError, match="beside all 4 scenes"):
+        run(far, segmenter=Bright())
+    near = job(scenes, tmp_path / "o/{scene}.fgb", extent=[400_000.0, 2_999_900.0, 400_050.0, 3e6])
+    assert run(near, segmenter=Bright()).features == 36
+
+
+def test_names_that_cannot_be_are_refused(scenes, tmp_path):
+    with pytest.raises(ParameterError, match=r"put \{scene\} into"):
+        run(job(scenes, tmp_path / "maps.gpkg"), segmenter=Bright())
+    with pytest.raises(ParameterError, match="leave it out"):
+        run(job(scenes, tmp_path / "{scene}.fgb", overlap="newest"), segmenter=Bright())
+    with pytest.raises(ParameterError, match=r"give .*scenes.* layer"):
+        run(job(scenes, tmp_path / "a.fgb", "mosaic", duplicates="place"), segmenter=Bright())
+    (tmp_path / "l.fgb").write_bytes(b"x")
+    with pytest.raises(OutputError, match="already"):
+        run(job(scenes, tmp_path / "l.fgb", "layer"), segmenter=Bright())
+
+
+# --- one layer ---
+
+
+@pytest.mark.parametrize(("rule", "count"), [("date", 36 + 18 + 36), ("place", 54), ("keep", 108)])
+def test_overlapping_scenes_share_a_layer_without_duplicates(tmp_path, rule, count):
+    """a and b, of one day, share half of their ground; c shows a's ground a month later."""
+    write_scene(tmp_path / "a_2024-01-01.tif")
+    write_scene(tmp_path / "b_2024-01-01.tif", 24)
+    write_scene(tmp_path / "c_2024-02-01.tif")
+    made = []
+    for order in (1, -1):
+        rasters = sorted(tmp_path.glob("*.tif"))[::order]
+        output = tmp_path / f"{order}" / "l.fgb"
+        output.parent.mkdir()
+        result = run(job(rasters, output, "layer", duplicates=rule), segmenter=Bright())
+        made.append(gpd.read_file(output))
+        assert result.features == count
+    found = made[0]
+    assert found["id"].is_unique
+    assert set(found["date"]) == {"2024-01-01", "2024-02-01"}
+    assert set(found["source"]) >= {"b_2024-01-01", "c_2024-02-01"}
+    assert (tmp_path / "1/l.fgb").read_bytes() == (tmp_path / "-1/l.fgb").read_bytes()
+    if rule == "place":
+        assert not (found[found["date"] == "2024-02-01"]["source"] != "c_2024-02-01").any()
+        overlaps = found.sindex.query(found.geometry, predicate="overlaps")
+        assert overlaps.shape[1] == 0
+    assert not list(tmp_path.rglob("*.job"))
+
+
+def test_a_layer_that_lacks_a_scene_is_replaced_when_it_is_mended(tmp_path):
+    write_scene(tmp_path / "a.tif")
+    write_scene(tmp_path / "b.tif", 100, mark=HARD)
+    params = job([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "l.gpkg", "layer")
+    first = run(params, segmenter=Bright(fails_at=HARD))
+    assert (first.features, len(first.failed)) == (36, 1)
+    write_scene(tmp_path / "b.tif", 100)
+    second = run(params, segmenter=Bright(fails_at=HARD))
+    assert (second.features, second.failed) == (72, [])
+    assert not (tmp_path / "l.gpkg.job").exists()
+
+
+def test_scenes_in_two_zones_share_a_layer(tmp_path):
+    write_scene(tmp_path / "a.tif")
+    write_scene(tmp_path / "b.tif", crs="EPSG:32644")
+    params = job([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "l.parquet", "layer")
+    assert run(params, segmenter=Bright()).features == 72
+    found = gpd.read_parquet(tmp_path / "l.parquet")
+    assert found.crs.to_epsg() == 32645
+    assert set(found["source"]) == {"a", "b"}
+
+
+# --- before it is done ---
+
+
+def test_a_plan_counts_scenes_tiles_and_bytes_and_writes_nothing(scenes, tmp_path):
+    (scenes / "broken.tif").write_bytes(b"no raster")
+    before = sorted(tmp_path.rglob("*"))
+    found = samgeo_core.plan(job(scenes, tmp_path / "l.gpkg", "layer"), segmenter=Bright())
+    assert (found.scenes, found.tiles, found.opened) == (5, 4, 5)
+    assert found.bad[0].startswith("broken: ")
+    assert found.pixel_bytes == 4 * 96 * 96 * 3
+    assert found.seconds == pytest.approx(4 * found.seconds_per_tile)
+    mosaic = [scenes / f"s{n}_2024-01-0{n + 1}.tif" for n in range(4)]
+    whole = samgeo_core.plan(job(mosaic, tmp_path / "l.gpkg", "mosaic"), segmenter=Bright())
+    assert (whole.scenes, whole.rasters, whole.tiles) == (1, 4, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_stac_item_says_where_a_layer_is_and_what_made_it(tmp_path):
+    pystac = pytest.importorskip("pystac")
+    raster = write_scene(tmp_path / "a_2024-01-01.tif")
+    run(
+        job(raster, tmp_path / "l.gpkg", "mosaic", stac_item=True, min_area=1.5),
+        segmenter=Bright(),
+    )
+    item = pystac.Item.from_file(str(tmp_path / "l.stac.json"))
+    assert item.datetime.isoformat() == "2024-01-01T00:00:00+00:00"
+    assert item.properties["mlm:name"] == "bright"
+    assert item.properties["mlm:tasks"] == ["instance-segmentation"]
+    assert item.properties["table:row_count"] == 36
+    assert item.properties["samgeo:options"] == {"min_area": 1.5}
+    assert 85.98 < item.bbox[0] < item.bbox[2] < 86
+    assert item.assets["data"].get_absolute_href() == str(tmp_path / "l.gpkg")
+    assert [link.rel for link in item.links if link.rel == "derived_from"] == ["derived_from"]

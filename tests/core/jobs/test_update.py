@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An old layer of the sample town against its picture: what was made different is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import samgeo_core
+from rasterio.windows import Window
+from samgeo_core.errors import ParameterError
+from shapely.affinity import scale, translate
+from shapely.geometry import box
+
+TOWN = Path(__file__).parents[3] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory):
+    """A quarter of the town; its layer lies 2 m off, lacks two houses, has two that are not there
+    and three that were smaller.
+    """
+    folder = tmp_path_factory.mktemp("update")
+    with rasterio.open(TOWN / "town.tif") as file:
+        window = Window(400, 400, 512, 512)
+        place = file.window_transform(window)
+        profile = {"driver": "GTiff", "width": 512, "height": 512, "count": 3, "dtype": "uint8",
+                   "crs": file.crs, "transform": place}  # fmt: skip
+        with rasterio.open(folder / "town.tif", "w", **profile) as out:
+            out.write(file.read(window=window))
+        bounds = box(*file.window_bounds(window))
+    houses = gpd.read_file(TOWN / "town_truth.gpkg", layer="buildings")
+    houses = houses[houses.within(bounds)].reset_index(drop=True)
+    large = houses.index[(houses.area > 60) & (houses.area < 200)]
+    kind = dict.fromkeys(large[:2], "missing") | dict.fromkeys(large[2:5], "smaller")
+    free = bounds.buffer(-8).difference(houses.union_all().buffer(3))
+    rng = np.random.default_rng(5)
+    rows = []
+    for k, house in houses.iterrows():
+        if kind.get(k) == "missing":
+            continue
+        shape = scale(house.geometry, 0.72, 0.72) if kind.get(k) == "smaller" else house.geometry
+        rows.append((f"house {k}", kind.get(k, "same"), shape))
+    shape = houses.geometry[large[5]]
+    while sum(row[1] == "nothing" for row in rows) < 2:
+        spot = translate(shape, *rng.uniform(-60, 60, 2))
+        if free.contains(spot):
+            rows.append((f"none {len(rows)}", "nothing", spot))
+            free = free.difference(spot.buffer(5))
+    names, kinds, shapes = zip(*rows, strict=True)
+    old = gpd.GeoDataFrame({"name": names}, geometry=list(shapes), crs=houses.crs)
+    old["geometry"] = old.translate(1.4, -1.4)
+    path = folder / "old.gpkg"
+    pyogrio.write_dataframe(old, path, layer="houses")
+    before = path.read_bytes()
+    result = samgeo_core.update(
+        path, folder / "town.tif", folder / "out.gpkg", id_field="name", threads=1
+    )
+    return result, np.array(kinds), old, path, before, houses.loc[large[:2]]
+
+
+def test_the_input_keeps_its_bytes_and_the_shift_of_the_layer_is_said(updated):
+    result, _, _, path, before, _ = updated
+    assert path.read_bytes() == before
+    assert (result.shift_east_m, result.shift_north_m) == pytest.approx((-1.4, 1.4), abs=0.15)
+
+
+def test_each_polygon_says_what_became_of_it(updated):
+    result, kinds, old, _, _, _ = updated
+    found = pyogrio.read_dataframe(result.output, layer=result.layer).iloc[: len(old)]
+    status = found["status"].to_numpy()
+    assert list(found["old_id"]) == list(old["name"])
+    assert (status[kinds == "smaller"] == "reshaped").all()
+    assert (status[kinds == "nothing"] == "gone").all()
+    same = kinds == "same"
+    assert (status[same] == "moved").all(), "with the layer"
+    assert found["shift_m"][same].median() == pytest.approx(1.98, abs=0.15)
+    assert found["own_shift_m"][same].median() < 0.3
+    assert found["probability"].between(0, 1).all()
+
+
+def test_houses_that_the_layer_lacked_are_new(updated):
+    result, _, _, _, _, missing = updated
+    found = pyogrio.read_dataframe(result.output, layer=result.layer)
+    new = found[found["status"] == "new"]
+    for shape in missing.geometry:
+        overlap = new.intersection(shape).area / new.union(shape).area
+        assert overlap.max() > 0.7
+
+
+def test_the_old_outlines_are_kept_beside_the_new_ones(updated):
+    result, _, old, _, _, _ = updated
+    before = pyogrio.read_dataframe(result.output, layer=f"{result.layer}_before")
+    assert list(before["name"]) == list(old["name"])
+    kept = [a.equals(b) for a, b in zip(before.geometry, old.geometry, strict=True)]
+    assert all(kept)
+
+
+def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
+    _, _, old, path, before, _ = updated
+    old.to_file(tmp_path / "old.geojson")
+    raster = path.parent / "town.tif"
+    with pytest.raises(ParameterError, match="changes a GeoPackage in place"):
+        samgeo_core.update(tmp_path / "old.geojson", raster, tmp_path / "o.gpkg", apply=True)
+    with pytest.raises(ParameterError, match="must be a GeoPackage"):
+        samgeo_core.update(path, raster, tmp_path / "o.shp")
+    assert path.read_bytes() == before

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import geopandas as gpd
+import pyogrio
+import pytest
+import shapely
+from samgeo_core.errors import OutputError
+from samgeo_core.layers.geopackage_edit import Edits, edit_layer
+
+
+@pytest.fixture
+def houses(tmp_path):
+    frame = gpd.GeoDataFrame(
+        {"name": [f"house {k}" for k in range(4)]},
+        geometry=[shapely.box(20 * k, 0, 20 * k + 10, 10) for k in range(4)],
+        crs=32645,
+    )
+    path = tmp_path / "houses.gpkg"
+    pyogrio.write_dataframe(frame, path, layer="houses")
+    return path
+
+
+def test_outlines_change_and_ids_attributes_and_the_index_stay_right(houses):
+    edits = Edits({2: shapely.box(500, 0, 510, 10)}, (3,), (shapely.box(900, 0, 910, 10),))
+    edit_layer(houses, "houses", edits)
+    frame = pyogrio.read_dataframe(houses, fid_as_index=True)
+    assert frame["name"].dropna().to_dict() == {1: "house 0", 2: "house 1", 4: "house 3"}
+    assert list(frame.index) == [1, 2, 4, 5]
+    assert pyogrio.read_info(houses, force_feature_count=False)["features"] == 4
+    there = pyogrio.read_dataframe(houses, bbox=(495, -5, 520, 15))
+    assert list(there["name"]) == ["house 1"]
+    assert len(pyogrio.read_dataframe(houses, bbox=(35, -5, 55, 15))) == 0
+    # The triggers of the spatial index are there again.
+    pyogrio.write_dataframe(
+        gpd.GeoDataFrame({"name": ["new"]}, geometry=[shapely.box(0, 50, 5, 55)], crs=32645),
+        houses, layer="houses", append=True,
+    )  # fmt: skip
+    assert len(pyogrio.read_dataframe(houses, bbox=(-1, 49, 6, 56))) == 1
+
+
+def test_a_layer_that_is_not_there_leaves_the_file_as_it_was(houses):
+    before = houses.read_bytes()
+    with pytest.raises(OutputError, match="no layer roofs"):
+        edit_layer(houses, "roofs", Edits(deleted=(1,)))
+    assert houses.read_bytes() == before

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Classify objects and ground, and roads from strokes, in Processing, with a fake engine."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import (
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingParameterEnum,
+    QgsProject,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+from test_processing import Refused, engine, layer_of, provider, run, town  # noqa: F401
+
+from samgeo_plugin.job import ClassifyParameters, MapParameters
+from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
+
+
+@pytest.fixture
+def layers(qgis_app):
+    """Polygons with attributes, examples with a class, and strokes on other ground."""
+    objects = QgsVectorLayer(
+        "Polygon?crs=EPSG:4326&field=name:string&field=score:double&field=class:string",
+        "objects", "memory",
+    )  # fmt: skip
+    examples = QgsVectorLayer("Point?crs=EPSG:4326&field=kind:string", "examples", "memory")
+    other = QgsVectorLayer("LineString?crs=EPSG:32645", "other", "memory")
+    for layer, wkt, values in (
+        (objects, "POLYGON((85.5 27.6,85.501 27.6,85.501 27.601,85.5 27.6))", ["a", 0.9, "old"]),
+        (examples, "POINT(85.5005 27.6002)", ["roof"]),
+        (other, "LINESTRING(352000 3053000,352100 3053000)", []),
+    ):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        feature.setAttributes(values)
+        layer.dataProvider().addFeatures([feature])
+        QgsProject.instance().addMapLayer(layer)
+    yield objects, examples, other
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, layers):  # noqa: F811
+    objects, examples, other = layers
+    results, context, _ = run("classifyobjects", {
+        "OBJECTS": objects, "INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind",
+        "UNLIKE": other, "KEEP": "all", "OUTPUT": "memory:",
+    })  # fmt: skip
+    layer = layer_of(results, context)
+    assert layer.fields().names() == ["name", "score", "class", "class_prob"]
+    (feature,) = layer.getFeatures()
+    assert feature.attributes() == ["a", 0.9, "roof", 0.9]
+    assert results["COUNT"] == 1
+
+
+def test_ground_becomes_polygons_and_roads_become_lines(provider, engine, town, layers):  # noqa: F811
+    _, examples, _ = layers
+    given = {"INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind", "OUTPUT": "memory:"}
+    results, context, _ = run("classifyground", given)
+    layer = layer_of(results, context)
+    assert layer.wkbType() == QgsWkbTypes.Type.MultiPolygon
+    results, context, _ = run("roadnetwork", {**given, "ROAD_CLASS": "roof", "MAX_GAP": 5})
+    assert layer_of(results, context).wkbType() == QgsWkbTypes.Type.LineString
+
+
+def test_what_is_missing_is_said_in_qgis_words(provider, engine, town, layers):  # noqa: F811
+    objects, examples, _ = layers
+    given = {"OBJECTS": objects, "INPUT": town, "OUTPUT": "memory:"}
+    with pytest.raises(Refused, match="Choose the field of the examples"):
+        run("classifyobjects", {**given, "EXAMPLES": examples})
+    with pytest.raises(Refused, match="“Examples”"):
+        run("classifyobjects", given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "engines"),
+    [
+        (ClassifyObjects, ClassifyParameters),
+        (ClassifyGround, MapParameters),
+        (RoadNetwork, MapParameters),
+    ],
+)
+def test_defaults_and_choices_are_those_of_the_engine(qgis_app, kind, engines):
+    fields = engines.__dataclass_fields__
+    algorithm = kind()
+    algorithm.initAlgorithm()
+    seen = set()
+    for definition in algorithm.parameterDefinitions():
+        name = definition.name().lower()
+        if name not in fields or name in ("model", "device"):
+            continue
+        seen.add(name)
+        if isinstance(definition, QgsProcessingParameterEnum):
+            words = algorithm.choices[definition.name()]
+            assert set(words) <= set(fields[name].metadata["choices"]), name
+            assert len(definition.options()) == len(words), name
+        elif name == "min_class_prob" and kind is ClassifyGround:
+            assert definition.defaultValue() == 0.5, "of ground, the likeliest class is written"
+        elif isinstance(fields[name].default, (int, float)):
+            assert definition.defaultValue() == fields[name].default, name
+    assert {"precision", "workers", "tile_size", "min_class_prob"} <= seen
