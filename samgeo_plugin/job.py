@@ -418,7 +418,8 @@ class SegmentParameters(_Parameters):
     min_class_prob: float = _option(_MIN_CLASS, 0.5, least=0, most=1, group="classes")
     rules: list[str] = _option(
         "Post-processing, by class or for all, e.g. 'building: square, min-area=10' or "
-        "'largest-part'; may be repeated.",
+        "'largest-part'; may be repeated. Also smooth=, max-area=, min-elongation=, "
+        "max-elongation=, min-rectangularity=, max-rectangularity=.",
         [],
         group="classes",
         flag="rule",

@@ -38,6 +38,7 @@ class Rule:
         min_elongation: Least of 1 - short side / long side, 0 for a square.
         max_elongation: Largest likewise.
         min_rectangularity: Least share of the smallest rotated rectangle that the shape fills.
+        max_rectangularity: Largest likewise.
     """
 
     class_name: str = ALL
@@ -49,12 +50,13 @@ class Rule:
     min_elongation: float = 0.0
     max_elongation: float = 1.0
     min_rectangularity: float = 0.0
+    max_rectangularity: float = 1.0
 
 
 _FLAGS = ("largest-part", "square")
 _NUMBERS = (
     *("smooth", "min-area", "max-area", "min-elongation", "max-elongation"),
-    "min-rectangularity",
+    *("min-rectangularity", "max-rectangularity"),
 )
 
 
@@ -124,6 +126,7 @@ def apply_rules(
             & (measures.elongation >= rule.min_elongation)
             & (measures.elongation <= rule.max_elongation)
             & (measures.rectangularity >= rule.min_rectangularity)
+            & (measures.rectangularity <= rule.max_rectangularity)
         )
     return shapes, keep
 

@@ -169,6 +169,10 @@ def test_rules_are_read_and_applied():
     found, keep = apply_rules(shapes, names, rules, None, 1.0)
     assert keep.tolist() == [False, True, False]
     assert found[1].area == 25
+    ragged, square = shapely.Polygon([(0, 0), (9, 0), (0, 9)]), shapely.box(0, 0, 9, 9)
+    rules = [parse_rule("max-rectangularity=0.8")]
+    _, keep = apply_rules(np.array([ragged, square], object), ["", ""], rules, None, 1.0)
+    assert keep.tolist() == [True, False]
 
 
 def test_objects_that_share_ground_share_what_is_seen_of_them():

@@ -12,6 +12,8 @@ from rasterio.windows import Window
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
 from samgeo_core.jobs.run import run
+from samgeo_core.models import words
+from samgeo_core.models.base import Concept, ModelInfo
 
 TOWN = Path(__file__).parents[3] / "sample_data" / "town.tif"
 TRUTH = TOWN.with_name("town_truth.gpkg")
@@ -74,3 +76,45 @@ def test_candidates_are_looked_for_with_lower_thresholds_and_the_same_proposals(
         assert low == pytest.approx(share * high)
     assert candidates.options.proposals == usual.options.proposals == "embedded"
     assert candidates.proposer is candidates.model
+
+
+class Finder:
+    """Finds boxes that are known, for any word."""
+
+    def __init__(self, boxes):
+        self.info = ModelInfo("finder", "test", "f", 1024, 0, frozenset({"text"}))
+        self.boxes = np.array(boxes, np.float32)
+
+    def find(self, image, word, *, min_score):
+        return Concept(None, self.boxes, np.full(len(self.boxes), 0.9, np.float32))
+
+
+def test_what_a_word_finds_is_classed_by_examples(corner, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+    folder, raster, houses = corner
+    with rasterio.open(raster) as file:
+        to_pixels = ~file.transform
+    boxes = []
+    for x0, y0, x1, y1 in houses.bounds.to_numpy():
+        (left, top), (right, bottom) = to_pixels @ (x0, y1), to_pixels @ (x1, y0)
+        boxes.append((top, left, bottom, right))
+    spots = gpd.read_file(folder / "other.gpkg").geometry[:16]
+    for spot in spots:
+        col, row = to_pixels @ (spot.x, spot.y)
+        boxes.append((row - 12, col - 12, row + 12, col + 12))
+    monkeypatch.setattr(words, "load_concepts", lambda *_: Finder(boxes))
+    marks = tmp_path / "ground.gpkg"
+    drawn = spots[:8].buffer(2.5)
+    gpd.GeoDataFrame(geometry=list(drawn), crs=houses.crs).to_file(marks)
+    out = tmp_path / "houses.gpkg"
+    asked = SegmentParameters(
+        [str(raster)], str(out), threads=1, words=["roof"], detector="finder", repair=False,
+        like=[str(folder / "house.gpkg")], unlike=[str(marks)], rules=["house: largest-part"],
+    )  # fmt: skip
+    run(asked)
+    found = gpd.read_file(out, layer="houses")
+    inside = found.representative_point().apply(lambda spot: houses.contains(spot).any())
+    assert set(found["class"]) == {"house"}
+    assert inside.sum() >= 0.7 * len(houses)
+    assert inside.mean() > 0.85
+    assert (found["prompt_type"] == "text").all()
