@@ -13,18 +13,18 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
-from ..changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
-from ..changes.evidence import Floats, Shapes
-from ..earth.crs import same_crs
-from ..earth.reproject import Reprojection
-from ..job import UpdateParameters
-from ..layers.geopackage_edit import Edits
-from ..layers.reader import VectorLayer
-from ..raster.raster import Raster
-from ..vectors.equal_area_plane import EqualAreaPlane
-from ..vectors.geodesic import measure
-from ..vectors.schema import Field
-from .update_evidence import Gathered
+from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ...changes.evidence import Floats, Shapes
+from ...earth.crs import same_crs
+from ...earth.reproject import Reprojection
+from ...job import UpdateParameters
+from ...layers.geopackage_edit import Edits
+from ...layers.reader import VectorLayer
+from ...raster.raster import Raster
+from ...vectors.equal_area_plane import EqualAreaPlane
+from ...vectors.geodesic import measure
+from ...vectors.schema import Field
+from .gather_evidence import Gathered
 
 UPDATE_FIELDS = (
     Field("old_id", "text"),
@@ -204,7 +204,7 @@ def _in_layer(shapes: Shapes, layer: VectorLayer, raster: Raster) -> Shapes:
 
 def _overlap(layer: VectorLayer, plane: EqualAreaPlane, shapes: Shapes) -> Floats:
     """(n,) IoU of the old polygons, as they are in the layer, and what is there now."""
-    from ..changes.evidence import iou
+    from ...changes.evidence import iou
 
     old, now = (
         shapely.make_valid(plane.place(each, layer.crs, layer.name))
