@@ -33,7 +33,7 @@ from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_options import model_factory
 from samgeo_core.jobs.classes.feature_stage import FeatureSource, feature_grid
 from samgeo_core.jobs.classes.segment_classes import LoadedOnce
-from samgeo_core.jobs.update_evidence import Gathering, gather
+from samgeo_core.jobs.update.gather_evidence import Gathering, gather
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.parallel.executors import make_executor
 from samgeo_core.raster.raster import open_raster
