@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 QGIS_VENV := .venv-qgis
 QGIS_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
+# One process per core, up to four, each with one thread: threads that share a core wait for it.
+IN_CORES = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile
+CORE_TESTS := tests/core tests/test_import_contract.py tests/test_project_files.py
 
 .PHONY: docs sync help env demo test lint test-core coverage test-plugin package link screenshots clean
 
-help: ## Say what there is
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
 
 env: $(VENV)/.done ## Make the engine's environment
@@ -26,18 +29,17 @@ demo: $(VENV)/.done ## Segment the sample raster with the embedded model; say wh
 
 test: lint docs test-core test-plugin ## Everything
 
-lint: $(VENV)/.done
+lint: $(VENV)/.done ## Style, types and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict core
 	$(BIN)/lint-imports
 
-# One process per core, up to four, each with one thread: threads that share a core wait for it.
 test-core: $(VENV)/.done ## The engine's tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile tests/core tests/test_import_contract.py $(PYTEST_ARGS)
+	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS)
 
 coverage: $(VENV)/.done ## The engine's tests, and which lines and branches they ran: build/coverage
-	$(BIN)/python -m pytest -q tests/core tests/test_import_contract.py $(PYTEST_ARGS) \
+	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS) \
 		--cov --cov-report=term:skip-covered --cov-report=html:build/coverage --cov-report=xml:build/coverage.xml
 
 $(QGIS_VENV)/.done: constraints.txt tools/install_qgis.sh
@@ -64,8 +66,8 @@ package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 link: ## Link the plugin into this user's QGIS profile, for development
 	$(PYTHON) tools/link.py
 
-screenshots: $(VENV)/.done package ## Drive a real QGIS window and keep its pictures
-	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots
+screenshots: $(VENV)/.done package ## Drive a real QGIS window; its pictures go into build/ and docs/images
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots --docs docs/images
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

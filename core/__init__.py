@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .jobs.regularize import regularize_layer
     from .jobs.run import JobResult, run
     from .jobs.scenes.plan import Plan, plan
-    from .jobs.update import UpdateResult, update
+    from .jobs.update.run_update import UpdateResult, update
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
@@ -88,7 +88,7 @@ _HOMES = {
     "TileMasks": "masks.masks",
     "Tracks": "tracking.run",
     "UpdateParameters": "job",
-    "UpdateResult": "jobs.update",
+    "UpdateResult": "jobs.update.run_update",
     "check_model": "model_check.check",
     "evaluate": "evaluation.run",
     "export_labels": "labels.exporting",
@@ -101,7 +101,7 @@ _HOMES = {
     "segment": "api",
     "show": "picture",
     "track": "tracking.run",
-    "update": "jobs.update",
+    "update": "jobs.update.run_update",
     "train": "training.finetuning.improve",
 }
 """Module of each public name, below this package."""

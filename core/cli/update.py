@@ -13,7 +13,7 @@ from .console import Console, reporting
 from .options import options_of, parsed
 
 if TYPE_CHECKING:
-    from ..jobs.update import UpdateResult
+    from ..jobs.update.run_update import UpdateResult
 
 _ORDER = ("confirmed", "moved", "reshaped", "split", "merged", "gone", "new", "unseen")
 
@@ -45,7 +45,7 @@ def update(
         params = UpdateParameters.from_dict(
             {"input": old_layer, "rasters": list(rasters), "output": output, **asked}
         )
-        from ..jobs.update import update_layer
+        from ..jobs.update.run_update import update_layer
 
         with console.progress() as progress:
             result = update_layer(params, progress=progress)

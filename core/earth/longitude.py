@@ -23,6 +23,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from ..errors import OutputError
 from .crs import degrees_per_unit, geographic, transformer
 
 Floats = NDArray[np.float64]
@@ -160,6 +161,10 @@ def region(lonlat: Floats, winding: int, left: bool, pole: float = 90.0) -> Any:
     return sound(shapely.Polygon(lonlat))
 
 
+MOST_TURNS = 20
+"""Turns of a shape around the Earth; metres that are called degrees make thousands."""
+
+
 def folded(shape: Any, west: float, turn: float = 360.0) -> Any:
     """A shape of any longitudes within one turn; what lies beyond comes back on the other side.
 
@@ -167,10 +172,18 @@ def folded(shape: Any, west: float, turn: float = 360.0) -> Any:
         shape: Polygons or lines, x continuous.
         west: Least x of the result; the greatest is a turn further.
         turn: Units of x in a turn.
+
+    Raises:
+        OutputError: It goes around the Earth more often than any shape does.
     """
     if shape.is_empty:
         return shape
     x0, y0, x1, y1 = shape.bounds
+    if x1 - x0 > MOST_TURNS * turn:
+        raise OutputError(
+            f"A shape goes around the Earth {(x1 - x0) / turn:.0f} times: its coordinates are no "
+            "degrees; check its coordinate system."
+        )
     first = math.floor((x0 - west) / turn)
     last = max(first, math.ceil((x1 - west) / turn) - 1)
     if first == last:

@@ -95,10 +95,12 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
 
 def _mended(shape: Any) -> Any:
     """A valid shape of the same dimension."""
-    dimension = shapely.get_dimensions(shape)
-    if dimension == 2:
-        return shapely.make_valid(shape, method="structure", keep_collapsed=False)
-    return shapely.make_valid(shape)
+    try:
+        if shapely.get_dimensions(shape) == 2:
+            return shapely.make_valid(shape, method="structure", keep_collapsed=False)
+        return shapely.make_valid(shape)
+    except shapely.errors.GEOSException:  # e.g. a collection of polygons and lines
+        return shapely.make_valid(shape)
 
 
 def _text(value: Any) -> str:

@@ -13,8 +13,8 @@ from torch import Tensor
 from ..errors import CheckpointError, ModelError
 from .base import PromptableModel
 from .catalogue import CATALOGUE, EMBEDDED, ModelEntry
+from .families.memory.video import TorchVideoModel
 from .families.recognise import FAMILIES, Recognised, build, recognise
-from .families.video import TorchVideoModel
 from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.download import sha256_of

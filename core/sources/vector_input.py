@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pyarrow as pa
 import pyogrio
 import shapely
@@ -46,7 +47,7 @@ _UNREADABLE = (
     OSError,
     RuntimeError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
     OverflowError,
 )
@@ -92,7 +93,7 @@ class VectorInput:
             frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
-        shapes = [without_empty_parts(shape) for shape in frame.geometry]
+        shapes = [_sane(shape) for shape in frame.geometry]
         if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
             name = frame.geometry.name
             frame[name] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
@@ -108,6 +109,13 @@ class VectorInput:
             return pyogrio.read_dataframe(self.path, **settings)
         except UnicodeDecodeError:
             return pyogrio.read_dataframe(self.path, encoding="ISO-8859-1", **settings)
+
+
+def _sane(shape: Any) -> Any:
+    """A geometry without empty parts; None where a coordinate is not a number (GEOS fails)."""
+    if shape is None or not np.isfinite(shapely.get_coordinates(shape)).all():
+        return None
+    return without_empty_parts(shape)
 
 
 class _WholePath(str):

@@ -20,8 +20,8 @@ from ..interactive.first_prediction import WELL_INSIDE, add_window, nothing_know
 from ..interactive.propagate import Walk
 from ..interactive.windows import Level
 from ..masks.sparse_logits import Field
-from ..models.families.object_memory import ObjectMemory
-from ..models.families.video import TorchVideoModel
+from ..models.families.memory.object_memory import ObjectMemory
+from ..models.families.memory.video import TorchVideoModel
 from ..types import BoolArray, PixelBox
 from .asking import extent_of, offer_of
 from .matching import Expected, Offer

@@ -19,7 +19,7 @@ from ..layers.inputs import Input, check_not_input, layer_input, raster_input, s
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
-from ..models.families.video import TorchVideoModel
+from ..models.families.memory.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..prompts.prompts import PromptTransform
 from ..raster.raster import RasterOptions

@@ -18,7 +18,7 @@ from ..interactive.pyramid import Levels
 from ..interactive.windows import Check, Level
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
-from ..models.families.object_memory import ObjectMemory
+from ..models.families.memory.object_memory import ObjectMemory
 from ..raster.raster import RasterOptions
 from ..types import PixelBox
 from .frames import CommonGrid, Frame

@@ -40,8 +40,8 @@ PREFIX = "samgeo-collection-"
 
 FORGOTTEN_DAYS = 7
 
-MOST_VERTICES = 20_000
-"""Vertices of the outlines in one answer, some 800 kB: a line has a limit, and
+MOST_VERTICES = 8_000
+"""Vertices of the outlines in one answer, some 300 kB: a line has a limit, and
 QGIS reads it while it draws."""
 
 

@@ -57,7 +57,7 @@ def classify(params: Json, context: Context) -> Json:
 
 def update(params: Json, context: Context) -> Json:
     """An old layer is compared with a new raster."""
-    from ..jobs.update import update_layer
+    from ..jobs.update.run_update import update_layer
 
     result = update_layer(job.UpdateParameters.from_dict(params), **_told(context))
     return dict(vars(result))

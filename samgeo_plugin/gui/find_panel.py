@@ -320,12 +320,10 @@ class FindPanel(QgsCollapsibleGroupBox):
         layer = controller.target_layer()
         if layer is not None:
             controller.show_classes_of(layer)
-        text = tr("{count} objects are in {layer}; it is not saved yet.").format(
+        text = tr("{count} objects are in {layer}, not saved yet.").format(
             count=added, layer="" if layer is None else layer.name()
         )
         if left:
-            text += " " + tr(
-                "{count} were left out: they are there already, or do not fit."
-            ).format(count=left)
+            text += " " + tr("{count} were there already or do not fit.").format(count=left)
         controller.reporter.show("success" if added else "info", text)
         self.show_state()

@@ -48,14 +48,19 @@ def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
         return None
     path, _, name = text_of(feature["old_layer"]).partition("|layername=")
     wanted = Path(path).resolve()
+    moved: Optional[QgsVectorLayer] = None
     for other in QgsProject.instance().mapLayers().values():
         if not isinstance(other, QgsVectorLayer) or other.providerType() != "ogr":
             continue
         parts = QgsProviderRegistry.instance().decodeUri("ogr", other.source())
-        own = str(parts.get("layerName") or name)
-        if own == name and Path(str(parts.get("path") or "")).resolve() == wanted:
+        file = Path(str(parts.get("path") or "")).resolve()
+        if str(parts.get("layerName") or name) != name:
+            continue
+        if file == wanted:
             return other
-    return None
+        if file.name == wanted.name and not wanted.exists():
+            moved = other  # both files have been moved since
+    return moved
 
 
 class UpdateReview:

@@ -59,7 +59,7 @@ class FindLike(Session):
         iface.messageBar().clearWidgets()
 
         self.stalls.part("clicks")
-        clicked = self.click_roofs(roofs)
+        self.click_roofs(roofs)
         self.picture("five_roofs")
 
         layer_before = set(QgsProject.instance().mapLayers())
@@ -69,7 +69,7 @@ class FindLike(Session):
         new = set(QgsProject.instance().mapLayers()) - layer_before
         if len(new) != 2:
             raise Failed(f"{len(new)} new layers: the examples and the candidates were expected")
-        self.judge(clicked)
+        self.judge()
         self.picture("found")
 
         self.stalls.part("slider")
@@ -84,14 +84,14 @@ class FindLike(Session):
         self.wait(1)
         self.until(self.at_rest, "rest", 120)
 
-        self.stalls.part("correct")
+        self.what = "correct"
         self.correct_some()
-        self.judge(clicked)
+        self.judge()
         self.picture("corrected")
 
-        self.stalls.part("ask")
+        self.what = "ask"
         self.ask_some()
-        self.judge(clicked)
+        self.judge()
         self.picture("asked")
 
         self.stalls.part("take over")
@@ -128,9 +128,11 @@ class FindLike(Session):
         )
         size = self.canvas.size()
         half = PIXEL * size.width() / 2, PIXEL * size.height() / 2
+        self.what = ""
         view = QgsRectangle(
             middle.x() - half[0], middle.y() - half[1], middle.x() + half[0], middle.y() + half[1]
         )
+        self.home = view
         self.canvas.setExtent(view)
         self.canvas.refresh()
         self.wait(2)
@@ -165,7 +167,7 @@ class FindLike(Session):
         x, y = round(at.x() * ratio), round(at.y() * ratio)
         self.hand("mousemove", x, y, "sleep", "0.05", "click", button)
 
-    def click_roofs(self, roofs: list[dict]) -> list[dict]:
+    def click_roofs(self, roofs: list[dict]) -> None:
         """Five roofs far from one another: a click, the best candidate, Enter."""
         session, written = self.plugin.controller.session, self.listen(
             self.plugin.controller.written
@@ -193,7 +195,6 @@ class FindLike(Session):
         if self.would_take(Qt.Key.Key_1):
             raise Failed("a number key is taken although nothing is in work")
         self.step("five roofs", iou=[round(roof["iou"], 2) for roof in chosen])
-        return chosen
 
     def find_all(self, name: str) -> None:
         find = self.plugin.find
@@ -227,9 +228,10 @@ class FindLike(Session):
                      if geometry.boundingBox().intersects(r["geometry"].boundingBox()))  # fmt: skip
         return common / max(geometry.area(), 1e-9)
 
-    def judge(self, clicked: list[dict]) -> None:
+    def judge(self) -> None:
         find = self.plugin.find
-        view = QgsGeometry.fromRect(self.canvas.extent())
+        self.stalls.part("script")
+        view = QgsGeometry.fromRect(self.home)
         kept = [find.found[key].geometry.makeValid() for key in find.kept]
         kept = [shape for shape in kept if view.contains(shape)]
         right = sum(self.truths(shape) > 0.5 for shape in kept)
@@ -244,6 +246,7 @@ class FindLike(Session):
     def correct_some(self) -> None:
         """Three wrong ones rejected, two missing ones added, each by one click."""
         find = self.plugin.find
+        self.stalls.part("script")
         self.plugin.example_action.trigger()
         self.canvas.setFocus()
         times = []
@@ -318,8 +321,9 @@ class FindLike(Session):
         return one.geometry.makeValid().pointOnSurface().asPoint()
 
     def timed(self, act) -> float:
-        """Seconds from the example to the layer that has learnt it."""
+        """Seconds from the example to the layer that has learnt it; only this is QGIS's work."""
         find = self.plugin.find
+        self.stalls.part(self.what)
         examples, sorted_ = self.listen(self.plugin.examples.changed), self.listen(find.sorted)
         shown = self.listen(find.candidates.shown)
         act()
@@ -328,6 +332,7 @@ class FindLike(Session):
             lambda: sorted_ and shown and shown[-1] >= sorted_[-1] and self.at_rest(),
             "the update", 120,
         )  # fmt: skip
+        self.stalls.part("script")
         return shown[-1] - examples[0]
 
 

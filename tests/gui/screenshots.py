@@ -30,6 +30,8 @@ GIVEN = os.environ.get("SAMGEO_SHARED_DATA")
 PLACES = [Path(GIVEN)] if GIVEN else [parent / "shared" / "data" for parent in ROOT.parents]
 SHARED = next((place for place in PLACES if place.is_dir()), PLACES[0])
 BANEPA = SHARED / "eval" / "buildings_banepa"
+IN_DOCS = {"click": "qgis_click", "box": "qgis_box", "right_angles": "qgis_refined"}
+"""Pictures of the session by their names, and what docs/qgis.md calls them."""
 
 
 def install(package: Path, profiles: Path) -> None:
@@ -150,6 +152,10 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
     print("Processes left behind:", left or "none", "| QGIS's exit code:", qgis.returncode)
     if report.get("error"):
         print(report["error"])
+    if report["ok"] and options.docs:
+        for name, page in IN_DOCS.items():
+            (picture,) = options.out.glob(f"[0-9][0-9]_{name}.png")
+            shutil.copy(picture, options.docs / f"{page}.png")
     return 0 if report["ok"] and not left else 1
 
 
@@ -173,6 +179,7 @@ def main() -> None:
     parser.add_argument(
         "--slow", type=float, default=0.0, help="seconds that each of the engine's answers takes"
     )
+    parser.add_argument("--docs", type=Path, help="folder that the pictures of docs/qgis.md go to")
     parser.add_argument("--timeout", type=float, default=420.0, help="seconds")
     options = parser.parse_args()
     if options.zip is None:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
 
 from samgeo_plugin.interactive import target
 
+ROOT = Path(__file__).resolve().parents[2]
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 SQUARE = QgsGeometry.fromWkt(
     "POLYGON((300000 3000000, 300010 3000000, 300010 3000010, 300000 3000010, 300000 3000000))"
@@ -150,3 +154,16 @@ def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
     assert {round(f.geometry().area()) for f in layer.getFeatures()} == {36}
     layer.undoStack().undo()
     assert {round(f.geometry().area()) for f in layer.getFeatures()} == {100}
+
+
+def test_the_fields_are_those_that_the_engine_writes():
+    text = (ROOT / "core" / "vectors" / "schema.py").read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    fields = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        and getattr(getattr(node, "target", None) or node.targets[0], "id", "") == "FIELDS"
+    )
+    names = [tuple(word.value for word in call.args) for call in fields.elts]
+    assert [(name, kind.replace("double", "real")) for name, _, kind in target.SCHEMA] == names

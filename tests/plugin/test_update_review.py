@@ -4,9 +4,23 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsVectorFileWriter, QgsVectorLayer
+from osgeo import gdal
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsProject,
+    QgsRectangle,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
+from samgeo_plugin.processing.provider import SamGeoProvider
 
 CHANGES = (
     "&field=old_fid:integer&field=old_layer:string(200)&field=status:string"
@@ -136,3 +150,61 @@ def test_an_update_whose_old_layer_is_not_open_is_not_started(changes, old):
     review.message.connect(lambda level, text: said.append(text))
     assert not review.start(changes)
     assert "open that layer first" in said[0]
+
+
+@needs_engine
+@pytest.mark.timeout(280)
+def test_the_algorithm_compares_and_its_result_can_be_reviewed(qgis_app, tmp_path, wait):
+    town, part = tmp_path / "town.tif", QgsRectangle(351300, 3057372, 351428, 3057500)
+    whole = gdal.Open(str(SAMPLES / "town.tif"))
+    gdal.Translate(str(town), whole, projWin=[351300, 3057500, 351428, 3057372])
+    truth = QgsVectorLayer(f"{SAMPLES / 'town_truth.gpkg'}|layername=buildings", "truth", "ogr")
+    inside = [f for f in truth.getFeatures() if part.contains(f.geometry().boundingBox())]
+    made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=name:string", "houses", "memory")
+    for number, each in enumerate(inside):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([f"house {number}"])
+        shape = each.geometry()
+        shape.translate(1.4, 1.4)
+        shape.convertToMultiType()
+        feature.setGeometry(shape)
+        made.dataProvider().addFeature(feature)
+    path = tmp_path / "houses.gpkg"
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.layerName = "houses"
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        made, str(path), QgsProject.instance().transformContext(), options
+    )
+    before = path.read_bytes()
+    provider = SamGeoProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    try:
+        algorithm = provider.algorithm("updatelayer").create()
+        context = QgsProcessingContext()
+        context.setProject(QgsProject.instance())
+        results, good = algorithm.run(
+            {"INPUT": f"{path}|layername=houses", "RASTER": str(town), "ID_FIELD": "name",
+             "THREADS": 1, "OUTPUT": str(tmp_path / "changes.gpkg")},
+            context, QgsProcessingFeedback(),
+        )  # fmt: skip
+        assert good
+    finally:
+        QgsApplication.processingRegistry().removeProvider(provider)
+    assert path.read_bytes() == before
+    assert results["SHIFT_EAST_M"] == pytest.approx(-1.4, abs=0.2)
+    assert results["MOVED"] >= 0.9 * len(inside)
+    changes = QgsProcessingUtils.mapLayerFromString(results["OUTPUT"], context)
+    old = QgsVectorLayer(f"{path}|layername=houses", "houses", "ogr")
+    QgsProject.instance().addMapLayer(old)
+    review = Review()
+    try:
+        assert review.start(changes)
+        wait(lambda: review.ready)
+        decide(review, "moved", ACCEPTED)
+        done = next(f for f in changes.getFeatures() if f["review"] == ACCEPTED)
+        mine = old.getFeature(int(done["old_fid"]))
+        assert mine["name"] == done["old_id"]
+        assert mine.geometry().isGeosEqual(done.geometry())
+    finally:
+        review.stop()
+        QgsProject.instance().removeAllMapLayers()

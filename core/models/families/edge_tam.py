@@ -6,9 +6,9 @@ from __future__ import annotations
 from ..network import Network
 from ..nn import rep_vit
 from .family import Family, Shapes, count
+from .memory.sam2_video import Sam2Video, video_parts
 from .sam2 import SAM2_VIDEO, TRUNK, sam2_name
 from .sam2_network import Sam2
-from .sam2_video import Sam2Video, video_parts
 
 
 class EdgeTam(Sam2):

@@ -25,8 +25,8 @@ from ..weights import hub_names as hub
 from ..weights.sam3_names import is_multiplex, is_sam3
 from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
 from .family import Family, Shapes, State
-from .sam2_video import Sam2Video
-from .video import TorchVideoModel
+from .memory.sam2_video import Sam2Video
+from .memory.video import TorchVideoModel
 
 FAMILIES: tuple[Family, ...] = (
     sam_hq.FAMILY,

@@ -9,8 +9,8 @@ from ..network import Network
 from ..nn import hiera
 from ..nn.hiera import HieraSize
 from .family import Family, Shapes, count
+from .memory.sam2_video import Sam2Video, video_parts
 from .sam2_network import Sam2
-from .sam2_video import Sam2Video, video_parts
 
 TRUNK = "image_encoder.trunk."
 

@@ -925,13 +925,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} objects are in {layer}; it is not saved yet.</source>
-   <translation>{count} Objekte sind in {layer}; er ist noch nicht gespeichert.</translation>
+   <source>{count} objects are in {layer}, not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} were left out: they are there already, or do not fit.</source>
-   <translation>{count} wurden ausgelassen: sie sind schon da oder passen nicht.</translation>
+   <source>{count} were there already or do not fit.</source>
+   <translation>{count} waren schon da oder passen nicht.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1416,7 +1416,7 @@
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>change</source>
-   <translation type="unfinished" />
+   <translation>Änderung</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
@@ -1461,7 +1461,7 @@
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>{status}, probability {probability}</source>
-   <translation type="unfinished" />
+   <translation>{status}, Wahrscheinlichkeit {probability}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -1836,7 +1836,7 @@
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>{name} is an update of a layer that is not open: open that layer first.</source>
-   <translation type="unfinished" />
+   <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
@@ -1911,32 +1911,32 @@
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>The layer {name} refuses the change.</source>
-   <translation type="unfinished" />
+   <translation>Der Layer {name} lehnt die Änderung ab.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>The old layer has been removed from the project; open it again.</source>
-   <translation type="unfinished" />
+   <translation>Der alte Layer wurde aus dem Projekt entfernt; öffnen Sie ihn wieder.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>Update taken back</source>
-   <translation type="unfinished" />
+   <translation>Aktualisierung zurückgenommen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>Update: {status}</source>
-   <translation type="unfinished" />
+   <translation>Aktualisierung: {status}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>{layer} has no feature {id} any more; the change is left out.</source>
-   <translation type="unfinished" />
+   <translation>{layer} hat kein Objekt {id} mehr; die Änderung entfällt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>{layer} holds single polygons, and this change has several parts.</source>
-   <translation type="unfinished" />
+   <translation>{layer} enthält einteilige Polygone, und diese Änderung hat mehrere Teile.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/log.py" />
@@ -2905,54 +2905,56 @@ The result can be played with QGIS’s temporal controller. The table has one ro
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Changes</source>
-   <translation type="unfinished" />
+   <translation>Änderungen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Field with the polygons’ names</source>
-   <translation type="unfinished" />
+   <translation>Feld mit den Namen der Polygone</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Look for new objects, too</source>
-   <translation type="unfinished" />
+   <translation>Auch neue Objekte suchen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>New raster</source>
-   <translation type="unfinished" />
+   <translation>Neues Raster</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Old polygons</source>
-   <translation type="unfinished" />
+   <translation>Alte Polygone</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Probability from which a change is one</source>
-   <translation type="unfinished" />
+   <translation>Wahrscheinlichkeit, ab der eine Änderung gilt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
 
 The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
-   <translation type="unfinished" />
+   <translation>Sagt von jedem Polygon eines alten Layers, was auf einem neuen Raster daraus geworden ist: bestätigt, bewegt, umgeformt, geteilt, vereinigt oder verschwunden, jeweils mit einer Wahrscheinlichkeit; und findet neue Objekte der Klasse des Layers. Ein Versatz des ganzen Layers wird davon unterschieden.
+
+Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und neue Umrisse und übernimmt die neuen, einen nach dem anderen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>The whole layer is shifted: the raster shows it {length} m away ({east} m east, {north} m north).</source>
-   <translation type="unfinished" />
+   <translation>Der ganze Layer ist versetzt: das Raster zeigt ihn {length} m entfernt ({east} m nach Osten, {north} m nach Norden).</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Update a layer from a new raster</source>
-   <translation type="unfinished" />
+   <translation>Layer mit einem neuen Raster aktualisieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{name} is not a file: save what you need of it as a file first.</source>
-   <translation type="unfinished" />
+   <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />

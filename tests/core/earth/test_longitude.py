@@ -18,6 +18,7 @@ from samgeo_core.earth.longitude import (
     turns_of_neighbours,
     unwrapped,
 )
+from samgeo_core.errors import OutputError
 from shapely.geometry import LineString, Polygon, box
 
 
@@ -104,3 +105,8 @@ def test_tiles_become_neighbours_where_that_makes_them_narrower(
     spans: list[tuple[float, float]], turns: list[int]
 ) -> None:
     assert turns_of_neighbours(spans, 360.0) == turns
+
+
+def test_metres_that_are_called_degrees_are_said_at_once() -> None:
+    with pytest.raises(OutputError, match=r"goes around the Earth \d+ times"):
+        folded(LineString([(0, 4_999_841), (500_118, 4_999_820)]), -180.0)

@@ -209,3 +209,52 @@ def test_an_image_is_encoded_once_by_a_cached_model(tmp_path):
     assert model.encoded == 1
     assert one.fingerprint == other.fingerprint
     assert cached.info is model.info
+
+
+def test_the_workers_methods_tell_a_collection_and_its_classes(raster, tmp_path, monkeypatch):
+    from samgeo_core.worker import collection_methods
+    from samgeo_core.worker.job_methods import Context
+    from samgeo_core.worker.session_methods import Engine
+
+    grid = choose_grid(HEIGHT, WIDTH, lambda size: CELL, None, None)
+    monkeypatch.setattr(collection_methods, "make_candidates", lambda *_: Oracle(things(), grid))
+    monkeypatch.setattr(collection_methods, "MOST_VERTICES", 40)
+    engine = Engine(lambda *_: mobile_sam(), EmbeddingCache(tmp_path))
+    context = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
+
+    def ask(method, **params):
+        return engine.methods[method](params, context)
+
+    session = ask("open", rasters=[str(raster.files[0])])["session"]
+    begun = ask("collect", session=session, crs="EPSG:4326")
+    known, answers = {}, 0
+    while True:
+        said = ask("collect_next", collection=begun["collection"])
+        answers += 1
+        known.update({each["id"]: each for each in said["objects"]})
+        if said["ready"]:
+            break
+    assert len(known) == len(squares())
+    assert answers > begun["tiles"], "an answer holds so many vertices and no more"
+    shapes = {key: shapely.geometry.shape(each["geometry"]) for key, each in known.items()}
+    assert all(8 < shape.centroid.x < 10 for shape in shapes.values()), "in the CRS asked for"
+    by_size = sorted(known, key=lambda key: known[key]["area_m2"])
+    examples = [
+        *({"geometry": known[key]["geometry"], "class": "roof"} for key in by_size[:3]),
+        *({"geometry": known[key]["geometry"], "class": "none"} for key in by_size[-3:]),
+    ]
+    said = ask("collect_classes", collection=begun["collection"], examples=examples, ask=4)
+    assert said["classes"] == ["roof"]
+    kept = {key: probability for key, _, probability in said["kept"]}
+    assert all(kept[key] == 1.0 for key in by_size[:3])
+    assert not set(by_size[-3:]) & set(kept)
+    assert dict(said["marked"]) == {
+        **dict.fromkeys(by_size[:3], 0),
+        **dict.fromkeys(by_size[-3:], -1),
+    }
+    assert len(said["ask"]) == 4
+    folder = engine._collections._known[begun["collection"]].folder
+    assert folder.exists()
+    ask("close", session=session)
+    assert not folder.exists(), "a closed session leaves nothing behind"
+    engine.close()

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import filelock
 import numpy as np
@@ -172,7 +173,7 @@ def test_a_full_disk_is_said_once_and_what_was_kept_is_still_read(tmp_path, monk
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tempfile.mkstemp", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.warns(SamGeoWarning, match="No space left") as said:  # noqa: PT031
         cache.put("cd", embedding(1))
         cache.put("ef", embedding(2))

@@ -13,9 +13,9 @@ import pytest
 import torch
 from samgeo_core.errors import CheckpointError, ModelError, PromptError
 from samgeo_core.models.base import Prompts
-from samgeo_core.models.families.object_memory import FrameMemory, ObjectMemory
+from samgeo_core.models.families.memory.object_memory import FrameMemory, ObjectMemory
+from samgeo_core.models.families.memory.video import TorchVideoModel
 from samgeo_core.models.families.recognise import FAMILIES, _load, build
-from samgeo_core.models.families.video import TorchVideoModel
 
 from ..parity.cases import HERE, sample
 from ..parity.video import FRAMES, PASSES, VIDEO_CASES, VideoCase, frames, shown, video_weights

@@ -14,9 +14,9 @@ import rasterio
 import shapely
 from affine import Affine
 from samgeo_core.errors import ParameterError
-from samgeo_core.models.families.object_memory import ObjectMemory
+from samgeo_core.models.families.memory.object_memory import ObjectMemory
+from samgeo_core.models.families.memory.video import TorchVideoModel, Tracked
 from samgeo_core.models.families.recognise import build
-from samgeo_core.models.families.video import TorchVideoModel, Tracked
 from samgeo_core.tracking import state
 from samgeo_core.tracking.remembering import MemoryAnswerer
 from samgeo_core.tracking.run import track

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -12,18 +13,18 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
-from ..earth.crs import same_crs
-from ..earth.reproject import Reprojection
-from ..job import UpdateParameters
-from ..layers.geopackage_edit import Edits
-from ..layers.reader import VectorLayer
-from ..raster.raster import Raster
-from ..update.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
-from ..update.evidence import Floats, Shapes
-from ..vectors.equal_area_plane import EqualAreaPlane
-from ..vectors.geodesic import measure
-from ..vectors.schema import Field
-from .update_evidence import Gathered
+from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ...changes.evidence import Floats, Shapes
+from ...earth.crs import same_crs
+from ...earth.reproject import Reprojection
+from ...job import UpdateParameters
+from ...layers.geopackage_edit import Edits
+from ...layers.reader import VectorLayer
+from ...raster.raster import Raster
+from ...vectors.equal_area_plane import EqualAreaPlane
+from ...vectors.geodesic import measure
+from ...vectors.schema import Field
+from .gather_evidence import Gathered
 
 UPDATE_FIELDS = (
     Field("old_id", "text"),
@@ -85,7 +86,7 @@ def changed_frame(
         .assign(
             old_id=ids,
             old_fid=_numbers(layer),
-            old_layer=f"{params.input}|layername={layer_name}",
+            old_layer=f"{_absolute(params.input)}|layername={layer_name}",
             status=change,
             probability=changes.probability.round(3),
             shift_m=np.hypot(*(way + common).T).round(3),
@@ -163,6 +164,12 @@ def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDat
     )
 
 
+def _absolute(path: str) -> str:
+    """A layer's path as another program finds it."""
+    file = path.partition("|")[0]
+    return file if "://" in file else str(Path(file).absolute())
+
+
 def _numbers(layer: VectorLayer) -> np.ndarray:
     """Feature ids, or row numbers where a file has none."""
     index = layer.attributes.index
@@ -197,7 +204,7 @@ def _in_layer(shapes: Shapes, layer: VectorLayer, raster: Raster) -> Shapes:
 
 def _overlap(layer: VectorLayer, plane: EqualAreaPlane, shapes: Shapes) -> Floats:
     """(n,) IoU of the old polygons, as they are in the layer, and what is there now."""
-    from ..update.evidence import iou
+    from ...changes.evidence import iou
 
     old, now = (
         shapely.make_valid(plane.place(each, layer.crs, layer.name))

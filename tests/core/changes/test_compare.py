@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from samgeo_core.update.common_shift import common_shift
-from samgeo_core.update.compare import compare
-from samgeo_core.update.evidence import Evidence, Found
+from samgeo_core.changes.common_shift import common_shift
+from samgeo_core.changes.compare import compare
+from samgeo_core.changes.evidence import Evidence, Found
 from shapely.affinity import scale, translate
 
 

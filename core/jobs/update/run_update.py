@@ -14,28 +14,28 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from ..errors import ParameterError
-from ..job import MessageError, Progress, UpdateParameters, option
-from ..layers.formats import format_of
-from ..layers.geopackage_edit import edit_layer
-from ..layers.inputs import layer_input, same_file
-from ..layers.reader import POLYGONS, VectorLayer, read_vector
-from ..layers.writer import LayerWriter
-from ..parallel.executors import check_main_module
-from ..raster.raster import open_raster
-from ..sources.vector_input import open_vector
-from ..update.compare import compare
-from ..vectors.equal_area_plane import EqualAreaPlane
-from .classes.class_layer import carried
-from .classes.class_options import model_factory
-from .classes.feature_stage import FeatureSource, feature_grid
-from .classes.segment_classes import LoadedOnce
-from .folder import Output, executor_for
-from .options import raster_options, with_absolute_paths
-from .result import JobResult, reported
-from .stages.opened import keep_model
-from .update_evidence import Gathered, Gathering, gather
-from .update_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows
+from ...changes.compare import compare
+from ...errors import ParameterError
+from ...job import MessageError, Progress, UpdateParameters, option
+from ...layers.formats import format_of
+from ...layers.geopackage_edit import edit_layer
+from ...layers.inputs import layer_input, same_file
+from ...layers.reader import POLYGONS, VectorLayer, read_vector
+from ...layers.writer import LayerWriter
+from ...parallel.executors import check_main_module
+from ...raster.raster import open_raster
+from ...sources.vector_input import open_vector
+from ...vectors.equal_area_plane import EqualAreaPlane
+from ..classes.class_layer import carried
+from ..classes.class_options import model_factory
+from ..classes.feature_stage import FeatureSource, feature_grid
+from ..classes.segment_classes import LoadedOnce
+from ..folder import Output, executor_for
+from ..options import raster_options, with_absolute_paths
+from ..result import JobResult, reported
+from ..stages.opened import keep_model
+from .changed_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows
+from .gather_evidence import Gathered, Gathering, gather
 
 
 @dataclass(frozen=True)

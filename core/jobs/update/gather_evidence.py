@@ -21,21 +21,21 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-from ..job import Progress, SegmentParameters, UpdateParameters
-from ..layers.reader import VectorLayer
-from ..models.base import PromptableModel
-from ..raster.raster import Raster
-from ..types import PixelBox
-from ..update.class_of_layer import learn_class, likeness
-from ..update.common_shift import CommonShift, common_shift
-from ..update.evidence import Evidence, Floats, Found, Shapes, overlapping
-from ..vectors.equal_area_plane import EqualAreaPlane
-from ..vectors.schema import GEOMETRY
-from .classes.class_layer import object_layer, place_layer
-from .classes.feature_stage import FeatureSource
-from .make_segmenter import make_candidates
-from .segment_raster import segment_raster
-from .stages.prompt_stage import ModelFactory
+from ...changes.class_of_layer import learn_class, likeness
+from ...changes.common_shift import CommonShift, common_shift
+from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
+from ...job import Progress, SegmentParameters, UpdateParameters
+from ...layers.reader import VectorLayer
+from ...models.base import PromptableModel
+from ...raster.raster import Raster
+from ...types import PixelBox
+from ...vectors.equal_area_plane import EqualAreaPlane
+from ...vectors.schema import GEOMETRY
+from ..classes.class_layer import object_layer, place_layer
+from ..classes.feature_stage import FeatureSource
+from ..make_segmenter import make_candidates
+from ..segment_raster import segment_raster
+from ..stages.prompt_stage import ModelFactory
 
 SHARED = (
     *("rasters", "model", "device", "precision", "threads", "workers", "cluster", "bands"),
@@ -249,7 +249,7 @@ def _valid(shapes: Shapes) -> Shapes:
 
 def _visible(shapes: Shapes, crs: CRS | None, raster: Raster) -> np.ndarray:
     """(n,) bool: whether a raster has data under most of each polygon's box."""
-    from ..prompts.prompts import PromptTransform
+    from ...prompts.prompts import PromptTransform
 
     place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
     frame = shapely.box(0, 0, raster.width, raster.height)

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..image import Preprocessing
-from ..nn.blocks import Head
-from ..nn.mask_decoder import Attended, ImageSide
-from ..nn.memory import MemoryAttention, MemoryEncoder
-from ..nn.perceiver import SpatialPerceiver
-from ..nn.positions import not_turned, rotary_of_grid, sine_of_grid, sine_of_number
-from .family import Shapes, count
+from ...image import Preprocessing
+from ...nn.blocks import Head
+from ...nn.mask_decoder import Attended, ImageSide
+from ...nn.memory import MemoryAttention, MemoryEncoder
+from ...nn.perceiver import SpatialPerceiver
+from ...nn.positions import not_turned, rotary_of_grid, sine_of_grid, sine_of_number
+from ..family import Shapes, count
+from ..sam2_network import Sam2
 from .object_memory import Answers, FrameMemory, ObjectMemory, Recalled
-from .sam2_network import Sam2
 
 ABSENT = -1024.0
 """Logit of all cells where the model says that the object is not in the frame."""

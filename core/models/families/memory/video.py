@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...errors import ModelError, PromptError
-from ...types import BoolArray, FloatArray
-from ..base import Embedding, ModelInfo, Prompts
-from ..promptable import TorchModel
-from ..runtime import in_batches
+from ....errors import ModelError, PromptError
+from ....types import BoolArray, FloatArray
+from ...base import Embedding, ModelInfo, Prompts
+from ...promptable import TorchModel
+from ...runtime import in_batches
 from .object_memory import Answers, ObjectMemory
 from .sam2_video import POINTERS, Sam2Video
 
