@@ -149,7 +149,7 @@ def segment(
         model: A name of 'samgeo models list', or the path of a file of weights.
         device: Where the model runs: auto, cpu, cuda, cuda:1, mps.
         precision: Number type of the model's matrix products; auto chooses by device.
-            bfloat16 halves the time on CPUs that have it (AMX); "fastest" measures once what is
+            bfloat16 halves the time on CPUs that have it (AMX); fastest measures once which is
             fastest here.
         threads: CPU threads per process. None: one per core.
         workers: Processes.
