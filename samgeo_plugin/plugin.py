@@ -156,6 +156,7 @@ class SamGeoPlugin(QObject):
         self.tool.setAction(self.tool_action)
         self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
+        self.dock.review.improve_wanted.connect(self.open_improve)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)
         self.dock.cancel_wanted.connect(self._cancel)
@@ -445,6 +446,22 @@ class SamGeoPlugin(QObject):
         if choice.bands and not choice.rendered:
             parameters["BANDS"] = list(choice.bands)
         processing.execAlgorithmDialog("samgeo:segmentraster", parameters)
+
+    def open_improve(self) -> None:
+        """Processing's dialog for training, filled in with the layer in review and its raster."""
+        from qgis import processing
+
+        if self.controller is None or self.dock is None:
+            return
+        parameters: dict[str, Any] = {"MODEL": self.controller.choice.model}
+        raster, layer = self.controller.raster_layer(), self.dock.review.chosen()
+        if raster is not None:
+            parameters["INPUT"] = self.controller.choice.rendered or raster.id()
+        if layer is not None:
+            parameters["LABELS"] = layer.id()
+            if layer.fields().lookupField("status") >= 0:
+                parameters["STATUS_FIELD"] = "status"
+        processing.execAlgorithmDialog("samgeo:improvemodel", parameters)
 
     # --- layers that are not files --------------------------------------------------------------
 

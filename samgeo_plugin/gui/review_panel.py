@@ -8,7 +8,7 @@ from typing import Any, Optional
 from qgis.core import QgsMapLayerProxyModel, QgsVectorLayer
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QSignalBlocker, Qt, QTimer
+from qgis.PyQt.QtCore import QSignalBlocker, Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -32,6 +32,8 @@ _LARGEST = 10_000.0
 
 class ReviewPanel(QgsCollapsibleGroupBox):
     """Style, score and size of a layer of objects; nothing is run again."""
+
+    improve_wanted = pyqtSignal()
 
     def __init__(
         self,
@@ -74,6 +76,15 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         form.addRow(row)
         self.mode = ReviewMode(review, self.chosen, window)
         form.addRow(self.mode)
+        self.improve = QPushButton(tr("Improve the model…"))
+        self.improve.setToolTip(
+            tr(
+                "Trains the model on the accepted and corrected polygons of this layer, and keeps "
+                "it only where it is better"
+            )
+        )
+        self.improve.clicked.connect(lambda: self.improve_wanted.emit())
+        form.addRow(self.improve)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(150)

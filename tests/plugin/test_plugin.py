@@ -364,6 +364,24 @@ def test_the_dock_offers_the_styles_of_a_result(loaded):
     assert not panel.style.isEnabled()
 
 
+def test_the_review_opens_training_with_its_layer_and_raster(loaded, town, monkeypatch):
+    from qgis import processing
+
+    asked = {}
+    monkeypatch.setattr(
+        processing, "execAlgorithmDialog", lambda name, given: asked.update(given, name=name)
+    )
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=status:string", "objects", "memory")
+    QgsProject.instance().addMapLayer(layer)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    loaded.dock.review.layer.setLayer(layer)
+    loaded.dock.review.improve.click()
+    assert asked["name"] == "samgeo:improvemodel"
+    assert asked["INPUT"] == town.id()
+    assert (asked["LABELS"], asked["STATUS_FIELD"]) == (layer.id(), "status")
+
+
 def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait):
     layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "outlines", "memory")
     square = QgsGeometry.fromWkt("POLYGON((84.98 27.1, 84.981 27.1, 84.981 27.101, 84.98 27.1))")

@@ -256,7 +256,7 @@
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Choosing the least score</source>
-   <translation type="unfinished" />
+   <translation>Kleinster Wert wird gewählt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -296,7 +296,7 @@
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Looking at each date</source>
-   <translation type="unfinished" />
+   <translation>Jedes Datum wird betrachtet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -316,12 +316,12 @@
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Measuring the model as it was</source>
-   <translation type="unfinished" />
+   <translation>Das bisherige Modell wird gemessen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Measuring the trained model</source>
-   <translation type="unfinished" />
+   <translation>Das trainierte Modell wird gemessen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -346,7 +346,7 @@
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Training</source>
-   <translation type="unfinished" />
+   <translation>Training</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -1470,6 +1470,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Improve the model…</source>
+   <translation>Modell verbessern…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
    <source>Layer</source>
    <translation>Layer</translation>
   </message>
@@ -1487,6 +1492,11 @@
    <location filename="samgeo_plugin/gui/review_panel.py" />
    <source>Style</source>
    <translation>Stil</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/review_panel.py" />
+   <source>Trains the model on the accepted and corrected polygons of this layer, and keeps it only where it is better</source>
+   <translation>Trainiert das Modell mit den angenommenen und korrigierten Polygonen dieses Layers und behält es nur, wenn es besser ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_panel.py" />
@@ -2016,7 +2026,7 @@
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
    <source>Quality</source>
-   <translation type="unfinished" />
+   <translation>Qualität</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -2031,7 +2041,7 @@
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
    <source>the area in which every object is drawn</source>
-   <translation type="unfinished" />
+   <translation>das Gebiet, in dem jedes Objekt gezeichnet ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -2076,7 +2086,7 @@
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
    <source>the truth</source>
-   <translation type="unfinished" />
+   <translation>die Referenz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -2198,44 +2208,46 @@ Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt 
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Area in which the truth is complete</source>
-   <translation type="unfinished" />
+   <translation>Gebiet, in dem die Referenz vollständig ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Compare a result with the truth</source>
-   <translation type="unfinished" />
+   <translation>Ergebnis mit der Referenz vergleichen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Compares polygons with true polygons (recall, precision, panoptic quality, IoU, by class and by size), or lines with true lines (correctness and completeness within 4 and 8 m, APLS). The layers may have different CRSs.
 
 The output shows what went wrong: missed, false, merged, split, duplicate, imprecise objects and wrong classes.</source>
-   <translation type="unfinished" />
+   <translation>Vergleicht Polygone mit Referenzpolygonen (Recall, Precision, Panoptic Quality, IoU, nach Klasse und Größe) oder Linien mit Referenzlinien (Richtigkeit und Vollständigkeit innerhalb von 4 und 8 m, APLS). Die Layer dürfen verschiedene KBS haben.
+
+Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, doppelte und ungenaue Objekte sowie falsche Klassen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Completeness</source>
-   <translation type="unfinished" />
+   <translation>Vollständigkeit</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Correctness</source>
-   <translation type="unfinished" />
+   <translation>Richtigkeit</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Errors</source>
-   <translation type="unfinished" />
+   <translation>Fehler</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Field with the class in the truth</source>
-   <translation type="unfinished" />
+   <translation>Feld mit der Klasse in der Referenz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Found</source>
-   <translation type="unfinished" />
+   <translation>Gefunden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
@@ -2245,12 +2257,12 @@ The output shows what went wrong: missed, false, merged, split, duplicate, impre
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Precision</source>
-   <translation type="unfinished" />
+   <translation>Precision</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Recall</source>
-   <translation type="unfinished" />
+   <translation>Recall</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
@@ -2260,27 +2272,27 @@ The output shows what went wrong: missed, false, merged, split, duplicate, impre
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Result</source>
-   <translation type="unfinished" />
+   <translation>Ergebnis</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>True</source>
-   <translation type="unfinished" />
+   <translation>Wahr</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Truth</source>
-   <translation type="unfinished" />
+   <translation>Referenz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Within</source>
-   <translation type="unfinished" />
+   <translation>Innerhalb</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>{result} against {truth}</source>
-   <translation type="unfinished" />
+   <translation>{result} gegen {truth}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -2325,134 +2337,136 @@ The output shows what went wrong: missed, false, merged, split, duplicate, impre
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>98 % of chances</source>
-   <translation type="unfinished" />
+   <translation>98-%-Intervall</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>After</source>
-   <translation type="unfinished" />
+   <translation>Nachher</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Area in which every object is drawn</source>
-   <translation type="unfinished" />
+   <translation>Gebiet, in dem jedes Objekt gezeichnet ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Automatic F1</source>
-   <translation type="unfinished" />
+   <translation>F1 im automatischen Modus</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Automatic precision</source>
-   <translation type="unfinished" />
+   <translation>Precision im automatischen Modus</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Automatic recall</source>
-   <translation type="unfinished" />
+   <translation>Recall im automatischen Modus</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Before</source>
-   <translation type="unfinished" />
+   <translation>Vorher</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Field with the status of the review</source>
-   <translation type="unfinished" />
+   <translation>Feld mit dem Status der Durchsicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Figure</source>
-   <translation type="unfinished" />
+   <translation>Kennzahl</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Gain</source>
-   <translation type="unfinished" />
+   <translation>Gewinn</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Improve the model</source>
-   <translation type="unfinished" />
+   <translation>Modell verbessern</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>IoU for a box</source>
-   <translation type="unfinished" />
+   <translation>IoU für ein Rechteck</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>IoU for a click</source>
-   <translation type="unfinished" />
+   <translation>IoU für einen Klick</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Left out: {what}</source>
-   <translation type="unfinished" />
+   <translation>Ausgelassen: {what}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Measured on {count} polygons that were held back.</source>
-   <translation type="unfinished" />
+   <translation>Gemessen an {count} zurückgehaltenen Polygonen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Minutes, at most</source>
-   <translation type="unfinished" />
+   <translation>Minuten, höchstens</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Name of the new model</source>
-   <translation type="unfinished" />
+   <translation>Name des neuen Modells</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Rejected polygons found again</source>
-   <translation type="unfinished" />
+   <translation>Abgelehnte Polygone, die wieder gefunden wurden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Replace a model of that name</source>
-   <translation type="unfinished" />
+   <translation>Ein Modell dieses Namens ersetzen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Share of the polygons that is held back</source>
-   <translation type="unfinished" />
+   <translation>Anteil der Polygone, der zurückgehalten wird</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>The model is better</source>
-   <translation type="unfinished" />
+   <translation>Das Modell ist besser</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Trains the model on polygons that you have accepted or corrected on this raster, on this computer. Some objects of another place are held back: on them the model is measured before and after, and the new one is kept only where it is better. Rejected polygons (status field) teach what is not wanted.
 
 At least about thirty polygons at more than one place are needed. A run that was cancelled goes on when it is started again with the same name.</source>
-   <translation type="unfinished" />
+   <translation>Trainiert das Modell auf diesem Rechner mit Polygonen, die Sie auf diesem Raster angenommen oder korrigiert haben. Einige Objekte an einem anderen Ort werden zurückgehalten: An ihnen wird das Modell vorher und nachher gemessen, und das neue wird nur behalten, wenn es besser ist. Abgelehnte Polygone (Statusfeld) zeigen, was nicht gewünscht ist.
+
+Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf geht weiter, wenn er mit demselben Namen wieder gestartet wird.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Use the new model from now on</source>
-   <translation type="unfinished" />
+   <translation>Das neue Modell von nun an verwenden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Why</source>
-   <translation type="unfinished" />
+   <translation>Warum</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>accepted, corrected and rejected are used; all polygons without a field</source>
-   <translation type="unfinished" />
+   <translation>accepted, corrected und rejected werden verwendet; ohne Feld alle Polygone</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>{name} is the model of the panel now.</source>
-   <translation type="unfinished" />
+   <translation>{name} ist jetzt das Modell des Bedienfelds.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
@@ -2798,109 +2812,111 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Area over time</source>
-   <translation type="unfinished" />
+   <translation>Fläche über die Zeit</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Areas by date</source>
-   <translation type="unfinished" />
+   <translation>Flächen nach Datum</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Areas of objects by date</source>
-   <translation type="unfinished" />
+   <translation>Flächen der Objekte nach Datum</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>CSV files (*.csv)</source>
-   <translation type="unfinished" />
+   <translation>CSV-Dateien (*.csv)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Choose rasters of at least two dates.</source>
-   <translation type="unfinished" />
+   <translation>Wählen Sie Raster von mindestens zwei Daten.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Date of the polygons (YYYY-MM-DD)</source>
-   <translation type="unfinished" />
+   <translation>Datum der Polygone (JJJJ-MM-TT)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Dated rasters</source>
-   <translation type="unfinished" />
+   <translation>Datierte Raster</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Dates of the rasters (CSV)</source>
-   <translation type="unfinished" />
+   <translation>Daten der Raster (CSV)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Field with the objects’ names</source>
-   <translation type="unfinished" />
+   <translation>Feld mit den Namen der Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Follows the polygons of a layer through rasters of several dates: where each is present, gone or hidden by clouds or missing data, its outline and its area. Dates come from the rasters’ names, tags or STAC items, or from a CSV with the columns raster and date.
 
 The result can be played with QGIS’s temporal controller. The table has one row per object and one column per date.</source>
-   <translation type="unfinished" />
+   <translation>Verfolgt die Polygone eines Layers durch Raster mehrerer Daten: ob jedes vorhanden, verschwunden oder durch Wolken oder fehlende Daten verdeckt ist, mit Umriss und Fläche. Die Daten stammen aus Namen, Tags oder STAC-Items der Raster oder aus einer CSV-Datei mit den Spalten raster und date.
+
+Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle hat eine Zeile je Objekt und eine Spalte je Datum.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>How far objects may move between dates (in their own sides)</source>
-   <translation type="unfinished" />
+   <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Object</source>
-   <translation type="unfinished" />
+   <translation>Objekt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Object {name} was left out: {reason}.</source>
-   <translation type="unfinished" />
+   <translation>Objekt {name} wurde ausgelassen: {reason}.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Objects at each date</source>
-   <translation type="unfinished" />
+   <translation>Objekte zu jedem Datum</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Objects under clouds are hidden</source>
-   <translation type="unfinished" />
+   <translation>Objekte unter Wolken sind verdeckt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Polygons at one of the dates</source>
-   <translation type="unfinished" />
+   <translation>Polygone zu einem der Daten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Square metres; 0 where an object is gone, – where it is hidden.</source>
-   <translation type="unfinished" />
+   <translation>Quadratmeter; 0, wo ein Objekt verschwunden, –, wo es verdeckt ist.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>The earliest date of the rasters where nothing is said</source>
-   <translation type="unfinished" />
+   <translation>Ohne Angabe das früheste Datum der Raster</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>The first {shown} of {count} objects; the table has all.</source>
-   <translation type="unfinished" />
+   <translation>Die ersten {shown} von {count} Objekten; die Tabelle enthält alle.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Track objects through time</source>
-   <translation type="unfinished" />
+   <translation>Objekte durch die Zeit verfolgen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>{name} is not a file: only files can be followed through time.</source>
-   <translation type="unfinished" />
+   <translation>{name} ist keine Datei: Nur Dateien lassen sich durch die Zeit verfolgen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
