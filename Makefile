@@ -37,6 +37,7 @@ lint: $(VENV)/.done ## Style, types and the import contract
 
 test-core: $(VENV)/.done ## The engine's tests
 	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS)
+	$(IN_CORES) tests/fuzz $(PYTEST_ARGS)
 
 coverage: $(VENV)/.done ## The engine's tests, and which lines and branches they ran: build/coverage
 	$(IN_CORES) $(CORE_TESTS) $(PYTEST_ARGS) \

@@ -218,7 +218,8 @@ def segment(
         save_classifier: File in which the trained classifier is saved.
         min_class_prob: Smallest probability of an object's class.
         rules: Post-processing, by class or for all, e.g. 'building: square, min-area=10' or
-            'largest-part'; may be repeated.
+            'largest-part'; may be repeated. Also smooth=, max-area=, min-elongation=,
+            max-elongation=, min-rectangularity=, max-rectangularity=.
 
     Returns:
         The path of the output, or a GeoDataFrame in the raster's CRS (or ``crs=``).

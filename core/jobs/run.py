@@ -12,11 +12,11 @@ from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
 from ..sources.names import expand_sources
 from ..sources.scenes import signed
-from .item import with_item
 from .one_raster import segment_one
 from .options import check_options
 from .precision import decided
 from .result import JobResult, Report
+from .scenes.item import with_item
 from .scenes.run_scenes import segment_scenes
 from .stages.prompt_stage import ModelFactory
 from .stages.tile_stage import SegmenterFactory

@@ -28,11 +28,11 @@ from ...segmenters.segmenter import Segmenter
 from ...sources.dates import moment_in_tags
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
-from ..item import with_item
 from ..one_raster import segment_one
 from ..options import area_of_interest, raster_options
 from ..stages.opened import models_kept
 from ..stages.tile_stage import SegmenterFactory
+from .item import with_item
 from .journal import DONE, FAILED, INCOMPLETE, OUTSIDE, SceneOutcome
 
 NAME = "{scene}"

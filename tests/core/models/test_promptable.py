@@ -150,13 +150,13 @@ def test_an_unstable_single_mask_of_sam2_gives_way_to_the_best_candidate(
     loaded, embedding = model("sam2"), embeddings["sam2"]
     candidates = loaded.decode(embedding, points(4))
     best = candidates.scores.argmax(axis=1)
-    monkeypatch.setattr("samgeo_core.models.families.sam2.STABILITY_LIMIT", 2.0)
+    monkeypatch.setattr("samgeo_core.models.families.sam2_network.STABILITY_LIMIT", 2.0)
     unstable = loaded.decode(embedding, points(4), multimask=False)
     np.testing.assert_allclose(
         unstable.logits[:, 0], candidates.logits[np.arange(4), best], atol=1e-4
     )
     np.testing.assert_allclose(unstable.scores[:, 0], candidates.scores.max(axis=1), atol=1e-5)
-    monkeypatch.setattr("samgeo_core.models.families.sam2.STABILITY_LIMIT", -1.0)
+    monkeypatch.setattr("samgeo_core.models.families.sam2_network.STABILITY_LIMIT", -1.0)
     stable = loaded.decode(embedding, points(4), multimask=False)
     assert np.abs(stable.logits - unstable.logits).max() > 0.1
 

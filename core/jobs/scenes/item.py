@@ -11,14 +11,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ..addresses import without_secrets
-from ..job import SegmentParameters
-from ..layers.stac_item import Model, write_item
-from ..models.catalogue import CATALOGUE, EMBEDDED
-from ..sources.names import expand_sources
-from ..sources.references import files_named
-from ..sources.scenes import find_scenes
-from .result import JobResult
+from ...addresses import without_secrets
+from ...job import SegmentParameters
+from ...layers.stac_item import Model, write_item
+from ...models.catalogue import CATALOGUE, EMBEDDED
+from ...sources.names import expand_sources
+from ...sources.references import files_named
+from ...sources.scenes import find_scenes
+from ..result import JobResult
 
 _NOT_SAID = frozenset(
     ("rasters", "output", "layer", "overwrite", "fresh", "job_folder", "stac_item", "sign")
