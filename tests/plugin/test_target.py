@@ -156,14 +156,13 @@ def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
     assert {round(f.geometry().area()) for f in layer.getFeatures()} == {100}
 
 
-def test_the_fields_are_those_that_the_engine_writes():
+def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     text = (ROOT / "core" / "vectors" / "schema.py").read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    fields = next(
-        node.value
-        for node in tree.body
+    values = {
+        getattr(getattr(node, "target", None) or node.targets[0], "id", ""): node.value
+        for node in ast.parse(text).body
         if isinstance(node, (ast.Assign, ast.AnnAssign))
-        and getattr(getattr(node, "target", None) or node.targets[0], "id", "") == "FIELDS"
-    )
-    names = [tuple(word.value for word in call.args) for call in fields.elts]
+    }
+    calls = [*values["FIELDS"].elts, values["CLASS"]]
+    names = [tuple(word.value for word in call.args) for call in calls]
     assert [(name, kind.replace("double", "real")) for name, _, kind in target.SCHEMA] == names
