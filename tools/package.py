@@ -75,7 +75,7 @@ def build_wheel(folder: Path) -> Path:
 
 def runtime_constraints() -> str:
     """``constraints.txt`` less what only developers install."""
-    developers = {"pytest", "pytest-qgis", "pytest-timeout", "hypothesis", "ruff", "mypy",
+    developers = {"pytest", "pytest-cov", "pytest-qgis", "pytest-timeout", "pytest-xdist", "coverage", "hypothesis", "ruff", "mypy",
                   "import-linter", "grimp", "mkdocs", "mkdocs-material",
                   "mkdocstrings", "mkdocstrings-python", "mkdocs-click", "setuptools",
                   "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
