@@ -58,6 +58,7 @@ def test_the_engines_wheel_is_inside_with_its_versions(files):
     constraints = files[TOP + "bundled/constraints.txt"].decode()
     assert "torch==" in constraints
     assert "pytest" not in constraints
+    assert "opencv-python-headless==" in constraints  # of the extra that the setup installs
     sizes = json.loads(files[TOP + "bundled/sizes.json"])
     assert sizes["cpu"]["download_mb"] < sizes["cuda"]["download_mb"]
 

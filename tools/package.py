@@ -75,10 +75,10 @@ def build_wheel(folder: Path) -> Path:
 
 def runtime_constraints() -> str:
     """``constraints.txt`` less what only developers install."""
-    developers = {"pytest", "pytest-cov", "pytest-qgis", "pytest-timeout", "pytest-xdist", "coverage", "hypothesis", "ruff", "mypy",
-                  "import-linter", "grimp", "mkdocs", "mkdocs-material",
-                  "mkdocstrings", "mkdocstrings-python", "mkdocs-click", "setuptools",
-                  "opencv-python-headless", "matplotlib", "pillow"}  # fmt: skip
+    developers = {"pytest", "pytest-cov", "pytest-qgis", "pytest-timeout", "pytest-xdist",
+                  "coverage", "hypothesis", "ruff", "mypy", "import-linter", "grimp", "mkdocs",
+                  "mkdocs-material", "mkdocstrings", "mkdocstrings-python", "mkdocs-click",
+                  "setuptools"}  # fmt: skip
     kept = []
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         name = line.split("==")[0].strip().lower()
