@@ -256,7 +256,7 @@ def main() -> None:
     print(f"{named(bench.device)}; torch {torch.__version__}", flush=True)
     with torch.inference_mode():
         bench.run()
-    print(f"\n{named(bench.device)}; torch {torch.__version__}; {given.points} points a side\n")
+    print(f"\n{named(bench.device)}; torch {torch.__version__}; {given.points} points per side\n")
     print("| what | result | note |\n|---|---|---|")
     for row in bench.rows:
         print(f"| {' | '.join(row)} |")

@@ -39,7 +39,7 @@ COARSE_AGREEMENT = 0.6
 """Likewise for the coarse pass: its cells are larger, so it must be plainly the same object."""
 
 COARSE_STEPS = (4, 16)
-"""Working pixels a coarse pixel, tried in this order."""
+"""Working pixels per coarse pixel, tried in this order."""
 
 COARSE_AFTER = 3
 """Windows after which an object that is still open is looked at from further away."""

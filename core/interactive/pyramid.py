@@ -24,10 +24,10 @@ KEPT_PLACES = 16
 
 @dataclass
 class Levels:
-    """One raster at 2 ** octave full-resolution pixels a working pixel; opened as they are needed.
+    """One raster at 2 ** octave full-resolution pixels per working pixel; opened when needed.
 
     Args:
-        open_level: The raster at a number of full-resolution pixels a working pixel.
+        open_level: The raster at a number of full-resolution pixels per working pixel.
         model: A loaded model.
         cache: Keeps embeddings.
         octave: The working resolution in use.
@@ -86,7 +86,7 @@ class Levels:
     # -- the choice ------------------------------------------------------------------------------
 
     def octave_for(self, view: float) -> int:
-        """The working resolution for a view of so many full-resolution pixels a screen pixel.
+        """The working resolution for a view of so many full-resolution pixels per screen pixel.
 
         The one in use stays until the view differs plainly, so that zooming a little to see
         better does not change what is seen.

@@ -90,7 +90,7 @@ class Session:
     """Interactive work on one raster with one model.
 
     Args:
-        open_level: The raster at a number of full-resolution pixels a working pixel.
+        open_level: The raster at a number of full-resolution pixels per working pixel.
         model: A loaded model; its only caller is this session's thread.
         cache: Keeps embeddings; may be shared between sessions.
         limits: How far an object is followed.

@@ -2,8 +2,8 @@
 """Recognise a job that was killed after its output was in place as finished.
 
 Just before an output appears, the job's folder gets a record of it: a digest of its content, of
-what it was made by, and the result to report. The next run compares both; what is there is then the
-finished output and nothing else, whoever has edited it since notwithstanding.
+what it was made by, and the result to report. The next run compares both: only an output that
+nobody has edited since, made by the same job, counts as finished.
 """
 
 from __future__ import annotations

@@ -160,12 +160,12 @@ class Raster:
         self.crs: CRS | None = self._source.crs
 
     def _scales(self) -> tuple[float, float]:
-        """Source pixels a working pixel, down the rows and along the columns."""
+        """Source pixels per working pixel, down the rows and along the columns."""
         rows, cols = self._resolution_scales()
         return rows * self.options.coarser, cols * self.options.coarser
 
     def _resolution_scales(self) -> tuple[float, float]:
-        """Source pixels a working pixel, down the rows and along the columns."""
+        """Source pixels per working pixel, down the rows and along the columns."""
         resolution = self.options.resolution
         if resolution is None:
             return 1.0, 1.0

@@ -38,7 +38,7 @@ def axis_weights(first: int, last: int, scale: float, size: int) -> Axis:
     Args:
         first: First working pixel.
         last: One behind the last.
-        scale: Source pixels a working pixel.
+        scale: Source pixels per working pixel.
         size: Source pixels along this axis.
     """
     index = np.arange(first, last, dtype=np.float64)

@@ -241,7 +241,7 @@ class InteractiveSession(QObject):
         self._clear_object()
 
     def use_map(self, crs: QgsCoordinateReferenceSystem, pixel_size: Optional[float]) -> None:
-        """The map's CRS, in which prompts and answers are, and its ground units a screen pixel."""
+        """The CRS of the map, of prompts and of answers, and its ground units per screen pixel."""
         if crs != self._engine.crs and self._prompts:
             self._clear_object()
             self.message.emit(

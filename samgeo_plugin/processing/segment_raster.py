@@ -133,7 +133,7 @@ class SegmentRaster(SegmentAlgorithm):
         )
         self.add_number(
             self.POINTS,
-            tr("Points a side of a window"),
+            tr("Points per side of a window"),
             32,
             least=1,
             most=256,

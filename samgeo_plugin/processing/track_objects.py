@@ -104,7 +104,7 @@ class TrackObjects(EngineAlgorithm):
         self.add_flag(self.CLOUDS, tr("Objects under clouds are hidden"), True)
         self.add_number(
             self.RESOLUTION,
-            tr("Working resolution (ground units a pixel)"),
+            tr("Working resolution (ground units per pixel)"),
             folded=True,
             note=tr("The raster's own where nothing is said"),
         )

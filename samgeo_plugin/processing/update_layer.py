@@ -75,7 +75,7 @@ class UpdateLayer(EngineAlgorithm):
         )
         self.add_number(
             self.RESOLUTION,
-            tr("Working resolution (ground units a pixel)"),
+            tr("Working resolution (ground units per pixel)"),
             folded=True,
             note=tr("The raster's own where nothing is said"),
         )

@@ -31,7 +31,7 @@ SPACING = 16
 """Cells between those from which the statistics of the whole raster are taken."""
 
 STEPS = 256.0
-"""Stored steps a logit."""
+"""Stored steps per logit."""
 
 RANGE = 127.0
 """Largest stored logit."""

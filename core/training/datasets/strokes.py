@@ -52,7 +52,7 @@ SURE, POSSIBLE = 0.85, 0.06
 kind is as probable as the second."""
 
 WIDTH, STEPS, CELLS = 48, 500, 2048
-"""Of the small network: hidden units, steps, cells a step."""
+"""Of the small network: hidden units, steps, cells per step."""
 
 
 @dataclass(frozen=True)

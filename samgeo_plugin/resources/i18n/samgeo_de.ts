@@ -160,7 +160,7 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
-   <source>Points a side of a window</source>
+   <source>Points per side of a window</source>
    <translation>Punkte je Seite eines Fensters</translation>
   </message>
   <message>
@@ -235,7 +235,7 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
-   <source>Working resolution (ground units a pixel)</source>
+   <source>Working resolution (ground units per pixel)</source>
    <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
   </message>
   <message>

@@ -105,7 +105,7 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def painted(shipped):
-    """A plain with houses of 20 to 480 pixels a side; their boxes; and the plain's embedding."""
+    """A plain with houses of 20 to 480 pixels per side; their boxes; and the plain's embedding."""
     rng = np.random.default_rng(3)
     image = rng.normal((90, 120, 70), 6, (1024, 1024, 3)).clip(0, 255).astype(np.uint8)
     boxes = [(30, 30, 50, 50), (100, 60, 180, 130), (60, 500, 300, 700), (480, 40, 960, 500)]

@@ -81,7 +81,7 @@ def image(shape: tuple[int, int], seed: int = 1) -> np.ndarray:
 
 
 def prompts(kind: str, case: Case, seed: int = 2) -> dict[str, np.ndarray]:
-    """Arguments of :class:`Prompts`: two points a prompt, a box, a mask of logits, or several."""
+    """Arguments of :class:`Prompts`: two points per prompt, a box, a mask of logits, or several."""
     random = np.random.RandomState(seed)
     limit = np.array(case.image)
     points = (random.uniform(0, 1, (PROMPTS, 2, 2)) * limit).astype(np.float32)
