@@ -67,13 +67,13 @@ class TrainConfig:
     Args:
         out: Folder for the checkpoint, the log and the plot.
         minutes: Length of the schedule.
-        images: Crops a step.
-        objects: Prompts a crop.
+        images: Crops per step.
+        objects: Prompts per crop.
         size: Side of a crop, pixels.
         large: Share of steps on fewer, larger crops.
         rate: Highest learning rate.
         decay: AdamW's weight decay.
-        ema: Decay of the averaged weights a step.
+        ema: Decay of the averaged weights per step.
         workers: Processes that prepare crops.
         seed: Of the data.
         save_minutes: Between checkpoints.

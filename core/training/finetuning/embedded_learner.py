@@ -36,7 +36,7 @@ from .examples import Example, Window
 from .learners import What, halved
 
 IMAGES, OBJECTS = 3, 6
-"""Crops a step, and prompts in each."""
+"""Crops per step, and prompts per crop."""
 
 SIDE = 256
 """Of a crop, pixels."""
