@@ -47,9 +47,9 @@ class OnlineSession(Session):
         try:
             port = int(server.stdout.readline())
             self.load()
+            roofs = self.large_roofs()
             QgsProject.instance().removeMapLayer(self.raster.id())
             QgsProject.instance().setCrs(QgsCoordinateReferenceSystem(MERCATOR))
-            roofs = self.large_roofs()
             address = f"http://127.0.0.1:{port}"
             self.use(f"type=xyz&zmin=0&zmax=20&url={address}/%7Bz%7D/%7Bx%7D/%7By%7D.png",
                      "XYZ", roofs[:2])  # fmt: skip
@@ -78,12 +78,18 @@ class OnlineSession(Session):
         )
         extent = self.truth.extent()
         middle = extent.xMinimum() + 0.6 * extent.width()
+        to_raster = QgsCoordinateTransform(
+            self.truth.crs(), self.raster.crs(), QgsProject.instance()
+        )
+        inside = self.raster.extent()
+        inside.grow(-0.1 * inside.height())  # the view around a roof is wholly on the raster
         found = []
         for feature in self.truth.getFeatures():
             shape = QgsGeometry(feature.geometry())
             if shape.boundingBox().xMinimum() < middle or not 120 < shape.area() < 500:
                 continue
-            if shape.area() > 0.95 * shape.convexHull().area():
+            covered = inside.contains(to_raster.transformBoundingBox(shape.boundingBox()))
+            if covered and shape.area() > 0.95 * shape.convexHull().area():
                 shape.transform(move)
                 found.append(shape)
         return sorted(found, key=lambda shape: -shape.area())[:4]
@@ -96,6 +102,7 @@ class OnlineSession(Session):
             raise Failed(f"{name}: {layer.error().message()}")
         QgsProject.instance().addMapLayer(layer)
         iface.setActiveLayer(layer)
+        self.plugin.dock.source.raster.setLayer(layer)
         self.stalls.part(name)
         target = controller.target_layer()
         before = 0 if target is None else max(target.featureCount(), 0)
