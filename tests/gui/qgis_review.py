@@ -63,15 +63,19 @@ class Paints(QObject):
 
 
 class Keys(QObject):
-    """Tells when a key came from the window system."""
+    """Tells when a key came from the window system.
 
-    def __init__(self, application: QObject) -> None:
+    It watches QGIS's window, not the application: PyQt crashes where a filter of all objects is
+    shown one that is being deleted.
+    """
+
+    def __init__(self, window: QObject) -> None:
         super().__init__()
         self.at = 0.0
-        application.installEventFilter(self)
+        window.installEventFilter(self)
 
     def eventFilter(self, _: QObject, event: QEvent) -> bool:  # noqa: N802
-        if event.type() == QEvent.Type.ShortcutOverride and not self.at:
+        if event.type() == QEvent.Type.KeyPress and not self.at:
             self.at = time.monotonic()
         return False
 
@@ -100,9 +104,8 @@ class ReviewSession(Session):
         self.canvas.setFocus()
 
         self.stalls.part("review")
-        from qgis.PyQt.QtWidgets import QApplication
-
-        keys, paints = Keys(QApplication.instance()), Paints(self.canvas.viewport())
+        keys = Keys(iface.mainWindow().windowHandle())
+        paints = Paints(self.canvas.viewport())
 
         def moved(_: object) -> None:
             if keys.at:
@@ -119,7 +122,7 @@ class ReviewSession(Session):
         self.until(lambda: time.monotonic() > half, "half of the keys", COUNT)
         self.picture("review_half")
         self.until(lambda: hand.poll() is not None, "xdotool's end", COUNT * EVERY * 2 + 60)
-        QApplication.instance().removeEventFilter(keys)
+        iface.mainWindow().windowHandle().removeEventFilter(keys)
         self.wait(1)
         self.picture("review_done")
         after = sorted(paints.after)
