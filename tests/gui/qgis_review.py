@@ -65,17 +65,17 @@ class Paints(QObject):
 class Keys(QObject):
     """Tells when a key came from the window system.
 
-    It watches QGIS's window, not the application: PyQt crashes where a filter of all objects is
-    shown one that is being deleted.
+    It watches the canvas, which has the focus, not the application: PyQt crashes where a filter of
+    all objects is shown one that is being deleted.
     """
 
-    def __init__(self, window: QObject) -> None:
+    def __init__(self, canvas: QObject) -> None:
         super().__init__()
         self.at = 0.0
-        window.installEventFilter(self)
+        canvas.installEventFilter(self)
 
     def eventFilter(self, _: QObject, event: QEvent) -> bool:  # noqa: N802
-        if event.type() == QEvent.Type.KeyPress and not self.at:
+        if event.type() == QEvent.Type.ShortcutOverride and not self.at:
             self.at = time.monotonic()
         return False
 
@@ -104,7 +104,7 @@ class ReviewSession(Session):
         self.canvas.setFocus()
 
         self.stalls.part("review")
-        keys = Keys(iface.mainWindow().windowHandle())
+        keys = Keys(self.canvas)
         paints = Paints(self.canvas.viewport())
 
         def moved(_: object) -> None:
@@ -122,7 +122,7 @@ class ReviewSession(Session):
         self.until(lambda: time.monotonic() > half, "half of the keys", COUNT)
         self.picture("review_half")
         self.until(lambda: hand.poll() is not None, "xdotool's end", COUNT * EVERY * 2 + 60)
-        iface.mainWindow().windowHandle().removeEventFilter(keys)
+        self.canvas.removeEventFilter(keys)
         self.wait(1)
         self.picture("review_done")
         after = sorted(paints.after)
