@@ -32,7 +32,7 @@ from ..earth.reproject import to_degrees
 LONG_EDGE = 1000.0
 """Metres: rings with a longer edge get more vertices."""
 
-POLAR = 84.0
+POLAR = 75.0
 """Degrees of latitude beyond which rings get more vertices."""
 
 WIDE, HIGH = 0.25, 0.25

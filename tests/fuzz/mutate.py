@@ -23,25 +23,18 @@ def rounds(short: int) -> int:
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Fail where a block takes longer; Python code only is interrupted.
-
-    The seconds are the processor's, so that a busy machine does not count; of the clock's, six
-    times as many.
-    """
+    """Fail where a block takes longer; Python code only is interrupted."""
 
     def late(*_: Any) -> None:
         raise TimeoutError(f"took more than {seconds} s")
 
-    timers = ((signal.ITIMER_PROF, signal.SIGPROF, 1), (signal.ITIMER_REAL, signal.SIGALRM, 6))
-    before = [signal.signal(name, late) for _, name, _ in timers]
-    for timer, _, times in timers:
-        signal.setitimer(timer, seconds * times)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
     try:
         yield
     finally:
-        for (timer, name, _), old in zip(timers, before, strict=True):
-            signal.setitimer(timer, 0)
-            signal.signal(name, old)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def peak_megabytes() -> float:

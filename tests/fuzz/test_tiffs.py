@@ -149,7 +149,7 @@ def test_damaged_tiffs_give_a_picture_or_a_sentence(
     for number, (name, content) in enumerate(cases(seeds, 13, rounds(100))):
         path.write_bytes(content)
         (tmp_path / "last.tif").write_bytes(content)
-        started = time.process_time()
+        started = time.monotonic()
         try:
             with at_most(SECONDS):
                 look(path)
@@ -158,7 +158,7 @@ def test_damaged_tiffs_give_a_picture_or_a_sentence(
             pass
         except Exception as error:
             pytest.fail(f"case {number} ({name}): {type(error).__name__}: {error}")
-        took = time.process_time() - started
+        took = time.monotonic() - started
         assert took < SECONDS, (number, name, took)
         assert peak_megabytes() < MEGABYTES, (number, name, peak_megabytes())
     assert sound > 0
@@ -172,7 +172,7 @@ def test_damaged_tiffs_go_through_a_job_or_end_with_a_sentence(
     made = 0
     for number, (name, content) in enumerate(cases(seeds, 17, rounds(100) // 5)):
         path.write_bytes(content)
-        started = time.process_time()
+        started = time.monotonic()
         try:
             with open_raster(path) as raster:
                 if max(raster.shape) > 4000:
@@ -184,7 +184,7 @@ def test_damaged_tiffs_go_through_a_job_or_end_with_a_sentence(
             pass
         except Exception as error:
             pytest.fail(f"case {number} ({name}): {type(error).__name__}: {error}")
-        took = time.process_time() - started
+        took = time.monotonic() - started
         assert took < SECONDS, (number, name, took)
         assert peak_megabytes() < MEGABYTES, (number, name)
     assert made > 0

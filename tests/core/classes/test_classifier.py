@@ -46,8 +46,9 @@ def test_five_examples_are_right_and_more_are_better():
 
 def test_several_classes_are_told_apart():
     found, truth = table(noise=1.0, classes=4)
-    assert right(found, truth, 10) > 0.84
-    assert right(found, truth, 40) > 0.93
+    ten, forty = (np.mean([right(found, truth, n, seed) for seed in range(4)]) for n in (10, 40))
+    assert ten > 0.86
+    assert forty > 0.93
 
 
 @pytest.mark.parametrize("each", [10, 40])

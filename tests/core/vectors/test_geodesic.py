@@ -48,7 +48,7 @@ def test_small_shapes_agree_with_geodesics(
     perimeter = sum(GEOD.geometry_length(ring) for ring in (shape.exterior, *shape.interiors))
     got = measure([shape], "EPSG:4326")
     # GeographicLib itself rounds areas to about 1e-4 m2.
-    assert got.area[0] == pytest.approx(abs(area), rel=2e-5, abs=1e-3)
+    assert got.area[0] == pytest.approx(abs(area), rel=1e-5, abs=1e-3)
     assert got.perimeter[0] == pytest.approx(perimeter, rel=1e-7, abs=1e-5)
 
 
