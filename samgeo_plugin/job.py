@@ -835,6 +835,7 @@ class TrackParameters(_Parameters):
     precision: str = _shared("precision")
     threads: Optional[int] = _shared("threads")
     bands: Optional[list[int]] = _shared("bands")
+    allow_remote: bool = _shared("allow_remote")
     resolution: Optional[float] = _option(
         "Size of a working pixel, units of the CRS of the raster at the layer's date.",
         unset="that raster's own",
@@ -898,6 +899,7 @@ class TrainParameters(_Parameters):
     work: Optional[str] = _option("Folder for checkpoints.", unset="with the models", group="job")
     fresh: bool = _option("Forget an unfinished run.", False, group="job")
     overwrite: bool = _option("Replace a model of that name.", False, group="output")
+    allow_remote: bool = _shared("allow_remote")
     device: str = _shared("device")
     threads: Optional[int] = _shared("threads")
 

@@ -55,6 +55,9 @@ BUNDLE = Setting("environment/bundle", "")
 DEVICE = Setting("engine/device", "auto")
 THREADS = Setting("engine/threads", 0)
 MODEL = Setting("engine/model", "embedded")
+ALLOW_REMOTE = Setting("engine/allow_remote", False)
+"""Whether the engine fetches what a raster's file refers to on a server."""
+
 MODELS = Setting("engine/models", "")
 """Names of the models that the engine listed last, one per line."""
 

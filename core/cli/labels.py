@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from ..job import Progress
+from ..job import Progress, SegmentParameters
 from .console import Console, reporting
+from .options import options_of
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
@@ -48,6 +49,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
     help="Format of the images.",
 )
 @click.option("--rle", "as_runs", is_flag=True, help="COCO: run-length codes for all objects.")
+@options_of(SegmentParameters, "allow_remote")
 @_JSON
 def export_labels(
     rasters: tuple[str, ...],
@@ -58,6 +60,7 @@ def export_labels(
     layer: str | None,
     image_format: str,
     as_runs: bool,
+    allow_remote: bool,
     chip_size: int,
     **options: Any,
 ) -> None:
@@ -81,6 +84,7 @@ def export_labels(
                 options=ChipOptions(size=chip_size, **options),
                 image_format=image_format,
                 as_runs=as_runs,
+                allow_remote=allow_remote,
                 progress=lambda number: show(Progress(None, "chips", number, 0)),
             )
         if as_json:

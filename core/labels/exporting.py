@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import OutputError, ParameterError
 from ..layers.reader import LayerLike
-from ..raster.raster import Raster, open_raster
+from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
 from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
 
@@ -50,6 +50,7 @@ def export_labels(
     options: ChipOptions | None = None,
     image_format: str = "tif",
     as_runs: bool = False,
+    allow_remote: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Exported:
     """Write chips and labels into a new folder, whole or not at all.
@@ -63,6 +64,7 @@ def export_labels(
         options: How the raster is cut.
         image_format: "tif", "png" or "jpg"; the georeference of the latter two lies beside them.
         as_runs: COCO: run-length codes for all objects, not only for those with holes.
+        allow_remote: As of :class:`~samgeo_core.RasterOptions`.
         progress: Called with the number of chips written.
 
     Raises:
@@ -79,7 +81,7 @@ def export_labels(
         raise OutputError(f"{target} exists and is not empty: choose a new folder.")
     options = options or ChipOptions()
     names = [raster] if isinstance(raster, (str, Path)) else list(raster)
-    with open_raster(names) as opened:
+    with open_raster(names, RasterOptions(allow_remote=allow_remote)) as opened:
         chips = list(cut_chips(opened, labels, layer, options))
         classes = sorted({item.label for chip in chips for item in chip.objects})
         target.parent.mkdir(parents=True, exist_ok=True)

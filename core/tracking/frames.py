@@ -67,7 +67,11 @@ class CommonGrid:
 
 
 def common_grid(
-    reference: DatedRaster, series: Sequence[DatedRaster], resolution: float | None = None
+    reference: DatedRaster,
+    series: Sequence[DatedRaster],
+    resolution: float | None = None,
+    *,
+    allow_remote: bool = False,
 ) -> CommonGrid:
     """A grid over all dates in the pixels of one of them.
 
@@ -75,11 +79,13 @@ def common_grid(
         reference: Whose pixels, CRS and place of the pixels are taken.
         series: All dates.
         resolution: Side of a pixel in units of the reference's CRS; None for its own.
+        allow_remote: As of :class:`~samgeo_core.RasterOptions`.
 
     Raises:
         RasterError: A date shows other ground than the reference, or the dates lie too far apart.
     """
-    with open_raster(reference.sources, RasterOptions(resolution=resolution)) as raster:
+    options = RasterOptions(resolution=resolution, allow_remote=allow_remote)
+    with open_raster(reference.sources, options) as raster:
         transform, (height, width) = raster.transform, raster.shape
     to_grid = ~transform
     own = shapely.box(0, 0, width, height)

@@ -103,6 +103,7 @@ def track(
     threads: int | None = None,
     precision: str = "auto",
     bands: Sequence[int] | None = None,
+    allow_remote: bool = False,
     resolution: float | None = None,
     clouds: bool = True,
     reach: float = REACH,
@@ -128,6 +129,7 @@ def track(
         memory: Use the memory of SAM 2, 2.1 and EdgeTAM; None where the model has one.
         device, threads, precision: As in :func:`~samgeo_core.models.load.load_model`.
         bands: Red, green and blue, or one band; None for what each raster says.
+        allow_remote: Local files that lead to servers, or to raw bytes of other files, may do so.
         resolution: Side of a pixel in units of the CRS of the raster at the date ``at``; None for
             that raster's own.
         clouds: Look for clouds; False where bright things are meant to be followed.
@@ -152,7 +154,7 @@ def track(
         check_output(path, overwrite=overwrite or run.owns_output)
         check_tables(path, overwrite=overwrite or run.again)
     given = read_dates(dates) if isinstance(dates, (str, Path)) else dates
-    series = make_series(list(rasters), given)
+    series = make_series(list(rasters), given, allow_remote=allow_remote)
     if path is not None:
         read = [str(layer)] if isinstance(layer, (str, Path)) else []
         inputs = [one for name in read for one in layer_input("the layer", name, layer_name)]
@@ -169,8 +171,10 @@ def track(
                         "output."
                     )
     start = _start(series, at)
-    grid = common_grid(series[start], series, resolution)
-    options = RasterOptions(bands=None if bands is None else tuple(bands))
+    grid = common_grid(series[start], series, resolution, allow_remote=allow_remote)
+    options = RasterOptions(
+        bands=None if bands is None else tuple(bands), allow_remote=allow_remote
+    )
     frame = _read(layer, layer_name)
     shapes, ids, labels, left_out = _objects(
         frame, grid, series[start], options, id_field, label_field

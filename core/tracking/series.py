@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from ..earth.crs import known_crs
 from ..errors import ParameterError, RasterError
 from ..job import option
-from ..raster.raster import open_raster
+from ..raster.raster import RasterOptions, open_raster
 from ..sources.dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags, read_moment
 from ..sources.names import expand_sources
 
@@ -55,13 +55,17 @@ class _One:
 
 
 def make_series(
-    rasters: Sequence[str | Path], dates: Mapping[str, str] | None = None
+    rasters: Sequence[str | Path],
+    dates: Mapping[str, str] | None = None,
+    *,
+    allow_remote: bool = False,
 ) -> list[DatedRaster]:
     """Rasters by date, the earliest first.
 
     Args:
         rasters: Paths, URLs or folders; each raster of a folder counts on its own.
         dates: Date by path or by file name; goes before whatever the raster says of itself.
+        allow_remote: As of :class:`~samgeo_core.RasterOptions`.
 
     Raises:
         RasterError: A raster cannot be opened; has no date, or several that contradict each
@@ -69,12 +73,12 @@ def make_series(
             the same; none overlaps the others.
         ParameterError: A given date is none, or is given for a raster that is not there.
     """
-    names = [name for raster in rasters for name in expand_sources(raster)]
+    names = [name for raster in rasters for name in expand_sources(raster, remote=allow_remote)]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise RasterError(f"The raster {twice} was given twice: leave one out.")
     given = _given(names, dates or {})
-    described = [_describe(name, given.get(name)) for name in names]
+    described = [_describe(name, given.get(name), allow_remote) for name in names]
     ordered = sorted(described, key=lambda one: (one.moment.start, one.moment.end, one.name))
     groups: list[list[_One]] = []
     for one in ordered:
@@ -138,8 +142,8 @@ def _given(names: Sequence[str], dates: Mapping[str, str]) -> dict[str, Moment]:
     return found
 
 
-def _describe(name: str, given: Moment | None) -> _One:
-    with open_raster(name) as raster:
+def _describe(name: str, given: Moment | None, allow_remote: bool) -> _One:
+    with open_raster(name, RasterOptions(allow_remote=allow_remote)) as raster:
         height, width = raster.shape
         corners = [(0, 0), (width, 0), (width, height), (0, height)]
         footprint = shapely.Polygon([raster.transform @ corner for corner in corners])

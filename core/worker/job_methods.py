@@ -114,11 +114,11 @@ def _told(context: Context) -> dict[str, Any]:
 
 def statistics(params: Json, context: Context) -> Json:
     """The one stretch of a raster."""
-    known = {"rasters", "bands", "percentiles"}
+    known = {"rasters", "bands", "percentiles", "allow_remote"}
     unknown = sorted(set(params) - known)
     if unknown:
         raise ParameterError(f"Unknown parameter {unknown[0]!r:.80}: known are {known}.")
-    opening = {k: v for k, v in params.items() if k in ("rasters", "bands")}
+    opening = {k: v for k, v in params.items() if k != "percentiles"}
     asked = job.OpenParameters.from_dict(opening)
     percentiles = params.get("percentiles")
     if percentiles is not None and not (
@@ -130,6 +130,7 @@ def statistics(params: Json, context: Context) -> Json:
     options = RasterOptions(
         bands=None if asked.bands is None else tuple(asked.bands),
         percentiles=None if percentiles is None else (percentiles[0], percentiles[1]),
+        allow_remote=asked.allow_remote,
     )
     with open_raster(asked.rasters, options) as raster:
         context.progress("stretch", 0, 1)

@@ -50,6 +50,12 @@ class OptionsPage(QgsOptionsPageWidget):
         self.hover = QCheckBox(tr("Show the polygon that a click would make"))
         self.hover.setChecked(settings.HOVER.get())
         form.addRow(self.hover)
+        self.remote = QCheckBox(tr("Fetch what a raster's file refers to on servers"))
+        self.remote.setChecked(settings.ALLOW_REMOTE.get())
+        self.remote.setToolTip(
+            tr("Files such as virtual rasters can name servers; without this they are refused")
+        )
+        form.addRow(self.remote)
         layout.addWidget(second)
 
     def apply(self) -> None:
@@ -57,6 +63,7 @@ class OptionsPage(QgsOptionsPageWidget):
         settings.THREADS.set(self.threads.value())
         settings.RENDER_LIMIT.set(self.limit.value())
         settings.HOVER.set(self.hover.isChecked())
+        settings.ALLOW_REMOTE.set(self.remote.isChecked())
 
 
 class OptionsFactory(QgsOptionsWidgetFactory):

@@ -144,6 +144,7 @@ class Controller(QObject):
             threads=int(settings.THREADS.get()) or None,
             bands=bands,
             stretch=stretch,
+            allow_remote=bool(settings.ALLOW_REMOTE.get()),
         )
 
     def open(self) -> bool:

@@ -27,7 +27,7 @@ from qgis.core import (
     QgsVectorFileWriter,
 )
 
-from .. import field_types, rasters
+from .. import field_types, rasters, settings
 from ..crs import crs_text
 from ..i18n import tr
 from . import jobs
@@ -101,9 +101,10 @@ class Given:
         return list(self.algorithm.parameterAsFields(self.parameters, name, self.context))
 
     def engine_options(self) -> dict[str, Any]:
-        """Model, device, number type and threads as the engine names them."""
+        """Model, device, number type, threads, and whether servers may be asked."""
         names = self.algorithm
         return {
+            "allow_remote": bool(settings.ALLOW_REMOTE.get()),
             "model": str(self.parameters.get(names.MODEL) or "embedded"),
             "device": self.word(names.DEVICE),
             "precision": self.word(names.PRECISION),

@@ -131,6 +131,7 @@ class ImproveModel(EngineAlgorithm):
             minutes=given.number(self.MINUTES) or 20.0,
             fresh=given.flag(self.FRESH),
             overwrite=given.flag(self.OVERWRITE),
+            allow_remote=engine["allow_remote"],
             device=engine["device"],
             threads=engine["threads"],
         )

@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingParameterFileDestination,
 )
 
+from .. import settings
 from ..i18n import tr
 from ..job import EncodeParameters
 from .base import EngineAlgorithm
@@ -106,6 +107,7 @@ class RasterStatistics(EngineAlgorithm):
             {
                 "rasters": [path],
                 "bands": given.bands(),
+                "allow_remote": bool(settings.ALLOW_REMOTE.get()),
                 "percentiles": [given.number(self.LOW), given.number(self.HIGH)],
             },
         )

@@ -50,3 +50,32 @@ def test_defaults_ranges_and_choices_of_dialogs_are_those_of_the_engine(qgis_app
                     continue
                 assert set(words) <= set(about.get("choices") or ()) or name in ("device",), name
     assert {"min_area", "tile_size", "margin", "mode", "workers", "precision"} <= seen
+
+
+def test_every_parameter_of_a_dialog_has_its_label_in_messages(qgis_app):
+    from samgeo_plugin import job
+    from samgeo_plugin.processing.provider import ALGORITHMS
+
+    known = {
+        name
+        for kind in vars(job).values()
+        if isinstance(kind, type) and kind.__name__.endswith("Parameters")
+        for name in getattr(kind, "__dataclass_fields__", {})
+    }
+    without = set()
+    for kind in ALGORITHMS:
+        algorithm = kind()
+        algorithm.initAlgorithm()
+        for definition in algorithm.parameterDefinitions():
+            name = definition.name().lower()
+            if name in known - {"input", "output"} and label(name) == f"“{name}”":
+                without.add(name)
+    assert not without
+
+
+def test_what_a_file_refers_to_is_allowed_in_the_settings(qgis_app):
+    said = in_our_words(
+        Failure(1, "RasterError", f"unless you allow it ({option('allow_remote')}).")
+    )
+    assert "settings" in said.message
+    assert "allow_remote" not in said.message

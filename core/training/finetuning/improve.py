@@ -37,7 +37,7 @@ from ...models.promptable import TorchModel
 from ...models.runtime import set_threads
 from ...models.weights import checkpoints
 from ...models.weights.own import OwnNotes, check_name, own_folder, read_notes, save_own
-from ...raster.raster import Raster, open_raster
+from ...raster.raster import Raster, RasterOptions, open_raster
 from .card import card, forgotten
 from .examples import (
     LEAST_HELD_BACK,
@@ -76,6 +76,7 @@ class TrainOptions:
         points: Of the automatic mode that is measured, along a window's side.
         automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
         licence: Of the trained model, for its card.
+        allow_remote: As of :class:`~samgeo_core.RasterOptions`.
         device, threads: See :func:`~samgeo_core.load_model`.
         examples: How the layer is read.
         loop: How long and how fast.
@@ -87,6 +88,7 @@ class TrainOptions:
     points: int = 32
     automatic_windows: int = 4
     licence: str = ""
+    allow_remote: bool = False
     device: str = "auto"
     threads: int | None = None
     examples: ExampleOptions = field(default_factory=ExampleOptions)
@@ -161,7 +163,11 @@ def train(
             progress(Progress(None, stage, done, total))
 
     names = [raster] if isinstance(raster, (str, Path)) else list(raster)
-    with _working(folder, fresh=fresh), open_raster([str(n) for n in names]) as opened:
+    looking = RasterOptions(allow_remote=options.allow_remote)
+    with (
+        _working(folder, fresh=fresh),
+        open_raster([str(n) for n in names], looking) as opened,
+    ):
         job = prepare(opened, labels, options, folder)
         done = job.run(name, report)
         if done.verdict.offered:
@@ -189,6 +195,7 @@ def train_as_asked(
         window=params.window,
         points=params.points_per_side,
         licence=params.licence,
+        allow_remote=params.allow_remote,
         device=params.device,
         threads=params.threads,
         examples=ExampleOptions(

@@ -45,6 +45,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source> in the plugin's settings</source>
+   <translation> in den Einstellungen der Erweiterung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Area in which every object is drawn</source>
+   <translation>Gebiet, in dem jedes Objekt gezeichnet ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Area of interest</source>
    <translation>Interessengebiet</translation>
   </message>
@@ -60,6 +70,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>CRS of the raster's layer</source>
+   <translation>KBS des Rasterlayers</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>CRS of the result</source>
    <translation>KBS des Ergebnisses</translation>
   </message>
@@ -67,6 +82,16 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Class of the roads</source>
    <translation>Klasse der Straßen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Date of the polygons (YYYY-MM-DD)</source>
+   <translation>Datum der Polygone (JJJJ-MM-TT)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Dates of the rasters (CSV)</source>
+   <translation>Daten der Raster (CSV)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -90,6 +115,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Fetch what a raster's file refers to on servers</source>
+   <translation>Laden, worauf die Datei eines Rasters auf Servern verweist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Field with a label</source>
    <translation>Feld mit einer Beschriftung</translation>
   </message>
@@ -100,8 +130,28 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with the class in the truth</source>
+   <translation>Feld mit der Klasse in der Referenz</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with the objects’ names</source>
+   <translation>Feld mit den Namen der Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field with the status of the review</source>
+   <translation>Feld mit dem Status der Durchsicht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Forget what a cancelled run has done</source>
    <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>How far objects may move between dates (in their own sides)</source>
+   <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -112,6 +162,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Keep the classifier</source>
    <translation>Klassifikator behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least overlap with the given outline (IoU)</source>
+   <translation>Kleinste Deckung mit dem gegebenen Umriss (IoU)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -130,8 +185,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Least width (metres)</source>
+   <translation>Kleinste Breite (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Look for new objects, too</source>
+   <translation>Auch neue Objekte suchen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Magnification for the embedded model</source>
    <translation>Vergrößerung für das eingebaute Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Minutes, at most</source>
+   <translation>Minuten, höchstens</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -140,8 +210,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Name of the new model</source>
+   <translation>Name des neuen Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Number type of the model</source>
    <translation>Zahlentyp des Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Objects under clouds are hidden</source>
+   <translation>Objekte unter Wolken sind verdeckt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -165,6 +245,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Polygons</source>
+   <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Probability from which a change is one</source>
+   <translation>Wahrscheinlichkeit, ab der eine Änderung gilt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Processes</source>
    <translation>Prozesse</translation>
   </message>
@@ -180,6 +270,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Replace a model of that name</source>
+   <translation>Ein Modell dieses Namens ersetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Saved classifier, instead of examples</source>
    <translation>Gespeicherter Klassifikator statt Beispielen</translation>
   </message>
@@ -187,6 +282,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Shapes</source>
    <translation>Formen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Share of the polygons that is held back</source>
+   <translation>Anteil der Polygone, der zurückgehalten wird</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -212,6 +312,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Smallest object (m²)</source>
    <translation>Kleinstes Objekt (m²)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Truth</source>
+   <translation>Referenz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -1152,6 +1257,11 @@
    <location filename="samgeo_plugin/gui/options_page.py" />
    <source>Fewer threads leave more of the computer to QGIS</source>
    <translation>Weniger Threads lassen QGIS mehr vom Rechner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/options_page.py" />
+   <source>Files such as virtual rasters can name servers; without this they are refused</source>
+   <translation>Dateien wie virtuelle Raster können Server nennen; ohne dies werden sie abgelehnt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/options_page.py" />
@@ -2167,11 +2277,6 @@ Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Polygons</source>
-   <translation>Polygone</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Road network from strokes</source>
    <translation>Straßennetz aus Strichen</translation>
   </message>
@@ -2241,11 +2346,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
-   <source>Field with the class in the truth</source>
-   <translation>Feld mit der Klasse in der Referenz</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>Found</source>
    <translation>Gefunden</translation>
   </message>
@@ -2278,11 +2378,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
    <source>True</source>
    <translation>Wahr</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/evaluate_result.py" />
-   <source>Truth</source>
-   <translation>Referenz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/evaluate_result.py" />
@@ -2346,11 +2441,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Area in which every object is drawn</source>
-   <translation>Gebiet, in dem jedes Objekt gezeichnet ist</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Automatic F1</source>
    <translation>F1 im automatischen Modus</translation>
   </message>
@@ -2368,11 +2458,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Before</source>
    <translation>Vorher</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Field with the status of the review</source>
-   <translation>Feld mit dem Status der Durchsicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
@@ -2411,28 +2496,8 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Minutes, at most</source>
-   <translation>Minuten, höchstens</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Name of the new model</source>
-   <translation>Name des neuen Modells</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Rejected polygons found again</source>
    <translation>Abgelehnte Polygone, die wieder gefunden wurden</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Replace a model of that name</source>
-   <translation>Ein Modell dieses Namens ersetzen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Share of the polygons that is held back</source>
-   <translation>Anteil der Polygone, der zurückgehalten wird</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
@@ -2482,16 +2547,6 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
    <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Gives building outlines right angles along their main direction. A polygon keeps its own shape where the regular one would overlap it less than the least IoU.</source>
    <translation>Gibt Gebäudeumrissen rechte Winkel entlang ihrer Hauptrichtung. Ein Polygon behält seine eigene Form, wo sich das regelmäßige weniger mit ihm deckte als die kleinste IoU.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/outlines.py" />
-   <source>Least overlap with the given outline (IoU)</source>
-   <translation>Kleinste Deckung mit dem gegebenen Umriss (IoU)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/outlines.py" />
-   <source>Least width (metres)</source>
-   <translation>Kleinste Breite (Meter)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
@@ -2836,23 +2891,8 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Date of the polygons (YYYY-MM-DD)</source>
-   <translation>Datum der Polygone (JJJJ-MM-TT)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Dated rasters</source>
    <translation>Datierte Raster</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Dates of the rasters (CSV)</source>
-   <translation>Daten der Raster (CSV)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Field with the objects’ names</source>
-   <translation>Feld mit den Namen der Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
@@ -2862,11 +2902,6 @@ The result can be played with QGIS’s temporal controller. The table has one ro
    <translation>Verfolgt die Polygone eines Layers durch Raster mehrerer Daten: ob jedes vorhanden, verschwunden oder durch Wolken oder fehlende Daten verdeckt ist, mit Umriss und Fläche. Die Daten stammen aus Namen, Tags oder STAC-Items der Raster oder aus einer CSV-Datei mit den Spalten raster und date.
 
 Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle hat eine Zeile je Objekt und eine Spalte je Datum.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>How far objects may move between dates (in their own sides)</source>
-   <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
@@ -2882,11 +2917,6 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
    <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Objects at each date</source>
    <translation>Objekte zu jedem Datum</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Objects under clouds are hidden</source>
-   <translation>Objekte unter Wolken sind verdeckt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
@@ -2930,11 +2960,6 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
-   <source>Look for new objects, too</source>
-   <translation>Auch neue Objekte suchen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>New raster</source>
    <translation>Neues Raster</translation>
   </message>
@@ -2942,11 +2967,6 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Old polygons</source>
    <translation>Alte Polygone</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/update_layer.py" />
-   <source>Probability from which a change is one</source>
-   <translation>Wahrscheinlichkeit, ab der eine Änderung gilt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
