@@ -13,9 +13,10 @@ from ...classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load
 from ...errors import ParameterError
 from ...job import option
 from ...layers.inputs import Input, layer_input
+from ...layers.publish import exists_already
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
-from ..options import ClassParameters, has_classes
+from ..options import ClassParameters, JobParameters, has_classes
 from ..stages.prompt_stage import ModelFactory
 
 
@@ -63,6 +64,21 @@ def check_options(params: ClassParameters) -> None:
         raise ParameterError(
             f"{option('min_class_prob')} is {params.min_class_prob}, but must lie between 0 and 1."
         )
+
+
+def check_new_classifier(params: JobParameters) -> None:
+    """Refuse to replace a saved classifier without being allowed to.
+
+    An interrupted run of the job, whose folder is still there, may have saved it already.
+
+    Raises:
+        OutputError: It exists.
+    """
+    given = getattr(params, "save_classifier", None)
+    if given is None or params.overwrite or not Path(given).exists():
+        return
+    if not Path(params.job_folder or f"{params.output}.job").exists():
+        raise exists_already(Path(given))
 
 
 def example_layers(params: ClassParameters) -> list[ExampleLayer]:

@@ -39,6 +39,7 @@ from .class_layer import (
 )
 from .class_options import (
     about,
+    check_new_classifier,
     check_options,
     example_layers,
     inputs_of_classes,
@@ -70,6 +71,7 @@ def classify_layer(
     """
     check_main_module()
     check_options(params)
+    check_new_classifier(params)
     if not has_classes(params):
         raise ParameterError(
             f"Say what the classes are: {option('examples')} with {option('class_field')}, "

@@ -31,6 +31,7 @@ from ..stages.prompt_stage import ModelFactory
 from .class_map import MapStage, map_tiles, train_cells
 from .class_options import (
     about,
+    check_new_classifier,
     check_options,
     example_layers,
     inputs_of_classes,
@@ -62,6 +63,7 @@ def map_classes(
     """
     check_main_module()
     check_options(params)
+    check_new_classifier(params)
     if not has_classes(params):
         raise ParameterError(
             f"Say what the classes are: examples ({option('examples')}, {option('like')} and "

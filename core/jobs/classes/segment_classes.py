@@ -32,7 +32,7 @@ from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
-from .class_options import check_options, inputs_of_classes, model_factory
+from .class_options import check_new_classifier, check_options, inputs_of_classes, model_factory
 from .classify import classify_layer
 from .feature_stage import ScaledModel
 
@@ -76,6 +76,7 @@ def segment_classes(
         SamGeoError: See ``errors.py``; no partial output stays.
     """
     check_options(params)
+    check_new_classifier(params)
     rules = [parse_rule(text) for text in params.rules]
     classes = has_classes(params)
     if classes and params.prompts is not None:

@@ -118,6 +118,11 @@ def test_a_saved_classifier_gives_the_same_classes_and_another_model_is_refused(
     with pytest.raises(PromptError, match="was trained with the model"):
         classify_layer(parameters(world, tmp_path / "c.gpkg", **again), factory=sam2)
     assert not (tmp_path / "c.gpkg").exists()
+    kept = saved.read_bytes()
+    other = parameters(world, tmp_path / "d.gpkg", save_classifier=str(saved))
+    with pytest.raises(OutputError, match=r"my\.samgeo-classes exists already"):
+        classify_layer(other, factory=sam2)
+    assert saved.read_bytes() == kept
 
 
 @pytest.mark.parametrize(
