@@ -73,8 +73,9 @@ def test_the_wheel_holds_the_embedded_model_and_its_licence(files, tmp_path):
     assert any(name.endswith("LICENSE") for name in names)
 
 
-def test_the_protocol_is_the_engines_own_file(files):
-    assert files[TOP + "job.py"] == (ROOT / "core" / "job.py").read_bytes()
+def test_the_protocol_is_the_engines_own(files):
+    for path in (ROOT / "core" / "job").glob("*.py"):
+        assert files[TOP + f"job/{path.name}"] == path.read_bytes()
 
 
 def test_every_module_is_python_3_9_and_imports_nothing_of_the_engine(files):

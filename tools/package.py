@@ -96,7 +96,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         relative = path.relative_to(PLUGIN)
         if LEFT_OUT & set(relative.parts) or path.suffix in LEFT_OUT_SUFFIXES:
             continue
-        if path.is_file():  # job.py is a link to the engine's file and goes in as a file
+        if path.is_file():
             entries[relative.as_posix()] = path.read_bytes()
     for path in sorted((PLUGIN / "resources" / "i18n").glob("*.ts")):
         entries[f"resources/i18n/{path.stem}.qm"] = compile_ts(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command-line options, generated from the parameters in ``job.py``."""
+"""Command-line options, generated from the parameters in ``job``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def options_of(parameters: type, *names: str, leave_out: Sequence[str] = ()) -> 
     """Give a command one option for each field of its parameters that has a default.
 
     Args:
-        parameters: A class of ``job.py``.
+        parameters: A class of ``job``.
         names: The fields, in this order; all of them where none is named.
         leave_out: Fields that are no options of this command.
     """

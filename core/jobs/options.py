@@ -26,7 +26,7 @@ JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters, Upda
 
 
 class ClassParameters(Protocol):
-    """The parameters of ``job.py`` that say where classes are from."""
+    """The parameters of ``job`` that say where classes are from."""
 
     @property
     def examples(self) -> str | None: ...

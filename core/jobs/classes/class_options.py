@@ -21,7 +21,7 @@ from ..stages.prompt_stage import ModelFactory
 
 
 class ModelParameters(Protocol):
-    """The parameters of ``job.py`` that say which model."""
+    """The parameters of ``job`` that say which model."""
 
     @property
     def model(self) -> str: ...
