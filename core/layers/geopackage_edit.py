@@ -17,6 +17,7 @@ import shapely
 
 from ..errors import OutputError
 from .geopackage import BUSY_SECONDS, connection
+from .reader import mended
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Edits:
         redrawn: New geometries by feature id.
         deleted: Feature ids.
         added: Geometries of new features, without attributes.
+        seen: Geometries of the features to change, by id, as they were when that was decided.
     """
 
     redrawn: Mapping[int, Any] = field(default_factory=dict)
     deleted: tuple[int, ...] = ()
     added: tuple[Any, ...] = ()
+    seen: Mapping[int, Any] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -47,7 +50,8 @@ def edit_layer(path: str | Path, layer: str, edits: Edits) -> None:
         edits: Geometries in the layer's CRS.
 
     Raises:
-        OutputError: The file is in use or cannot be changed; it is then as it was.
+        OutputError: The file is in use, cannot be changed, or a feature to change is not as it was
+            seen; it is then as it was.
     """
     path = Path(str(path).partition("|")[0])
     with connection(path, write=True, timeout=BUSY_SECONDS) as db:
@@ -87,6 +91,13 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     indexed = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (index,)).fetchone()
     table, place = _quoted(layer), _quoted(column)
     multi = str(kind).upper().startswith("MULTI")
+    for fid, shape in sorted(edits.seen.items()):
+        row = db.execute(f"SELECT {place} FROM {table} WHERE {_quoted(key)} = ?", (fid,)).fetchone()
+        if row is None or not _same(row[0], shape):
+            raise OutputError(
+                f"The feature {fid} of the layer {layer} of {path} has been changed since it was "
+                "read: nothing was changed. Run it again on the layer as it is now."
+            )
     for fid, shape in sorted(edits.redrawn.items()):
         blob, box = _blob(shape, int(srs), multi=multi)
         db.execute(f"UPDATE {table} SET {place} = ? WHERE {_quoted(key)} = ?", (blob, fid))
@@ -128,6 +139,22 @@ def _recount(db: Any, layer: str, index: str | None) -> None:
         db.execute(
             "UPDATE gpkg_ogr_contents SET feature_count = ? WHERE table_name = ?", (count, layer)
         )
+
+
+def _same(blob: Any, seen: Any) -> bool:
+    """Whether a stored geometry is the one that was read, which was made flat and valid."""
+    if not isinstance(blob, bytes) or len(blob) < 8:
+        return False
+    envelope = (0, 32, 48, 48, 64)
+    code = blob[3] >> 1 & 7
+    if code >= len(envelope):
+        return False
+    shape = shapely.force_2d(shapely.from_wkb(blob[8 + envelope[code] :], on_invalid="ignore"))
+    if shape is None:
+        return False
+    if not shapely.is_valid(shape):
+        shape = mended(shape)
+    return bool(shapely.equals_exact(shapely.normalize(shape), shapely.normalize(seen), 0.0))
 
 
 def _blob(shape: Any, srs: int, *, multi: bool) -> tuple[bytes, tuple[float, float, float, float]]:

@@ -87,13 +87,13 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
     keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     shapes = shapely.force_2d(shapes[keep])
     wrong = np.flatnonzero(~shapely.is_valid(shapes))
-    shapes[wrong] = [_mended(shape) for shape in shapes[wrong]]
+    shapes[wrong] = [mended(shape) for shape in shapes[wrong]]
     attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).loc[keep]
     good = ~shapely.is_empty(shapes)
     return VectorLayer(name, shapes[good], attributes.loc[good], crs)
 
 
-def _mended(shape: Any) -> Any:
+def mended(shape: Any) -> Any:
     """A valid shape of the same dimension."""
     try:
         if shapely.get_dimensions(shape) == 2:

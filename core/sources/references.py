@@ -193,7 +193,10 @@ def document_of(name: str) -> str | None:
     if file is None:
         return None
     with file:
-        head = file.read(LOOK)
+        try:
+            head = file.read(LOOK)
+        except OSError:  # a device, or a damaged disk: opening it as a raster says so
+            return None
         wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
         # GDAL as well looks no further than the first zero byte: what follows is no text.
         text = head.decode("utf-16", "replace") if wide else _text_before_zero(head)

@@ -161,6 +161,11 @@ def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDat
         ),
         deleted=tuple(map(int, fids[deleted])),
         added=tuple(frame.geometry.iloc[len(layer) :]),
+        seen={
+            int(fid): shape
+            for fid, shape, touched in zip(fids, layer.shapes, redrawn | deleted, strict=True)
+            if touched
+        },
     )
 
 

@@ -108,7 +108,10 @@ class Gathering:
         frame = gpd.GeoDataFrame(
             {"number": np.arange(len(moved))}, geometry=gpd.GeoSeries(moved, crs=self.layer.crs)
         )
-        pyogrio.write_dataframe(frame, path, layer="old")
+        if not path.exists():  # written anew it would be another layer, and its job begin again
+            unfinished = path.with_name("old.unfinished.gpkg")
+            pyogrio.write_dataframe(frame, unfinished, layer="old")
+            unfinished.replace(path)
         asked = replace(
             self._segmentation("answers"),
             prompts=str(path),

@@ -127,12 +127,13 @@ def update_layer(
             inputs=layer_input("the old layer", params.input, params.input_layer),
             crs=layer.crs,
         )
+        begun_before = output.folder / "features" / "before_begun"
         before = LayerWriter(
             params.output,
             params.crs or layer.crs,
             source_crs=layer.crs,
             layer_name=f"{output.writer.layer_name}_before",
-            overwrite=params.overwrite or output.before is not None,
+            overwrite=params.overwrite or output.before is not None or begun_before.exists(),
             modified=raster.modified,
             pixel=raster.ground_pixel,
             fields=[field for field in fields if field not in UPDATE_FIELDS[2:]],
@@ -169,7 +170,10 @@ def update_layer(
             if params.apply:
                 edits = changed_rows(params, layer, frame)
                 done = replace(done, applied=edits.count)
-            announce(lambda: done)
+            # Until the old layer is changed as well, a run that is killed is not done.
+            open_end = [f"{params.input} has not been changed yet"] if params.apply else []
+            announce(lambda: replace(done, failed=open_end))
+            begun_before.touch()  # a killed run's own layer may be replaced
             with before:
                 before.write(before_frame(params, layer, names))
             with output.writer as writer:

@@ -13,6 +13,8 @@ import rasterio
 import samgeo_core
 from rasterio.windows import Window
 from samgeo_core.errors import ParameterError
+from samgeo_core.jobs.update import run_update
+from samgeo_core.layers.writer import LayerWriter
 from shapely.affinity import scale, translate
 from shapely.geometry import box
 
@@ -98,6 +100,43 @@ def test_the_old_outlines_are_kept_beside_the_new_ones(updated):
     assert list(before["name"]) == list(old["name"])
     kept = [a.equals(b) for a, b in zip(before.geometry, old.geometry, strict=True)]
     assert all(kept)
+
+
+def test_a_run_that_ended_before_the_old_layer_was_changed_goes_on_and_changes_it(
+    updated, tmp_path, monkeypatch
+):
+    path = tmp_path / "old.gpkg"
+    path.write_bytes(updated[4])
+    given = {"id_field": "name", "threads": 1, "apply": True}
+    arguments = (path, updated[3].parent / "town.tif", tmp_path / "out.gpkg")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    write = LayerWriter.write
+    with monkeypatch.context() as patch:  # between the old outlines and the new ones
+        patch.setattr(
+            LayerWriter,
+            "write",
+            lambda self, frame: kill() if self.layer_name == "out" else write(self, frame),
+        )
+        with pytest.raises(Killed):
+            samgeo_core.update(*arguments, **given)
+    assert pyogrio.list_layers(arguments[2])[0, 0] == "out_before"
+    with monkeypatch.context() as patch:  # between the new outlines and the old layer
+        patch.setattr(run_update, "edit_layer", kill)
+        with pytest.raises(Killed):
+            samgeo_core.update(*arguments, **given)
+    assert path.read_bytes() == updated[4]
+    result = samgeo_core.update(*arguments, **given)
+    assert result.counts == updated[0].counts
+    assert result.applied == sum(result.counts.values())  # none is confirmed as it is
+    changed = pyogrio.read_dataframe(path, layer="houses")
+    assert len(changed) == len(updated[2]) - result.counts["gone"] + result.counts["new"]
+    assert not (tmp_path / "out.gpkg.job").exists()
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):

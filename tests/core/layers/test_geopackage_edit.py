@@ -44,3 +44,16 @@ def test_a_layer_that_is_not_there_leaves_the_file_as_it_was(houses):
     with pytest.raises(OutputError, match="no layer roofs"):
         edit_layer(houses, "roofs", Edits(deleted=(1,)))
     assert houses.read_bytes() == before
+
+
+def test_a_feature_that_was_changed_meanwhile_stops_all_changes(houses):
+    seen = {1: shapely.box(0, 0, 10, 10), 2: shapely.box(20, 0, 30, 10)}
+    edit_layer(houses, "houses", Edits({2: shapely.box(20, 0, 31, 10)}, seen={2: seen[2]}))
+    before = houses.read_bytes()
+    edits = Edits({1: shapely.box(0, 0, 9, 9), 2: shapely.box(20, 0, 29, 9)}, seen=seen)
+    with pytest.raises(OutputError, match=r"feature 2 .* has been changed since it was read"):
+        edit_layer(houses, "houses", edits)
+    gone = Edits(deleted=(9,), seen={9: seen[1]})
+    with pytest.raises(OutputError, match="feature 9"):
+        edit_layer(houses, "houses", gone)
+    assert houses.read_bytes() == before

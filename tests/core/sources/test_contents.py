@@ -557,3 +557,9 @@ def test_white_of_a_scan_is_white(make_raster: Make, mosaic: bool) -> None:
         pixels = raster.read(raster.bounds).pixels
     assert pixels[0, 0].tolist() == [255] * 3
     assert pixels[32, 32].tolist() == [0] * 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
+def test_a_file_that_cannot_be_read_is_an_error_of_ours():
+    with pytest.raises(RasterError, match="/proc/self/mem cannot be opened"):
+        open_raster("/proc/self/mem")
