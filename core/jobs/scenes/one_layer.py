@@ -37,6 +37,10 @@ DATE = Field("date", "text")
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
+WRITTEN = "written.json"
+"""Says which layer a run has written, until all its scenes are in it."""
+
+
 @dataclass(frozen=True)
 class LayerOfScenes:
     """The layer that scenes share.
@@ -69,13 +73,12 @@ class LayerOfScenes:
         check_not_input(params.output, params.layer, [raster_input(files), *area])
         return cls(params, folder, _common_crs(params, scenes))
 
-    def write(self, journal: Journal, report: Report, *, complete: bool) -> tuple[str, str, int]:
+    def write(self, journal: Journal, report: Report) -> tuple[str, str, int]:
         """Put the scenes' layers into one.
 
         Args:
             journal: Of the run.
             report: Told of progress.
-            complete: No scene failed; else the next run may replace the layer.
 
         Returns:
             Path, name of the layer, number of features.
@@ -94,7 +97,7 @@ class LayerOfScenes:
             fields=fields,
             modified=max((part.modified for part in parts), default=_EPOCH),
             pixel=min((part.pixel for part in parts), default=1.0),
-            finishing=None if complete else self._note_incomplete,
+            finishing=self._note,
         )
         report("duplicates", 0, 1)
         dropped = duplicates(parts, self.params.duplicates)
@@ -107,15 +110,20 @@ class LayerOfScenes:
                 report("layer", number, len(parts))
         return str(writer.path), writer.layer_name, writer.count
 
-    def _note_incomplete(self, digest: str) -> None:
+    def _note(self, digest: str) -> None:
+        """Let the next run replace this very layer: it lacks scenes, or this run is killed."""
         text = json.dumps({"digest": digest})
-        write_atomically(self.folder / "incomplete.json", lambda path: write_text(path, text))
+        write_atomically(self.folder / WRITTEN, lambda path: write_text(path, text))
+
+    def forget(self) -> None:
+        """The layer is complete, and this run has said so: it is the user's now."""
+        (self.folder / WRITTEN).unlink(missing_ok=True)
 
 
 def _is_ours(folder: Path, params: SegmentParameters) -> bool:
     """Whether the output is what an earlier run of these scenes could write of it."""
     try:
-        known = json.loads((folder / "incomplete.json").read_text(encoding="utf-8"))["digest"]
+        known = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     path = Path(params.output)

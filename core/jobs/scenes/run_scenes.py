@@ -89,7 +89,9 @@ def segment_scenes(
             output, features = str(Path(params.output).parent), totals.features
             layer = ""
             if together is not None:
-                output, layer, features = together.write(journal, report, complete=not failed)
+                output, layer, features = together.write(journal, report)
+                if not failed:
+                    together.forget()
         if together is not None and not failed and params.job_folder is None:
             shutil.rmtree(folder, ignore_errors=True)
     return JobResult(

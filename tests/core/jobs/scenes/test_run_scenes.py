@@ -7,6 +7,7 @@ import pytest
 import samgeo_core
 from samgeo_core.errors import Cancelled, JobError, ModelError, OutputError, ParameterError
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scenes.one_layer import LayerOfScenes
 from samgeo_core.testing.bright import Bright
 
 from .made import HARD, job, write_scene
@@ -158,6 +159,31 @@ def test_a_layer_that_lacks_a_scene_is_replaced_when_it_is_mended(tmp_path):
     second = run(params, segmenter=Bright(fails_at=HARD))
     assert (second.features, second.failed) == (72, [])
     assert not (tmp_path / "l.gpkg.job").exists()
+
+
+def test_a_run_that_was_killed_after_its_layer_appeared_makes_the_same_again(
+    scenes, tmp_path, monkeypatch
+):
+    params = job(scenes, tmp_path / "all.fgb", scenes="layer")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LayerOfScenes, "forget", kill)
+        with pytest.raises(Killed):
+            run(params, segmenter=Bright())
+    written = (tmp_path / "all.fgb").read_bytes()
+    calls = []
+    assert run(params, segmenter=Counted(calls)).features == 4 * 36
+    assert calls == []
+    assert (tmp_path / "all.fgb").read_bytes() == written
+    assert not (tmp_path / "all.fgb.job").exists()
+    with pytest.raises(OutputError, match="exists already"):
+        run(params, segmenter=Bright())
 
 
 def test_scenes_in_two_zones_share_a_layer(tmp_path):
