@@ -14,7 +14,8 @@ from ..errors import JobError
 from ..parallel.atomic_write import write_atomically
 from ..types import TileIndex
 from .job_folder import JobFolder, write_text
-from .masks import TileMasks, load_masks, save_masks
+from .mask_files import load_masks, save_masks
+from .masks import TileMasks
 
 
 @dataclass(frozen=True)

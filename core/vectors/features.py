@@ -30,10 +30,10 @@ from .contours import (
     SizeLimits,
     all_to_ground,
     drop_small,
-    polygonize,
     simplified,
     to_ground,
 )
+from .draw_objects import draw_objects
 from .geodesic import measure
 from .local_plane import squared
 from .schema import CLASS, CLASS_PROBABILITY, WIDTH
@@ -159,7 +159,7 @@ class VectorStage:
     def _shapes(self, objects: Sequence[MergedObject], tiles: MaskSource) -> list[Geometry]:
         """The polygons of a batch; what can be is done for all of them at once."""
         maker = self.maker
-        drawn = [polygonize(fuse(obj, tiles, self.grid), self.grid) for obj in objects]
+        drawn = draw_objects(objects, tiles, self.grid)
         shapes = all_to_ground(drawn, maker.transform)
         if self.outlines == "rectangles":
             side = 1.5 * maker.pixel
