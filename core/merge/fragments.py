@@ -76,9 +76,7 @@ def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
         for node, box in zip(meets[~easy].tolist(), boxes[~easy].tolist(), strict=True)
         for part in _connected(tile, node, CellBox(*box))
     ]
-    node, box, area, bits = (
-        np.concatenate(values) for values in zip(plain, *parts, strict=True)
-    )
+    node, box, area, bits = (np.concatenate(values) for values in zip(plain, *parts, strict=True))
     if not len(node):
         empty = np.empty(0, np.int32)
         return Fragments(empty, CellShapes.of([], []), np.empty(0, bool), empty)

@@ -266,12 +266,18 @@ def common_cells(a: CellShapes, i: IntArray, b: CellShapes, j: IntArray) -> IntA
         (np.flatnonzero(~large & ~swap), a, i, b, j),
         (np.flatnonzero(~large & swap), b, j, a, i),
     ):
+        if not len(some):
+            continue
         ends = np.cumsum(one.area[ones[some]])
-        cuts = np.searchsorted(ends, np.arange(AT_ONCE, int(ends[-1]) if len(ends) else 0, AT_ONCE))
-        for part in np.split(some, np.unique(cuts)):
+        parts = [some]
+        if ends[-1] > AT_ONCE:
+            cuts = np.searchsorted(ends, np.arange(AT_ONCE, int(ends[-1]), AT_ONCE))
+            parts = np.split(some, np.unique(cuts))
+        for part in parts:
             common[part] = _looked_up(one, ones[part], two, twos[part])
     at = np.flatnonzero(large)
-    common[at] = _counted(a, i[at], b, j[at])
+    if len(at):
+        common[at] = _counted(a, i[at], b, j[at])
     return common
 
 
@@ -286,18 +292,22 @@ def _looked_up(one: CellShapes, i: IntArray, two: CellShapes, j: IntArray) -> In
     """Cell by cell of the first shapes, which are the smaller ones."""
     if not len(i):
         return np.empty(0, np.int64)
-    asked, place = np.unique(i, return_inverse=True)
-    rows, cols = _cells(one, asked)
-    number = one.area[asked]
-    first = np.cumsum(number) - number
-    cells = ranges(first[place], number[place])
-    other = np.repeat(j, number[place])
+    if len(i) <= 2 * len(one):
+        number = one.area[i]
+        rows, cols = _cells(one, i)
+    else:  # many pairs with the same shapes: their cells are gathered once
+        asked, place = np.unique(i, return_inverse=True)
+        rows, cols = _cells(one, asked)
+        size = one.area[asked]
+        number = size[place]
+        cells = ranges((np.cumsum(size) - size)[place], number)
+        rows, cols = rows[cells], cols[cells]
+    other = np.repeat(j, number)
     row0, col0, row1, col1 = two.box[other].T
-    rows, cols = rows[cells], cols[cells]
     inside = (rows >= row0) & (rows < row1) & (cols >= col0) & (cols < col1)
     spot = two.start[other] + (rows - row0) * (col1 - col0).astype(np.int64) + cols - col0
     inside[inside] = two.bits[spot[inside]]
-    pair = np.repeat(np.arange(len(i)), number[place])
+    pair = np.repeat(np.arange(len(i)), number)
     return np.bincount(pair[inside], minlength=len(i)).astype(np.int64)
 
 

@@ -211,8 +211,8 @@ def _measured(
 
     low, high = count(trusted.col0, trusted.col1)
     filled = np.flatnonzero(high > low)
-    low, high, owner, row, corner = (values[filled] for values in (low, high, owner, row, corner))
-    col0, col1 = col0[filled], col1[filled]
+    low, high, owner, row = low[filled], high[filled], owner[filled], row[filled]
+    corner, col0, col1 = corner[filled], col0[filled], col1[filled]
     if not len(filled):
         return _Part(np.empty(0, NODE), [], [])
     left, right = cells[low] - corner, cells[high - 1] - corner + 1
