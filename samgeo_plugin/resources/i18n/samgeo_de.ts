@@ -3304,6 +3304,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
+   <source>A colour for each object</source>
+   <translation>Eine Farbe je Objekt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
    <source>By label</source>
    <translation>Nach Beschriftung</translation>
   </message>
