@@ -34,6 +34,7 @@ from samgeo_core.models.families.mobile_sam import MobileSam
 from samgeo_core.models.families.sam import Sam
 from samgeo_core.models.families.sam2_network import Sam2
 from samgeo_core.models.families.sam_hq import SamHq
+from samgeo_core.models.families.sam_hq2 import SamHq2
 from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.network import Network
 from samgeo_core.models.nn import efficient_vit, rep_vit
@@ -72,6 +73,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
         for size in efficient_vit.SIZES
     },
     "sam-hq-tiny": lambda: SamHq(TinyViT(), Preprocessing(), 160),
+    "sam-hq2-large": lambda: SamHq2(Encoder(SIZES[3], (7, 7))),
     "sam-vit-b": lambda: Sam(_vit("b"), Preprocessing()),
     "sam-hq-vit-b": lambda: SamHq(_vit("b"), Preprocessing(), 768),
     "sam-vit-l": lambda: Sam(_vit("l"), Preprocessing()),

@@ -220,6 +220,21 @@ _ENTRIES = (
     _sam_hq("l", 1250),
     _sam_hq("h", 2570),
     ModelEntry(
+        "sam-hq2-large",
+        "sam_hq2",
+        "Segment Anything 2.1 in High Quality, Hiera large",
+        "Apache-2.0",
+        "https://github.com/SysCV/sam-hq/tree/main/sam-hq2",
+        (
+            Source(
+                f"{_HUB}/lkeab/hq-sam/resolve/main/sam2.1_hq_hiera_large.pt",
+                "sam2.1_hq_hiera_large.pt",
+                "",
+                900 * 10**6,
+            ),
+        ),
+    ),
+    ModelEntry(
         "efficient-sam-ti",
         "efficient_sam",
         "EfficientSAM, ViT-Ti",

@@ -23,7 +23,7 @@ from ..promptable import TorchModel
 from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights import hub_names as hub
 from ..weights.sam3_names import is_multiplex, is_sam3
-from . import edge_tam, efficient_sam, efficientvit_sam, mobile_sam, sam, sam2, sam_hq
+from . import edge_tam, efficient_sam, efficientvit_sam, mobile_sam, sam, sam2, sam_hq, sam_hq2
 from .family import Family, Shapes, State
 from .memory.sam2_video import Sam2Video
 from .memory.video import TorchVideoModel
@@ -33,6 +33,7 @@ FAMILIES: tuple[Family, ...] = (
     efficient_sam.FAMILY,
     efficientvit_sam.FAMILY,
     mobile_sam.FAMILY,
+    sam_hq2.FAMILY,
     sam2.FAMILY,
     edge_tam.FAMILY,
     sam.FAMILY,

@@ -238,13 +238,20 @@ def made(node: Any) -> Any:
 def sam2_config(root: Path, name: str, size: int) -> dict[str, Any]:
     import yaml
 
+    def read(path: Path) -> dict[str, Any]:
+        return dict(yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"])
+
     if name == "edgetam":
-        path = root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml"
+        config = read(root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml")
     else:
-        version, _, hiera = name.partition("_hiera_")
+        quality = "_hq_" in name
+        version, _, hiera = name.replace("_hq", "").partition("_hiera_")
         letter = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}[hiera]
-        path = root / "sam2" / "sam2" / "configs" / version / f"{version}_hiera_{letter}.yaml"
-    config: dict[str, Any] = yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"]
+        folder = root / ("sam-hq/sam-hq2" if quality else "sam2") / "sam2" / "configs" / version
+        config = read(folder / f"{version}_hiera_{letter}.yaml")
+        if quality:  # only the large one is published: its configuration around a smaller encoder
+            large = read(folder / f"{version}_hq_hiera_l.yaml")
+            config = {**large, "image_encoder": config["image_encoder"]}
     # What build_sam2 adds by default.
     config["sam_mask_decoder_extra_args"] = {
         "dynamic_multimask_via_stability": True,
