@@ -24,15 +24,36 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .blocks import Foldable, LayerNorm2d
+from .blocks import Activation, Foldable, LayerNorm2d
 
-Kind = Literal["residual", "fused", "inverted", "attention"]
+Kind = Literal["residual", "fused", "separable", "inverted", "attention"]
 
 EPS = 1e-6
 """Of every normalisation of EfficientViT-SAM, the decoder's among them."""
 
-HEAD = 32
-"""Channels of an attention head."""
+
+def tanh_gelu(x: Tensor) -> Tensor:
+    """GELU in its approximation by tanh."""
+    return F.gelu(x, approximate="tanh")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the members of EfficientViT differ.
+
+    Args:
+        activation: Between convolutions.
+        eps: Of batch normalisation.
+        head: Channels of an attention head.
+    """
+
+    activation: Activation = tanh_gelu
+    eps: float = EPS
+    head: int = 32
+
+
+LARGE = Style()
+"""Of EfficientViT-SAM's encoders."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +135,7 @@ SIZES = (
 
 
 class Conv(Foldable):
-    """A convolution, batch normalisation or a bias, and a GELU (its approximation by tanh)."""
+    """A convolution, batch normalisation or a bias, and perhaps the activation."""
 
     def __init__(
         self,
@@ -126,12 +147,13 @@ class Conv(Foldable):
         groups: int = 1,
         norm: bool = True,
         bias: bool = False,
-        gelu: bool = False,
+        active: bool = False,
+        style: Style = LARGE,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=bias)
-        self.norm: nn.Module | None = nn.BatchNorm2d(out, eps=EPS) if norm else None
-        self.gelu = gelu
+        self.norm: nn.Module | None = nn.BatchNorm2d(out, eps=style.eps) if norm else None
+        self.activation = style.activation if active else None
 
     def fold(self) -> None:
         if isinstance(self.norm, nn.BatchNorm2d):
@@ -141,28 +163,48 @@ class Conv(Foldable):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         x = x if self.norm is None else self.norm(x)
-        return F.gelu(x, approximate="tanh") if self.gelu else x
+        return x if self.activation is None else self.activation(x)
 
 
 def local_block(
-    kind: Kind, into: int, out: int, stride: int, expansion: float, few_norms: bool
+    kind: Kind,
+    into: int,
+    out: int,
+    stride: int,
+    expansion: float,
+    few_norms: bool,
+    style: Style = LARGE,
 ) -> nn.Sequential:
     """Convolutions of one block, under their official names; see :class:`Stage`."""
     hidden = round(into * expansion)
 
     def first(into: int, side: int, stride: int, groups: int = 1) -> Conv:
-        norm = not few_norms
-        return Conv(into, hidden, side, stride, groups=groups, norm=norm, bias=few_norms, gelu=True)
+        return Conv(
+            into,
+            hidden,
+            side,
+            stride,
+            groups=groups,
+            norm=not few_norms,
+            bias=few_norms,
+            active=True,
+            style=style,
+        )
+
+    def last(side: int) -> Conv:
+        return Conv(hidden, out, side, style=style)
 
     if kind == "residual":
-        layers = {"conv1": first(into, 3, stride), "conv2": Conv(hidden, out, 3)}
+        layers = {"conv1": first(into, 3, stride), "conv2": last(3)}
     elif kind == "fused":
-        layers = {"spatial_conv": first(into, 3, stride), "point_conv": Conv(hidden, out, 1)}
+        layers = {"spatial_conv": first(into, 3, stride), "point_conv": last(1)}
+    elif kind == "separable":
+        layers = {"depth_conv": first(into, 3, stride, hidden), "point_conv": last(1)}
     else:
         layers = {
             "inverted_conv": first(into, 1, 1),
             "depth_conv": first(hidden, 3, stride, hidden),
-            "point_conv": Conv(hidden, out, 1),
+            "point_conv": last(1),
         }
     return nn.Sequential(OrderedDict(layers))
 
@@ -199,9 +241,9 @@ class LinearAttention(nn.Module):
     weights (Cai et al. 2023, equation 2): the matrix sum_j v_j phi(k_j)^T is computed once.
     """
 
-    def __init__(self, dim: int, scale: int, head: int = HEAD) -> None:
+    def __init__(self, dim: int, scale: int, style: Style = LARGE) -> None:
         super().__init__()
-        self.head = head
+        head = self.head = style.head
         heads = dim // head
         inner = 3 * heads * head
         self.qkv = Conv(dim, inner, 1, norm=False)
@@ -213,7 +255,7 @@ class LinearAttention(nn.Module):
                 )
             ]
         )
-        self.proj = Conv(2 * heads * head, dim, 1)
+        self.proj = Conv(2 * heads * head, dim, 1, style=style)
 
     def forward(self, x: Tensor) -> Tensor:
         single = self.qkv(x)
@@ -231,11 +273,14 @@ class LinearAttention(nn.Module):
         return merged
 
 
-def _attention_block(stage: Stage) -> nn.Sequential:
-    local = local_block("inverted", stage.width, stage.width, 1, stage.expansion, True)
+def attention_block(
+    dim: int, expansion: float, scale: int = 5, style: Style = LARGE
+) -> nn.Sequential:
+    """Linear attention and an inverted block, each added to its input."""
+    local = local_block("inverted", dim, dim, 1, expansion, True, style)
     return nn.Sequential(
         OrderedDict(
-            context_module=Residual(LinearAttention(stage.width, stage.scale)),
+            context_module=Residual(LinearAttention(dim, scale, style)),
             local_module=Residual(local),
         )
     )
@@ -244,14 +289,14 @@ def _attention_block(stage: Stage) -> nn.Sequential:
 def _stage(into: int, stage: Stage, number: int) -> nn.Sequential:
     blocks: list[nn.Module] = []
     if number == 0:
-        blocks.append(Conv(into, stage.width, 3, 2, gelu=True))
+        blocks.append(Conv(into, stage.width, 3, 2, active=True))
     else:
         kind: Kind = "fused" if stage.fused_first else "inverted"
         wide = stage.expansion * 4
         blocks.append(Halving(local_block(kind, into, stage.width, 2, wide, stage.few_norms)))
     for _ in range(stage.depth):
         if stage.kind == "attention":
-            blocks.append(_attention_block(stage))
+            blocks.append(attention_block(stage.width, stage.expansion, stage.scale))
         else:
             same = stage.width
             local = local_block(stage.kind, same, same, 1, stage.expansion, stage.few_norms)
