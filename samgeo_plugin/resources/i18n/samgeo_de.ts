@@ -3264,6 +3264,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch has no code for a card as old as {name}</source>
+   <translation>PyTorch hat keinen Code für eine so alte Karte wie {name}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
    <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
   </message>
@@ -3291,6 +3296,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name} is here: it is used if you choose CUDA instead of CPU.</source>
    <translation>{name} ist vorhanden: sie wird benutzt, wenn Sie CUDA statt CPU wählen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is too old for PyTorch: choose CPU.</source>
+   <translation>{name} ist zu alt für PyTorch: Wählen Sie CPU.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
