@@ -4,7 +4,8 @@
 Run by ``test_kills.py``, and by hand for every operation of a job::
 
     python -m tests.core.jobs.kills prompts .shp overwrite
-    python -m tests.core.jobs.kills all --points 1000
+    python -m tests.core.jobs.kills roads '*' '*' --part 2/3
+    python -m tests.core.jobs.kills all
 
 A child process sends itself SIGKILL where Python is about to open a file for writing, move, link
 or delete one, or connect to a database: nothing in it can tidy up. (What GDAL and Arrow write is
@@ -292,8 +293,17 @@ def left(folder: Path) -> list[str]:
     return sorted([*names, *(p.name for p in folder.iterdir() if p.name.endswith(_LEFT))])
 
 
-def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[str, Any]:
-    """Kill a job at some of its operations; what went wrong, at which."""
+def try_all(
+    kind: str, suffix: str, mode: str, points: int, seed: int, part: tuple[int, int] = (1, 1)
+) -> dict[str, Any]:
+    """Kill a job at some of its operations; what went wrong, at which.
+
+    Args:
+        kind, suffix, mode: Which job, of :data:`JOBS`, :data:`FORMATS` and :data:`MODES`.
+        points: How many operations; all of them where there are no more.
+        seed: Of their choice.
+        part: (k, n): only every n-th of the chosen ones, beginning with the k-th.
+    """
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     inputs()
     given: dict[str, Any] = {"overwrite": True} if mode == "overwrite" else {}
@@ -329,6 +339,7 @@ def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[s
             chosen = set(range(1, count + 1))
         faults = []
         states: collections.Counter[str] = collections.Counter()
+        chosen = set(sorted(chosen)[part[0] - 1 :: part[1]])
         for number in sorted(chosen):
             folder = base / f"k{number}"
             shutil.copytree(before, folder)
@@ -371,13 +382,15 @@ def main() -> None:
     parser.add_argument("which", nargs="+", help="'all', or KIND SUFFIX MODE, with * for any")
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--part", default="1/1", help="e.g. 2/3: the second third of the points")
     asked = parser.parse_args()
+    first, _, of = asked.part.partition("/")
     which = ["*", "*", "*"] if asked.which == ["all"] else asked.which
     bad = 0
     for one in combinations():
         if any(want not in ("*", name) for want, name in zip(which, one, strict=True)):
             continue
-        said = try_all(*one, asked.points, asked.seed)
+        said = try_all(*one, asked.points, asked.seed, (int(first), int(of)))
         bad += len(said["faults"])
         print(json.dumps({"job": one, **said}), flush=True)
     shutil.rmtree(inputs(), ignore_errors=True)
