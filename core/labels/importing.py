@@ -22,6 +22,7 @@ from ..earth.reproject import Reprojection
 from ..errors import ParameterError
 from ..job import option
 from ..layers.inputs import Input, check_not_input
+from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..vectors.schema import Field
 from .chips import Labelled
@@ -79,8 +80,10 @@ def import_labels(
         ParameterError: The labels cannot be read, or nothing says where an image lies.
         OutputError: The layer cannot be written.
     """
-    check_output(output, overwrite=overwrite)
     path = Path(source)
+    read = _label_files(path, Path(output))
+    run = ShortRun(output, None, "labels", (stamps(*read), str(images), names))
+    check_output(output, overwrite=overwrite or run.owns_output)
     if not path.exists():
         raise ParameterError(f"There are no labels {path}: check the path.")
     check_not_input(output, None, [Input("the labels", (str(path),))])
@@ -116,8 +119,17 @@ def import_labels(
         },
         geometry=gpd.GeoSeries([ground for _, ground, _ in rows]),
     )
-    with LayerWriter(output, crs, overwrite=overwrite, schema=FIELDS) as writer:
-        writer.write(frame)
+    with run.begun():
+        writer = LayerWriter(
+            output,
+            crs,
+            overwrite=overwrite or run.owns_output,
+            schema=FIELDS,
+            modified=newest(*read),
+        )
+        run.before_output(writer)
+        with writer:
+            writer.write(frame)
     classes = sorted({item.label for item, _, _ in rows})
     return Imported(str(output), len(rows), count, classes)
 
@@ -224,6 +236,15 @@ class _Finder:
                 if "masks" not in path.relative_to(folder).parts[:-1]:
                     self.files.setdefault(path.stem, path)
         return self.files.get(Path(name).stem)
+
+
+def _label_files(path: Path, output: Path) -> list[Path]:
+    """What labels may be read from, but for a layer that is written beside them."""
+    if not path.is_dir():
+        return [path]
+    known = (".json", ".txt", ".yaml", ".tif")
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in known)
+    return [file for file in files if file != output and not file.name.startswith(".")]
 
 
 def _read(path: Path, finder: _Finder, names: list[str] | None) -> Iterator[ReadImage]:
