@@ -91,7 +91,7 @@ def import_labels(
     crs: CRS | None = None
     rows: list[tuple[Labelled, Any, ReadImage]] = []
     count = 0
-    for image in _read(path, finder, names):
+    for image in _read(path, read, finder, names):
         place = finder.place(image.file)
         if count == 0:
             crs = place.crs
@@ -239,26 +239,29 @@ class _Finder:
 
 
 def _label_files(path: Path, output: Path) -> list[Path]:
-    """What labels may be read from, but for a layer that is written beside them."""
+    """What labels may be read from, but for what an import writes beside them."""
     if not path.is_dir():
         return [path]
     known = (".json", ".txt", ".yaml", ".tif")
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in known)
-    return [file for file in files if file != output and not file.name.startswith(".")]
+    found = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in known and p != output)
+    return [p for p in found if not any(n.startswith(".") for n in p.relative_to(path).parts)]
 
 
-def _read(path: Path, finder: _Finder, names: list[str] | None) -> Iterator[ReadImage]:
-    """All images of a source, whatever its format."""
+def _read(
+    path: Path, files: list[Path], finder: _Finder, names: list[str] | None
+) -> Iterator[ReadImage]:
+    """All images of a source, whatever its format; ``files`` are all that it may consist of."""
     if path.is_file():
         yield from _read_json(path)
         return
     form = finder.facts.get("format")
     classes = names or [str(name) for name in finder.facts.get("classes", [])]
-    jsons = sorted(p for p in path.rglob("*.json") if p.name != INDEX)
-    texts = sorted(p for p in path.rglob("*.txt") if p.name not in ("classes.txt", "README.txt"))
+    jsons = [p for p in files if p.suffix == ".json" and p.name != INDEX]
+    no_labels = ("classes.txt", "README.txt")
+    texts = [p for p in files if p.suffix == ".txt" and p.name not in no_labels]
     if form == "masks" or (not jsons and not texts):
         # Masks of others: the folder itself holds them.
-        rasters = sorted(p for p in path.rglob("*.tif") if form is None or "masks" in p.parts)
+        rasters = [p for p in files if p.suffix == ".tif" and (form is None or "masks" in p.parts)]
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:
