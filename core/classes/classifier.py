@@ -148,10 +148,15 @@ class Classifier:
 
     def check(self, model: str, names: Sequence[str]) -> None:
         """Refuse features that it was not fitted to."""
-        if model != self.model or tuple(names) != self.names:
+        if model != self.model:
             raise PromptError(
                 "The classifier was trained with another model than the one that is used now: "
                 "choose that model, or train it again from the examples."
+            )
+        if tuple(names) != self.names:
+            raise PromptError(
+                "The classifier was saved by a version of this program that measured other things "
+                "of objects than this one: train it again from the examples."
             )
 
     def linear(self) -> tuple[FloatArray, FloatArray]:
