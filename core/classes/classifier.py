@@ -83,8 +83,8 @@ class ClassifierOptions:
     whitening: float = 0.4
     strength: float = 0.02
     clip: float | None = 4.0
-    temperature_doubt: float = 0.1
-    frequency: float = 1.0
+    temperature_doubt: float = 0.4
+    frequency: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
