@@ -268,7 +268,7 @@ def reliability(ready: Ready, asked: ObjectClasses, n: int, draws: int) -> None:
         (bins == b).mean() * abs(all_said[bins == b].mean() - all_true[bins == b].mean())
         for b in np.unique(bins)
     )
-    print(f"  reliability, {n} + {n}, all draws together: |said-true| {error:.3f}; said/true (share) "
+    print(f"  reliability, {n} + {n}, all draws: |said-true| {error:.3f}; said/true (share) "
           + "  ".join(f"{all_said[bins == b].mean():.2f}/{all_true[bins == b].mean():.2f} "
                       f"({(bins == b).mean():.2f})" for b in np.unique(bins)))  # fmt: skip
 

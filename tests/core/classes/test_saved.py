@@ -72,7 +72,7 @@ def test_a_file_of_the_first_version_is_read_as_one_without_smallest_areas(tmp_p
 
 
 def test_columns_of_another_version_are_refused_in_a_sentence():
-    with pytest.raises(PromptError, match="version of this program .* train it again"):
+    with pytest.raises(PromptError, match=r"version of this program .* train it again"):
         some().classifier.check("fingerprint", ("x:0", "x:1", "new:0"))
 
 
