@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -547,18 +547,40 @@ def load_embedded(
             f"The weights {EMBEDDED_WEIGHTS} are not the ones that were shipped: install the "
             "package again."
         )
+    name = FAMILY if path is None else path.stem
+    return model_around(net, notes, name, digest, chosen, scale)
+
+
+def model_around(
+    net: EmbeddedNet,
+    notes: Mapping[str, str],
+    name: str,
+    digest: str,
+    device: torch.device,
+    scale: float = 1.0,
+) -> EmbeddedModel:
+    """A model to ask around a network.
+
+    Args:
+        net: Trained; it is copied.
+        notes: Of its file: thresholds of the automatic mode, levels, temperature.
+        name: Of the model.
+        digest: All that makes its weights different from others.
+        device: Where it runs.
+        scale: Network pixels per image pixel.
+    """
     info = ModelInfo(
-        name=FAMILY if path is None else path.stem,
+        name=name,
         family=FAMILY,
         fingerprint=f"{FAMILY}-{VERSION}-{digest}",
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
         cell=float(MASK_STRIDE),
-        device=str(chosen),
+        device=str(device),
         score_threshold=float(notes["score_threshold"]),
         stability_threshold=float(notes["stability_threshold"]),
     )
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
     temperature = float(notes.get("temperature", "1"))
-    return EmbeddedModel(folded(net).to(chosen), info, chosen, levels, scale, temperature)
+    return EmbeddedModel(folded(net).to(device), info, device, levels, scale, temperature)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST_SCENE = 30
 """Objects of the sample scene that are asked to see what was forgotten."""
 
-SCENE = Path(__file__).parents[2] / "sample_data"
+SCENE = Path(__file__).parents[3] / "sample_data"
 """The sample scene, where the project lies as it was checked out."""
 
 

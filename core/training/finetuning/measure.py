@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 from ...models.base import Decoded, Embedding, PromptableModel, Prompts
 from ...models.embedding_cache import EmbeddingCache, embedding_key
 from ...parallel.cancellation import check
-from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ...segmenters.segmenter import TileImage
 from ...tiles.grid import Tile
 from ...tiles.mask_grid import resample
@@ -256,11 +257,19 @@ def _block(number: int, place: tuple[float, float], window: Window) -> int:
 def everything(
     model: PromptableModel, window: Window, points: int, score: float | None = None
 ) -> tuple[list[tuple[PixelBox, BoolArray]], Floats]:
-    """All masks that the automatic mode finds in a window, each on its box, and their scores."""
+    """All masks that the automatic mode finds in a window, each on its box, and their scores.
+
+    As in a job, a model that proposes objects asks at its proposals, another one a grid of points.
+    """
     height, width = window.box.shape
     side = max(height, width)
-    options = AutomaticOptions(points_per_side=points, score_threshold=score)
-    segmenter = AutomaticSegmenter(model, options)
+    proposes = bool(getattr(model, "proposes", False))
+    options = AutomaticOptions(
+        points_per_side=points,
+        score_threshold=score,
+        proposals="embedded" if proposes else "grid",
+    )
+    segmenter = AutomaticSegmenter(model, options, cast(Proposer, model) if proposes else None)
     cell = segmenter.cell_size(side)
     whole = PixelBox(0, 0, height, width)
     tile = Tile(TileIndex(0, 0), whole, whole, whole)
