@@ -27,6 +27,7 @@ import torch
 
 from ...errors import JobError, ModelError, OutputError, ParameterError
 from ...job import Progress, TrainParameters, option
+from ...jobs.scale import scale_for, scaled
 from ...labels.places import Cut
 from ...layers.reader import LayerLike
 from ...models.base import PromptableModel
@@ -369,9 +370,12 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
             f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
             f"{notes.base}, or with a model that was trained as a whole."
         )
-    base = load_model(options.model, options.device, options.threads)
+    scale = scale_for(None, raster)
+    base = scaled(load_model(options.model, options.device, options.threads), scale, None)
     what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
-    learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
+    learner, before, extra = _learner(
+        base, located, what, windows["train"], options, folder, scale
+    )
     checksum = checkpoints.checksum_of(located)
     kept_notes = OwnNotes(
         base.info.family,
@@ -451,13 +455,19 @@ def _learner(
     windows: Sequence[Window],
     options: TrainOptions,
     folder: Path,
+    scale: float,
 ) -> tuple[Learner, PromptableModel, dict[str, str]]:
     """The learner, the model it begins with, and notes that the file needs besides."""
     if base.info.family == EMBEDDED:
         from .embedded_learner import EmbeddedLearner
 
         learner = EmbeddedLearner(
-            located.path, windows, what, device=torch.device(base.info.device), name=base.info.name
+            located.path,
+            windows,
+            what,
+            device=torch.device(base.info.device),
+            name=base.info.name,
+            scale=scale,
         )
         return learner, base, dict(learner.notes) if what == "whole" else {}
     if not isinstance(base, TorchModel):
