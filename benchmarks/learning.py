@@ -79,11 +79,11 @@ class Site:
         return str(SHARED / "eval" / self.raster)
 
 
+BANEPA, DENMARK = "buildings_banepa", "fields_denmark_west"
 SITES = {
-    "banepa": Site("buildings_banepa/mosaic_train_4326.tif", "buildings_banepa/footprints_4326.gpkg",
-                   1024, 1, BANEPA_SPLIT),
-    "denmark": Site("fields_denmark_west/s2_rgb_uint16.tif", "fields_denmark_west/parcels.gpkg",
-                    None, 0, None),
+    "banepa": Site(f"{BANEPA}/mosaic_train_4326.tif", f"{BANEPA}/footprints_4326.gpkg", 1024, 1,
+                   BANEPA_SPLIT),
+    "denmark": Site(f"{DENMARK}/s2_rgb_uint16.tif", f"{DENMARK}/parcels.gpkg", None, 0, None),
 }  # fmt: skip
 
 

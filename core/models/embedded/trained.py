@@ -43,5 +43,6 @@ def load_changed(
     thresholds = {
         "score_threshold": notes.score_threshold,
         "stability_threshold": notes.stability_threshold,
+        "proposal_depth": notes.proposal_depth,
     }
     return model_around(net, base_notes | thresholds, name, f"{digest}+{checksum}", chosen)

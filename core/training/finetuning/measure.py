@@ -283,6 +283,14 @@ def everything(
     return out, np.array([mask.score for mask in found], np.float64)
 
 
+def counts(window: Window, area: PixelBox, part: BoolArray) -> bool:
+    """Whether a found mask lies where everything is known."""
+    rows, cols = np.nonzero(part)
+    if len(rows) == 0:
+        return False
+    return bool(window.known[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
+
+
 def overlaps(found: Sequence[tuple[PixelBox, BoolArray]], masks: Sequence[BoolArray]) -> Floats:
     """IoU of found masks with full-size ones: (found, masks)."""
     areas = [int(mask.sum()) for mask in masks]
