@@ -267,9 +267,7 @@ class Collection:
         reach = 4 * grid.cell
         for each in objects:
             x0, y0, x1, y1 = each.polygon.bounds
-            for index in _tiles_trusting(
-                (y0 - reach, x0 - reach, y1 + reach, x1 + reach), grid
-            ):
+            for index in _tiles_trusting((y0 - reach, x0 - reach, y1 + reach, x1 + reach), grid):
                 if index not in each.sums and (everywhere or index in self._looked_at):
                     missing.setdefault(index, []).append(each)
         pooled = False

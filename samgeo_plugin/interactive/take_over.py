@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Optional
 
 from qgis.core import (
@@ -58,6 +59,7 @@ class TakeOver(QObject):
         objects: Sequence[tuple[Found, str]],
         attributes: dict[str, Any],
         refinement: Refinement,
+        outdated: AbstractSet[str] = frozenset(),
     ) -> None:
         """Begin.
 
@@ -67,6 +69,8 @@ class TakeOver(QObject):
             objects: Each with its class.
             attributes: That all have in common.
             refinement: What is done to outlines in QGIS itself.
+            outdated: Ids of objects that were taken before and are parts of larger ones now: their
+                features go.
 
         Raises:
             TargetError: The layer takes nothing.
@@ -80,7 +84,7 @@ class TakeOver(QObject):
             raise target.TargetError(why)
         target.with_class_field(layer)
         self._added = self._left = 0
-        work = self._work(layer, crs, objects, attributes, refinement)
+        work = self._work(layer, crs, objects, attributes, refinement, outdated)
         self._steps.start(work, lambda: self.ended.emit(self._added, self._left))
 
     def _work(
@@ -90,16 +94,23 @@ class TakeOver(QObject):
         objects: Sequence[tuple[Found, str]],
         attributes: dict[str, Any],
         refinement: Refinement,
+        outdated: AbstractSet[str],
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
         shapes: dict[int, QgsGeometry] = {}
-        for feature in layer.getFeatures(QgsFeatureRequest().setNoAttributes()):
-            if feature.hasGeometry():
+        ids = layer.fields().lookupField(target.mapping(layer).get("id", ""))
+        parts = []
+        request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
+        for feature in layer.getFeatures(request):
+            if ids >= 0 and str(feature.attribute(ids)) in outdated:
+                parts.append(feature.id())
+            elif feature.hasGeometry():
                 index.addFeature(feature)
                 shapes[feature.id()] = feature.geometry()
             yield
         layer.beginEditCommand(tr("Take found objects over"))
         try:
+            layer.deleteFeatures(parts)
             for one, name in objects:
                 values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
                 values.update(stability=one.stability, area_m2=one.area_m2)

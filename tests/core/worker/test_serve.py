@@ -392,9 +392,7 @@ def test_a_collection_of_a_model_without_features_and_odd_examples_say_so(shared
     assert "Find all objects again" in failure["message"]
 
 
-def test_a_collection_without_examples_needs_no_features_and_tells_the_rest_on_demand(
-    shared, town
-):
+def test_a_collection_without_examples_needs_no_features_and_tells_the_rest_on_demand(shared, town):
     session = shared.ask("open", rasters=[str(town)], model="oracle")["session"]
     begun = shared.ask("collect", session=session, by_examples=False)
     rest = shared.ask("collect_next", collection=begun["collection"], rest=True)
