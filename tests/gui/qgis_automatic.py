@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs inside QGIS (``qgis --code``): automatic runs from the dock, stopped, gone on with, repeated.
+"""Runs inside QGIS (``qgis --code``): automatic runs from the dock are stopped and go on.
 
     python3 tests/gui/screenshots.py --script tests/gui/qgis_automatic.py --out FOLDER --timeout 500
 
