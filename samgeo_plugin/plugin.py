@@ -405,7 +405,7 @@ class SamGeoPlugin(QObject):
         self.controller.reporter.show(
             "info",
             tr("The engine has to be set up once; nothing is downloaded unasked."),
-            action=(tr("Set up…"), self.offer_setup),
+            actions=[(tr("Set up…"), self.offer_setup)],
             stays=True,
         )
 

@@ -22,6 +22,7 @@ from .classes import ClassList
 from .editing import EditError
 from .online import OnlineView, Rendering
 from .opening import READY
+from .place import Place
 from .session import InteractiveSession
 
 
@@ -269,13 +270,13 @@ class Controller(QObject):
         self.models_changed.emit()
 
     def _session_says(self, level: str, sentence: str, detail: str) -> None:
-        action: Optional[tuple[str, Callable[[], None]]] = None
+        actions: list[tuple[str, Callable[[], None]]] = []
         from ..setup import environment
 
         if environment.state() in (environment.ABSENT, environment.PARTIAL):
-            action = (tr("Set up…"), self.setup_wanted.emit)
+            actions = [(tr("Set up…"), self.setup_wanted.emit)]
             level = "info" if level == "error" else level
-        self.reporter.show(level, sentence, detail, action)
+        self.reporter.show(level, sentence, detail, actions)
 
     # --- target ---------------------------------------------------------------------------------
 
@@ -315,13 +316,24 @@ class Controller(QObject):
         self.target_changed.emit()
         return layer
 
-    def _write(self, accepted: Accepted) -> None:
+    def _write(self, accepted: Accepted, again: bool = False) -> None:
+        """An accepted object into the layer.
+
+        Args:
+            accepted: The object.
+            again: Also where the layer has it already.
+        """
         layer = self.target_layer()
         if layer is None:
             layer = self.new_target()
             if layer is None:
                 return
         try:
+            if accepted.place is None and not again:
+                there = target.same_object(layer, accepted.geometry, accepted.crs)
+                if there is not None:
+                    self._ask_about(layer, there, accepted)
+                    return
             if accepted.place is not None:
                 written = target.correct_object(
                     accepted.place, accepted.geometry, accepted.crs, accepted.attributes
@@ -337,7 +349,7 @@ class Controller(QObject):
             self.reporter.show(
                 "error",
                 str(error),
-                action=(tr("Use a new layer"), lambda: self._write_anew(accepted)),
+                actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
             )
             return
         self._kept.append(_Kept(accepted, written))
@@ -347,6 +359,19 @@ class Controller(QObject):
             self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
         if said or accepted.place is None:
             self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+
+    def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
+        """The same object again: a second feature only where that is wanted."""
+        place = Place(layer.id(), there, accepted.geometry)
+        self.reporter.show(
+            "warning",
+            tr("{layer} has this object already; nothing was added.").format(layer=layer.name()),
+            actions=[
+                (tr("Replace its outline"), lambda: self._write(replace(accepted, place=place))),
+                (tr("Add it again"), lambda: self._write(accepted, again=True)),
+            ],
+            stays=True,
+        )
 
     # --- classes --------------------------------------------------------------------------------
 

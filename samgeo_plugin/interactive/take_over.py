@@ -24,7 +24,7 @@ from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
 from .in_steps import InSteps
-from .tidy import _iou
+from .tidy import iou
 
 SAME = 0.5
 """IoU from which on an object is in the layer already."""
@@ -117,7 +117,7 @@ class TakeOver(QObject):
                 try:
                     moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
                     there = index.intersects(moved.boundingBox())
-                    if any(_iou(shapes[each], moved) >= SAME for each in there):
+                    if any(iou(shapes[each], moved) >= SAME for each in there):
                         self._left += 1
                     elif _added(layer, moved, values):
                         self._added += 1

@@ -4,8 +4,9 @@
     python3 tests/gui/screenshots.py --script tests/gui/qgis_forty_roofs.py --out FOLDER
 
 The X server's own mouse and keyboard (xdotool) are used, and the engine as it is. What is written
-is compared with what the model gave: number, parts, vertices, IoU with the footprints. Then forty
-roofs that stand closer go into another layer, with the project avoiding overlaps.
+is compared with what the model gave: number, parts, vertices, IoU with the footprints. Then the
+same forty go into another layer with the project avoiding overlaps, and forty that stand wall to
+wall into a third one: there a click may lie in the polygon before it, which is then taken up.
 """
 
 from __future__ import annotations
@@ -45,26 +46,34 @@ class FortyRoofs(Session):
         self.wait(1)
         layer = self.plugin.controller.target_layer()
         self.digitise("one by one", layer, roofs)
+        self.step("overlaps where they are not avoided", pairs=len(overlaps(layer)))
 
-        project = QgsProject.instance()
-        project.setAvoidIntersectionsMode(
+        QgsProject.instance().setAvoidIntersectionsMode(
             QgsProject.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer
         )
-        if not layer.commitChanges():
-            raise Failed("; ".join(layer.commitErrors()))
-        project.layerTreeRoot().findLayer(layer.id()).setItemVisibilityChecked(False)
-        layer = self.plugin.controller.new_target(str(OUT / "no_overlaps.gpkg"))
-        self.plugin.tool_action.trigger()
-        roofs = self.roofs(0.0)
-        self.plugin.tool_action.trigger()
-        self.until(lambda: session.state == "ready", "the raster is opened")
-        self.wait(1)
+        layer = self.next_layer(layer, "no_overlaps")
         self.digitise("no overlaps", layer, roofs)
         self.no_overlaps(layer)
+        layer = self.next_layer(layer, "wall_to_wall")
+        self.digitise("wall to wall", layer, self.roofs(0.0), least=COUNT - 8)
+        self.no_overlaps(layer)
 
-    def digitise(self, name: str, layer: QgsVectorLayer, roofs: list[QgsGeometry]) -> None:
+    def next_layer(self, layer: QgsVectorLayer, name: str) -> QgsVectorLayer:
+        """Save one layer and go on in another."""
+        if not layer.commitChanges():
+            raise Failed("; ".join(layer.commitErrors()))
+        node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+        node.setItemVisibilityChecked(False)
+        made = self.plugin.controller.new_target(str(OUT / f"{name}.gpkg"))
+        self.canvas.setFocus()
+        self.wait(1)
+        return made
+
+    def digitise(
+        self, name: str, layer: QgsVectorLayer, roofs: list[QgsGeometry], least: int = COUNT
+    ) -> None:
         """Forty clicks and Enters, and what has come of them."""
-        session, controller = self.plugin.controller.session, self.plugin.controller
+        session = self.plugin.controller.session
         accepted: list = []
         session.accepted.connect(accepted.append)
         self.stalls.part(name)
@@ -92,17 +101,18 @@ class FortyRoofs(Session):
             shape = QgsGeometry(feature.geometry())
             shape.transform(move)
             shapes.append(shape)
-        if len(shapes) != COUNT:
-            raise Failed(f"{len(shapes)} features instead of {COUNT}; {controller.refused}")
+        if not least <= len(shapes) <= COUNT:
+            raise Failed(f"{len(shapes)} features instead of {COUNT}")
         parts = [len(shape.asGeometryCollection()) for shape in shapes]
         vertices = [
             shape.constGet().nCoordinates() - shape.constGet().ringCount() for shape in shapes
         ]
-        full = [overlap(each.raw, roof) for each, roof in zip(accepted, roofs)]  # noqa: B905
-        now = [overlap(shape, roof) for shape, roof in zip(shapes, roofs)]  # noqa: B905
+        full = [max(overlap(each.raw, roof) for roof in roofs) for each in accepted]
+        now = [max(overlap(shape, roof) for roof in roofs) for shape in shapes]
         lost = statistics.mean(full) - statistics.mean(now)
         self.step(
             f"forty roofs, {name}",
+            features=len(shapes),
             waiting_at_the_end=waiting,
             most_parts=max(parts),
             median_vertices=statistics.median(vertices),
@@ -114,7 +124,8 @@ class FortyRoofs(Session):
             raise Failed(f"parts: {parts}")
         if statistics.median(vertices) > 16:
             raise Failed(f"vertices: {sorted(vertices)}")
-        if lost > 0.01:
+        # Where overlaps are avoided, what is lost is not the outline's alone.
+        if name == "one by one" and lost > 0.01:
             raise Failed(f"the outlines agree with the footprints by {lost:.3f} less")
 
     def roofs(self, apart: float) -> list[QgsGeometry]:
@@ -149,17 +160,22 @@ class FortyRoofs(Session):
 
     def no_overlaps(self, layer: QgsVectorLayer) -> None:
         """Pairs of features share no area."""
-        shapes = [feature.geometry() for feature in layer.getFeatures()]
-        pairs = [
-            (one.area() and one.intersection(other).area() / one.area(), i, j)
-            for i, one in enumerate(shapes)
-            for j, other in enumerate(shapes[:i])
-            if one.intersects(other)
-        ]
-        worst = max(pairs, default=(0.0, -1, -1))
-        self.step("no overlaps", touching=len(pairs), most=worst[0])
-        if worst[0] > 1e-6:
-            raise Failed(f"features {worst[1]} and {worst[2]} overlap by {worst[0]:.3g}")
+        pairs = overlaps(layer)
+        self.step("no overlaps", pairs=len(pairs), most=max(pairs, default=0.0))
+        if pairs:
+            raise Failed(f"{len(pairs)} pairs of features overlap, by {max(pairs):.3g}")
+
+
+def overlaps(layer: QgsVectorLayer) -> list[float]:
+    """Of each pair of features that share area: how much of the first one it is."""
+    shapes = [feature.geometry() for feature in layer.getFeatures()]
+    shares = [
+        one.intersection(other).area() / one.area()
+        for number, one in enumerate(shapes)
+        for other in shapes[:number]
+        if one.intersects(other)
+    ]
+    return [share for share in shares if share > 1e-6]
 
 
 def corners(shape: QgsGeometry) -> int:

@@ -91,8 +91,8 @@ def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait
 def test_accepted_objects_go_into_a_new_layer_and_then_the_same(loaded, town, wait):
     loaded.iface.active = town
     loaded.tool_action.trigger()
-    for count in (1, 2):
-        click(loaded)
+    for count, x in ((1, 300005), (2, 300011)):
+        click(loaded, x)
         loaded.controller.session.accept()
         wait(
             lambda count=count: (
@@ -104,6 +104,27 @@ def test_accepted_objects_go_into_a_new_layer_and_then_the_same(loaded, town, wa
     assert layer.crs() == UTM
     assert "town" in layer.name()
     assert loaded.dock.source.target.currentText() == layer.name()
+
+
+def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for _ in range(2):
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(lambda: not loaded.controller.session.pending)
+    wait(lambda: "has this object already" in loaded.iface.text())
+    layer = loaded.controller.target_layer()
+    (before,) = layer.getFeatures()
+    replaced, again = loaded.iface.buttons()
+    replaced.click()
+    assert layer.featureCount() == 1
+    assert next(layer.getFeatures()).id() == before.id()
+    click(loaded)
+    loaded.controller.session.accept()
+    wait(lambda: len(loaded.iface.buttons()) == 2)
+    loaded.iface.buttons()[1].click()
+    assert layer.featureCount() == 2
 
 
 def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, town, wait):
