@@ -254,7 +254,7 @@ class Automatic(QObject):
             run: Whose number of taken objects is noted.
         """
         controller, find = self._controller, self._find
-        layer = controller.target_layer() or controller.new_target()
+        layer = controller.some_target()
         if layer is None or self._take.busy:
             return
         model = (controller.session.info.get("model") or {}).get("name")

@@ -17,6 +17,7 @@ from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
+from .autosave import PROPERTY, Autosave, place_for
 from .candidates import Accepted, Refinement
 from .classes import ClassList
 from .editing import EditError
@@ -79,6 +80,11 @@ class Controller(QObject):
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
+        self.temporary = False
+        self.autosave = Autosave(
+            lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
+        )
+        self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
@@ -284,15 +290,43 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(self.target_id or "")
         return layer if isinstance(layer, QgsVectorLayer) else None
 
-    def set_target(self, layer: Optional[QgsVectorLayer]) -> bool:
-        """Choose where accepted objects go; None for a new temporary layer at the first one."""
+    def set_target(self, layer: Optional[QgsVectorLayer], temporary: bool = False) -> bool:
+        """Choose where accepted objects go.
+
+        Args:
+            layer: None for a new layer at the first object.
+            temporary: The new layer is in memory, rather than in a GeoPackage and saved by itself.
+        """
         why = target.problem(layer) if layer is not None else None
         if why is not None:
             self.reporter.show("warning", why)
             return False
+        self.temporary = temporary
         self.target_id = layer.id() if layer is not None else None
         self.target_changed.emit()
         return True
+
+    def some_target(self) -> Optional[QgsVectorLayer]:
+        """The target layer; where none is chosen, a new one."""
+        layer = self.target_layer()
+        if layer is not None or self.temporary:
+            return layer or self.new_target()
+        raster = self.raster_layer()
+        try:
+            path = place_for(raster.name() if raster is not None else "")
+        except OSError as error:
+            self.reporter.show("warning", str(error))
+            return self.new_target()
+        layer = self.new_target(str(path))
+        if layer is None:
+            return self.new_target()
+        layer.setCustomProperty(PROPERTY, "1")
+        self.reporter.show(
+            "info",
+            tr("Objects go into {file} and are saved while you pause.").format(file=path.name),
+            str(path),
+        )
+        return layer
 
     def new_target(self, path: Optional[str] = None) -> Optional[QgsVectorLayer]:
         """A new layer in the project, in memory or in a GeoPackage."""
@@ -323,11 +357,9 @@ class Controller(QObject):
             accepted: The object.
             again: Also where the layer has it already.
         """
-        layer = self.target_layer()
+        layer = self.some_target()
         if layer is None:
-            layer = self.new_target()
-            if layer is None:
-                return
+            return
         try:
             if accepted.place is None and not again:
                 there = target.same_object(layer, accepted.geometry, accepted.crs)
@@ -388,7 +420,7 @@ class Controller(QObject):
                 styles.show_classes(layer, layer.renderer().classAttribute().strip('"'))
 
     def _write_anew(self, accepted: Accepted) -> None:
-        self.target_id = None
+        self.set_target(None)
         self._write(accepted)
 
     # --- refinement -----------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
     wait(lambda: "has this object already" in loaded.iface.text())
     layer = loaded.controller.target_layer()
     (before,) = layer.getFeatures()
-    replaced, again = loaded.iface.buttons()
+    replaced, _ = loaded.iface.buttons()
     replaced.click()
     assert layer.featureCount() == 1
     assert next(layer.getFeatures()).id() == before.id()
@@ -146,10 +146,10 @@ def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, to
 
 def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
     box = loaded.dock.source.target
-    assert box.currentText() == "New temporary layer"
+    assert box.currentText() == "New layer, saved by itself"
     layer = target.new_scratch_layer("roofs", UTM)
     QgsProject.instance().addMapLayer(layer)
-    assert box.currentText() == "New temporary layer", "a layer that is there is only offered"
+    assert box.currentText() == "New layer, saved by itself", "a layer that is there is only offered"
     assert loaded.controller.set_target(layer)
     assert box.currentText() == "roofs"
 

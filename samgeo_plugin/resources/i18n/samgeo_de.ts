@@ -1830,6 +1830,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New layer, saved by itself</source>
+   <translation>Neuer Layer, speichert sich selbst</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>New temporary layer</source>
    <translation>Neuer temporärer Layer</translation>
   </message>
@@ -1842,6 +1847,21 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Render the visible extent…</source>
    <translation>Sichtbaren Ausschnitt rendern…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save by itself while you pause</source>
+   <translation>In Pausen selbst speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: nothing to save</source>
+   <translation>Ziellayer speichern: nichts zu speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: {count} changed features are not saved yet</source>
+   <translation>Ziellayer speichern: {count} geänderte Objekte sind noch nicht gespeichert</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -1940,8 +1960,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Add it again</source>
+   <translation>Noch einmal hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Objects go into {file} and are saved while you pause.</source>
+   <translation>Objekte kommen in {file} und werden gespeichert, während Sie pausieren.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1952,6 +1982,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Refine accepted objects</source>
    <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Replace its outline</source>
+   <translation>Umriss ersetzen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1972,6 +2007,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>{layer} has this object already; nothing was added.</source>
+   <translation>{layer} enthält dieses Objekt schon; nichts wurde hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
