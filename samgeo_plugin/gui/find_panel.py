@@ -219,6 +219,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.least_text.setText(f"{self.least.value() / 100:.2f}")
         self.counts.setText(self._counts())
         self.counts.setVisible(bool(self.counts.text()))
+        for widget in (self.correct, self.next, self.hint):
+            widget.setVisible(by_examples or (find.there and find.by_examples))
         self.next.setEnabled(bool(find.ask) and find.there)
         self.correct.defaultAction().setEnabled(find.there and find.by_examples)
         self.take.setEnabled(bool(find.kept) and not self._automatic.takes)

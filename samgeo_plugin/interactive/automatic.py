@@ -298,7 +298,7 @@ class Automatic(QObject):
             self._hides = False
             self._find.candidates.hide()
         text = tr("{count} objects are in {layer}, not saved yet.").format(
-            count=added, layer="" if layer is None else layer.name()
+            count=max(added, 0), layer="" if layer is None else layer.name()
         )
         if left:
             text += " " + tr("{count} were there already or do not fit.").format(count=left)

@@ -80,7 +80,7 @@ class Controller(QObject):
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
-        self.temporary = False
+        self.temporary = self._closed = False
         self.autosave = Autosave(
             lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
         )
@@ -489,7 +489,10 @@ class Controller(QObject):
             self.reporter.show("warning", str(error))
 
     def close(self) -> None:
-        """The plugin is being unloaded."""
+        """QGIS ends, or the plugin is being unloaded: whichever comes first."""
+        if self._closed:
+            return
+        self._closed = True
         self.session.close(at_once=True)
         self.client.stop_and_wait()
         self.classes.release()

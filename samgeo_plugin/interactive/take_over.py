@@ -38,7 +38,7 @@ class TakeOver(QObject):
     """
 
     ended = pyqtSignal(int, int)
-    """How many were added, and how many were left out: there already, or refused."""
+    """How many more there are, and how many were left out: there already, or refused."""
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
@@ -111,6 +111,7 @@ class TakeOver(QObject):
         layer.beginEditCommand(tr("Take found objects over"))
         try:
             layer.deleteFeatures(parts)
+            self._added -= len(parts)
             for one, name in objects:
                 values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
                 values.update(stability=one.stability, area_m2=one.area_m2)

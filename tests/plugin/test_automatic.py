@@ -105,7 +105,7 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, wait):
     dialog.go_on.click()
     finished(loaded, wait)
     (run,) = loaded.automatic.runs.items
-    assert (run.state, run.done) == (runs.DONE, 3)
+    assert (run.state, run.done, run.taken) == (runs.DONE, 3, 8)
     assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
     assert not dialog.go_on.isEnabled()
 

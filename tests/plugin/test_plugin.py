@@ -44,6 +44,7 @@ def test_unload_gives_everything_back(loaded, wait):
     client.request("models", {"action": "list"})
     wait(lambda: client.state == "ready")
     pid = client.pid
+    loaded._stop_processes()  # QGIS is about to quit; it may unload plugins after that
     loaded.unload()
     assert [iface.docks, iface.icons, iface.factories] == [[], [], []]
     assert registry.providerById("samgeo") is None
@@ -149,7 +150,9 @@ def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
     assert box.currentText() == "New layer, saved by itself"
     layer = target.new_scratch_layer("roofs", UTM)
     QgsProject.instance().addMapLayer(layer)
-    assert box.currentText() == "New layer, saved by itself", "a layer that is there is only offered"
+    assert box.currentText() == "New layer, saved by itself", (
+        "a layer that is there is only offered"
+    )
     assert loaded.controller.set_target(layer)
     assert box.currentText() == "roofs"
 
