@@ -212,7 +212,8 @@ class FindPanel(QgsCollapsibleGroupBox):
             else tr("Find all objects in the background; clicks go on working")
         )
         self.runs.setEnabled(bool(self._automatic.runs.items))
-        self.least_name.setText(tr("Probability") if find.by_examples else tr("Least score"))
+        sorts = find.by_examples if find.there or find.running else by_examples
+        self.least_name.setText(tr("Probability") if sorts else tr("Least score"))
         self.progress.setVisible(find.running)
         self.progress.setRange(0, find.tiles)  # 0 to 0 while nothing is known: it moves
         self.progress.setValue(find.done)
@@ -220,7 +221,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.counts.setText(self._counts())
         self.counts.setVisible(bool(self.counts.text()))
         for widget in (self.correct, self.next, self.hint):
-            widget.setVisible(by_examples or (find.there and find.by_examples))
+            widget.setVisible(sorts or by_examples)
         self.next.setEnabled(bool(find.ask) and find.there)
         self.correct.defaultAction().setEnabled(find.there and find.by_examples)
         self.take.setEnabled(bool(find.kept) and not self._automatic.takes)

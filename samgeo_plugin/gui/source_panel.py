@@ -185,6 +185,11 @@ class SourcePanel(QWidget):
         self._raster_chosen(layer)
 
     def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
+        bands = self._show_raster(layer)
+        self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
+
+    def _show_raster(self, layer: Optional[QgsMapLayer]) -> tuple[int, ...]:
+        """What there is to choose of a raster; the bands that QGIS shows of it."""
         self._watch(layer)
         for box in self.bands:
             blocker = QSignalBlocker(box)
@@ -200,16 +205,19 @@ class SourcePanel(QWidget):
             if is_file:
                 bands = tuple(rasters.usual_bands(layer))
                 self._styled_bands = bands
-                shown = bands * 3 if len(bands) == 1 else bands
-                for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
-                    blocker = QSignalBlocker(box)
-                    box.setBand(band)
-                    del blocker
-        self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
+                self._show_bands(bands)
         self.render.setVisible(not is_file)
-        self._show_online()
         for box in self.bands:
             box.setEnabled(is_file and layer is not None)
+        self._show_online()
+        return bands
+
+    def _show_bands(self, bands: tuple[int, ...]) -> None:
+        shown = bands * 3 if len(bands) == 1 else bands
+        for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
+            blocker = QSignalBlocker(box)
+            box.setBand(band)
+            del blocker
 
     def _bands_chosen(self) -> None:
         bands = tuple(box.currentBand() for box in self.bands)
@@ -340,8 +348,11 @@ class SourcePanel(QWidget):
         shown = self.raster.currentLayer()
         if choice.raster and (shown is None or shown.id() != choice.raster):
             blocker = QSignalBlocker(self.raster)
-            self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
+            layer = QgsProject.instance().mapLayer(choice.raster)
+            self.raster.setLayer(layer)
             del blocker
+            self._show_raster(layer)
+            self._show_bands(choice.bands)
         self._show_online()
 
     def _show_online(self) -> None:

@@ -76,6 +76,15 @@ def test_a_raster_that_was_moved_is_one_sentence(loaded, town, tmp_path):
     assert "moved or deleted" in loaded.iface.text()
 
 
+def test_a_raster_that_something_else_chooses_is_shown_with_its_bands(loaded, town):
+    panel = loaded.dock.source
+    panel.raster.setLayer(None)
+    loaded.controller.choose(raster=town.id(), bands=(3, 2, 1))
+    assert panel.raster.currentLayer() is town
+    assert [box.currentBand() for box in panel.bands] == [3, 2, 1]
+    assert all(box.isEnabled() for box in panel.bands)
+
+
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):
     loaded.controller.refresh_models()
     wait(lambda: loaded.controller.models)
