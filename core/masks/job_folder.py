@@ -191,6 +191,17 @@ class JobFolder:
         finally:
             self.release()
 
+    def remove_all(self) -> None:
+        """Delete the folder, and what a removal that was stopped has left beside it.
+
+        Raises:
+            JobError: Another process works on the job.
+        """
+        self._acquire()
+        for left in self._beside("gone"):
+            shutil.rmtree(left, ignore_errors=True)
+        self.remove()
+
     def _remove_contents(self) -> None:
         gone = self._new_name_beside("gone")
         try:
