@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import rasterio
 
 from ...earth.crs import known_crs
-from ...errors import JobError, OutputError, RasterError
+from ...errors import JobError, OutputError, RasterError, SamGeoWarning
 from ...job import SegmentParameters, option
 from ...layers.inputs import check_not_input, layer_input, raster_input
 from ...layers.publish import output_digest
@@ -28,6 +29,7 @@ from ...sources.scenes import Scene, signed
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
 from ..options import raster_options
 from ..result import Report
+from .borders import Borders
 from .duplicates import Part, duplicates
 from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
 
@@ -103,11 +105,20 @@ class LayerOfScenes:
         dropped = duplicates(parts, self.params.duplicates)
         report("duplicates", 1, 1)
         report("layer", 0, len(parts))
+        borders, cut = Borders.of(parts, known_crs(self.crs)), 0
         with writer:
             for number, part in enumerate(parts, 1):
                 for features in _features(part, dropped.get(part.id)):
+                    cut += borders.cut(number - 1, np.asarray(features.geometry.array))
                     writer.write(features)
                 report("layer", number, len(parts))
+        if cut:
+            warnings.warn(
+                f"{cut} polygons end where their scene ends and another begins: an object that no "
+                f"scene shows whole stays in parts. {option('scenes')} mosaic joins them.",
+                SamGeoWarning,
+                stacklevel=2,
+            )
         return str(writer.path), writer.layer_name, writer.count
 
     def _note(self, digest: str) -> None:

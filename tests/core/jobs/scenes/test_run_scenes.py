@@ -214,6 +214,24 @@ def test_a_run_that_was_killed_before_it_noted_a_finished_scene_makes_it_again(
     assert not list((theirs.parent / "scenes.job" / "begun").iterdir())
 
 
+def test_objects_that_no_scene_shows_whole_are_counted(tmp_path):
+    write_scene(tmp_path / "a_2024-01-01.tif")
+    # The second scene begins 3 m before the first one ends, in the middle of a square.
+    write_scene(tmp_path / "b_2024-01-01.tif", 44.0)
+    result = run(job(tmp_path, tmp_path / "one.gpkg", scenes="layer"), segmenter=Bright())
+    assert not any("stays in parts" in note for note in result.warnings)
+    import rasterio
+
+    for name in ("a", "b"):  # squares up to the borders
+        with rasterio.open(tmp_path / f"{name}_2024-01-01.tif", "r+") as file:
+            pixels = file.read()
+            pixels[:, 40:50, -10:] = pixels[:, 40:50, :10] = 200
+            file.write(pixels)
+    params = job(tmp_path, tmp_path / "two.gpkg", scenes="layer")
+    result = run(params, segmenter=Bright())
+    assert any("polygons end where their scene ends" in note for note in result.warnings)
+
+
 def test_scenes_in_two_zones_share_a_layer(tmp_path):
     write_scene(tmp_path / "a.tif")
     write_scene(tmp_path / "b.tif", crs="EPSG:32644")
