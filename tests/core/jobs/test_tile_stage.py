@@ -9,10 +9,16 @@ from functools import partial
 
 import pytest
 from samgeo_core.jobs.stages.opened import close_all
-from samgeo_core.jobs.stages.tile_stage import TileStage
+from samgeo_core.jobs.stages.tile_stage import (
+    TileItem,
+    TilesTogether,
+    TileStage,
+    neighbours_together,
+)
 from samgeo_core.masks.store import JobStore
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.tiles.grid import Grid
+from samgeo_core.types import TileIndex
 
 from ..scenes import MARGIN, SIZE, TILE, SceneOracle, write_raster
 
@@ -52,7 +58,7 @@ def test_the_next_run_in_a_folder_gets_its_own_segmenter(stage):
         return SceneOracle(name=name)
 
     first, second = (stage(partial(factory, name)) for name in ("first", "second"))
-    items = [(tile.index, None) for tile in first.grid][:4]
+    items = [TileItem(tile.index) for tile in first.grid][:4]
     for job, item in zip([first, first, second, second], items, strict=True):
         job(item)
     assert made == ["first", "second"]
@@ -60,7 +66,36 @@ def test_the_next_run_in_a_folder_gets_its_own_segmenter(stage):
 
 def test_threads_of_a_worker_take_turns(stage):
     job = stage(Watched)
-    items = [(tile.index, None) for tile in job.grid][:6]
+    items = [TileItem(tile.index) for tile in job.grid][:6]
     with ThreadPoolExecutor(3) as pool:
         outcomes = list(pool.map(job, items))
     assert [outcome.error for outcome in outcomes] == [""] * 6
+
+
+def test_tiles_that_were_finished_are_passed_over(stage):
+    made = []
+
+    def factory():
+        made.append(1)
+        return SceneOracle()
+
+    job = stage(factory)
+    indices = [tile.index for tile in job.grid][:4]
+    before = [job(TileItem(index)) for index in indices[:2]]
+    files = [job.store.tile_path(index).stat().st_mtime_ns for index in indices[:2]]
+    outcomes = TilesTogether(job)(indices)
+    assert [outcome.index for outcome in outcomes] == indices
+    assert outcomes[:2] == before
+    assert [job.store.tile_path(index).stat().st_mtime_ns for index in indices[:2]] == files
+    assert all(job.store.has(index) for index in indices)
+
+
+def test_neighbouring_tiles_go_together():
+    indices = [TileIndex(row, col) for row in range(6) for col in range(11) if row + col < 14]
+    parts = neighbours_together(indices, 4)
+    assert sorted(index for part in parts for index in part) == indices
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for part in parts:
+        assert max(i.col for i in part) - min(i.col for i in part) <= 6
+        assert max(i.row for i in part) - min(i.row for i in part) <= 4
+    assert neighbours_together([], 3) == []
