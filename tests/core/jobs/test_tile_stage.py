@@ -11,8 +11,8 @@ import pytest
 from samgeo_core.jobs.stages.opened import close_all
 from samgeo_core.jobs.stages.tile_stage import (
     TileItem,
-    TilesTogether,
     TileStage,
+    TilesTogether,
     neighbours_together,
 )
 from samgeo_core.masks.store import JobStore
