@@ -24,6 +24,7 @@ def label(name: str) -> str:
         "complete": tr("Area in which every object is drawn"),
         "crs": tr("CRS of the result"),
         "dates": tr("Dates of the rasters (CSV)"),
+        "detector": tr("Model that finds words"),
         "device": tr("Device"),
         "examples": tr("Examples"),
         "extent": tr("Extent"),
@@ -63,6 +64,7 @@ def label(name: str) -> str:
         "reach": tr("How far objects may move between dates (in their own sides)"),
         "resolution": tr("Working resolution (ground units per pixel)"),
         "road_class": tr("Class of the roads"),
+        "rules": tr("Post-processing"),
         "save_classifier": tr("Keep the classifier"),
         "scale": tr("Magnification for the embedded model"),
         "shapes": tr("Shapes"),
@@ -73,6 +75,7 @@ def label(name: str) -> str:
         "truth": tr("Truth"),
         "truth_class_field": tr("Field with the class in the truth"),
         "unlike": tr("Examples of none of the classes"),
+        "words": tr("Words for the objects to find"),
         "workers": tr("Processes"),
     }
     return f"“{labels.get(name, name)}”"
