@@ -55,13 +55,7 @@ def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, l
     assert results["COUNT"] == 1
 
 
-def test_a_raster_is_searched_for_what_examples_words_and_rules_say(
-    provider,
-    engine,
-    town,
-    layers,
-    monkeypatch,  # noqa: F811
-):
+def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layers, monkeypatch):  # noqa: F811
     asked = {}
     real = EngineRun.call
 
