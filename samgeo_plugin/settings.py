@@ -75,6 +75,12 @@ LARGEST_PART = Setting("refine/largest_part", True)
 MAX_VERTICES = Setting("refine/max_vertices", 16)
 """0 for no limit."""
 
+RUN_INTO = Setting("runs/into_target", True)
+"""Whether an automatic run of the panel ends in the target layer."""
+
+RUN_LIKE_INTO = Setting("runs/like_into_target", False)
+"""The same of a run by examples: there, answers come before the result is good."""
+
 DRAG = Setting("tool/drag", "box")
 HOVER = Setting("tool/hover", True)
 LAST_ERROR = Setting("diagnose/last_error", "")
