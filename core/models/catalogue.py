@@ -99,7 +99,7 @@ _MEMORY = {
     "efficient-sam-s": 900,
     "efficientvit-sam-l0": 600,
     "efficientvit-sam-l1": 700,
-    "efficientvit-sam-l2": 800,
+    "efficientvit-sam-l2": 900,
     "efficientvit-sam-xl0": 1300,
     "efficientvit-sam-xl1": 1900,
 }
