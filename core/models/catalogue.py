@@ -97,7 +97,7 @@ _MEMORY = {
     "sam-hq2-large": 2200,
     "efficient-sam-ti": 700,
     "efficient-sam-s": 900,
-    "efficientvit-sam-l0": 600,
+    "efficientvit-sam-l0": 700,
     "efficientvit-sam-l1": 700,
     "efficientvit-sam-l2": 900,
     "efficientvit-sam-xl0": 1300,
