@@ -15,12 +15,13 @@ import numpy as np
 import shapely
 
 from ...changes.compare import compare
+from ...earth.crs import known_crs
 from ...errors import ParameterError
 from ...job import MessageError, Progress, UpdateParameters, option
 from ...layers.formats import format_of
 from ...layers.geopackage_edit import edit_layer
 from ...layers.inputs import layer_input, same_file
-from ...layers.reader import POLYGONS, VectorLayer, read_vector
+from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
@@ -123,6 +124,7 @@ def update_layer(
                 return UpdateResult(**earlier)
         layer = _old_layer(params)
         plane = EqualAreaPlane(layer.shapes, layer.crs)
+        plane.check(known_crs(raster.crs), raster.name)
         fields, names = carried(
             gpd.GeoDataFrame(layer.attributes, geometry=list(layer.shapes), crs=layer.crs),
             UPDATE_FIELDS,
@@ -229,8 +231,10 @@ def _old_layer(params: UpdateParameters) -> VectorLayer:
         ParameterError: There are none, or a field is missing or has one name twice.
     """
     layer = read_vector(params.input, params.input_layer, what="The old layer")
-    layer = layer.rows(np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS)))
-    layer = layer.rows(shapely.area(layer.shapes) > 0)
+    polygons = np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS))
+    polygons &= shapely.area(layer.shapes) > 0
+    say_left_out(int((~polygons).sum()), layer.name, "polygon")
+    layer = layer.rows(polygons)
     if not len(layer):
         raise ParameterError(f"{layer.name} holds no polygons: only those can be updated.")
     if params.id_field is not None:
