@@ -19,8 +19,8 @@ from ...earth.crs import known_crs
 from ...errors import ParameterError
 from ...job import MessageError, Progress, UpdateParameters, option
 from ...layers.formats import format_of
-from ...layers.geopackage_edit import edit_layer
-from ...layers.inputs import layer_input, same_file
+from ...layers.geopackage_edit import check_editable, edit_layer
+from ...layers.inputs import check_not_input, layer_input, same_file
 from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
@@ -129,19 +129,22 @@ def update_layer(
             gpd.GeoDataFrame(layer.attributes, geometry=list(layer.shapes), crs=layer.crs),
             UPDATE_FIELDS,
         )
+        old = layer_input("the old layer", params.input, params.input_layer)
         output = Output.of(
             params,
             raster,
             fields,
-            inputs=layer_input("the old layer", params.input, params.input_layer),
+            inputs=old,
             crs=layer.crs,
         )
+        name_before = f"{output.writer.layer_name}_before"
+        check_not_input(params.output, name_before, old)
         begun_before = output.folder / "features" / "before_begun"
         before = LayerWriter(
             params.output,
             params.crs or layer.crs,
             source_crs=layer.crs,
-            layer_name=f"{output.writer.layer_name}_before",
+            layer_name=name_before,
             overwrite=params.overwrite or output.before is not None or begun_before.exists(),
             modified=raster.modified,
             pixel=raster.ground_pixel,
@@ -204,6 +207,7 @@ def _check(params: UpdateParameters) -> None:
 
     Raises:
         ParameterError: The output or, with ``apply``, the input is no GeoPackage.
+        OutputError: With ``apply``, the input cannot be changed.
     """
     if not format_of(Path(params.output)).many_layers:
         raise ParameterError(
@@ -222,6 +226,7 @@ def _check(params: UpdateParameters) -> None:
             raise ParameterError(
                 f"With {option('apply')} the output must be another file than {params.input}."
             )
+        check_editable(path, _layer_name(params))
 
 
 def _old_layer(params: UpdateParameters) -> VectorLayer:
