@@ -965,13 +965,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Accept some objects of a class first: click each, then Enter.</source>
-   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>All like these</source>
-   <translation>Alle wie diese</translation>
+   <source>All like the accepted ones</source>
+   <translation>Alles, was den übernommenen gleicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -980,13 +975,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Choose a layer whose polygons are the area.</source>
-   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
+   <source>Also what a run has found that is stopped; one step of the layer's undo</source>
+   <translation>Auch, was ein angehaltener Lauf gefunden hat; ein Schritt im Rückgängig des Layers</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Choose a raster layer first.</source>
-   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+   <source>Choose a layer whose polygons are the area.</source>
+   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -995,8 +990,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Earlier runs with their settings, to repeat or to go on</source>
+   <translation>Frühere Läufe mit ihren Einstellungen, zum Wiederholen oder Fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Examples: {counts}</source>
    <translation>Beispiele: {counts}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all</source>
+   <translation>Alle finden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1005,8 +1010,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all objects in the background; clicks go on working</source>
+   <translation>Alle Objekte im Hintergrund suchen; Klicks gehen weiter</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Find all objects that are like the accepted ones of each class, in the background</source>
    <translation>Findet im Hintergrund alle Objekte, die den angenommenen jeder Klasse gleichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find automatically</source>
+   <translation>Automatisch finden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1020,13 +1035,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Left click on an object: right. Right click: wrong.</source>
-   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
+   <source>Into the target layer at the end</source>
+   <translation>Am Ende in den Ziellayer</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Like these in {raster}</source>
-   <translation>Wie diese in {raster}</translation>
+   <source>Left click on an object: right. Right click: wrong.</source>
+   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1045,6 +1060,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Runs…</source>
+   <translation>Läufe…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Stop</source>
    <translation>Anhalten</translation>
   </message>
@@ -1057,6 +1077,11 @@
    <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Visible extent</source>
    <translation>Sichtbarer Ausschnitt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>What is like your objects; or everything, or one class of the embedded model</source>
+   <translation>Was Ihren Objekten gleicht; oder alles, oder eine Klasse des eingebauten Modells</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1075,23 +1100,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>like these</source>
-   <translation>wie diese</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>none of these {count}</source>
    <translation>nichts davon {count}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} objects are in {layer}, not saved yet.</source>
-   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} were there already or do not fit.</source>
-   <translation>{count} waren schon da oder passen nicht.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1679,6 +1689,116 @@
    <translation>{layer} wird bearbeitet; speichern Sie zuerst, dann filtern Sie.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Automatic runs</source>
+   <translation>Automatische Läufe</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Close</source>
+   <translation>Schließen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Forget</source>
+   <translation>Vergessen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Go on</source>
+   <translation>Fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>In the target layer</source>
+   <translation>Im Ziellayer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Repeat</source>
+   <translation>Wiederholen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Seconds</source>
+   <translation>Sekunden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Shown</source>
+   <translation>Gezeigt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Started</source>
+   <translation>Begonnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Take the run off this list; layers stay as they are</source>
+   <translation>Den Lauf aus dieser Liste nehmen; Layer bleiben, wie sie sind</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The panel shows what this run was told</source>
+   <translation>Das Bedienfeld zeigt die Einstellungen dieses Laufs</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The same raster, area and settings as a new run</source>
+   <translation>Dasselbe Raster, Gebiet und dieselben Einstellungen als neuer Lauf</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The tiles that are left; after QGIS was closed all of them, quickly, and without what the target layer has already</source>
+   <translation>Die übrigen Kacheln; nachdem QGIS geschlossen war, alle, rasch und ohne das, was der Ziellayer schon hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Tiles</source>
+   <translation>Kacheln</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Use the settings</source>
+   <translation>Einstellungen übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>What</source>
+   <translation>Was</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Where</source>
+   <translation>Wo</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>done</source>
+   <translation>fertig</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>failed</source>
+   <translation>fehlgeschlagen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>running</source>
+   <translation>läuft</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>stopped</source>
+   <translation>angehalten</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/setup_dialog.py" />
    <source>Set up SamGeo Seamless</source>
    <translation>SamGeo Seamless einrichten</translation>
@@ -1765,6 +1885,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New layer, saved by itself</source>
+   <translation>Neuer Layer, speichert sich selbst</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>New temporary layer</source>
    <translation>Neuer temporärer Layer</translation>
   </message>
@@ -1777,6 +1902,21 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Render the visible extent…</source>
    <translation>Sichtbaren Ausschnitt rendern…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save by itself while you pause</source>
+   <translation>In Pausen selbst speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: nothing to save</source>
+   <translation>Ziellayer speichern: nichts zu speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: {count} changed features are not saved yet</source>
+   <translation>Ziellayer speichern: {count} geänderte Objekte sind noch nicht gespeichert</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -1829,9 +1969,64 @@
    <translation>{count} übernommene Objekte konnten nicht erzeugt werden; klicken Sie sie noch einmal an.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Accept some objects of a class first: click each, then Enter.</source>
+   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Like these in {raster}</source>
+   <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Objects in {raster}</source>
+   <translation>Objekte in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>The area lies outside the map's CRS.</source>
+   <translation>Das Gebiet liegt außerhalb des KBS der Karte.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>like these</source>
+   <translation>wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} objects are in {layer}, not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} were there already or do not fit.</source>
+   <translation>{count} waren schon da oder passen nicht.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{name} is not in the project any more; add it and choose it.</source>
+   <translation>{name} ist nicht mehr im Projekt; fügen Sie es hinzu und wählen Sie es.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Add it again</source>
+   <translation>Noch einmal hinzufügen</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Objects go into {file} and are saved while you pause.</source>
+   <translation>Objekte kommen in {file} und werden gespeichert, während Sie pausieren.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1842,6 +2037,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Refine accepted objects</source>
    <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Replace its outline</source>
+   <translation>Umriss ersetzen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1862,6 +2062,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>{layer} has this object already; nothing was added.</source>
+   <translation>{layer} enthält dieses Objekt schon; nichts wurde hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2743,11 +2948,6 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Everything</source>
-   <translation>Alles</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Fields</source>
    <translation>Felder</translation>
   </message>
@@ -3402,6 +3602,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch has no code for a card as old as {name}</source>
+   <translation>PyTorch hat keinen Code für eine so alte Karte wie {name}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
    <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
   </message>
@@ -3432,6 +3637,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is too old for PyTorch: choose CPU.</source>
+   <translation>{name} ist zu alt für PyTorch: Wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}, driver {driver}: PyTorch for CUDA {version} fits.</source>
    <translation>{name}, Treiber {driver}: PyTorch für CUDA {version} passt.</translation>
   </message>
@@ -3439,6 +3649,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
    <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>A colour for each object</source>
+   <translation>Eine Farbe je Objekt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />
