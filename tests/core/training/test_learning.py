@@ -511,6 +511,31 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
         load_model("my-squares", "cpu")
 
 
+def test_the_log_plots_the_gain_per_minute_of_a_persons_work(tmp_path, models):
+    for number, (minutes, after) in enumerate([(10, 0.55), (25, 0.7), (None, 0.6)]):
+        facts = {
+            "base": "embedded", "date": f"2026-01-0{number + 1}T10:00:00Z",
+            "objects": {"train": 20, "held back": 10}, "person_minutes": minutes,
+            "figures": {"f1": {"before": 0.5, "after": after},
+                        "box_iou": {"before": 1, "after": 1}},
+        }  # fmt: skip
+        notes = OwnNotes("embedded", "decoder", "embedded", "0", "0.5", "0.4")
+        save_own(models, f"round-{number}", {"x": torch.zeros(1)}, notes, facts)
+    out = tmp_path / "rounds.svg"
+    said = CliRunner().invoke(main, ["models", "log", "--plot", str(out), "--json"])
+    assert said.exit_code == 0, said.output
+    told = json.loads(said.output)["rounds"]
+    assert [each["name"] for each in told] == ["round-0", "round-1", "round-2"]
+    assert [each["gain_per_minute"] for each in told] == pytest.approx([0.005, 0.008, None])
+    text = out.read_text()
+    assert text.count("<circle") == 3  # the base and two rounds; nobody timed the third
+    points = [[float(v) for v in p.split(",")] for p in
+              text.split('points="')[1].split('"')[0].split()]  # fmt: skip
+    assert points[0][0] < points[1][0] < points[2][0]
+    assert points[0][1] > points[1][1] > points[2][1]  # rows go down
+    assert "+0.0080" in CliRunner().invoke(main, ["models", "log"]).output
+
+
 def test_a_name_that_is_taken_or_no_name_is_refused(scene, tmp_path):
     for name, sentence in (("embedded", "published"), ("../x", "cannot be the name")):
         with pytest.raises(ModelError, match=sentence):
