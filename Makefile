@@ -58,10 +58,11 @@ $(VENV)/.docs: $(VENV)/.done
 docs: $(VENV)/.docs ## Build the documentation site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --strict
 
-sync: ## Copy core/job, the contract between QGIS and the engine, into the plugin
+sync: ## Copy what plugin and engine share: core/job, and the styles of results
 	rm -rf samgeo_plugin/job
 	mkdir samgeo_plugin/job
 	cp core/job/*.py samgeo_plugin/job/
+	cp core/layers/*.qml samgeo_plugin/resources/styles/
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python tools/package.py

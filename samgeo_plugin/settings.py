@@ -47,7 +47,7 @@ BUILD = Setting("environment/build", "cpu")
 """Build of torch: "cpu" or "cuda"."""
 
 CUDA_12 = Setting("environment/cuda_12", False)
-"""Whether the GPU's driver is too old for what PyPI has, as nvidia-smi said last."""
+"""Whether only PyTorch's build for CUDA 12 runs on the GPU, as nvidia-smi said last."""
 
 BUNDLE = Setting("environment/bundle", "")
 """Folder that ``samgeo bundle`` made, to install from without a network; empty for the network."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,10 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from the sources."""
     for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
-        name = f"notebooks/{path.name}.md"
-        files.append(File.generated(config, name, content=notebook(path)))
+        page, pictures = notebook(path)
+        files.append(File.generated(config, f"notebooks/{path.name}.md", content=page))
+        for name, picture in pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=picture))
         known = files.get_file_from_path(f"notebooks/{path.name}")
         if known is not None:
             files.remove(known)
@@ -47,6 +51,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if mark in markdown:
             markdown = markdown.replace(mark, make())
     return markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show names in docstrings (``:class:`~.a.Name```) as code, by their last part."""
+    return re.sub(
+        r":(?:class|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>", r"<code>\1</code>", html
+    )
 
 
 def options() -> str:
@@ -123,11 +134,46 @@ def models() -> str:
     return "\n".join(rows)
 
 
-def notebook(path: Path) -> str:
-    """A notebook's cells as Markdown; results appear when the notebook is run."""
-    parts = []
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+def notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Run a notebook and give its cells and results as Markdown, and its pictures by name.
+
+    A cell that fails ends the build.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    book = nbformat.read(path, as_version=4)
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    os.environ["PYTHONPATH"] = str(ROOT / "build" / "docs")
+    client = NotebookClient(
+        book,
+        timeout=600,
+        startup_timeout=300,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        resources={"metadata": {"path": path.parent}},
+    )
+    client.execute()
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for result in cell.outputs:
+            data = result.get("data", {})
+            if "image/png" in data:
+                name = f"{path.stem}_{len(pictures) + 1}.png"
+                pictures[name] = base64.b64decode(data["image/png"])
+                parts.append(f"![What this cell draws]({name})")
+            elif "text/html" in data:
+                html = re.sub(r"(?s)<style.*?</style>", "", data["text/html"])
+                html = html.replace('<table border="1" class="dataframe">', "<table>")
+                parts.append(re.sub(r"\n\s*", "", html))
+            else:
+                text = result.get("text", data.get("text/plain", "")).rstrip()
+                parts.append(f"```text\n{text}\n```")
     where = f"docs/notebooks/{path.name}"
-    return "\n\n".join([*parts, f"*This page is the notebook `{where}`; the tests run it.*"]) + "\n"
+    parts.append(f"*This page is the notebook `{where}`, run when the page was made.*")
+    return "\n\n".join(parts) + "\n", pictures

@@ -9,8 +9,9 @@ found ones), ``imprecise`` (pairs of IoU below 0.75), ``class`` (pairs of differ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 import shapely
 
 from ..layers.reader import VectorLayer
-from ..layers.writer import LayerWriter, check_output
+from ..layers.writer import LayerWriter
 from ..vectors.equal_area_plane import EqualAreaPlane
 from ..vectors.schema import Field
 from .objects import PRECISE, Matching, Objects
@@ -60,17 +61,22 @@ class _Error(NamedTuple):
     truth: int | None
 
 
-def check_error_layer(path: str | Path, *, overwrite: bool) -> None:
-    """Whether the layer could be written; asked before the work.
-
-    Raises:
-        OutputError: It could not.
-    """
-    check_output(path, overwrite=overwrite)
-
-
-def write_errors(path: str | Path, compared: Compared, *, overwrite: bool) -> int:
+def write_errors(
+    path: str | Path,
+    compared: Compared,
+    *,
+    overwrite: bool,
+    modified: datetime,
+    before: Callable[[LayerWriter], object],
+) -> int:
     """Write the layer in the result's CRS.
+
+    Args:
+        path: Of the layer.
+        compared: What it is made of.
+        overwrite: Replace an existing one.
+        modified: Time of change noted inside.
+        before: Given the writer before the layer appears.
 
     Returns:
         Number of features.
@@ -81,14 +87,17 @@ def write_errors(path: str | Path, compared: Compared, *, overwrite: bool) -> in
     kind = "line" if compared.found is None else "polygon"
     rows = _of_lines(compared) if compared.found is None else _of_polygons(compared)
     frame = _frame(list(rows), compared)
-    with LayerWriter(
+    writer = LayerWriter(
         path,
         compared.result.crs,
         source_crs=compared.plane.crs,
         overwrite=overwrite,
         schema=FIELDS,
         geometry="line" if kind == "line" else "polygon",
-    ) as writer:
+        modified=modified,
+    )
+    before(writer)
+    with writer:
         writer.write(frame)
     return len(frame)
 

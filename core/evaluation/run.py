@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..layers.inputs import check_not_input, layer_input
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
+from ..layers.record import ShortRun, newest, seen
+from ..layers.writer import check_output
+from ..sources.vector_input import parts_of
 from ..vectors.equal_area_plane import EqualAreaPlane, Shapes
-from .error_layer import Compared, check_error_layer, write_errors
+from .error_layer import Compared, write_errors
 from .figures import Figures, average_precision, figures
 from .lines import Apls, Relaxed, apls, relaxed
 from .objects import Bools, Floats, Matching, Objects, boundary_iou, match
@@ -106,8 +109,12 @@ def evaluate(
         ParameterError: A layer cannot be read or the two do not go together.
         OutputError: The layer of errors cannot be written.
     """
+    run = None
     if errors is not None:
-        check_error_layer(errors, overwrite=overwrite)
+        names = (result_layer, truth_layer, class_field, truth_class_field, score_field)
+        asked = (*names, tuple(buffers), boundary)
+        run = ShortRun(errors, None, "errors", (seen(result, truth, area), asked))
+        check_output(errors, overwrite=overwrite or run.owns_output)
         compared_with = (("the result", result, result_layer), ("the truth", truth, truth_layer))
         inputs = [
             one
@@ -127,10 +134,18 @@ def evaluate(
     if kind == "line":
         done, compared = _lines(ours, theirs, plane, inside, _checked(buffers))
     else:
-        names = class_field, truth_class_field or class_field
-        done, compared = _polygons(ours, theirs, plane, inside, names, score_field, boundary)
-    if errors is not None:
-        write_errors(errors, compared, overwrite=overwrite)
+        fields = class_field, truth_class_field or class_field
+        done, compared = _polygons(ours, theirs, plane, inside, fields, score_field, boundary)
+    if errors is not None and run is not None:
+        files = [one for one in (result, truth) if isinstance(one, (str, Path))]
+        with run.begun():
+            write_errors(
+                errors,
+                compared,
+                overwrite=overwrite or run.owns_output,
+                modified=newest(*(parts_of(str(file), None)[0] for file in files)),
+                before=run.before_output,
+            )
     return done
 
 

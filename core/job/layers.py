@@ -157,7 +157,7 @@ class TrainParameters(Parameters):
         most=0.7,
         group="labels",
     )
-    steps: int = option_field("Steps, at most.", 400, least=1, group="training")
+    steps: int = option_field("Steps, at most.", 150, least=1, group="training")
     minutes: float = option_field("Minutes, at most.", 20.0, least=0, group="training")
     rate: float = option_field("Highest learning rate.", 3e-4, least=0, group="training")
     seed: int = option_field("Seed of the random numbers.", 0, group="training")

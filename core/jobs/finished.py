@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,19 @@ _NOT_OF_THE_RESULT = (
 """Parameters that do not change the features; the rasters are in the job's description."""
 
 
-def made_by(params: JobParameters, description: Mapping[str, Any]) -> str:
+def made_by(
+    params: JobParameters, description: Mapping[str, Any], changed: Collection[str] = ()
+) -> str:
     """Digest of all that a job's features depend on.
 
     Args:
         params: The job.
         description: What its masks depend on, as in the job's folder.
+        changed: Parameters that name files which the job itself changes.
     """
     options = {k: v for k, v in params.to_dict().items() if k not in _NOT_OF_THE_RESULT}
-    names = ("area", "prompts", "input", "examples", "classifier")
+    named = ("area", "prompts", "input", "examples", "classifier")
+    names = [name for name in named if name not in changed]
     paths = [getattr(params, name, None) for name in names]
     paths += [*getattr(params, "like", ()), *getattr(params, "unlike", ())]
     stamps = [_stamp(path) for path in paths]

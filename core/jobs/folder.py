@@ -124,6 +124,7 @@ class Output:
         store: JobStore,
         description: Mapping[str, Any],
         make: Callable[[Callable[[Callable[[], JobResult]], None]], JobResult],
+        kind: type[JobResult] = JobResult,
     ) -> JobResult:
         """Make the output, unless an earlier run of the same job has finished it.
 
@@ -132,6 +133,7 @@ class Output:
             description: As it was begun with.
             make: Writes the layer and returns the result. It is given a function to call before
                 that with a function for the result, which is kept just before the output appears.
+            kind: Of the result.
         """
         made = made_by(self.params, description)
         earlier = earlier_result(store, self.writer, self.params, self.before, made)
@@ -143,7 +145,7 @@ class Output:
 
             self.writer.finishing = keep_record
 
-        result = make(announce) if earlier is None else JobResult(**earlier)
+        result = make(announce) if earlier is None else kind(**earlier)
         for note in result.warnings:
             warnings.warn(note, SamGeoWarning, stacklevel=2)
         if not result.failed:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import OutputError, ParameterError
+from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
+from ..layers.record import ShortRun, seen, stamps
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
 from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
@@ -77,34 +78,66 @@ def export_labels(
     if image_format not in DRIVERS:
         raise ParameterError(f"Images as {image_format!r} are unknown: use {', '.join(DRIVERS)}.")
     target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target} exists and is not empty: choose a new folder.")
     options = options or ChipOptions()
     names = [raster] if isinstance(raster, (str, Path)) else list(raster)
+    asked = (form, layer, options, image_format, as_runs)
+    run = ShortRun(target, None, "labels", (seen(labels, options.area), stamps(*names), asked))
+    if target.exists() and not run.owns_output and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target} exists and is not empty: choose a new folder.")
     with open_raster(names, RasterOptions(allow_remote=allow_remote)) as opened:
         chips = list(cut_chips(opened, labels, layer, options))
         classes = sorted({item.label for chip in chips for item in chip.objects})
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part",
-                                         dir=target.parent))  # fmt: skip
+            target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{target.parent} cannot be written to: {error.strerror}.") from error
-        try:
-            _write(part, opened, chips, classes, form, image_format, as_runs, progress)
-            if target.exists():
-                target.rmdir()
-            part.chmod(0o755)
-            part.replace(target)
-        except OSError as error:
-            raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            raise OutputError(f"{target.parent} cannot be made: {error.strerror}.") from error
+        with run.begun():
+            part = run.folder.folder / ".chips.part"
+            try:
+                part.mkdir()
+                _write(part, opened, chips, classes, form, image_format, as_runs, progress)
+                run.put_folder(part, target)
+            except OSError as error:
+                raise OutputError(
+                    f"{target} cannot be written: {error.strerror or error}."
+                ) from error
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     return Exported(
         str(target),
         dict(Counter(chip.split for chip in chips)),
         dict(Counter(chip.split for chip in chips for _ in chip.objects)),
         classes,
+    )
+
+
+def export_as_asked(
+    params: ExportLabelsParameters, *, progress: Callable[[Progress], None] | None = None
+) -> Exported:
+    """The same with the parameters of the command and of QGIS; see :func:`export_labels`."""
+
+    def report(number: int) -> None:
+        if progress is not None:
+            progress(Progress(None, "chips", number, 0))
+
+    return export_labels(
+        params.rasters,
+        params.labels,
+        params.folder,
+        form=cast(LabelFormat, params.form),
+        layer=params.layer,
+        options=ChipOptions(
+            params.chip_size,
+            params.class_field,
+            params.crowd_field,
+            params.val_share,
+            params.keep_empty,
+            params.area,
+        ),
+        image_format=params.image_format,
+        as_runs=params.as_runs,
+        allow_remote=params.allow_remote,
+        progress=report,
     )
 
 

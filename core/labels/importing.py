@@ -20,8 +20,9 @@ from rasterio.errors import RasterioIOError
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import ParameterError
-from ..job import option
+from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
+from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..vectors.schema import Field
 from .chips import Labelled
@@ -79,8 +80,10 @@ def import_labels(
         ParameterError: The labels cannot be read, or nothing says where an image lies.
         OutputError: The layer cannot be written.
     """
-    check_output(output, overwrite=overwrite)
     path = Path(source)
+    read = _label_files(path, Path(output))
+    run = ShortRun(output, None, "labels", (stamps(*read), str(images), names))
+    check_output(output, overwrite=overwrite or run.owns_output)
     if not path.exists():
         raise ParameterError(f"There are no labels {path}: check the path.")
     check_not_input(output, None, [Input("the labels", (str(path),))])
@@ -88,7 +91,7 @@ def import_labels(
     crs: CRS | None = None
     rows: list[tuple[Labelled, Any, ReadImage]] = []
     count = 0
-    for image in _read(path, finder, names):
+    for image in _read(path, read, finder, names):
         place = finder.place(image.file)
         if count == 0:
             crs = place.crs
@@ -116,10 +119,29 @@ def import_labels(
         },
         geometry=gpd.GeoSeries([ground for _, ground, _ in rows]),
     )
-    with LayerWriter(output, crs, overwrite=overwrite, schema=FIELDS) as writer:
-        writer.write(frame)
+    with run.begun():
+        writer = LayerWriter(
+            output,
+            crs,
+            overwrite=overwrite or run.owns_output,
+            schema=FIELDS,
+            modified=newest(*read),
+        )
+        run.before_output(writer)
+        with writer:
+            writer.write(frame)
     classes = sorted({item.label for item, _, _ in rows})
     return Imported(str(output), len(rows), count, classes)
+
+
+def import_as_asked(params: ImportLabelsParameters) -> Imported:
+    """The same with the parameters of the command and of QGIS; see :func:`import_labels`."""
+    names = None
+    if params.names is not None:
+        names = [name.strip() for name in params.names.split(",")]
+    return import_labels(
+        params.source, params.output, images=params.images, names=names, overwrite=params.overwrite
+    )
 
 
 def _to_ground(shape: Any, transform: Affine) -> Any:
@@ -226,18 +248,30 @@ class _Finder:
         return self.files.get(Path(name).stem)
 
 
-def _read(path: Path, finder: _Finder, names: list[str] | None) -> Iterator[ReadImage]:
-    """All images of a source, whatever its format."""
+def _label_files(path: Path, output: Path) -> list[Path]:
+    """What labels may be read from, but for what an import writes beside them."""
+    if not path.is_dir():
+        return [path]
+    known = (".json", ".txt", ".yaml", ".tif")
+    found = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in known and p != output)
+    return [p for p in found if not any(n.startswith(".") for n in p.relative_to(path).parts)]
+
+
+def _read(
+    path: Path, files: list[Path], finder: _Finder, names: list[str] | None
+) -> Iterator[ReadImage]:
+    """All images of a source, whatever its format; ``files`` are all that it may consist of."""
     if path.is_file():
         yield from _read_json(path)
         return
     form = finder.facts.get("format")
     classes = names or [str(name) for name in finder.facts.get("classes", [])]
-    jsons = sorted(p for p in path.rglob("*.json") if p.name != INDEX)
-    texts = sorted(p for p in path.rglob("*.txt") if p.name not in ("classes.txt", "README.txt"))
+    jsons = [p for p in files if p.suffix == ".json" and p.name != INDEX]
+    no_labels = ("classes.txt", "README.txt")
+    texts = [p for p in files if p.suffix == ".txt" and p.name not in no_labels]
     if form == "masks" or (not jsons and not texts):
         # Masks of others: the folder itself holds them.
-        rasters = sorted(p for p in path.rglob("*.tif") if form is None or "masks" in p.parts)
+        rasters = [p for p in files if p.suffix == ".tif" and (form is None or "masks" in p.parts)]
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:

@@ -150,7 +150,7 @@ def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> N
         db.execute("BEGIN IMMEDIATE")
         try:
             _check_free(db, final, layer, overwrite=overwrite)
-            if _has_layers(db) and _digest(db, layer) == _digest(new, layer):
+            if _has_layers(db) and digest_in(db, layer) == digest_in(new, layer):
                 db.execute("ROLLBACK")  # it is there already: nothing in the file need change
                 return
             _drop_layer(db, layer)
@@ -169,10 +169,11 @@ def layer_digest(path: Path, layer: str) -> str | None:
         OutputError: The file is no GeoPackage or in use.
     """
     with connection(path, write=False, timeout=CHECK_SECONDS) as db:
-        return _digest(db, layer) if _has_layers(db) else None
+        return digest_in(db, layer) if _has_layers(db) else None
 
 
-def _digest(db: sqlite3.Connection, layer: str) -> str | None:
+def digest_in(db: sqlite3.Connection, layer: str) -> str | None:
+    """As :func:`layer_digest`, of a file that is open, its changes included."""
     query = (
         "SELECT column_name, geometry_type_name, last_change FROM gpkg_geometry_columns "
         "JOIN gpkg_contents USING (table_name) WHERE table_name = ?"

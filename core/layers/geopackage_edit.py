@@ -8,7 +8,7 @@ annex F.3): they are set aside for the transaction and the index is kept up to d
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import shapely
 
 from ..errors import OutputError
-from .geopackage import BUSY_SECONDS, connection
+from .geopackage import BUSY_SECONDS, connection, digest_in
 from .reader import mended
 
 
@@ -41,13 +41,20 @@ class Edits:
         return len(self.redrawn) + len(self.deleted) + len(self.added)
 
 
-def edit_layer(path: str | Path, layer: str, edits: Edits) -> None:
+def edit_layer(
+    path: str | Path,
+    layer: str,
+    edits: Edits,
+    finishing: Callable[[str], object] = lambda _: None,
+) -> None:
     """Change features of a layer of a GeoPackage: all of them or none.
 
     Args:
         path: The file.
         layer: Name of its layer.
         edits: Geometries in the layer's CRS.
+        finishing: Called with the digest of the changed layer
+            (:func:`~.geopackage.layer_digest`) just before the change is there.
 
     Raises:
         OutputError: The file is in use, cannot be changed, or a feature to change is not as it was
@@ -58,6 +65,7 @@ def edit_layer(path: str | Path, layer: str, edits: Edits) -> None:
         db.execute("BEGIN IMMEDIATE")
         try:
             _edit(db, path, layer, edits)
+            finishing(digest_in(db, layer) or "")
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

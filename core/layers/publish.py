@@ -295,12 +295,14 @@ def output_digest(path: str | Path, layer: str) -> str | None:
     """A digest of an output's content; None where it does not exist or cannot be read.
 
     Args:
-        path: The output.
+        path: The output: a layer, or a folder of files.
         layer: The layer that counts in a GeoPackage: others in it do not.
     """
     path = Path(path)
-    form = format_of(path)
     try:
+        if path.is_dir():
+            return _folder_digest(path)
+        form = format_of(path)
         if form.many_layers:
             return layer_digest(path, layer) if path.exists() else None
         files = form.files(path)
@@ -311,9 +313,23 @@ def output_digest(path: str | Path, layer: str) -> str | None:
             # A spatial index and the like, which other programs add, are not the output's content.
             if not form.parts or file.suffix.lower() in form.parts[:3]:
                 digest.update(file.suffix.lower().encode())
-                with file.open("rb") as stream:
-                    while block := stream.read(1 << 20):
-                        digest.update(block)
+                _add_content(digest, file)
         return digest.hexdigest()
     except (OSError, OutputError):
         return None
+
+
+def _folder_digest(folder: Path) -> str:
+    digest = hashlib.blake2b(digest_size=20)
+    for path in sorted(folder.rglob("*")):
+        digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
+        if path.is_file():
+            digest.update(b"%d\0" % path.stat().st_size)
+            _add_content(digest, path)
+    return digest.hexdigest()
+
+
+def _add_content(digest: hashlib.blake2b, path: Path) -> None:
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)

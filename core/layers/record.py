@@ -6,13 +6,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ..errors import OutputError
 from ..masks.job_folder import JobFolder
+from ..sources.vector_input import parts_of
 from .publish import output_digest, real_path
+from .reader import LayerLike
 from .writer import LayerWriter
 
 
@@ -26,6 +29,7 @@ class Record:
         layer: Its layer.
         digest: Of its content.
         result: Fields of the job's result.
+        changed: What a job that changes its input notes just before it does, else nothing.
     """
 
     made_by: str
@@ -33,6 +37,7 @@ class Record:
     layer: str
     digest: str
     result: Mapping[str, Any]
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: JobFolder) -> Record | None:
@@ -99,7 +104,15 @@ class ShortRun:
 
         Raises:
             JobError: Another process makes it.
+            OutputError: Its folder cannot be written to.
         """
+        try:
+            self.folder.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            parent = self.folder.folder.parent
+            raise OutputError(
+                f"The folder {parent} cannot be written to: {error.strerror or error}."
+            ) from error
         self.folder.begin({"job": self._job})
         try:
             yield
@@ -120,11 +133,44 @@ class ShortRun:
         """
 
         def finishing(digest: str) -> None:
-            path = str(real_path(writer.path))
-            Record(self._made_by, path, writer.layer_name, digest, {}).keep(self.folder)
+            self._note(real_path(writer.path), writer.layer_name, digest)
             then()
 
         writer.finishing = finishing
+
+    def put_folder(self, made: Path, output: Path) -> None:
+        """Put a folder in place of the output: of an empty one, or of this job's own.
+
+        Args:
+            made: A finished folder within :attr:`folder`.
+            output: Where it goes.
+
+        Raises:
+            OSError: It cannot be moved, or there is another by now.
+        """
+        final = real_path(output)
+        self._note(final, final.stem, output_digest(made, final.stem) or "")
+        if self.owns_output:
+            final.replace(made.with_name(".replaced.part"))
+        elif final.exists():
+            final.rmdir()
+        made.replace(final)
+
+    def _note(self, path: Path, layer: str, digest: str) -> None:
+        Record(self._made_by, str(path), layer, digest, {}).keep(self.folder)
+
+
+def seen(*sources: LayerLike | None) -> list[Any]:
+    """What tells layers from others: files by :func:`stamps`, features in memory by content."""
+    found: list[Any] = []
+    for source in sources:
+        if source is None:
+            found.append(None)
+        elif isinstance(source, (str, Path)):
+            found.append((str(source), stamps(parts_of(str(source), None)[0])))
+        else:
+            found.append(source.to_wkb(hex=True).to_csv())
+    return found
 
 
 def stamps(*paths: str | Path) -> list[tuple[str, int, int]]:

@@ -11,7 +11,8 @@
       tiles/r00002_c00006.failed   why a tile failed (JSON); tried again at the next start
       patched/r00002_c00005.npz    a tile's masks after a second look (second_look.py)
       overview/tiles/...           the same for the overview
-      features/00000012.parquet    polygons of a batch of objects, before the layer is written
+      features/00000012.arrow      polygons of a batch of objects, before the layer is written
+      features/00000012.parquet    those of a batch of prompts
 
 A file is written under another name and then moved, so that what has its final name is whole. A
 tile that is done and then missing is an error, never an empty tile: a store knows which tiles its
@@ -189,6 +190,17 @@ class JobFolder:
                 record.unlink(missing_ok=True)
         finally:
             self.release()
+
+    def remove_all(self) -> None:
+        """Delete the folder, and what a removal that was stopped has left beside it.
+
+        Raises:
+            JobError: Another process works on the job.
+        """
+        self._acquire()
+        for left in self._beside("gone"):
+            shutil.rmtree(left, ignore_errors=True)
+        self.remove()
 
     def _remove_contents(self) -> None:
         gone = self._new_name_beside("gone")

@@ -125,6 +125,15 @@ def _sam_hq(size: str, mb: int) -> ModelEntry:
     return ModelEntry(name, "sam_hq", title, "Apache-2.0", page, (source,))
 
 
+def _efficientvit_sam(size: str, mb: int) -> ModelEntry:
+    file = f"efficientvit_sam_{size}.pt"
+    repository = "mit-han-lab/efficientvit-sam"
+    source = Source(f"{_HUB}/{repository}/resolve/main/{file}", file, "", mb * 10**6)
+    name, title = f"efficientvit-sam-{size}", f"EfficientViT-SAM, {size.upper()}"
+    page = "https://github.com/mit-han-lab/efficientvit/tree/master/applications/efficientvit_sam"
+    return ModelEntry(name, "efficientvit_sam", title, "Apache-2.0", page, (source,))
+
+
 def _concept(
     name: str, family: str, title: str, repository: str, licence: str, mb: int, extra: str
 ) -> ModelEntry:
@@ -211,6 +220,21 @@ _ENTRIES = (
     _sam_hq("l", 1250),
     _sam_hq("h", 2570),
     ModelEntry(
+        "sam-hq2-large",
+        "sam_hq2",
+        "Segment Anything 2.1 in High Quality, Hiera large",
+        "Apache-2.0",
+        "https://github.com/SysCV/sam-hq/tree/main/sam-hq2",
+        (
+            Source(
+                f"{_HUB}/lkeab/hq-sam/resolve/main/sam2.1_hq_hiera_large.pt",
+                "sam2.1_hq_hiera_large.pt",
+                "",
+                900 * 10**6,
+            ),
+        ),
+    ),
+    ModelEntry(
         "efficient-sam-ti",
         "efficient_sam",
         "EfficientSAM, ViT-Ti",
@@ -241,6 +265,11 @@ _ENTRIES = (
         ),
         member="efficient_sam_vits.pt",
     ),
+    _efficientvit_sam("l0", 139),
+    _efficientvit_sam("l1", 191),
+    _efficientvit_sam("l2", 246),
+    _efficientvit_sam("xl0", 468),
+    _efficientvit_sam("xl1", 814),
     _concept(
         "sam3",
         "sam3",

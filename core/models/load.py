@@ -19,7 +19,7 @@ from .promptable import TorchModel
 from .weights import checkpoints
 from .weights.download import sha256_of
 from .weights.own import OwnNotes, changed, read_card, read_notes
-from .weights.sam3_names import is_sam3
+from .weights.sam3_names import has_points, is_sam3
 from .weights.tensors import family_note, read_state
 
 VIDEO_FAMILIES = frozenset(family.name for family in FAMILIES if family.make_video is not None)
@@ -111,8 +111,14 @@ def abilities(name_or_path: str | Path) -> frozenset[Literal["prompts", "words"]
     if not (found.path.is_dir() and (found.path / "config.json").exists()):
         from .words import is_official_sam3, tokenizer_folder
 
-        words = is_official_sam3(found) and tokenizer_folder(found) is not None
-        return frozenset({"prompts", "words"} if words else {"prompts"})
+        if not is_official_sam3(found):
+            return frozenset({"prompts"})
+        both: set[Literal["prompts", "words"]] = set()
+        if tokenizer_folder(found) is not None:
+            both.add("words")
+        if found.entry is not None or has_points(read_state(found.path)):
+            both.add("prompts")
+        return frozenset(both)
     from .families.sam3 import MODEL_TYPES
     from .weights.pretrained import model_type
     from .words import KINDS

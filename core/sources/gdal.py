@@ -66,7 +66,7 @@ _ONLINE = {
 }
 """For rasters on servers; a variable of the environment of the same name goes before."""
 
-_OFFLINE = {
+OFFLINE = {
     # /vsicurl/, /vsis3/ and their like open no other name than this one, which does not exist.
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "/vsicurl/none",
     # All else that speaks HTTP (WMS, WCS, ...) meets a closed door on this machine.
@@ -74,6 +74,7 @@ _OFFLINE = {
     "GDAL_HTTPS_PROXY": "http://127.0.0.1:1",
     "GDAL_HTTP_MAX_RETRY": "0",
 }
+"""Settings under which GDAL reaches no server."""
 
 
 def gdal_env(cache: int | None = None, *, remote: bool = False) -> rasterio.Env:
@@ -85,7 +86,7 @@ def gdal_env(cache: int | None = None, *, remote: bool = False) -> rasterio.Env:
     """
     settings = {"GDAL_CACHEMAX": CACHE_BYTES[0] if cache is None else cache, **_ALWAYS}
     if not remote:
-        return rasterio.Env(**settings, **_OFFLINE)
+        return rasterio.Env(**settings, **OFFLINE)
     online = {name: value for name, value in _ONLINE.items() if name not in os.environ}
     return rasterio.Env(**settings, **online)
 

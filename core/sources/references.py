@@ -43,13 +43,14 @@ _TAGS = (
     *("<VRTDataset", "<OGRVRTDataSource", "<GDAL_WMS", "<GDAL_WMTS", "<WCS_GDAL", "<MRF_META"),
     *("<GDALTileIndexDataset", "<WMT_MS_Capabilities", "<WMS_Capabilities", "<Capabilities"),
     *("<TiledPatterns", "<WMS_Tile_Service", "<Dimap_Document", "<kml", "<Folder"),
+    "<OGRWFSDataSource",
 )
 
 _LEADING = frozenset(
     (
         *("VRTDataset", "OGRVRTDataSource", "GDAL_WMS", "GDAL_WMTS", "WCS_GDAL", "MRF_META"),
         *("GDALTileIndexDataset", "WMT_MS_Capabilities", "WMS_Capabilities", "Capabilities"),
-        *("TiledPatterns", "WMS_Tile_Service", "kml"),
+        *("TiledPatterns", "WMS_Tile_Service", "kml", "OGRWFSDataSource"),
     )
 )
 """Documents that are nothing but references: each address in them is followed. In others, such as

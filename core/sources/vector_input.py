@@ -9,6 +9,8 @@ than all.
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -29,7 +31,8 @@ from ..earth.crs import declared_crs
 from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
-from .references import is_remote, refuse_remote
+from .gdal import OFFLINE
+from .references import is_remote, refuse_remote, server_of
 
 _LONGITUDES = "lon,long,longitude,lng"
 _LATITUDES = "lat,latitude"
@@ -152,6 +155,44 @@ def check_offline(path: str) -> None:
         raise ParameterError(
             f"{reason}. Save the layer that you mean as a file of this machine first."
         ) from error
+    address = _address_of_crs(path)
+    if address is not None:
+        raise ParameterError(
+            f"{path} says that its coordinate system is described at {server_of(address)}: nothing "
+            "is fetched from the network because a file says so. Save the layer with a known "
+            "coordinate system first."
+        )
+
+
+def _address_of_crs(path: str) -> str | None:
+    """Where a GeoJSON of the version of 2008 says that its CRS can be read; GDAL would ask there.
+
+    The member stands before the features or after them.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_LOOK)
+            if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                return None
+            size = os.fstat(file.fileno()).st_size
+            if size > _LOOK:
+                file.seek(max(_LOOK, size - _LOOK))
+                text += file.read()
+    except OSError:
+        return None  # opening it says what is the matter
+    for found in _CRS_MEMBER.finditer(text):
+        address = found[1].decode("utf-8", "replace").replace("\\/", "/")
+        if is_remote(address) and "//www.opengis.net/" not in address:
+            return address
+    return None
+
+
+_LOOK = 1 << 16
+"""Bytes at either end of a GeoJSON in which its CRS is looked for."""
+
+_CRS_MEMBER = re.compile(
+    rb'"crs"\s*:\s*\{[^{}]*\{[^{}]*"(?:href|url|name)"\s*:\s*"([^"]*)"', re.IGNORECASE
+)
 
 
 def open_vector(source: str | Path, layer: str | None = None, *, parameter: str) -> VectorInput:
@@ -307,7 +348,11 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Errors of reading as one sentence."""
+    """Errors of reading as one sentence; no server is reached, unless it is asked for by name."""
+    before: dict[str, Any] = {}
+    if not is_remote(name):
+        before = {setting: pyogrio.get_gdal_config_option(setting) for setting in OFFLINE}
+        pyogrio.set_gdal_config_options(OFFLINE)
     try:
         yield
     except ParameterError:
@@ -317,3 +362,5 @@ def _readable(name: str) -> Iterator[None]:
         raise ParameterError(
             f"{name} cannot be read as a vector layer ({reason}): choose another layer or file."
         ) from error
+    finally:
+        pyogrio.set_gdal_config_options(before)

@@ -34,6 +34,7 @@ from ..folder import Output, executor_for
 from ..options import raster_options, with_absolute_paths
 from ..result import JobResult, reported
 from ..stages.opened import keep_model
+from .applied import applied_before, asked_of, noting
 from .changed_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows
 from .gather_evidence import Gathered, Gathering, gather
 
@@ -114,6 +115,12 @@ def update_layer(
         reported(progress, cancelled) as (report, notes),
         open_raster(params.rasters, raster_options(params)) as raster,
     ):
+        asked = asked_of(params, raster)
+        if params.apply:
+            layers = _layer_name(params), params.layer or Path(params.output).stem
+            earlier = applied_before(params, asked, *layers)
+            if earlier is not None:
+                return UpdateResult(**earlier)
         layer = _old_layer(params)
         plane = EqualAreaPlane(layer.shapes, layer.crs)
         fields, names = carried(
@@ -180,13 +187,13 @@ def update_layer(
                 known = {field.name for field in writer.fields} | {frame.geometry.name}
                 writer.write(frame[[name for name in frame.columns if name in known]])
             if params.apply:
-                edit_layer(params.input, _layer_name(params), edits)
+                note = noting(store, asked, done)
+                edit_layer(params.input, _layer_name(params), edits, note)
             return done
 
         with output.begun(grid.cell, description) as store:
-            result = output.once(store, description, make)
-    if not isinstance(result, UpdateResult):
-        result = UpdateResult(**vars(result))
+            result = output.once(store, description, make, UpdateResult)
+    assert isinstance(result, UpdateResult)
     return replace(result, seconds=time.monotonic() - started, warnings=notes)
 
 

@@ -65,6 +65,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>COCO: run-length codes for all objects</source>
+   <translation>COCO: Lauflängenkodierung für alle Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>CPU threads</source>
    <translation>CPU-Threads</translation>
   </message>
@@ -120,6 +125,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field that is true for several objects in one</source>
+   <translation>Feld, das für mehrere Objekte in einem wahr ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Field with a label</source>
    <translation>Feld mit einer Beschriftung</translation>
   </message>
@@ -145,13 +155,43 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>File of labels</source>
+   <translation>Datei mit Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Folder</source>
+   <translation>Ordner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Folder of the georeferenced images</source>
+   <translation>Ordner der georeferenzierten Bilder</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Forget what a cancelled run has done</source>
    <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Format of the images</source>
+   <translation>Format der Bilder</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Format of the labels</source>
+   <translation>Format der Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>How far objects may move between dates (in their own sides)</source>
    <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep chips without objects</source>
+   <translation>Kacheln ohne Objekte behalten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -212,6 +252,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Name of the new model</source>
    <translation>Name des neuen Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Names of the classes</source>
+   <translation>Namen der Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -285,6 +330,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Share of the objects for validation</source>
+   <translation>Anteil der Objekte für die Validierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Share of the polygons that is held back</source>
    <translation>Anteil der Polygone, der zurückgehalten wird</translation>
   </message>
@@ -292,6 +342,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Shortest dead end (metres)</source>
    <translation>Kürzeste Sackgasse (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Side of a chip (pixels)</source>
+   <translation>Seitenlänge einer Kachel (Pixel)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -452,6 +507,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Training</source>
    <translation>Training</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Writing chips</source>
+   <translation>Kacheln werden geschrieben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -777,11 +837,6 @@
    <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Existing Python</source>
    <translation>Vorhandenes Python</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/environment_widget.py" />
-   <source>Folder</source>
-   <translation>Ordner</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
@@ -2739,6 +2794,84 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
    <translation>{name} ist jetzt das Modell des Bedienfelds.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Area in which chips are cut</source>
+   <translation>Gebiet, in dem Kacheln geschnitten werden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Cuts the raster into chips that keep their georeference and writes the polygons as their labels: COCO, SA-1B, YOLO-seg, or GeoTIFF masks. Training and validation chips lie at different places.
+
+Keep chips without objects only where every object is drawn: elsewhere they may show objects without a label.</source>
+   <translation>Schneidet das Raster in Kacheln, die ihre Georeferenz behalten, und schreibt die Polygone als deren Annotationen: COCO, SA-1B, YOLO-seg oder GeoTIFF-Masken. Kacheln für Training und Validierung liegen an verschiedenen Orten.
+
+Behalten Sie Kacheln ohne Objekte nur, wo jedes Objekt gezeichnet ist: Anderswo können sie Objekte ohne Annotation zeigen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Export labels for other programs</source>
+   <translation>Annotationen für andere Programme exportieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Folder of labels</source>
+   <translation>Ordner mit Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Give a file of labels, or a folder of labels.</source>
+   <translation>Geben Sie eine Datei oder einen Ordner mit Annotationen an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Import labels of images</source>
+   <translation>Annotationen von Bildern importieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Labels</source>
+   <translation>Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Number of chips</source>
+   <translation>Zahl der Kacheln</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Number of objects</source>
+   <translation>Zahl der Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Of the numbers 0, 1, ..., with commas between them</source>
+   <translation>Der Nummern 0, 1, ..., durch Kommas getrennt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Reads labels of images (COCO, SA-1B, YOLO-seg, or masks) and brings them back to the ground. The images must be georeferenced, or come from Export labels.
+
+Give a file (COCO, SA-1B) or a folder (YOLO-seg, SA-1B, masks, or an export).</source>
+   <translation>Liest Annotationen von Bildern (COCO, SA-1B, YOLO-seg oder Masken) und bringt sie auf den Boden zurück. Die Bilder müssen georeferenziert sein oder aus dem Export von Annotationen stammen.
+
+Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken oder einen Export).</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Where they do not lie beside the labels</source>
+   <translation>Wo sie nicht neben den Annotationen liegen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>{objects} objects of {classes} classes from {images} images</source>
+   <translation>{objects} Objekte in {classes} Klassen aus {images} Bildern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>{split}: {chips} chips, {objects} objects</source>
+   <translation>{split}: {chips} Kacheln, {objects} Objekte</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
    <source>Centre lines</source>
    <translation>Mittellinien</translation>
@@ -2817,6 +2950,11 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Fields</source>
    <translation>Felder</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>GeoTIFF masks</source>
+   <translation>GeoTIFF-Masken</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -3464,6 +3602,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch has no code for a card as old as {name}</source>
+   <translation>PyTorch hat keinen Code für eine so alte Karte wie {name}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
    <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
   </message>
@@ -3494,6 +3637,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is too old for PyTorch: choose CPU.</source>
+   <translation>{name} ist zu alt für PyTorch: Wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}, driver {driver}: PyTorch for CUDA {version} fits.</source>
    <translation>{name}, Treiber {driver}: PyTorch für CUDA {version} passt.</translation>
   </message>
@@ -3501,6 +3649,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
    <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>A colour for each object</source>
+   <translation>Eine Farbe je Objekt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

@@ -14,6 +14,7 @@ from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.evaluation.figures import average_precision
 from samgeo_core.evaluation.objects import Objects, boundary_iou, match
 from samgeo_core.evaluation.run import by_place, evaluate
+from samgeo_core.masks.job_folder import JobFolder
 from shapely import box
 
 UTM = "EPSG:32632"
@@ -299,3 +300,30 @@ def test_the_errors_never_replace_what_is_compared(tmp_path):
         with pytest.raises(OutputError, match=f"is also {what}"):
             evaluate(result, truth, errors=path, overwrite=True)
     assert (truth.read_bytes(), result.read_bytes()) == before
+
+
+def test_errors_of_a_run_that_was_killed_are_its_own(tmp_path, monkeypatch):
+    truth, result = tmp_path / "truth.gpkg", tmp_path / "result.gpkg"
+    layer(square(0, 0), square(30, 0)).to_file(truth)
+    layer(square(2, 0)).to_file(result)
+    errors = tmp_path / "errors.geojson"
+
+    class Killed(BaseException):
+        pass
+
+    def kill(folder):
+        folder.release()  # as the system does with a dead process's locks
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobFolder, "remove", kill)
+        with pytest.raises(Killed):
+            evaluate(result, truth, errors=errors)
+    before = errors.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        evaluate(result, truth, errors=errors, boundary=2.0)  # another run
+    evaluate(result, truth, errors=errors)
+    assert errors.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [errors.name, result.name, truth.name]
+    with pytest.raises(OutputError, match="exists already"):
+        evaluate(result, truth, errors=errors)

@@ -4,7 +4,8 @@
 Run by ``test_kills.py``, and by hand for every operation of a job::
 
     python -m tests.core.jobs.kills prompts .shp overwrite
-    python -m tests.core.jobs.kills all --points 1000
+    python -m tests.core.jobs.kills roads '*' '*' --part 2/3
+    python -m tests.core.jobs.kills all
 
 A child process sends itself SIGKILL where Python is about to open a file for writing, move, link
 or delete one, or connect to a database: nothing in it can tidy up. (What GDAL and Arrow write is
@@ -38,17 +39,24 @@ import numpy as np
 import shapely
 from samgeo_core import CellBox, Mask, TileMasks
 from samgeo_core.errors import SamGeoError
+from samgeo_core.evaluation.run import evaluate
 from samgeo_core.job import (
     ClassifyParameters,
     MapParameters,
     RegularizeParameters,
     SegmentParameters,
+    UpdateParameters,
 )
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.classes.map_classes import map_classes
 from samgeo_core.jobs.regularize import regularize_layer
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.labels.chips import ChipOptions
+from samgeo_core.labels.exporting import export_labels
+from samgeo_core.labels.importing import import_labels
 from samgeo_core.segmenters.segmenter import TileImage
+from samgeo_core.testing.bright import Bright
 from samgeo_core.testing.promptable_oracle import OracleModel
 from samgeo_core.tracking.run import track
 from scipy import ndimage
@@ -56,6 +64,7 @@ from scipy import ndimage
 from ..classes.world import CRS, TRANSFORM, mobile_sam, squares, write_points, write_world
 from ..scenes import MARGIN, TILE, SceneOracle, scene, write_raster
 from ..tracking.scenery import ColourOracle, layer_of, painted, save, things
+from .scenes.made import write_scene
 
 EVENTS = frozenset(
     (
@@ -75,6 +84,7 @@ MODES = ("new", "append", "overwrite")
 def inputs() -> Path:
     """What all jobs read, made once before the first fork."""
     folder = Path(tempfile.mkdtemp(prefix="kills-inputs-"))
+    mobile_sam()
     scene(SIZE)
     write_raster(folder / "scene.tif", SIZE)
     write_world(folder)
@@ -102,7 +112,16 @@ def inputs() -> Path:
         save(folder / f"land_{2010 + k}-07-01.tif", painted(shown, k))
     ponds = layer_of(shown, 0)
     ponds[ponds["name"].isin(["still", "growing"])].to_file(folder / "ponds.gpkg")
+    whole = gpd.read_file(folder / "objects.gpkg").iloc[:16:2]  # neither parts nor doubles
+    moved = whole[["id", "truth", "geometry"]].iloc[1:].set_geometry(whole.translate(2, 1).iloc[1:])
+    moved.to_file(folder / "old.gpkg", layer="old")
+    export_labels(folder / "world.tif", folder / "objects.gpkg", folder / "labels", options=CHIPS)
+    for number in range(2):
+        write_scene(folder / f"s{number}_2024-01-0{number + 1}.tif", 20.0 * number)
     return folder
+
+
+CHIPS = ChipOptions(128, class_field="truth")
 
 
 def _segmented(output: Path, given: dict[str, Any], **more: Any) -> None:
@@ -196,6 +215,58 @@ def _tracked(output: Path, given: dict[str, Any]) -> None:
     track(inputs() / "ponds.gpkg", rasters, output, id_field="name", model=ColourOracle(), **known)
 
 
+def _updated(output: Path, given: dict[str, Any], **more: Any) -> None:
+    """What is told of the old layer that lies beside the output."""
+    folder, old = inputs(), output.with_name("old.gpkg")
+    params = UpdateParameters(
+        str(old), [str(folder / "world.tif")], str(output), model="mobile_sam", id_field="id",
+        **given, **more,
+    )  # fmt: skip
+    run_update.model_factory = lambda _: mobile_sam  # type: ignore[assignment]
+    gather_evidence.make_candidates = lambda *_: Squares()  # type: ignore[assignment]
+    run_update.update_layer(params)
+
+
+def _applied(output: Path, given: dict[str, Any]) -> None:
+    _updated(output, given, apply=True)
+
+
+def _scenes(output: Path, given: dict[str, Any], kind: str) -> None:
+    params = SegmentParameters(
+        [str(path) for path in sorted(inputs().glob("s?_*.tif"))], str(output), scenes=kind,
+        tile_size=64, margin=16, simplify=0.0, **given,
+    )  # fmt: skip
+    run(params, segmenter=Bright())
+
+
+def _each_scene(output: Path, given: dict[str, Any]) -> None:
+    _scenes(output.with_name(f"o_{{scene}}{output.suffix}"), {**given, "stac_item": True}, "each")
+
+
+def _scenes_in_one(output: Path, given: dict[str, Any]) -> None:
+    _scenes(output, given, "layer")
+
+
+def _errors(output: Path, given: dict[str, Any]) -> None:
+    folder = inputs()
+    evaluate(folder / "old.gpkg", folder / "objects.gpkg", errors=output, **given)
+
+
+def _imported(output: Path, given: dict[str, Any]) -> None:
+    import_labels(inputs() / "labels", output, **given)
+
+
+def _exported(form: str) -> Callable[[Path, dict[str, Any]], None]:
+    def job(output: Path, given: dict[str, Any]) -> None:
+        folder = inputs()
+        export_labels(
+            folder / "world.tif", folder / "objects.gpkg", output.with_name("o_labels"),
+            form=form, options=CHIPS,
+        )  # fmt: skip
+
+    return job
+
+
 JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
     "automatic": _segmented,
     "prompts": _prompted,
@@ -206,9 +277,25 @@ JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
     "roads": _mapped("network"),
     "regularize": _straightened,
     "track": _tracked,
+    "update": _updated,
+    "apply": _applied,
+    "each": _each_scene,
+    "layer": _scenes_in_one,
+    "errors": _errors,
+    "import": _imported,
+    "export_coco": _exported("coco"),
+    "export_sa1b": _exported("sa1b"),
+    "export_yolo": _exported("yolo"),
+    "export_masks": _exported("masks"),
 }
-OF_ONE_LAYER = ("regularize", "track")
+OF_ONE_LAYER = ("regularize", "track", "errors", "import")
 """Jobs that have no name for their layer, so that they cannot add a second one to a file."""
+
+ALL_FORMATS = ("automatic", "prompts", "layer", "each")
+GEOPACKAGES = ("update", "apply")
+
+KEPT = {"each": ["scenes.job"]}
+"""Folders that a job leaves to be found: a run of scenes is told by it which are done."""
 
 
 # -- kills -----------------------------------------------------------------------------------------
@@ -262,10 +349,12 @@ def _changes(event: str, args: tuple[Any, ...], root: str) -> bool:
 def content(folder: Path, *, rows: bool) -> dict[str, str]:
     """Digests of the outputs in a folder: of their bytes, or of all rows of a GeoPackage."""
     found = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name.startswith("o") and not path.name.endswith(_LEFT):
-            data = _rows(path) if rows and path.suffix == ".gpkg" else path.read_bytes()
-            found[path.name] = hashlib.sha256(data).hexdigest()
+    for path in sorted(folder.rglob("o*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and inside.parts[0].startswith("o") and not path.name.endswith(_LEFT):
+            by_rows = path.suffix == ".gpkg" and (rows or path.name == "old.gpkg")
+            data = _rows(path) if by_rows else path.read_bytes()
+            found[str(inside)] = hashlib.sha256(data).hexdigest()
     return found
 
 
@@ -273,6 +362,7 @@ _LEFT = ("-wal", "-shm", "-journal")
 
 
 def _rows(path: Path) -> bytes:
+    """All rows of a GeoPackage, but for when a layer that is edited in place was changed."""
     with closing(sqlite3.connect(path)) as db:
         db.text_factory = bytes
         said = [repr(db.execute("PRAGMA integrity_check").fetchall())]
@@ -281,19 +371,36 @@ def _rows(path: Path) -> bytes:
             table = name.decode()
             if table.startswith(("rtree_", "sqlite_sequence")):
                 continue
-            rows = db.execute(f'SELECT * FROM "{table}" ORDER BY 1, 2').fetchall()
+            columns = [row[1].decode() for row in db.execute(f'PRAGMA table_info("{table}")')]
+            if path.name == "old.gpkg":
+                columns = [column for column in columns if column != "last_change"]
+            listed = ", ".join(f'"{column}"' for column in columns)
+            rows = db.execute(f'SELECT {listed} FROM "{table}" ORDER BY 1, 2').fetchall()
             said.append(repr((table, sorted(map(repr, rows)))))
     return "\n".join(said).encode()
 
 
 def left(folder: Path) -> list[str]:
     """What is in a folder that is no output."""
-    names = (p.name for p in folder.iterdir() if p.is_dir() or not p.name.startswith("o"))
+    names = (
+        p.name
+        for p in folder.iterdir()
+        if not p.name.startswith("o") or (p.is_dir() and p.name != "o_labels")
+    )
     return sorted([*names, *(p.name for p in folder.iterdir() if p.name.endswith(_LEFT))])
 
 
-def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[str, Any]:
-    """Kill a job at some of its operations; what went wrong, at which."""
+def try_all(
+    kind: str, suffix: str, mode: str, points: int, seed: int, part: tuple[int, int] = (1, 1)
+) -> dict[str, Any]:
+    """Kill a job at some of its operations; what went wrong, at which.
+
+    Args:
+        kind, suffix, mode: Which job, of :data:`JOBS`, :data:`FORMATS` and :data:`MODES`.
+        points: How many operations; all of them where there are no more.
+        seed: Of their choice.
+        part: (k, n): only every n-th of the chosen ones, beginning with the k-th.
+    """
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     inputs()
     given: dict[str, Any] = {"overwrite": True} if mode == "overwrite" else {}
@@ -310,13 +417,21 @@ def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[s
             for name in ("o_dates.csv", "o_areas.csv"):
                 if kind == "track":
                     (before / name).write_text("an older table")
+            if kind == "each":
+                for path in list(before.glob("o*")):
+                    for scene in ("s0_2024-01-01", "s1_2024-01-02"):
+                        shutil.copy(path, before / f"o_{scene}{path.suffix}")
+        if kind in GEOPACKAGES:
+            shutil.copy(inputs() / "old.gpkg", before)
         rows = mode != "new"
-        whole = base / "whole"
-        shutil.copytree(before, whole)
-        alone = child(kind, whole, suffix, given)
+        # One path for all: an output may say where its inputs lie.
+        folder = base / "run"
+        shutil.copytree(before, folder)
+        alone = child(kind, folder, suffix, given)
         assert alone.get("ok"), alone
-        wanted, seen = content(whole, rows=rows), alone["seen"]
-        assert left(whole) == [], left(whole)
+        wanted, seen = content(folder, rows=rows), alone["seen"]
+        assert left(folder) == KEPT.get(kind, []), left(folder)
+        shutil.rmtree(folder)
         # The last operations put the output in place: most of the points are there.
         rng = random.Random(seed)
         count = len(seen)
@@ -329,8 +444,8 @@ def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[s
             chosen = set(range(1, count + 1))
         faults = []
         states: collections.Counter[str] = collections.Counter()
+        chosen = set(sorted(chosen)[part[0] - 1 :: part[1]])
         for number in sorted(chosen):
-            folder = base / f"k{number}"
             shutil.copytree(before, folder)
             killed = child(kind, folder, suffix, given, number)
             assert killed.get("killed"), killed
@@ -343,7 +458,7 @@ def try_all(kind: str, suffix: str, mode: str, points: int, seed: int) -> dict[s
                 wrong.append(again["message"])
             elif content(folder, rows=rows) != wanted:
                 wrong.append("another output")
-            if left(folder):
+            if left(folder) != KEPT.get(kind, []):
                 wrong.append(f"left: {left(folder)}")
             if wrong:
                 faults.append([number, seen[number - 1], *wrong])
@@ -357,8 +472,11 @@ def combinations() -> list[tuple[str, str, str]]:
     """All jobs in all modes, and all formats for two of them."""
     found = []
     for kind in JOBS:
-        for suffix in FORMATS if kind in ("automatic", "prompts") else FORMATS[:2]:
-            for mode in MODES:
+        formats = FORMATS if kind in ALL_FORMATS else FORMATS[:2]
+        if kind in GEOPACKAGES or kind.startswith("export"):
+            formats = FORMATS[:1]
+        for suffix in formats:
+            for mode in MODES[:1] if kind.startswith("export") else MODES:
                 if mode == "append" and (suffix != ".gpkg" or kind in OF_ONE_LAYER):
                     continue
                 found.append((kind, suffix, mode))
@@ -371,13 +489,15 @@ def main() -> None:
     parser.add_argument("which", nargs="+", help="'all', or KIND SUFFIX MODE, with * for any")
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--part", default="1/1", help="e.g. 2/3: the second third of the points")
     asked = parser.parse_args()
+    first, _, of = asked.part.partition("/")
     which = ["*", "*", "*"] if asked.which == ["all"] else asked.which
     bad = 0
     for one in combinations():
         if any(want not in ("*", name) for want, name in zip(which, one, strict=True)):
             continue
-        said = try_all(*one, asked.points, asked.seed)
+        said = try_all(*one, asked.points, asked.seed, (int(first), int(of)))
         bad += len(said["faults"])
         print(json.dumps({"job": one, **said}), flush=True)
     shutil.rmtree(inputs(), ignore_errors=True)

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from samgeo_core.errors import ParameterError
 from samgeo_core.jobs.update import run_update
 from samgeo_core.layers.writer import LayerWriter
+from samgeo_core.masks.job_folder import JobFolder
 from shapely.affinity import scale, translate
 from shapely.geometry import box
 
@@ -131,12 +132,36 @@ def test_a_run_that_ended_before_the_old_layer_was_changed_goes_on_and_changes_i
         with pytest.raises(Killed):
             samgeo_core.update(*arguments, **given)
     assert path.read_bytes() == updated[4]
-    result = samgeo_core.update(*arguments, **given)
+    with monkeypatch.context() as patch:  # after all is changed
+        patch.setattr(JobFolder, "remove", kill)
+        with pytest.raises(Killed):
+            samgeo_core.update(*arguments, **given)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_update, "gather", kill)
+        result = samgeo_core.update(*arguments, **given)
     assert result.counts == updated[0].counts
     assert result.applied == sum(result.counts.values())  # none is confirmed as it is
     changed = pyogrio.read_dataframe(path, layer="houses")
     assert len(changed) == len(updated[2]) - result.counts["gone"] + result.counts["new"]
-    assert not (tmp_path / "out.gpkg.job").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["old.gpkg", "out.gpkg"]
+
+
+def test_a_run_that_was_killed_when_its_layers_were_there_is_done(updated, tmp_path, monkeypatch):
+    arguments = (updated[3], updated[3].parent / "town.tif", tmp_path / "out.gpkg")
+    given = {"id_field": "name", "threads": 1, "new_objects": False}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobFolder, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            samgeo_core.update(*arguments, **given)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_update, "gather", killed)
+        result = samgeo_core.update(*arguments, **given)
+    assert result.counts["gone"] == updated[0].counts["gone"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.gpkg"]
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):

@@ -19,6 +19,7 @@ from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole
 from samgeo_core.labels.importing import import_labels
 from samgeo_core.labels.places import cut_by_place
+from samgeo_core.masks.job_folder import JobFolder
 
 TRANSFORM = Affine.translation(500_000, 5_500_000) @ Affine.rotation(10) @ Affine.scale(0.5, -0.5)
 SHAPES = [
@@ -261,6 +262,64 @@ def test_a_cut_holds_back_about_its_share(seed):
 def test_one_place_cannot_be_split():
     with pytest.raises(ParameterError, match="at one place"):
         cut_by_place(np.ones((10, 2)), 0.3)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Call a function that is killed when its output is in place."""
+
+    def call(function):
+        def kill(folder):
+            folder.release()  # as the system does with a dead process's locks
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(JobFolder, "remove", kill)
+            with pytest.raises(Killed):
+                function()
+
+    return call
+
+
+def test_an_export_that_was_killed_is_recognised_and_leaves_nothing(scene, tmp_path, killed):
+    folder = tmp_path / "labels"
+    killed(lambda: export(scene, folder))
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(OutputError, match="not empty"):
+        export(scene, folder, form="yolo")
+    killed(lambda: export(scene, folder))  # once more
+    assert export(scene, folder).classes == ["field", "pond", "roof"]
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["labels"]
+    with pytest.raises(OutputError, match="not empty"):
+        export(scene, folder)
+
+
+def test_a_file_that_was_put_into_a_killed_export_stays(scene, tmp_path, killed):
+    folder = tmp_path / "labels"
+    killed(lambda: export(scene, folder))
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        export(scene, folder)
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_an_import_that_was_killed_is_recognised(scene, tmp_path, killed, suffix):
+    labels, output = tmp_path / "labels", tmp_path / "labels" / f"layer.{suffix}"
+    export(scene, labels)
+    killed(lambda: import_labels(labels, output))
+    before = output.read_bytes()
+    assert import_labels(labels, output).objects == 5
+    if suffix == "geojson":  # a layer that is replaced in a GeoPackage has the same rows
+        assert output.read_bytes() == before
+    assert not list(labels.glob(".*"))
+    with pytest.raises(OutputError, match="exists already"):
+        import_labels(labels, output)
 
 
 def test_nothing_is_written_where_something_is_wrong(scene, tmp_path):
