@@ -38,6 +38,10 @@ def on_files(files: Files, config: Any) -> Files:
         known = files.get_file_from_path(f"notebooks/{path.name}")
         if known is not None:
             files.remove(known)
+    # The plugin's help shows them, too.
+    for path in sorted((ROOT / "samgeo_plugin" / "resources" / "help").glob("*.gif")):
+        name = f"images/help_{path.name}"
+        files.append(File.generated(config, name, content=path.read_bytes()))
     return files
 
 
