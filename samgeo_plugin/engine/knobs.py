@@ -62,6 +62,7 @@ def label(name: str) -> str:
         "new_objects": tr("Look for new objects, too"),
         "outlines": tr("Outlines"),
         "overwrite": tr("Replace a model of that name"),
+        "person_minutes": tr("Minutes that you have worked on the polygons"),
         "points_per_side": tr("Points per side of a window"),
         "precision": tr("Number type of the model"),
         "prompt_as": tr("Use prompts as"),

@@ -240,6 +240,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Minutes that you have worked on the polygons</source>
+   <translation>Minuten, die Sie an den Polygonen gearbeitet haben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Minutes, at most</source>
    <translation>Minuten, höchstens</translation>
   </message>
@@ -2748,6 +2753,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Improve the model</source>
    <translation>Modell verbessern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>In all, for the log of rounds (samgeo models log)</source>
+   <translation>Insgesamt, für das Protokoll der Runden (samgeo models log)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
