@@ -58,10 +58,11 @@ $(VENV)/.docs: $(VENV)/.done
 docs: $(VENV)/.docs ## Build the documentation site in build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q --strict
 
-sync: ## Copy core/job, the contract between QGIS and the engine, into the plugin
+sync: ## Copy what plugin and engine share: core/job, and the styles of results
 	rm -rf samgeo_plugin/job
 	mkdir samgeo_plugin/job
 	cp core/job/*.py samgeo_plugin/job/
+	cp core/layers/*.qml samgeo_plugin/resources/styles/
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python tools/package.py
@@ -71,6 +72,8 @@ link: ## Link the plugin into this user's QGIS profile, for development
 
 screenshots: $(VENV)/.done package ## Drive a real QGIS window; its pictures go into build/ and docs/images
 	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots --docs docs/images
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/help --script tests/gui/qgis_help.py
+	$(BIN)/python tools/animate.py build/help samgeo_plugin/resources/help
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

@@ -264,7 +264,11 @@ def reliability(ready: Ready, asked: ObjectClasses, n: int, draws: int) -> None:
             true.append(truth[rest] == k)
     all_said, all_true = np.concatenate(said), np.concatenate(true)
     bins = np.minimum((all_said * 10).astype(int), 9)
-    print(f"  reliability, {n} + {n}: said/true (share) "
+    error = sum(
+        (bins == b).mean() * abs(all_said[bins == b].mean() - all_true[bins == b].mean())
+        for b in np.unique(bins)
+    )
+    print(f"  reliability, {n} + {n}, all draws: |said-true| {error:.3f}; said/true (share) "
           + "  ".join(f"{all_said[bins == b].mean():.2f}/{all_true[bins == b].mean():.2f} "
                       f"({(bins == b).mean():.2f})" for b in np.unique(bins)))  # fmt: skip
 

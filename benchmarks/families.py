@@ -15,6 +15,7 @@ the fair figure where other programs run.
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import statistics
 import time
@@ -28,13 +29,15 @@ from samgeo_core.models.catalogue import CATALOGUE, EMBEDDED
 from samgeo_core.models.embedded.model import load_embedded
 from samgeo_core.models.families.edge_tam import EdgeTam
 from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
+from samgeo_core.models.families.efficientvit_sam import EfficientVitSam
 from samgeo_core.models.families.mobile_sam import MobileSam
 from samgeo_core.models.families.sam import Sam
 from samgeo_core.models.families.sam2_network import Sam2
 from samgeo_core.models.families.sam_hq import SamHq
+from samgeo_core.models.families.sam_hq2 import SamHq2
 from samgeo_core.models.image import Preprocessing
 from samgeo_core.models.network import Network
-from samgeo_core.models.nn import rep_vit
+from samgeo_core.models.nn import efficient_vit, rep_vit
 from samgeo_core.models.nn.hiera import SIZES, Encoder
 from samgeo_core.models.nn.tiny_vit import TinyViT
 from samgeo_core.models.nn.vit import ViT
@@ -65,7 +68,12 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "sam2.1-base-plus": lambda: _hiera(2),
     "sam2.1-large": lambda: _hiera(3),
     "edgetam": lambda: EdgeTam(rep_vit.Encoder()),
+    **{
+        f"efficientvit-sam-{size.name}": functools.partial(EfficientVitSam, size)
+        for size in efficient_vit.SIZES
+    },
     "sam-hq-tiny": lambda: SamHq(TinyViT(), Preprocessing(), 160),
+    "sam-hq2-large": lambda: SamHq2(Encoder(SIZES[3], (7, 7))),
     "sam-vit-b": lambda: Sam(_vit("b"), Preprocessing()),
     "sam-hq-vit-b": lambda: SamHq(_vit("b"), Preprocessing(), 768),
     "sam-vit-l": lambda: Sam(_vit("l"), Preprocessing()),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .api import ArrayRaster, segment
+    from .api import segment
     from .errors import (
         Cancelled,
         CheckpointError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SamGeoWarning,
     )
     from .evaluation.run import evaluate
+    from .in_memory import ArrayRaster
     from .interactive.session import Session
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
     from .jobs.regularize import regularize_layer
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
-    "ArrayRaster": "api",
+    "ArrayRaster": "in_memory",
     "Box": "types",
     "Cancelled": "errors",
     "CellBox": "types",

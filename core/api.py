@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
-import rasterio
-from numpy.typing import NDArray
 
 from .errors import ParameterError
+from .in_memory import ArrayRaster, layer_path, raster_paths, with_index_field
 from .job import MessageError, Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
@@ -24,47 +21,7 @@ from .sources.vector_input import for_pyogrio
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:
-    from affine import Affine
     from rasterio.io import DatasetReader
-
-
-@dataclass(frozen=True, eq=False)
-class ArrayRaster:
-    """A raster in memory.
-
-    Args:
-        pixels: (height, width) or (bands, height, width), a dtype that GeoTIFF holds.
-        transform: Of pixel corners to the ground; None for pixels.
-        crs: Anything rasterio understands; None for none.
-        nodata: Value that stands for no data.
-    """
-
-    pixels: NDArray[Any]
-    transform: Affine | None = None
-    crs: Any = None
-    nodata: float | None = None
-
-    def write(self, path: Path) -> Path:
-        """The raster as a GeoTIFF."""
-        bands = self.pixels if self.pixels.ndim == 3 else self.pixels[None]
-        if bands.ndim != 3 or 0 in bands.shape:
-            raise ParameterError(
-                "A raster in memory is an array of (height, width) or (bands, height, width), not "
-                f"of {self.pixels.shape}."
-            )
-        profile = {
-            "driver": "GTiff",
-            "count": bands.shape[0],
-            "height": bands.shape[1],
-            "width": bands.shape[2],
-            "dtype": bands.dtype.name,
-            "crs": self.crs,
-            "transform": self.transform,
-            "nodata": self.nodata,
-        }
-        with rasterio.open(path, "w", **profile) as file:
-            file.write(np.ascontiguousarray(bands))
-        return path
 
 
 def segment(
@@ -204,7 +161,8 @@ def segment(
         prompts_layer: Layer within the prompts' file.
         prompt_as: How features become prompts; auto: points as they are, lines as strokes
             along the object, polygons as boxes.
-        prompt_id: Field whose value becomes prompt_id. None: the feature's id.
+        prompt_id: Field whose value becomes prompt_id. None: the feature's id; of a GeoDataFrame,
+            its index as text.
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
         detector: Model that finds words, where the model itself cannot.
@@ -238,13 +196,14 @@ def segment(
             f"{option('scenes')} each writes one layer per scene: name the output, like "
             "maps/{scene}.gpkg."
         )
-    rasters = list(raster) if isinstance(raster, Sequence) and not isinstance(raster, str) else None
     with tempfile.TemporaryDirectory(prefix="samgeo-") as name:
         folder = Path(name)
-        paths = [_raster_path(r, folder, k) for k, r in enumerate(rasters or [raster])]
+        paths = raster_paths(raster, folder)
         target = folder / "polygons.gpkg" if output is None else Path(output)
+        if given["prompt_id"] is None:
+            given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
         for layer_of in ("prompts", "area", "examples"):
-            given[layer_of] = _layer_path(given[layer_of], folder, layer_of)
+            given[layer_of] = layer_path(given[layer_of], folder, layer_of)
         values = {"rasters": paths, "output": str(target), **given}
         try:
             params = SegmentParameters.from_dict({k: _plain(v) for k, v in values.items()})
@@ -254,50 +213,6 @@ def segment(
         if output is not None:
             return target
         return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
-
-
-def _raster_path(raster: Any, folder: Path, number: int) -> str:
-    """The path of a raster; one in memory is written to a folder first."""
-    if isinstance(raster, ArrayRaster):
-        return str(raster.write(folder / f"raster{number}.tif"))
-    if hasattr(raster, "item_collection"):  # a search of pystac-client
-        raster = raster.item_collection()
-    if type(raster).__module__.split(".")[0] == "pystac":
-        return _stac_path(raster, folder / f"raster{number}.json")
-    name = getattr(raster, "name", None)
-    if isinstance(name, str) and hasattr(raster, "read") and not isinstance(raster, Path):
-        if raster.mode != "r":
-            raise ParameterError(f"{name} is open for writing: close it before it is segmented.")
-        return name
-    return str(raster)
-
-
-def _stac_path(stac: Any, path: Path) -> str:
-    """Where a pystac object can be read: a catalogue where it is, items written to a file first."""
-    if hasattr(stac, "get_items"):
-        href = stac.get_self_href()
-        if href is None:
-            raise ParameterError(f"{stac!r} has no address: save it, or give its items.")
-        return str(href)
-    items = getattr(stac, "items", None)
-    placed = [item.full_copy() if hasattr(item, "full_copy") else item for item in items or [stac]]
-    for item in placed:
-        item.make_asset_hrefs_absolute()
-    features = [item.to_dict(transform_hrefs=False) for item in placed]
-    collection = {"type": "FeatureCollection", "features": features}
-    path.write_text(json.dumps(collection), encoding="utf-8")
-    return str(path)
-
-
-def _layer_path(layer: Any, folder: Path, name: str) -> Any:
-    """The path of a layer; a GeoDataFrame is written to a folder first."""
-    if isinstance(layer, gpd.GeoSeries):
-        layer = gpd.GeoDataFrame(geometry=layer)
-    if not isinstance(layer, gpd.GeoDataFrame):
-        return layer
-    path = folder / f"{name}.gpkg"
-    layer.to_file(path, layer=name)
-    return path
 
 
 def _plain(value: object) -> object:

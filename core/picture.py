@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +13,21 @@ import numpy as np
 
 from .earth.geometry import mean_side
 from .errors import ParameterError
+from .in_memory import ArrayRaster, raster_paths
 from .raster.raster import RasterOptions, open_raster
 from .sources.vector_input import open_vector
 from .types import PixelBox
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from rasterio.io import DatasetReader
 
 MOST_PIXELS = 2000
 """Longest side of the picture that is drawn, pixels; larger rasters are shown coarser."""
 
 
 def show(
-    raster: str | Path,
+    raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
     polygons: gpd.GeoDataFrame | str | Path,
     *,
     column: str | None = None,
@@ -33,7 +37,7 @@ def show(
     """Draw polygons over the raster that they were made from.
 
     Args:
-        raster: Path, as for :func:`samgeo_core.segment`.
+        raster: Anything that :func:`samgeo_core.segment` takes.
         polygons: What ``segment`` returned, or the path of a layer.
         column: Attribute that colours the polygons; None draws outlines in one colour.
         ax: Axes to draw on; None makes a figure.
@@ -57,12 +61,15 @@ def show(
         if isinstance(polygons, gpd.GeoDataFrame)
         else open_vector(polygons, parameter="layer").read()
     )
-    with open_raster([str(raster)]) as opened:
+    with (
+        tempfile.TemporaryDirectory(prefix="samgeo-") as folder,
+        open_raster(paths := raster_paths(raster, Path(folder))) as opened,
+    ):
         t, (height, width) = opened.transform, opened.shape
         coarser = max(height, width) / MOST_PIXELS
         if coarser > 1:
             options = RasterOptions(resolution=mean_side(t) * coarser, stretch=opened.stretch)
-            with open_raster([str(raster)], options) as small:
+            with open_raster(paths, options) as small:
                 pixels = small.read(PixelBox(0, 0, *small.shape)).pixels
         else:
             pixels = opened.read(PixelBox(0, 0, height, width)).pixels

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 from qgis.core import Qgis, QgsMessageLog
@@ -45,7 +45,7 @@ class Reporter:
         level: str,
         sentence: str,
         detail: str = "",
-        action: Optional[tuple[str, Callable[[], None]]] = None,
+        actions: Sequence[tuple[str, Callable[[], None]]] = (),
         stays: bool = False,
     ) -> None:
         """One sentence with a way out.
@@ -54,7 +54,7 @@ class Reporter:
             level: "info", "success", "warning" or "error".
             sentence: For a person.
             detail: For the log panel.
-            action: Label and function of a button, where the way out is a click away.
+            actions: Label and function of each button, where the way out is a click away.
             stays: Until it is closed, whatever its level.
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
@@ -68,12 +68,12 @@ class Reporter:
         if self._shown is not None and not sip.isdeleted(self._shown):
             bar.popWidget(self._shown)
         item = bar.createMessage("SamGeo", sentence)
-        if action is not None:
-            button = QPushButton(action[0], item)
-            button.clicked.connect(action[1])
+        for label, does in actions:
+            button = QPushButton(label, item)
+            button.clicked.connect(does)
             button.clicked.connect(lambda: bar.popWidget(item))
             item.layout().addWidget(button)
-        elif detail:
+        if detail and not actions:
             button = QPushButton(tr("Details"), item)
             button.clicked.connect(self.open_log)
             item.layout().addWidget(button)

@@ -18,12 +18,15 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
 from . import i18n, rasters, styles
 from .engine.client import EngineClient
 from .i18n import tr
+from .interactive import last_values
+from .interactive.automatic import Automatic
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
@@ -112,10 +115,17 @@ class SamGeoPlugin(QObject):
         self.example_action.setCheckable(True)
         self.example_action.triggered.connect(self._choose_example_tool)
         self.example_tool.setAction(self.example_action)
+        self.automatic = Automatic(controller, self.find, self.examples, self)
+        self.automatic.raster_wanted.connect(self._raster_wanted)
         panel = FindPanel(
-            controller, self.find, self.examples, self.example_tool, self.example_action, canvas
+            controller,
+            self.automatic,
+            self.find,
+            self.examples,
+            self.example_tool,
+            self.example_action,
+            canvas,
         )
-        panel.tool_wanted.connect(self._tool_wanted)
         self.dock = Dock(controller, self.review, self.tool_action, panel, window)
         self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
         self.dock.review.mode.start_wanted.connect(self.start_review)
@@ -187,6 +197,7 @@ class SamGeoPlugin(QObject):
             for tool in (self.tool, self.example_tool):
                 canvas.unsetMapTool(tool)
                 tool.dispose()
+        self.automatic.release()
         self.find.release()
         self.examples.release()
         self._stop_processes()
@@ -263,6 +274,14 @@ class SamGeoPlugin(QObject):
         if controller.open() and not controller.models:
             controller.refresh_models()
 
+    def _raster_wanted(self) -> None:
+        """Open the raster without a tool in hand: in the map's CRS all the same."""
+        canvas = self.iface.mapCanvas()
+        if self.controller is not None:
+            crs = canvas.mapSettings().destinationCrs()
+            self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+            self._tool_wanted()
+
     def _map_rests(self) -> None:
         """Online layers are rendered for the view while the tool is in hand."""
         canvas, controller = self.iface.mapCanvas(), self.controller
@@ -323,7 +342,18 @@ class SamGeoPlugin(QObject):
         dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._forms.append(dialog)
-        dialog.finished.connect(lambda _: self._forms.remove(dialog))
+        layer = wanted.layer
+
+        def added(feature_id: int) -> None:
+            last_values.remember(layer, layer.getFeature(feature_id))
+
+        def finished(_: int) -> None:
+            self._forms.remove(dialog)
+            if not sip.isdeleted(layer):
+                layer.featureAdded.disconnect(added)
+
+        layer.featureAdded.connect(added)
+        dialog.finished.connect(finished)
         if not wanted.layer.isEditable():
             wanted.layer.startEditing()
         if wanted.why and self.controller is not None:
@@ -388,7 +418,7 @@ class SamGeoPlugin(QObject):
         self.controller.reporter.show(
             "info",
             tr("The engine has to be set up once; nothing is downloaded unasked."),
-            action=(tr("Set up…"), self.offer_setup),
+            actions=[(tr("Set up…"), self.offer_setup)],
             stays=True,
         )
 

@@ -47,7 +47,7 @@ BUILD = Setting("environment/build", "cpu")
 """Build of torch: "cpu" or "cuda"."""
 
 CUDA_12 = Setting("environment/cuda_12", False)
-"""Whether the GPU's driver is too old for what PyPI has, as nvidia-smi said last."""
+"""Whether only PyTorch's build for CUDA 12 runs on the GPU, as nvidia-smi said last."""
 
 BUNDLE = Setting("environment/bundle", "")
 """Folder that ``samgeo bundle`` made, to install from without a network; empty for the network."""
@@ -74,6 +74,12 @@ OUTLINES = Setting("refine/outlines", "contour")
 LARGEST_PART = Setting("refine/largest_part", True)
 MAX_VERTICES = Setting("refine/max_vertices", 16)
 """0 for no limit."""
+
+RUN_INTO = Setting("runs/into_target", True)
+"""Whether an automatic run of the panel ends in the target layer."""
+
+RUN_LIKE_INTO = Setting("runs/like_into_target", False)
+"""The same of a run by examples: there, answers come before the result is good."""
 
 DRAG = Setting("tool/drag", "box")
 HOVER = Setting("tool/hover", True)

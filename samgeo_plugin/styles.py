@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Styles of results: outlines for review, by score, by label, and lines."""
+"""Styles of results: outlines for review, a colour per object, by score, by label, and lines.
+
+Those of objects and lines are the ones that the engine stores in a GeoPackage (``make sync``).
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from .interactive.classes import COLOURS, stored
 FOLDER = Path(__file__).parent / "resources" / "styles"
 
 REVIEW = "review"
+OBJECTS = "objects"
 SCORE = "score"
 LABEL = "label"
 LINES = "lines"
@@ -41,6 +45,7 @@ def title(name: str) -> str:
     """A style's name for a person."""
     return {
         REVIEW: tr("Outline for review"),
+        OBJECTS: tr("A colour for each object"),
         SCORE: tr("By score"),
         LABEL: tr("By label"),
         LINES: tr("Lines"),
@@ -55,7 +60,8 @@ def offered(layer: Optional[QgsVectorLayer]) -> list[str]:
         return []
     if QgsWkbTypes.geometryType(layer.wkbType()) != QgsWkbTypes.GeometryType.PolygonGeometry:
         return []
-    return [REVIEW] + [name for name in (SCORE, LABEL, CLASS, STATUS) if _field(layer, name)]
+    shown = [name for name in (SCORE, LABEL, CLASS, STATUS) if _field(layer, name)]
+    return [REVIEW, OBJECTS, *shown]
 
 
 def current(layer: QgsVectorLayer) -> Optional[str]:
@@ -66,14 +72,16 @@ def current(layer: QgsVectorLayer) -> Optional[str]:
     if isinstance(renderer, QgsCategorizedSymbolRenderer):
         shown = (name for name in (LABEL, CLASS, STATUS) if _shows(renderer, layer, name))
         return next(shown, None)
-    return REVIEW if _as_reviewed(layer) == str(layer.customProperty(_PROPERTY, "")) else None
+    drawn = _drawn(layer)
+    plain = (REVIEW, OBJECTS)
+    return next((name for name in plain if drawn == layer.customProperty(_PROPERTY[name])), None)
 
 
-_PROPERTY = "samgeo_seamless/review"
-"""Custom property of a layer: how it is drawn where it has the style for review."""
+_PROPERTY = {REVIEW: "samgeo_seamless/review", OBJECTS: "samgeo_seamless/objects"}
+"""Custom properties of a layer: how it is drawn where it has one of these styles."""
 
 
-def _as_reviewed(layer: QgsVectorLayer) -> str:
+def _drawn(layer: QgsVectorLayer) -> str:
     return "" if layer.renderer() is None else str(layer.renderer().dump())
 
 
@@ -93,8 +101,8 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
         renderer.setClassAttribute(field)
         if name == LABEL:
             _add_labels(layer, field, renderer)
-    if name == REVIEW:
-        layer.setCustomProperty(_PROPERTY, _as_reviewed(layer))
+    if name in _PROPERTY:
+        layer.setCustomProperty(_PROPERTY[name], _drawn(layer))
     layer.rendererChanged.emit()
     layer.triggerRepaint()
 
@@ -127,13 +135,13 @@ def show_classes(layer: QgsVectorLayer, field: str, others: Sequence[str] = ()) 
     for value, colour, text in (*known, ("", _NO_CLASS, tr("No class"))):
         renderer.addCategory(QgsRendererCategory(value, _coloured(outline, colour), text))
     layer.setRenderer(renderer)
-    layer.setCustomProperty(CLASSES_PROPERTY, _as_reviewed(layer))
+    layer.setCustomProperty(CLASSES_PROPERTY, _drawn(layer))
     layer.triggerRepaint()
 
 
 def has_class_colours(layer: QgsVectorLayer) -> bool:
     """Whether a layer is drawn as :func:`show_classes` left it: then it may be done anew."""
-    return _as_reviewed(layer) == str(layer.customProperty(CLASSES_PROPERTY, ""))
+    return _drawn(layer) == str(layer.customProperty(CLASSES_PROPERTY, ""))
 
 
 def _coloured(outline: Any, colour: str) -> Any:

@@ -113,3 +113,9 @@ def test_no_modules_import_each_other_in_a_circle():
     }
     assert "jobs/stages/tile_stage" in graph["jobs/automatic"], "imports are found"
     TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_plugin_and_engine_share_the_styles_of_results():
+    styles = ROOT / "samgeo_plugin" / "resources" / "styles"
+    for path in (ROOT / "core" / "layers").glob("*.qml"):
+        assert (styles / path.name).read_bytes() == path.read_bytes(), "run 'make sync'"

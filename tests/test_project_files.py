@@ -80,13 +80,76 @@ def test_the_citation_has_what_the_format_asks_for():
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
 
 
+def project():
+    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
+    return tomllib.loads(read("pyproject.toml"))["project"]
+
+
+def test_the_conda_recipe_says_what_pyproject_says():
+    ours, recipe = project(), yaml.safe_load(read("recipe/recipe.yaml"))
+    assert recipe["context"]["version"] == samgeo_core.__version__
+    assert recipe["package"]["name"] == ours["name"]
+    assert f">={recipe['context']['python_min']}" == ours["requires-python"]
+    run = recipe["requirements"]["run"]
+    assert run[0] == "python >=${{ python_min }}"
+    assert [one.replace(" ", "") for one in run[1:]] == [
+        one.replace("torch", "pytorch", 1) if one.startswith("torch") else one
+        for one in ours["dependencies"]
+    ]
+    names = [f"{name} = {place}" for name, place in ours["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == names
+    about = recipe["about"]
+    assert (about["license"], about["summary"]) == (ours["license"], ours["description"])
+    assert about["homepage"] == ours["urls"]["Homepage"]
+    assert (ROOT / about["license_file"]).exists()
+    scripts = [test["script"] for test in recipe["tests"] if "script" in test]
+    assert all(line.split()[0] in ours["scripts"] for script in scripts for line in script)
+
+
+def container() -> list[tuple[str, str]]:
+    """Instructions of the Containerfile and their arguments."""
+    lines = [line for line in read("Containerfile").splitlines() if not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    return [tuple(line.split(maxsplit=1)) for line in joined.splitlines() if line.strip()]
+
+
+def test_the_container_is_built_of_files_that_exist_and_are_not_ignored():
+    kept = [line[1:] for line in read(".dockerignore").splitlines() if line.startswith("!")]
+    copied = [text.split() for word, text in container() if word == "COPY"]
+    stages = {text.split(" AS ")[1] for word, text in container() if " AS " in text}
+    for sources in copied:
+        if sources[0].startswith("--from="):
+            assert sources[0].removeprefix("--from=") in stages
+            continue
+        for source in sources[:-1]:
+            assert (ROOT / source).exists()
+            assert source in kept
+    assert sorted(kept) == sorted(name for words in copied for name in words[:-1] if "=" not in name
+                                  and not name.startswith("/"))  # fmt: skip
+
+
+def test_the_container_runs_the_command_as_a_user_with_pinned_packages():
+    said = dict(container())  # of each instruction the last
+    assert yaml.safe_load(said["ENTRYPOINT"]) == list(project()["scripts"])
+    assert said["USER"] != "root"
+    python = re.search(r"PYTHON=(\S+)", read("Containerfile"))[1]
+    jobs = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]
+    assert python in jobs["engine"]["strategy"]["matrix"]["python"]
+    runs = " ".join(text for word, text in container() if word == "RUN")
+    assert "-c constraints.txt" in runs
+    assert "libexpat1" in runs  # needed by GDAL in rasterio's wheels
+    assert "SAMGEO_MODELS_DIR=/models" in said["ENV"]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_pictures_and_links_of_a_page_exist(page):
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not re.match("https?:|mailto:", link):
             known = page.parent / link
             made = known.with_suffix("")  # pages of notebooks
-            assert known.exists() or made.exists(), link
+            shared = ROOT / "samgeo_plugin" / "resources" / "help"  # tools/docs_hooks.py adds them
+            help_picture = shared / known.name.removeprefix("help_")
+            assert known.exists() or made.exists() or help_picture.is_file(), link
 
 
 def test_every_picture_is_used():

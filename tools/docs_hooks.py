@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,17 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from the sources."""
     for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
-        name = f"notebooks/{path.name}.md"
-        files.append(File.generated(config, name, content=notebook(path)))
+        page, pictures = notebook(path)
+        files.append(File.generated(config, f"notebooks/{path.name}.md", content=page))
+        for name, picture in pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=picture))
         known = files.get_file_from_path(f"notebooks/{path.name}")
         if known is not None:
             files.remove(known)
+    # The plugin's help shows them, too.
+    for path in sorted((ROOT / "samgeo_plugin" / "resources" / "help").glob("*.gif")):
+        name = f"images/help_{path.name}"
+        files.append(File.generated(config, name, content=path.read_bytes()))
     return files
 
 
@@ -43,6 +51,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if mark in markdown:
             markdown = markdown.replace(mark, make())
     return markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show names in docstrings (``:class:`~.a.Name```) as code, by their last part."""
+    return re.sub(
+        r":(?:class|func|meth|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>", r"<code>\1</code>", html
+    )
 
 
 def options() -> str:
@@ -73,6 +88,7 @@ def options() -> str:
 
 
 SECONDS = {
+    "embedded": 1.1,  # its matrix products timed alone, benchmarks/embedded_speed.py
     "mobile-sam": 1.4,
     "edgetam": 0.35,
     "sam2.1-tiny": 1.8,
@@ -83,7 +99,7 @@ SECONDS = {
 
 VERIFIED = {
     "embedded": "measured with its weights (its card)",
-    "sam3": "official code, random weights",
+    "sam3": "official code at small sizes, random weights",
     "grounding_dino": "runs, random weights",
     "owlv2": "runs, random weights",
 }
@@ -103,12 +119,14 @@ def models() -> str:
     for entry in CATALOGUE.values():
         words = "yes" if entry.kind == "concept" or entry.family == "sam3" else ""
         prompts = "" if entry.kind == "concept" and entry.family != "sam3" else "points, boxes"
+        if entry.name.startswith("efficientsam3"):
+            prompts += " if the file has them"
         cells = [
             f"`{entry.name}`",
             f"[{entry.title}]({entry.page})" if entry.page else entry.title,
             round(entry.size / 1e6) or "none",
-            entry.memory // 10**6 or "",
-            SECONDS.get(entry.name.replace("sam2-", "sam2.1-"), ""),
+            entry.memory // 10**6 or "not measured",
+            SECONDS.get(entry.name.replace("sam2-", "sam2.1-"), "not measured"),
             prompts,
             words,
             "yes" if entry.family in VIDEO_FAMILIES else "",
@@ -119,11 +137,46 @@ def models() -> str:
     return "\n".join(rows)
 
 
-def notebook(path: Path) -> str:
-    """A notebook's cells as Markdown; results appear when the notebook is run."""
-    parts = []
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+def notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Run a notebook and give its cells and results as Markdown, and its pictures by name.
+
+    A cell that fails ends the build.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    book = nbformat.read(path, as_version=4)
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    os.environ["PYTHONPATH"] = str(ROOT / "build" / "docs")
+    client = NotebookClient(
+        book,
+        timeout=600,
+        startup_timeout=300,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        resources={"metadata": {"path": path.parent}},
+    )
+    client.execute()
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for result in cell.outputs:
+            data = result.get("data", {})
+            if "image/png" in data:
+                name = f"{path.stem}_{len(pictures) + 1}.png"
+                pictures[name] = base64.b64decode(data["image/png"])
+                parts.append(f"![What this cell draws]({name})")
+            elif "text/html" in data:
+                html = re.sub(r"(?s)<style.*?</style>", "", data["text/html"])
+                html = html.replace('<table border="1" class="dataframe">', "<table>")
+                parts.append(re.sub(r"\n\s*", "", html))
+            else:
+                text = result.get("text", data.get("text/plain", "")).rstrip()
+                parts.append(f"```text\n{text}\n```")
     where = f"docs/notebooks/{path.name}"
-    return "\n\n".join([*parts, f"*This page is the notebook `{where}`; the tests run it.*"]) + "\n"
+    parts.append(f"*This page is the notebook `{where}`, run when the page was made.*")
+    return "\n\n".join(parts) + "\n", pictures

@@ -35,7 +35,9 @@ from ..models.weights.download import Listener
 from . import install
 
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
-TORCH_CUDA = "https://download.pytorch.org/whl/cu126"
+TORCH_CUDA = "https://download.pytorch.org/whl/cu130"
+"""For Windows; PyPI has the same for Linux. It needs a driver of 580 or newer and a card of the
+Turing generation or newer (``samgeo_plugin/setup/gpu.py`` names the tables)."""
 
 PLATFORMS = {
     "linux-x86_64": (

@@ -9,8 +9,6 @@ Chuang 2021, "Confident learning").
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..classes.classifier import Basis, Classifier, ClassifierOptions, fit
@@ -21,8 +19,13 @@ from .evidence import Floats, Integers
 OF_CLASS = "of the layer"
 """Name of the class, in the classifier."""
 
-OPTIONS = replace(ClassifierOptions(), weights=(("encoder", 1.0), ("colour", 1.0), ("shape", 1.0)))
-"""Without what a segmenter says of its own objects: old polygons have no such thing."""
+OPTIONS = ClassifierOptions(
+    weights=(("encoder", 1.0), ("colour", 1.0), ("shape", 1.0)),
+    temperature_doubt=0.1,
+    frequency=1.0,
+)
+"""Without what a segmenter says of its own objects: old polygons have no such thing. The limits of
+an update were chosen with these temperatures and frequencies."""
 
 FOLDS = 4
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of an old layer and of the objects that a raster shows, on one plane in metres."""
+"""An old layer and the objects that a raster shows, on one plane in metres, and their overlaps."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ statistics of *all* objects (or cells), labelled or not: ten examples say nothin
 Then a multinomial logistic regression with a Gaussian prior (ridge), every class counting alike.
 Two corrections make its numbers probabilities: a temperature (Guo et al. 2017, "On calibration of
 modern neural networks") from predictions for examples that were held back, and the classes' true
-frequencies, estimated from all objects by expectation maximisation (Saerens et al. 2002, "Adjusting
-the outputs of a classifier to new a priori probabilities"), both held near "no change" by a prior,
-because few examples say little of them. All of it together is one linear function of the columns.
+frequencies, estimated from all other objects by expectation maximisation (Saerens et al. 2002,
+"Adjusting the outputs of a classifier to new a priori probabilities"), both held near "no change"
+by a prior, because few examples say little of them. All of it together is one linear function of
+the columns.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ class ClassifierOptions:
         clip: Standard deviations beyond which a column's value is cut; None for cells, whose
             classifier must be linear.
         temperature_doubt: Width of the prior on the temperature's logarithm.
-        frequency: How much all objects' evidence on the classes' frequencies counts against a
-            uniform prior of one object per class: so many objects for each example of a class.
-            0 leaves the classes equally frequent.
+        frequency: How much the evidence of all objects that are no examples on the classes'
+            frequencies counts against a uniform prior of one object per class: so many objects for
+            each example of a class. 0 leaves the classes equally frequent.
     """
 
     components: int = 32
@@ -83,8 +84,8 @@ class ClassifierOptions:
     whitening: float = 0.4
     strength: float = 0.02
     clip: float | None = 4.0
-    temperature_doubt: float = 0.1
-    frequency: float = 1.0
+    temperature_doubt: float = 0.4
+    frequency: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,10 +149,15 @@ class Classifier:
 
     def check(self, model: str, names: Sequence[str]) -> None:
         """Refuse features that it was not fitted to."""
-        if model != self.model or tuple(names) != self.names:
+        if model != self.model:
             raise PromptError(
                 "The classifier was trained with another model than the one that is used now: "
                 "choose that model, or train it again from the examples."
+            )
+        if tuple(names) != self.names:
+            raise PromptError(
+                "The classifier was saved by a version of this program that measured other things "
+                "of objects than this one: train it again from the examples."
             )
 
     def linear(self) -> tuple[FloatArray, FloatArray]:
@@ -205,14 +211,17 @@ def fit(
     share = np.ones(len(rows)) if weights is None else weights
     coefficients, bias = _regression(points, target, share, len(classes), options)
     held = _held_back(points, target, share, fold, len(classes), options)
-    everyone = basis.project(table.values[_sample(table)]) @ coefficients
+    sample = _sample(table)
+    everyone = basis.project(table.values[sample]) @ coefficients
     usual = _spread(everyone) / (USUAL_SPREAD + USUAL_GROWTH * np.log(max(counted, 1.0)))
     temperature = usual if held is None else _temperature(held, target, share, usual, options)
     weights_out = (basis.axes @ coefficients) / temperature
     bias_out = bias / temperature
     evidence = options.frequency * counted
-    if evidence > 0:
-        others = softmax(everyone / temperature + bias_out)
+    # Of the examples the class is known: in a small layer they are many of the rarer class.
+    asked = ~np.isin(sample, rows)
+    if evidence > 0 and asked.any():
+        others = softmax(everyone[asked] / temperature + bias_out)
         bias_out = bias_out + _frequencies(others, evidence)
     return Classifier(
         tuple(classes),

@@ -144,5 +144,5 @@ class ObjectClasses:
         """Objects to ask the user about next; see :func:`~.active.ask_next`."""
         points = self.basis.project(self.layer.table.values)
         area = np.asarray(shapely.area(self.layer.polygons), np.float64)
-        answered = classed.marked | ~self.layer.table.seen
-        return ask_next(points, classed.probabilities, area, answered, count)
+        seen = self.layer.table.seen
+        return ask_next(points, classed.probabilities, area, classed.marked, seen, count)

@@ -23,7 +23,8 @@ from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
 
 SUFFIX = ".samgeo-classes"
-VERSION = 1
+VERSION = 2
+"""Of the layout. 1 had no smallest areas, at first: such a file is read as one without limits."""
 
 Subject = Literal["objects", "cells"]
 """What a classifier tells apart: whole objects, or the cells of a raster's surface."""
@@ -94,7 +95,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
             clip=float(notes["clip"]),
             model=str(notes["model"]),
             examples=tuple(int(number) for number in notes["examples"]),
-            smallest=tuple(float(number) for number in notes["smallest"]),
+            smallest=tuple(float(number) for number in notes.get("smallest", ())),
             **arrays,
         )
         _check_arrays(classifier)

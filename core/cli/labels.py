@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from ..job import Progress, SegmentParameters
+from ..job import ExportLabelsParameters, ImportLabelsParameters
 from .console import Console, reporting
-from .options import options_of
+from .options import options_of, parsed
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
@@ -19,50 +19,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
 @click.argument("rasters", nargs=-1, required=True, type=click.Path(), metavar="RASTER...")
 @click.argument("labels", type=click.Path(), metavar="LABELS")
 @click.argument("folder", type=click.Path(), metavar="FOLDER")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["coco", "sa1b", "yolo", "masks"]),
-    default="coco",
-    show_default=True,
-    help="COCO, SA-1B, YOLO-seg, or GeoTIFF masks.",
-)
-@click.option("--layer", help="Layer within LABELS.")
-@click.option("--class-field", help="Field with the class. [default: all of one class]")
-@click.option("--crowd-field", help="Field that is true for several objects in one.")
-@click.option("--chip-size", type=click.IntRange(32, 8192), default=512, show_default=True)
-@click.option(
-    "--val-share",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Share of the objects held back for validation, at another place.",
-)
-@click.option("--keep-empty", is_flag=True, help="Keep chips without objects.")
-@click.option("--area", type=click.Path(), help="Polygons inside which chips are cut.")
-@click.option(
-    "--images",
-    "image_format",
-    type=click.Choice(["tif", "png", "jpg"]),
-    default="tif",
-    show_default=True,
-    help="Format of the images.",
-)
-@click.option("--rle", "as_runs", is_flag=True, help="COCO: run-length codes for all objects.")
-@options_of(SegmentParameters, "allow_remote")
+@options_of(ExportLabelsParameters)
 @_JSON
 def export_labels(
-    rasters: tuple[str, ...],
-    labels: str,
-    folder: str,
-    as_json: bool,
-    form: Any,
-    layer: str | None,
-    image_format: str,
-    as_runs: bool,
-    allow_remote: bool,
-    chip_size: int,
-    **options: Any,
+    rasters: tuple[str, ...], labels: str, folder: str, as_json: bool, **options: Any
 ) -> None:
     """Write RASTER and the polygons of LABELS as training data into the new folder FOLDER.
 
@@ -71,22 +31,12 @@ def export_labels(
     """
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..labels.chips import ChipOptions
-        from ..labels.exporting import export_labels as export
+        given = {"rasters": list(rasters), "labels": labels, "folder": folder}
+        params = ExportLabelsParameters.from_dict(given | parsed(ExportLabelsParameters, options))
+        from ..labels.exporting import export_as_asked
 
-        with console.progress() as show:
-            done = export(
-                list(rasters),
-                labels,
-                folder,
-                form=form,
-                layer=layer,
-                options=ChipOptions(size=chip_size, **options),
-                image_format=image_format,
-                as_runs=as_runs,
-                allow_remote=allow_remote,
-                progress=lambda number: show(Progress(None, "chips", number, 0)),
-            )
+        with console.progress() as progress:
+            done = export_as_asked(params, progress=progress)
         if as_json:
             console.print_json(asdict(done))
         else:
@@ -98,28 +48,20 @@ def export_labels(
 @click.command("import-labels")
 @click.argument("source", type=click.Path())
 @click.argument("output", type=click.Path())
-@click.option("--images", type=click.Path(), help="Folder of the georeferenced images.")
-@click.option("--classes", help="Names of the classes 0, 1, ..., with commas between them.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing OUTPUT.")
+@options_of(ImportLabelsParameters)
 @_JSON
-def import_labels(
-    source: str,
-    output: str,
-    images: str | None,
-    classes: str | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def import_labels(source: str, output: str, as_json: bool, **options: Any) -> None:
     """Read labels of images (COCO, SA-1B, YOLO-seg, masks) and write them as the layer OUTPUT.
 
     SOURCE is a JSON file or a folder. Images must be georeferenced, or come from export-labels.
     """
     console = Console(as_json=as_json)
     with reporting(console):
-        from ..labels.importing import import_labels as read
+        given = {"source": source, "output": output}
+        params = ImportLabelsParameters.from_dict(given | parsed(ImportLabelsParameters, options))
+        from ..labels.importing import import_as_asked
 
-        names = None if classes is None else [name.strip() for name in classes.split(",")]
-        done = read(source, output, images=images, names=names, overwrite=overwrite)
+        done = import_as_asked(params)
         if as_json:
             console.print_json(asdict(done))
         else:

@@ -12,6 +12,8 @@ import click
 from ..job import (
     ClassifyParameters,
     EvaluateParameters,
+    ExportLabelsParameters,
+    ImportLabelsParameters,
     MapParameters,
     SegmentParameters,
     TrackParameters,
@@ -30,6 +32,8 @@ PARAMETERS: tuple[type, ...] = (
     TrackParameters,
     TrainParameters,
     EvaluateParameters,
+    ExportLabelsParameters,
+    ImportLabelsParameters,
 )
 """Of commands whose options are made from their parameters; one name has one flag in all."""
 

@@ -117,7 +117,7 @@ class Collection:
         raster: Open; owned by the caller.
         segmenter: Finds candidates.
         grid: Tiles for the segmenter.
-        features: Tiles for the features.
+        features: Tiles for the features; None where no examples will sort the objects.
         model: Whose features are pooled.
         cache: Keeps encodings.
         area: Where to look; None for the whole raster.
@@ -129,7 +129,7 @@ class Collection:
         raster: Raster,
         segmenter: Segmenter,
         grid: Grid,
-        features: Grid,
+        features: Grid | None,
         model: PromptableModel,
         cache: EmbeddingCache,
         area: AreaOfInterest | None,
@@ -150,6 +150,7 @@ class Collection:
         self._merged_at = 0
         self._objects: dict[tuple[NodeRef, ...], Collected] = {}
         self._outside: set[tuple[NodeRef, ...]] = set()
+        self._told: dict[tuple[NodeRef, ...], str] = {}
         self._looked_at: set[TileIndex] = set()
         self._maps: OrderedDict[TileIndex, WindowFeatures | None] = OrderedDict()
         self._channels: list[str] = []
@@ -164,25 +165,34 @@ class Collection:
     # -- finding ---------------------------------------------------------------------------------
 
     def step(self) -> Step:
-        """Look at the next tile; nothing is found once all are done."""
+        """Look at the next tile; nothing is found once all are done.
+
+        A tile whose look is cancelled is the next one again.
+        """
         if not self._waiting:
             return Step((), ())
-        index = self._waiting.pop(0)
-        self.done += 1
+        index = self._waiting[0]
         self._segment(self._grid[index])
+        self._waiting.pop(0)
+        self.done += 1
         core = self._grid[index].core
-        self._looked_at |= {tile.index for tile in _tiles_over(core.grown(-1), self._feature_grid)}
+        if self._feature_grid is not None:
+            over = _tiles_over(core.grown(-1), self._feature_grid)
+            self._looked_at |= {tile.index for tile in over}
         due = self.done - self._merged_at >= MERGE_AGAIN * self._merged_at
-        if self._waiting and not due:
-            return Step((), ())
-        self._merged_at = self.done
-        before = dict(self._objects)
-        self._merge()
-        found = [each for refs, each in self._objects.items() if refs not in before]
-        gone = [each.id for refs, each in before.items() if refs not in self._objects]
-        if found or gone:
-            self._asked = None
+        return self.rest() if due or not self._waiting else Step((), ())
+
+    def rest(self) -> Step:
+        """What is known and not told yet, without looking at another tile."""
+        if self._merged_at != self.done:
+            self._merge()
+            self._merged_at = self.done
         if self._pool(list(self._objects.values())):
+            self._asked = None
+        found = [each for refs, each in self._objects.items() if refs not in self._told]
+        gone = [name for refs, name in self._told.items() if refs not in self._objects]
+        self._told = {refs: each.id for refs, each in self._objects.items()}
+        if found or gone:
             self._asked = None
         return Step(tuple(found), tuple(gone))
 
@@ -251,41 +261,39 @@ class Collection:
             everywhere: Also in tiles that have not been looked at.
         """
         missing: dict[TileIndex, list[Collected]] = {}
-        if not objects:
+        grid = self._feature_grid
+        if not objects or grid is None:
             return False
-        reach = 4 * self._feature_grid.cell
+        reach = 4 * grid.cell
         for each in objects:
             x0, y0, x1, y1 = each.polygon.bounds
-            for index in _tiles_trusting(
-                (y0 - reach, x0 - reach, y1 + reach, x1 + reach), self._feature_grid
-            ):
+            for index in _tiles_trusting((y0 - reach, x0 - reach, y1 + reach, x1 + reach), grid):
                 if index not in each.sums and (everywhere or index in self._looked_at):
                     missing.setdefault(index, []).append(each)
         pooled = False
         for index in sorted(missing):
-            features = self._features(index)
+            features = self._features(index, grid)
             if features is None:
                 continue
             pooled = True
             self._channels = features.names
-            tile = self._feature_grid[index]
-            weights = tile_weights(tile, self._feature_grid, features.box)
+            weights = tile_weights(grid[index], grid, features.box)
             some = missing[index]
             sums = pool(features, weights, range(len(some)), [each.polygon for each in some])
             for row, each in enumerate(some):
                 each.sums[index] = sums.inside[row], sums.around[row], sums.mass[row]
         return pooled
 
-    def _features(self, index: TileIndex) -> WindowFeatures | None:
+    def _features(self, index: TileIndex, grid: Grid) -> WindowFeatures | None:
         if index in self._maps:
             self._maps.move_to_end(index)
             return self._maps[index]
-        tile = self._feature_grid[index]
+        tile = grid[index]
         found = None
         if self._raster.has_data(tile.core):
             window = self._raster.read(tile.window)
             if window.valid.any():
-                found = window_features(tile, window, self._feature_grid, self._model, self._cache)
+                found = window_features(tile, window, grid, self._model, self._cache)
         self._maps[index] = found
         while len(self._maps) > KEPT_FEATURES:
             self._maps.popitem(last=False)
@@ -303,9 +311,13 @@ class Collection:
             ask: How many objects to name that are most worth an answer.
 
         Raises:
-            PromptError: There are no objects yet, no example lies on one, or an object is marked
-                as two classes.
+            PromptError: There are no objects yet, no example lies on one, an object is marked as
+                two classes, or the objects were found without features.
         """
+        if self._feature_grid is None:
+            raise PromptError(
+                "These objects were found without examples in mind: find all again, by examples."
+            )
         if not self._objects or not self._channels:
             raise PromptError("No objects have been found yet: wait, or choose a larger area.")
         if self._waiting:
@@ -319,11 +331,14 @@ class Collection:
     def _at_hand(self, examples: Sequence[Example]) -> Sequence[Example]:
         """The examples on tiles that are done, where some of a class are among them: others would
         have to be encoded first, and are to come."""
-        near = []
+        near: list[Example] = []
+        grid = self._feature_grid
+        if grid is None:
+            return examples
         for example in examples:
             x, y = shapely.get_coordinates(shapely.centroid(example.geometry))[0]
-            if 0 <= y < self._feature_grid.height and 0 <= x < self._feature_grid.width:
-                index = self._feature_grid.at(y, x)
+            if 0 <= y < grid.height and 0 <= x < grid.width:
+                index = grid.at(y, x)
                 if index in self._looked_at:
                     near.append(example)
         return near if any(example.class_name for example in near) else examples

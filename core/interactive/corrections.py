@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from scipy.ndimage import label as label_parts
 
 from ..masks.sparse_logits import Field
+from ..models.base import Prompts
 from ..prompts.prompts import PixelPrompt, along_stroke, joint_extent, window_prompts
 from ..types import BoolArray, CellBox, FloatArray, PixelBox
 from .coarse_prior import points_inside
@@ -71,24 +73,83 @@ def _corrected(
     multimask: bool,
 ) -> list[Candidate]:
     level = question.level
-    cells = window.cells(level.cell)
-    before = base.known.dense(cells)
-    accepts = level.model.info.accepts
-    found: list[Candidate] = []
-    prompts = (*question.prompts, *_reminders(question.prompts, new, before, window, level.cell))
-    # The earlier mask may outvote a click; without it the click counts.
-    for earlier in (before if (before > 0).any() else None, None):
-        asked = window_prompts(prompts, window, level.cell, logits=earlier, accepts=accepts)
-        said = asked and level.ask(window, asked, multimask=multimask, check=question.check)
+    before = base.known.dense(window.cells(level.cell))
+    for asked in _questions(question, new, before, window):
+        said = level.ask(window, asked.prompts, multimask=multimask, check=question.check)
         if not said:
             return [base]
-        for logits, score in by_score(*said):
-            if not _obeys(logits, new, window, level.cell):
-                continue
-            found.append(_taken_over(question, base, new, window, logits, score))
-        if found or earlier is None:
-            break
-    return found or [base]
+        found = [
+            _taken_over(question, base, new, window, asked.read(logits), score)
+            for logits, score in by_score(*said)
+            # An empty mask obeys every negative click, and is no object.
+            if (logits > 0).any() and _obeys(asked.read(logits), new, window, level.cell)
+        ]
+        if found:
+            return found
+    return [base]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One way to ask the model about a correction.
+
+    Args:
+        prompts: For the model.
+        read: Its logits as those of the object.
+    """
+
+    prompts: Prompts
+    read: Callable[[FloatArray], FloatArray]
+
+
+def _questions(
+    question: Question, new: Sequence[PixelPrompt], before: FloatArray, window: PixelBox
+) -> Iterator[_Asked]:
+    """Ways to ask, until one gives a mask that obeys the new prompts: a click is never passed over.
+
+    First with the earlier mask, which may outvote a click; then without it, and without boxes and
+    polygons that a new positive prompt lies outside of; then for what is at the new prompts alone,
+    which is added to the object or taken away from it.
+    """
+    level = question.level
+    accepts, cell = level.model.info.accepts, level.cell
+    given = _reconcilable(question.prompts, new)
+    first = (*given, *_reminders(given, new, before, window, cell))
+    outlines = [p for p in given if p.type in ("polygon", "mask")]
+    points = [p for p in given if p not in outlines]
+    second = (*points, *_reminders(points, new, before, window, cell))
+    for prompts, earlier in ((first, before if (before > 0).any() else None), (second, None)):
+        asked = window_prompts(prompts, window, cell, logits=earlier, accepts=accepts)
+        if asked:
+            yield _Asked(asked, lambda logits: logits)
+    adds = any(prompt.positive for prompt in new)
+    alone = [replace(prompt, positive=True) for prompt in new if prompt.positive == adds]
+    asked = window_prompts(alone, window, cell, accepts=accepts)
+    if asked and adds:
+        yield _Asked(asked, lambda logits: np.maximum(before, logits))
+    elif asked:
+        yield _Asked(asked, lambda logits: np.minimum(before, -logits))
+
+
+def _reconcilable(prompts: Sequence[PixelPrompt], new: Sequence[PixelPrompt]) -> list[PixelPrompt]:
+    """Without earlier boxes and polygons that new positive prompts lie outside of: the object is
+    larger than they say."""
+    kept = []
+    for prompt in prompts:
+        row0, col0, row1, col1 = prompt.extent
+        holds = (
+            prompt in new
+            or prompt.type in ("point", "stroke")
+            or all(
+                row0 <= row <= row1 and col0 <= col <= col1
+                for other in new
+                if other.positive
+                for row, col in other.points
+            )
+        )
+        if holds:
+            kept.append(prompt)
+    return kept
 
 
 def _reminders(
@@ -106,7 +167,9 @@ def _reminders(
     inside = before > 0
     if not inside.any():
         return []
-    for prompt in prompts[: len(prompts) - len(new)]:
+    for prompt in prompts:
+        if prompt in new:
+            continue
         spots = prompt.points - (window.row0, window.col0)
         if prompt.positive and ((spots >= 0) & (spots < size)).all(axis=1).any():
             return []

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import OutputError, ParameterError
+from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..raster.raster import Raster, RasterOptions, open_raster
@@ -107,6 +108,36 @@ def export_labels(
         dict(Counter(chip.split for chip in chips)),
         dict(Counter(chip.split for chip in chips for _ in chip.objects)),
         classes,
+    )
+
+
+def export_as_asked(
+    params: ExportLabelsParameters, *, progress: Callable[[Progress], None] | None = None
+) -> Exported:
+    """The same with the parameters of the command and of QGIS; see :func:`export_labels`."""
+
+    def report(number: int) -> None:
+        if progress is not None:
+            progress(Progress(None, "chips", number, 0))
+
+    return export_labels(
+        params.rasters,
+        params.labels,
+        params.folder,
+        form=cast(LabelFormat, params.form),
+        layer=params.layer,
+        options=ChipOptions(
+            params.chip_size,
+            params.class_field,
+            params.crowd_field,
+            params.val_share,
+            params.keep_empty,
+            params.area,
+        ),
+        image_format=params.image_format,
+        as_runs=params.as_runs,
+        allow_remote=params.allow_remote,
+        progress=report,
     )
 
 

@@ -20,7 +20,7 @@ from rasterio.errors import RasterioIOError
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import ParameterError
-from ..job import option
+from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
@@ -132,6 +132,16 @@ def import_labels(
             writer.write(frame)
     classes = sorted({item.label for item, _, _ in rows})
     return Imported(str(output), len(rows), count, classes)
+
+
+def import_as_asked(params: ImportLabelsParameters) -> Imported:
+    """The same with the parameters of the command and of QGIS; see :func:`import_labels`."""
+    names = None
+    if params.names is not None:
+        names = [name.strip() for name in params.names.split(",")]
+    return import_labels(
+        params.source, params.output, images=params.images, names=names, overwrite=params.overwrite
+    )
 
 
 def _to_ground(shape: Any, transform: Affine) -> Any:

@@ -14,31 +14,8 @@ from typing import Literal
 
 Geometry = Literal["polygon", "line"]
 
-_HUE = "($id * 137.508) % 360"
-
-_QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<qgis version="3.22.0" styleCategories="Symbology">
- <renderer-v2 type="singleSymbol" forceraster="0" enableorderby="0" symbollevels="0">
-  <symbols>
-   <symbol type="{kind}" name="0" alpha="1" clip_to_extent="1" force_rhr="0">
-    <layer class="{layer}" enabled="1" locked="0" pass="0">
-     <Option type="Map">{options}
-     </Option>
-     <data_defined_properties>
-      <Option type="Map">
-       <Option type="QString" name="name" value=""/>
-       <Option type="Map" name="properties">{properties}
-       </Option>
-       <Option type="QString" name="type" value="collection"/>
-      </Option>
-     </data_defined_properties>
-    </layer>
-   </symbol>
-  </symbols>
- </renderer-v2>
- <layerGeometryType>{code}</layerGeometryType>
-</qgis>
-"""
+_FILES: dict[Geometry, str] = {"polygon": "objects.qml", "line": "lines.qml"}
+"""Beside this module; ``make sync`` copies them into the plugin."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS layer_styles (
  id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256),
@@ -50,46 +27,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS layer_styles (
 
 def qml(geometry: Geometry) -> str:
     """A QGIS style (3.22 and later) for polygons or lines."""
-    rim = f"color_hsla({_HUE}, 85, 35, 255)"
-    if geometry == "polygon":
-        options = {
-            "color": "255,140,0,70",
-            "outline_color": "170,80,0,255",
-            "outline_style": "solid",
-            "outline_width": "0.4",
-            "outline_width_unit": "MM",
-            "style": "solid",
-        }
-        fill = f"color_hsla({_HUE}, 85, 55, 75)"
-        defined = {"fillColor": fill, "outlineColor": rim}
-        kind, layer, code = "fill", "SimpleFill", 2
-    else:
-        options = {
-            "line_color": "170,80,0,255",
-            "line_style": "solid",
-            "line_width": "0.8",
-            "line_width_unit": "MM",
-        }
-        defined = {"outlineColor": rim}
-        kind, layer, code = "line", "SimpleLine", 1
-    return _QML.format(
-        kind=kind,
-        layer=layer,
-        code=code,
-        options="".join(
-            f'\n      <Option type="QString" name="{name}" value="{value}"/>'
-            for name, value in options.items()
-        ),
-        properties="".join(
-            f"""
-        <Option type="Map" name="{name}">
-         <Option type="bool" name="active" value="true"/>
-         <Option type="QString" name="expression" value="{expression}"/>
-         <Option type="int" name="type" value="3"/>
-        </Option>"""
-            for name, expression in defined.items()
-        ),
-    )
+    return Path(__file__).with_name(_FILES[geometry]).read_text(encoding="utf-8")
 
 
 def store_style(

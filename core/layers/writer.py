@@ -258,21 +258,53 @@ class LayerWriter:
             raise ValueError(f"columns {unknown} are not among the layer's fields")
         if len(features) == 0:
             return
-        shapes = self._reproject(np.asarray(features.geometry.array, dtype=object), self.path.name)
-        shapes = _checked(shapes, self._geometry, multi=self._format.multi)
-        bounds = shapely.total_bounds(shapes)
-        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2])
-        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:])
         arrays = [
             _column(features[field.name] if field.name in given else None, field, len(features))
             for field in self.fields
         ]
+        self._append(arrays, np.asarray(features.geometry.array, dtype=object))
+
+    def write_batch(self, features: pa.RecordBatch) -> None:
+        """Append a batch of features as Arrow.
+
+        Args:
+            features: Columns of the kinds that :attr:`fields` say, in any order (those that are
+                missing stay empty), and the column :data:`GEOMETRY`, WKB in ``source_crs``.
+
+        Raises:
+            ValueError: See :meth:`write`.
+            OutputError: See :meth:`write`.
+        """
+        names = features.schema.names
+        unknown = [n for n in names if n != GEOMETRY and n not in {f.name for f in self.fields}]
+        if unknown:
+            raise ValueError(f"columns {unknown} are not among the layer's fields")
+        if features.num_rows == 0:
+            return
+        arrays = [
+            features.column(field.name).cast(_ARROW[field.kind])
+            if field.name in names
+            else pa.nulls(features.num_rows, _ARROW[field.kind])
+            for field in self.fields
+        ]
+        wkb = features.column(GEOMETRY).to_numpy(zero_copy_only=False)
+        self._append(arrays, shapely.from_wkb(wkb))
+
+    def _append(self, arrays: list[pa.Array], shapes: Any) -> None:
+        """Columns and geometries, in the order of :attr:`fields`, to the spool."""
+        if self._spool is None:
+            raise ValueError("LayerWriter.write needs the with block")
+        shapes = self._reproject(shapes, self.path.name)
+        shapes = _checked(shapes, self._geometry, multi=self._format.multi)
+        bounds = shapely.total_bounds(shapes)
+        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2])
+        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:])
         arrays.append(pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary()))
         try:
             self._spool.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         except OSError as error:
             raise self._failure(error) from error
-        self.count += len(features)
+        self.count += len(shapes)
 
     def __exit__(
         self,

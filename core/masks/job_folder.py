@@ -11,7 +11,8 @@
       tiles/r00002_c00006.failed   why a tile failed (JSON); tried again at the next start
       patched/r00002_c00005.npz    a tile's masks after a second look (second_look.py)
       overview/tiles/...           the same for the overview
-      features/00000012.parquet    polygons of a batch of objects, before the layer is written
+      features/00000012.arrow      polygons of a batch of objects, before the layer is written
+      features/00000012.parquet    those of a batch of prompts
 
 A file is written under another name and then moved, so that what has its final name is whole. A
 tile that is done and then missing is an error, never an empty tile: a store knows which tiles its

@@ -7,16 +7,11 @@ clipped, in steps of 1/16, and cropped to where they matter. Zero is the border 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ..errors import JobError
-from ..job import option
 from ..types import CellBox, LogitArray, TileIndex
 from .logits import ABSENT as ABSENT
 from .logits import LOGIT_STEPS as LOGIT_STEPS
@@ -99,55 +94,3 @@ def crop_mask(
     whole = CellBox(0, 0, *logits.shape)
     box = CellBox(*found).grown(margin).intersection(whole)
     return box.shifted(*origin), np.ascontiguousarray(logits[box.slices(whole)])
-
-
-def save_masks(path: Path, tile: TileMasks) -> None:
-    """Write a tile's masks as one compressed .npz (the caller makes it atomic)."""
-    masks = tile.masks
-    flat = [mask.logits.ravel() for mask in masks]
-    with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            tile=np.array([*tile.index, tile.cell], np.int64),
-            boxes=np.array(
-                [(m.box.row0, m.box.col0, m.box.row1, m.box.col1) for m in masks], np.int64
-            ).reshape(-1, 4),
-            values=np.array([(m.score, m.stability) for m in masks], np.float64).reshape(-1, 2),
-            prompts=np.array([_texts(m.prompt) for m in masks], np.str_).reshape(-1, 5),
-            logits=np.concatenate(flat) if flat else np.empty(0, np.int8),
-        )
-
-
-def _texts(prompt: PromptRef) -> tuple[str, str, str, str, str]:
-    return prompt.id, prompt.type, prompt.label, prompt.class_name, repr(prompt.class_prob)
-
-
-def load_masks(path: Path) -> TileMasks:
-    """Read what :func:`save_masks` wrote.
-
-    Raises:
-        JobError: The file is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            row, col, cell = (int(value) for value in file["tile"])
-            boxes, values = file["boxes"].tolist(), file["values"].tolist()
-            prompts = file["prompts"].tolist()
-            logits = file["logits"]
-        masks = []
-        start = 0
-        refs: dict[tuple[str, ...], PromptRef] = {}  # most masks of a tile share theirs
-        for box_row, (score, stability), prompt in zip(boxes, values, prompts, strict=True):
-            box = CellBox(*box_row)
-            crop = logits[start : start + box.area].reshape(box.shape)
-            start += box.area
-            key = tuple(prompt)
-            if key not in refs:
-                name, kind, label, class_name, likely = key
-                refs[key] = PromptRef(name, kind, label, class_name, float(likely))
-            masks.append(Mask(box, crop, score, stability, refs[key]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise JobError(
-            f"The finished tile {path} is damaged ({error}): start over with {option('fresh')}."
-        ) from error
-    return TileMasks(TileIndex(row, col), cell, masks)

@@ -14,7 +14,8 @@ from ..errors import JobError
 from ..parallel.atomic_write import write_atomically
 from ..types import TileIndex
 from .job_folder import JobFolder, write_text
-from .masks import TileMasks, load_masks, save_masks
+from .mask_files import load_masks, save_masks
+from .masks import TileMasks
 
 
 @dataclass(frozen=True)
@@ -139,16 +140,16 @@ class JobStore(JobFolder):
 
     # --- features ---
 
-    def features_path(self, batch: int) -> Path:
-        return self.folder / "features" / f"{batch:08d}.parquet"
+    def features_path(self, batch: int, suffix: str = ".parquet") -> Path:
+        return self.folder / "features" / f"{batch:08d}{suffix}"
 
-    def finished_features(self, batch: int) -> Path:
+    def finished_features(self, batch: int, suffix: str = ".parquet") -> Path:
         """The file of a batch that is done.
 
         Raises:
             JobError: It is missing.
         """
-        path = self.features_path(batch)
+        path = self.features_path(batch, suffix)
         if not path.exists():
             raise self.gone(f"Batch {batch} of the features")
         return path

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..types import BoolArray, CellBox
-from .intersections import CellShapes, Enough, in_common
+from .intersections import CellShapes, Enough, in_common, ranges
 from .nodes import TileNodes
 
 EIGHT = np.ones((3, 3), bool)
@@ -66,15 +66,25 @@ def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
         & (table["col0"] < zone.col1)
         & (table["col1"] > zone.col0)
     )
+    boxes = tile.boxes[meets]
+    boxes[:, :2] = np.maximum(boxes[:, :2], (zone.row0, zone.col0))
+    boxes[:, 2:] = np.minimum(boxes[:, 2:], (zone.row1, zone.col1))
+    area, easy = _in_one_piece(tile, meets, boxes)
+    plain = _cropped(tile, meets[easy], boxes[easy], area[easy])
     parts = [
         part
-        for node, box in zip(meets.tolist(), tile.boxes[meets].tolist(), strict=True)
-        for part in _connected(tile, node, CellBox(*box).intersection(zone))
+        for node, box in zip(meets[~easy].tolist(), boxes[~easy].tolist(), strict=True)
+        for part in _connected(tile, node, CellBox(*box))
     ]
-    if not parts:
+    node, box, area, bits = (np.concatenate(values) for values in zip(plain, *parts, strict=True))
+    if not len(node):
         empty = np.empty(0, np.int32)
         return Fragments(empty, CellShapes.of([], []), np.empty(0, bool), empty)
-    node, box, area, bits = (np.concatenate(values) for values in zip(*parts, strict=True))
+    if parts:
+        order = np.argsort(node, kind="stable")
+        each = np.split(bits, np.cumsum((box[:, 2:] - box[:, :2]).prod(axis=1))[:-1])
+        node, box, area = node[order], box[order], area[order]
+        bits = np.concatenate([each[k] for k in order.tolist()])
     shape = CellShapes(box, area, bits)
     size = table["area"][node]
     return Fragments(node, shape, area == size, _depths(shape, size, coincide))
@@ -83,11 +93,60 @@ def fragments(tile: TileNodes, zone: CellBox, coincide: float) -> Fragments:
 _Parts = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], BoolArray]
 
 
+def _in_one_piece(
+    tile: TileNodes, nodes: NDArray[np.int64], boxes: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], BoolArray]:
+    """What is known of masks in some boxes without a look at their cells.
+
+    Args:
+        tile: The tile's nodes.
+        nodes: (n,) of them.
+        boxes: (n, 4), a part of each one's box.
+
+    Returns:
+        (n,) cells in the box, and (n,) whether they are in one piece; where not, the number says
+        nothing.
+    """
+    easy = tile.runs.plain[nodes]
+    area = np.zeros(len(nodes), np.int64)
+    some = np.flatnonzero(easy)
+    if not len(some):
+        return area, easy
+    top = boxes[some, 0] - tile.table["row0"][nodes[some]]
+    height = (boxes[some, 2] - boxes[some, 0]).astype(np.int64)
+    owner = np.repeat(some, height)
+    cols = tile.runs.cols[ranges(tile.runs.first[nodes[some]] + top, height)]
+    left, right = np.maximum(cols[:, 0], boxes[owner, 1]), np.minimum(cols[:, 1], boxes[owner, 3])
+    filled = np.flatnonzero(right > left)
+    owner, left, right = owner[filled], left[filled], right[filled]
+    same = owner[1:] == owner[:-1]
+    # Of rows that follow one another: none is left out between them, and they touch.
+    apart = (np.diff(filled) > 1) | (left[1:] > right[:-1]) | (right[1:] < left[:-1])
+    easy[owner[1:][same & apart]] = False
+    area += np.bincount(owner, right - left, len(nodes)).astype(np.int64)
+    easy[some] &= area[some] > 0
+    return area, easy
+
+
+def _cropped(
+    tile: TileNodes, nodes: NDArray[np.int64], boxes: NDArray[np.int32], area: NDArray[np.int64]
+) -> _Parts:
+    """Masks that are in one piece in a box: nodes, boxes, areas and cells, as in CellShapes."""
+    own = tile.shapes.box[nodes]
+    width = (own[:, 3] - own[:, 1]).astype(np.int64)
+    height = (boxes[:, 2] - boxes[:, 0]).astype(np.int64)
+    owner = np.repeat(np.arange(len(nodes)), height)
+    corner = tile.shapes.start[nodes] + (boxes[:, 0] - own[:, 0]) * width + boxes[:, 1] - own[:, 1]
+    down = ranges(np.zeros(len(nodes), np.int64), height)
+    row = corner[owner] + down * width[owner]
+    cells = ranges(row, (boxes[:, 3] - boxes[:, 1]).astype(np.int64)[owner])
+    return nodes.astype(np.int32), boxes, area, tile.shapes.bits[cells]
+
+
 def _connected(tile: TileNodes, node: int, box: CellBox) -> Iterator[_Parts]:
     """8-connected parts of a mask in a box: nodes, boxes, areas and cells, as in CellShapes.
 
-    Most crops are in one piece, and labelling is what the edge stage spends its time on: a full
-    crop is not labelled, nor is a whole mask that was found to be in one piece before.
+    A full crop is not labelled, nor is a whole mask that was found to be in one piece before.
     """
     crop = tile.shapes[node][box.slices(CellBox(*tile.boxes[node].tolist()))]
     total = int(np.count_nonzero(crop))

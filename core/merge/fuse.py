@@ -16,7 +16,7 @@ import numpy as np
 
 from ..masks.logits import ABSENT, Steps
 from ..tiles.grid import Grid, Tile
-from ..tiles.windows import tent
+from ..tiles.windows import ramps, tent
 from ..types import CellBox, FloatArray, TileIndex
 from .nodes import lattice
 from .types import CachedSource, MaskSource, MergedObject, cached
@@ -27,8 +27,17 @@ BLOCK = 1024
 
 def tile_weights(tile: Tile, grid: Grid, region: CellBox) -> FloatArray:
     """Weights of a tile on some cells of its trusted window: neighbours' add up to 1."""
-    width = max(1.0, 2.0 * (grid.margin - grid.trust) / grid.cell)
-    return tent(region, tile.trusted.cells(grid.cell), lattice(grid), width)
+    return tent(region, tile.trusted.cells(grid.cell), lattice(grid), _overlap(grid))
+
+
+def tile_ramps(tile: Tile, grid: Grid, region: CellBox) -> tuple[FloatArray, FloatArray]:
+    """The same along the rows and along the columns: a cell's weight is their product."""
+    return ramps(region, tile.trusted.cells(grid.cell), lattice(grid), _overlap(grid))
+
+
+def _overlap(grid: Grid) -> float:
+    """Cells over which a tile's weight falls."""
+    return max(1.0, 2.0 * (grid.margin - grid.trust) / grid.cell)
 
 
 def fuse_box(obj: MergedObject, box: CellBox, source: MaskSource, grid: Grid) -> Steps:

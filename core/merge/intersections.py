@@ -25,7 +25,10 @@ from ..types import BoolArray, CellBox
 IntArray = NDArray[np.int64]
 
 FEW = 4096
-"""Pairs of shapes whose boxes are compared all with all, and not by way of a tree or of cells."""
+"""Pairs of shapes whose cells are compared pair by pair, and not by way of a tree or of cells."""
+
+MANY = 1 << 17
+"""Pairs of shapes whose boxes are compared all with all before a tree is thought of."""
 
 SMALL = 128
 """Cells up to which a shape is looked up cell by cell."""
@@ -117,11 +120,14 @@ def in_common(
         Numbers in ``a``, in ``b``, and cells, (n,) int64 each, sorted by the numbers.
     """
     enough = enough or Enough()
-    some_a = np.flatnonzero(a.area >= enough.least)
-    some_b = np.flatnonzero(b.area >= enough.least)
-    groups = [(some_a, some_b)]
+    some_a, some_b = _where_both_are(a, b, enough.least)
     found = []
-    if len(some_a) * len(some_b) > FEW:
+    few = _met(a, b, some_a, some_b, enough, wanted) if len(some_a) * len(some_b) <= MANY else None
+    groups = [(some_a, some_b)]
+    if few is not None:
+        groups = []
+        found = [(*few, common_cells(a, few[0], b, few[1]))]
+    elif len(some_a) * len(some_b) > FEW:
         small_a, small_b = a.area[some_a] <= SMALL, b.area[some_b] <= SMALL
         groups = [(some_a[~small_a], some_b), (some_a[small_a], some_b[~small_b])]
         found += [
@@ -143,18 +149,66 @@ def in_common(
     return first[order], second[order], common[order]
 
 
+def _where_both_are(a: CellShapes, b: CellShapes, least: float) -> tuple[IntArray, IntArray]:
+    """Shapes of at least so many cells whose boxes reach where shapes of both kinds lie."""
+    if not len(a) or not len(b):
+        none = np.empty(0, np.int64)
+        return none, none
+    low = np.maximum(a.box[:, :2].min(axis=0), b.box[:, :2].min(axis=0))
+    high = np.minimum(a.box[:, 2:].max(axis=0), b.box[:, 2:].max(axis=0))
+    some = [
+        np.flatnonzero(
+            (shapes.area >= least)
+            & (shapes.box[:, :2] < high).all(axis=1)
+            & (shapes.box[:, 2:] > low).all(axis=1)
+        )
+        for shapes in (a, b)
+    ]
+    return some[0], some[1]
+
+
+def _met(
+    a: CellShapes,
+    b: CellShapes,
+    some_a: IntArray,
+    some_b: IntArray,
+    enough: Enough,
+    wanted: Callable[[IntArray, IntArray], BoolArray] | None,
+) -> tuple[IntArray, IntArray] | None:
+    """Pairs whose boxes overlap by enough, all compared with all; None where they are not few."""
+    row0, col0, row1, col1 = a.box[some_a].T[:, :, None]
+    top, left, bottom, right = b.box[some_b].T[:, None, :]
+    near = (row0 < bottom) & (top < row1) & (col0 < right) & (left < col1)
+    first, second = np.nonzero(near)
+    if len(first) > FEW:
+        return None
+    i, j = some_a[first], some_b[second]
+    if wanted is not None:
+        asked = wanted(i, j)
+        i, j = i[asked], j[asked]
+    return _near_enough(a, b, i, j, enough)
+
+
+def _near_enough(
+    a: CellShapes, b: CellShapes, i: IntArray, j: IntArray, enough: Enough
+) -> tuple[IntArray, IntArray]:
+    """The pairs of which the boxes have so much in common that the shapes may have enough."""
+    box, other = a.box[i], b.box[j]
+    low = np.maximum(box[:, :2], other[:, :2]).astype(np.int64)
+    high = np.minimum(box[:, 2:], other[:, 2:]).astype(np.int64)
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    area_a, area_b = a.area[i], b.area[j]
+    near = enough(np.minimum(shared, np.minimum(area_a, area_b)), area_a, area_b)
+    return i[near], j[near]
+
+
 def _near_pairs(
     a: CellShapes, b: CellShapes, some_a: IntArray, some_b: IntArray, enough: Enough
 ) -> tuple[IntArray, IntArray]:
     """Pairs of some shapes whose boxes overlap, and by so much that their cells may."""
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     for i, j in _meeting(a, b, some_a, some_b, enough.of_larger):
-        low = np.maximum(a.box[i, :2], b.box[j, :2]).astype(np.int64)
-        high = np.minimum(a.box[i, 2:], b.box[j, 2:]).astype(np.int64)
-        shared = np.clip(high - low, 0, None).prod(axis=1)
-        area_a, area_b = a.area[i], b.area[j]
-        near = enough(np.minimum(shared, np.minimum(area_a, area_b)), area_a, area_b)
-        found.append((i[near], j[near]))
+        found.append(_near_enough(a, b, i, j, enough))
     return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
 
 
@@ -212,12 +266,18 @@ def common_cells(a: CellShapes, i: IntArray, b: CellShapes, j: IntArray) -> IntA
         (np.flatnonzero(~large & ~swap), a, i, b, j),
         (np.flatnonzero(~large & swap), b, j, a, i),
     ):
+        if not len(some):
+            continue
         ends = np.cumsum(one.area[ones[some]])
-        cuts = np.searchsorted(ends, np.arange(AT_ONCE, int(ends[-1]) if len(ends) else 0, AT_ONCE))
-        for part in np.split(some, np.unique(cuts)):
+        parts = [some]
+        if ends[-1] > AT_ONCE:
+            cuts = np.searchsorted(ends, np.arange(AT_ONCE, int(ends[-1]), AT_ONCE))
+            parts = np.split(some, np.unique(cuts))
+        for part in parts:
             common[part] = _looked_up(one, ones[part], two, twos[part])
     at = np.flatnonzero(large)
-    common[at] = _counted(a, i[at], b, j[at])
+    if len(at):
+        common[at] = _counted(a, i[at], b, j[at])
     return common
 
 
@@ -232,18 +292,22 @@ def _looked_up(one: CellShapes, i: IntArray, two: CellShapes, j: IntArray) -> In
     """Cell by cell of the first shapes, which are the smaller ones."""
     if not len(i):
         return np.empty(0, np.int64)
-    asked, place = np.unique(i, return_inverse=True)
-    rows, cols = _cells(one, asked)
-    number = one.area[asked]
-    first = np.cumsum(number) - number
-    cells = ranges(first[place], number[place])
-    other = np.repeat(j, number[place])
+    if len(i) <= 2 * len(one):
+        number = one.area[i]
+        rows, cols = _cells(one, i)
+    else:  # many pairs with the same shapes: their cells are gathered once
+        asked, place = np.unique(i, return_inverse=True)
+        rows, cols = _cells(one, asked)
+        size = one.area[asked]
+        number = size[place]
+        cells = ranges((np.cumsum(size) - size)[place], number)
+        rows, cols = rows[cells], cols[cells]
+    other = np.repeat(j, number)
     row0, col0, row1, col1 = two.box[other].T
-    rows, cols = rows[cells], cols[cells]
     inside = (rows >= row0) & (rows < row1) & (cols >= col0) & (cols < col1)
     spot = two.start[other] + (rows - row0) * (col1 - col0).astype(np.int64) + cols - col0
     inside[inside] = two.bits[spot[inside]]
-    pair = np.repeat(np.arange(len(i)), number[place])
+    pair = np.repeat(np.arange(len(i)), number)
     return np.bincount(pair[inside], minlength=len(i)).astype(np.int64)
 
 

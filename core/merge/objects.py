@@ -7,9 +7,9 @@ Some 150 bytes per object instead of a thousand: a raster of 20,000 x 20,000 pix
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import overload
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..masks.masks import PromptRef
 from ..types import BoolArray, CellBox, TileIndex
 from .components import Groups, IntArray, native, open_groups
+from .intersections import ranges
 from .nodes import BOX_FIELDS, NodeArray
 from .types import MergedObject, NodeRef
 
@@ -104,6 +105,83 @@ def canonical_order(nodes: NodeArray, groups: Groups, summary: Summary) -> IntAr
     return np.lexsort((*keys, summary.first_col, box[:, 0])).astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class ObjectColumns:
+    """Some objects as arrays: quickly pickled, and turned into objects where they are needed.
+
+    Args:
+        keys: (n, 7) int64, what goes into their ids.
+        parent_keys: (p, 7) likewise of the parents of those that have one.
+        has_parent: (n,) bool.
+        box: (n, 4) cells.
+        members: (m, 3) row and column of the tile and position in it, object by object.
+        size: (n,) members of each.
+        tiles: (n,) number of tiles.
+        score: (n,).
+        stability: (n,).
+        prompt: (n,) which of ``prompts``.
+        prompts: Different from one another.
+        truncated: (n,) bool.
+    """
+
+    keys: IntArray
+    parent_keys: IntArray
+    has_parent: BoolArray
+    box: IntArray
+    members: NDArray[np.int32]
+    size: IntArray
+    tiles: IntArray
+    score: NDArray[np.float64]
+    stability: NDArray[np.float64]
+    prompt: IntArray
+    prompts: tuple[PromptRef, ...]
+    truncated: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def objects(self) -> list[MergedObject]:
+        """The objects, in their order."""
+        parents = iter(_ids(self.parent_keys))
+        members = iter(
+            NodeRef(TileIndex(row, col), position) for row, col, position in self.members.tolist()
+        )
+        return [
+            MergedObject(
+                id=own,
+                parent_id=next(parents) if nested else "",
+                box=CellBox(*box),
+                members=tuple(islice(members, size)),
+                tiles=tiles,
+                score=score,
+                stability=stability,
+                prompt=self.prompts[prompt],
+                truncated=truncated,
+            )
+            for own, nested, box, size, tiles, score, stability, prompt, truncated in zip(
+                _ids(self.keys),
+                self.has_parent.tolist(),
+                self.box.tolist(),
+                self.size.tolist(),
+                self.tiles.tolist(),
+                self.score.tolist(),
+                self.stability.tolist(),
+                self.prompt.tolist(),
+                self.truncated.tolist(),
+                strict=True,
+            )
+        ]
+
+
+def _ids(keys: IntArray) -> list[str]:
+    """(n, 7) numbers -> ids of 16 hexadecimal digits."""
+    raw, size = keys.tobytes(), 7 * 8
+    return [
+        hashlib.blake2b(raw[at : at + size], digest_size=8).hexdigest()
+        for at in range(0, len(raw), size)
+    ]
+
+
 class Merged(Sequence[MergedObject]):
     """Merged objects in canonical order: by first cell, box and area.
 
@@ -148,10 +226,40 @@ class Merged(Sequence[MergedObject]):
         have it and the box in common (a square and the larger one that hides behind it, say) are
         told apart by their rank in the canonical order, which goes into the hash.
         """
-        row0, col0, row1, col1 = (int(value) * self.cell for value in self.summary.box[number])
-        first_col = int(self.summary.first_col[number]) * self.cell
-        key = (row0, first_col, row0, col0, row1, col1, int(self._ordinal[number]))
-        return hashlib.blake2b(struct.pack("<7q", *key), digest_size=8).hexdigest()
+        return _ids(self._keys(np.array([number])))[0]
+
+    def _keys(self, numbers: IntArray) -> IntArray:
+        """(n, 7) what goes into the ids of some objects."""
+        row0, col0, row1, col1 = (self.summary.box[numbers] * self.cell).T
+        first_col = self.summary.first_col[numbers] * self.cell
+        return np.column_stack(
+            [row0, first_col, row0, col0, row1, col1, self._ordinal[numbers]]
+        ).astype("<i8")
+
+    def columns(self, numbers: IntArray) -> ObjectColumns:
+        """Some objects as arrays: what goes to a worker."""
+        summary, start = self.summary, self.groups.start
+        size = start[numbers + 1] - start[numbers]
+        rows = self.nodes[self.groups.members[ranges(start[numbers], size)]]
+        parent = self.parent[numbers]
+        has_parent = parent != NO_PARENT
+        kinds, prompt = np.unique(
+            self.nodes["prompt"][summary.leader[numbers]], return_inverse=True
+        )
+        return ObjectColumns(
+            keys=self._keys(numbers),
+            parent_keys=self._keys(parent[has_parent]),
+            has_parent=has_parent,
+            box=summary.box[numbers],
+            members=np.column_stack([rows["tile_row"], rows["tile_col"], rows["position"]]),
+            size=size,
+            tiles=summary.tiles[numbers],
+            score=summary.score[numbers],
+            stability=summary.stability[numbers],
+            prompt=prompt,
+            prompts=tuple(self.prompts[kind] for kind in kinds.tolist()),
+            truncated=summary.open[numbers],
+        )
 
     def refs(self, number: int) -> tuple[NodeRef, ...]:
         """The members of an object."""
@@ -174,22 +282,14 @@ class Merged(Sequence[MergedObject]):
 
     def __getitem__(self, number: int | slice) -> MergedObject | list[MergedObject]:
         if isinstance(number, slice):
-            return [self[i] for i in range(*number.indices(len(self)))]
+            return self.columns(np.arange(len(self))[number]).objects()
         if not -len(self) <= number < len(self):
             raise IndexError(number)
-        number %= len(self)
-        summary, parent = self.summary, int(self.parent[number])
-        return MergedObject(
-            id=self.id(number),
-            parent_id="" if parent == NO_PARENT else self.id(parent),
-            box=CellBox(*summary.box[number].tolist()),
-            members=self.refs(number),
-            tiles=int(summary.tiles[number]),
-            score=float(summary.score[number]),
-            stability=float(summary.stability[number]),
-            prompt=self.prompts[int(self.nodes["prompt"][summary.leader[number]])],
-            truncated=bool(summary.open[number]),
-        )
+        return self.columns(np.array([number % len(self)])).objects()[0]
+
+    def __iter__(self) -> Iterator[MergedObject]:
+        for first in range(0, len(self), 1024):
+            yield from self[first : first + 1024]
 
     def by_place(self) -> IntArray:
         """Numbers of the objects in the order of their first members' tiles.

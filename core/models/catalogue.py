@@ -94,8 +94,14 @@ _MEMORY = {
     "sam-hq-vit-b": 1300,
     "sam-hq-vit-l": 2900,
     "sam-hq-vit-h": 5600,
+    "sam-hq2-large": 2200,
     "efficient-sam-ti": 700,
     "efficient-sam-s": 900,
+    "efficientvit-sam-l0": 700,
+    "efficientvit-sam-l1": 700,
+    "efficientvit-sam-l2": 900,
+    "efficientvit-sam-xl0": 1300,
+    "efficientvit-sam-xl1": 1900,
 }
 """MB. Models that only differ in their weights need as much: SAM 2's are SAM 2.1's. SAM-HQ's L and
 H were not measured: SAM's, and what B needs more."""
@@ -123,6 +129,30 @@ def _sam_hq(size: str, mb: int) -> ModelEntry:
     title = f"Segment Anything in High Quality, ViT-{size.upper() if len(size) == 1 else size}"
     page = "https://github.com/SysCV/sam-hq"
     return ModelEntry(name, "sam_hq", title, "Apache-2.0", page, (source,))
+
+
+def _efficientvit_sam(size: str, mb: int) -> ModelEntry:
+    file = f"efficientvit_sam_{size}.pt"
+    repository = "mit-han-lab/efficientvit-sam"
+    source = Source(f"{_HUB}/{repository}/resolve/main/{file}", file, "", mb * 10**6)
+    name, title = f"efficientvit-sam-{size}", f"EfficientViT-SAM, {size.upper()}"
+    page = "https://github.com/mit-han-lab/efficientvit/tree/master/applications/efficientvit_sam"
+    return ModelEntry(name, "efficientvit_sam", title, "Apache-2.0", page, (source,))
+
+
+def _efficientsam3(name: str, trunk: str, mb: int) -> ModelEntry:
+    file = f"efficientsam3_{name}.pt"
+    repository = "Simon7108528/EfficientSAM3"
+    url = f"{_HUB}/{repository}/resolve/main/efficientsam3_ft/{file}"
+    return ModelEntry(
+        f"efficientsam3-{name}",
+        "sam3",
+        f"EfficientSAM3, {trunk} (words with CLIP's tokenizer beside the file)",
+        # As its authors write; what they took over from SAM 3 stays under Meta's.
+        "Apache-2.0, in parts SAM License",
+        "https://github.com/SimonZeng7108/efficientsam3",
+        (Source(url, file, "", mb * 10**6),),
+    )
 
 
 def _concept(
@@ -211,6 +241,21 @@ _ENTRIES = (
     _sam_hq("l", 1250),
     _sam_hq("h", 2570),
     ModelEntry(
+        "sam-hq2-large",
+        "sam_hq2",
+        "Segment Anything 2.1 in High Quality, Hiera large",
+        "Apache-2.0",
+        "https://github.com/SysCV/sam-hq/tree/main/sam-hq2",
+        (
+            Source(
+                f"{_HUB}/lkeab/hq-sam/resolve/main/sam2.1_hq_hiera_large.pt",
+                "sam2.1_hq_hiera_large.pt",
+                "",
+                900 * 10**6,
+            ),
+        ),
+    ),
+    ModelEntry(
         "efficient-sam-ti",
         "efficient_sam",
         "EfficientSAM, ViT-Ti",
@@ -241,6 +286,11 @@ _ENTRIES = (
         ),
         member="efficient_sam_vits.pt",
     ),
+    _efficientvit_sam("l0", 139),
+    _efficientvit_sam("l1", 191),
+    _efficientvit_sam("l2", 246),
+    _efficientvit_sam("xl0", 468),
+    _efficientvit_sam("xl1", 814),
     _concept(
         "sam3",
         "sam3",
@@ -266,6 +316,9 @@ _ENTRIES = (
         ),
         gated=True,
     ),
+    _efficientsam3("efficientvit", "EfficientViT-B1", 360),
+    _efficientsam3("repvit", "RepViT-M1.1", 370),
+    _efficientsam3("tinyvit", "TinyViT-11M", 380),
     _concept(
         "grounding-dino-tiny",
         "grounding_dino",

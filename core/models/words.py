@@ -39,7 +39,7 @@ from .weights.pretrained import (
     not_loaded,
     require_transformers,
 )
-from .weights.sam3_names import is_sam3
+from .weights.sam3_names import STUDENT_TEXT, is_sam3
 from .weights.tensors import read_state
 
 NO_BOX = -10
@@ -179,8 +179,7 @@ class Sam3(TransformersConcepts):
             pixels = _prepared(image, size, _HALF, _HALF).to(self.device)
             seen = self._seen = (image, _four_levels(self.model.get_vision_features(pixels)))
         tokens = self._tokens(word, padding="max_length", max_length=self._words())
-        # The output object, not its tensor: a bare tensor crashes.
-        text = self.model.get_text_features(**tokens, return_dict=True)
+        text = self._text(tokens)
         scaled = boxes / np.array([height, width, height, width], np.float32)
         row0, col0, row1, col1 = scaled.T
         centred = np.stack([(col0 + col1) / 2, (row0 + row1) / 2, col1 - col0, row1 - row0], 1)
@@ -203,8 +202,24 @@ class Sam3(TransformersConcepts):
             scores=scores[keep].float().cpu().numpy(),
         )
 
+    def _text(self, tokens: Mapping[str, Tensor]) -> Any:
+        # The output object, not its tensor: a bare tensor crashes.
+        return self.model.get_text_features(**tokens, return_dict=True)
+
     def _words(self) -> int:
         return int(self.model.config.text_config.max_position_embeddings)
+
+
+class LightTextSam3(Sam3):
+    """The same with MobileCLIP's text encoder, from an official file.
+
+    As in the official code the encoder reads the padding, which is token 0; only the detector is
+    told which tokens are words.
+    """
+
+    def _text(self, tokens: Mapping[str, Tensor]) -> Any:
+        ids = tokens["input_ids"].masked_fill(tokens["attention_mask"] == 0, 0)
+        return self.model.get_text_features(input_ids=ids, return_dict=True)
 
 
 def _four_levels(features: Any) -> Any:
@@ -355,7 +370,7 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
         CheckpointError: Tensors are missing, too many or of another shape.
     """
     transformers = require_transformers("Finding things by words")
-    from .families.sam3_official import load_official_words
+    from .families.sam3.official import load_official_words
 
     folder = tokenizer_folder(located)
     if folder is None:
@@ -366,7 +381,9 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
         )
     chosen = pick_device(device)
     set_threads(threads)
-    model = load_official_words(read_state(located.path), located.name)
+    state = read_state(located.path)
+    model = load_official_words(state, located.name)
+    kind = LightTextSam3 if STUDENT_TEXT in state else Sam3
     try:
         tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
             str(folder), local_files_only=True
@@ -375,7 +392,7 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
         raise not_loaded(located, error) from error
     checksum = located.sha256 or sha256_of(located.path)
     fingerprint = hashlib.sha256(f"{checksum} sam3 {VERSION}".encode()).hexdigest()[:32]
-    return Sam3(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
+    return kind(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
 
 
 def _prepared(image: ByteArray, size: tuple[int, int], mean: Floats3, std: Floats3) -> Tensor:

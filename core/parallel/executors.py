@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import Cancelled, JobError, ParameterError, WorkerDied
 from .cancellation import check, stop_for_good_by
@@ -44,6 +45,9 @@ CONNECT_SECONDS = 20
 
 NO_WORKER_SECONDS = 60.0
 """Time for which a Dask cluster may be without any worker."""
+
+MOST_PATHS = 16
+"""Paths that a Dask worker looks for with each task."""
 
 LOOK_WORKERS_SECONDS = 5.0
 """Poll interval for the number of workers while a task is waited for."""
@@ -71,6 +75,10 @@ class Executor(Protocol):
     @property
     def workers(self) -> int: ...
 
+    @property
+    def here(self) -> bool:
+        """Whether the workers are on this machine: pixels may go to them."""
+
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results in the order of the items; an exception of ``function`` is raised in its turn."""
 
@@ -95,6 +103,7 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
     """Everything in this process, one item after the other."""
 
     workers = 1
+    here = True
 
     def require(self, paths: Sequence[Path]) -> None:
         """Nothing to ask: the paths are this machine's."""
@@ -154,6 +163,8 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
     Args:
         workers: Number of processes, at least 1.
     """
+
+    here = True
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
@@ -221,6 +232,8 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         JobError: No worker is connected.
     """
 
+    here = False
+
     def __init__(self, address: str) -> None:
         try:
             import distributed
@@ -239,6 +252,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
                 "prints when it starts, e.g. tcp://10.0.0.1:8786."
             ) from error
         self._alone_since: float | None = None
+        self._paths: tuple[str, ...] = ()
         try:
             while not self._threads():
                 self._check_workers()
@@ -271,20 +285,22 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
             )
 
     def require(self, paths: Sequence[Path]) -> None:
-        """See :meth:`Executor.require`; every worker that is connected is asked."""
+        """See :meth:`Executor.require`; every worker that is connected is asked.
+
+        One that comes later is asked with each task, about the first :data:`MOST_PATHS` of them.
+        """
+        self._paths = tuple(str(path) for path in paths[:MOST_PATHS])
         try:
             missing = self._client.run(_missing, [str(path) for path in paths])
         except (OSError, ValueError, TimeoutError) as error:
             raise JobError(f"A Dask worker does not answer ({error}): start it again.") from error
         for worker, gone in missing.items():
             if gone:
-                raise JobError(
-                    f"The Dask worker at {worker} does not see {gone[0]}: mount the same folders "
-                    "under the same names on all machines of the cluster."
-                )
+                raise _not_seen(worker, gone[0])
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Any] = deque()
+        function = _WhereSeen(function, self._paths)
         try:
             for item in items:
                 waiting.append(self._client.submit(function, item, pure=False))
@@ -300,6 +316,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
     def _result(self, future: Any) -> Any:
         """The result of a task, however often its worker dies."""
         from distributed import CancelledError, KilledWorker
+        from distributed.comm.core import CommClosedError
 
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
@@ -317,7 +334,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
                 "use workers with more memory or smaller tiles, and run the same job again; what "
                 "is finished is kept."
             ) from error
-        except CancelledError as error:
+        except (CancelledError, CommClosedError) as error:
             raise JobError(
                 f"The Dask scheduler at {self.address} was lost: start it, and run the same job "
                 "again; what is finished is kept."
@@ -330,6 +347,29 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
 def _untyped(module: Any) -> Any:
     return module
+
+
+@dataclass(frozen=True)
+class _WhereSeen(Generic[T, R]):
+    """A stage that refuses to work where the job's paths are not. Picklable."""
+
+    function: Callable[[T], R]
+    paths: tuple[str, ...]
+
+    def __call__(self, item: T) -> R:
+        if gone := _missing(list(self.paths)):
+            from distributed import get_worker
+
+            raise _not_seen(_untyped(get_worker)().address, gone[0])
+        return self.function(item)
+
+
+def _not_seen(worker: str, path: str) -> JobError:
+    return JobError(
+        f"The Dask worker at {worker} does not see {path}: mount the same folders under the same "
+        "names on all machines of the cluster, or end that worker, and run the same job again; "
+        "what is finished is kept."
+    )
 
 
 def _missing(paths: list[str]) -> list[str]:

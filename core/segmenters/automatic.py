@@ -22,8 +22,6 @@ from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..errors import ParameterError
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
@@ -43,12 +41,10 @@ from .mask_nms import (
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
 from .small_regions import main_pieces, mend
+from .views import View, asked_in, cells_of, cover, innermost, is_cut_off, views_of
 
 VERSION = 2
 """Of the rules below; part of the fingerprint."""
-
-EDGE_TOLERANCE = 20
-"""Pixels: a mask this near to a crop's edge inside the window is taken for cut off (official)."""
 
 REST_STEP = 128
 """Pixels along a side of the squares of which each is asked once where nothing was found."""
@@ -58,11 +54,6 @@ REST_DEPTH = 8
 
 SEEN_AROUND = (40.0, 128.0)
 """Least and most pixels that are seen around a proposal at first."""
-
-LARGEST_SKIPPER = 1 << 17
-"""Pixels above which a confident mask does not keep points from being asked: such a mask is
-background or a whole neighbourhood, and what lies on it would be lost. An eighth of a window of
-1024; the same in smaller windows, so that they ask the same places, up to half of the window."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -136,24 +127,6 @@ class AutomaticOptions:
 def _check(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         raise ParameterError(f"{name} is {value}, but must lie between {low} and {high}.")
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """A part of the padded window that the model encodes: the whole of it, or a crop.
-
-    ``box`` counts pixels, ``cells`` cells of the window; ``cells`` are those whose centre lies in
-    ``box`` and inside the raster, ``valid`` tells which of them have data, and ``asked`` in which
-    of these objects are looked for.
-    """
-
-    window: int
-    cell: int
-    layer: int
-    box: PixelBox
-    cells: CellBox
-    valid: BoolArray
-    asked: BoolArray
 
 
 class Proposer(Protocol):
@@ -258,12 +231,12 @@ class AutomaticSegmenter:
         found: list[Candidate] = []
         cell = image.cell
         canvas = pad_image(image.pixels, image.size)
-        views = _views(image, self.options.n_layers)
+        views = views_of(image, self.options.n_layers)
         if self.proposer is not None:
             return self._segment_proposals(self.proposer, canvas, image, views[0])
         everything = getattr(self.model, "everything", None)
         for view in views:
-            rounds = self._points(view, _asked(image)) if everything is None else []
+            rounds = self._points(view, asked_in(image)) if everything is None else []
             if (rounds or everything is not None) and view.asked.any():
                 crop = canvas[view.box.row0 : view.box.row1, view.box.col0 : view.box.col1]
                 embedding = self.model.encode([np.ascontiguousarray(crop)])[0]
@@ -281,7 +254,7 @@ class AutomaticSegmenter:
         return TileMasks(image.tile.index, cell, masks)
 
     def _segment_proposals(
-        self, proposer: Proposer, canvas: ByteArray, image: TileImage, view: _View
+        self, proposer: Proposer, canvas: ByteArray, image: TileImage, view: View
     ) -> TileMasks:
         """All masks of a window from proposals."""
         cell = image.cell
@@ -294,7 +267,7 @@ class AutomaticSegmenter:
         ask = partial(self._ask_near, embedding, view)
         found = ask(expected.points, np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1))
         covered = np.zeros(view.cells.shape, bool)
-        _cover(covered, found, view)
+        cover(covered, found, view)
         covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
@@ -315,11 +288,11 @@ class AutomaticSegmenter:
         return TileMasks(image.tile.index, cell, masks)
 
     def _ask_near(
-        self, embedding: Embedding, view: _View, points: FloatArray, sides: FloatArray
+        self, embedding: Embedding, view: View, points: FloatArray, sides: FloatArray
     ) -> list[Candidate]:
         """Candidates for one click each, where that is asked; ``sides`` are roughly those of the
         objects, pixels."""
-        rows, cols = _cells_of(points, view)
+        rows, cols = cells_of(points, view)
         inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
         points, sides = points[inside], sides[inside]
         found: list[Candidate] = []
@@ -345,7 +318,7 @@ class AutomaticSegmenter:
                 found += self._of_crop(answers[row], view)
         return found
 
-    def _of_crop(self, answer: Cropped, view: _View) -> Iterator[Candidate]:
+    def _of_crop(self, answer: Cropped, view: View) -> Iterator[Candidate]:
         """What is good of one prompt's masks, which lie somewhere in the window."""
         height, width = answer.logits.shape[1:]
         box = CellBox(answer.row0, answer.col0, answer.row0 + height, answer.col0 + width)
@@ -423,7 +396,7 @@ class AutomaticSegmenter:
             stored = np.stack([whole for _, whole in prompts]) / STEPS
             masks = resample(stored, (cell, cell), embedding.cell_size, shape=embedding.mask_shape)
         if "box" not in accepts:
-            inner = [_innermost(whole) for _, whole in prompts]
+            inner = [innermost(whole) for _, whole in prompts]
             points = (np.array(inner, np.float32)[:, None] + 0.5) * cell
         asked = Prompts(
             points=points,
@@ -433,7 +406,7 @@ class AutomaticSegmenter:
         )
         return self.model.decode(embedding, asked, multimask=points is not None and masks is None)
 
-    def _points(self, view: _View, valid: BoolArray) -> list[FloatArray]:
+    def _points(self, view: View, valid: BoolArray) -> list[FloatArray]:
         """Points of a view that lie on data, (n, 2) float32 (row, column) in the window's pixels.
 
         One array for each round of the grid's mode, empty ones left out.
@@ -452,7 +425,7 @@ class AutomaticSegmenter:
         return [points[rounds == number] for number in np.unique(rounds)]
 
     def _search(
-        self, embedding: Embedding, rounds: Sequence[FloatArray], view: _View
+        self, embedding: Embedding, rounds: Sequence[FloatArray], view: View
     ) -> list[Candidate]:
         """Ask the points of a view, and keep what is good, whole and not there twice."""
         h, w = embedding.mask_shape
@@ -460,7 +433,7 @@ class AutomaticSegmenter:
         covered = np.zeros(view.cells.shape, bool)
         found: list[Candidate] = []
         for points in rounds:
-            rows, cols = _cells_of(points, view)
+            rows, cols = cells_of(points, view)
             points = points[~covered[rows, cols]]
             new: list[Candidate] = []
             for start in range(0, len(points), batch):
@@ -469,10 +442,10 @@ class AutomaticSegmenter:
                 new += self._candidates(decoded, embedding, view)
             found += new
             if len(rounds) > 1:
-                _cover(covered, new, view)
+                cover(covered, new, view)
         return self._tidied(self._distinct(found, view), view)
 
-    def _tidied(self, found: list[Candidate], view: _View) -> list[Candidate]:
+    def _tidied(self, found: list[Candidate], view: View) -> list[Candidate]:
         """Masks without their small islands and holes, where that is asked for."""
         if not self.options.min_region:
             return found
@@ -480,13 +453,13 @@ class AutomaticSegmenter:
         mended = [mend(candidate, smallest, view.cells) for candidate in found]
         return self._distinct(mended, view)
 
-    def _ask(self, embedding: Embedding, points: FloatArray, view: _View) -> Decoded:
+    def _ask(self, embedding: Embedding, points: FloatArray, view: View) -> Decoded:
         local = points - np.array([view.box.row0, view.box.col0], np.float32)
         prompts = Prompts(points=local[:, None], labels=np.ones((len(points), 1), np.int8))
         return self.model.decode(embedding, prompts, min_score=self._min_score)
 
     def _candidates(
-        self, decoded: Decoded, embedding: Embedding, view: _View
+        self, decoded: Decoded, embedding: Embedding, view: View
     ) -> Iterator[Candidate]:
         cell = view.cell
         passed = decoded.scores > self._min_score
@@ -512,65 +485,9 @@ class AutomaticSegmenter:
                 stability=float(stability[number]),
                 layer=view.layer,
             )
-            if candidate is not None and not _cut_off(candidate, view):
+            if candidate is not None and not is_cut_off(candidate, view):
                 yield candidate
 
-    def _distinct(self, candidates: Sequence[Candidate], view: _View) -> list[Candidate]:
+    def _distinct(self, candidates: Sequence[Candidate], view: View) -> list[Candidate]:
         shape = view.cells.row1, view.cells.col1
         return remove_duplicates(candidates, shape, self.options.max_iou, self.options.duplicates)
-
-
-def _views(image: TileImage, n_layers: int) -> list[_View]:
-    valid, asked = (valid_cells(part, image.cell) for part in (image.valid, _asked(image)))
-    half = image.cell // 2
-    views = []
-    for layer, box in crop_boxes(image.size, n_layers):
-        first, last = -(-(box.row0 - half) // image.cell), -(-(box.row1 - half) // image.cell)
-        left, right = -(-(box.col0 - half) // image.cell), -(-(box.col1 - half) // image.cell)
-        inside = CellBox(first, left, last, right).intersection(CellBox(0, 0, *valid.shape))
-        parts = (
-            part[inside.row0 : inside.row1, inside.col0 : inside.col1] for part in (valid, asked)
-        )
-        views.append(_View(image.size, image.cell, layer, box, inside, *parts))
-    return views
-
-
-def _asked(image: TileImage) -> BoolArray:
-    """The pixels with data where objects are looked for."""
-    return image.valid if image.wanted is None else image.valid & image.wanted
-
-
-def _cells_of(points: FloatArray, view: _View) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column, within the view's cells, of the cell nearest to each point."""
-    rows, cols = (points // view.cell).astype(np.intp).T
-    return (
-        np.clip(rows - view.cells.row0, 0, view.cells.height - 1),
-        np.clip(cols - view.cells.col0, 0, view.cells.width - 1),
-    )
-
-
-def _cover(covered: BoolArray, candidates: Sequence[Candidate], view: _View) -> None:
-    """Mark in place what the candidates cover, except those that cover nearly everything."""
-    largest = min(LARGEST_SKIPPER / view.cell**2, view.cells.area / 2)
-    for candidate in candidates:
-        if candidate.area <= largest:
-            covered[candidate.box.slices(view.cells)] |= candidate.logits > 0
-
-
-def _cut_off(candidate: Candidate, view: _View) -> bool:
-    """Whether a mask reaches an edge of its crop that is not an edge of the window."""
-    tight, box, window = candidate.tight.pixels(view.cell), view.box, view.window
-    near = EDGE_TOLERANCE
-    return (
-        (box.row0 > 0 and tight.row0 <= box.row0 + near)
-        or (box.col0 > 0 and tight.col0 <= box.col0 + near)
-        or (box.row1 < window and tight.row1 >= box.row1 - near)
-        or (box.col1 < window and tight.col1 >= box.col1 - near)
-    )
-
-
-def _innermost(stored: LogitArray) -> tuple[int, int]:
-    """The (row, column) of the cell that lies deepest inside a mask."""
-    depth = ndimage.distance_transform_edt(np.pad(stored > 0, 1))[1:-1, 1:-1]
-    row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(row), int(col)

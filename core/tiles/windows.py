@@ -53,6 +53,14 @@ def tent(region: CellBox, trusted: CellBox, whole: CellBox, width: float) -> Flo
     Returns:
         (region.height, region.width) float32, > 0.
     """
+    rows, cols = ramps(region, trusted, whole, width)
+    return rows[:, None] * cols[None, :]
+
+
+def ramps(
+    region: CellBox, trusted: CellBox, whole: CellBox, width: float
+) -> tuple[FloatArray, FloatArray]:
+    """The weights of :func:`tent` along the rows and along the columns: a cell's is the product."""
     rows = _ramp(
         np.arange(region.row0, region.row1),
         None if trusted.row0 == whole.row0 else trusted.row0,
@@ -65,7 +73,7 @@ def tent(region: CellBox, trusted: CellBox, whole: CellBox, width: float) -> Flo
         None if trusted.col1 == whole.col1 else trusted.col1,
         width,
     )
-    return rows[:, None] * cols[None, :]
+    return rows, cols
 
 
 def _ramp(cells: NDArray[np.int64], low: int | None, high: int | None, width: float) -> FloatArray:

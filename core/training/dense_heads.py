@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,7 +45,21 @@ class DenseTargets(NamedTuple):
 
 def dense_targets(crop: Sample) -> DenseTargets:
     """The targets of a crop whose sides are multiples of 4."""
-    labels = crop.labels[0].astype(np.int32)
+    assert crop.classes is not None  # crops always have them
+    return targets_of(crop.labels[0].astype(np.int32), 0.5 if crop.whole else 0.0, crop.classes)
+
+
+def targets_of(
+    labels: NDArray[np.int32], elsewhere: float | FloatArray, classes: ByteArray
+) -> DenseTargets:
+    """The targets for labels of (h, w) pixels, multiples of 4.
+
+    Args:
+        labels: Numbers of objects, 0 outside.
+        elsewhere: Weight of the depth 0 away from objects, 0 where nobody knows; one number, or
+            (h, w).
+        classes: (h, w) sets of classes.
+    """
     height, width = labels.shape
     inside = labels > 0
     # Every pixel that has a neighbour of another object, or lies at the crop's edge, is a border.
@@ -59,7 +74,7 @@ def dense_targets(crop: Sample) -> DenseTargets:
     np.maximum.at(deepest, labels.ravel(), distance.ravel())
     depth = np.where(inside, distance / deepest[labels], 0).astype(np.float32)
     near = cv2.dilate(inside.astype(np.uint8), np.ones((RING, RING), np.uint8)) > 0
-    known = np.where(near, 1.0, 0.5 if crop.whole else 0.0).astype(np.float32)
+    known = np.where(near, 1.0, elsewhere).astype(np.float32)
     size = (width // STRIDE, height // STRIDE)
     middle = STRIDE // 2
     cells = labels[middle::STRIDE, middle::STRIDE]
@@ -68,13 +83,12 @@ def dense_targets(crop: Sample) -> DenseTargets:
     weights = np.where(cells > 0, small + 1e-3, 0)
     sums = np.bincount(cells.ravel(), weights.ravel(), count)
     share = weights / np.maximum(sums, 1e-3)[cells] ** 0.8
-    assert crop.classes is not None  # crops always have them
     return DenseTargets(
         small,
         cv2.resize(known, size, interpolation=cv2.INTER_AREA),
         boxes.astype(np.float32),
         share.astype(np.float32),
-        np.ascontiguousarray(crop.classes[middle::STRIDE, middle::STRIDE]),
+        np.ascontiguousarray(classes[middle::STRIDE, middle::STRIDE]),
     )
 
 

@@ -16,9 +16,8 @@ import torch
 from torch.nn import functional as F
 
 from ..models.base import Prompts
-from ..models.embedded.model import EmbeddedModel
+from ..models.embedded.model import EmbeddedModel, model_around
 from ..models.embedded.network import EmbeddedNet
-from ..models.embedded.trained import around
 from ..tiles.mask_grid import resample
 from ..types import BoolArray, FloatArray
 from .datasets.crops import Part
@@ -116,7 +115,8 @@ def straighten(net: EmbeddedNet, parts: Sequence[Part]) -> tuple[float, float]:
     Returns:
         Slope and shift of the logits.
     """
-    model = around(net, "exported", "", torch.device("cpu"), 0.0, 0.0)
+    everything = {"score_threshold": "0", "stability_threshold": "0"}
+    model = model_around(net, everything, "exported", "", torch.device("cpu"))
     slope, shift = fit_line([score_pairs(model, part) for part in parts])
     last = net.decoder.judge[-1]
     assert isinstance(last, torch.nn.Linear)

@@ -21,6 +21,7 @@ from shapely import Geometry
 
 from ..masks.logits import Steps
 from ..masks.raster_edge import Places, up_to_edges
+from ..merge.intersections import ranges
 from ..tiles.grid import Grid
 from ..types import CellBox
 
@@ -56,32 +57,82 @@ def contours(values: Steps, x: Places, y: Places) -> NDArray[np.object_]:
     """
     if min(values.shape) < 2:
         return np.empty(0, object)
-    near = np.abs(values) < LEAST
-    values = Steps(np.where(near, np.where(values > 0, LEAST, -LEAST), values))
-    # All polygons of the box in one array of vertices, and from where to where each ring and each
-    # polygon goes: one call makes them all.
-    # The class itself: contourpy's function takes longer to look at its arguments than to answer.
     across, down = np.meshgrid(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    polygons, _ = _polygons(Canvas(values, across, down, len(values)))
+    return polygons
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Logits of one object, or of several below one another, each with a ring of cells outside.
+
+    Args:
+        values: (height, width) float32 stored logits, > 0 inside.
+        x: (height, width) float64, where they lie, raster pixels.
+        y: (height, width) float64, likewise.
+        rows: Rows of each object.
+    """
+
+    values: NDArray[np.float32]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    rows: int
+
+
+def _polygons(canvas: Canvas) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """All polygons of a canvas, object by object, and (objects,) how many each has."""
+    values = canvas.values
+    near = np.abs(values) < LEAST
+    values = np.where(near, np.where(values > 0, LEAST, -LEAST), values)
+    # All polygons of an object in one array of vertices, and from where to where each ring and
+    # each polygon goes: one call makes them all.
+    # The class itself: contourpy's function takes longer to look at its arguments than to answer.
     generator = SerialContourGenerator(
-        across,
-        down,
-        np.asarray(values, np.float64),
+        canvas.x,
+        canvas.y,
+        values.astype(np.float64),
         cast(Any, None),  # no mask
         corner_mask=True,
         line_type=LineType.Separate,
         fill_type=FillType.ChunkCombinedOffsetOffset,
         quad_as_tri=False,
         z_interp=ZInterp.Linear,
+        y_chunk_size=canvas.rows,
     )
     filled: Any = generator.filled(0.0, ABOVE_ANY)  # the type depends on fill_type
-    (points,), (rings,), (polygons,) = filled
-    if points is None:
-        return np.empty(0, object)
-    corners, rings = _corners(np.rint(points / SNAP), rings.astype(np.int64))
+    count = np.array([0 if ends is None else len(ends) - 1 for ends in filled[2]], np.int64)
+    if not count.any():
+        return np.empty(0, object), count
+    points, rings, polygons = ([part for part in some if part is not None] for some in filled)
+    corners, ends = _corners(np.rint(np.concatenate(points) / SNAP), _chained(rings))
     made: NDArray[np.object_] = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, corners * SNAP, (rings, polygons)
+        shapely.GeometryType.POLYGON, corners * SNAP, (ends, _chained(polygons))
     )
-    return made
+    return made, count
+
+
+def _chained(offsets: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """Offsets of several arrays, each from 0 on -> of all of them one after the other."""
+    if len(offsets) == 1:
+        return offsets[0].astype(np.int64)
+    before = np.cumsum([0, *(int(part[-1]) for part in offsets[:-1])])
+    shift = np.repeat(before, [len(part) - 1 for part in offsets])
+    inner = np.concatenate([part[1:] for part in offsets]).astype(np.int64) + shift
+    return np.concatenate([np.zeros(1, np.int64), inner])
+
+
+def drawn(canvas: Canvas) -> list[Geometry]:
+    """What :func:`polygonize` makes of each object of a canvas that is one block."""
+    polygons, count = _polygons(canvas)
+    shapes = np.full(len(count), shapely.Polygon(), dtype=object)
+    start = np.cumsum(count) - count
+    shapes[count == 1] = polygons[start[count == 1]]
+    several = np.flatnonzero(count > 1)
+    if len(several):
+        parts = polygons[ranges(start[several], count[several])]
+        owner = np.repeat(np.arange(len(several)), count[several])
+        shapes[several] = shapely.multipolygons(parts, indices=owner)
+    return list(shapely.normalize(shapes))
 
 
 def _corners(points: Places, rings: NDArray[np.int64]) -> tuple[Places, NDArray[np.int64]]:

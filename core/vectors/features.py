@@ -8,18 +8,23 @@ feature that is in the layer, and which of them are too small is known only at t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyarrow as pa
 import shapely
 from affine import Affine
+from numpy.typing import NDArray
 from shapely import Geometry
 
 from ..earth.geometry import pixel_side
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
+from ..merge.objects import ObjectColumns
 from ..parallel.atomic_write import write_atomically
 from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
@@ -30,13 +35,48 @@ from .contours import (
     SizeLimits,
     all_to_ground,
     drop_small,
-    polygonize,
     simplified,
     to_ground,
 )
+from .draw_objects import draw_objects
 from .geodesic import measure
 from .local_plane import squared
-from .schema import CLASS, CLASS_PROBABILITY, WIDTH
+from .schema import CLASS, CLASS_PROBABILITY, GEOMETRY, WIDTH
+
+CHUNK = 128
+"""Objects whose features are written to a layer together."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureColumns:
+    """Features of some objects.
+
+    Args:
+        columns: Name -> (n,) values.
+        shapes: (n,) their geometries.
+        kept: (objects,) bool, which objects became features.
+    """
+
+    columns: dict[str, Any]
+    shapes: NDArray[Any]
+    kept: NDArray[np.bool_]
+
+    def chunks(self) -> Iterator[pa.RecordBatch]:
+        """As Arrow, geometries as WKB; the features of :data:`CHUNK` objects together."""
+        arrays = [pa.array(values, from_pandas=True) for values in self.columns.values()]
+        arrays.append(pa.array(shapely.to_wkb(self.shapes, flavor="iso"), pa.binary()))
+        whole = pa.RecordBatch.from_arrays(arrays, names=[*self.columns, GEOMETRY])
+        before = np.concatenate([[0], np.cumsum(self.kept)])
+        for start in range(0, len(self.kept), CHUNK):
+            first, last = before[start], before[min(start + CHUNK, len(self.kept))]
+            yield whole.slice(int(first), int(last - first))
+
+    def save(self, path: Path) -> None:
+        """Write an Arrow file, a record batch for each chunk."""
+        batches = list(self.chunks())
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batches[0].schema) as out:
+            for batch in batches:
+                out.write_batch(batch)
 
 
 @dataclass(frozen=True)
@@ -71,12 +111,19 @@ class FeatureMaker:
         return pixel_side(Affine(*self.transform))
 
     def features(
+        self, objects: Sequence[MergedObject], shapes: Sequence[Geometry]
+    ) -> gpd.GeoDataFrame:
+        """Features of objects whose polygons lie on the ground, but for those left out."""
+        found = self.columns(objects, shapes)
+        return gpd.GeoDataFrame(found.columns, geometry=gpd.GeoSeries(found.shapes))
+
+    def columns(
         self,
         objects: Sequence[MergedObject],
         shapes: Sequence[Geometry],
         widths: Sequence[float] | None = None,
-    ) -> tuple[gpd.GeoDataFrame, list[str]]:
-        """Features of objects whose shapes lie on the ground; the ids of those left out.
+    ) -> FeatureColumns:
+        """The same as columns.
 
         Args:
             objects: One a shape.
@@ -91,30 +138,27 @@ class FeatureMaker:
             keep &= covered >= self.min_area
         if self.area is not None:
             keep &= np.array([self.area.keeps(shape) for shape in ground], dtype=bool)
-        kept = [obj for obj, good in zip(objects, keep, strict=True) if good]
-        features = gpd.GeoDataFrame(
-            {
-                "id": [obj.id for obj in kept],
-                "score": np.array([obj.score for obj in kept], np.float64).round(4),
-                "stability": np.array([obj.stability for obj in kept], np.float64).round(4),
-                "area_m2": sizes.area[keep].round(3),
-                "perimeter_m": sizes.perimeter[keep].round(3),
-                "prompt_id": [obj.prompt.id for obj in kept],
-                "prompt_type": [obj.prompt.type for obj in kept],
-                "label": [obj.prompt.label for obj in kept],
-                "model": [self.model] * len(kept),
-                "source": self._sources(ground[keep]),
-                "tiles": np.array([obj.tiles for obj in kept], np.int64),
-                "parent_id": [obj.parent_id for obj in kept],
-            },
-            geometry=gpd.GeoSeries(ground[keep]),
-        )
+        kept = [obj for obj, good in zip(objects, keep.tolist(), strict=True) if good]
+        columns: dict[str, Any] = {
+            "id": [obj.id for obj in kept],
+            "score": np.array([obj.score for obj in kept], np.float64).round(4),
+            "stability": np.array([obj.stability for obj in kept], np.float64).round(4),
+            "area_m2": sizes.area[keep].round(3),
+            "perimeter_m": sizes.perimeter[keep].round(3),
+            "prompt_id": [obj.prompt.id for obj in kept],
+            "prompt_type": [obj.prompt.type for obj in kept],
+            "label": [obj.prompt.label for obj in kept],
+            "model": [self.model] * len(kept),
+            "source": self._sources(ground[keep]),
+            "tiles": np.array([obj.tiles for obj in kept], np.int64),
+            "parent_id": [obj.parent_id for obj in kept],
+        }
         if self.classes:
-            features[CLASS.name] = [obj.prompt.class_name for obj in kept]
-            features[CLASS_PROBABILITY.name] = [obj.prompt.class_prob for obj in kept]
+            columns[CLASS.name] = [obj.prompt.class_name for obj in kept]
+            columns[CLASS_PROBABILITY.name] = [obj.prompt.class_prob for obj in kept]
         if widths is not None:
-            features[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
-        return features, [obj.id for obj, good in zip(objects, keep, strict=True) if not good]
+            columns[WIDTH.name] = np.array(widths, np.float64)[keep].round(2)
+        return FeatureColumns(columns, ground[keep], keep)
 
     def _sources(self, shapes: Sequence[Geometry]) -> list[str]:
         if isinstance(self.source, str):
@@ -141,25 +185,24 @@ class VectorStage:
     maker: FeatureMaker
     outlines: str = "contour"
 
-    def __call__(self, item: tuple[int, Sequence[MergedObject], MaskSource]) -> list[str]:
-        """Write a batch's features; the ids of objects that were left out."""
-        number, objects, masks = item
-        tiles = cached(masks)
+    def __call__(self, item: tuple[int, ObjectColumns, MaskSource]) -> list[int]:
+        """Write a batch's features; which of its objects were left out."""
+        number, batch, masks = item
+        objects, tiles = batch.objects(), cached(masks)
         if self.outlines == "centerlines":
             roads = [self._road(obj, tiles) for obj in objects]
-            features, left_out = self.maker.features(
-                objects, [line for line, _ in roads], [width for _, width in roads]
-            )
+            lines, widths = [line for line, _ in roads], [width for _, width in roads]
+            found = self.maker.columns(objects, lines, widths)
         else:
-            features, left_out = self.maker.features(objects, self._shapes(objects, tiles))
+            found = self.maker.columns(objects, self._shapes(objects, tiles))
         # Made anew by every run: a batch that a power failure takes is missed by nobody.
-        write_atomically(self.store.features_path(number), features.to_parquet, flush=False)
-        return left_out
+        write_atomically(self.store.features_path(number, ".arrow"), found.save, flush=False)
+        return list(np.flatnonzero(~found.kept).tolist())
 
     def _shapes(self, objects: Sequence[MergedObject], tiles: MaskSource) -> list[Geometry]:
         """The polygons of a batch; what can be is done for all of them at once."""
         maker = self.maker
-        drawn = [polygonize(fuse(obj, tiles, self.grid), self.grid) for obj in objects]
+        drawn = draw_objects(objects, tiles, self.grid)
         shapes = all_to_ground(drawn, maker.transform)
         if self.outlines == "rectangles":
             side = 1.5 * maker.pixel

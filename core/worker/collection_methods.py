@@ -23,7 +23,7 @@ from ..errors import ParameterError, PromptError
 from ..interactive.cached_model import CachedModel
 from ..interactive.collection import Collected, Collection
 from ..jobs.classes.feature_stage import feature_grid
-from ..jobs.make_segmenter import make_candidates
+from ..jobs.make_segmenter import make_candidates, make_segmenter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import stopped_by
@@ -110,7 +110,7 @@ class Collections:
         opened = self._find(params)
         self.end_session(opened.name)
         raster = opened.raster
-        segmenter = self._segmenter(opened)
+        segmenter = self._segmenter(opened, asked)
         grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
@@ -118,7 +118,7 @@ class Collections:
                 raster,
                 segmenter,
                 grid,
-                feature_grid(raster, None, None),
+                feature_grid(raster, None, None) if asked.by_examples else None,
                 opened.model,
                 self._cache,
                 _area(asked, raster),
@@ -132,10 +132,21 @@ class Collections:
         self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
         return {"collection": name, "tiles": collection.tiles}
 
-    def _segmenter(self, opened: Opened) -> Segmenter:
-        """Candidates as ``segment`` with classes finds them, with encodings that are kept."""
-        params = job.SegmentParameters([], "", scale=getattr(opened.model, "scale", None))
-        made = make_candidates(params, lambda: opened.model)
+    def _segmenter(self, opened: Opened, asked: job.CollectParameters) -> Segmenter:
+        """Objects as ``segment`` finds them, with encodings that are kept.
+
+        Raises:
+            ParameterError: The model knows no classes, or they are asked for with examples.
+        """
+        if asked.by_examples and asked.classes:
+            raise ParameterError(
+                "Objects are either classified by examples or of the model's own classes; leave "
+                f"one of them out: {job.option('classes')}."
+            )
+        scale = getattr(opened.model, "scale", None)
+        params = job.SegmentParameters([], "", scale=scale, classes=asked.classes)
+        make = make_candidates if asked.by_examples else make_segmenter
+        made = make(params, lambda: opened.model)
         if not isinstance(made, AutomaticSegmenter):
             return made
         model: Any = CachedModel(made.model, self._cache)
@@ -152,11 +163,12 @@ class Collections:
         return known
 
     def _next(self, params: Json, context: Context) -> Json:
-        known = self._of(job.CollectionParameters.from_dict(params).collection)
+        asked = job.CollectionParameters.from_dict(params)
+        known = self._of(asked.collection)
         collection = known.collection
         if not known.untold and not known.gone:
             with stopped_by(context.check):
-                step = collection.step()
+                step = collection.rest() if asked.rest else collection.step()
             known.untold.extend(step.found)
             known.gone += step.gone
         gone, known.gone = known.gone, []
@@ -175,6 +187,7 @@ class Collections:
             "gone": gone,
             "done": collection.done,
             "tiles": collection.tiles,
+            "more": bool(known.untold),
             "ready": collection.done >= collection.tiles and not known.untold,
         }
 

@@ -99,6 +99,21 @@ def evaluate(params: Json, context: Context) -> Json:
     return compare(**vars(job.EvaluateParameters.from_dict(params))).to_json()
 
 
+def export_labels(params: Json, context: Context) -> Json:
+    """A raster and a layer as training data for other programs."""
+    from ..labels.exporting import export_as_asked
+
+    asked = job.ExportLabelsParameters.from_dict(params)
+    return dict(vars(export_as_asked(asked, progress=_told(context)["progress"])))
+
+
+def import_labels(params: Json, context: Context) -> Json:
+    """Labels of images as a layer on the ground."""
+    from ..labels.importing import import_as_asked
+
+    return dict(vars(import_as_asked(job.ImportLabelsParameters.from_dict(params))))
+
+
 def _told(context: Context) -> dict[str, Any]:
     """Progress and cancelling of a request, as a job wants them."""
 
@@ -156,6 +171,8 @@ METHODS: Mapping[str, Method] = {
     "track": track,
     "train": train,
     "evaluate": evaluate,
+    "export_labels": export_labels,
+    "import_labels": import_labels,
     "statistics": statistics,
     "models": models,
 }

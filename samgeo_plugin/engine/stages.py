@@ -56,6 +56,7 @@ def stage_text(name: str) -> str:
         "layer": tr("Writing the layer"),
         "dates": tr("Looking at each date"),
         "train": tr("Training"),
+        "chips": tr("Writing chips"),
         "threshold": tr("Choosing the least score"),
         "before": tr("Measuring the model as it was"),
         "after": tr("Measuring the trained model"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find all like these: where, how far it is, how sure it must be, and what is right of it."""
+"""Find automatically: what and where, how far it is, how sure it must be, what is right of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas, QgsMapLayerComboBox
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
     QAction,
+    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
@@ -30,19 +31,18 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from .. import settings
 from ..i18n import tr
+from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted
 from ..interactive.candidate_layer import Found
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
-from ..interactive.find_like import FindLike
-from ..interactive.in_steps import InSteps
-from ..interactive.take_over import TakeOver
-from ..interactive.target import TargetError
+from ..interactive.find_like import EVERYTHING, EXAMPLES, FindLike
+from ..interactive.runs import Run
+from ..processing.parameters import title_of
+from ..processing.segment_raster import CLASSES
 from .example_tool import ExampleTool
-
-VIEW = "view"
-AREA = "area"
-RASTER = "raster"
+from .runs_dialog import RunsDialog
 
 _MOST_AREAS = 1000
 """Polygons of a layer that are taken for one area."""
@@ -53,6 +53,7 @@ class FindPanel(QgsCollapsibleGroupBox):
 
     Args:
         controller: The plugin's state.
+        automatic: Starts and ends runs.
         find: The search.
         examples: The project's.
         tool: Corrects by clicks.
@@ -61,11 +62,10 @@ class FindPanel(QgsCollapsibleGroupBox):
         parent: Qt's owner.
     """
 
-    tool_wanted = pyqtSignal()
-
     def __init__(
         self,
         controller: Controller,
+        automatic: Automatic,
         find: FindLike,
         examples: Examples,
         tool: ExampleTool,
@@ -73,17 +73,23 @@ class FindPanel(QgsCollapsibleGroupBox):
         canvas: QgsMapCanvas,
         parent: Optional[QWidget] = None,
     ) -> None:
-        super().__init__(tr("All like these"), parent)
+        super().__init__(tr("Find automatically"), parent)
         self._controller = controller
+        self._automatic = automatic
         self._find = find
         self._examples = examples
         self._tool = tool
         self._canvas = canvas
-        self._take = TakeOver(self)
-        self._take.ended.connect(self._taken)
-        self._teaching = InSteps(self)
+        self._runs_dialog: Optional[RunsDialog] = None
         self.setFlat(True)
 
+        self.what = QComboBox()
+        self.what.addItem(tr("All like the accepted ones"), EXAMPLES)
+        for word in CLASSES:
+            self.what.addItem(title_of("CLASS", word), EVERYTHING if word == "all" else word)
+        self.what.setToolTip(
+            tr("What is like your objects; or everything, or one class of the embedded model")
+        )
         self.where = QComboBox()
         for text, value in (
             (tr("Visible extent"), VIEW),
@@ -94,13 +100,19 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.where.setToolTip(tr("Where objects are looked for"))
         self.area = QgsMapLayerComboBox()
         self.area.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
-        for box in (self.where, self.area):
+        for box in (self.what, self.where, self.area):
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.start = QPushButton(tr("Find all like these"))
-        self.start.setToolTip(
-            tr("Find all objects that are like the accepted ones of each class, in the background")
-        )
+        self.start = QPushButton()
         self.start.clicked.connect(self._start)
+        self.runs = QToolButton()
+        self.runs.setText(tr("Runs…"))
+        self.runs.setToolTip(tr("Earlier runs with their settings, to repeat or to go on"))
+        self.runs.clicked.connect(self.show_runs)
+        self.into = QCheckBox(tr("Into the target layer at the end"))
+        self.into.setToolTip(
+            tr("Also what a run has found that is stopped; one step of the layer's undo")
+        )
+        self.into.toggled.connect(lambda wanted: self._into_setting().set(wanted))
         self.progress = QProgressBar()
         self.progress.setMaximumHeight(8)
         self.progress.setTextVisible(False)
@@ -115,7 +127,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.least_text = QLabel()
         self.least_text.setMinimumWidth(self.least_text.fontMetrics().horizontalAdvance("0.00 "))
         probability = QHBoxLayout()
-        probability.addWidget(QLabel(tr("Probability")))
+        self.least_name = QLabel()
+        probability.addWidget(self.least_name)
         probability.addWidget(self.least, 1)
         probability.addWidget(self.least_text)
 
@@ -128,7 +141,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.hint.setWordWrap(True)
         self.take = QPushButton(tr("Take into the target layer"))
         self.take.setToolTip(tr("Copy what is shown; one step of the layer's undo"))
-        self.take.clicked.connect(self._take_over)
+        self.take.clicked.connect(lambda _: automatic.take())
         self.correct.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         row = QHBoxLayout()
         row.setSpacing(3)
@@ -145,9 +158,15 @@ class FindPanel(QgsCollapsibleGroupBox):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        begin = QHBoxLayout()
+        begin.setSpacing(3)
+        begin.addWidget(self.start, 1)
+        begin.addWidget(self.runs)
+        layout.addWidget(self.what)
         layout.addWidget(self.where)
         layout.addWidget(self.area)
-        layout.addWidget(self.start)
+        layout.addWidget(self.into)
+        layout.addLayout(begin)
         layout.addWidget(self.progress)
         layout.addWidget(self.counts)
         layout.addLayout(probability)
@@ -155,33 +174,64 @@ class FindPanel(QgsCollapsibleGroupBox):
         layout.addWidget(self.hint)
         layout.addWidget(self.take)
 
+        self.what.currentIndexChanged.connect(self._show_into)
+        self.what.currentIndexChanged.connect(self.show_state)
         self.where.currentIndexChanged.connect(self.show_state)
+        automatic.changed.connect(self.show_state)
+        automatic.runs.changed.connect(self.show_state)
         find.changed.connect(self.show_state)
         examples.changed.connect(self.show_state)
         tool.asked_changed.connect(self._show_asked)
+        self._show_into()
         self.show_state()
         self._show_asked(None)
 
     def release(self) -> None:
         """The panel is about to be deleted."""
-        self._take.stop()
-        self._teaching.stop()
+        if self._runs_dialog is not None:
+            self._runs_dialog.close()
+            self._runs_dialog.deleteLater()
+            self._runs_dialog = None
 
     # --- what is shown --------------------------------------------------------------------------
 
     def show_state(self, *_: object) -> None:
         find = self._find
         self.area.setVisible(self.where.currentData() == AREA)
-        self.start.setText(tr("Stop") if find.running else tr("Find all like these"))
+        by_examples = self.what.currentData() == EXAMPLES
+        self.start.setText(
+            tr("Stop")
+            if find.running
+            else tr("Find all like these")
+            if by_examples
+            else tr("Find all")
+        )
+        self.start.setToolTip(
+            tr("Find all objects that are like the accepted ones of each class, in the background")
+            if by_examples
+            else tr("Find all objects in the background; clicks go on working")
+        )
+        self.runs.setEnabled(bool(self._automatic.runs.items))
+        sorts = find.by_examples if find.there or find.running else by_examples
+        self.least_name.setText(tr("Probability") if sorts else tr("Least score"))
         self.progress.setVisible(find.running)
         self.progress.setRange(0, find.tiles)  # 0 to 0 while nothing is known: it moves
         self.progress.setValue(find.done)
         self.least_text.setText(f"{self.least.value() / 100:.2f}")
         self.counts.setText(self._counts())
         self.counts.setVisible(bool(self.counts.text()))
+        for widget in (self.correct, self.next, self.hint):
+            widget.setVisible(sorts or by_examples)
         self.next.setEnabled(bool(find.ask) and find.there)
-        self.correct.defaultAction().setEnabled(find.there)
-        self.take.setEnabled(bool(find.kept) and not self._take.busy)
+        self.correct.defaultAction().setEnabled(find.there and find.by_examples)
+        self.take.setEnabled(bool(find.kept) and not self._automatic.takes)
+
+    def _into_setting(self) -> settings.Setting:
+        by_examples = self.what.currentData() == EXAMPLES
+        return settings.RUN_LIKE_INTO if by_examples else settings.RUN_INTO
+
+    def _show_into(self, *_: object) -> None:
+        self.into.setChecked(self._into_setting().get())
 
     def _counts(self) -> str:
         find = self._find
@@ -206,7 +256,7 @@ class FindPanel(QgsCollapsibleGroupBox):
             kept = self._find.kept.get(one.id)
             text = (
                 tr("{name} ({probability})? Y yes, X none of the classes, 1–9 class, N next")
-                .format(name=kept[0], probability=f"{kept[1]:.2f}")
+                .format(name=kept[0], probability=f"{kept[1] or 0:.2f}")
                 if kept
                 else tr("Not shown now. 1–9 class, X none of the classes, N next")
             )  # fmt: skip
@@ -219,42 +269,32 @@ class FindPanel(QgsCollapsibleGroupBox):
         self._find.set_least(value / 100)
 
     def _start(self) -> None:
-        find, controller = self._find, self._controller
-        if find.running or self._teaching.busy:
-            self._teaching.stop()
-            find.stop()
+        if self._automatic.busy:
+            self._automatic.stop()
             return
-        whole = self.where.currentData() == RASTER
-        if whole and controller.raster_layer() is None:
-            controller.reporter.show("warning", tr("Choose a raster layer first."))
+        where = self.where.currentData()
+        area = None if where == RASTER else self._area()
+        if area is None and where != RASTER:
             return
-        area = None if whole else self._area()
-        if area is None and not whole:
-            return
-        classes = controller.classes
-        otherwise = ""
-        if not classes.names and self._examples.has_noted:
-            otherwise = tr("like these")
-            classes.add(otherwise)
-        self._teaching.start(
-            self._examples.add_noted(controller.target_layer(), otherwise),
-            lambda: self._search(area),
+        crs = self._canvas.mapSettings().destinationCrs()
+        self._automatic.start(
+            Wanted(self.what.currentData(), where, area, crs, self.into.isChecked())
         )
 
-    def _search(self, area: Optional[QgsGeometry]) -> None:
-        """Accepted objects are examples now: look for what is like them."""
-        controller = self._controller
-        if not any(name for name in self._examples.counts):
-            controller.reporter.show(
-                "info", tr("Accept some objects of a class first: click each, then Enter.")
-            )
-            return
-        self.tool_wanted.emit()  # opens the raster
-        raster = controller.raster_layer()
-        if raster is None:
-            controller.reporter.show("warning", tr("Choose a raster layer first."))
-            return
-        self._find.start(tr("Like these in {raster}").format(raster=raster.name()), area)
+    def show_runs(self) -> None:
+        """The history, beside the map."""
+        if self._runs_dialog is None:
+            self._runs_dialog = RunsDialog(self._automatic, self.window())
+            self._runs_dialog.settings_wanted.connect(self._use_settings)
+        self._runs_dialog.show()
+        self._runs_dialog.raise_()
+
+    def _use_settings(self, run: Run) -> None:
+        """The panel shows what a run was told."""
+        self.what.setCurrentIndex(max(self.what.findData(run.what), 0))
+        self.where.setCurrentIndex(max(self.where.findData(run.where), 0))
+        self.into.setChecked(run.into)
+        self.least.setValue(round(run.least * 100))
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""
@@ -292,38 +332,3 @@ class FindPanel(QgsCollapsibleGroupBox):
         if not self._tool.ask_next():
             self._controller.reporter.show("info", tr("All that was worth asking is answered."))
         self._canvas.setFocus()
-
-    def _take_over(self) -> None:
-        controller, find = self._controller, self._find
-        layer = controller.target_layer() or controller.new_target()
-        if layer is None:
-            return
-        model = (controller.session.info.get("model") or {}).get("name")
-        raster = controller.raster_layer()
-        attributes = {
-            "model": model,
-            "source": raster.name() if raster is not None else "",
-            "prompt_type": "example",
-        }
-        objects = [
-            (find.found[key], name) for key, (name, _) in find.kept.items() if key in find.found
-        ]
-        try:
-            self._take.start(layer, find.crs, objects, attributes, controller.session.refinement)
-        except TargetError as error:
-            controller.reporter.show("error", str(error))
-            return
-        self.show_state()
-
-    def _taken(self, added: int, left: int) -> None:
-        controller = self._controller
-        layer = controller.target_layer()
-        if layer is not None:
-            controller.show_classes_of(layer)
-        text = tr("{count} objects are in {layer}, not saved yet.").format(
-            count=added, layer="" if layer is None else layer.name()
-        )
-        if left:
-            text += " " + tr("{count} were there already or do not fit.").format(count=left)
-        controller.reporter.show("success" if added else "info", text)
-        self.show_state()

@@ -15,6 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -24,10 +25,12 @@ from qgis.PyQt.QtWidgets import (
 from .. import rasters, settings
 from ..i18n import tr
 from ..interactive import target
+from ..interactive.autosave import unsaved
 from ..interactive.controller import Controller
 from .field_dialog import FieldDialog
 from .icons import theme_icon
 
+_NEW_SAVED = "new:saved"
 _NEW_SCRATCH = "new:memory"
 _NEW_FILE = "new:file"
 
@@ -91,7 +94,16 @@ class SourcePanel(QWidget):
         self.fields.setIcon(theme_icon("/mIconFieldText.svg"))
         self.fields.setToolTip(tr("Which attribute goes into which field"))
         self.fields.clicked.connect(self._map_fields)
-        form.addRow(_label(tr("&Target"), self.target), _row(self.target, self.fields))
+        self.save = QToolButton()
+        self.save.setIcon(theme_icon("/mActionSaveEdits.svg"))
+        self.save.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.save.clicked.connect(lambda _: controller.autosave.save())
+        menu = QMenu(self.save)
+        self.autosave = menu.addAction(tr("Save by itself while you pause"))
+        self.autosave.setCheckable(True)
+        self.autosave.triggered.connect(controller.autosave.set_on)
+        self.save.setMenu(menu)
+        form.addRow(_label(tr("&Target"), self.target), _row(self.target, self.fields, self.save))
 
         self._more = QgsCollapsibleGroupBox(tr("Bands and device"))
         self._more.setFlat(True)
@@ -129,12 +141,14 @@ class SourcePanel(QWidget):
         controller.models_changed.connect(self._fill_models)
         controller.choice_changed.connect(self._show_choice)
         controller.target_changed.connect(self._fill_targets)
+        controller.autosave.changed.connect(self._show_unsaved)
         controller.online.changed.connect(self._show_online)
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
         self._fill_models()
         self._fill_targets()
+        self._show_unsaved()
         self._raster_chosen(self.raster.currentLayer())
         self._show_choice()
 
@@ -171,6 +185,11 @@ class SourcePanel(QWidget):
         self._raster_chosen(layer)
 
     def _raster_chosen(self, layer: Optional[QgsMapLayer]) -> None:
+        bands = self._show_raster(layer)
+        self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
+
+    def _show_raster(self, layer: Optional[QgsMapLayer]) -> tuple[int, ...]:
+        """What there is to choose of a raster; the bands that QGIS shows of it."""
         self._watch(layer)
         for box in self.bands:
             blocker = QSignalBlocker(box)
@@ -186,16 +205,19 @@ class SourcePanel(QWidget):
             if is_file:
                 bands = tuple(rasters.usual_bands(layer))
                 self._styled_bands = bands
-                shown = bands * 3 if len(bands) == 1 else bands
-                for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
-                    blocker = QSignalBlocker(box)
-                    box.setBand(band)
-                    del blocker
-        self._controller.choose(raster=layer.id() if layer is not None else None, bands=bands)
+                self._show_bands(bands)
         self.render.setVisible(not is_file)
-        self._show_online()
         for box in self.bands:
             box.setEnabled(is_file and layer is not None)
+        self._show_online()
+        return bands
+
+    def _show_bands(self, bands: tuple[int, ...]) -> None:
+        shown = bands * 3 if len(bands) == 1 else bands
+        for box, band in zip(self.bands, shown):  # noqa: B905 - Python 3.9
+            blocker = QSignalBlocker(box)
+            box.setBand(band)
+            del blocker
 
     def _bands_chosen(self) -> None:
         bands = tuple(box.currentBand() for box in self.bands)
@@ -241,6 +263,11 @@ class SourcePanel(QWidget):
         blocker = QSignalBlocker(self.target)
         self.target.clear()
         self.target.addItem(
+            theme_icon("/mActionNewGeoPackageLayer.svg"),
+            tr("New layer, saved by itself"),
+            _NEW_SAVED,
+        )
+        self.target.addItem(
             theme_icon("/mActionNewVectorLayer.svg"), tr("New temporary layer"), _NEW_SCRATCH
         )
         self.target.addItem(
@@ -258,14 +285,15 @@ class SourcePanel(QWidget):
         chosen = self._controller.target_id
         # A separator has no data: looking for None would find it.
         at = self.target.findData(chosen) if chosen else -1
-        self.target.setCurrentIndex(max(at, 0))
+        new = _NEW_SCRATCH if self._controller.temporary else _NEW_SAVED
+        self.target.setCurrentIndex(at if at >= 0 else self.target.findData(new))
         self.fields.setEnabled(at >= 0)
         del blocker
 
     def _target_chosen(self, index: int) -> None:
         key = self.target.itemData(index)
-        if key == _NEW_SCRATCH:
-            self._controller.set_target(None)
+        if key in (_NEW_SAVED, _NEW_SCRATCH):
+            self._controller.set_target(None, temporary=key == _NEW_SCRATCH)
         elif key == _NEW_FILE:
             path, _ = QFileDialog.getSaveFileName(
                 self,
@@ -282,6 +310,21 @@ class SourcePanel(QWidget):
             if isinstance(layer, QgsVectorLayer):
                 self._controller.set_target(layer)
         self._fill_targets()
+
+    def _show_unsaved(self) -> None:
+        """How much a crash would cost."""
+        autosave = self._controller.autosave
+        count = unsaved(self._controller.target_layer())
+        self.save.setEnabled(count > 0 or autosave.layer is not None)
+        self.save.setToolTip(
+            tr("Save the target layer: {count} changed features are not saved yet").format(
+                count=count
+            )
+            if count
+            else tr("Save the target layer: nothing to save")
+        )
+        self.save.setIcon(theme_icon("/mActionSaveEdits.svg" if count else "/mActionFileSave.svg"))
+        self.autosave.setChecked(autosave.on)
 
     def _map_fields(self) -> None:
         layer = self._controller.target_layer()
@@ -305,8 +348,11 @@ class SourcePanel(QWidget):
         shown = self.raster.currentLayer()
         if choice.raster and (shown is None or shown.id() != choice.raster):
             blocker = QSignalBlocker(self.raster)
-            self.raster.setLayer(QgsProject.instance().mapLayer(choice.raster))
+            layer = QgsProject.instance().mapLayer(choice.raster)
+            self.raster.setLayer(layer)
             del blocker
+            self._show_raster(layer)
+            self._show_bands(choice.bands)
         self._show_online()
 
     def _show_online(self) -> None:

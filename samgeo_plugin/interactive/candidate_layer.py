@@ -67,11 +67,17 @@ class CandidateLayer(QObject):
         super().__init__(parent)
         self.layer: Optional[QgsVectorLayer] = None
         self._steps = InSteps(self)
-        self._there: dict[str, tuple[int, str, float]] = {}
+        self._there: dict[str, tuple[int, str, Optional[float]]] = {}
         self._shapes: dict[str, QgsGeometry] = {}
 
-    def begin(self, name: str, crs: QgsCoordinateReferenceSystem) -> None:
-        """A new, empty layer; the one before goes."""
+    def begin(self, name: str, crs: QgsCoordinateReferenceSystem, classes: bool = True) -> None:
+        """A new, empty layer; the one before goes.
+
+        Args:
+            name: Of the layer.
+            crs: Of the objects.
+            classes: They are drawn in the colours of classes.
+        """
         self.remove()
         layer = QgsVectorLayer("MultiPolygon", name, "memory")
         layer.setCrs(crs)
@@ -81,7 +87,7 @@ class CandidateLayer(QObject):
         layer.setReadOnly(True)
         # QGIS would ask whether it may be lost, which would be asked of every search.
         layer.setCustomProperty("skipMemoryLayersCheck", 1)
-        styles.apply(layer, styles.CLASS)
+        styles.apply(layer, styles.CLASS if classes else styles.REVIEW)
         self.layer = layer
         layer.willBeDeleted.connect(self._gone)
         QTimer.singleShot(0, self._add_to_project)  # that takes QGIS a while, too
@@ -97,6 +103,13 @@ class CandidateLayer(QObject):
         if layer is not None and not sip.isdeleted(layer):
             QgsProject.instance().removeMapLayer(layer.id())
 
+    def hide(self) -> None:
+        """Off the map; it stays in the list of layers."""
+        if self.layer is not None and not sip.isdeleted(self.layer):
+            node = QgsProject.instance().layerTreeRoot().findLayer(self.layer.id())
+            if node is not None:
+                node.setItemVisibilityChecked(False)
+
     def _gone(self) -> None:
         self._steps.stop()
         layer, self.layer = self.layer, None
@@ -104,18 +117,21 @@ class CandidateLayer(QObject):
         if layer is not None and not sip.isdeleted(layer):
             layer.willBeDeleted.disconnect(self._gone)
 
-    def show(self, kept: dict[str, tuple[str, float]], found: dict[str, Found]) -> None:
+    def show(self, kept: dict[str, tuple[str, Optional[float]]], found: dict[str, Found]) -> None:
         """Hold these objects and no others.
 
         Args:
-            kept: Class and probability by id.
+            kept: Class and its probability by id; None where no examples have given one.
             found: All objects by id.
         """
         if self.layer is not None:
             self._steps.start(self._changes(self.layer, kept, found), self._end)
 
     def _changes(
-        self, layer: QgsVectorLayer, kept: dict[str, tuple[str, float]], found: dict[str, Found]
+        self,
+        layer: QgsVectorLayer,
+        kept: dict[str, tuple[str, Optional[float]]],
+        found: dict[str, Found],
     ) -> Iterator[None]:
         provider = layer.dataProvider()
         gone = [
@@ -154,7 +170,7 @@ class CandidateLayer(QObject):
         self,
         layer: QgsVectorLayer,
         keys: list[str],
-        kept: dict[str, tuple[str, float]],
+        kept: dict[str, tuple[str, Optional[float]]],
         found: dict[str, Found],
     ) -> None:
         features = []

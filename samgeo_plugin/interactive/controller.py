@@ -17,11 +17,13 @@ from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
+from .autosave import PROPERTY, Autosave, place_for
 from .candidates import Accepted, Refinement
 from .classes import ClassList
 from .editing import EditError
 from .online import OnlineView, Rendering
 from .opening import READY
+from .place import Place
 from .session import InteractiveSession
 
 
@@ -78,6 +80,11 @@ class Controller(QObject):
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
+        self.temporary = self._closed = False
+        self.autosave = Autosave(
+            lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
+        )
+        self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
@@ -269,13 +276,13 @@ class Controller(QObject):
         self.models_changed.emit()
 
     def _session_says(self, level: str, sentence: str, detail: str) -> None:
-        action: Optional[tuple[str, Callable[[], None]]] = None
+        actions: list[tuple[str, Callable[[], None]]] = []
         from ..setup import environment
 
         if environment.state() in (environment.ABSENT, environment.PARTIAL):
-            action = (tr("Set up…"), self.setup_wanted.emit)
+            actions = [(tr("Set up…"), self.setup_wanted.emit)]
             level = "info" if level == "error" else level
-        self.reporter.show(level, sentence, detail, action)
+        self.reporter.show(level, sentence, detail, actions)
 
     # --- target ---------------------------------------------------------------------------------
 
@@ -283,15 +290,43 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(self.target_id or "")
         return layer if isinstance(layer, QgsVectorLayer) else None
 
-    def set_target(self, layer: Optional[QgsVectorLayer]) -> bool:
-        """Choose where accepted objects go; None for a new temporary layer at the first one."""
+    def set_target(self, layer: Optional[QgsVectorLayer], temporary: bool = False) -> bool:
+        """Choose where accepted objects go.
+
+        Args:
+            layer: None for a new layer at the first object.
+            temporary: The new layer is in memory, rather than in a GeoPackage and saved by itself.
+        """
         why = target.problem(layer) if layer is not None else None
         if why is not None:
             self.reporter.show("warning", why)
             return False
+        self.temporary = temporary
         self.target_id = layer.id() if layer is not None else None
         self.target_changed.emit()
         return True
+
+    def some_target(self) -> Optional[QgsVectorLayer]:
+        """The target layer; where none is chosen, a new one."""
+        layer = self.target_layer()
+        if layer is not None or self.temporary:
+            return layer or self.new_target()
+        raster = self.raster_layer()
+        try:
+            path = place_for(raster.name() if raster is not None else "")
+        except OSError as error:
+            self.reporter.show("warning", str(error))
+            return self.new_target()
+        layer = self.new_target(str(path))
+        if layer is None:
+            return self.new_target()
+        layer.setCustomProperty(PROPERTY, "1")
+        self.reporter.show(
+            "info",
+            tr("Objects go into {file} and are saved while you pause.").format(file=path.name),
+            str(path),
+        )
+        return layer
 
     def new_target(self, path: Optional[str] = None) -> Optional[QgsVectorLayer]:
         """A new layer in the project, in memory or in a GeoPackage."""
@@ -315,13 +350,22 @@ class Controller(QObject):
         self.target_changed.emit()
         return layer
 
-    def _write(self, accepted: Accepted) -> None:
-        layer = self.target_layer()
+    def _write(self, accepted: Accepted, again: bool = False) -> None:
+        """An accepted object into the layer.
+
+        Args:
+            accepted: The object.
+            again: Also where the layer has it already.
+        """
+        layer = self.some_target()
         if layer is None:
-            layer = self.new_target()
-            if layer is None:
-                return
+            return
         try:
+            if accepted.place is None and not again:
+                there = target.same_object(layer, accepted.geometry, accepted.crs)
+                if there is not None:
+                    self._ask_about(layer, there, accepted)
+                    return
             if accepted.place is not None:
                 written = target.correct_object(
                     accepted.place, accepted.geometry, accepted.crs, accepted.attributes
@@ -337,7 +381,7 @@ class Controller(QObject):
             self.reporter.show(
                 "error",
                 str(error),
-                action=(tr("Use a new layer"), lambda: self._write_anew(accepted)),
+                actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
             )
             return
         self._kept.append(_Kept(accepted, written))
@@ -347,6 +391,19 @@ class Controller(QObject):
             self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
         if said or accepted.place is None:
             self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+
+    def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
+        """The same object again: a second feature only where that is wanted."""
+        place = Place(layer.id(), there, accepted.geometry)
+        self.reporter.show(
+            "warning",
+            tr("{layer} has this object already; nothing was added.").format(layer=layer.name()),
+            actions=[
+                (tr("Replace its outline"), lambda: self._write(replace(accepted, place=place))),
+                (tr("Add it again"), lambda: self._write(accepted, again=True)),
+            ],
+            stays=True,
+        )
 
     # --- classes --------------------------------------------------------------------------------
 
@@ -363,7 +420,7 @@ class Controller(QObject):
                 styles.show_classes(layer, layer.renderer().classAttribute().strip('"'))
 
     def _write_anew(self, accepted: Accepted) -> None:
-        self.target_id = None
+        self.set_target(None)
         self._write(accepted)
 
     # --- refinement -----------------------------------------------------------------------------
@@ -432,7 +489,10 @@ class Controller(QObject):
             self.reporter.show("warning", str(error))
 
     def close(self) -> None:
-        """The plugin is being unloaded."""
+        """QGIS ends, or the plugin is being unloaded: whichever comes first."""
+        if self._closed:
+            return
+        self._closed = True
         self.session.close(at_once=True)
         self.client.stop_and_wait()
         self.classes.release()

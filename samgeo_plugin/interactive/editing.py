@@ -28,7 +28,7 @@ from qgis.core import (
 )
 
 from ..i18n import tr
-from .tidy import _iou, largest_part
+from .tidy import iou, largest_part
 
 _POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
 LEAST_RIGHT_ANGLED_IOU = 0.85
@@ -272,7 +272,7 @@ def right_angles(layer: QgsVectorLayer, feature_id: int) -> bool:
         return False
     before = feature.geometry()
     made = before.simplify(0.02 * before.area() ** 0.5).orthogonalize(1e-8, 1000, 45)
-    if made.isEmpty() or not made.isGeosValid() or _iou(made, before) < LEAST_RIGHT_ANGLED_IOU:
+    if made.isEmpty() or not made.isGeosValid() or iou(made, before) < LEAST_RIGHT_ANGLED_IOU:
         raise EditError(tr("Right angles do not suit this outline; it stays as it is."))
     with command(layer, tr("Right angles")):
         set_shape(layer, feature_id, made)

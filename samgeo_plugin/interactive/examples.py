@@ -34,7 +34,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from .. import field_types, styles
 from ..i18n import tr
 from .doubt import text_of
-from .tidy import _iou
+from .tidy import iou
 
 PROPERTY = "samgeo_seamless/examples"
 """Custom property of the layer of examples."""
@@ -153,7 +153,7 @@ class Examples(QObject):
         same = [
             each.id()
             for each in layer.getFeatures(QgsFeatureRequest().setFilterRect(moved.boundingBox()))
-            if each.hasGeometry() and _iou(each.geometry(), moved) >= SAME
+            if each.hasGeometry() and iou(each.geometry(), moved) >= SAME
         ]
         feature = QgsFeature(layer.fields())
         feature.setGeometry(moved)

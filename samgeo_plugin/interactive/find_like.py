@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find all like these: objects of an area, sorted by the examples, in the engine's process.
+"""Find all objects of an area, or all that are like the examples, in the engine's process.
 
 The engine looks at one tile a request, so that clicks come in between; after each tile the objects
 that are known by then are sorted anew. An example that is added or taken back only asks for that:
@@ -34,6 +34,10 @@ OPENING = "opening"
 FINDING = "finding"
 DONE = "done"
 
+EXAMPLES = "examples"
+EVERYTHING = "everything"
+"""What is looked for: what is like the examples, all objects, or a class that the model knows."""
+
 ASK = 20
 """Objects that the engine names as most worth an answer, each time."""
 
@@ -50,6 +54,9 @@ class FindLike(QObject):
 
     changed = pyqtSignal()
     sorted = pyqtSignal()
+    ended = pyqtSignal()
+    """Nothing more comes: all tiles are done, or it was stopped, and what was found is sorted."""
+
     message = pyqtSignal(str, str, str)
 
     def __init__(
@@ -65,8 +72,11 @@ class FindLike(QObject):
         self._examples = examples
         self.candidates = CandidateLayer(self)
         self.state = IDLE
+        self.what = EXAMPLES
         self.found: dict[str, Found] = {}
-        self.kept: dict[str, tuple[str, float]] = {}
+        self.kept: dict[str, tuple[str, Optional[float]]] = {}
+        self.taken: set[str] = set()
+        self.outdated: set[str] = set()
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
@@ -76,6 +86,8 @@ class FindLike(QObject):
         self._name = ""
         self._collection = ""
         self._request = 0
+        self._telling = 0
+        self._to_end = False
         self._sorting = 0
         self._stale = False
         self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
@@ -103,30 +115,92 @@ class FindLike(QObject):
         """There are objects that examples can sort."""
         return bool(self._collection)
 
-    def start(self, name: str, area: Optional[QgsGeometry]) -> None:
+    @property
+    def by_examples(self) -> bool:
+        """Examples sort what is found."""
+        return self.what == EXAMPLES
+
+    @property
+    def can_go_on(self) -> bool:
+        """It was stopped before its last tile, and the engine still knows where."""
+        return self.there and not self.running and not self._telling and self.done < self.tiles
+
+    def start(self, name: str, area: Optional[QgsGeometry], what: str = EXAMPLES) -> None:
         """Look for all objects.
 
         Args:
             name: Of the candidates' layer.
             area: In the map's CRS; None for the whole raster.
+            what: :data:`EXAMPLES`, :data:`EVERYTHING` or a class of the model.
         """
-        self.stop()
+        self._give_up()
         self._forget()
-        self._name, self._area = name, area
-        self.state = OPENING
+        self._name, self._area, self.what = name, area, what
+        self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
             self._opened()
 
+    def go_on(self) -> None:
+        """The tiles that a stop has left out."""
+        if self.can_go_on:
+            self.state, self._to_end = FINDING, True
+            self._next()
+            self.changed.emit()
+
     def stop(self) -> None:
-        """No further tiles; what was found stays, and examples still sort it."""
+        """No further tiles; what was found stays, and examples still sort it.
+
+        What the engine knows of tiles that are done is still told: :attr:`ended` comes after it.
+        """
+        if not self.running:
+            return
         if self._request:
-            self._client.forget(self._request)
             self._client.cancel(self._request)
-            self._request = 0
+        if self.there:
+            self.state = DONE
+            self._tell_rest()
+        else:
+            self._give_up()
+        self.changed.emit()
+
+    def _give_up(self) -> None:
+        """What was asked is of no use to anybody."""
+        for request in (self._request, self._telling):
+            if request:
+                self._client.forget(request)
+                self._client.cancel(request)
+        self._request = self._telling = 0
         if self.running:
             self.state = DONE if self.there else IDLE
-            self.changed.emit()
+            self._end_if_due()
+
+    def _tell_rest(self) -> None:
+        self._telling = self._client.request(
+            "collect_next",
+            {"collection": self._collection, "rest": True},
+            on_result=self._told,
+            on_failure=self._not_told,
+        )
+
+    def _told(self, result: dict[str, Any]) -> None:
+        """What tiles that were done had not told yet."""
+        self._telling = 0
+        if self._take(result):
+            if result.get("more"):
+                self._tell_rest()
+            self._sort_now()
+        self.changed.emit()
+
+    def _not_told(self, failure: Failure) -> None:
+        self._telling = 0
+        self._failed(failure)
+
+    def _end_if_due(self) -> None:
+        waits = self._request or self._telling or self._sorting or self._stale
+        if self._to_end and not self.running and not waits and not self._soon.isActive():
+            self._to_end = False
+            self.ended.emit()
 
     def _forget(self) -> None:
         self.candidates.remove()
@@ -136,6 +210,7 @@ class FindLike(QObject):
         self._index, self._numbers, self._keys = QgsSpatialIndex(), {}, {}
         self._stale = False
         self._said, self._asked_with = {}, {}
+        self.taken, self.outdated = set(), set()
 
     def _opened(self) -> None:
         if self.state != OPENING:
@@ -145,7 +220,13 @@ class FindLike(QObject):
         area = None if self._area is None else from_geometry(self._area)
         self._request = self._client.request(
             "collect",
-            {"session": engine.name, "area": area, "crs": engine.named(self.crs)},
+            {
+                "session": engine.name,
+                "area": area,
+                "crs": engine.named(self.crs),
+                "by_examples": self.by_examples,
+                "classes": [] if self.what in (EXAMPLES, EVERYTHING) else [self.what],
+            },
             on_result=self._begun,
             on_failure=self._failed,
         )
@@ -153,16 +234,17 @@ class FindLike(QObject):
     def _session_changed(self) -> None:
         """Another raster was opened: the objects of the one before are sorted no more."""
         if self._session.state != READY and self.state in (FINDING, DONE):
-            self.stop()
             self._collection = ""
+            self._give_up()
             self.state = IDLE
+            self._end_if_due()
             self.changed.emit()
 
     def _begun(self, result: dict[str, Any]) -> None:
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
         self.state = FINDING
-        self.candidates.begin(self._name, self.crs)
+        self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
         self.changed.emit()
 
@@ -177,6 +259,18 @@ class FindLike(QObject):
     def _took(self, result: dict[str, Any]) -> None:
         """One tile's objects."""
         self._request = 0
+        if not self._take(result):
+            return
+        if result.get("ready"):
+            self.state = DONE
+        # Sorted before the next tile: both wait in the engine's queue, in this order.
+        self._sort_now()
+        if self.state == FINDING:
+            self._next()
+        self.changed.emit()
+
+    def _take(self, result: dict[str, Any]) -> bool:
+        """An answer's objects; False, with a sentence, where it is not what it should be."""
         for key in result.get("gone") or []:
             self._drop(str(key))
         try:
@@ -186,17 +280,14 @@ class FindLike(QObject):
             self._failed(
                 Failure(None, "MessageError", tr("The engine's answer cannot be read."), str(error))
             )
-            return
+            return False
         self.done = int(result.get("done") or 0)
-        if result.get("ready"):
-            self.state = DONE
-        # Sorted before the next tile: both wait in the engine's queue, in this order.
+        return True
+
+    def _sort_now(self) -> None:
         self._stale = False
         self._soon.stop()
         self._sort()
-        if self.state == FINDING:
-            self._next()
-        self.changed.emit()
 
     def _keep(self, value: dict[str, Any]) -> None:
         key = str(value["id"])
@@ -218,6 +309,8 @@ class FindLike(QObject):
         if one is not None:
             self._index.deleteFeature(_box(self._numbers[key], one))
             self.kept.pop(key, None)
+            if key in self.taken:
+                self.outdated.add(key)
 
     def _failed(self, failure: Failure) -> None:
         self._request = 0
@@ -226,6 +319,7 @@ class FindLike(QObject):
             self._collection, self.state = "", IDLE
         if failure.kind != "Cancelled":
             self.message.emit("warning", failure.message, failure.detail)
+        self._end_if_due()
         self.changed.emit()
 
     # --- sorting --------------------------------------------------------------------------------
@@ -243,7 +337,13 @@ class FindLike(QObject):
         self.changed.emit()
 
     def _sort(self) -> None:
+        if not self.by_examples:
+            name = "" if self.what == EVERYTHING else self.what
+            good = (key for key, one in self.found.items() if one.score >= self.least)
+            self._show(dict.fromkeys(good, (name, None)))
+            return
         if not self.there or not self.found:
+            self._end_if_due()
             return
         if self._sorting:
             self._stale = True  # the answer that comes is of earlier examples
@@ -276,7 +376,7 @@ class FindLike(QObject):
             for key, number in result.get("marked") or []
         }
         self.ask = [str(key) for key in result.get("ask") or []]
-        kept = {
+        kept: dict[str, tuple[str, Optional[float]]] = {
             str(key): (classes[number], float(probability))
             for key, number, probability in result.get("kept") or []
         }
@@ -302,11 +402,13 @@ class FindLike(QObject):
         if self._stale:
             self._stale = False
             self._soon.start()
+        self._end_if_due()
 
-    def _show(self, kept: dict[str, tuple[str, float]]) -> None:
+    def _show(self, kept: dict[str, tuple[str, Optional[float]]]) -> None:
         self.kept = {key: value for key, value in kept.items() if key in self.found}
         self.candidates.show(self.kept, self.found)
         self.sorted.emit()
+        self._end_if_due()
         self.changed.emit()
 
     # --- objects --------------------------------------------------------------------------------
@@ -333,7 +435,8 @@ class FindLike(QObject):
 
     def release(self) -> None:
         """The plugin is being unloaded."""
-        self.stop()
+        self._to_end = False
+        self._give_up()
         self._soon.stop()
         self._collection = ""
         self.candidates.remove()

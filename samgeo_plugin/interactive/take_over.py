@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Optional
 
 from qgis.core import (
@@ -23,7 +24,7 @@ from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
 from .in_steps import InSteps
-from .tidy import _iou
+from .tidy import iou
 
 SAME = 0.5
 """IoU from which on an object is in the layer already."""
@@ -37,7 +38,7 @@ class TakeOver(QObject):
     """
 
     ended = pyqtSignal(int, int)
-    """How many were added, and how many were left out: there already, or refused."""
+    """How many more there are, and how many were left out: there already, or refused."""
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
@@ -58,6 +59,7 @@ class TakeOver(QObject):
         objects: Sequence[tuple[Found, str]],
         attributes: dict[str, Any],
         refinement: Refinement,
+        outdated: AbstractSet[str] = frozenset(),
     ) -> None:
         """Begin.
 
@@ -67,6 +69,8 @@ class TakeOver(QObject):
             objects: Each with its class.
             attributes: That all have in common.
             refinement: What is done to outlines in QGIS itself.
+            outdated: Ids of objects that were taken before and are parts of larger ones now: their
+                features go.
 
         Raises:
             TargetError: The layer takes nothing.
@@ -80,7 +84,7 @@ class TakeOver(QObject):
             raise target.TargetError(why)
         target.with_class_field(layer)
         self._added = self._left = 0
-        work = self._work(layer, crs, objects, attributes, refinement)
+        work = self._work(layer, crs, objects, attributes, refinement, outdated)
         self._steps.start(work, lambda: self.ended.emit(self._added, self._left))
 
     def _work(
@@ -90,23 +94,31 @@ class TakeOver(QObject):
         objects: Sequence[tuple[Found, str]],
         attributes: dict[str, Any],
         refinement: Refinement,
+        outdated: AbstractSet[str],
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
         shapes: dict[int, QgsGeometry] = {}
-        for feature in layer.getFeatures(QgsFeatureRequest().setNoAttributes()):
-            if feature.hasGeometry():
+        ids = layer.fields().lookupField(target.mapping(layer).get("id", ""))
+        parts = []
+        request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
+        for feature in layer.getFeatures(request):
+            if ids >= 0 and str(feature.attribute(ids)) in outdated:
+                parts.append(feature.id())
+            elif feature.hasGeometry():
                 index.addFeature(feature)
                 shapes[feature.id()] = feature.geometry()
             yield
         layer.beginEditCommand(tr("Take found objects over"))
         try:
+            layer.deleteFeatures(parts)
+            self._added -= len(parts)
             for one, name in objects:
                 values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
                 values.update(stability=one.stability, area_m2=one.area_m2)
                 try:
                     moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
                     there = index.intersects(moved.boundingBox())
-                    if any(_iou(shapes[each], moved) >= SAME for each in there):
+                    if any(iou(shapes[each], moved) >= SAME for each in there):
                         self._left += 1
                     elif _added(layer, moved, values):
                         self._added += 1

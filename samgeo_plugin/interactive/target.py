@@ -30,9 +30,10 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing
+from . import editing, last_values
 from .doubt import CLASSES
 from .place import Place
+from .tidy import iou
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -55,6 +56,9 @@ SCHEMA: tuple[tuple[str, Any, str], ...] = (
 """The attributes of an object, as fields: the engine's, and the class that the user gives."""
 
 CLASS = "class"
+
+SAME = 0.8
+"""IoU from which on a new object is one that the layer has: two clicks on the same roof."""
 
 
 class TargetError(Exception):
@@ -256,6 +260,8 @@ def add_object(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
         )
     values = field_values(layer, attributes)
+    engines = {layer.fields().lookupField(name) for name in mapping(layer).values()}
+    values.update(last_values.reused(layer, {*values, *engines}))
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
     if not made:
@@ -282,6 +288,27 @@ def add_object(
     layer.endEditCommand()
     layer.triggerRepaint()
     return Written(layer.id(), tuple(ids))
+
+
+def same_object(
+    layer: QgsVectorLayer, geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem
+) -> Optional[int]:
+    """The feature of a layer that a polygon agrees with by :data:`SAME` or more; None for none.
+
+    Raises:
+        TargetError: The polygon lies outside the layer's CRS.
+    """
+    if not layer.isValid() or not layer.crs().isValid():
+        return None
+    moved = to_layer_crs(geometry, crs, layer)
+    best = SAME, None
+    request = QgsFeatureRequest().setFilterRect(moved.boundingBox()).setNoAttributes()
+    for feature in layer.getFeatures(request):
+        if feature.hasGeometry():
+            shape = feature.geometry()
+            if shape.type() == QgsWkbTypes.GeometryType.PolygonGeometry:
+                best = max(best, (iou(shape, moved), feature.id()), key=lambda each: each[0])
+    return best[1]
 
 
 def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:

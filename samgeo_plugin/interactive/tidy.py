@@ -50,7 +50,7 @@ def with_few_vertices(geometry: QgsGeometry, most: int) -> QgsGeometry:
     for _ in range(_STEPS):
         tolerance = (low + high) / 2
         made = geometry.simplify(tolerance)
-        if made.isEmpty() or not made.isGeosValid() or _iou(made, geometry) < LEAST_IOU:
+        if made.isEmpty() or not made.isGeosValid() or iou(made, geometry) < LEAST_IOU:
             high = tolerance
             continue
         count = vertices(made)
@@ -63,7 +63,7 @@ def with_few_vertices(geometry: QgsGeometry, most: int) -> QgsGeometry:
     return best
 
 
-def _iou(one: QgsGeometry, other: QgsGeometry) -> float:
+def iou(one: QgsGeometry, other: QgsGeometry) -> float:
     common = one.intersection(other).area()
     together = one.area() + other.area() - common
     return float(common / together) if together > 0 else 0.0

@@ -8,6 +8,7 @@ describes the methods.
 
 from .classes import ClassifyParameters, MapParameters
 from .fields import Json, MessageError, option, with_knobs
+from .labels import ExportLabelsParameters, ImportLabelsParameters
 from .layers import (
     EvaluateParameters,
     RegularizeParameters,
@@ -51,9 +52,11 @@ __all__ = [
     "CollectionParameters",
     "EncodeParameters",
     "EvaluateParameters",
+    "ExportLabelsParameters",
     "Failure",
     "Heartbeat",
     "Hello",
+    "ImportLabelsParameters",
     "Json",
     "Log",
     "LookParameters",

@@ -128,17 +128,23 @@ class EncodeParameters(OpenParameters):
 
 @dataclass(frozen=True)
 class CollectParameters(Parameters):
-    """Find all objects of an area, to be classified by examples (method ``collect``).
+    """Find all objects of an area, tile by tile (method ``collect``).
 
     Args:
         session: From ``open``.
         area: GeoJSON Polygon or MultiPolygon; None for the whole raster.
         crs: CRS of the area and of all geometries of the collection; None for the raster's.
+        by_examples: The objects are to be classified by examples (``collect_classes``): weaker
+            ones are found, too, and features are pooled under them. False for what an automatic
+            job would find.
+        classes: As in a job; not with ``by_examples``.
     """
 
     session: str
     area: Optional[dict[str, Json]] = None
     crs: Optional[str] = None
+    by_examples: bool = True
+    classes: list[str] = shared("classes")
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,11 @@ class CollectionParameters(Parameters):
 
     Args:
         collection: From ``collect``.
+        rest: Look at no further tile; only tell what is not told yet.
     """
 
     collection: str
+    rest: bool = False
 
 
 @dataclass(frozen=True)

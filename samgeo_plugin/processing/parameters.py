@@ -80,6 +80,13 @@ def title_of(name: str, word: str) -> str:
             "other": tr("Other things"),
         },
         "SCALE": {"auto": tr("Automatic")},
+        "FORM": {
+            "coco": "COCO",
+            "sa1b": "SA-1B",
+            "yolo": "YOLO-seg",
+            "masks": tr("GeoTIFF masks"),
+        },
+        "IMAGE_FORMAT": {"tif": "GeoTIFF", "png": "PNG", "jpg": "JPEG"},
         "PROMPT_AS": {
             "auto": tr("Automatic"),
             "point": tr("Points"),

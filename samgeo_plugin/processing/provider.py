@@ -10,6 +10,7 @@ from ..gui.icons import FOLDER as ICONS
 from .class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from .evaluate_result import EvaluateResult
 from .improve_model import ImproveModel
+from .label_algorithms import ExportLabels, ImportLabels
 from .outlines import RegularizeOutlines, RoadCenterlines
 from .raster_tools import EncodeRaster, RasterStatistics
 from .segment_from_prompts import SegmentFromPrompts
@@ -29,6 +30,8 @@ ALGORITHMS = (
     UpdateLayer,
     ImproveModel,
     EvaluateResult,
+    ExportLabels,
+    ImportLabels,
     EncodeRaster,
     RasterStatistics,
 )

@@ -24,7 +24,7 @@ from ..engine.client import NoEngine
 from ..engine.process import EngineCommand
 from ..i18n import tr
 from .bundle import SealedBundle
-from .gpu import CUDA_12
+from .gpu import CUDA_12, CUDA_13
 
 MARKER = "samgeo-environment.json"
 """A folder with this file is ours: only such a folder is ever written into or removed."""
@@ -464,8 +464,10 @@ def _torch_index(build: str) -> tuple[str, ...]:
     system = platform.system()
     if build == CPU and system == "Linux":
         return ("--index-url", _TORCH_CPU)
-    if build == CUDA and (system == "Windows" or (system == "Linux" and settings.CUDA_12.get())):
+    if build == CUDA and system in ("Windows", "Linux") and settings.CUDA_12.get():
         return ("--index-url", CUDA_12)
+    if build == CUDA and system == "Windows":
+        return ("--index-url", CUDA_13)
     return ()
 
 

@@ -133,6 +133,32 @@ def test_a_picture_shows_the_polygons_where_the_raster_is(path):
     matplotlib.pyplot.close(figure)
 
 
+def test_prompt_id_is_the_index_of_a_geodataframe(path):
+    with rasterio.open(path) as file:
+        places = [file.xy(row, col) for row, col in ((300, 40), (40, 300), (150, 150))]
+        crs = file.crs
+    names = ["third", "first", "second"]
+    points = gpd.GeoDataFrame(
+        {"index": [7, 8, 9]}, geometry=[shapely.Point(p) for p in places], crs=crs, index=names
+    )
+    for prompts in (points, points.geometry):
+        found = samgeo_core.segment(path, prompts=prompts)
+        assert sorted(found["prompt_id"]) == sorted(names)
+        at = points.geometry.loc[found["prompt_id"]].reset_index(drop=True)
+        own = [found.distance(point).idxmin() for point in at]
+        assert own == list(range(len(found)))
+
+
+def test_a_picture_is_drawn_of_a_raster_in_memory_and_of_an_open_one(path):
+    polygons = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
+    with rasterio.open(path) as file:
+        array = samgeo_core.ArrayRaster(file.read(), file.transform, file.crs)
+        for raster in (array, file, [file]):
+            axes = samgeo_core.show(raster, polygons)
+            assert axes.get_xlim() == pytest.approx((file.bounds.left, file.bounds.right))
+            matplotlib.pyplot.close(axes.figure)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -98,7 +98,9 @@ class FindLike(Session):
         target = self.plugin.controller.target_layer()
         had, kept = target.featureCount(), len(find.kept)
         dock.find.take.click()
-        self.until(lambda: target.featureCount() > had and not dock.find._take.busy, "taken", 120)
+        self.until(
+            lambda: target.featureCount() > had and not dock.find._automatic.takes, "taken", 120
+        )
         self.step("taken over", features=[had, target.featureCount()], shown=kept)
         self.wait(1)
         self.picture("taken_over")

@@ -34,7 +34,7 @@ IN_DOCS = {"click": "qgis_click", "box": "qgis_box", "right_angles": "qgis_refin
 """Pictures of the session by their names, and what docs/qgis.md calls them."""
 
 
-def install(package: Path, profiles: Path) -> None:
+def install(package: Path, profiles: Path, locale: str = "en_US", dark: bool = False) -> None:
     """A fresh profile with the plugin from the zip, switched on; nothing pops up at start."""
     profile = profiles / "profiles" / "default"
     plugins = profile / "python" / "plugins"
@@ -50,7 +50,8 @@ def install(package: Path, profiles: Path) -> None:
         "[Qgis]\nnewsFeedEnabled=false\n"
         "[core]\nNewsFeed\\httpsfeedqgisorg\\disabled=true\n"
         "[app]\nprojections\\unknownCrsBehavior=NoAction\nsplash=false\n"
-        "[locale]\noverrideFlag=true\nuserLocale=en_US\n",
+        + ("[UI]\nUITheme=Night Mapping\n" if dark else "")
+        + f"[locale]\noverrideFlag=true\nuserLocale={locale}\n",
         encoding="utf-8",
     )
 
@@ -69,10 +70,11 @@ def slow_engine(folder: Path, seconds: float) -> dict[str, str]:
     }
 
 
-def display(number: int) -> list[subprocess.Popen[bytes]]:
+def display(number: int, scale: int = 1) -> list[subprocess.Popen[bytes]]:
     """An X server with a window manager."""
+    screen = f"{1440 * scale}x{900 * scale}x24"
     server = subprocess.Popen(
-        ["Xvfb", f":{number}", "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+        ["Xvfb", f":{number}", "-screen", "0", screen, "-nolisten", "tcp"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(1.5)
@@ -88,7 +90,7 @@ def display(number: int) -> list[subprocess.Popen[bytes]]:
 
 
 def run(options: argparse.Namespace, profiles: Path) -> int:
-    install(options.zip, profiles)
+    install(options.zip, profiles, options.locale, options.dark)
     options.out.mkdir(parents=True, exist_ok=True)
     for old in (
         *options.out.glob("*.png"),
@@ -97,7 +99,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
     ):
         old.unlink(missing_ok=True)
     number = 90 + os.getpid() % 400
-    servers = display(number)
+    servers = display(number, options.scale)
     watch = Watch()
     environment = {name: v for name, v in os.environ.items() if name != "QT_QPA_PLATFORM"}
     environment.update(
@@ -110,6 +112,7 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
         PYTHONDONTWRITEBYTECODE="1",
         PYTHONPATH=str(ROOT / "tests" / "gui"),
         XDG_RUNTIME_DIR=str(profiles),
+        QT_SCALE_FACTOR=str(options.scale),
     )
     if options.slow:
         environment.update(slow_engine(profiles, options.slow))
@@ -179,6 +182,9 @@ def main() -> None:
     parser.add_argument(
         "--slow", type=float, default=0.0, help="seconds that each of the engine's answers takes"
     )
+    parser.add_argument("--locale", default="en_US", help="language of the window, as de_DE")
+    parser.add_argument("--scale", type=int, default=1, help="2 for a screen of twice the density")
+    parser.add_argument("--dark", action="store_true", help="QGIS's dark theme")
     parser.add_argument("--docs", type=Path, help="folder that the pictures of docs/qgis.md go to")
     parser.add_argument("--timeout", type=float, default=420.0, help="seconds")
     options = parser.parse_args()

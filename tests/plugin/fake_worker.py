@@ -115,11 +115,13 @@ class Worker:
         if method == "look":
             return {"encoded": True}
         if method == "collect":
-            job.CollectParameters.from_dict(params)
+            self.asked = job.CollectParameters.from_dict(params)
             self.collected = []
             return {"collection": "c1", "tiles": 3}
         if method == "collect_next":
-            return self.one_tile()
+            if job.CollectionParameters.from_dict(params).rest:
+                return self.rest()
+            return self.one_tile(request)
         if method == "collect_classes":
             return self.classes(params)
         if method in ("classify", "map"):
@@ -155,9 +157,13 @@ class Worker:
             return {"stretch": [[0.0, 255.0]], "info": {}}
         return {}
 
-    def one_tile(self) -> dict:
+    def one_tile(self, request: job.Request) -> dict:
         """Four discs in a row; the second tile's first one is the first tile's last, grown."""
-        time.sleep(float(WORDS.get("tile", 0)))
+        end = time.monotonic() + float(WORDS.get("tile", 0))
+        while time.monotonic() < end:
+            if request.id in self.cancelled:
+                raise Refusal("Cancelled", "Cancelled in a tile.")
+            time.sleep(0.01)
         tile = len(self.collected) // 4
         gone = ["o3"] if tile == 1 else []
         made = []
@@ -166,12 +172,17 @@ class Worker:
             made.append(name)
             self.collected.append(name)
         objects = [
-            {"id": name, "geometry": circle(*self.middle(name), 2.0), "score": 0.8,
-             "stability": 0.9, "area_m2": 12.5}
+            {"id": name, "geometry": circle(*self.middle(name), 2.0),
+             "score": round(0.9 - 0.05 * int(name[1:]), 2), "stability": 0.9, "area_m2": 12.5}
             for name in made
         ]  # fmt: skip
-        return {"objects": objects, "gone": gone, "done": tile + 1, "tiles": 3,
+        return {"objects": objects, "gone": gone, "done": tile + 1, "tiles": 3, "more": False,
                 "ready": tile == 2}  # fmt: skip
+
+    def rest(self) -> dict:
+        done = len(self.collected) // 4
+        return {"objects": [], "gone": [], "done": done, "tiles": 3, "more": False,
+                "ready": done == 3}  # fmt: skip
 
     @staticmethod
     def middle(name: str) -> tuple:

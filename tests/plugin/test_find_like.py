@@ -219,10 +219,10 @@ def test_what_is_shown_is_taken_over_once_as_one_step(searching, wait):
     kept = found(searching, wait)
     layer = searching.controller.new_target()
     searching.dock.find.take.click()
-    wait(lambda: layer.featureCount() == len(kept) and not searching.dock.find._take.busy)
+    wait(lambda: layer.featureCount() == len(kept) and not searching.automatic.takes)
     assert {f["class"] for f in layer.getFeatures()} == {"roof"}
     searching.dock.find.take.click()
-    wait(lambda: not searching.dock.find._take.busy)
+    wait(lambda: not searching.automatic.takes)
     assert layer.featureCount() == len(kept), "what is there is not taken twice"
     layer.undoStack().undo()  # the second one, which added nothing
     layer.undoStack().undo()

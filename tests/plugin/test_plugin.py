@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def test_unload_gives_everything_back(loaded, wait):
     client.request("models", {"action": "list"})
     wait(lambda: client.state == "ready")
     pid = client.pid
+    loaded._stop_processes()  # QGIS is about to quit; it may unload plugins after that
     loaded.unload()
     assert [iface.docks, iface.icons, iface.factories] == [[], [], []]
     assert registry.providerById("samgeo") is None
@@ -75,6 +77,15 @@ def test_a_raster_that_was_moved_is_one_sentence(loaded, town, tmp_path):
     assert "moved or deleted" in loaded.iface.text()
 
 
+def test_a_raster_that_something_else_chooses_is_shown_with_its_bands(loaded, town):
+    panel = loaded.dock.source
+    panel.raster.setLayer(None)
+    loaded.controller.choose(raster=town.id(), bands=(3, 2, 1))
+    assert panel.raster.currentLayer() is town
+    assert [box.currentBand() for box in panel.bands] == [3, 2, 1]
+    assert all(box.isEnabled() for box in panel.bands)
+
+
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):
     loaded.controller.refresh_models()
     wait(lambda: loaded.controller.models)
@@ -91,8 +102,8 @@ def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait
 def test_accepted_objects_go_into_a_new_layer_and_then_the_same(loaded, town, wait):
     loaded.iface.active = town
     loaded.tool_action.trigger()
-    for count in (1, 2):
-        click(loaded)
+    for count, x in ((1, 300005), (2, 300011)):
+        click(loaded, x)
         loaded.controller.session.accept()
         wait(
             lambda count=count: (
@@ -104,6 +115,27 @@ def test_accepted_objects_go_into_a_new_layer_and_then_the_same(loaded, town, wa
     assert layer.crs() == UTM
     assert "town" in layer.name()
     assert loaded.dock.source.target.currentText() == layer.name()
+
+
+def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for _ in range(2):
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(lambda: not loaded.controller.session.pending)
+    wait(lambda: "has this object already" in loaded.iface.text())
+    layer = loaded.controller.target_layer()
+    (before,) = layer.getFeatures()
+    replaced, _ = loaded.iface.buttons()
+    replaced.click()
+    assert layer.featureCount() == 1
+    assert next(layer.getFeatures()).id() == before.id()
+    click(loaded)
+    loaded.controller.session.accept()
+    wait(lambda: len(loaded.iface.buttons()) == 2)
+    loaded.iface.buttons()[1].click()
+    assert layer.featureCount() == 2
 
 
 def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, town, wait):
@@ -125,10 +157,12 @@ def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, to
 
 def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
     box = loaded.dock.source.target
-    assert box.currentText() == "New temporary layer"
+    assert box.currentText() == "New layer, saved by itself"
     layer = target.new_scratch_layer("roofs", UTM)
     QgsProject.instance().addMapLayer(layer)
-    assert box.currentText() == "New temporary layer", "a layer that is there is only offered"
+    assert box.currentText() == "New layer, saved by itself", (
+        "a layer that is there is only offered"
+    )
     assert loaded.controller.set_target(layer)
     assert box.currentText() == "roofs"
 
@@ -405,3 +439,11 @@ def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait)
     x, y = prompts[0].coordinates[0]
     assert 290000 < x < 310000
     assert 2990000 < y < 3010000
+
+
+def test_every_picture_of_the_help_is_there():
+    from samgeo_plugin.processing.base import HELP
+
+    names = re.findall(r'src="([^"]+)"', HELP.read_text(encoding="utf-8"))
+    assert len(names) >= 3
+    assert [name for name in names if not (HELP.parent / name).is_file()] == []

@@ -124,6 +124,7 @@ def test_all_algorithms_are_there_with_help_and_off_the_main_thread(provider):
         "segmentraster", "segmentfromprompts", "regularizeoutlines", "roadcenterlines",
         "encoderaster", "rasterstatistics", "classifyobjects", "classifyground", "roadnetwork",
         "trackobjects", "updatelayer", "improvemodel", "evaluateresult",
+        "exportlabels", "importlabels",
     }  # fmt: skip
     for algorithm in provider.algorithms():
         assert algorithm.shortHelpString()

@@ -223,3 +223,34 @@ def test_a_model_is_trained_measured_and_used_only_where_it_is_better(
     finally:
         settings.MODEL.set(before[0])
         settings.MODELS.set(before[1])
+
+
+@pytest.mark.parametrize(("form", "file"), [("coco", "annotations_train.json"), ("masks", None)])
+def test_exported_labels_come_back_where_they_were(provider, tmp_path, form, file):
+    part = layer_of(tmp_path / "part.gpkg", houses(40))
+    folder = tmp_path / "labels"
+    results, _, said = run(
+        provider,
+        "exportlabels",
+        {
+            "INPUT": str(TOWN), "LABELS": str(part), "FORM": form, "CHIP_SIZE": 1024,
+            "VAL_SHARE": 0, "FOLDER": str(folder),
+        },
+    )  # fmt: skip
+    assert results["OBJECTS"] >= 40
+    assert any("train: " in line for line in said)
+    given = {"FOLDER": str(folder)} if file is None else {"SOURCE": str(folder / file)}
+    results, context, _ = run(provider, "importlabels", given | {"OUTPUT": "memory:"})
+    back = QgsProcessingUtils.mapLayerFromString(results["OUTPUT"], context)
+    assert back.featureCount() == 40
+    assert back.crs().authid() == "EPSG:32645"
+    areas = [
+        sum(f.geometry().area() for f in layer.getFeatures())
+        for layer in (back, QgsVectorLayer(str(part), "part", "ogr"))
+    ]
+    assert areas[0] == pytest.approx(areas[1], rel=0.02)
+
+
+def test_labels_are_a_file_or_a_folder(provider, tmp_path):
+    with pytest.raises(ValueError, match="a file of labels, or a folder"):
+        run(provider, "importlabels", {"OUTPUT": "memory:"})

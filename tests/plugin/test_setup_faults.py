@@ -149,7 +149,8 @@ def test_a_mirror_that_does_not_answer_is_given_up(place, made, index, wait):
     index.fault = "hangs"
     well, text = run(place, wait)
     assert not well
-    assert "cannot be reached" in text
+    # pip from 25 on counts a file of which nothing came as a download that was cut.
+    assert "cannot be reached" in text or "cut in the middle of a download" in text
     index.fault = ""
     index.released.set()
     assert_goes_on(place, wait, ("venv", "pip"))

@@ -43,10 +43,10 @@ def colours(layer) -> list[str]:
     return found
 
 
-def test_a_layer_of_objects_can_have_four_styles_and_says_which_it_has(objects):
-    assert styles.offered(objects) == ["review", "score", "label", "class"]
+def test_a_layer_of_objects_can_have_five_styles_and_says_which_it_has(objects):
+    assert styles.offered(objects) == ["review", "objects", "score", "label", "class"]
     assert styles.current(objects) == "review"
-    for name in ("score", "label", "class", "review"):
+    for name in ("score", "label", "objects", "class", "review"):
         styles.apply(objects, name)
         assert styles.current(objects) == name
     objects.setRenderer(QgsSingleSymbolRenderer(QgsFillSymbol.createSimple({"color": "red"})))
@@ -65,7 +65,7 @@ def test_only_what_suits_a_layer_is_offered(qgis_app):
     assert styles.offered(None) == []
     assert styles.offered(QgsVectorLayer("LineString", "roads", "memory")) == []
     plain = QgsVectorLayer("Polygon?field=SCORE:double", "own fields", "memory")
-    assert styles.offered(plain) == ["review", "score"]
+    assert styles.offered(plain) == ["review", "objects", "score"]
     styles.apply(plain, "score")
     assert plain.renderer().classAttribute() == "SCORE"
     assert styles.current(plain) == "score"

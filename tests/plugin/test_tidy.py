@@ -8,7 +8,7 @@ import math
 from qgis.core import QgsGeometry, QgsPointXY
 
 from samgeo_plugin.interactive.candidates import Refinement
-from samgeo_plugin.interactive.tidy import LEAST_IOU, _iou, vertices, with_few_vertices
+from samgeo_plugin.interactive.tidy import LEAST_IOU, iou, vertices, with_few_vertices
 
 
 def ragged_square(points: int) -> QgsGeometry:
@@ -26,7 +26,7 @@ def test_a_square_of_many_vertices_becomes_one_of_few():
     square = ragged_square(60)
     made = with_few_vertices(square, 16)
     assert vertices(made) <= 16
-    assert _iou(made, square) >= 0.98
+    assert iou(made, square) >= 0.98
 
 
 def test_the_shape_goes_before_the_limit():
@@ -36,7 +36,7 @@ def test_the_shape_goes_before_the_limit():
     ]
     spiky = QgsGeometry.fromPolygonXY([[*star, star[0]]])
     made = with_few_vertices(spiky, 16)
-    assert _iou(made, spiky) >= LEAST_IOU
+    assert iou(made, spiky) >= LEAST_IOU
     assert vertices(made) > 16
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from unittest.mock import MagicMock
 
 from qgis.gui import QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtWidgets import QMainWindow
+from qgis.PyQt.QtWidgets import QMainWindow, QPushButton
 
 
 class Iface:
@@ -60,6 +60,11 @@ class Iface:
 
     def unregisterOptionsWidgetFactory(self, factory):  # noqa: N802
         self.factories.remove(factory)
+
+    def buttons(self) -> list:
+        """Of the sentence that is shown: its ways out."""
+        item = self.bar.currentItem()
+        return [] if item is None else item.findChildren(QPushButton)
 
     def text(self) -> str:
         item = self.bar.currentItem()

@@ -42,6 +42,7 @@ CELL_OPTIONS = ClassifierOptions(
     whitening=0.7,
     strength=0.03,
     clip=None,
+    temperature_doubt=0.1,
     frequency=0.0,
 )
 """Linear, because each of the model's maps is then projected at its own resolution. Values

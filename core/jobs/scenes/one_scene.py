@@ -51,6 +51,8 @@ class SceneStage:
         output: Path of a scene's layer, with :data:`NAME` in it.
         crs: Of a layer that scenes share, as WKT; None where each has its own.
         segmenter: Instead of ``params.model``.
+        begun: Folder with a mark for each scene whose layer may be there although nobody has noted
+            it: the run, or a worker, was killed. A mark is made where no layer was.
         run: Names this run: its model stays loaded from one scene to the next.
     """
 
@@ -58,11 +60,29 @@ class SceneStage:
     output: str
     crs: str | None = None
     segmenter: Segmenter | SegmenterFactory | None = None
+    begun: Path | None = None
     run: str = field(default_factory=new_run)
 
     def path(self, scene: str) -> Path:
         """Where a scene's layer is."""
         return Path(self.output.replace(NAME, scene))
+
+    def is_ours(self, scene: str) -> bool:
+        """Whether a scene's layer, if there is one, was made by this run; marks that it will be."""
+        if self.begun is None:
+            return False
+        mark = self.begun / scene
+        if mark.exists():
+            return True
+        if not self.path(scene).exists():
+            self.begun.mkdir(exist_ok=True)
+            mark.touch()
+        return False
+
+    def forget(self, scene: str) -> None:
+        """What became of a scene is noted: from here on its layer is the user's."""
+        if self.begun is not None:
+            (self.begun / scene).unlink(missing_ok=True)
 
     def __call__(self, scene: Scene) -> SceneOutcome:
         """Segment one scene; whatever goes wrong with it is its outcome."""
@@ -99,6 +119,7 @@ class SceneStage:
             job_folder=None,
             workers=1,
             cluster=None,
+            overwrite=self.params.overwrite or self.is_ours(scene.id),
         )
         if self.crs is not None:
             params = replace(params, crs=self.crs, overwrite=True, layer=None)

@@ -66,12 +66,14 @@ def segment_scenes(
             params.output if together is None else str(folder / "parts" / f"{NAME}.parquet"),
             None if together is None else together.crs,
             segmenter,
+            folder / "begun" if together is None else None,
         )
         _check_outputs(stage, scenes)
         with _locked(folder):
             journal = Journal(folder / "scenes.jsonl", _digest(params, stage), __version__)
             if params.fresh:
-                shutil.rmtree(folder / "parts", ignore_errors=True)
+                for name in ("parts", "begun"):
+                    shutil.rmtree(folder / name, ignore_errors=True)
                 journal.path.unlink(missing_ok=True)
             with journal:
                 failed = _run(stage, scenes, journal, report)
@@ -196,6 +198,7 @@ def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: R
     with closing(_outcomes(stage, pending)) as outcomes:
         for number, outcome in enumerate(outcomes, 1):
             journal.add(outcome)
+            stage.forget(outcome.id)
             if not outcome.good:
                 failed.append(f"{outcome.id}: {outcome.message}")
             left = (time.monotonic() - started) / number * (len(pending) - number)
@@ -251,7 +254,8 @@ def _require(executor: Any, stage: SceneStage, pending: Sequence[Scene]) -> None
     if not stage.params.cluster:
         return
     folders = {Path(n).parent for scene in pending for n in files_named(scene.source)}
-    executor.require([parent, *sorted(folders)])
+    marks = [] if stage.begun is None else [stage.begun.parent]
+    executor.require([parent, *marks, *sorted(folders)])
 
 
 def _in_one_process(

@@ -7,23 +7,25 @@ which of them are too small is known only at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice, pairwise
-from typing import Any
+from itertools import islice
 
-import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from ...layers.writer import LayerWriter
-from ...merge import MaskSource, Merged, MergedObject, cached
+from ...merge import MaskSource, Merged, cached
+from ...merge.objects import NO_PARENT
 from ...parallel.executors import Executor
 from ...tiles.grid import Grid
 from ...vectors.contours import to_ground
 from ...vectors.coverage import CoverageOptions, coverage
-from ...vectors.features import FeatureMaker, VectorStage
+from ...vectors.features import CHUNK, FeatureMaker, VectorStage
 
-BATCH = 128
-"""Objects a worker turns into polygons at a time."""
+MOST_CHUNKS = 8
+"""Chunks of objects (:data:`CHUNK`) that a worker turns into polygons at a time, at most."""
 
 Report = Callable[[str, int, int], None]
 
@@ -51,21 +53,23 @@ def write_objects(
     """
     store = stage.store
     store.clear_features()
-    batches = list(_batches(objects))
+    batches = _batches(objects, executor.workers)
     masks = cached(masks)  # one batch leaves its tiles to the next
-    dropped: set[str] = set()
+    left_out = [np.empty(0, np.int64)]
     report("polygons", 0, len(batches))
-    for done, left_out in enumerate(executor.map(stage, _items(objects, batches, masks)), 1):
-        dropped.update(left_out)
-        report("polygons", done, len(batches))
-    parents = _ancestors(objects, dropped)
+    items = ((number, objects.columns(rows), masks) for number, rows in enumerate(batches))
+    for number, found in enumerate(executor.map(stage, items)):
+        left_out.append(batches[number][found])
+        report("polygons", number + 1, len(batches))
+    parents = _other_parents(objects, np.concatenate(left_out))
     count = 0
     for number in range(len(batches)):
-        features = gpd.read_parquet(store.finished_features(number))
-        if dropped:
-            features["parent_id"] = [parents.get(p, p) for p in features["parent_id"]]
-        writer.write(features)
-        count += len(features)
+        path = store.finished_features(number, ".arrow")
+        with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as stored:
+            for chunk in range(stored.num_record_batches):
+                features = stored.get_batch(chunk)
+                count += features.num_rows
+                writer.write_batch(_with_parents(features, parents))
         report("layer", number + 1, len(batches))
     store.clear_features()
     return count
@@ -89,10 +93,10 @@ def write_coverage(
     ready = coverage(objects, masks, grid, executor, options)
     count = 0
     report("coverage", 0, len(objects))
-    while batch := list(islice(ready, BATCH)):
+    while batch := list(islice(ready, CHUNK)):
         some = [replace(objects[number], parent_id="") for number, _ in batch]
         shapes = [to_ground(shape, maker.transform) for _, shape in batch]
-        features, _ = maker.features(some, shapes)
+        features = maker.features(some, shapes)
         writer.write(features)
         count += len(features)
         report("coverage", count, len(objects))
@@ -100,31 +104,32 @@ def write_coverage(
     return count
 
 
-def _batches(objects: Merged) -> Iterator[Any]:
+def _batches(objects: Merged, workers: int) -> list[NDArray[np.int64]]:
     """Numbers of the objects of each batch, neighbours together, so that tiles are loaded once."""
     order = objects.by_place()
-    cuts = [*range(0, len(order), BATCH), len(order)]
-    return (order[start:stop] for start, stop in pairwise(cuts))
+    chunks = max(1, min(MOST_CHUNKS, len(order) // (4 * workers * CHUNK)))
+    return np.split(order, range(chunks * CHUNK, len(order), chunks * CHUNK)) if len(order) else []
 
 
-def _items(
-    objects: Merged, batches: Sequence[Any], masks: MaskSource
-) -> Iterator[tuple[int, list[MergedObject], MaskSource]]:
-    for number, rows in enumerate(batches):
-        yield number, [objects[int(row)] for row in rows], masks
+def _with_parents(features: pa.RecordBatch, parents: Mapping[str, str]) -> pa.RecordBatch:
+    """Features whose parents are in the layer."""
+    if not parents:
+        return features
+    at = features.schema.get_field_index("parent_id")
+    names = [parents.get(name, name) for name in features.column(at).to_pylist()]
+    return features.set_column(at, "parent_id", pa.array(names, pa.string()))
 
 
-def _ancestors(objects: Merged, dropped: set[str]) -> dict[str, str]:
+def _other_parents(objects: Merged, left_out: NDArray[np.int64]) -> dict[str, str]:
     """For each object that was left out, the nearest one around it that was not ("" for none)."""
-    if not dropped:
-        return {}
-    above = {obj.id: obj.parent_id for obj in objects if obj.id in dropped}
-
-    def climb(name: str) -> str:
-        seen = set()
-        while name in above and name not in seen:
-            seen.add(name)
-            name = above[name]
-        return name
-
-    return {name: climb(name) for name in above}
+    gone = np.zeros(len(objects), bool)
+    gone[left_out] = True
+    found = {}
+    for number in left_out.tolist():
+        above, seen = number, set()
+        while above != NO_PARENT and gone[above] and above not in seen:
+            seen.add(above)
+            above = int(objects.parent[above])
+        here = above != NO_PARENT and not gone[above]
+        found[objects.id(number)] = objects.id(above) if here else ""
+    return found

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,7 @@ from .network import (
 )
 from .prompt_maps import STRIDE, PromptTensors
 from .prompts import to_tensors
-from .proposals import joined, propose
+from .proposals import LEAST_DEPTH, joined, propose
 from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout, one_row
 from .scale import at_scale, check_scale
 
@@ -111,6 +111,7 @@ class EmbeddedModel:
         levels: What is added to the logits of masks of each size.
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
         temperature: By which the logits of classes are divided, so that probabilities are right.
+        proposal_depth: Depth from which a maximum is a proposal.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class EmbeddedModel:
         levels: Levels | None = None,
         scale: float = 1.0,
         temperature: float = 1.0,
+        proposal_depth: float = LEAST_DEPTH,
     ) -> None:
         check_scale(scale)
         self._net = net
@@ -128,6 +130,7 @@ class EmbeddedModel:
         self._levels = levels or Levels()
         self.scale = scale
         self._temperature = temperature
+        self._depth = proposal_depth
         self._info = at_scale(info, scale)
         self._device = device
         self._kept: weakref.WeakKeyDictionary[Embedding, dict[int, Features]] = (
@@ -146,9 +149,8 @@ class EmbeddedModel:
         """
         if scale == self.scale:
             return self
-        return EmbeddedModel(
-            self._net, self._plain, self._device, self._levels, scale, self._temperature
-        )
+        settings = self._levels, scale, self._temperature, self._depth
+        return EmbeddedModel(self._net, self._plain, self._device, *settings)
 
     # --- images ----------------------------------------------------------------------------------
 
@@ -227,6 +229,7 @@ class EmbeddedModel:
                 self._map(embedding, "depth", shrink),
                 self._map(embedding, "sides", shrink),
                 shrink=shrink,
+                least=self._depth,
             )
             for shrink in SHRINKS
         )
@@ -547,18 +550,44 @@ def load_embedded(
             f"The weights {EMBEDDED_WEIGHTS} are not the ones that were shipped: install the "
             "package again."
         )
+    name = FAMILY if path is None else path.stem
+    return model_around(net, notes, name, digest, chosen, scale)
+
+
+def model_around(
+    net: EmbeddedNet,
+    notes: Mapping[str, str],
+    name: str,
+    digest: str,
+    device: torch.device,
+    scale: float = 1.0,
+) -> EmbeddedModel:
+    """A model to ask around a network.
+
+    Args:
+        net: Trained; it is copied.
+        notes: Of its file: thresholds of the automatic mode, depth of proposals, levels,
+            temperature.
+        name: Of the model.
+        digest: All that makes its weights different from others.
+        device: Where it runs.
+        scale: Network pixels per image pixel.
+    """
+    depth = float(notes.get("proposal_depth") or LEAST_DEPTH)
     info = ModelInfo(
-        name=FAMILY if path is None else path.stem,
+        name=name,
         family=FAMILY,
-        fingerprint=f"{FAMILY}-{VERSION}-{digest}",
+        fingerprint=f"{FAMILY}-{VERSION}-{digest}"
+        + (f"-d{depth:g}" if depth != LEAST_DEPTH else ""),
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
         cell=float(MASK_STRIDE),
-        device=str(chosen),
+        device=str(device),
         score_threshold=float(notes["score_threshold"]),
         stability_threshold=float(notes["stability_threshold"]),
     )
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
     temperature = float(notes.get("temperature", "1"))
-    return EmbeddedModel(folded(net).to(chosen), info, chosen, levels, scale, temperature)
+    fast = folded(net).to(device)
+    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth)

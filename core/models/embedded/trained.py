@@ -6,45 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from ..base import ModelInfo
 from ..runtime import pick_device, set_threads
 from ..weights.own import OwnNotes, changed
-from .model import FAMILY, INPUT_SIZE, EmbeddedModel, read_network
-from .network import MASK_STRIDE, EmbeddedNet
-
-
-def around(
-    net: EmbeddedNet,
-    name: str,
-    fingerprint: str,
-    device: torch.device,
-    score: float,
-    stability: float,
-) -> EmbeddedModel:
-    """A model around a network.
-
-    Args:
-        net: Trained; it is copied.
-        name: Of the model.
-        fingerprint: All that makes its weights different from others.
-        device: Where it runs.
-        score, stability: Thresholds of the automatic mode.
-    """
-    info = ModelInfo(
-        name=name,
-        family=FAMILY,
-        fingerprint=f"{FAMILY}-2-{fingerprint}",
-        input_size=INPUT_SIZE,
-        mask_size=INPUT_SIZE // MASK_STRIDE,
-        accepts=frozenset({"point", "box", "mask"}),
-        device=str(device),
-        score_threshold=score,
-        stability_threshold=stability,
-    )
-    return EmbeddedModel(net, info, device)
+from .model import EmbeddedModel, model_around, read_network
 
 
 def load_changed(
@@ -72,7 +38,11 @@ def load_changed(
     """
     chosen = pick_device(device)
     set_threads(threads)
-    net, _, digest = read_network(base)
+    net, base_notes, digest = read_network(base)
     net.load_state_dict(changed(net.state_dict(), own), strict=False)
-    score, stability = float(notes.score_threshold), float(notes.stability_threshold)
-    return around(net, name, f"{digest}+{checksum}", chosen, score, stability)
+    thresholds = {
+        "score_threshold": notes.score_threshold,
+        "stability_threshold": notes.stability_threshold,
+        "proposal_depth": notes.proposal_depth,
+    }
+    return model_around(net, base_notes | thresholds, name, f"{digest}+{checksum}", chosen)

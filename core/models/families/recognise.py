@@ -22,8 +22,8 @@ from ..network import Network
 from ..promptable import TorchModel
 from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights import hub_names as hub
-from ..weights.sam3_names import is_multiplex, is_sam3
-from . import edge_tam, efficient_sam, mobile_sam, sam, sam2, sam_hq
+from ..weights.sam3_names import is_multiplex, is_sam3, is_student
+from . import edge_tam, efficient_sam, efficientvit_sam, mobile_sam, sam, sam2, sam_hq, sam_hq2
 from .family import Family, Shapes, State
 from .memory.sam2_video import Sam2Video
 from .memory.video import TorchVideoModel
@@ -31,7 +31,9 @@ from .memory.video import TorchVideoModel
 FAMILIES: tuple[Family, ...] = (
     sam_hq.FAMILY,
     efficient_sam.FAMILY,
+    efficientvit_sam.FAMILY,
     mobile_sam.FAMILY,
+    sam_hq2.FAMILY,
     sam2.FAMILY,
     edge_tam.FAMILY,
     sam.FAMILY,
@@ -65,6 +67,8 @@ def recognise(shapes: Shapes) -> Recognised:
     """
     layout = "official"
     if is_sam3(shapes):
+        if is_student(shapes):
+            return Recognised("sam3", "EfficientSAM3", layout)
         return Recognised("sam3", "3.1 multiplex" if is_multiplex(shapes) else "3", layout)
     if hub.is_hub(shapes):
         layout, shapes = "hub", hub.official_shapes(shapes)

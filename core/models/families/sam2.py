@@ -24,7 +24,7 @@ def _hiera_size(shapes: Shapes) -> HieraSize:
     raise ValueError(f"no SAM 2 has {depth} blocks and a width of {dim}")
 
 
-def _sam2_variant(shapes: Shapes) -> str:
+def hiera_variant(shapes: Shapes) -> str:
     try:
         return _hiera_size(shapes).name
     except ValueError:
@@ -69,7 +69,7 @@ SAM2_VIDEO = (
 FAMILY = Family(
     "sam2",
     (f"{TRUNK}pos_embed_window", "sam_mask_decoder."),
-    _sam2_variant,
+    hiera_variant,
     _make_sam2,
     ignored=SAM2_VIDEO,
     rename=sam2_name,

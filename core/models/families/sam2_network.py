@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class Sam2(Network):
     """
 
     family = "sam2"
+    decoder_kind: type[MaskDecoder] = MaskDecoder
     score_threshold, stability_threshold = 0.8, 0.95
 
     def __init__(
@@ -48,7 +49,7 @@ class Sam2(Network):
         super().__init__(
             image_encoder,
             PromptEncoder(box_first=True),
-            MaskDecoder(style=style),
+            self.decoder_kind(style=style),
             preprocessing or Preprocessing(size, IMAGENET_MEAN, IMAGENET_STD, True, "smooth"),
             stride,
         )
@@ -89,15 +90,35 @@ class Sam2(Network):
         Returns:
             Logits (B, 1, 4h, 4w) and scores (B, 1).
         """
-        logits = self.mask_decoder.masks(side, attended, SINGLE)
-        unstable = _stability(logits[:, 0]) < STABILITY_LIMIT
-        single = scores[:, :1].clone()
-        if bool(unstable.any()):
-            others = self.mask_decoder.masks(side, attended[unstable], CANDIDATES)
-            best, which = scores[unstable, 1:].max(dim=1)
-            logits[unstable, 0] = others[torch.arange(len(others)), which]
-            single[unstable, 0] = best
-        return logits, single
+        decoder = self.mask_decoder
+        return stable_or_best(
+            decoder.masks(side, attended, SINGLE),
+            lambda rows: decoder.masks(side, attended[rows], CANDIDATES),
+            scores,
+        )
+
+
+def stable_or_best(
+    single: Tensor, candidates: Callable[[Tensor], Tensor], scores: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The single mask where it is stable, else the candidate with the best score.
+
+    Args:
+        single: (B, 1, h, w) logits; overwritten.
+        candidates: Logits (n, candidates, h, w) for rows of the batch, given as (B,) bool.
+        scores: (B, 1 + candidates).
+
+    Returns:
+        Logits (B, 1, h, w) and scores (B, 1).
+    """
+    unstable = _stability(single[:, 0]) < STABILITY_LIMIT
+    chosen = scores[:, :1].clone()
+    if bool(unstable.any()):
+        others = candidates(unstable)
+        best, which = scores[unstable, 1:].max(dim=1)
+        single[unstable, 0] = others[torch.arange(len(others)), which]
+        chosen[unstable, 0] = best
+    return single, chosen
 
 
 def _stability(logits: Tensor) -> Tensor:

@@ -29,8 +29,68 @@ from .mobile_sam import TINY_UNUSED, make_tiny_vit
 from .sam import make_vit, vit_variant
 
 
-class HqDecoder(MaskDecoder):
-    """The decoder with the token, its hypernetwork and the fusion of features.
+class QualityDecoder(MaskDecoder):
+    """SAM's decoder with the extra token and its hypernetwork, of SAM-HQ and SAM-HQ 2.
+
+    Args:
+        dim: Width of a token.
+        style: Of the decoder but for the token.
+    """
+
+    def __init__(self, dim: int = 256, *, style: DecoderStyle | None = None) -> None:
+        super().__init__(dim, style=replace(style or DecoderStyle(), quality_token=True))
+        self.hf_token_position = self._first_mask() + self.candidates + 1
+        self.hf_mlp = Head(dim, dim, dim // 8)
+        self.embedding_maskfeature = nn.Sequential(
+            nn.Conv2d(dim // 8, dim // 4, 3, padding=1),
+            LayerNorm2d(dim // 4),
+            nn.GELU(),
+            nn.Conv2d(dim // 4, dim // 8, 3, padding=1),
+        )
+
+    def fine_map(self, side: ImageSide, attended: Attended) -> Tensor:
+        """Upscaled features of each prompt as maps: (B, 4h, 4w, dim / 8)."""
+        features = torch.cat(list(self.upscale(side, attended.features)), dim=1)
+        return channels_last_map(features, side.shape)
+
+    def plain_masks(self, hyper: Tensor, fine: Tensor) -> Tensor:
+        """SAM's own logits (B, rows, 4h, 4w) float32.
+
+        Args:
+            hyper: (B, rows, dim / 8), see :meth:`weigh`.
+            fine: See :meth:`fine_map`.
+        """
+        batch, height, width, _ = fine.shape
+        plain = torch.bmm(hyper.to(fine.dtype), fine.flatten(1, 2).transpose(1, 2)).float()
+        return plain.view(batch, -1, height, width)
+
+    def quality_masks(self, attended: Attended, fine: Tensor, image: Tensor | None) -> Tensor:
+        """High-quality logits (B, 4h, 4w) float32.
+
+        Args:
+            attended: The prompts.
+            fine: See :meth:`fine_map`.
+            image: The image's part f of the features (dim / 8, 4h, 4w), if there is one.
+        """
+        hyper = self.hf_mlp(attended.tokens[:, self.hf_token_position])
+        batch, height, width, _ = fine.shape
+        conv1, conv2 = parts(self.embedding_maskfeature, nn.Conv2d)
+        (norm,) = parts(self.embedding_maskfeature, LayerNorm2d)
+        # In channels-last memory, as the features are.
+        first: Tensor = conv1(fine.permute(0, 3, 1, 2))
+        hidden = F.gelu(norm.last(first.permute(0, 2, 3, 1))).flatten(1, 2).transpose(1, 2)
+        # (B, 9, 64): one kernel of 3 x 3 a prompt. A product, then each of the nine maps moved to
+        # its place and added: much faster than a convolution with a group a prompt.
+        kernel = torch.einsum("bc,cikl->bkli", hyper, conv2.weight).flatten(1, 2)
+        maps = torch.bmm(kernel.to(hidden.dtype), hidden).float()
+        own = _moved(maps.view(batch, 9, height, width))
+        if image is not None:
+            own = own + torch.mm(hyper, image.flatten(1)).view(batch, height, width).float()
+        return own if conv2.bias is None else own + (hyper @ conv2.bias).float()[:, None, None]
+
+
+class HqDecoder(QualityDecoder):
+    """The decoder of SAM-HQ, which fuses features of the encoder.
 
     Args:
         early: Channels of the encoder's early features.
@@ -38,9 +98,7 @@ class HqDecoder(MaskDecoder):
     """
 
     def __init__(self, early: int, dim: int = 256) -> None:
-        super().__init__(dim, style=DecoderStyle(quality_token=True))
-        self.hf_token_position = 2 + self.candidates
-        self.hf_mlp = Head(dim, dim, dim // 8)
+        super().__init__(dim)
         self.compress_vit_feat = nn.Sequential(
             nn.ConvTranspose2d(early, dim, 2, stride=2),
             LayerNorm2d(dim),
@@ -52,12 +110,6 @@ class HqDecoder(MaskDecoder):
             LayerNorm2d(dim // 4),
             nn.GELU(),
             nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2),
-        )
-        self.embedding_maskfeature = nn.Sequential(
-            nn.Conv2d(dim // 8, dim // 4, 3, padding=1),
-            LayerNorm2d(dim // 4),
-            nn.GELU(),
-            nn.Conv2d(dim // 4, dim // 8, 3, padding=1),
         )
 
     def quality_features(self, image: Tensor, early: Tensor) -> Tensor:
@@ -73,31 +125,6 @@ class HqDecoder(MaskDecoder):
         late: Tensor = self.embedding_encoder(image)
         compressed: Tensor = self.compress_vit_feat(early.permute(0, 3, 1, 2))
         return late + compressed
-
-    def quality_masks(self, side: ImageSide, attended: Attended, fine: Tensor) -> Tensor:
-        """High-quality logits (B, 4h, 4w) float32.
-
-        Args:
-            side: With "quality" (dim / 8, 4h, 4w) among its extras.
-            attended: The prompts.
-            fine: Upscaled features (B, 4h, 4w, dim / 8).
-        """
-        hyper = self.hf_mlp(attended.tokens[:, self.hf_token_position])
-        image = side.extra["quality"]
-        batch = len(hyper)
-        conv1, conv2 = parts(self.embedding_maskfeature, nn.Conv2d)
-        (norm,) = parts(self.embedding_maskfeature, LayerNorm2d)
-        # In channels-last memory, as the features are.
-        first: Tensor = conv1(fine.permute(0, 3, 1, 2))
-        hidden = F.gelu(norm.last(first.permute(0, 2, 3, 1))).flatten(1, 2).transpose(1, 2)
-        # (B, 9, 64): one kernel of 3 x 3 a prompt. A product, then each of the nine maps moved to
-        # its place and added: much faster than a convolution with a group a prompt.
-        kernel = torch.einsum("bc,cikl->bkli", hyper, conv2.weight).flatten(1, 2)
-        maps = torch.bmm(kernel.to(hidden.dtype), hidden).float()
-        own = _moved(maps.view(batch, 9, *image.shape[1:]))
-        shared = torch.mm(hyper, image.flatten(1)).view(batch, *image.shape[1:])
-        own = own + shared.float()
-        return own if conv2.bias is None else own + (hyper @ conv2.bias).float()[:, None, None]
 
 
 class SamHq(Network):
@@ -131,13 +158,11 @@ class SamHq(Network):
         decoder = self.mask_decoder
         rows = CANDIDATES if multimask else SINGLE
         best, which = scores[:, rows].max(dim=1, keepdim=True)
-        features = torch.cat(list(decoder.upscale(side, attended.features)), dim=1)
-        fine = channels_last_map(features, side.shape)
-        hyper = decoder.weigh(attended, rows).to(fine.dtype)
+        fine = decoder.fine_map(side, attended)
+        hyper = decoder.weigh(attended, rows)
         hyper = hyper[torch.arange(len(hyper), device=hyper.device), which[:, 0]][:, None]
-        plain = torch.bmm(hyper, fine.flatten(1, 2).transpose(1, 2)).float()
-        quality = decoder.quality_masks(side, attended, fine)
-        return plain.view_as(quality[:, None]) + quality[:, None], best
+        quality = decoder.quality_masks(attended, fine, side.extra["quality"])
+        return decoder.plain_masks(hyper, fine) + quality[:, None], best
 
 
 def _moved(maps: Tensor) -> Tensor:

@@ -149,6 +149,27 @@ class Stage(nn.Module):
         return out
 
 
+def stages(
+    dims: Sequence[int],
+    depths: Sequence[int],
+    heads: Sequence[int],
+    windows: Sequence[int],
+    strides: Sequence[int],
+) -> list[Stage]:
+    """The stages of a TinyViT; ``strides`` of the mergings between them."""
+    made = []
+    for index, dim in enumerate(dims):
+        last = index == len(dims) - 1
+        merging = None if last else Merging(dim, dims[index + 1], strides[index])
+        blocks: list[nn.Module]
+        if index == 0:
+            blocks = [MobileBlock(dim) for _ in range(depths[0])]
+        else:
+            blocks = [WindowBlock(dim, heads[index], windows[index]) for _ in range(depths[index])]
+        made.append(Stage(blocks, merging))
+    return made
+
+
 class TinyViT(nn.Module):
     """Images (B, 3, S, S) to features (B, 256, S / 16, S / 16).
 
@@ -165,20 +186,8 @@ class TinyViT(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(dims[0])
-        stages: list[nn.Module] = []
-        for index, dim in enumerate(dims):
-            last = index == len(dims) - 1
-            # The third merging would halve again; the family's stride of 16 is reached before.
-            merging = None if last else Merging(dim, dims[index + 1], 1 if index == 2 else 2)
-            blocks: list[nn.Module]
-            if index == 0:
-                blocks = [MobileBlock(dim) for _ in range(depths[0])]
-            else:
-                blocks = [
-                    WindowBlock(dim, heads[index], windows[index]) for _ in range(depths[index])
-                ]
-            stages.append(Stage(blocks, merging))
-        self.layers = nn.ModuleList(stages)
+        # The third merging would halve again; the family's stride of 16 is reached before.
+        self.layers = nn.ModuleList(stages(dims, depths, heads, windows, (2, 2, 1)))
         self.neck = neck(dims[-1])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,7 @@ class OwnNotes:
         base_checksum: SHA-256 of that model's file.
         score_threshold, stability_threshold: Of the automatic mode.
         own_version: Of this format.
+        proposal_depth: Depth from which the embedded model proposes; empty: the base model's.
     """
 
     family: str
@@ -62,6 +63,7 @@ class OwnNotes:
     score_threshold: str
     stability_threshold: str
     own_version: str = VERSION
+    proposal_depth: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def save_own(
         tensors: What was trained, on the CPU.
         notes: What the file says of itself.
         card: For people.
-        extra_notes: More notes in the file, of the family.
+        extra_notes: More notes in the file, of the family; those of ``notes`` come first.
         overwrite: Replace one of that name.
 
     Raises:
@@ -191,7 +193,7 @@ def save_own(
             save_file(
                 {key: value.contiguous() for key, value in tensors.items()},
                 file,
-                metadata={**asdict(notes), **(extra_notes or {})},
+                metadata={**(extra_notes or {}), **asdict(notes)},
             )
             file.chmod(0o644)
             (part / f"{name}.json").write_text(

@@ -20,6 +20,12 @@ from torch import Tensor
 from ...errors import CheckpointError
 
 TRUNK = "detector.backbone.vision_backbone.trunk."
+STUDENT = f"{TRUNK}model."
+"""What the tensors of EfficientSAM3's light encoders begin with."""
+
+STUDENT_TEXT = "detector.backbone.language_backbone.projector.weight"
+"""A tensor of the light text encoder (MobileCLIP's) of EfficientSAM3 and SAM3-LiteText."""
+
 MULTIPLEX = "tracker.model."
 """What the tensors of SAM 3.1's trackers begin with."""
 
@@ -63,6 +69,34 @@ _TEXT: Rules = (
     (r"(\.encoder\.layers\.\d+)\.ln_(\d)\.", r"\1.layer_norm\2."),
     (r"(\.encoder\.layers\.\d+)\.mlp\.c_fc\.", r"\1.mlp.fc1."),
     (r"(\.encoder\.layers\.\d+)\.mlp\.c_proj\.", r"\1.mlp.fc2."),
+)
+
+_LIGHT_TEXT: Rules = (
+    (r"^backbone\.language_backbone\.projector\.", "text_projection."),
+    (
+        r"^backbone\.language_backbone\.encoder\.projection_layer$",
+        "text_encoder.projection.weight",
+    ),
+    (r"^backbone\.language_backbone\.encoder\.transformer\.", "text_encoder.layers."),
+    (r"^backbone\.language_backbone\.encoder\.", "text_encoder."),
+    (r"^text_encoder\.embedding_layer\.", "text_encoder.embeddings.token_embedding."),
+    (
+        r"^text_encoder\.positional_embedding\.pos_embed\.pos_embed$",
+        "text_encoder.embeddings.position_embedding.position_embedding",
+    ),
+    (r"\.token_mixer\.norm\.rbr_skip\.", ".token_mixer.reference_batchnorm."),
+    (r"\.token_mixer\.mixer\.rbr_skip\.", ".token_mixer.mixer.batchnorm_skip."),
+    (r"\.token_mixer\.mixer\.rbr_conv\.0\.conv\.", ".token_mixer.mixer.conv."),
+    (r"\.token_mixer\.mixer\.rbr_conv\.0\.bn\.", ".token_mixer.mixer.batchnorm_conv."),
+    (r"\.convffn\.conv\.conv\.", ".conv_feed_forward.depthwise_conv."),
+    (r"\.convffn\.conv\.bn\.", ".conv_feed_forward.depthwise_batchnorm."),
+    (r"\.convffn\.fc([12])\.", r".conv_feed_forward.mlp.fc\1."),
+    (r"\.pre_norm_mha\.0\.", ".layer_norm1."),
+    (r"\.pre_norm_mha\.1\.qkv_proj\.", ".self_attn.qkv."),
+    (r"\.pre_norm_mha\.1\.", ".self_attn."),
+    (r"\.pre_norm_ffn\.0\.", ".layer_norm2."),
+    (r"\.pre_norm_ffn\.1\.", ".mlp.fc1."),
+    (r"\.pre_norm_ffn\.4\.", ".mlp.fc2."),
 )
 
 _DETR: Rules = (
@@ -121,8 +155,20 @@ VIDEO = (
 
 
 def is_sam3(keys: Mapping[str, object]) -> bool:
-    """Whether the keys are those of SAM 3's or SAM 3.1's own checkpoint."""
+    """Whether the keys are those of SAM 3's, SAM 3.1's or EfficientSAM3's own checkpoint."""
+    if is_student(keys):
+        return True
     return f"{TRUNK}patch_embed.proj.weight" in keys and any(k.startswith("tracker.") for k in keys)
+
+
+def is_student(keys: Mapping[str, object]) -> bool:
+    """Whether the encoder is one of EfficientSAM3's light ones."""
+    return any(key.startswith(STUDENT) for key in keys)
+
+
+def has_points(keys: Mapping[str, object]) -> bool:
+    """Whether a checkpoint of :func:`is_sam3` has a decoder for points (EfficientSAM3 may not)."""
+    return any(key.startswith("tracker.") for key in keys)
 
 
 def is_multiplex(keys: Mapping[str, object]) -> bool:
@@ -185,7 +231,8 @@ def detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if key.startswith("detector.")
         and not (short := key.removeprefix("detector.")).startswith(unused)
     }
-    return _renamed(chosen, (*_VISION, *_TEXT, *_DETR))
+    text = _LIGHT_TEXT if STUDENT_TEXT in state else _TEXT
+    return _renamed(chosen, (*_VISION, *text, *_DETR))
 
 
 def _renamed(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
@@ -193,6 +240,9 @@ def _renamed(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
     for key, value in state.items():
         if key.endswith((".freqs_cis", ".freqs_cis_real", ".freqs_cis_imag")):
             continue  # rotations: computed anew, see :func:`rotations`
+        if key.startswith(_STUDENT):
+            out[student_name(key)] = value
+            continue
         name = key
         for pattern, replacement in rules:
             name = re.sub(pattern, replacement, name)
@@ -201,11 +251,20 @@ def _renamed(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
     return out
 
 
+_STUDENT = STUDENT.removeprefix("detector.")
+
+
+def student_name(key: str) -> str:
+    """Our name of a tensor of a light encoder, from its name without ``detector.``."""
+    name = key.removeprefix(_STUDENT).removeprefix("student_trunk.").replace(".op_list.", ".")
+    return f"vision_encoder.backbone.{name.replace('backbone.model.', 'backbone.', 1)}"
+
+
 def _cut(name: str, value: Tensor) -> dict[str, Tensor]:
     """One tensor of the official file as those of transformers."""
     if name.endswith(".position_embeddings"):
         return {name: value[:, 1:]}  # without the row of the class token
-    if name == "text_encoder.text_projection.weight":
+    if name in ("text_encoder.text_projection.weight", "text_encoder.projection.weight"):
         return {name: value.T.contiguous()}
     for fused in (".qkv.", ".in_proj_"):
         if fused in name:

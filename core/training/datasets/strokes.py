@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is where in unlabelled photographs, from a few strokes.
+"""Land-cover labels for unlabelled photographs, learned from a few strokes.
 
 Open data with real roads, roofs, pools and parking lots of towns, class by class, are rare under
 free licences. So 45 of the NAIP photographs (60 cm, California) have strokes drawn by hand in

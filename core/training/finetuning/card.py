@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...jobs.scale import scale_for, scaled
 from ...labels.places import Cut
 from ...models.base import PromptableModel
 from ...raster.raster import open_raster
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LARGEST_SCENE = 30
 """Objects of the sample scene that are asked to see what was forgotten."""
 
-SCENE = Path(__file__).parents[2] / "sample_data"
+SCENE = Path(__file__).parents[3] / "sample_data"
 """The sample scene, where the project lies as it was checked out."""
 
 
@@ -67,6 +68,7 @@ def card(
         "verdict": verdict.reason,
         "offered": verdict.offered,
         "sample_scene": forgotten,
+        "person_minutes": job.options.person_minutes,
         "seed": run.options.seed,
         "licence": job.options.licence or "of the labels and the base model",
         "torch": torch.__version__,
@@ -83,5 +85,8 @@ def forgotten(before: PromptableModel, after: PromptableModel, window: int) -> d
         some = replace(examples, objects=examples.objects[:LARGEST_SCENE])
         nowhere = Cut(0, float(scene.width))
         windows = Windows(scene, window).around(some, nowhere, "train")
-        found = [measure(model, windows, automatic=0) for model in (before, after)]
+        scale = scale_for(None, scene)
+        found = [
+            measure(scaled(model, scale, None), windows, automatic=0) for model in (before, after)
+        ]
     return {key: [round(m.figures()[key], 4) for m in found] for key in ("box_iou", "click_iou")}

@@ -21,15 +21,15 @@ from torch.nn import functional as F
 
 from ...errors import ParameterError
 from ...models.base import PromptableModel
-from ...models.embedded.model import EmbeddedModel, read_network
+from ...models.embedded.model import EmbeddedModel, model_around, read_network
 from ...models.embedded.network import MASK_STRIDE, EmbeddedNet, normalised
 from ...models.embedded.prompt_maps import STRIDE, PromptTensors
-from ...models.embedded.trained import around
 from ...models.weights.tensors import family_note
-from ...types import AnyArray, BoolArray, ByteArray
+from ...types import AnyArray, BoolArray, ByteArray, FloatArray
 from ..datasets.canvas import Labels
 from ..datasets.crops import recolour
 from ..datasets.opencv import cv2
+from ..dense_heads import DenseTargets, dense_loss, targets_of
 from ..loop import Batch, rounds, settle
 from ..prompts import first_prompts
 from .examples import Example, Window
@@ -44,8 +44,21 @@ SIDE = 256
 ZOOM = (0.7, 1.6)
 """Range of magnifications."""
 
-GUESSES = 8
-"""Places in each crop at which only the predicted IoU learns."""
+GUESSES, ANYWHERE = 8, 2
+"""Places in each crop at which only the predicted IoU learns, and how many of them at least are no
+proposals."""
+
+SHARE = 0.6
+"""Of the trained weights in what is kept, the rest of which are the model's own (Wortsman et al.,
+"Robust fine-tuning of zero-shot models", 2022). Catanduanes, 83 roofs to train and 45 to test on:
+IoU of boxes .781 before, .776 with .6, .770 with 1; F1 of the automatic mode .30, .46 and .54."""
+
+DEPTH = 0.35
+"""Depth from which a trained model proposes: what is no object has become shallow, and so have some
+objects. There (with a share of .6) 31 of 45 roofs have a proposal, 28 before, 27 with .5."""
+
+GUESSED, EXPECTED = 1.0, 1.0
+"""Weights of the losses of the predicted IoU at such places, and of proposals."""
 
 SMALLEST = 30
 """Pixels of an object in a crop."""
@@ -58,11 +71,13 @@ OBJECT, REJECTED, KNOWN = range(3)
 
 
 class Drawn(NamedTuple):
-    """A crop: (s, s, 3) uint8, (3, s, s) uint16 layers, and (n, s, s) bool masks of objects."""
+    """A crop: (s, s, 3) uint8, (3, s, s) uint16 layers, (n, s, s) bool masks of objects, and (k, 2)
+    places (row, column) in it where the automatic mode asks."""
 
     image: ByteArray
     layers: Labels
     masks: BoolArray
+    asked: FloatArray
 
 
 class ExampleCrops:
@@ -71,10 +86,20 @@ class ExampleCrops:
     Args:
         windows: With at least one object each.
         size: Side of a crop.
+        scale: Pixels of a crop per pixel of the windows, before the magnification by chance.
+        asked: For each window, (k, 2) places (row, column) where the automatic mode asks.
     """
 
-    def __init__(self, windows: Sequence[Window], size: int) -> None:
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        size: int,
+        scale: float = 1.0,
+        asked: Sequence[FloatArray] | None = None,
+    ) -> None:
         self.size = size
+        self._scale = scale
+        self._asked = [np.zeros((0, 2), np.float32)] * len(windows) if asked is None else asked
         self._windows = list(windows)
         self._layers = [layers_of(window) for window in windows]
         self._targets: list[tuple[int, Example]] = [
@@ -87,13 +112,14 @@ class ExampleCrops:
         """A crop and the masks of some of its objects (repeated where it has fewer)."""
         while True:
             number, example = self._targets[int(rng.integers(len(self._targets)))]
-            zoom = float(np.exp(rng.uniform(*np.log(ZOOM))))
+            zoom = self._scale * float(np.exp(rng.uniform(*np.log(ZOOM))))
             matrix = self._matrix(self._windows[number], example, zoom, rng)
             layers = np.stack([self._warped(layer, matrix) for layer in self._layers[number]])
             masks = self._some(layers[OBJECT], objects, rng)
             if masks is not None:
                 image = self._image(self._windows[number].pixels, matrix, zoom)
-                return Drawn(recolour(image, rng), layers, masks)
+                asked = self._inside(self._asked[number], matrix)
+                return Drawn(recolour(image, rng), layers, masks, asked)
 
     def _matrix(
         self, window: Window, example: Example, zoom: float, rng: np.random.Generator
@@ -113,6 +139,13 @@ class ExampleCrops:
         ) + rng.uniform(-slack, slack, 2)
         matrix[:, 2] = centre - matrix[:, :2] @ (self.size / 2, self.size / 2)
         return matrix
+
+    def _inside(self, places: FloatArray, matrix: AnyArray) -> FloatArray:
+        """Places of a window in a crop, as far as they lie in it."""
+        xy = places[:, ::-1] - matrix[:, 2]
+        moved = np.linalg.solve(matrix[:, :2], xy.T).T[:, ::-1].astype(np.float32)
+        inside = ((moved >= 0) & (moved < self.size)).all(axis=1)
+        return np.ascontiguousarray(moved[inside])
 
     def _warped(self, layer: AnyArray, matrix: AnyArray) -> AnyArray:
         flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -182,6 +215,7 @@ class EmbeddedLearner:
             (a head for proposals) may suffer from the latter.
         device: Where it runs.
         name: Of the model to ask.
+        scale: How much the model magnifies images; see :mod:`~samgeo_core.models.embedded.scale`.
     """
 
     def __init__(
@@ -192,6 +226,7 @@ class EmbeddedLearner:
         *,
         device: torch.device | None = None,
         name: str = "embedded",
+        scale: float = 1.0,
     ) -> None:
         if what == "adapter":
             raise ParameterError(
@@ -203,23 +238,40 @@ class EmbeddedLearner:
         net, self.notes, self._digest = read_network(path)
         self._net: EmbeddedNet = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._name = name
+        self._scale = scale
         self._whole = what == "whole"
         for parameter in self._net.parameters():
             parameter.requires_grad_(False)
         self._tensors: dict[str, Tensor] = {}
+        learning = ("decoder.", "dense.", *(("encoder.",) if self._whole else ()))
         for key, parameter in self._net.named_parameters():
-            # Other heads stay as they are: these labels say nothing of what they are for.
-            if key.startswith("decoder.") or (self._whole and key.startswith("encoder.")):
+            if key.startswith(learning):
                 self._tensors[key] = parameter.requires_grad_(True)
+        self._start = {key: tensor.detach().clone() for key, tensor in self._tensors.items()}
+        # What was known of classes: these labels say nothing of them.
+        self._taught = copy.deepcopy(self._net.dense)
         self._net.train()
         # Batch normalisation stands still: a few crops of one place are no statistics.
         settle(self._net)
         self._windows = [window for window in windows if window.objects or window.rejected]
-        self._crops = ExampleCrops(self._windows, SIDE)
+        asked = [self._proposed(window) for window in self._windows]
+        self._crops = ExampleCrops(self._windows, SIDE, scale, asked)
+
+    def _proposed(self, window: Window) -> FloatArray:
+        """Where the model that learns asks in a window before it has learned anything."""
+        if self._taught is None:
+            return np.zeros((0, 2), np.float32)
+        model = self.model({})
+        return model.propose(model.encode([window.pixels])[0]).points
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         return self._tensors
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """See :attr:`.learners.Learner.settings`."""
+        return {} if self._net.dense is None else {"proposal_depth": f"{DEPTH:g}"}
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """See :meth:`.learners.Learner.loss`."""
@@ -233,32 +285,78 @@ class EmbeddedLearner:
         total = results[0][0].total
         for loss, _ in results[1:]:
             total = total + 0.5 * loss.total
-        guess = self._guessed(features, np.stack([d.layers for d in drawn]), rng)
-        return total if guess is None else total + guess
+        guess = self._guessed(features, drawn, rng)
+        if guess is not None:
+            total = total + GUESSED * guess
+        if self._net.dense is not None:
+            total = total + EXPECTED * self._expected(pyramid[:3], drawn)
+        return total
+
+    def _expected(self, pyramid: Sequence[Tensor], drawn: Sequence[Drawn]) -> Tensor:
+        """Loss of what is expected without a prompt: depths and boxes as the labels say, classes as
+        before (Li and Hoiem, "Learning without Forgetting", 2016).
+
+        Args:
+            pyramid: (b, channels, h, w) features of strides 16, 8 and 4.
+            drawn: The b crops.
+        """
+        assert self._net.dense is not None
+        assert self._taught is not None
+        targets = []
+        for crop in drawn:
+            sure = (crop.layers[KNOWN] > 0) | (crop.layers[REJECTED] > 0)
+            unknown = np.zeros(sure.shape, np.uint8)
+            targets.append(
+                targets_of(crop.layers[OBJECT].astype(np.int32), sure.astype(np.float32), unknown)
+            )
+        batch = {
+            name: torch.from_numpy(np.stack([getattr(t, name) for t in targets])).to(self.device)
+            for name in DenseTargets._fields
+        }
+        p16, p8, p4 = pyramid
+        dense = self._net.dense(p16, p8, p4)
+        loss, _ = dense_loss(dense, batch)
+        with torch.no_grad():
+            wanted = F.softmax(self._taught(p16.detach(), p8.detach(), p4.detach()).classes, dim=1)
+        given = F.log_softmax(dense.classes, dim=1)
+        return loss + F.kl_div(given, wanted, reduction="none").sum(1).mean()
+
+    def _places(self, crop: Drawn, rng: np.random.Generator) -> FloatArray:
+        """(GUESSES, 2) places in a crop: proposals where there are enough, else any that are in
+        rejected polygons or where all is known."""
+        sure = (crop.layers[KNOWN] > 0) | (crop.layers[REJECTED] > 0)
+        rows, cols = crop.asked.astype(np.intp).T
+        asked = crop.asked[sure[rows, cols] | (crop.layers[OBJECT, rows, cols] > 0)]
+        asked = asked[rng.permutation(len(asked))[: GUESSES - ANYWHERE]]
+        out = [asked]
+        for k in range(GUESSES - len(asked)):
+            spots = np.flatnonzero(crop.layers[REJECTED] if k % 2 else crop.layers[KNOWN])
+            if len(spots) == 0:
+                spots = np.flatnonzero(sure)
+            if len(spots) == 0:
+                spots = np.array([0])
+            row, col = divmod(int(spots[int(rng.integers(len(spots)))]), sure.shape[1])
+            out.append(np.array([[row, col]], np.float32) + rng.random((1, 2), np.float32))
+        return np.concatenate(out)
 
     def _guessed(
-        self, features: object, labels: AnyArray, rng: np.random.Generator
+        self, features: object, drawn: Sequence[Drawn], rng: np.random.Generator
     ) -> Tensor | None:
-        """Loss of the predicted IoU at places that a grid of points might ask.
+        """Loss of the predicted IoU where the automatic mode asks: at its proposals, and elsewhere.
 
         Args:
             features: Of the crops.
-            labels: (b, 3, s, s) layers of the crops.
+            drawn: The crops.
             rng: Chooses the places.
         """
+        labels = np.stack([d.layers for d in drawn])
         points = np.zeros((len(labels), GUESSES, 1, 2), np.float32)
         known = np.zeros((len(labels), GUESSES), bool)
         for b, layers in enumerate(labels):
-            for k in range(GUESSES):
-                # Half of them in rejected polygons, where there are some.
-                spots = np.flatnonzero(layers[REJECTED] if k % 2 else layers[KNOWN])
-                if len(spots) == 0:
-                    spots = np.flatnonzero(layers[KNOWN] | (layers[REJECTED] > 0))
-                if len(spots) == 0:
-                    spots = np.array([0])
-                row, col = divmod(int(spots[int(rng.integers(len(spots)))]), layers.shape[2])
-                points[b, k, 0] = row + rng.random(), col + rng.random()
-                known[b, k] = bool(layers[KNOWN, row, col])
+            places = self._places(drawn[b], rng)
+            points[b, :, 0] = places
+            rows, cols = places.astype(np.intp).T
+            known[b] = layers[KNOWN, rows, cols]
         if not labels[:, KNOWN].any() and not labels[:, REJECTED].any():
             return None
         count = known.size
@@ -285,14 +383,21 @@ class EmbeddedLearner:
         digest = hashlib.sha256(self._digest.encode())
         for key in sorted(tensors):
             digest.update(tensors[key].detach().cpu().contiguous().numpy().tobytes())
-        score, stability = (float(self.notes[f"{n}_threshold"]) for n in ("score", "stability"))
-        self._last = net, digest.hexdigest(), stability
-        return around(net, self._name, self._last[1], self.device, score, stability)
+        notes = {**self.notes, **(self.settings if tensors else {})}
+        self._last = net, digest.hexdigest(), notes
+        return self._around({})
 
     def thresholds(self, model: PromptableModel, score: float) -> EmbeddedModel:
         """See :meth:`.learners.Learner.thresholds`; of the last :meth:`model`."""
-        net, digest, stability = self._last
-        return around(net, self._name, digest, self.device, score, stability)
+        return self._around({"score_threshold": str(score)})
+
+    def _around(self, changed: Mapping[str, str]) -> EmbeddedModel:
+        net, digest, notes = self._last
+        return model_around(net, {**notes, **changed}, self._name, digest, self.device, self._scale)
+
+    def mixed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See :meth:`.learners.Learner.mixed`."""
+        return {k: torch.lerp(self._start[k], t.detach(), SHARE) for k, t in tensors.items()}
 
     def file(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See :meth:`.learners.Learner.file`; the whole model stands alone."""

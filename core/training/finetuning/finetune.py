@@ -21,10 +21,12 @@ import torch
 
 from ...errors import JobError, ModelError, ParameterError
 from ...job import option
+from ...models.base import PromptableModel
 from ...parallel.atomic_write import write_atomically
 from ...parallel.cancellation import check
 from .examples import Window
 from .learners import Learner
+from .levels import best_level
 from .measure import measure
 
 Report = Callable[[str, int, int], None]
@@ -48,14 +50,14 @@ class LoopOptions:
         seed: Of everything.
     """
 
-    steps: int = 400
+    steps: int = 150
     minutes: float = 20.0
     rate: float = 3e-4
     decay: float = 0.01
     average: float = 0.98
     warm_up: int = 20
-    look: int = 40
-    patience: int = 4
+    look: int = 50
+    patience: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class Run:
             nothing rises there. Without any it runs all its steps.
         folder: For checkpoints; None keeps none.
         digest: Of data, model and options: a checkpoint of another one is refused.
+        points: Of the automatic mode, along a window's side.
     """
 
     learner: Learner
@@ -83,6 +86,7 @@ class Run:
     watched: Sequence[Window]
     folder: Path | None
     digest: str
+    points: int = 32
     step: int = 0
     seconds: float = 0.0
     best_step: int = 0
@@ -165,18 +169,24 @@ class Run:
                 break
 
     def _look(self) -> None:
-        """Measure the averaged weights on the watched objects; keep the best."""
-        if not self.watched:
-            self.best = {name: t.clone() for name, t in self.average.items()}
-            self.best_step = self.step
-            return
-        found = measure(self.learner.model(self.average), self.watched, automatic=0)
-        figure = float(found.box.mean() + found.click.mean()) / 2
-        if figure > self.best_figure:
-            self.best = {name: t.clone() for name, t in self.average.items()}
-            self.best_step, self.best_figure, self.bad_looks = self.step, figure, 0
-        else:
-            self.bad_looks += 1
+        """Measure on the watched objects what would be kept of the averaged weights."""
+        mixed = self.learner.mixed(self.average)
+        if self.watched:
+            figure = self._figure(self.learner.model(mixed))
+            if figure <= self.best_figure:
+                self.bad_looks += 1
+                return
+            self.best_figure, self.bad_looks = figure, 0
+        self.best, self.best_step = mixed, self.step
+
+    def _figure(self, model: PromptableModel) -> float:
+        """Mean of the IoU of boxes, that of clicks, and where all is known the best F1."""
+        found = measure(model, self.watched, automatic=0)
+        figures = [float(found.box.mean()), float(found.click.mean())]
+        known = [w for w in self.watched if w.known.any()][:1]
+        if known:
+            figures.append(best_level(model, known, self.points)[1])
+        return float(np.mean(figures))
 
     # --- checkpoints -----------------------------------------------------------------------------
 

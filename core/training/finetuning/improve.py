@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import filelock
-import numpy as np
 import torch
 
 from ...errors import JobError, ModelError, OutputError, ParameterError
 from ...job import Progress, TrainParameters, option
+from ...jobs.scale import scale_for, scaled
 from ...labels.places import Cut
 from ...layers.reader import LayerLike
 from ...models.base import PromptableModel
@@ -52,6 +52,7 @@ from .examples import (
 from .finetune import STATE, LoopOptions, Run
 from .gain import Verdict, judge
 from .learners import Learner, SamLearner, What, halved
+from .levels import best_level
 from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
 
 WATCHED = 0.25
@@ -76,6 +77,7 @@ class TrainOptions:
         points: Of the automatic mode that is measured, along a window's side.
         automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
         licence: Of the trained model, for its card.
+        person_minutes: That a person has worked on the labels in all, for the card.
         allow_remote: As of :class:`~samgeo_core.RasterOptions`.
         device, threads: See :func:`~samgeo_core.load_model`.
         examples: How the layer is read.
@@ -88,6 +90,7 @@ class TrainOptions:
     points: int = 32
     automatic_windows: int = 4
     licence: str = ""
+    person_minutes: float | None = None
     allow_remote: bool = False
     device: str = "auto"
     threads: int | None = None
@@ -195,6 +198,7 @@ def train_as_asked(
         window=params.window,
         points=params.points_per_side,
         licence=params.licence,
+        person_minutes=params.person_minutes,
         allow_remote=params.allow_remote,
         device=params.device,
         threads=params.threads,
@@ -279,7 +283,14 @@ class TrainingJob:
 
     def run(self, name: str, report: Callable[[str, int, int], None]) -> Trained:
         options, held_back = self.options, self.windows["held back"]
-        run = Run(self.learner, options.loop, self.windows["watched"], self.folder, self.digest)
+        run = Run(
+            self.learner,
+            options.loop,
+            self.windows["watched"],
+            self.folder,
+            self.digest,
+            options.points,
+        )
         run.resume()
         run.go(report)
         # What is measured is what is kept: tensors as the file will hold them.
@@ -289,7 +300,7 @@ class TrainingJob:
         if score is not None:
             after = self.learner.thresholds(after, score)
             self.notes = replace(self.notes, score_threshold=f"{score:.3f}")
-            self.extra_notes |= {"score_threshold": f"{score:.3f}"} if self.extra_notes else {}
+        self.notes = replace(self.notes, **cast(Any, self.learner.settings))
         self.after = after
         verdict = judge(
             self._measured(self.before, held_back, "before", report),
@@ -316,32 +327,24 @@ class TrainingJob:
     def _threshold(
         self, after: PromptableModel, report: Callable[[str, int, int], None]
     ) -> float | None:
-        """The predicted IoU above which the automatic mode's F1 is best, on what was trained on.
+        """The score above which the automatic mode is best, on what was watched and trained on.
 
-        None where nothing is labelled completely: then false objects are not known. Recall must
-        not fall below the base model's.
+        None where nothing is labelled completely: then false objects are not known. As many
+        objects must be found as by the base model.
         """
-        windows = [w for w in self.windows["train"] if w.known.any()]
+        windows = [w for w in self.windows["watched"] + self.windows["train"] if w.known.any()]
         windows = windows[: max(0, min(2, self.options.automatic_windows))]
         if not windows:
             return None
-        levels = np.arange(0.05, 0.96, 0.05)
-        sums, least = np.zeros((len(levels), 3)), 0
-        for number, window in enumerate(windows):
-            masks = [window.mask(o) for o in window.objects]
-            found, scores = everything(after, window, self.options.points, float(levels[0]))
-            table = overlaps(found, masks)
-            counted = np.array([_counts(window, area, part) for area, part in found], bool)
-            for k, level in enumerate(levels.tolist()):
-                keep = scores > level
-                hits = len(one_to_one(table[keep]))
-                sums[k] += hits, len(masks), int((keep & counted).sum()) - hits
+        report("threshold", 0, 2)
+        least = 0
+        for window in windows:
             found, _ = everything(self.before, window, self.options.points)
-            least += len(one_to_one(overlaps(found, masks)))
-            report("threshold", number + 1, len(windows))
-        f1 = 2 * sums[:, 0] / np.maximum(sums[:, 0] + sums[:, 1] + np.maximum(sums[:, 2], 0), 1)
-        f1[sums[:, 0] < min(least, sums[:, 0].max())] = -1
-        return float(levels[int(f1.argmax())])
+            least += len(one_to_one(overlaps(found, [window.mask(o) for o in window.objects])))
+        report("threshold", 1, 2)
+        level, _ = best_level(after, windows, self.options.points, least)
+        report("threshold", 2, 2)
+        return level
 
 
 def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path) -> TrainingJob:
@@ -369,9 +372,10 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
             f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
             f"{notes.base}, or with a model that was trained as a whole."
         )
-    base = load_model(options.model, options.device, options.threads)
+    scale = scale_for(None, raster)
+    base = scaled(load_model(options.model, options.device, options.threads), scale, None)
     what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
-    learner, before, extra = _learner(base, located, what, windows["train"], options, folder)
+    learner, before, extra = _learner(base, located, what, windows["train"], options, folder, scale)
     checksum = checkpoints.checksum_of(located)
     kept_notes = OwnNotes(
         base.info.family,
@@ -403,14 +407,6 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
         left_out=[*examples.left_out, *maker.dropped],
         digest=digest,
     )
-
-
-def _counts(window: Window, area: Any, part: Any) -> bool:
-    """Whether a found mask lies where everything is known."""
-    rows, cols = np.nonzero(part)
-    if len(rows) == 0:
-        return False
-    return bool(window.known[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
 
 
 def _watched(maker: Windows, own: Examples, cut: Cut) -> dict[str, list[Window]]:
@@ -451,13 +447,19 @@ def _learner(
     windows: Sequence[Window],
     options: TrainOptions,
     folder: Path,
+    scale: float,
 ) -> tuple[Learner, PromptableModel, dict[str, str]]:
     """The learner, the model it begins with, and notes that the file needs besides."""
     if base.info.family == EMBEDDED:
         from .embedded_learner import EmbeddedLearner
 
         learner = EmbeddedLearner(
-            located.path, windows, what, device=torch.device(base.info.device), name=base.info.name
+            located.path,
+            windows,
+            what,
+            device=torch.device(base.info.device),
+            name=base.info.name,
+            scale=scale,
         )
         return learner, base, dict(learner.notes) if what == "whole" else {}
     if not isinstance(base, TorchModel):

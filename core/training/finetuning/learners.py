@@ -54,6 +54,10 @@ class Learner(Protocol):
     def tensors(self) -> dict[str, Tensor]:
         """What is trained, by the name under which it is kept."""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Notes of the trained model's file besides its thresholds."""
+
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Loss of one step on randomly drawn training data; gradients reach :attr:`tensors`."""
 
@@ -62,6 +66,9 @@ class Learner(Protocol):
 
     def thresholds(self, model: PromptableModel, score: float) -> PromptableModel:
         """The same model with another threshold of the automatic mode."""
+
+    def mixed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is kept of trained values: perhaps a mean with those before."""
 
     def file(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What a file of the trained model holds, on the CPU."""
@@ -157,6 +164,10 @@ class SamLearner:
     @property
     def tensors(self) -> dict[str, Tensor]:
         return self._tensors
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {}
 
     # A step -------------------------------------------------------------------------------------
 
@@ -300,6 +311,9 @@ class SamLearner:
     def thresholds(self, model: PromptableModel, score: float) -> CachedEncoder:
         assert isinstance(model, CachedEncoder)
         return model.with_score(score)
+
+    def mixed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: t.detach().clone() for name, t in tensors.items()}
 
     def file(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return halved(tensors)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 from ...models.base import Decoded, Embedding, PromptableModel, Prompts
 from ...models.embedding_cache import EmbeddingCache, embedding_key
 from ...parallel.cancellation import check
-from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
 from ...segmenters.segmenter import TileImage
 from ...tiles.grid import Tile
 from ...tiles.mask_grid import resample
@@ -256,11 +257,19 @@ def _block(number: int, place: tuple[float, float], window: Window) -> int:
 def everything(
     model: PromptableModel, window: Window, points: int, score: float | None = None
 ) -> tuple[list[tuple[PixelBox, BoolArray]], Floats]:
-    """All masks that the automatic mode finds in a window, each on its box, and their scores."""
+    """All masks that the automatic mode finds in a window, each on its box, and their scores.
+
+    As in a job, a model that proposes objects asks at its proposals, another one a grid of points.
+    """
     height, width = window.box.shape
     side = max(height, width)
-    options = AutomaticOptions(points_per_side=points, score_threshold=score)
-    segmenter = AutomaticSegmenter(model, options)
+    proposes = bool(getattr(model, "proposes", False))
+    options = AutomaticOptions(
+        points_per_side=points,
+        score_threshold=score,
+        proposals="embedded" if proposes else "grid",
+    )
+    segmenter = AutomaticSegmenter(model, options, cast(Proposer, model) if proposes else None)
     cell = segmenter.cell_size(side)
     whole = PixelBox(0, 0, height, width)
     tile = Tile(TileIndex(0, 0), whole, whole, whole)
@@ -272,6 +281,14 @@ def everything(
         fine = resample(logits, (cell, cell), (1.0, 1.0), shape=area.shape)
         out.append((area, fine > 0))
     return out, np.array([mask.score for mask in found], np.float64)
+
+
+def counts(window: Window, area: PixelBox, part: BoolArray) -> bool:
+    """Whether a found mask lies where everything is known."""
+    rows, cols = np.nonzero(part)
+    if len(rows) == 0:
+        return False
+    return bool(window.known[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
 
 
 def overlaps(found: Sequence[tuple[PixelBox, BoolArray]], masks: Sequence[BoolArray]) -> Floats:

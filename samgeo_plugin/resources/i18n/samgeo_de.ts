@@ -65,6 +65,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>COCO: run-length codes for all objects</source>
+   <translation>COCO: Lauflängenkodierung für alle Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>CPU threads</source>
    <translation>CPU-Threads</translation>
   </message>
@@ -120,6 +125,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Field that is true for several objects in one</source>
+   <translation>Feld, das für mehrere Objekte in einem wahr ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Field with a label</source>
    <translation>Feld mit einer Beschriftung</translation>
   </message>
@@ -145,13 +155,43 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>File of labels</source>
+   <translation>Datei mit Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Folder</source>
+   <translation>Ordner</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Folder of the georeferenced images</source>
+   <translation>Ordner der georeferenzierten Bilder</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Forget what a cancelled run has done</source>
    <translation>Vergessen, was ein abgebrochener Lauf getan hat</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Format of the images</source>
+   <translation>Format der Bilder</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Format of the labels</source>
+   <translation>Format der Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>How far objects may move between dates (in their own sides)</source>
    <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Keep chips without objects</source>
+   <translation>Kacheln ohne Objekte behalten</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -200,6 +240,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Minutes that you have worked on the polygons</source>
+   <translation>Minuten, die Sie an den Polygonen gearbeitet haben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Minutes, at most</source>
    <translation>Minuten, höchstens</translation>
   </message>
@@ -210,8 +255,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Model that finds words</source>
+   <translation>Modell, das Wörter findet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Name of the new model</source>
    <translation>Name des neuen Modells</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Names of the classes</source>
+   <translation>Namen der Klassen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -250,6 +305,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Post-processing</source>
+   <translation>Nachbearbeitung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Probability from which a change is one</source>
    <translation>Wahrscheinlichkeit, ab der eine Änderung gilt</translation>
   </message>
@@ -285,6 +345,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Share of the objects for validation</source>
+   <translation>Anteil der Objekte für die Validierung</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Share of the polygons that is held back</source>
    <translation>Anteil der Polygone, der zurückgehalten wird</translation>
   </message>
@@ -292,6 +357,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Shortest dead end (metres)</source>
    <translation>Kürzeste Sackgasse (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Side of a chip (pixels)</source>
+   <translation>Seitenlänge einer Kachel (Pixel)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -337,6 +407,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Widest gap that is bridged (metres)</source>
    <translation>Größte Lücke, die überbrückt wird (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Words for the objects to find</source>
+   <translation>Wörter für die gesuchten Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -452,6 +527,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Training</source>
    <translation>Training</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Writing chips</source>
+   <translation>Kacheln werden geschrieben</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -780,11 +860,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
-   <source>Folder</source>
-   <translation>Ordner</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Go on with the setup</source>
    <translation>Einrichtung fortsetzen</translation>
   </message>
@@ -910,13 +985,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Accept some objects of a class first: click each, then Enter.</source>
-   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>All like these</source>
-   <translation>Alle wie diese</translation>
+   <source>All like the accepted ones</source>
+   <translation>Alles, was den übernommenen gleicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -925,13 +995,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Choose a layer whose polygons are the area.</source>
-   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
+   <source>Also what a run has found that is stopped; one step of the layer's undo</source>
+   <translation>Auch, was ein angehaltener Lauf gefunden hat; ein Schritt im Rückgängig des Layers</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Choose a raster layer first.</source>
-   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+   <source>Choose a layer whose polygons are the area.</source>
+   <translation>Wählen Sie einen Layer, dessen Polygone das Gebiet sind.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -940,8 +1010,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Earlier runs with their settings, to repeat or to go on</source>
+   <translation>Frühere Läufe mit ihren Einstellungen, zum Wiederholen oder Fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Examples: {counts}</source>
    <translation>Beispiele: {counts}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all</source>
+   <translation>Alle finden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -950,8 +1030,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find all objects in the background; clicks go on working</source>
+   <translation>Alle Objekte im Hintergrund suchen; Klicks gehen weiter</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Find all objects that are like the accepted ones of each class, in the background</source>
    <translation>Findet im Hintergrund alle Objekte, die den angenommenen jeder Klasse gleichen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Find automatically</source>
+   <translation>Automatisch finden</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -965,13 +1055,13 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Left click on an object: right. Right click: wrong.</source>
-   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
+   <source>Into the target layer at the end</source>
+   <translation>Am Ende in den Ziellayer</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>Like these in {raster}</source>
-   <translation>Wie diese in {raster}</translation>
+   <source>Left click on an object: right. Right click: wrong.</source>
+   <translation>Linksklick auf ein Objekt: richtig. Rechtsklick: falsch.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -990,6 +1080,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Runs…</source>
+   <translation>Läufe…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Stop</source>
    <translation>Anhalten</translation>
   </message>
@@ -1002,6 +1097,11 @@
    <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Visible extent</source>
    <translation>Sichtbarer Ausschnitt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>What is like your objects; or everything, or one class of the embedded model</source>
+   <translation>Was Ihren Objekten gleicht; oder alles, oder eine Klasse des eingebauten Modells</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1020,23 +1120,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>like these</source>
-   <translation>wie diese</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>none of these {count}</source>
    <translation>nichts davon {count}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} objects are in {layer}, not saved yet.</source>
-   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>{count} were there already or do not fit.</source>
-   <translation>{count} waren schon da oder passen nicht.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1624,6 +1709,116 @@
    <translation>{layer} wird bearbeitet; speichern Sie zuerst, dann filtern Sie.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Automatic runs</source>
+   <translation>Automatische Läufe</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Close</source>
+   <translation>Schließen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Everything</source>
+   <translation>Alles</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Forget</source>
+   <translation>Vergessen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Go on</source>
+   <translation>Fortsetzen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>In the target layer</source>
+   <translation>Im Ziellayer</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Repeat</source>
+   <translation>Wiederholen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Seconds</source>
+   <translation>Sekunden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Shown</source>
+   <translation>Gezeigt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Started</source>
+   <translation>Begonnen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Take the run off this list; layers stay as they are</source>
+   <translation>Den Lauf aus dieser Liste nehmen; Layer bleiben, wie sie sind</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The panel shows what this run was told</source>
+   <translation>Das Bedienfeld zeigt die Einstellungen dieses Laufs</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The same raster, area and settings as a new run</source>
+   <translation>Dasselbe Raster, Gebiet und dieselben Einstellungen als neuer Lauf</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>The tiles that are left; after QGIS was closed all of them, quickly, and without what the target layer has already</source>
+   <translation>Die übrigen Kacheln; nachdem QGIS geschlossen war, alle, rasch und ohne das, was der Ziellayer schon hat</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Tiles</source>
+   <translation>Kacheln</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Use the settings</source>
+   <translation>Einstellungen übernehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>What</source>
+   <translation>Was</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Where</source>
+   <translation>Wo</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>done</source>
+   <translation>fertig</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>failed</source>
+   <translation>fehlgeschlagen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>running</source>
+   <translation>läuft</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>stopped</source>
+   <translation>angehalten</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/setup_dialog.py" />
    <source>Set up SamGeo Seamless</source>
    <translation>SamGeo Seamless einrichten</translation>
@@ -1710,6 +1905,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>New layer, saved by itself</source>
+   <translation>Neuer Layer, speichert sich selbst</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>New temporary layer</source>
    <translation>Neuer temporärer Layer</translation>
   </message>
@@ -1722,6 +1922,21 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Render the visible extent…</source>
    <translation>Sichtbaren Ausschnitt rendern…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save by itself while you pause</source>
+   <translation>In Pausen selbst speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: nothing to save</source>
+   <translation>Ziellayer speichern: nichts zu speichern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Save the target layer: {count} changed features are not saved yet</source>
+   <translation>Ziellayer speichern: {count} geänderte Objekte sind noch nicht gespeichert</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -1774,9 +1989,64 @@
    <translation>{count} übernommene Objekte konnten nicht erzeugt werden; klicken Sie sie noch einmal an.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Accept some objects of a class first: click each, then Enter.</source>
+   <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Choose a raster layer first.</source>
+   <translation>Wählen Sie zuerst einen Rasterlayer.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Like these in {raster}</source>
+   <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Objects in {raster}</source>
+   <translation>Objekte in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>The area lies outside the map's CRS.</source>
+   <translation>Das Gebiet liegt außerhalb des KBS der Karte.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>like these</source>
+   <translation>wie diese</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} objects are in {layer}, not saved yet.</source>
+   <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} were there already or do not fit.</source>
+   <translation>{count} waren schon da oder passen nicht.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{name} is not in the project any more; add it and choose it.</source>
+   <translation>{name} ist nicht mehr im Projekt; fügen Sie es hinzu und wählen Sie es.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Add it again</source>
+   <translation>Noch einmal hinzufügen</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Objects go into {file} and are saved while you pause.</source>
+   <translation>Objekte kommen in {file} und werden gespeichert, während Sie pausieren.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1787,6 +2057,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Refine accepted objects</source>
    <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Replace its outline</source>
+   <translation>Umriss ersetzen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -1807,6 +2082,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>{layer} has this object already; nothing was added.</source>
+   <translation>{layer} enthält dieses Objekt schon; nichts wurde hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2210,11 +2490,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Choose the field of the examples that holds their class.</source>
-   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Classes of ground</source>
    <translation>Klassen des Bodens</translation>
   </message>
@@ -2222,11 +2497,6 @@
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Classified objects</source>
    <translation>Klassifizierte Objekte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Classifier</source>
-   <translation>Klassifikator</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2251,11 +2521,6 @@ Five strokes give a first map; ten give a good one. Strokes whose class is empty
    <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters, aus einigen Strichen entlang mancher davon und einigen auf anderem Boden. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
 
 Fünf Striche geben eine erste Karte, zehn eine gute. Striche ohne Klasse und die des zweiten Layers liegen auf anderem Boden.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Features without a class are examples of what belongs to none of them</source>
-   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2390,6 +2655,21 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <translation>{result} gegen {truth}</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Choose the field of the examples that holds their class.</source>
+   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Classifier</source>
+   <translation>Klassifikator</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Features without a class are examples of what belongs to none of them</source>
+   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/given.py" />
    <source>Choose a layer that exists and can be read.</source>
    <translation>Wählen Sie einen Layer, der vorhanden und lesbar ist.</translation>
@@ -2476,6 +2756,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>In all, for the log of rounds (samgeo models log)</source>
+   <translation>Insgesamt, für das Protokoll der Runden (samgeo models log)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>IoU for a box</source>
    <translation>IoU für ein Rechteck</translation>
   </message>
@@ -2532,6 +2817,84 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>{name} is the model of the panel now.</source>
    <translation>{name} ist jetzt das Modell des Bedienfelds.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Area in which chips are cut</source>
+   <translation>Gebiet, in dem Kacheln geschnitten werden</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Cuts the raster into chips that keep their georeference and writes the polygons as their labels: COCO, SA-1B, YOLO-seg, or GeoTIFF masks. Training and validation chips lie at different places.
+
+Keep chips without objects only where every object is drawn: elsewhere they may show objects without a label.</source>
+   <translation>Schneidet das Raster in Kacheln, die ihre Georeferenz behalten, und schreibt die Polygone als deren Annotationen: COCO, SA-1B, YOLO-seg oder GeoTIFF-Masken. Kacheln für Training und Validierung liegen an verschiedenen Orten.
+
+Behalten Sie Kacheln ohne Objekte nur, wo jedes Objekt gezeichnet ist: Anderswo können sie Objekte ohne Annotation zeigen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Export labels for other programs</source>
+   <translation>Annotationen für andere Programme exportieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Folder of labels</source>
+   <translation>Ordner mit Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Give a file of labels, or a folder of labels.</source>
+   <translation>Geben Sie eine Datei oder einen Ordner mit Annotationen an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Import labels of images</source>
+   <translation>Annotationen von Bildern importieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Labels</source>
+   <translation>Annotationen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Number of chips</source>
+   <translation>Zahl der Kacheln</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Number of objects</source>
+   <translation>Zahl der Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Of the numbers 0, 1, ..., with commas between them</source>
+   <translation>Der Nummern 0, 1, ..., durch Kommas getrennt</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Reads labels of images (COCO, SA-1B, YOLO-seg, or masks) and brings them back to the ground. The images must be georeferenced, or come from Export labels.
+
+Give a file (COCO, SA-1B) or a folder (YOLO-seg, SA-1B, masks, or an export).</source>
+   <translation>Liest Annotationen von Bildern (COCO, SA-1B, YOLO-seg oder Masken) und bringt sie auf den Boden zurück. Die Bilder müssen georeferenziert sein oder aus dem Export von Annotationen stammen.
+
+Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken oder einen Export).</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>Where they do not lie beside the labels</source>
+   <translation>Wo sie nicht neben den Annotationen liegen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>{objects} objects of {classes} classes from {images} images</source>
+   <translation>{objects} Objekte in {classes} Klassen aus {images} Bildern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/label_algorithms.py" />
+   <source>{split}: {chips} chips, {objects} objects</source>
+   <translation>{split}: {chips} Kacheln, {objects} Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/outlines.py" />
@@ -2610,13 +2973,13 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Everything</source>
-   <translation>Alles</translation>
+   <source>Fields</source>
+   <translation>Felder</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
-   <source>Fields</source>
-   <translation>Felder</translation>
+   <source>GeoTIFF masks</source>
+   <translation>GeoTIFF-Masken</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -2789,9 +3152,16 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Examples of the objects to find</source>
+   <translation>Beispiele der gesuchten Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
+
+With examples, only objects of their classes are written: points or strokes on a few of them, and on a few others without a class. With words, only what a model that understands words finds; with both, the examples decide among what the words find.
 
 A run that was cancelled goes on where it was when it is started again with the same raster and model.
 
@@ -2800,9 +3170,16 @@ A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a wo
 
 „hierarchy“ behält Objekte in Objekten; „flat“ fügt Teile zu einem zusammen. „coverage“ ergibt Polygone ohne Lücken und Überlappungen, wie für Felder. „rectangles“ macht rechte Winkel, wie für Gebäude; „centerlines“ ergibt Linien, wie für Straßen.
 
+Mit Beispielen werden nur Objekte ihrer Klassen geschrieben: Punkte oder Striche auf einigen davon, und auf einigen anderen ohne Klasse. Mit Wörtern nur, was ein Modell findet, das Wörter versteht; mit beidem entscheiden die Beispiele unter dem, was die Wörter finden.
+
 Ein abgebrochener Lauf geht dort weiter, wo er war, wenn er mit demselben Raster und Modell neu gestartet wird.
 
 Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Rules of the command line, separated by semicolons, e.g. building: square, min-area=10; largest-part</source>
+   <translation>Regeln der Kommandozeile, durch Strichpunkte getrennt, z. B. building: square, min-area=10; largest-part</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -2811,8 +3188,18 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Separated by commas; for SAM 3, or with a model that finds words</source>
+   <translation>Durch Kommas getrennt; für SAM 3 oder mit einem Modell, das Wörter findet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>What the embedded model takes an object for; other models know no classes</source>
    <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>grounding-dino-tiny, owlv2-base or others of the list of models on disk</source>
+   <translation>grounding-dino-tiny, owlv2-base oder andere aus der Liste der Modelle auf der Platte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -3264,6 +3651,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>PyTorch has no code for a card as old as {name}</source>
+   <translation>PyTorch hat keinen Code für eine so alte Karte wie {name}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>no NVIDIA GPU was found (nvidia-smi is missing or names none)</source>
    <translation>keine NVIDIA-GPU gefunden (nvidia-smi fehlt oder nennt keine)</translation>
   </message>
@@ -3294,6 +3686,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
+   <source>{name} is too old for PyTorch: choose CPU.</source>
+   <translation>{name} ist zu alt für PyTorch: Wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}, driver {driver}: PyTorch for CUDA {version} fits.</source>
    <translation>{name}, Treiber {driver}: PyTorch für CUDA {version} passt.</translation>
   </message>
@@ -3301,6 +3698,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
    <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/styles.py" />
+   <source>A colour for each object</source>
+   <translation>Eine Farbe je Objekt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

@@ -71,19 +71,34 @@ def test_uncertain_different_and_unanswered_objects_are_asked_about():
     points = np.concatenate([rng.normal(at, 0.1, (n, 2)) for at, n in ((0, 30), (5, 15), (9, 60))])
     said = np.concatenate([rng.uniform(0.4, 0.6, 45), np.full(60, 0.99)])
     probabilities = np.column_stack([said, 1 - said])
-    answered = np.zeros(105, bool)
-    answered[:5] = True
-    asked = ask_next(points, probabilities, np.ones(105), answered, 2).tolist()
-    assert 5 <= asked[0] < 30 <= asked[1] < 45  # one of each heap, the larger first
-    assert asked == ask_next(points, probabilities, np.ones(105), answered, 2).tolist()
-    eight = ask_next(points, probabilities, np.ones(105), answered, 8).tolist()
-    assert len(set(eight)) == 8
-    assert ask_next(points, probabilities, np.ones(105), np.ones(105, bool), 2).tolist() == []
-    few = ~np.isin(np.arange(105), [7, 40])
-    assert sorted(ask_next(points, probabilities, np.ones(105), few, 5).tolist()) == [7, 40]
-    alike = np.zeros((105, 2))
-    assert len(set(ask_next(alike, probabilities, np.ones(105), answered, 4).tolist())) == 4
-    assert uncertainty(np.array([[0.5, 0.5], [1.0, 0.0]])) == pytest.approx([1, 0])
+    area, seen, none = np.ones(105), np.ones(105, bool), np.zeros(105, bool)
+    answered = np.arange(105) < 5
+
+    def ask(count, marked=answered, seen=seen, points=points):
+        return ask_next(points, probabilities, area, marked, seen, count).tolist()
+
+    asked = ask(2, none)
+    assert asked[0] < 30 <= asked[1] < 45  # one of each heap, the larger first
+    assert asked == ask(2, none)
+    assert 30 <= ask(1)[0] < 45  # of the larger heap five answers are known already
+    assert len(set(ask(8))) == 8
+    assert not set(ask(100)) & set(range(5))
+    assert ask(2, ~none) == []
+    few = np.isin(np.arange(105), [7, 40])
+    assert sorted(ask(5, ~few)) == sorted(ask(5, seen=few)) == [7, 40]
+    assert len(set(ask(4, points=np.zeros((105, 2))))) == 4
+    assert uncertainty(np.array([[0.5, 0.5], [1.0, 0.0]])) == pytest.approx([0.5, 0])
+
+
+def test_thousands_of_objects_are_weighed_in_a_moment():
+    rng = np.random.default_rng(1)
+    points, said = rng.normal(size=(30_000, 20)), rng.uniform(size=30_000)
+    asked = ask_next(
+        points, np.column_stack([said, 1 - said]), rng.uniform(1, 9, 30_000),
+        np.arange(30_000) < 10, np.ones(30_000, bool), 10,
+    )  # fmt: skip
+    assert len(set(asked.tolist())) == 10
+    assert np.abs(said[asked] - 0.5).max() < 0.1
 
 
 def test_of_two_as_likely_the_whole_stays_not_its_part():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,16 +49,38 @@ def test_files_that_are_none_are_refused_and_nothing_in_them_runs(tmp_path):
         load_classifier(tmp_path / "missing.samgeo-classes", "objects")
 
 
+def parts(path):
+    with safetensors.safe_open(str(path), framework="numpy") as file:
+        notes = json.loads(file.metadata()["samgeo-classes"])
+        return notes, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def put_together(path, notes, arrays):
+    meta = {"samgeo-classes": json.dumps(notes)}
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=meta))
+
+
+def test_a_file_of_the_first_version_is_read_as_one_without_smallest_areas(tmp_path):
+    path = tmp_path / "old.samgeo-classes"
+    save_classifier(path, some())
+    notes, arrays = parts(path)
+    assert notes.pop("smallest") == []
+    put_together(path, {**notes, "version": 1}, arrays)
+    back = load_classifier(path, "objects").classifier
+    assert back.smallest == ()
+    assert np.array_equal(back.weights, some().classifier.weights)
+
+
+def test_columns_of_another_version_are_refused_in_a_sentence():
+    with pytest.raises(PromptError, match=r"version of this program .* train it again"):
+        some().classifier.check("fingerprint", ("x:0", "x:1", "new:0"))
+
+
 def test_arrays_that_do_not_fit_and_later_versions_are_refused(tmp_path):
     path = tmp_path / "a.samgeo-classes"
     save_classifier(path, some())
-    with safetensors.safe_open(str(path), framework="numpy") as file:
-        notes = json.loads(file.metadata()["samgeo-classes"])
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-    def write(notes, arrays):
-        meta = {"samgeo-classes": json.dumps(notes)}
-        path.write_bytes(safetensors.numpy.save(arrays, metadata=meta))
+    notes, arrays = parts(path)
+    write = partial(put_together, path)
 
     write(notes, {**arrays, "bias": np.array([np.nan, 0], np.float32)})
     with pytest.raises(ModelError, match="not finite"):

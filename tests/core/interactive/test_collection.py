@@ -10,7 +10,7 @@ from samgeo_core.classes.examples import NONE, Example
 from samgeo_core.classes.features.object_table import FeatureTable
 from samgeo_core.classes.features.window_features import feature_cell
 from samgeo_core.classes.presumed import LEAST, with_presumed
-from samgeo_core.errors import PromptError
+from samgeo_core.errors import Cancelled, PromptError
 from samgeo_core.interactive.cached_model import CachedModel
 from samgeo_core.interactive.collection import Collection
 from samgeo_core.models.embedding_cache import EmbeddingCache
@@ -59,9 +59,9 @@ class Counting:
 def collect(raster, tmp_path):
     """Make a collection with its model."""
 
-    def make(area=None, order=None, name="masks"):
+    def make(area=None, order=None, name="masks", features=True):
         grid = choose_grid(HEIGHT, WIDTH, lambda size: CELL, 192, 32)
-        features = choose_grid(HEIGHT, WIDTH, feature_cell, 192, 32)
+        features = choose_grid(HEIGHT, WIDTH, feature_cell, 192, 32) if features else None
         model = Counting(mobile_sam())
         (tmp_path / name).mkdir()
         cache = EmbeddingCache(tmp_path / "cache")
@@ -100,6 +100,45 @@ def test_objects_across_tiles_are_whole_and_told_once(collect):
     areas = sorted(each.polygon.area for each in known.values())
     assert areas == pytest.approx(sorted(side**2 for *_, side in squares()), rel=0.1)
     assert collection.step().found == ()
+
+
+def test_a_tile_whose_look_is_cancelled_is_looked_at_again_and_nothing_found_is_lost(
+    collect, monkeypatch
+):
+    whole, _ = collect(name="whole")
+    expected = sorted(each.id for each in finished(whole).values())
+    collection, _ = collect()
+    known, calls = set(), [0]
+    for name in ("_segment", "_merge", "_pool"):
+        does = getattr(collection, name)
+
+        def or_cancelled(*args, does=does):
+            calls[0] += 1
+            if calls[0] % 3 == 0:
+                raise Cancelled("stopped")
+            return does(*args)
+
+        monkeypatch.setattr(collection, name, or_cancelled)
+    for turn in range(200):
+        try:
+            step = collection.rest() if turn % 5 == 0 else collection.step()
+        except Cancelled:
+            continue
+        known -= set(step.gone)
+        assert not known & {each.id for each in step.found}
+        known |= {each.id for each in step.found}
+        if collection.done == collection.tiles and len(known) == len(expected):
+            break
+    assert sorted(known) == expected
+    assert collection.tiles == collection.done
+
+
+def test_without_features_no_model_runs_and_examples_are_refused(collect):
+    collection, model = collect(features=False)
+    assert len(finished(collection)) == len(squares())
+    assert model.encoded == 0
+    with pytest.raises(PromptError, match="without examples"):
+        collection.sort([example("roof", "roof")], 0.5)
 
 
 def test_the_order_of_tiles_changes_nothing(collect):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -218,6 +220,65 @@ def test_the_newest_prompt_corrects_the_candidate_that_was_chosen():
     assert kept.intersection(shapely.box(40, 100, 100, 120)).area >= 0.9 * 1200
     with pytest.raises(ParameterError, match="candidate 7"):
         session.prompt([*first, point(70, 110), point(71, 111)], candidate=7)
+
+
+class Stubborn(OracleModel):
+    """Keeps to the box and the mask that it is given; of several points it heeds the first."""
+
+    def _label(self, seen, prompt):
+        first = prompt
+        if prompt.points is not None and prompt.points.shape[1] > 1:
+            first = replace(prompt, points=prompt.points[:, :1], labels=prompt.labels[:, :1])
+        return super()._label(seen, first)
+
+    def decode(self, embedding, prompts, **more):
+        decoded = super().decode(embedding, prompts, **more)
+        size = self.info.mask_size
+        allowed = np.ones((size, size), bool)
+        if prompts.boxes is not None:
+            row0, col0, row1, col1 = prompts.boxes[0] / (self.info.input_size / size)
+            rows, cols = np.ogrid[:size, :size]
+            allowed &= (rows >= row0) & (rows < row1) & (cols >= col0) & (cols < col1)
+        if prompts.masks is not None:
+            allowed &= prompts.masks[0] > 0
+        decoded.logits[:] = np.where(allowed, decoded.logits, -8.0)
+        return decoded
+
+
+def polygon(x0, y0, x1, y1):
+    return Prompt("polygon", [[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def test_a_click_outside_a_polygon_that_was_taken_up_adds_what_it_is_on():
+    labels = np.zeros((256, 256), np.int32)
+    labels[40:100, 40:100] = 1
+    labels[100:140, 40:100] = 2
+    session = oracle_session(labels, model=Stubborn(WINDOW, 64, candidates=1))
+    first = [polygon(40, 40, 100, 100)]
+    assert iou(outline(session, session.prompt(first)), shapely.box(40, 40, 100, 100)) >= 0.97
+    after = outline(session, session.prompt([*first, point(70, 120)]))
+    assert iou(after, shapely.box(40, 40, 100, 140)) >= 0.97
+
+
+def test_a_negative_click_that_the_model_passes_over_takes_away_what_it_is_on():
+    labels = np.zeros((256, 256), np.int32)
+    labels[40:100, 40:100] = 1
+    labels[100:140, 40:100] = 2
+
+    class Whole(OracleModel):
+        """Takes both labels for one wherever it is told more than one point."""
+
+        def _label(self, seen, prompt):
+            found = super()._label(seen, prompt)
+            alone = prompt.points is not None and prompt.points.shape[1] == 1
+            return found if alone or not found else [1, 2]
+
+    session = oracle_session(labels, model=Whole(WINDOW, 64, candidates=1))
+    first = [polygon(40, 40, 100, 140)]
+    before = outline(session, session.prompt(first))
+    assert iou(before, shapely.box(40, 40, 100, 140)) >= 0.97
+    after = outline(session, session.prompt([*first, point(70, 120, positive=False)]))
+    assert iou(after, shapely.box(40, 40, 100, 100)) >= 0.97
 
 
 def test_changes_far_from_a_click_are_left_out_part_by_part():

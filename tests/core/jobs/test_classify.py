@@ -5,7 +5,9 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from affine import Affine
 from samgeo_core import segment
 from samgeo_core.errors import JobError, OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
@@ -123,6 +125,44 @@ def test_a_saved_classifier_gives_the_same_classes_and_another_model_is_refused(
     with pytest.raises(OutputError, match=r"my\.samgeo-classes exists already"):
         classify_layer(other, factory=sam2)
     assert saved.read_bytes() == kept
+
+
+def test_a_classifier_of_one_half_is_right_on_the_other_and_on_another_raster(world, tmp_path):
+    left = [s for s in squares() if s[1] < 150 and s[2] < 150]  # the upper left part
+    points = write_points(tmp_path / "left.gpkg", [*left, ("", 340, 240, 30)])
+    saved = tmp_path / "my.samgeo-classes"
+    asked = {"examples": str(points), "save_classifier": str(saved)}
+    classify_layer(parameters(world, tmp_path / "one.gpkg", **asked), factory=mobile_sam)
+    one = gpd.read_file(tmp_path / "one.gpkg", layer="one")
+    marked = gpd.read_file(points).geometry.union_all()
+    rest = one[~one.geometry.intersects(marked)]
+    assert len(rest) == len(squares()) - len(left)
+    assert (rest["class"] == rest["truth"]).mean() > 0.95
+
+    raster, layer = upside_down(world, tmp_path)
+    other = world[0], raster, layer, points
+    again = {"examples": None, "class_field": None, "classifier": str(saved)}
+    classify_layer(parameters(other, tmp_path / "two.gpkg", **again), factory=mobile_sam)
+    two = gpd.read_file(tmp_path / "two.gpkg", layer="two")
+    assert len(two) >= 0.95 * len(squares())
+    assert (two["class"] == two["truth"]).mean() > 0.95
+
+
+def upside_down(world, folder):
+    """Another raster of the same sensor: turned about, with noise of its own, somewhere else."""
+    _, raster, layer, _ = world
+    away = Affine.translation(0, -9_000)
+    with rasterio.open(raster) as file:
+        image, profile, bounds = file.read().astype(float), file.profile, file.bounds
+    image = image[:, ::-1, ::-1] + np.random.default_rng(11).normal(0, 6, image.shape)
+    profile.update(transform=away @ profile["transform"])
+    with rasterio.open(folder / "other.tif", "w", **profile) as file:
+        file.write(np.clip(image, 0, 255).astype("uint8"))
+    turned = Affine(-1, 0, bounds.left + bounds.right, 0, -1, bounds.bottom + bounds.top)
+    frame = gpd.read_file(layer)
+    frame["geometry"] = frame.geometry.affine_transform((away @ turned).to_shapely())
+    frame.to_file(folder / "other.gpkg")
+    return folder / "other.tif", folder / "other.gpkg"
 
 
 @pytest.mark.parametrize(

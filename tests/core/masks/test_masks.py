@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from samgeo_core.errors import JobError
+from samgeo_core.masks.mask_files import load_masks, save_masks
 from samgeo_core.masks.masks import (
     ABSENT,
     LOGIT_STEPS,
@@ -18,9 +19,7 @@ from samgeo_core.masks.masks import (
     PromptRef,
     TileMasks,
     crop_mask,
-    load_masks,
     quantize,
-    save_masks,
 )
 from samgeo_core.types import CellBox, TileIndex
 

@@ -231,7 +231,7 @@ def test_classes_and_proposals_that_cannot_be_are_refused(model):
 
 
 def test_masks_keep_their_class_in_a_jobs_folder(tmp_path, model):
-    from samgeo_core.masks.masks import load_masks, save_masks
+    from samgeo_core.masks.mask_files import load_masks, save_masks
 
     options = AutomaticOptions(proposals="embedded")
     segmenter = AutomaticSegmenter(model, options, model)

@@ -253,3 +253,19 @@ def test_half_precision_changes_logits_by_less_than_a_twentieth_of_their_spread(
     spread = logits[0].std()
     assert spread > 0.1
     assert np.abs(logits[0] - logits[1]).mean() < 0.05 * spread
+
+
+def test_sam_hq_2_decides_what_is_stable_before_the_high_quality_mask_is_added(monkeypatch) -> None:
+    network = model("sam_hq2").network
+    plain = torch.full((1, 4, 8, 8), -9.0)
+    plain[:, 0, :4] = 9.0  # stable
+    quality = torch.linspace(-9.01, 9.01, 64).view(1, 1, 8, 8)  # many sums near 0
+    monkeypatch.setattr(network.mask_decoder, "both", lambda *_: (plain.clone(), quality))
+    scores = torch.tensor([[0.3, 0.9, 0.4, 0.5]])
+    logits, chosen = network.single(None, None, scores)
+    assert torch.equal(logits, plain[:, :1] + quality)
+    assert chosen.item() == pytest.approx(0.3)
+    plain[:, 0, :4] = 0.01  # now unstable: the best candidate answers
+    logits, chosen = network.single(None, None, scores)
+    assert torch.equal(logits, plain[:, 1:2] + quality)
+    assert chosen.item() == pytest.approx(0.9)

@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 from samgeo_core.errors import JobError, ParameterError
-from samgeo_core.job import SegmentParameters
+from samgeo_core.job import ClassifyParameters, MapParameters, SegmentParameters
+from samgeo_core.jobs.classes.classify import classify_layer
+from samgeo_core.jobs.classes.map_classes import map_classes
 from samgeo_core.jobs.run import run
 from samgeo_core.parallel import executors
 from samgeo_core.parallel.executors import DaskExecutor, make_executor
 
+from ..classes.world import mobile_sam, squares, write_points, write_world
 from ..scenes import MARGIN, TILE, SceneOracle, write_raster
 
 distributed = pytest.importorskip("distributed")
@@ -111,6 +114,34 @@ def test_a_cluster_gives_the_same_bytes_though_a_worker_dies(
     killer.join()
     assert not result.failed
     assert (tmp_path / "far.gpkg").read_bytes() == (tmp_path / "here.gpkg").read_bytes()
+
+
+def test_classes_of_objects_and_of_ground_are_the_same_bytes_on_a_cluster(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+    cluster.add()
+    cluster.add()
+    raster, objects = write_world(tmp_path)
+    points = write_points(tmp_path / "points.gpkg", squares()[:6])
+    given = {
+        "rasters": [str(raster)], "examples": str(points), "class_field": "kind",
+        "tile_size": 192, "margin": 32,
+    }  # fmt: skip
+    for name, job_of, make, more in (
+        ("classes", ClassifyParameters, classify_layer, {"input": str(objects)}),
+        ("ground", MapParameters, map_classes, {}),
+    ):
+        written = []
+        for place in ("here", "far"):
+            output = tmp_path / place / f"{name}.gpkg"
+            output.parent.mkdir(exist_ok=True)
+            asked = {**given, **more, "output": str(output)}
+            if place == "far":
+                asked["cluster"] = cluster.address
+            make(job_of.from_dict(asked), factory=mobile_sam)
+            written.append(output.read_bytes())
+        assert written[0] == written[1]
 
 
 def test_a_cluster_without_workers_is_said(cluster, monkeypatch):

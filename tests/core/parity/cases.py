@@ -32,6 +32,7 @@ class Case:
             apart).
         kinds: Prompts asked, see :func:`prompts`.
         background_points: Whether the family understands points of label 0.
+        mask_stride: Pixels of the encoder's square along a side of a cell of the masks.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     image: tuple[int, int] = (768, SIZE)
     kinds: tuple[str, ...] = ("points", "boxes", "both", "points_mask", "mask")
     background_points: bool = True
+    mask_stride: int = 4
 
 
 SQUARE = (SIZE, SIZE)
@@ -92,7 +94,7 @@ def prompts(kind: str, case: Case, seed: int = 2) -> dict[str, np.ndarray]:
         1, 2, 1
     )
     boxes = (corners * limit).astype(np.float32).reshape(PROMPTS, 4)
-    cells = case.encoder_size // 4
+    cells = case.encoder_size // case.mask_stride
     coarse = random.standard_normal((PROMPTS, cells // 8, cells // 8)) * 4
     masks = np.kron(coarse, np.ones((8, 8))).astype(np.float32)
     out: dict[str, np.ndarray] = {}

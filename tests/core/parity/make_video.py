@@ -21,10 +21,14 @@ def predictor(root: Path, case: VideoCase) -> tuple[Any, dict[str, list[int]]]:
     forget("sam2")  # both repositories have a package of this name
     if name == "edgetam":
         with_timm(root)
-    sys.path.insert(0, str(root / ("EdgeTAM" if name == "edgetam" else "sam2")))
+    quality = "_hq_" in name
+    folder = "EdgeTAM" if name == "edgetam" else "sam-hq/sam-hq2" if quality else "sam2"
+    sys.path.insert(0, str(root / folder))
     module("tqdm", tqdm=lambda items, **_: items)
     config = sam2_config(root, name, case.size)
     config["_target_"] = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+    if quality:
+        config["_target_"] = "sam2.sam2_hq_video_predictor.SAM2HQVideoPredictor"
     # What build_sam2_video_predictor adds; holes are only filled where its CUDA part was compiled.
     config["binarize_mask_from_pts_for_mem_enc"] = True
     if name == "edgetam":  # the sizes that its file gives for 1024 pixels

@@ -39,7 +39,13 @@ def replace_imports() -> None:
             return x
 
     module("torchvision")
-    module("torchvision.transforms", Normalize=Nothing, Resize=Nothing, ToTensor=Nothing)
+    module(
+        "torchvision.transforms",
+        Compose=Nothing,
+        Normalize=Nothing,
+        Resize=Nothing,
+        ToTensor=Nothing,
+    )
     module("torchvision.transforms.functional", resize=None, to_pil_image=None)
     module("torchvision.ops")
     module("torchvision.ops.boxes", batched_nms=None, box_area=None)
@@ -52,6 +58,10 @@ def replace_imports() -> None:
         trunc_normal_=torch.nn.init.trunc_normal_,
     )
     module("timm.models.registry", register_model=lambda function: function)
+    module("tqdm", tqdm=None)
+    module("triton", jit=lambda function: function)
+    module("triton.language", constexpr=None)
+    module("omegaconf", MISSING=None, OmegaConf=None)
     module("iopath")
     module("iopath.common")
     module("iopath.common.file_io", g_pathmgr=None)
@@ -113,7 +123,25 @@ def load(model: torch.nn.Module) -> tuple[torch.nn.Module, dict[str, list[int]]]
 
 def sam_like(model: Any, picture: torch.Tensor) -> tuple[np.ndarray, Answer]:
     """SAM, MobileSAM, SAM-HQ: they share the names of their parts."""
-    features = model.image_encoder(model.preprocess(picture.float())[None])
+    return answers_like_sam(model, model.image_encoder(model.preprocess(picture.float())[None]))
+
+
+def evit_sam_like(model: Any, picture: torch.Tensor) -> tuple[np.ndarray, Answer]:
+    """EfficientViT-SAM: prompts are in a frame of 1024 pixels even where the square has 512."""
+    side = model.image_size[1]
+    mean, std = (torch.tensor(SAM_COLOURS[k]).view(3, 1, 1) for k in ("mean", "std"))
+    normal = (picture.float() - mean) / std
+    height, width = picture.shape[1:]
+    square = torch.nn.functional.pad(normal, (0, side - width, 0, side - height))
+    frame = model.prompt_encoder.input_image_size[0]
+    return answers_like_sam(model, model.image_encoder(square[None]), frame / side)
+
+
+SAM_COLOURS = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
+
+
+def answers_like_sam(model: Any, features: Any, scale: float = 1.0) -> tuple[np.ndarray, Answer]:
+    """What SAM's prompt encoder and decoder say; prompts are scaled to the encoder's frame."""
     extra: tuple[Any, ...] = ()
     if isinstance(features, tuple):
         features, early = features
@@ -122,10 +150,10 @@ def sam_like(model: Any, picture: torch.Tensor) -> tuple[np.ndarray, Answer]:
     def answer(given: dict[str, np.ndarray], multimask: bool) -> tuple[torch.Tensor, torch.Tensor]:
         points = None
         if "points" in given:
-            points = xy(given["points"]), torch.from_numpy(given["labels"]).int()
+            points = xy(given["points"] * scale), torch.from_numpy(given["labels"]).int()
         boxes = masks = None
         if "boxes" in given:
-            boxes = xy(given["boxes"].reshape(-1, 2, 2)).reshape(-1, 4)
+            boxes = xy(scale * given["boxes"].reshape(-1, 2, 2)).reshape(-1, 4)
         if "masks" in given:
             masks = torch.from_numpy(given["masks"])[:, None]
         sparse, dense = model.prompt_encoder(points, boxes, masks)
@@ -210,13 +238,20 @@ def made(node: Any) -> Any:
 def sam2_config(root: Path, name: str, size: int) -> dict[str, Any]:
     import yaml
 
+    def read(path: Path) -> dict[str, Any]:
+        return dict(yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"])
+
     if name == "edgetam":
-        path = root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml"
+        config = read(root / "EdgeTAM" / "sam2" / "configs" / "edgetam.yaml")
     else:
-        version, _, hiera = name.partition("_hiera_")
+        quality = "_hq_" in name
+        version, _, hiera = name.replace("_hq", "").partition("_hiera_")
         letter = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}[hiera]
-        path = root / "sam2" / "sam2" / "configs" / version / f"{version}_hiera_{letter}.yaml"
-    config: dict[str, Any] = yaml.safe_load(path.read_text().replace("1e-6", "1.0e-6"))["model"]
+        folder = root / ("sam-hq/sam-hq2" if quality else "sam2") / "sam2" / "configs" / version
+        config = read(folder / f"{version}_hiera_{letter}.yaml")
+        if quality:  # only the large one is published: its configuration around a smaller encoder
+            large = read(folder / f"{version}_hq_hiera_l.yaml")
+            config = {**large, "image_encoder": config["image_encoder"]}
     # What build_sam2 adds by default.
     config["sam_mask_decoder_extra_args"] = {
         "dynamic_multimask_via_stability": True,

@@ -392,6 +392,26 @@ def test_a_collection_of_a_model_without_features_and_odd_examples_say_so(shared
     assert "Find all objects again" in failure["message"]
 
 
+def test_a_collection_without_examples_needs_no_features_and_tells_the_rest_on_demand(shared, town):
+    session = shared.ask("open", rasters=[str(town)], model="oracle")["session"]
+    begun = shared.ask("collect", session=session, by_examples=False)
+    rest = shared.ask("collect_next", collection=begun["collection"], rest=True)
+    assert (rest["objects"], rest["done"], rest["more"]) == ([], 0, False)
+    found, answer = {}, rest
+    while not answer["ready"]:
+        answer = shared.ask("collect_next", collection=begun["collection"])
+        for gone in answer["gone"]:
+            del found[gone]
+        found |= {each["id"]: each for each in answer["objects"]}
+    assert found
+    assert answer["done"] == begun["tiles"]
+    failure = shared.fails("collect", session=session, classes=["building"])
+    assert "class" in failure["message"]
+    failure = shared.fails("collect", session=session, by_examples=False, classes=["building"])
+    assert "knows no classes" in failure["message"]
+    shared.ask("close", session=session)
+
+
 def test_a_collections_area_must_be_a_polygon_on_the_raster(shared, town):
     session = shared.ask("open", rasters=[str(town)], model="oracle")["session"]
     point = {"type": "Point", "coordinates": [400_000, 5_000_000]}

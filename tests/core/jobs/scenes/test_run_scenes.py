@@ -7,6 +7,7 @@ import pytest
 import samgeo_core
 from samgeo_core.errors import Cancelled, JobError, ModelError, OutputError, ParameterError
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scenes.journal import Journal
 from samgeo_core.jobs.scenes.one_layer import LayerOfScenes
 from samgeo_core.testing.bright import Bright
 
@@ -184,6 +185,33 @@ def test_a_run_that_was_killed_after_its_layer_appeared_makes_the_same_again(
     assert not (tmp_path / "all.fgb.job").exists()
     with pytest.raises(OutputError, match="exists already"):
         run(params, segmenter=Bright())
+
+
+def test_a_run_that_was_killed_before_it_noted_a_finished_scene_makes_it_again(
+    scenes, tmp_path, monkeypatch
+):
+    theirs = tmp_path / "maps" / "s2_2024-01-03.fgb"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"of somebody else")
+    params = job(scenes, tmp_path / "maps/{scene}.fgb", workers=2)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", kill)
+        with pytest.raises(Killed):
+            run(params, segmenter=Bright())
+    written = sorted(path.name for path in theirs.parent.glob("*.fgb"))
+    assert "s0_2024-01-01.fgb" in written
+    result = run(params, segmenter=Bright())
+    assert result.features == 3 * 36
+    assert [name.split(":")[0] for name in result.failed] == ["s2_2024-01-03"]
+    assert theirs.read_bytes() == b"of somebody else"
+    assert not list((theirs.parent / "scenes.job" / "begun").iterdir())
 
 
 def test_scenes_in_two_zones_share_a_layer(tmp_path):

@@ -2,7 +2,7 @@
 """SAM 3 and SAM 3.1 from their own files (``sam3.pt``, ``sam3.1_multiplex.pt``), without a login.
 
 Sizes are read from the tensors' shapes. Points, boxes and masks go through our decoder, as with the
-hub's layout (``sam3.py``); SAM 3.1 answers them with its interactive tracker, whose shapes are
+hub's layout (``hub.py``); SAM 3.1 answers them with its interactive tracker, whose shapes are
 those of SAM 3's. Its tracker for video is not run.
 """
 
@@ -14,17 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import CheckpointError
-from ..promptable import TorchModel
-from ..runtime import pick_device, pick_dtype, set_threads
-from ..weights import sam3_names as names
-from ..weights.checkpoints import Located
-from ..weights.download import sha256_of
-from ..weights.pretrained import VERSION, require_transformers
-from .family import count
-from .recognise import finished
-from .sam2 import sam2_name
-from .sam3 import Sam3Points
+from ....errors import CheckpointError, ModelError
+from ...nn.blocks import Foldable
+from ...promptable import TorchModel
+from ...runtime import pick_device, pick_dtype, set_threads
+from ...weights import sam3_names as names
+from ...weights.checkpoints import Located
+from ...weights.download import sha256_of
+from ...weights.pretrained import VERSION, require_transformers
+from ..family import count
+from ..recognise import finished
+from ..sam2 import sam2_name
+from .hub import Sam3Points
+from .light import light_text_config, put_student, student_config
 
 State = Mapping[str, Tensor]
 
@@ -58,9 +60,15 @@ def load_official(
     chosen = pick_device(device)
     dtype = pick_dtype(precision, chosen)
     set_threads(threads)
+    if not names.has_points(state):
+        raise ModelError(
+            f"{located.name} has no decoder for points and boxes, only one for words: choose it as "
+            "the detector of words beside another model."
+        )
     config = vision_config(state, levels=3)
     backbone = config.backbone_config
     made: Any = Sam3VisionModel(config)
+    put_student(made, state)
     vision = {
         key.removeprefix("vision_encoder."): value
         for key, value in names.points_vision(state).items()
@@ -94,11 +102,24 @@ def load_official_words(state: State, name: str) -> Any:
     """
     from transformers.models.sam3.configuration_sam3 import Sam3Config
     from transformers.models.sam3.modeling_sam3 import Sam3Model
+    from transformers.models.sam3_lite_text.configuration_sam3_lite_text import Sam3LiteTextConfig
+    from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextModel
 
+    light = names.STUDENT_TEXT in state
     renamed = names.detector(state)
     levels = count(renamed, "vision_encoder.neck.fpn_layers.")
-    made: Any = Sam3Model(Sam3Config(**detector_config(renamed, vision_config(state, levels))))
+    config = detector_config(renamed, vision_config(state, levels))
+    made: Any = (
+        Sam3LiteTextModel(Sam3LiteTextConfig(**config))
+        if light
+        else Sam3Model(Sam3Config(**config))
+    )
+    put_student(made.vision_encoder, state)
     fill(made, renamed, name, "detector")
+    made.eval()
+    for module in list(made.modules()):
+        if isinstance(module, Foldable):
+            module.fold()
     return made
 
 
@@ -110,6 +131,8 @@ def vision_config(state: State, levels: int) -> Any:
     """
     from transformers.models.sam3.configuration_sam3 import Sam3VisionConfig
 
+    if names.is_student(state):
+        return student_config(state, levels)
     trunk = names.TRUNK
     try:
         width, _, patch, _ = state[f"{trunk}patch_embed.proj.weight"].shape
@@ -161,10 +184,12 @@ def detector_config(renamed: State, vision: Any) -> dict[str, Any]:
     Raises:
         CheckpointError: A tensor that tells a size is missing.
     """
+    light = "text_encoder.text_model.embeddings.token_embedding.weight" not in renamed
     try:
-        embedded = renamed["text_encoder.text_model.embeddings.token_embedding.weight"]
-        places = renamed["text_encoder.text_model.embeddings.position_embedding.weight"]
         text = "text_encoder.text_model.encoder.layers."
+        if not light:
+            embedded = renamed["text_encoder.text_model.embeddings.token_embedding.weight"]
+            places = renamed["text_encoder.text_model.embeddings.position_embedding.weight"]
         queries, width = renamed["detr_decoder.query_embed.weight"].shape
         common = {"hidden_size": width, "num_attention_heads": _HEADS}
 
@@ -175,7 +200,9 @@ def detector_config(renamed: State, vision: Any) -> dict[str, Any]:
 
         return {
             "vision_config": vision,
-            "text_config": {
+            "text_config": light_text_config(renamed)
+            if light
+            else {
                 "model_type": "clip_text_model",
                 "vocab_size": embedded.shape[0],
                 "hidden_size": embedded.shape[1],

@@ -1,0 +1,38 @@
+<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.22.0" styleCategories="Symbology">
+ <renderer-v2 type="singleSymbol" forceraster="0" enableorderby="0" symbollevels="0">
+  <symbols>
+   <symbol type="fill" name="0" alpha="1" clip_to_extent="1" force_rhr="0">
+    <layer class="SimpleFill" enabled="1" locked="0" pass="0">
+     <Option type="Map">
+      <Option type="QString" name="color" value="255,140,0,70"/>
+      <Option type="QString" name="outline_color" value="170,80,0,255"/>
+      <Option type="QString" name="outline_style" value="solid"/>
+      <Option type="QString" name="outline_width" value="0.4"/>
+      <Option type="QString" name="outline_width_unit" value="MM"/>
+      <Option type="QString" name="style" value="solid"/>
+     </Option>
+     <data_defined_properties>
+      <Option type="Map">
+       <Option type="QString" name="name" value=""/>
+       <Option type="Map" name="properties">
+        <Option type="Map" name="fillColor">
+         <Option type="bool" name="active" value="true"/>
+         <Option type="QString" name="expression" value="color_hsla(($id * 137.508) % 360, 85, 55, 75)"/>
+         <Option type="int" name="type" value="3"/>
+        </Option>
+        <Option type="Map" name="outlineColor">
+         <Option type="bool" name="active" value="true"/>
+         <Option type="QString" name="expression" value="color_hsla(($id * 137.508) % 360, 85, 35, 255)"/>
+         <Option type="int" name="type" value="3"/>
+        </Option>
+       </Option>
+       <Option type="QString" name="type" value="collection"/>
+      </Option>
+     </data_defined_properties>
+    </layer>
+   </symbol>
+  </symbols>
+ </renderer-v2>
+ <layerGeometryType>2</layerGeometryType>
+</qgis>

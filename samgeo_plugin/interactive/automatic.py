@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Automatic runs from the dock: where, what, live results, into the target layer, the history."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Optional
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ..i18n import tr
+from .controller import Controller
+from .examples import Examples
+from .find_like import EVERYTHING, EXAMPLES, FindLike
+from .in_steps import InSteps
+from .runs import DONE, FAILED, RUNNING, STOPPED, Runs
+from .take_over import TakeOver
+from .target import TargetError
+
+VIEW = "view"
+AREA = "area"
+RASTER = "raster"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asks for.
+
+    Args:
+        what: :data:`.find_like.EXAMPLES`, :data:`.find_like.EVERYTHING` or a class of the model.
+        where: :data:`VIEW`, :data:`AREA` or :data:`RASTER`.
+        area: In ``crs``; None for the whole raster.
+        crs: Of the area.
+        into: What is found goes into the target layer at the end, also at an early one.
+    """
+
+    what: str
+    where: str
+    area: Optional[QgsGeometry]
+    crs: QgsCoordinateReferenceSystem
+    into: bool
+
+
+class Automatic(QObject):
+    """One run at a time.
+
+    Args:
+        controller: The plugin's state.
+        find: The search.
+        examples: The project's.
+        parent: Qt's owner.
+    """
+
+    changed = pyqtSignal()
+    raster_wanted = pyqtSignal()
+    """The chosen raster must be open: the plugin opens it, or says why not."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        find: FindLike,
+        examples: Examples,
+        parent: Optional[QObject] = None,
+    ) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._find = find
+        self._examples = examples
+        self.runs = Runs(self)
+        self.current: Optional[int] = None
+        self._wanted: Optional[Wanted] = None
+        self._since = 0.0
+        self._teaching = InSteps(self)
+        self._take = TakeOver(self)
+        self._take.ended.connect(self._taken)
+        self._takes_run: Optional[int] = None
+        self._hides = False
+        find.ended.connect(self._ended)
+
+    def release(self) -> None:
+        """The plugin is being unloaded."""
+        self._take.stop()
+        self._teaching.stop()
+        self.runs.release()
+
+    @property
+    def busy(self) -> bool:
+        """A run is under way or about to begin."""
+        return self._find.running or self._teaching.busy
+
+    @property
+    def takes(self) -> bool:
+        """Objects are being written into the target layer."""
+        return self._take.busy
+
+    # --- start and end --------------------------------------------------------------------------
+
+    def start(self, wanted: Wanted) -> None:
+        """Begin a run; where it cannot begin, a sentence says why."""
+        controller = self._controller
+        if wanted.where == RASTER and controller.raster_layer() is None:
+            controller.reporter.show("warning", tr("Choose a raster layer first."))
+            return
+        if wanted.what != EXAMPLES:
+            self._begin(wanted)
+            return
+        classes, otherwise = controller.classes, ""
+        if not classes.names and self._examples.has_noted:
+            otherwise = tr("like these")
+            classes.add(otherwise)
+        self._teaching.start(
+            self._examples.add_noted(controller.target_layer(), otherwise),
+            lambda: self._with_examples(wanted),
+        )
+
+    def stop(self) -> None:
+        """No further tiles; what was found stays."""
+        self._teaching.stop()
+        self._find.stop()
+        self.changed.emit()
+
+    def _with_examples(self, wanted: Wanted) -> None:
+        """Accepted objects are examples now."""
+        if any(name for name in self._examples.counts):
+            self._begin(wanted)
+            return
+        self._controller.reporter.show(
+            "info", tr("Accept some objects of a class first: click each, then Enter.")
+        )
+
+    def _begin(self, wanted: Wanted) -> None:
+        controller = self._controller
+        self.raster_wanted.emit()
+        raster = controller.raster_layer()
+        if raster is None:
+            controller.reporter.show("warning", tr("Choose a raster layer first."))
+            return
+        try:
+            area = _moved(wanted.area, wanted.crs, controller.session.crs)
+        except QgsCsException as error:
+            controller.reporter.show(
+                "warning", tr("The area lies outside the map's CRS."), str(error)
+            )
+            return
+        if wanted.what not in (EXAMPLES, EVERYTHING):
+            chosen = controller.classes.current
+            controller.classes.add(wanted.what)  # it has a colour now
+            controller.classes.choose(chosen)
+        names = {
+            EXAMPLES: tr("Like these in {raster}"),
+            EVERYTHING: tr("Objects in {raster}"),
+        }
+        name = names.get(wanted.what, f"{wanted.what}: {{raster}}").format(raster=raster.name())
+        layer = controller.target_layer()
+        # Starting ends another run first, whose end is noted then.
+        self._find.start(name, area, wanted.what)
+        self._wanted, self._since = wanted, time.monotonic()
+        self.current = self.runs.add(
+            started=datetime.now().isoformat(" ", "seconds"),
+            raster=raster.id(),
+            raster_name=raster.name(),
+            model=controller.choice.model,
+            what=wanted.what,
+            where=wanted.where,
+            area="" if wanted.area is None else wanted.area.asWkt(9),
+            crs=wanted.crs.toWkt(),
+            least=self._find.least,
+            into=wanted.into,
+            target="" if layer is None else layer.id(),
+        ).number
+        self.changed.emit()
+
+    def _ended(self) -> None:
+        find, number = self._find, self.current
+        run = None if number is None else self.runs.find(number)
+        if number is None or run is None:
+            return
+        whole = find.tiles > 0 and find.done >= find.tiles
+        lost = not find.there and not find.found
+        self.runs.update(
+            number,
+            state=DONE if whole else FAILED if lost else STOPPED,
+            done=find.done,
+            tiles=find.tiles,
+            shown=len(find.kept),
+            least=find.least,
+            seconds=round(run.seconds + time.monotonic() - self._since, 1),
+        )
+        if self._wanted is not None and self._wanted.into and find.kept:
+            self._hides = True  # what was found is seen in the target layer from now on
+            self.take(number)
+        self.changed.emit()
+
+    # --- the history ----------------------------------------------------------------------------
+
+    def can_go_on(self, number: int) -> bool:
+        """Whether a run was stopped, so that it has something left to do."""
+        run = self.runs.find(number)
+        return run is not None and run.state in (STOPPED, FAILED) and not self.busy
+
+    def go_on(self, number: int) -> None:
+        """The tiles that a stopped run has left.
+
+        Where the engine no longer knows them (QGIS was closed, or another raster was opened), all
+        tiles are looked at again, from kept encodings; what the target layer has is left out.
+        """
+        if number == self.current and self._find.can_go_on:
+            self._since = time.monotonic()
+            self.runs.update(number, state=RUNNING)
+            self._find.go_on()
+            self.changed.emit()
+        else:
+            self.repeat(number)
+
+    def repeat(self, number: int) -> None:
+        """The same settings again, as a run of its own."""
+        run = self.runs.find(number)
+        if run is None or self.busy:
+            return
+        controller = self._controller
+        if QgsProject.instance().mapLayer(run.raster) is None:
+            controller.reporter.show(
+                "warning",
+                tr("{name} is not in the project any more; add it and choose it.").format(
+                    name=run.raster_name
+                ),
+            )
+            return
+        controller.choose(raster=run.raster, model=run.model)
+        layer = QgsProject.instance().mapLayer(run.target)
+        if isinstance(layer, QgsVectorLayer):
+            controller.set_target(layer)
+        self._find.set_least(run.least)
+        area = QgsGeometry.fromWkt(run.area) if run.area else None
+        crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
+        self.start(Wanted(run.what, run.where, area, crs, run.into))
+
+    # --- into the target layer ------------------------------------------------------------------
+
+    def take(self, run: Optional[int] = None) -> None:
+        """What is shown goes into the target layer, as one step of its undo history.
+
+        Args:
+            run: Whose number of taken objects is noted.
+        """
+        controller, find = self._controller, self._find
+        layer = controller.some_target()
+        if layer is None or self._take.busy:
+            return
+        model = (controller.session.info.get("model") or {}).get("name")
+        raster = controller.raster_layer()
+        attributes = {
+            "model": model,
+            "source": raster.name() if raster is not None else "",
+            "prompt_type": "example" if find.by_examples else "automatic",
+        }
+        objects = [
+            (find.found[key], name) for key, (name, _) in find.kept.items() if key in find.found
+        ]
+        self._takes_run = run if run is not None else self.current
+        try:
+            self._take.start(
+                layer,
+                find.crs,
+                objects,
+                attributes,
+                controller.session.refinement,
+                set(find.outdated),
+            )
+        except TargetError as error:
+            controller.reporter.show("error", str(error))
+            return
+        find.taken |= {one.id for one, _ in objects}
+        find.outdated = set()
+        self.changed.emit()
+
+    def _taken(self, added: int, left: int) -> None:
+        controller = self._controller
+        layer = controller.target_layer()
+        if layer is not None:
+            controller.show_classes_of(layer)
+        run = None if self._takes_run is None else self.runs.find(self._takes_run)
+        if run is not None:
+            self.runs.update(
+                run.number, taken=run.taken + added, target="" if layer is None else layer.id()
+            )
+        if self._hides:
+            self._hides = False
+            self._find.candidates.hide()
+        text = tr("{count} objects are in {layer}, not saved yet.").format(
+            count=max(added, 0), layer="" if layer is None else layer.name()
+        )
+        if left:
+            text += " " + tr("{count} were there already or do not fit.").format(count=left)
+        controller.reporter.show("success" if added else "info", text)
+        self.changed.emit()
+
+
+def _moved(
+    area: Optional[QgsGeometry],
+    crs: QgsCoordinateReferenceSystem,
+    other: QgsCoordinateReferenceSystem,
+) -> Optional[QgsGeometry]:
+    """An area in another CRS; as it is where one of them is none.
+
+    Raises:
+        QgsCsException: It lies where the other CRS does not reach.
+    """
+    if area is None or not crs.isValid() or not other.isValid() or crs == other:
+        return area
+    made = QgsGeometry(area)
+    made.transform(QgsCoordinateTransform(crs, other, QgsProject.instance()))
+    return made

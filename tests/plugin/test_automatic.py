@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Automatic runs from the dock: everything or a class, into the target layer, stopped, repeated."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
+
+from samgeo_plugin.interactive import runs
+from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING
+
+CRS = QgsCoordinateReferenceSystem("EPSG:32645")
+
+
+@pytest.fixture
+def panel(loaded, town, wait):
+    """The panel, told to find everything in the whole raster and to put it into the target."""
+    for entry in ("classes", "runs"):
+        QgsProject.instance().removeEntry("samgeo_seamless", entry)
+    loaded.controller.classes._read()
+    loaded.automatic.runs._read()
+    loaded.controller.choose(raster=town.id())
+    loaded.controller.new_target()
+    panel = loaded.dock.find
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    panel.where.setCurrentIndex(panel.where.findData("raster"))
+    panel.into.setChecked(True)
+    yield panel
+    layer = loaded.controller.target_layer()
+    if layer is not None and layer.isEditable():
+        layer.rollBack()
+
+
+def ids(plugin) -> set:
+    return {f["id"] for f in plugin.controller.target_layer().getFeatures()}
+
+
+def finished(plugin, wait) -> None:
+    def ended() -> bool:
+        items = plugin.automatic.runs.items
+        return bool(items) and items[-1].state != runs.RUNNING and not plugin.automatic.takes
+
+    wait(ended)
+    wait(lambda: not plugin.find.candidates._steps.busy)
+
+
+def test_everything_goes_into_the_target_layer_as_one_step(loaded, panel, wait):
+    panel.start.click()
+    finished(loaded, wait)
+    layer = loaded.controller.target_layer()
+    # Scores fall from .9 by .05; the slider is at .5, and o3 has become a part of o4.
+    assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}
+    assert {str(f["prompt_type"]) for f in layer.getFeatures()} == {"automatic"}
+    tree = QgsProject.instance().layerTreeRoot()
+    assert not tree.findLayer(loaded.find.candidates.layer.id()).isVisible()
+    layer.undoStack().undo()
+    assert layer.featureCount() == 0
+    (run,) = loaded.automatic.runs.items
+    assert (run.state, run.done, run.tiles, run.shown, run.taken) == (runs.DONE, 3, 3, 8, 8)
+
+
+def test_live_results_are_shown_before_the_last_tile(loaded, panel, wait):
+    loaded.words["text"] = "tile=0.2"
+    panel.into.setChecked(False)
+    panel.start.click()
+    wait(lambda: loaded.find.state == FINDING and loaded.find.found)
+    wait(lambda: loaded.find.candidates.layer.featureCount() == 4)
+    finished(loaded, wait)
+    assert loaded.find.candidates.layer.featureCount() == 8
+    assert ids(loaded) == set(), "it was not asked to go into the target layer"
+
+
+def test_the_slider_is_the_least_score(loaded, panel, wait):
+    panel.into.setChecked(False)
+    panel.start.click()
+    finished(loaded, wait)
+    panel.least.setValue(80)
+    wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
+    panel.take.click()
+    wait(lambda: ids(loaded) == {"o0", "o1", "o2"})
+
+
+def test_a_class_of_the_model_is_asked_for_and_written(loaded, panel, wait):
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    panel.start.click()
+    finished(loaded, wait)
+    layer = loaded.controller.target_layer()
+    assert {f["class"] for f in layer.getFeatures()} == {"building"}
+    assert loaded.controller.classes.names == ["building"]
+    assert loaded.controller.classes.current == "", "the class of the next click stays"
+
+
+def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, wait):
+    loaded.words["text"] = "tile=0.5"
+    panel.start.click()
+    wait(lambda: loaded.find.done == 1 and loaded.find.state == FINDING)
+    panel.start.click()
+    finished(loaded, wait)
+    assert ids(loaded) == {"o0", "o1", "o2", "o3"}
+    (run,) = loaded.automatic.runs.items
+    assert (run.state, run.done, run.taken) == (runs.STOPPED, 1, 4)
+    panel.show_runs()
+    dialog = panel._runs_dialog
+    assert dialog.go_on.isEnabled()
+    dialog.go_on.click()
+    finished(loaded, wait)
+    (run,) = loaded.automatic.runs.items
+    assert (run.state, run.done, run.taken) == (runs.DONE, 3, 8)
+    assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
+    assert not dialog.go_on.isEnabled()
+
+
+def test_a_run_is_repeated_and_what_is_there_is_left_out(loaded, panel, wait):
+    panel.start.click()
+    finished(loaded, wait)
+    panel.show_runs()
+    panel._runs_dialog.repeat.click()
+    wait(lambda: len(loaded.automatic.runs.items) == 2)
+    finished(loaded, wait)
+    one, two = loaded.automatic.runs.items
+    assert (one.what, one.where, one.area, one.raster) == (
+        two.what,
+        two.where,
+        two.area,
+        two.raster,
+    )
+    assert (two.shown, two.taken) == (8, 0)
+    assert loaded.controller.target_layer().featureCount() == 8
+    panel._runs_dialog.forget.click()
+    assert loaded.automatic.runs.items == (one,)
+
+
+def test_the_panel_takes_a_runs_settings(loaded, panel, wait):
+    panel.least.setValue(80)
+    panel.start.click()
+    finished(loaded, wait)
+    panel.what.setCurrentIndex(0)
+    panel.where.setCurrentIndex(0)
+    panel.least.setValue(30)
+    panel.show_runs()
+    panel._runs_dialog.use.click()
+    assert panel.what.currentData() == EVERYTHING
+    assert panel.where.currentData() == "raster"
+    assert panel.least.value() == 80
+
+
+def test_a_dead_engine_is_a_run_that_failed_or_was_stopped(loaded, panel, wait):
+    loaded.words["text"] = "crash=collect_next"
+    panel.start.click()
+    finished(loaded, wait)
+    (run,) = loaded.automatic.runs.items
+    assert run.state == runs.FAILED
+    assert loaded.automatic.can_go_on(run.number)
+
+
+def test_a_run_whose_raster_is_gone_says_so(loaded, panel, wait, town):
+    panel.start.click()
+    finished(loaded, wait)
+    number = loaded.automatic.runs.items[0].number
+    loaded.controller.target_layer().rollBack()
+    QgsProject.instance().removeMapLayer(town.id())
+    loaded.automatic.repeat(number)
+    assert "not in the project any more" in loaded.iface.text()
+    assert len(loaded.automatic.runs.items) == 1
+
+
+def test_the_area_of_a_run_follows_the_maps_crs(loaded, panel, wait, monkeypatch):
+    from samgeo_plugin.interactive.automatic import Wanted
+
+    seen = []
+    monkeypatch.setattr(loaded.find, "start", lambda name, area, what: seen.append(area))
+    square = QgsGeometry.fromPointXY(QgsPointXY(300005, 3000004)).buffer(10, 4)
+    loaded.iface.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
+    loaded.automatic.start(Wanted(EVERYTHING, "area", square, CRS, False))
+    assert seen[0].boundingBox().xMaximum() < 180
+    loaded.iface.canvas.setDestinationCrs(CRS)
+
+
+def test_runs_are_saved_with_the_project_and_one_without_an_end_was_stopped(qgis_app, tmp_path):
+    project = QgsProject.instance()
+    project.clear()
+    history = runs.Runs()
+    settings = {
+        "started": "2026-11-28 10:00:00", "raster": "r", "raster_name": "Town",
+        "model": "embedded", "what": EVERYTHING, "where": "view", "area": "POLYGON EMPTY",
+        "crs": CRS.toWkt(), "least": 0.5, "into": True, "target": "",
+    }  # fmt: skip
+    for _ in range(runs.MOST + 2):
+        last = history.add(**settings)
+    assert len(history.items) == runs.MOST
+    history.update(last.number - 1, state=runs.DONE, seconds=2.5)
+    project.write(str(tmp_path / "town.qgz"))
+    project.clear()
+    assert history.items == ()
+    project.read(str(tmp_path / "town.qgz"))
+    assert history.find(last.number).state == runs.STOPPED
+    assert history.find(last.number - 1).seconds == 2.5
+    for broken in ("{", "[1, {}]", '[{"number": "x"}]', '[{"number": 1}]'):
+        project.writeEntry("samgeo_seamless", "runs", broken)
+        history._read()
+        assert history.items == ()
+    history.release()
+    project.clear()

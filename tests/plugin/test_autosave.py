@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The first object's layer lies in a GeoPackage; it is saved by a button and while one pauses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsProject, QgsVectorLayer
+
+from samgeo_plugin.interactive import autosave
+from samgeo_plugin.job import Prompt
+
+
+@pytest.fixture
+def first(loaded, town, wait, tmp_path):
+    """The plugin with one accepted object, in a project that has a file."""
+    QgsProject.instance().write(str(tmp_path / "work.qgz"))
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    loaded.accept_at = lambda x: accept(loaded, wait, x)
+    loaded.accept_at(300005)
+    yield loaded
+    layer = loaded.controller.target_layer()
+    if layer is not None:
+        layer.rollBack()
+
+
+def accept(plugin, wait, x: float) -> None:
+    written: list = []
+    plugin.controller.written.connect(written.append)
+    plugin.controller.session.add(Prompt("point", [[x, 3000004.0]]))
+    plugin.controller.session.accept()
+    wait(lambda: written)
+
+
+def on_disk(layer) -> int:
+    return QgsVectorLayer(layer.source(), "saved", "ogr").featureCount()
+
+
+def test_the_first_object_makes_a_geopackage_beside_the_project(first, tmp_path):
+    layer = first.controller.target_layer()
+    path = Path(layer.source().split("|")[0])
+    assert path.parent == tmp_path
+    assert path.name.startswith("town_")
+    assert first.controller.autosave.on
+    assert first.dock.source.autosave.isChecked()
+    assert first.dock.source.target.currentText() == layer.name()
+
+
+def test_the_button_saves_and_editing_goes_on(first):
+    layer, panel = first.controller.target_layer(), first.dock.source
+    assert on_disk(layer) == 0
+    assert "1 changed" in panel.save.toolTip()
+    panel.save.click()
+    assert on_disk(layer) == 1
+    assert layer.isEditable()
+    assert "nothing to save" in panel.save.toolTip()
+
+
+def test_it_is_saved_while_one_pauses_and_not_while_an_object_is_in_work(first, wait):
+    saves, layer = first.controller.autosave, first.controller.target_layer()
+    saves._idle.setInterval(50)
+    first.controller.session.add(Prompt("point", [[300011.0, 3000004.0]]))
+    saves._modified()
+    wait(lambda: first.controller.session.candidates)
+    wait(lambda: not saves._idle.isActive() or saves._idle.remainingTime() < 20)
+    assert on_disk(layer) == 0, "an object is in work"
+    first.controller.session.clear()
+    wait(lambda: on_disk(layer) == 1)
+    assert layer.isEditable()
+
+
+def test_it_can_be_switched_off(first, wait):
+    saves, layer = first.controller.autosave, first.controller.target_layer()
+    first.dock.source.autosave.trigger()
+    assert not saves.on
+    assert not saves._idle.isActive()
+    first.accept_at(300011)
+    assert not saves._idle.isActive()
+    assert on_disk(layer) == 0
+
+
+def test_another_target_saves_the_one_before(first):
+    layer = first.controller.target_layer()
+    first.controller.new_target()
+    assert on_disk(layer) == 1
+    layer.rollBack()
+
+
+def test_a_temporary_layer_is_a_choice(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    panel = loaded.dock.source
+    index = panel.target.findText("New temporary layer")
+    panel.target.setCurrentIndex(index)
+    panel.target.activated.emit(index)
+    accept(loaded, wait, 300005)
+    layer = loaded.controller.target_layer()
+    assert layer.dataProvider().name() == "memory"
+    assert not loaded.controller.autosave.on
+    layer.rollBack()
+
+
+def test_names_of_files_are_free_and_harmless(qgis_app, tmp_path):
+    QgsProject.instance().write(str(tmp_path / "p.qgz"))
+    one = autosave.place_for("../Straße & Co: <1>")
+    assert one.parent == tmp_path
+    one.touch()
+    two = autosave.place_for("../Straße & Co: <1>")
+    assert two != one
+    assert not two.exists()
+    assert autosave.place_for("").name.startswith("objects_")
+    QgsProject.instance().clear()
+    assert autosave.place_for("x").parent.name == "samgeo_objects"
