@@ -349,7 +349,7 @@ def _changes(event: str, args: tuple[Any, ...], root: str) -> bool:
 def content(folder: Path, *, rows: bool) -> dict[str, str]:
     """Digests of the outputs in a folder: of their bytes, or of all rows of a GeoPackage."""
     found = {}
-    for path in sorted(folder.rglob("o*")):
+    for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and inside.parts[0].startswith("o") and not path.name.endswith(_LEFT):
             by_rows = path.suffix == ".gpkg" and (rows or path.name == "old.gpkg")
