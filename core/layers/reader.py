@@ -87,6 +87,8 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
         frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
     shapes = np.asarray(frame.geometry.array, dtype=object)
     keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    coordinates, rows = shapely.get_coordinates(shapes, return_index=True)
+    keep[rows[~np.isfinite(coordinates).all(axis=1)]] = False  # GEOS fails on them
     shapes = shapely.force_2d(shapes[keep])
     wrong = np.flatnonzero(~shapely.is_valid(shapes))
     shapes[wrong] = [mended(shape) for shape in shapes[wrong]]

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import OutputError
 from ..masks.job_folder import JobFolder
 from ..sources.vector_input import parts_of
-from .publish import output_digest, real_path
+from .publish import output_digest, real_path, recover
 from .reader import LayerLike
 from .writer import LayerWriter
 
@@ -82,10 +82,14 @@ class ShortRun:
         layer: Its layer; None for the file's name.
         job: Which kind of job, e.g. "track".
         made_by: All that its result depends on; its ``repr`` counts.
+
+    Raises:
+        OutputError: A Shapefile that a killed run had half moved cannot be moved on.
     """
 
     def __init__(self, output: str | Path, layer: str | None, job: str, made_by: Any) -> None:
         final = real_path(output)
+        recover(final)  # a Shapefile that is half in place is nobody's
         self.folder = JobFolder(final.with_name(f".{final.name}.{job}"))
         self._made_by = hashlib.blake2b(repr(made_by).encode("utf-8", "backslashreplace"),
                                         digest_size=16).hexdigest()  # fmt: skip

@@ -12,18 +12,25 @@ from pathlib import Path
 from ..errors import OutputError
 
 
-def replace_atomically(path: Path, write: Callable[[Path], object], *, flush: bool = True) -> None:
+def replace_atomically(
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    flush: bool = True,
+    folder: Path | None = None,
+) -> None:
     """Call ``write`` with a temporary path beside ``path``, then move the whole file there.
 
     Args:
         path: The file to make or to replace; its folder exists.
         write: Writes the temporary file.
         flush: Bring it to the disk first, so that it is whole after a power failure, too.
+        folder: Where the temporary file is instead, on the same drive.
 
     Raises:
         OSError: The folder cannot be written or the disk is full; no partial file stays.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    partial = (folder or path.parent) / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
         write(partial)
         if flush:

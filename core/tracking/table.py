@@ -171,7 +171,8 @@ def write_tables(table: pd.DataFrame, output: Path, folder: Path) -> tuple[Path,
         (wide_table(table), paths[1]),
     ):
         try:
-            replace_atomically(path, partial(frame.to_csv, float_format="%.3f"))
+            write = partial(frame.to_csv, float_format="%.3f")
+            replace_atomically(path, write, folder=folder)
         except OSError as error:
             raise OutputError(f"The table {path} cannot be written: {error}.") from error
     return paths

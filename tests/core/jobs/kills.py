@@ -349,7 +349,7 @@ def _changes(event: str, args: tuple[Any, ...], root: str) -> bool:
 def content(folder: Path, *, rows: bool) -> dict[str, str]:
     """Digests of the outputs in a folder: of their bytes, or of all rows of a GeoPackage."""
     found = {}
-    for path in sorted(folder.rglob("o*")):
+    for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and inside.parts[0].startswith("o") and not path.name.endswith(_LEFT):
             by_rows = path.suffix == ".gpkg" and (rows or path.name == "old.gpkg")
@@ -391,7 +391,13 @@ def left(folder: Path) -> list[str]:
 
 
 def try_all(
-    kind: str, suffix: str, mode: str, points: int, seed: int, part: tuple[int, int] = (1, 1)
+    kind: str,
+    suffix: str,
+    mode: str,
+    points: int,
+    seed: int,
+    part: tuple[int, int] = (1, 1),
+    at: str = "",
 ) -> dict[str, Any]:
     """Kill a job at some of its operations; what went wrong, at which.
 
@@ -400,6 +406,7 @@ def try_all(
         points: How many operations; all of them where there are no more.
         seed: Of their choice.
         part: (k, n): only every n-th of the chosen ones, beginning with the k-th.
+        at: Only operations that are described with this.
     """
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     inputs()
@@ -444,6 +451,9 @@ def try_all(
             chosen = set(range(1, count + 1))
         faults = []
         states: collections.Counter[str] = collections.Counter()
+        if at:
+            fitting = [number for number, text in enumerate(seen, 1) if at in text]
+            chosen = set(rng.sample(fitting, min(points, len(fitting))))
         chosen = set(sorted(chosen)[part[0] - 1 :: part[1]])
         for number in sorted(chosen):
             shutil.copytree(before, folder)
