@@ -72,6 +72,8 @@ link: ## Link the plugin into this user's QGIS profile, for development
 
 screenshots: $(VENV)/.done package ## Drive a real QGIS window; its pictures go into build/ and docs/images
 	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/screenshots --docs docs/images
+	SAMGEO_PYTHON=$(CURDIR)/$(BIN)/python $(QGIS_PYTHON) tests/gui/screenshots.py --out build/help --script tests/gui/qgis_help.py
+	$(BIN)/python tools/animate.py build/help samgeo_plugin/resources/help
 
 clean: ## Remove environments and everything built
 	rm -rf $(VENV) $(QGIS_VENV) build dist demo *.egg-info

@@ -18,12 +18,14 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
 from . import i18n, rasters, styles
 from .engine.client import EngineClient
 from .i18n import tr
+from .interactive import last_values
 from .interactive.automatic import Automatic
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
@@ -340,7 +342,18 @@ class SamGeoPlugin(QObject):
         dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._forms.append(dialog)
-        dialog.finished.connect(lambda _: self._forms.remove(dialog))
+        layer = wanted.layer
+
+        def added(feature_id: int) -> None:
+            last_values.remember(layer, layer.getFeature(feature_id))
+
+        def finished(_: int) -> None:
+            self._forms.remove(dialog)
+            if not sip.isdeleted(layer):
+                layer.featureAdded.disconnect(added)
+
+        layer.featureAdded.connect(added)
+        dialog.finished.connect(finished)
         if not wanted.layer.isEditable():
             wanted.layer.startEditing()
         if wanted.why and self.controller is not None:

@@ -30,7 +30,7 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing
+from . import editing, last_values
 from .doubt import CLASSES
 from .place import Place
 from .tidy import iou
@@ -260,6 +260,8 @@ def add_object(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
         )
     values = field_values(layer, attributes)
+    engines = {layer.fields().lookupField(name) for name in mapping(layer).values()}
+    values.update(last_values.reused(layer, {*values, *engines}))
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
     if not made:

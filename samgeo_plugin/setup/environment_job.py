@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Optional
 
 from qgis.core import QgsApplication, QgsTask
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
 from .. import log, settings
@@ -206,11 +207,15 @@ class PythonSearch(QObject):
         self.found.emit(facts)
 
     def _failed(self, process: QProcess, error: object) -> None:
+        if sip.isdeleted(process):  # its window is being deleted, which ends it
+            return
         if error == QProcess.ProcessError.FailedToStart:
             process.deleteLater()
             self.start()
 
     def _answered(self, path: str, process: QProcess) -> None:
+        if sip.isdeleted(process):
+            return
         text = bytes(process.readAllStandardOutput()).decode("utf-8", "replace")
         process.deleteLater()
         facts = PythonFacts.from_answer(path, text)

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Optional
 
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
 from .. import settings
@@ -176,6 +177,8 @@ class GpuSearch(QObject):
             self._tell(None)
 
     def _answered(self, process: QProcess) -> None:
+        if sip.isdeleted(process):  # its window is being deleted, which ends it
+            return
         text = bytes(process.readAllStandardOutput()).decode("utf-8", "replace")
         gpu = parsed(text)
         if gpu is None and self._queries:

@@ -134,6 +134,8 @@ class ReviewSession(Session):
             measured=len(after),
         )
         self.check(layer, order, pressed)
+        self.stalls.part("undo")
+        self.undo_all(layer, order, pressed)
         self.stalls.part("save")
         if not layer.commitChanges(False):
             raise Failed("; ".join(layer.commitErrors()))
@@ -187,14 +189,25 @@ class ReviewSession(Session):
                 wrong.append((feature_id, key, feature["status"], feature["label"]))
         if wrong:
             raise Failed(f"{len(wrong)} decisions are not what was pressed: {wrong[:5]}")
-        if layer.isEditable():
-            stack = layer.undoStack()
-            last = order[COUNT - 1]
-            stack.undo()
-            if layer.getFeature(last)["status"] == MEANS[pressed[COUNT - 1]][0]:
-                raise Failed("an undo does not take the decision back")
-            stack.redo()
         self.step("decisions are what was pressed", count=len(order))
+
+    def undo_all(self, layer: QgsVectorLayer, order: list, pressed: list) -> None:
+        """QGIS's undo takes every decision back, one after the other; redo brings them again."""
+        stack = layer.undoStack()
+        for number in range(COUNT - 1, -1, -1):
+            if layer.getFeature(order[number])["status"] != MEANS[pressed[number]][0]:
+                raise Failed(f"decision {number} has gone with a later one")
+            stack.undo()
+            if layer.getFeature(order[number])["status"] in ("accepted", "rejected"):
+                raise Failed(f"an undo does not take decision {number} back")
+        self.wait(0.5)
+        left = [f["status"] for f in layer.getFeatures() if f["status"] in ("accepted", "rejected")]
+        if left:
+            raise Failed(f"{len(left)} decisions are left after all undos")
+        for _ in range(COUNT):
+            stack.redo()
+        self.check(layer, order, pressed)
+        self.step("every decision undone and redone", count=COUNT)
 
 
 if __name__ == "__main__":

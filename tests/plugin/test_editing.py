@@ -6,16 +6,18 @@ from __future__ import annotations
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsDefaultValue,
     QgsFeature,
     QgsFieldConstraints,
     QgsGeometry,
     QgsPointXY,
     QgsProject,
+    QgsSettings,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import Qt
 
-from samgeo_plugin.interactive import editing, target
+from samgeo_plugin.interactive import editing, last_values, target
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
 
@@ -202,4 +204,29 @@ def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wai
     loaded.tool._action(Key)()
     assert layer.featureCount() == 0
     assert loaded.tool._action(Key) is None, "nothing is left to undo: the key is QGIS's"
+    layer.rollBack()
+
+
+def test_last_values_are_used_again_where_qgis_says_so(qgis_app):
+    layer = QgsVectorLayer(
+        "MultiPolygon?crs=EPSG:32645&field=owner:string&field=floors:integer&field=score:double",
+        "houses",
+        "memory",
+    )
+    QgsProject.instance().addMapLayer(layer)
+    layer.setDefaultValueDefinition(1, QgsDefaultValue("2"))
+    layer.startEditing()
+    entered = QgsFeature(layer.fields())
+    entered.setAttributes(["Ama", 5, 0.3])
+    last_values.remember(layer, entered)
+    try:
+        QgsSettings().setValue("qgis/digitizing/reuseLastValues", True)
+        target.add_object(layer, square(0, 0), UTM, {"score": 0.9})
+        (made,) = layer.getFeatures()
+        assert made.attributes() == ["Ama", 2, 0.9], "the default and the object's own come first"
+    finally:
+        QgsSettings().remove("qgis/digitizing/reuseLastValues")
+    target.add_object(layer, square(0, 0), UTM, {"score": 0.8})
+    owners = [str(f["owner"] or "") for f in layer.getFeatures() if f["owner"] == "Ama"]
+    assert len(owners) == 1, "only where QGIS's setting asks for it"
     layer.rollBack()

@@ -17,6 +17,7 @@ from samgeo_plugin.engine.client import NoEngine
 from samgeo_plugin.setup import diagnose, environment, environment_job, network
 from samgeo_plugin.setup.environment import Marker, PythonFacts, Size, Step
 from samgeo_plugin.setup.environment_job import EnvironmentJob, PythonSearch, Setup
+from samgeo_plugin.setup.gpu import GpuSearch
 
 FACTS = PythonFacts(sys.executable, (3, 11, 2), True)
 
@@ -241,6 +242,29 @@ def test_only_a_folder_of_ours_is_removed(place, wait):
     wait(lambda: len(told) == 2)
     assert told[1] == ""
     assert not place.exists()
+
+
+@pytest.mark.parametrize("kind", ["python", "gpu"])
+def test_a_window_that_is_deleted_while_it_searches_ends_the_search(
+    tmp_path, wait, monkeypatch, kind, qgis_app
+):
+    from qgis.PyQt import sip
+    from qgis.PyQt.QtCore import QObject, QProcess
+
+    raised: list = []
+    monkeypatch.setattr(sys, "excepthook", lambda *args: raised.append(args))
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    window = QObject()
+    if kind == "python":
+        search = PythonSearch([str(slow)], parent=window)
+    else:
+        search = GpuSearch(str(slow), parent=window)
+    search.start()
+    wait(lambda: search._process.state() == QProcess.ProcessState.Running)
+    sip.delete(window)
+    assert raised == []
 
 
 def test_the_search_asks_pythons_and_leaves_out_what_is_none(place, wait, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -438,3 +439,11 @@ def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait)
     x, y = prompts[0].coordinates[0]
     assert 290000 < x < 310000
     assert 2990000 < y < 3010000
+
+
+def test_every_picture_of_the_help_is_there():
+    from samgeo_plugin.processing.base import HELP
+
+    names = re.findall(r'src="([^"]+)"', HELP.read_text(encoding="utf-8"))
+    assert len(names) >= 3
+    assert [name for name in names if not (HELP.parent / name).is_file()] == []
