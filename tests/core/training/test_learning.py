@@ -44,7 +44,6 @@ from samgeo_core.training.finetuning.measure import CachedEncoder, Measured, mea
 from .. import tiny_models
 from .made import ground, squares, write_embedded, write_scene
 
-
 SAMPLE_SCENE = card.SCENE  # tests see none: it would take their time
 
 
