@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
+from samgeo_core.models.embedded.model import model_around
 from samgeo_core.models.embedded.network import EmbeddedNet, NetConfig
 from samgeo_core.training.datasets.crops import Part, Sample
 from samgeo_core.training.scores import fit_line, moved, score_pairs, straighten
@@ -44,9 +45,9 @@ def test_scores_are_right_on_average_after_it_and_masks_are_what_they_were():
     straighten(net, [part])
     changed = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"decoder.judge.2.weight", "decoder.judge.2.bias"}
-    from samgeo_core.models.embedded.trained import around
-
-    pairs = score_pairs(around(net, "made", "", torch.device("cpu"), 0, 0), part)
+    all_of_them = {"score_threshold": "0", "stability_threshold": "0"}
+    model = model_around(net, all_of_them, "made", "", torch.device("cpu"))
+    pairs = score_pairs(model, part)
     assert len(pairs) >= 8
     given = 1 / (1 + np.exp(-pairs[:, 0]))
     assert np.mean(given - pairs[:, 1]) == pytest.approx(0, abs=0.03)
