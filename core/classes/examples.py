@@ -20,7 +20,7 @@ from affine import Affine
 from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
-from ..prompts.prompts import PromptTransform
+from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..sources.vector_input import open_vector
 
 NONE = ""
@@ -93,7 +93,8 @@ def read_examples(
     for layer in layers:
         frame = _read(layer)
         names = _classes(frame, layer)
-        place = PromptTransform(transform, crs, None if crs is None else declared_crs(frame.crs))
+        layer_crs = crs_on_raster(declared_crs(frame.crs), crs, f"the examples in {layer.path}")
+        place = PromptTransform(transform, crs, layer_crs)
         for geometry, name in zip(frame.geometry, names, strict=True):
             new = _examples(geometry, name, layer.path, place, shape)
             outside += not new

@@ -6,6 +6,7 @@ A rule is a text, ``building: square, min-area=10`` or, for all classes, ``large
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
+from ..job import option
 from ..types import BoolArray
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
@@ -22,6 +24,12 @@ from .features.shape_features import shape_measures
 
 ALL = "*"
 """Class of a rule for all classes."""
+
+ARC = 6
+"""Edges of a quarter of a circle that rounding draws."""
+
+ROUND = 0.03
+"""Tolerance, in radii, of the simplification after it: 6 cm for a radius of 2 m."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,7 @@ def apply_rules(
         crs: Of the ground, or None for a plane.
         pixel: Side of a pixel in the units of ``crs``: right angles ignore shorter sides.
     """
+    _say_unknown(rules, names)
     shapes = polygons.copy()
     keep = np.ones(len(shapes), bool)
     for rule in rules:
@@ -131,6 +140,19 @@ def apply_rules(
     return shapes, keep
 
 
+def _say_unknown(rules: Sequence[Rule], names: Sequence[str]) -> None:
+    """Warn of rules for classes that no object is of: a slip of the pen, perhaps."""
+    known = sorted({name for name in names if name})
+    unknown = sorted({rule.class_name for rule in rules} - {ALL, *known})
+    if names and unknown:
+        warnings.warn(
+            f"No object is of the class {' or '.join(repr(name) for name in unknown)} that a rule "
+            f"({option('rules')}) names: the classes found are {', '.join(known) or 'none'}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+
+
 def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float) -> Any:
     if rule.largest_part:
         parts = list(polygon_parts(shape))
@@ -140,8 +162,9 @@ def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float) -> Any:
         flat = plane.there(shape)
         radius = rule.smooth
         # Closing, then opening: notches are filled before spikes are cut.
-        flat = flat.buffer(radius).buffer(-2 * radius).buffer(radius)
-        shape = plane.back(flat)
+        for step in (radius, -2 * radius, radius):
+            flat = flat.buffer(step, quad_segs=ARC)
+        shape = plane.back(flat.simplify(ROUND * radius))
     if rule.square and not shape.is_empty:
         shape = squared(shape, crs, 1.5 * pixel)
     return shape

@@ -68,6 +68,37 @@ def list_(as_json: bool = False) -> None:
 
 
 @models.command()
+@click.option("--plot", type=click.Path(), help="SVG to write: figures by minutes of work.")
+@_JSON
+def log(plot: str | None, as_json: bool) -> None:
+    """Tell what each trained model has gained, per minute of a person's work."""
+    console = Console(as_json=as_json)
+    with reporting(console):
+        from ..models.weights import rounds
+        from ..models.weights.checkpoints import models_folder
+        from ..parallel.atomic_write import write_atomically
+
+        found = rounds.rounds_of(models_folder())
+        if plot is not None:
+            text = rounds.plot(found)
+            write_atomically(Path(plot), lambda path: path.write_text(text, encoding="utf-8"))
+        if as_json:
+            told = [{**asdict(each), "gain_per_minute": each.gain_per_minute} for each in found]
+            console.print_json({"rounds": told})
+            return
+        rows = [
+            [each.date[:10], each.name, each.base, str(each.objects),
+             "" if each.minutes is None else f"{each.minutes:g}",
+             each.figure, f"{each.before:.3f}", f"{each.after:.3f}",
+             "" if each.gain_per_minute is None else f"{each.gain_per_minute:+.4f}"]
+            for each in found
+        ]  # fmt: skip
+        head = ["date", "name", "base", "objects", "minutes", "figure", "before", "after",
+                "gain per minute"]  # fmt: skip
+        console.rows(head, rows)
+
+
+@models.command()
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:

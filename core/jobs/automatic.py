@@ -48,7 +48,7 @@ def segment_tiles_of(
     lines = params.outlines == "centerlines"
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
-    spec = raster.spec
+    spec = raster.worker_spec
     report("stretch", 1, 1)
     chosen = replace(params, scale=scale_for(params.scale, raster))
     factory = _factory(chosen, segmenter)

@@ -17,8 +17,8 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError, ParameterError
-from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector
-from ..prompts.prompts import PromptTransform
+from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector, say_left_out
+from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import Raster
 from ..types import BoolArray, ByteArray, PixelBox
 from .places import Cut, cut_by_place
@@ -101,7 +101,8 @@ def on_raster(layer: VectorLayer, raster: Raster) -> Any:
     Raises:
         PromptError: There is no way from the layer's CRS to the raster's.
     """
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else layer.crs)
+    layer_crs = crs_on_raster(layer.crs, raster.crs, f"the polygons of {layer.name}")
+    place = PromptTransform(raster.transform, raster.crs, layer_crs)
     out = np.empty(len(layer), object)
     for number, shape in enumerate(layer.shapes):
         moved = place.geometry(shape)
@@ -121,6 +122,7 @@ def read_polygons(source: LayerLike, layer: str | None, raster: Raster) -> tuple
     polygons = np.isin(shapely.get_type_id(found.shapes), list(POLYGONS))
     if not polygons.any():
         raise ParameterError(f"{found.name} has no polygons: labels are polygons.")
+    say_left_out(int((~polygons).sum()), found.name, "polygon")
     found = found.rows(polygons)
     shapes = on_raster(found, raster)
     frame = shapely.box(0, 0, raster.width, raster.height)

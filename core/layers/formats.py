@@ -14,6 +14,7 @@ import os
 import shutil
 import sqlite3
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,8 +28,9 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
 
-from ..errors import OutputError, SamGeoWarning
+from ..errors import OutputError
 from ..sources.vector_input import for_pyogrio
+from .shapefile import for_shapefile, say_cut, short_names
 from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
@@ -248,9 +250,10 @@ def _driver_options(now: datetime) -> Iterator[None]:
 
 def _write_gdal(form: Format, written: Written) -> None:
     schema, batches = _batches(written)
+    cut: Counter[str] = Counter()
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
-        schema, batches = _for_shapefile(schema, batches, names)
+        schema, batches = for_shapefile(schema, batches, names, cut)
     options = dict(form.options)
     if form.wgs84:
         options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
@@ -272,6 +275,8 @@ def _write_gdal(form: Format, written: Written) -> None:
             # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
         )
+    if cut:
+        say_cut(written.target, cut)
 
 
 @contextlib.contextmanager
@@ -290,27 +295,6 @@ def _as_is(path: Path) -> Iterator[None]:
         yield
     finally:
         pyogrio.raw.vsi_path = parser
-
-
-def _for_shapefile(
-    schema: pa.Schema, batches: Iterator[pa.RecordBatch], names: Mapping[str, str]
-) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Short names; times, which a Shapefile has not, as ISO text."""
-
-    def text_for_time(kind: pa.DataType) -> pa.DataType:
-        return pa.string() if pa.types.is_timestamp(kind) else kind
-
-    result = pa.schema([pa.field(names.get(f.name, f.name), text_for_time(f.type)) for f in schema])
-
-    def convert() -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            arrays = [
-                column.cast(kind.type) if column.type != kind.type else column
-                for column, kind in zip(batch.columns, result, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=result)
-
-    return result, convert()
 
 
 def _write_parquet(written: Written) -> None:
@@ -378,27 +362,3 @@ def _verify(form: Format, written: Written) -> None:
         found = info["features"]
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")
-
-
-def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
-    """Names that a Shapefile can hold: 10 characters, told apart by a number; warns of changes."""
-    short = {"perimeter_m": "perim_m", "prompt_type": "prompt_typ"}
-    result: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        candidate = short.get(name, name).encode("ascii", "replace").decode()[:10]
-        number = 1
-        while candidate.lower() in taken:
-            number += 1
-            candidate = f"{candidate[: 10 - len(str(number)) - 1]}_{number}"
-        taken.add(candidate.lower())
-        result[name] = candidate
-    changed = [f"{old} -> {new}" for old, new in result.items() if old != new]
-    if changed:
-        warnings.warn(
-            f"{path.name}: a Shapefile's column names have at most 10 characters: "
-            f"{', '.join(changed)}.",
-            SamGeoWarning,
-            stacklevel=2,
-        )
-    return result

@@ -2,11 +2,15 @@
 """Features of a GeoPackage that exists, changed in one transaction; attributes and ids stay.
 
 The triggers of a spatial index call functions that SQLite alone does not have (GeoPackage 1.2,
-annex F.3): they are set aside for the transaction and the index is kept up to date here.
+annex F.3): they are set aside for the transaction and the index is kept up to date here. Triggers
+of the user's own stay in force.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import sqlite3
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +20,10 @@ from typing import Any
 import shapely
 
 from ..errors import OutputError
-from .geopackage import BUSY_SECONDS, connection, digest_in
+from .geopackage import BUSY_SECONDS, CHECK_SECONDS, connection, digest_in
 from .reader import mended
+
+_NEEDS_GDAL = re.compile(r"\bST_\w+\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,14 @@ def edit_layer(
     with connection(path, write=True, timeout=BUSY_SECONDS) as db:
         db.execute("BEGIN IMMEDIATE")
         try:
-            _edit(db, path, layer, edits)
+            try:
+                _edit(db, path, layer, edits)
+            except sqlite3.IntegrityError as error:
+                raise OutputError(
+                    f"The layer {layer} of {path} has rules that the changes break ({error}): "
+                    "accept them in QGIS's review instead, where values can be given. Nothing was "
+                    "changed."
+                ) from error
             finishing(digest_in(db, layer) or "")
             db.execute("COMMIT")
         except BaseException:
@@ -73,7 +86,25 @@ def edit_layer(
             raise
 
 
-def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
+def check_editable(path: str | Path, layer: str) -> None:
+    """Whether :func:`edit_layer` could change a layer; asked before the work.
+
+    Raises:
+        OutputError: It could not.
+    """
+    path = Path(str(path).partition("|")[0])
+    if not os.access(path, os.W_OK) or not os.access(path.resolve().parent, os.W_OK):
+        raise OutputError(f"{path} is read-only: allow it, and its folder, to be changed.")
+    with connection(path, write=False, timeout=CHECK_SECONDS) as db:
+        _described(db, path, layer)
+
+
+def _described(db: Any, path: Path, layer: str) -> tuple[str, str, int, str]:
+    """Geometry column and type, number of the CRS, and column of the ids.
+
+    Raises:
+        OutputError: The layer cannot be edited.
+    """
     found = db.execute(
         "SELECT column_name, geometry_type_name, srs_id, z, m FROM gpkg_geometry_columns "
         "WHERE table_name = ?",
@@ -90,9 +121,15 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     key = next((row[1] for row in db.execute(f"PRAGMA table_info({_quoted(layer)})") if row[5]), "")
     if not key:
         raise OutputError(f"The layer {layer} of {path} has no feature ids: nothing was changed.")
+    return str(column), str(kind), int(srs), str(key)
+
+
+def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
+    column, kind, srs, key = _described(db, path, layer)
     triggers = db.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (layer,)
     ).fetchall()
+    triggers = [(name, sql) for name, sql in triggers if _NEEDS_GDAL.search(sql)]
     for name, _ in triggers:
         db.execute(f"DROP TRIGGER {_quoted(name)}")
     index = f"rtree_{layer}_{column}"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
 from ..sources.vector_input import open_vector
 
 LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
@@ -90,7 +92,26 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
     shapes[wrong] = [mended(shape) for shape in shapes[wrong]]
     attributes = pd.DataFrame(frame.drop(columns=frame.geometry.name)).loc[keep]
     good = ~shapely.is_empty(shapes)
+    say_left_out(len(keep) - int(good.sum()), name, "geometry")
     return VectorLayer(name, shapes[good], attributes.loc[good], crs)
+
+
+def say_left_out(count: int, name: str, needed: str) -> None:
+    """Warn that features of a layer are left out.
+
+    Args:
+        count: How many; nothing is said of none.
+        name: The layer's.
+        needed: What they lack, e.g. "polygon".
+    """
+    if count:
+        warnings.warn(
+            f"{count} feature{'s' if count > 1 else ''} of {re.sub('^The ', 'the ', name)} "
+            f"{'are' if count > 1 else 'is'} left out: no {needed} with coordinates that a map "
+            "can show.",
+            SamGeoWarning,
+            stacklevel=3,
+        )
 
 
 def mended(shape: Any) -> Any:

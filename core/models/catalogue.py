@@ -94,8 +94,14 @@ _MEMORY = {
     "sam-hq-vit-b": 1300,
     "sam-hq-vit-l": 2900,
     "sam-hq-vit-h": 5600,
+    "sam-hq2-large": 2200,
     "efficient-sam-ti": 700,
     "efficient-sam-s": 900,
+    "efficientvit-sam-l0": 700,
+    "efficientvit-sam-l1": 700,
+    "efficientvit-sam-l2": 900,
+    "efficientvit-sam-xl0": 1300,
+    "efficientvit-sam-xl1": 1900,
 }
 """MB. Models that only differ in their weights need as much: SAM 2's are SAM 2.1's. SAM-HQ's L and
 H were not measured: SAM's, and what B needs more."""
@@ -132,6 +138,21 @@ def _efficientvit_sam(size: str, mb: int) -> ModelEntry:
     name, title = f"efficientvit-sam-{size}", f"EfficientViT-SAM, {size.upper()}"
     page = "https://github.com/mit-han-lab/efficientvit/tree/master/applications/efficientvit_sam"
     return ModelEntry(name, "efficientvit_sam", title, "Apache-2.0", page, (source,))
+
+
+def _efficientsam3(name: str, trunk: str, mb: int) -> ModelEntry:
+    file = f"efficientsam3_{name}.pt"
+    repository = "Simon7108528/EfficientSAM3"
+    url = f"{_HUB}/{repository}/resolve/main/efficientsam3_ft/{file}"
+    return ModelEntry(
+        f"efficientsam3-{name}",
+        "sam3",
+        f"EfficientSAM3, {trunk} (words with CLIP's tokenizer beside the file)",
+        # As its authors write; what they took over from SAM 3 stays under Meta's.
+        "Apache-2.0, in parts SAM License",
+        "https://github.com/SimonZeng7108/efficientsam3",
+        (Source(url, file, "", mb * 10**6),),
+    )
 
 
 def _concept(
@@ -295,6 +316,9 @@ _ENTRIES = (
         ),
         gated=True,
     ),
+    _efficientsam3("efficientvit", "EfficientViT-B1", 360),
+    _efficientsam3("repvit", "RepViT-M1.1", 370),
+    _efficientsam3("tinyvit", "TinyViT-11M", 380),
     _concept(
         "grounding-dino-tiny",
         "grounding_dino",

@@ -84,7 +84,7 @@ def load_model(
         if notes is not None and notes.own_kind != "whole":
             return _trained(found, notes, device, threads, precision)
     if found.path.is_dir() and (found.path / "config.json").exists():
-        from .families.sam3 import MODEL_TYPES, load_sam3
+        from .families.sam3.hub import MODEL_TYPES, load_sam3
         from .weights.pretrained import model_type
 
         if model_type(found.path) in MODEL_TYPES:
@@ -116,10 +116,11 @@ def abilities(name_or_path: str | Path) -> frozenset[Literal["prompts", "words"]
         both: set[Literal["prompts", "words"]] = set()
         if tokenizer_folder(found) is not None:
             both.add("words")
-        if found.entry is not None or has_points(read_state(found.path)):
+        # Of SAM 3's own files, which are large, it is known.
+        if (found.entry is not None and found.entry.gated) or has_points(read_state(found.path)):
             both.add("prompts")
         return frozenset(both)
-    from .families.sam3 import MODEL_TYPES
+    from .families.sam3.hub import MODEL_TYPES
     from .weights.pretrained import model_type
     from .words import KINDS
 
@@ -193,7 +194,7 @@ def _built(
                 f"The memory of {found.name} (SAM 3) is not run: choose SAM 2, SAM 2.1 or EdgeTAM, "
                 "or track without memory."
             )
-        from .families.sam3_official import load_official
+        from .families.sam3.official import load_official
 
         return load_official(state, found, device, threads, precision)
     return build(

@@ -370,7 +370,7 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
         CheckpointError: Tensors are missing, too many or of another shape.
     """
     transformers = require_transformers("Finding things by words")
-    from .families.sam3_official import load_official_words
+    from .families.sam3.official import load_official_words
 
     folder = tokenizer_folder(located)
     if folder is None:

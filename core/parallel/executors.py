@@ -75,6 +75,10 @@ class Executor(Protocol):
     @property
     def workers(self) -> int: ...
 
+    @property
+    def here(self) -> bool:
+        """Whether the workers are on this machine: pixels may go to them."""
+
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Results in the order of the items; an exception of ``function`` is raised in its turn."""
 
@@ -99,6 +103,7 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
     """Everything in this process, one item after the other."""
 
     workers = 1
+    here = True
 
     def require(self, paths: Sequence[Path]) -> None:
         """Nothing to ask: the paths are this machine's."""
@@ -158,6 +163,8 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
     Args:
         workers: Number of processes, at least 1.
     """
+
+    here = True
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
@@ -224,6 +231,8 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         ParameterError: The extra is not installed, or no scheduler answers there.
         JobError: No worker is connected.
     """
+
+    here = False
 
     def __init__(self, address: str) -> None:
         try:
@@ -307,6 +316,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
     def _result(self, future: Any) -> Any:
         """The result of a task, however often its worker dies."""
         from distributed import CancelledError, KilledWorker
+        from distributed.comm.core import CommClosedError
 
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
@@ -324,7 +334,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
                 "use workers with more memory or smaller tiles, and run the same job again; what "
                 "is finished is kept."
             ) from error
-        except CancelledError as error:
+        except (CancelledError, CommClosedError) as error:
             raise JobError(
                 f"The Dask scheduler at {self.address} was lost: start it, and run the same job "
                 "again; what is finished is kept."

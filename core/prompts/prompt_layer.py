@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,9 +13,9 @@ import pandas as pd
 import shapely
 from affine import Affine
 
-from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..errors import ParameterError, PromptError
 from ..sources.vector_input import VectorInput, open_vector
-from .prompts import PixelPrompt, PromptKind, PromptTransform
+from .prompts import PixelPrompt, PromptKind, PromptTransform, crs_on_raster
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
 
@@ -98,22 +97,7 @@ def read_prompts(
         if name is not None and name not in frame.columns:
             known = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
             raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
-    # A layer without a CRS, or a raster without one: the same plane is all that can be meant.
-    layer_crs = None if crs is None else opened.crs
-    if crs is not None and layer_crs is None:
-        warnings.warn(
-            f"The prompts in {options.path} have no coordinate system: they are taken to be in "
-            "the raster's.",
-            SamGeoWarning,
-            stacklevel=2,
-        )
-    if crs is None and opened.crs is not None:
-        warnings.warn(
-            f"The raster has no coordinate system: the prompts in {options.path} are taken to be "
-            f"in its own units, not in {opened.crs.name}.",
-            SamGeoWarning,
-            stacklevel=2,
-        )
+    layer_crs = crs_on_raster(opened.crs, crs, f"the prompts in {options.path}")
     place = PromptTransform(transform, crs, layer_crs, shape)
     ids = frame.index if options.id_field is None else frame[options.id_field]
     labels = None if options.label_field is None else frame[options.label_field]

@@ -23,6 +23,7 @@ from ..models.base import BACKGROUND, FOREGROUND, Prompts
 from ..types import BoolArray, FloatArray, PixelBox
 from .transform import Positions as Positions
 from .transform import PromptTransform as PromptTransform
+from .transform import crs_on_raster as crs_on_raster
 
 PromptKind = Literal["point", "box", "stroke", "polygon", "mask"]
 

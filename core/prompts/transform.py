@@ -8,6 +8,7 @@ left corner of the first pixel; the two never share an array without a name that
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +24,37 @@ from ..earth.geometry import without_empty_parts
 from ..earth.longitude import Move, sound
 from ..earth.place import RasterPlace
 from ..earth.reproject import Reprojection, move_between
-from ..errors import OutputError, ParameterError, PromptError
+from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 
 Positions = NDArray[np.float64]
 
 EDGE_STEPS = 21
 """Points on each edge of a box that crosses from one CRS to another, where its edges are curves."""
+
+
+def crs_on_raster(given: Any, raster: Any, what: str) -> pyproj.CRS | None:
+    """The CRS from which a layer is brought to a raster; None for the raster's own.
+
+    Warns where only one of them has a CRS: the same plane is all that can be meant.
+
+    Args:
+        given: CRS of the layer, or None.
+        raster: CRS of the raster, or None.
+        what: The layer's features, e.g. "the prompts in a.gpkg".
+    """
+    layer = known_crs(given)
+    subject = what[0].upper() + what[1:]
+    if raster is not None and layer is None:
+        note = f"{subject} have no coordinate system: they are taken to be in the raster's."
+    elif raster is None and layer is not None:
+        note = (
+            f"The raster has no coordinate system: {what} are taken to be in its own units, not "
+            f"in {layer.name}."
+        )
+    else:
+        return layer
+    warnings.warn(note, SamGeoWarning, stacklevel=3)
+    return None
 
 
 class PromptTransform:

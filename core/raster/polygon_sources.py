@@ -53,7 +53,20 @@ class PolygonSources:
         opened: OrderedDict[int, rasterio.DatasetReader] = OrderedDict()
         try:
             with gdal_env(remote=self.remote):
-                return [self._name(_moved(s, to_pixels), boxes, tree, opened) for s in shapes]
+                placed = _moved(np.array([*shapes, None], dtype=object)[:-1], to_pixels)
+                shape, found = tree.query(placed, predicate="intersects")
+                number = np.bincount(shape, minlength=len(placed))
+                first = np.cumsum(number) - number
+                # By far the most lie on one raster.
+                found = found[np.argsort(shape, kind="stable")]
+                return [
+                    self.labels[int(found[start])]
+                    if count == 1
+                    else self._name(one, boxes, tree, opened)
+                    for one, count, start in zip(
+                        placed, number.tolist(), first.tolist(), strict=True
+                    )
+                ]
         finally:
             for dataset in opened.values():
                 dataset.close()
@@ -67,6 +80,7 @@ class PolygonSources:
             size = shapely.area(common) if shapely.area(shape) > 0 else shapely.length(common)
             best = size >= size.max() * (1 - 1e-6)
             found, common = found[best], common[best]
+        if len(found) > 1:
             for index, part in zip(found[::-1], common[::-1], strict=True):
                 middle = shapely.point_on_surface(part)
                 if self._has_data(int(index), middle.x, middle.y, opened):

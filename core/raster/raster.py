@@ -32,6 +32,7 @@ from ..earth.geometry import ground_pixel, mean_side, pixel_sides
 from ..errors import ParameterError
 from ..sources.bands import plan_bands
 from ..sources.gdal import damage_of, gdal_env, tried_twice
+from ..sources.mosaic import Mosaic
 from ..sources.names import expand_sources
 from ..sources.opening import open_source
 from ..types import AnyArray, BoolArray, ByteArray, PixelBox
@@ -128,7 +129,12 @@ class Raster:
     """
 
     def __init__(
-        self, names: Sequence[str], options: RasterOptions, *, checked: bool = False
+        self,
+        names: Sequence[str],
+        options: RasterOptions,
+        *,
+        checked: bool = False,
+        mosaic: Mosaic | None = None,
     ) -> None:
         if options.percentiles is not None:
             check_percentiles(options.percentiles)
@@ -139,6 +145,7 @@ class Raster:
             overlap=options.overlap,
             remote=options.allow_remote,
             checked=checked,
+            mosaic=mosaic,
         )
         with gdal_env(remote=self._source.remote):
             try:
@@ -260,6 +267,12 @@ class Raster:
         }
 
     @property
+    def worker_spec(self) -> dict[str, Any]:
+        """:attr:`spec`, and what is known of the files of a mosaic: a worker opens only those that
+        it reads."""
+        return {**self.spec, "mosaic": self._source.mosaic}
+
+    @property
     def description(self) -> dict[str, Any]:
         """JSON-able: what a job's results depend on, without the secrets of addresses."""
         spec = self.spec
@@ -285,6 +298,7 @@ class Raster:
                 allow_remote=spec["allow_remote"],
             ),
             checked=True,
+            mosaic=spec.get("mosaic"),
         )
 
     @cached_property

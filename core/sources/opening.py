@@ -27,7 +27,7 @@ from .gdal import (
     open_dataset,
 )
 from .georeference import transform_of_points, warp
-from .mosaic import Part, describe_part, mosaic_vrt
+from .mosaic import Mosaic, Part, describe_part, mosaic_vrt
 from .names import common_name
 from .overlap import check_overlap, ordered
 from .references import is_remote, server_of
@@ -62,8 +62,7 @@ class Source:
         plain: The dataset is a file as it is, so that its overviews and block offsets can be used.
         closing: Closes all that was opened.
         contents: The files that it consists of.
-        parts: Of a mosaic, from the lowest to the one on top.
-        places: Column and row of the first pixel of each part.
+        mosaic: What it was made of where there are several names.
     """
 
     names: tuple[str, ...]
@@ -75,8 +74,17 @@ class Source:
     plain: bool
     closing: ExitStack
     contents: Contents
-    parts: tuple[Part, ...] = ()
-    places: tuple[tuple[int, int], ...] = ()
+    mosaic: Mosaic | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Of a mosaic, from the lowest to the one on top."""
+        return () if self.mosaic is None else self.mosaic.parts
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Column and row of the first pixel of each part."""
+        return () if self.mosaic is None else self.mosaic.places
 
     @property
     def name(self) -> str:
@@ -101,6 +109,7 @@ def open_source(
     overlap: str = "auto",
     remote: bool = False,
     checked: bool = False,
+    mosaic: Mosaic | None = None,
 ) -> Source:
     """Open one raster, or several as a mosaic.
 
@@ -110,6 +119,7 @@ def open_source(
         overlap: Which of several is on top where they overlap (:func:`~.overlap.ordered`).
         remote: Local files may lead to servers, and to raw bytes of other files.
         checked: All that they refer to was opened before, by another process of the same job.
+        mosaic: What that process has made of several: none of them is opened before it is read.
 
     Raises:
         RasterError: A file is no raster or holds several, the files make no mosaic, or a source of
@@ -122,17 +132,21 @@ def open_source(
         with gdal_env(remote=asked), damage_of(common_name(names)):
             if len(names) == 1:
                 dataset = stack.enter_context(_open_one(names[0], remote, checked))
-                more = _notes_of_more(names[0], dataset)
                 placed = _georeference(contents, dataset, stack, crs)
-                return replace(placed, notes=(*placed.notes, *more))
-            parts, more = [], ()
-            for name in names:  # one after the other: a process may hold about 1,000 files open
-                with _open_one(name, remote, checked) as dataset:
-                    parts.append(describe_part(name, dataset))
-                    more = (*more, *_notes_of_more(name, dataset))
-            mosaic = mosaic_vrt(ordered(parts, overlap))
+                return replace(placed, notes=(*placed.notes, *_notes_of_more(names[0], dataset)))
+            parts: list[Part] = []
+            more: tuple[str, ...] = ()
+            overlaps: Sequence[str] = ()
+            known = mosaic
+            if mosaic is None:
+                for name in names:  # one after the other: a process may hold about 1,000 files open
+                    with _open_one(name, remote, checked) as dataset:
+                        parts.append(describe_part(name, dataset))
+                        more = (*more, *_notes_of_more(name, dataset))
+                mosaic = mosaic_vrt(ordered(parts, overlap))
             dataset = stack.enter_context(open_dataset(mosaic.document, remote=asked))
-            overlaps = check_overlap(mosaic, overlap)
+            if known is None:
+                overlaps = check_overlap(mosaic, overlap)
     except BaseException:
         stack.close()
         raise
@@ -151,8 +165,7 @@ def open_source(
         plain=False,
         closing=stack,
         contents=contents,
-        parts=mosaic.parts,
-        places=mosaic.places,
+        mosaic=mosaic,
     )
 
 

@@ -21,7 +21,7 @@ from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
-from ..prompts.prompts import PromptTransform
+from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
 from ..sources.dates import read_moment
@@ -320,7 +320,9 @@ def _objects(
             f"Several objects are called {twice[0]} in {id_field}: choose a field in which each "
             "has a name of its own."
         )
-    place = PromptTransform(grid.transform, grid.crs, frame.crs)
+    place = PromptTransform(
+        grid.transform, grid.crs, crs_on_raster(frame.crs, grid.crs, "the objects to follow")
+    )
     whole = shapely.box(0, 0, grid.width, grid.height)
     first = Frame(dated, grid, options)
     shapes, ids, labels = [], [], []

@@ -59,6 +59,18 @@ class EqualAreaPlane:
         """What a length on this plane is counted in."""
         return "units" if self.crs is None else "m"
 
+    def check(self, crs: CRS | None, what: str) -> None:
+        """Whether something has a CRS where the plane has one.
+
+        Raises:
+            ParameterError: One has a CRS and the other has not.
+        """
+        if (crs is None) != (self.crs is None):
+            raise ParameterError(
+                f"{what} has {'no' if crs is None else 'a'} coordinate system and the other layer "
+                f"has {'one' if crs is None else 'none'}: assign one to both, or to neither."
+            )
+
     def place(self, shapes: Shapes, crs: CRS | None, what: str) -> Shapes:
         """Shapes on the plane.
 
@@ -70,11 +82,7 @@ class EqualAreaPlane:
         Raises:
             ParameterError: One has a CRS and the other has not, or there is no way between them.
         """
-        if (crs is None) != (self.crs is None):
-            raise ParameterError(
-                f"{what} has {'no' if crs is None else 'a'} coordinate system and the other layer "
-                f"has {'one' if crs is None else 'none'}: assign one to both, or to neither."
-            )
+        self.check(crs, what)
         if crs is None or self.crs is None or crs.equals(self.crs):
             return shapes
         try:

@@ -27,6 +27,7 @@ def label(name: str) -> str:
         "crowd_field": tr("Field that is true for several objects in one"),
         "crs": tr("CRS of the result"),
         "dates": tr("Dates of the rasters (CSV)"),
+        "detector": tr("Model that finds words"),
         "device": tr("Device"),
         "examples": tr("Examples"),
         "extent": tr("Extent"),
@@ -61,6 +62,7 @@ def label(name: str) -> str:
         "new_objects": tr("Look for new objects, too"),
         "outlines": tr("Outlines"),
         "overwrite": tr("Replace a model of that name"),
+        "person_minutes": tr("Minutes that you have worked on the polygons"),
         "points_per_side": tr("Points per side of a window"),
         "precision": tr("Number type of the model"),
         "prompt_as": tr("Use prompts as"),
@@ -72,6 +74,7 @@ def label(name: str) -> str:
         "reach": tr("How far objects may move between dates (in their own sides)"),
         "resolution": tr("Working resolution (ground units per pixel)"),
         "road_class": tr("Class of the roads"),
+        "rules": tr("Post-processing"),
         "save_classifier": tr("Keep the classifier"),
         "scale": tr("Magnification for the embedded model"),
         "shapes": tr("Shapes"),
@@ -84,6 +87,7 @@ def label(name: str) -> str:
         "source": tr("File of labels"),
         "val_share": tr("Share of the objects for validation"),
         "unlike": tr("Examples of none of the classes"),
+        "words": tr("Words for the objects to find"),
         "workers": tr("Processes"),
     }
     return f"“{labels.get(name, name)}”"

@@ -163,6 +163,11 @@ class TrainParameters(Parameters):
     seed: int = option_field("Seed of the random numbers.", 0, group="training")
     window: int = option_field("Side of a window, pixels.", 1024, least=128, group="training")
     points_per_side: int = shared("points_per_side")
+    person_minutes: Optional[float] = option_field(
+        "Minutes that a person has worked on the labels in all, for the log of rounds.",
+        least=0,
+        group="output",
+    )
     licence: str = option_field("Licence of the new model, for its card.", "", group="output")
     work: Optional[str] = option_field(
         "Folder for checkpoints.", unset="with the models", group="job"

@@ -5,65 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsFeatureSource,
-    QgsProcessingException,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-)
-
 from .. import styles
 from ..i18n import tr
 from ..job import ClassifyParameters, MapParameters
-from .base import EngineAlgorithm
+from .examples import ExampleAlgorithm
 from .given import SOURCE_FID, Given
-from .parameters import ANY_VECTOR, LINES, POLYGONS
+from .parameters import LINES, POLYGONS
 from .results import Carried, ResultLayer
 
-SUFFIX = ".samgeo-classes"
 KEEP = ("classes", "all")
 
 
-class ClassAlgorithm(EngineAlgorithm):
-    """What algorithms with examples have in common."""
-
-    EXAMPLES = "EXAMPLES"
-    CLASS_FIELD = "CLASS_FIELD"
-    UNLIKE = "UNLIKE"
-    CLASSIFIER = "CLASSIFIER"
-    SAVE_CLASSIFIER = "SAVE_CLASSIFIER"
-    PROBABILITY = "MIN_CLASS_PROB"
-    WORKERS = "WORKERS"
+class ClassAlgorithm(ExampleAlgorithm):
+    """What algorithms that only classify have in common."""
 
     group_key = "classes"
-
-    def add_examples(self, text: str, probability: float) -> None:
-        self.add_source(self.EXAMPLES, text, ANY_VECTOR, optional=True)
-        field = QgsProcessingParameterField(
-            self.CLASS_FIELD, tr("Field with the class"), None, self.EXAMPLES, optional=True
-        )
-        self.declare(
-            field, note=tr("Features without a class are examples of what belongs to none of them")
-        )
-        self.add_source(
-            self.UNLIKE, tr("Examples of none of the classes"), ANY_VECTOR, optional=True
-        )
-        self.add_number(self.PROBABILITY, tr("Least probability of a class"), probability, most=1.0)
-        self.declare(
-            QgsProcessingParameterFile(
-                self.CLASSIFIER,
-                tr("Saved classifier, instead of examples"),
-                extension=SUFFIX[1:],
-                optional=True,
-            ),
-            folded=True,
-        )
-        kinds = tr("Classifier") + f" (*{SUFFIX})"
-        keep = QgsProcessingParameterFileDestination(
-            self.SAVE_CLASSIFIER, tr("Keep the classifier"), kinds, None, True, False
-        )
-        self.declare(keep, folded=True)
 
     def add_workers(self) -> None:
         self.add_device()
@@ -78,10 +34,7 @@ class ClassAlgorithm(EngineAlgorithm):
             QgsProcessingException: The examples have no field with the class.
         """
         path, rendered = given.raster_path(given.number(self.RESOLUTION) or None)
-        keep = str(given.parameters.get(self.SAVE_CLASSIFIER) or "")
-        if keep and not keep.endswith(SUFFIX):
-            keep += SUFFIX
-        options: dict[str, Any] = {
+        return {
             "rasters": [path],
             "layer": "result",
             "overwrite": True,
@@ -91,25 +44,9 @@ class ClassAlgorithm(EngineAlgorithm):
             "tile_size": given.whole(self.TILE_SIZE),
             "margin": given.whole(self.MARGIN),
             "workers": given.whole(self.WORKERS),
-            "classifier": str(given.parameters.get(self.CLASSIFIER) or "") or None,
-            "save_classifier": keep or None,
-            "min_class_prob": given.number(self.PROBABILITY),
             "crs": given.crs(self.TARGET_CRS),
+            **self.example_options(given),
         }
-        if given.has(self.EXAMPLES):
-            options.update(self._examples(given, given.source(self.EXAMPLES)))
-        if given.has(self.UNLIKE):
-            options["unlike"] = [given.vector_path(given.source(self.UNLIKE), "unlike")]
-        return options
-
-    def _examples(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
-        fields = given.fields(self.CLASS_FIELD)
-        if not fields:
-            raise QgsProcessingException(
-                tr("Choose the field of the examples that holds their class.")
-            )
-        path = given.vector_path(source, "examples", fields)
-        return {"examples": path, "class_field": source.fields().field(fields[0]).name()}
 
 
 class ClassifyObjects(ClassAlgorithm):

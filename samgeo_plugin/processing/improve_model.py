@@ -38,6 +38,7 @@ class ImproveModel(EngineAlgorithm):
     HELD_BACK = "HELD_BACK"
     OVERWRITE = "OVERWRITE"
     FRESH = "FRESH"
+    PERSON_MINUTES = "PERSON_MINUTES"
     USE = "USE"
     HTML = "OUTPUT_HTML_FILE"
     OFFERED = "OFFERED"
@@ -101,6 +102,12 @@ class ImproveModel(EngineAlgorithm):
             most=0.7,
             folded=True,
         )
+        self.add_number(
+            self.PERSON_MINUTES,
+            tr("Minutes that you have worked on the polygons"),
+            folded=True,
+            note=tr("In all, for the log of rounds (samgeo models log)"),
+        )
         self.add_flag(self.USE, tr("Use the new model from now on"), True)
         self.add_flag(self.OVERWRITE, tr("Replace a model of that name"), folded=True)
         self.add_flag(self.FRESH, tr("Forget what a cancelled run has done"), folded=True)
@@ -129,6 +136,7 @@ class ImproveModel(EngineAlgorithm):
             complete=None if complete is None else given.vector_path(complete, "complete"),
             held_back=given.number(self.HELD_BACK) or 0.3,
             minutes=given.number(self.MINUTES) or 20.0,
+            person_minutes=given.number(self.PERSON_MINUTES),
             fresh=given.flag(self.FRESH),
             overwrite=given.flag(self.OVERWRITE),
             allow_remote=engine["allow_remote"],

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from .. import styles
 from ..i18n import tr
 from ..job import SegmentParameters
 from . import jobs
-from .base import EngineAlgorithm
+from .examples import ExampleAlgorithm
 from .given import Given
 from .results import ResultLayer
 
@@ -30,7 +30,7 @@ CLASSES = (
 SCALES = ("auto", "0.25", "0.5", "1", "2")
 
 
-class SegmentAlgorithm(EngineAlgorithm):
+class SegmentAlgorithm(ExampleAlgorithm):
     """What automatic and prompted segmentation have in common."""
 
     group_key = "segmentation"
@@ -63,6 +63,8 @@ class SegmentAlgorithm(EngineAlgorithm):
         job = SegmentParameters.from_dict(params)
         result = self.run_engine(given, "segment", job.to_dict())
         style = styles.LINES if job.outlines == "centerlines" else styles.REVIEW
+        if style == styles.REVIEW and (job.examples or job.unlike or job.classifier):
+            style = styles.CLASS
         return result, ResultLayer(str(result["output"]), str(result.get("layer") or ""), style)
 
 
@@ -77,12 +79,17 @@ class SegmentRaster(SegmentAlgorithm):
     POINTS = "POINTS_PER_SIDE"
     SCORE = "MIN_SCORE"
     STABILITY = "MIN_STABILITY"
-    WORKERS = "WORKERS"
     FRESH = "FRESH"
+    WORDS = "WORDS"
+    DETECTOR = "DETECTOR"
+    RULES = "RULES"
 
     key = "segmentraster"
     icon_name = "automatic"
-    keywords = ("sam", "segment anything", "automatic", "objects", "polygons", "deep learning")
+    keywords = (
+        *("sam", "segment anything", "automatic", "objects", "polygons", "deep learning"),
+        *("words", "text prompt", "examples", "similar", "find all like these"),
+    )
 
     def title(self) -> str:
         return tr("Segment raster")
@@ -95,6 +102,10 @@ class SegmentRaster(SegmentAlgorithm):
             "“hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” "
             "gives polygons without gaps and overlaps, as for fields. “rectangles” makes right "
             "angles, as for buildings; “centerlines” gives lines, as for roads.\n\n"
+            "With examples, only objects of their classes are written: points or strokes on a few "
+            "of them, and on a few others without a class. With words, only what a model that "
+            "understands words finds; with both, the examples decide among what the words "
+            "find.\n\n"
             "A run that was cancelled goes on where it was when it is started again with the same "
             "raster and model.\n\n"
             "A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working "
@@ -109,6 +120,25 @@ class SegmentRaster(SegmentAlgorithm):
         self.add_choice(self.MODE, tr("Objects within objects"), MODES)
         self.add_outlines()
         self.add_sizes()
+        self.add_examples(tr("Examples of the objects to find"), 0.5)
+        self.add_text(
+            self.WORDS,
+            tr("Words for the objects to find"),
+            note=tr("Separated by commas; for SAM 3, or with a model that finds words"),
+        )
+        self.add_text(
+            self.DETECTOR,
+            tr("Model that finds words"),
+            note=tr("grounding-dino-tiny, owlv2-base or others of the list of models on disk"),
+        )
+        self.add_text(
+            self.RULES,
+            tr("Post-processing"),
+            note=tr(
+                "Rules of the command line, separated by semicolons, e.g. "
+                "building: square, min-area=10; largest-part"
+            ),
+        )
         self.add_choice(self.SHAPES, tr("Shapes"), SHAPES, folded=True)
         self.add_choice(
             self.PROPOSALS,
@@ -163,6 +193,10 @@ class SegmentRaster(SegmentAlgorithm):
             "min_score": given.number(self.SCORE),
             "min_stability": given.number(self.STABILITY),
             "workers": given.whole(self.WORKERS),
+            **self.example_options(given),
+            "words": _parts(given.text(self.WORDS), ","),
+            "detector": given.text(self.DETECTOR),
+            "rules": _parts(given.text(self.RULES), ";"),
             "fresh": given.flag(self.FRESH),
         }
         folder = jobs.folder_for(params)
@@ -171,3 +205,7 @@ class SegmentRaster(SegmentAlgorithm):
         if not result.get("failed"):
             jobs.forget(folder)
         return {**written, "COUNT": result.get("features"), "TILES": result.get("tiles")}
+
+
+def _parts(text: Optional[str], separator: str) -> list[str]:
+    return [part.strip() for part in (text or "").split(separator) if part.strip()]

@@ -49,7 +49,7 @@ from qgis_window import OUT, Failed, Window
 RASTER, TRUTH = os.environ["SAMGEO_SESSION_RASTER"], os.environ["SAMGEO_SESSION_TRUTH"]
 MINUTES = float(os.environ.get("SAMGEO_IMPROVE_MINUTES", "1"))
 NAME = "my-houses"
-SIDE = 1024
+SIDE = int(os.environ.get("SAMGEO_IMPROVE_SIDE", "1024"))
 """Pixels of the corner of the raster that is used."""
 
 BY_HAND = 6
@@ -61,9 +61,9 @@ os.environ["SAMGEO_MODELS_DIR"] = str(OUT / "models")
 class Improve(Window):
     """Review, train, use."""
 
-    def run(self) -> None:
-        from samgeo_seamless import settings
+    trained = False
 
+    def run(self) -> None:
         self.stalls.part("load")
         gdal.UseExceptions()
         corner = str(OUT / "corner.tif")
@@ -80,7 +80,49 @@ class Improve(Window):
         self.review(layer)
 
         self.stalls.part("dialog")
+        # The dialog has an event loop of its own, in which all of this happens until it is closed.
+        failed: list[Exception] = []
+
+        def within() -> None:
+            try:
+                self.train(layer, area)
+            except Exception as error:
+                failed.append(error)
+                self.picture("failed_training")
+            finally:
+                dialog = self.dialog()
+                if dialog is not None:
+                    dialog.close()
+
+        QTimer.singleShot(500, within)
         self.press(self.plugin.dock.review.improve)
+        self.until(lambda: self.trained or failed, "the training", 600)
+        if failed:
+            raise failed[0]
+
+        self.stalls.part("next click")
+        session = self.plugin.controller.session
+        iface.messageBar().clearWidgets()
+        self.canvas.setExtent(raster.extent())
+        self.wait(1)
+        if self.plugin.controller.choice.model != NAME:
+            raise Failed(f"the panel's model is {self.plugin.controller.choice.model}")
+        self.plugin.tool_action.trigger()
+        self.until(lambda: session.state == "ready", "the raster is opened")
+        started = time.monotonic()
+        self.click(self.point)
+        self.until(lambda: session.candidates, "a polygon for a click")
+        self.step("next click", model=session.info.get("model"),
+                  ms=round((time.monotonic() - started) * 1000))  # fmt: skip
+        self.picture("next_click")
+        if session.info.get("model") != NAME:
+            raise Failed(f"the click was answered by {session.info.get('model')}")
+        session.clear()
+
+    def train(self, layer: QgsVectorLayer, area: QgsVectorLayer) -> None:
+        """In the dialog: what is asked for, *Run*, the progress, the gain."""
+        from samgeo_seamless import settings
+
         self.until(lambda: self.dialog() is not None, "the dialog of the training", 30)
         dialog = self.dialog()
         self.wait(1)
@@ -125,26 +167,7 @@ class Improve(Window):
         if not self.said(dialog, "Better on objects"):
             raise Failed("the gain is not shown")
         self.picture("gain")
-        dialog.close()
-
-        self.stalls.part("next click")
-        session = self.plugin.controller.session
-        iface.messageBar().clearWidgets()
-        self.canvas.setExtent(raster.extent())
-        self.wait(1)
-        if self.plugin.controller.choice.model != NAME:
-            raise Failed(f"the panel's model is {self.plugin.controller.choice.model}")
-        self.plugin.tool_action.trigger()
-        self.until(lambda: session.state == "ready", "the raster is opened")
-        started = time.monotonic()
-        self.click(self.point)
-        self.until(lambda: session.candidates, "a polygon for a click")
-        self.step("next click", model=session.info.get("model"),
-                  ms=round((time.monotonic() - started) * 1000))  # fmt: skip
-        self.picture("next_click")
-        if session.info.get("model") != NAME:
-            raise Failed(f"the click was answered by {session.info.get('model')}")
-        session.clear()
+        self.trained = True
 
     def houses(self, raster: QgsRasterLayer) -> tuple[QgsVectorLayer, QgsVectorLayer]:
         """The houses on the raster, all but the last accepted; and the area that is complete."""
@@ -170,6 +193,7 @@ class Improve(Window):
         rows[:BY_HAND] = [(shape, None) for shape in shapes[:BY_HAND]]
         houses = self.written("houses", fields, rows)
         area = self.written("area", fields, [(everywhere, None)])
+        QgsProject.instance().layerTreeRoot().findLayer(area.id()).setItemVisibilityChecked(False)
         self.step("polygons", houses=len(shapes), undecided=BY_HAND)
         return houses, area
 

@@ -16,6 +16,7 @@ from test_processing import Refused, engine, layer_of, provider, run, town  # no
 
 from samgeo_plugin.job import ClassifyParameters, MapParameters
 from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
+from samgeo_plugin.processing.engine_run import EngineRun
 
 
 @pytest.fixture
@@ -52,6 +53,33 @@ def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, l
     (feature,) = layer.getFeatures()
     assert feature.attributes() == ["a", 0.9, "roof", 0.9]
     assert results["COUNT"] == 1
+
+
+def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layers, monkeypatch):  # noqa: F811
+    asked = {}
+    real = EngineRun.call
+
+    def spy(self, method, params, on_progress=None):
+        asked.update(params)
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    _, examples, other = layers
+    given = {
+        "EXAMPLES": examples, "CLASS_FIELD": "kind", "UNLIKE": other, "MIN_CLASS_PROB": 0.6,
+        "WORDS": "tin roof, hut ,", "DETECTOR": "owlv2-base",
+        "RULES": "roof: square, min-area=10; largest-part",
+    }  # fmt: skip
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", **given})
+    assert asked["words"] == ["tin roof", "hut"]
+    assert asked["detector"] == "owlv2-base"
+    assert asked["rules"] == ["roof: square, min-area=10", "largest-part"]
+    assert asked["class_field"] == "kind"
+    assert asked["examples"].endswith(".gpkg")
+    assert len(asked["unlike"]) == 1
+    assert asked["min_class_prob"] == 0.6
+    with pytest.raises(Refused, match="field of the examples"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", "EXAMPLES": examples})
 
 
 def test_ground_becomes_polygons_and_roads_become_lines(provider, engine, town, layers):  # noqa: F811

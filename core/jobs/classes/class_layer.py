@@ -24,9 +24,10 @@ from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
 from ...earth.crs import declared_crs
 from ...errors import ParameterError, PromptError, SamGeoWarning
+from ...layers.reader import say_left_out
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
-from ...prompts.prompts import PromptTransform
+from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
 from ...sources.vector_input import open_vector
 from ...vectors.geodesic import measure
@@ -61,11 +62,14 @@ def place_layer(
     """
     frame = open_vector(path, layer, parameter="input_layer").read()
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
-    frame = named(frame[good & ~frame.geometry.is_empty].reset_index(drop=True))
+    good &= ~frame.geometry.is_empty
+    say_left_out(int((~good).sum()), path, "polygon")
+    frame = named(frame[good].reset_index(drop=True))
     if frame.empty and not may_be_empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
+    layer_crs = crs_on_raster(crs, raster.crs, f"the polygons of {path}")
+    place = PromptTransform(raster.transform, raster.crs, layer_crs)
     shapes: list[Any] = []
     shown = np.ones(len(frame), bool)
     for number, geometry in enumerate(frame.geometry):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...classes.examples import NONE, ExampleLayer
+from ...classes.examples import NONE, Example, ExampleLayer, check_classes, read_examples
 from ...classes.saved import SUFFIX, SavedClassifier, Subject, check_model, load_classifier
 from ...errors import ParameterError
 from ...job import option
@@ -89,6 +89,19 @@ def example_layers(params: ClassParameters) -> list[ExampleLayer]:
     layers += [ExampleLayer(path, class_name=Path(path).stem) for path in params.like]
     layers += [ExampleLayer(path, class_name=NONE) for path in params.unlike]
     return layers
+
+
+def class_examples(params: ClassParameters, raster: Raster) -> list[Example]:
+    """The examples of a job on its raster; none where a saved classifier is given.
+
+    Raises:
+        PromptError: They cannot be used, or all are of one class.
+    """
+    if params.classifier is not None:
+        return []
+    examples = read_examples(example_layers(params), raster.transform, raster.crs, raster.shape)
+    check_classes([example.class_name for example in examples])
+    return examples
 
 
 def inputs_of_classes(params: ClassParameters) -> list[Input]:

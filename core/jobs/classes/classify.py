@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from ...classes.examples import Example, read_examples
+from ...classes.examples import Example
 from ...classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
 from ...classes.rules import parse_rule
 from ...classes.saved import SavedClassifier, save_classifier
@@ -41,6 +41,7 @@ from .class_options import (
     about,
     check_new_classifier,
     check_options,
+    class_examples,
     example_layers,
     inputs_of_classes,
     model_factory,
@@ -87,11 +88,7 @@ def classify_layer(
         open_raster(params.rasters, raster_options(params)) as raster,
     ):
         placed = place_layer(params.input, params.input_layer, raster, may_be_empty=may_be_empty)
-        examples: list[Example] = []
-        if params.classifier is None:
-            examples = read_examples(
-                example_layers(params), raster.transform, raster.crs, raster.shape
-            )
+        examples = class_examples(params, raster)
         fields, names = carried(placed.frame, (CLASS, CLASS_PROBABILITY))
         inputs = [
             *layer_input("the layer of objects", params.input, params.input_layer),

@@ -14,7 +14,6 @@ import numpy as np
 
 from ...classes.cell_examples import cell_examples
 from ...classes.classifier import Classifier
-from ...classes.examples import read_examples
 from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import ParameterError
 from ...job import MapParameters, Progress, option
@@ -33,6 +32,7 @@ from .class_options import (
     about,
     check_new_classifier,
     check_options,
+    class_examples,
     example_layers,
     inputs_of_classes,
     model_factory,
@@ -88,9 +88,7 @@ def map_classes(
         grid = feature_grid(raster, params.tile_size, params.margin)
         marked = None
         if params.classifier is None:
-            examples = read_examples(
-                example_layers(params), raster.transform, raster.crs, raster.shape
-            )
+            examples = class_examples(params, raster)
             marked = cell_examples(examples, grid.cell, lattice(grid))
         report("stretch", 0, 1)
         spec = raster.spec

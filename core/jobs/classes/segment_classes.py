@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,7 +33,14 @@ from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
 from .class_layer import carried, named, ruled, write
-from .class_options import check_new_classifier, check_options, inputs_of_classes, model_factory
+from .class_options import (
+    check_new_classifier,
+    check_options,
+    class_examples,
+    inputs_of_classes,
+    model_factory,
+    saved_classifier,
+)
 from .classify import classify_layer
 from .feature_stage import ScaledModel
 
@@ -100,9 +108,12 @@ def segment_classes(
         geometry: Geometry = "line" if params.outlines == "centerlines" else "polygon"
         output = Output.of(params, raster, inputs=inputs, geometry=geometry)
         description = {"raster": raster.description, "asked": _asked(params)}
+        model = LoadedOnce(model_factory(params))
+        if classes:
+            _check_examples(params, raster, ScaledModel(model, scale_for(params.scale, raster)))
 
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
-            steps = _Steps(params, rules, store.folder / "features", raster, report)
+            steps = _Steps(params, rules, store.folder / "features", raster, report, model)
             steps.folder.mkdir(exist_ok=True)
             made, frame = steps.run(segmenter)
             fields, names = carried(frame)
@@ -137,6 +148,7 @@ class _Steps:
         folder: Of the steps' layers and their own job folders.
         raster: What the job looks at.
         report: Progress and cancel.
+        model: Of candidates and features.
     """
 
     params: SegmentParameters
@@ -144,6 +156,7 @@ class _Steps:
     folder: Path
     raster: Raster
     report: Report
+    model: LoadedOnce
 
     def run(
         self, segmenter: Segmenter | SegmenterFactory | None
@@ -163,10 +176,9 @@ class _Steps:
             min_area=0.0 if classes else params.min_area,
             crs=None,
         )
-        model = LoadedOnce(model_factory(params))
         scale = scale_for(params.scale, self.raster)
         if segmenter is None and classes and not params.words:
-            segmenter = partial(make_candidates, replace(plain, scale=scale), model)
+            segmenter = partial(make_candidates, replace(plain, scale=scale), self.model)
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:
@@ -179,7 +191,7 @@ class _Steps:
                 rules=[*least, *params.rules],
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
-            scaled = ScaledModel(model, scale)
+            scaled = ScaledModel(self.model, scale)
             classify_layer(asked, factory=scaled, may_be_empty=True, **self.report.given)
             found = asked.output
         elif self.rules:
@@ -194,6 +206,15 @@ class _Steps:
             regularize_layer(straight, self.report)
             found = straight.output
         return made, _frame(found)
+
+
+def _check_examples(params: SegmentParameters, raster: Raster, model: ModelFactory) -> None:
+    """Refuse examples or a classifier that cannot be used before anything is segmented."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the step that uses them says it
+        class_examples(params, raster)
+    if params.classifier is not None:
+        saved_classifier(params, "objects", model())
 
 
 def _frame(path: str) -> gpd.GeoDataFrame:

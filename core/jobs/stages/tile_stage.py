@@ -8,10 +8,13 @@ once a process and kept.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from functools import cached_property
+from itertools import starmap, zip_longest
 from typing import Any
 
 from ...addresses import without_secrets
@@ -20,6 +23,7 @@ from ...masks.store import JobStore
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster, RasterWindow
 from ...segmenters.segmenter import Segmenter, TileImage
+from ...sources.references import is_remote
 from ...tiles.grid import Grid, Tile
 from ...types import TileIndex
 from .opened import model_of, opened
@@ -31,16 +35,26 @@ Report = Callable[..., None]
 
 @dataclass
 class Workshop:
-    """What a process has open for a stage: the segmenter, a raster and its reading thread."""
+    """What a process has open for a stage: the segmenter, a raster and its reading thread.
 
-    raster: Raster
+    Args:
+        spec: Of the raster, which is opened when it is read first.
+        segmenter: Made once.
+    """
+
+    spec: Mapping[str, Any]
     segmenter: Segmenter
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     ahead: dict[TileIndex, Future[RasterWindow | None]] = field(default_factory=dict)
 
+    @cached_property
+    def raster(self) -> Raster:
+        return Raster.from_spec(self.spec)
+
     def close(self) -> None:
         self.thread.shutdown(wait=True, cancel_futures=True)
-        self.raster.close()
+        if "raster" in self.__dict__:
+            self.raster.close()
 
 
 def workshop(stage: TileStage) -> Workshop:
@@ -49,8 +63,25 @@ def workshop(stage: TileStage) -> Workshop:
     return opened(
         stage.run,
         stage.store.folder,
-        lambda: Workshop(Raster.from_spec(stage.spec), segmenter),
+        lambda: Workshop(stage.spec, segmenter),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class TileItem:
+    """A tile to be segmented.
+
+    Args:
+        index: The tile.
+        following: The one that this process will be asked for next, if known.
+        was_read: Another process has read it.
+        window: What it has read; None where there are no data.
+    """
+
+    index: TileIndex
+    following: TileIndex | None = None
+    was_read: bool = False
+    window: RasterWindow | None = None
 
 
 @dataclass(frozen=True)
@@ -80,26 +111,24 @@ class TileStage:
     store: JobStore
     run: str = field(default_factory=new_run)
 
-    def _read(self, raster: Raster, index: TileIndex) -> RasterWindow | None:
+    def read(self, raster: Raster, index: TileIndex) -> RasterWindow | None:
+        """A tile's window; None where its core has no data."""
         tile = self.grid[index]
         if not raster.has_data(tile.core):
             return None
         window = raster.read(tile.window)
         return window if window.valid.any() else None
 
-    def __call__(self, item: tuple[TileIndex, TileIndex | None]) -> TileOutcome:
-        """Segment one tile; while the model runs, the next one is read.
-
-        Args:
-            item: The tile, and the one that this process will be asked for next, if known.
-        """
+    def __call__(self, item: TileItem) -> TileOutcome:
+        """Segment one tile; while the model runs, the next one is read."""
         with ONE_AT_A_TIME:
-            return self._tried(*item)
+            return self._tried(item)
 
-    def _tried(self, index: TileIndex, following: TileIndex | None) -> TileOutcome:
+    def _tried(self, item: TileItem) -> TileOutcome:
+        index = item.index
         for attempt in (1, 2):
             try:
-                return self._segment(index, following)
+                return self._segment(item)
             except Cancelled:
                 raise  # of the whole job: the tile is not tried again, nor has it failed
             except SamGeoError as error:
@@ -113,12 +142,18 @@ class TileStage:
         self.store.fail(index, kind, message, detail)
         return TileOutcome(index, None, f"{kind}: {message}")
 
-    def _segment(self, index: TileIndex, following: TileIndex | None) -> TileOutcome:
-        shop = workshop(self)
-        reading = shop.ahead.pop(index, None) or shop.thread.submit(self._read, shop.raster, index)
+    def _window(self, item: TileItem, shop: Workshop) -> RasterWindow | None:
+        if item.was_read:
+            return item.window
+        index, following = item.index, item.following
+        reading = shop.ahead.pop(index, None) or shop.thread.submit(self.read, shop.raster, index)
         if following is not None and following not in shop.ahead:
-            shop.ahead[following] = shop.thread.submit(self._read, shop.raster, following)
-        window = reading.result()
+            shop.ahead[following] = shop.thread.submit(self.read, shop.raster, following)
+        return reading.result()
+
+    def _segment(self, item: TileItem) -> TileOutcome:
+        shop = workshop(self)
+        index, window = item.index, self._window(item, shop)
         if window is None:
             return TileOutcome(index, None)
         tile = self.grid[index]
@@ -126,6 +161,88 @@ class TileStage:
         masks = shop.segmenter.segment(image)
         self.store.save(masks)
         return TileOutcome(index, len(masks.masks))
+
+
+@dataclass(frozen=True)
+class TilesTogether:
+    """Some tiles one after the other in one worker. Picklable.
+
+    Windows overlap: what two workers read of a raster on a server is fetched twice.
+    """
+
+    stage: TileStage
+
+    def __call__(self, indices: Sequence[TileIndex]) -> list[TileOutcome]:
+        """Segment them; those that a worker who died has finished are passed over."""
+        pending = [index for index in indices if not self.stage.store.has(index)]
+        found = {item.index: self.stage(item) for item in _one_ahead(pending)}
+        return [found.get(index) or self._finished(index) for index in indices]
+
+    def _finished(self, index: TileIndex) -> TileOutcome:
+        return TileOutcome(index, len(self.stage.store.load(index).masks))
+
+
+MOST_TOGETHER = 48
+"""Tiles of a raster on a server that go to a worker together."""
+
+
+def neighbours_together(indices: Sequence[TileIndex], parts: int) -> list[list[TileIndex]]:
+    """Tiles in as many parts of about one size, each in one place and in the order of the tiles."""
+    if parts <= 1 or len(indices) <= 1:
+        return [sorted(indices)] if indices else []
+    rows, cols = zip(*indices, strict=True)
+    wide = max(cols) - min(cols) > max(rows) - min(rows)
+    ordered = sorted(indices, key=lambda index: (index.col, index.row) if wide else index)
+    half = parts // 2
+    cut = len(ordered) * half // parts
+    return [
+        *neighbours_together(ordered[:cut], half),
+        *neighbours_together(ordered[cut:], parts - half),
+    ]
+
+
+def _one_ahead(indices: Sequence[TileIndex]) -> Iterator[TileItem]:
+    return starmap(TileItem, zip_longest(indices, indices[1:]))
+
+
+def _read_here(stage: TileStage, indices: Sequence[TileIndex], workers: int) -> Iterator[TileItem]:
+    """Tiles with what was read of them in this process, some ahead."""
+    waiting: deque[tuple[TileIndex, Future[RasterWindow | None]]] = deque()
+    with closing(Raster.from_spec(stage.spec)) as raster, ThreadPoolExecutor(1) as thread:
+        try:
+            for index in [*indices, *[None] * workers]:
+                if index is not None:
+                    waiting.append((index, thread.submit(stage.read, raster, index)))
+                if waiting and (index is None or len(waiting) > workers):
+                    here, reading = waiting.popleft()
+                    try:
+                        yield TileItem(here, was_read=True, window=reading.result())
+                    except SamGeoError:
+                        yield TileItem(here)  # the worker tries again, and says what it is
+        finally:
+            for _, reading in waiting:
+                reading.cancel()
+
+
+def _outcomes(
+    stage: TileStage, pending: Sequence[TileIndex], executor: Executor
+) -> Iterator[TileOutcome]:
+    """What becomes of tiles.
+
+    Windows overlap, and each process has a cache of its own: of a raster on a server, the processes
+    of this machine are given what this one has read, and workers elsewhere many neighbours.
+    """
+    remote = any(map(is_remote, stage.spec["sources"]))
+    if executor.workers == 1:  # it is asked for tiles in their order
+        yield from executor.map(stage, _one_ahead(pending))
+    elif remote and executor.here:
+        yield from executor.map(stage, _read_here(stage, pending, executor.workers))
+    elif remote:
+        parts = executor.workers * -(-len(pending) // (executor.workers * MOST_TOGETHER))
+        for found in executor.map(TilesTogether(stage), neighbours_together(pending, parts)):
+            yield from found
+    else:
+        yield from executor.map(stage, map(TileItem, pending))
 
 
 def segment_tiles(
@@ -157,9 +274,7 @@ def segment_tiles(
     failed: list[str] = []
     missing = set(pending)
     report(name, done, len(wanted))
-    # A lone worker is asked for tiles in their order, so it may read one ahead.
-    ahead = pending[1:] if executor.workers == 1 else []
-    for outcome in executor.map(stage, zip_longest(pending, ahead)):
+    for outcome in _outcomes(stage, pending, executor):
         done += 1
         if outcome.error:
             failed.append(f"{outcome.index.name}: {outcome.error}")
@@ -173,4 +288,4 @@ def segment_tiles(
             f"{failed[0]}"
         )
     store.seal(index for index in wanted if index not in missing)
-    return tiles, failed
+    return tiles, sorted(failed)

@@ -15,12 +15,13 @@ import numpy as np
 import shapely
 
 from ...changes.compare import compare
+from ...earth.crs import known_crs
 from ...errors import ParameterError
 from ...job import MessageError, Progress, UpdateParameters, option
 from ...layers.formats import format_of
-from ...layers.geopackage_edit import edit_layer
-from ...layers.inputs import layer_input, same_file
-from ...layers.reader import POLYGONS, VectorLayer, read_vector
+from ...layers.geopackage_edit import check_editable, edit_layer
+from ...layers.inputs import check_not_input, layer_input, same_file
+from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
@@ -123,23 +124,27 @@ def update_layer(
                 return UpdateResult(**earlier)
         layer = _old_layer(params)
         plane = EqualAreaPlane(layer.shapes, layer.crs)
+        plane.check(known_crs(raster.crs), raster.name)
         fields, names = carried(
             gpd.GeoDataFrame(layer.attributes, geometry=list(layer.shapes), crs=layer.crs),
             UPDATE_FIELDS,
         )
+        old = layer_input("the old layer", params.input, params.input_layer)
         output = Output.of(
             params,
             raster,
             fields,
-            inputs=layer_input("the old layer", params.input, params.input_layer),
+            inputs=old,
             crs=layer.crs,
         )
+        name_before = f"{output.writer.layer_name}_before"
+        check_not_input(params.output, name_before, old)
         begun_before = output.folder / "features" / "before_begun"
         before = LayerWriter(
             params.output,
             params.crs or layer.crs,
             source_crs=layer.crs,
-            layer_name=f"{output.writer.layer_name}_before",
+            layer_name=name_before,
             overwrite=params.overwrite or output.before is not None or begun_before.exists(),
             modified=raster.modified,
             pixel=raster.ground_pixel,
@@ -202,6 +207,7 @@ def _check(params: UpdateParameters) -> None:
 
     Raises:
         ParameterError: The output or, with ``apply``, the input is no GeoPackage.
+        OutputError: With ``apply``, the input cannot be changed.
     """
     if not format_of(Path(params.output)).many_layers:
         raise ParameterError(
@@ -220,6 +226,7 @@ def _check(params: UpdateParameters) -> None:
             raise ParameterError(
                 f"With {option('apply')} the output must be another file than {params.input}."
             )
+        check_editable(path, _layer_name(params))
 
 
 def _old_layer(params: UpdateParameters) -> VectorLayer:
@@ -229,8 +236,10 @@ def _old_layer(params: UpdateParameters) -> VectorLayer:
         ParameterError: There are none, or a field is missing or has one name twice.
     """
     layer = read_vector(params.input, params.input_layer, what="The old layer")
-    layer = layer.rows(np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS)))
-    layer = layer.rows(shapely.area(layer.shapes) > 0)
+    polygons = np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS))
+    polygons &= shapely.area(layer.shapes) > 0
+    say_left_out(int((~polygons).sum()), layer.name, "polygon")
+    layer = layer.rows(polygons)
     if not len(layer):
         raise ParameterError(f"{layer.name} holds no polygons: only those can be updated.")
     if params.id_field is not None:

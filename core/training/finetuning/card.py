@@ -68,6 +68,7 @@ def card(
         "verdict": verdict.reason,
         "offered": verdict.offered,
         "sample_scene": forgotten,
+        "person_minutes": job.options.person_minutes,
         "seed": run.options.seed,
         "licence": job.options.licence or "of the labels and the base model",
         "torch": torch.__version__,

@@ -77,6 +77,7 @@ class TrainOptions:
         points: Of the automatic mode that is measured, along a window's side.
         automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
         licence: Of the trained model, for its card.
+        person_minutes: That a person has worked on the labels in all, for the card.
         allow_remote: As of :class:`~samgeo_core.RasterOptions`.
         device, threads: See :func:`~samgeo_core.load_model`.
         examples: How the layer is read.
@@ -89,6 +90,7 @@ class TrainOptions:
     points: int = 32
     automatic_windows: int = 4
     licence: str = ""
+    person_minutes: float | None = None
     allow_remote: bool = False
     device: str = "auto"
     threads: int | None = None
@@ -196,6 +198,7 @@ def train_as_asked(
         window=params.window,
         points=params.points_per_side,
         licence=params.licence,
+        person_minutes=params.person_minutes,
         allow_remote=params.allow_remote,
         device=params.device,
         threads=params.threads,

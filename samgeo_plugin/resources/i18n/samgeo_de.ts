@@ -240,6 +240,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Minutes that you have worked on the polygons</source>
+   <translation>Minuten, die Sie an den Polygonen gearbeitet haben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Minutes, at most</source>
    <translation>Minuten, höchstens</translation>
   </message>
@@ -247,6 +252,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Model</source>
    <translation>Modell</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Model that finds words</source>
+   <translation>Modell, das Wörter findet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -292,6 +302,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Polygons</source>
    <translation>Polygone</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Post-processing</source>
+   <translation>Nachbearbeitung</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -392,6 +407,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Widest gap that is bridged (metres)</source>
    <translation>Größte Lücke, die überbrückt wird (Meter)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Words for the objects to find</source>
+   <translation>Wörter für die gesuchten Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -2470,11 +2490,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Choose the field of the examples that holds their class.</source>
-   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Classes of ground</source>
    <translation>Klassen des Bodens</translation>
   </message>
@@ -2482,11 +2497,6 @@
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Classified objects</source>
    <translation>Klassifizierte Objekte</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Classifier</source>
-   <translation>Klassifikator</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2511,11 +2521,6 @@ Five strokes give a first map; ten give a good one. Strokes whose class is empty
    <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters, aus einigen Strichen entlang mancher davon und einigen auf anderem Boden. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
 
 Fünf Striche geben eine erste Karte, zehn eine gute. Striche ohne Klasse und die des zweiten Layers liegen auf anderem Boden.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Features without a class are examples of what belongs to none of them</source>
-   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2650,6 +2655,21 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <translation>{result} gegen {truth}</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Choose the field of the examples that holds their class.</source>
+   <translation>Wählen Sie das Feld der Beispiele, das ihre Klasse enthält.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Classifier</source>
+   <translation>Klassifikator</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/examples.py" />
+   <source>Features without a class are examples of what belongs to none of them</source>
+   <translation>Objekte ohne Klasse sind Beispiele für das, was zu keiner gehört</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/given.py" />
    <source>Choose a layer that exists and can be read.</source>
    <translation>Wählen Sie einen Layer, der vorhanden und lesbar ist.</translation>
@@ -2733,6 +2753,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Improve the model</source>
    <translation>Modell verbessern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>In all, for the log of rounds (samgeo models log)</source>
+   <translation>Insgesamt, für das Protokoll der Runden (samgeo models log)</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
@@ -3127,9 +3152,16 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Examples of the objects to find</source>
+   <translation>Beispiele der gesuchten Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Finds every object in a raster and writes one polygon for each, however many tiles it crosses. Each polygon carries its score, stability, area and perimeter, so that weak ones can be filtered afterwards without running again.
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
+
+With examples, only objects of their classes are written: points or strokes on a few of them, and on a few others without a class. With words, only what a model that understands words finds; with both, the examples decide among what the words find.
 
 A run that was cancelled goes on where it was when it is started again with the same raster and model.
 
@@ -3138,9 +3170,16 @@ A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a wo
 
 „hierarchy“ behält Objekte in Objekten; „flat“ fügt Teile zu einem zusammen. „coverage“ ergibt Polygone ohne Lücken und Überlappungen, wie für Felder. „rectangles“ macht rechte Winkel, wie für Gebäude; „centerlines“ ergibt Linien, wie für Straßen.
 
+Mit Beispielen werden nur Objekte ihrer Klassen geschrieben: Punkte oder Striche auf einigen davon, und auf einigen anderen ohne Klasse. Mit Wörtern nur, was ein Modell findet, das Wörter versteht; mit beidem entscheiden die Beispiele unter dem, was die Wörter finden.
+
 Ein abgebrochener Lauf geht dort weiter, wo er war, wenn er mit demselben Raster und Modell neu gestartet wird.
 
 Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Rules of the command line, separated by semicolons, e.g. building: square, min-area=10; largest-part</source>
+   <translation>Regeln der Kommandozeile, durch Strichpunkte getrennt, z. B. building: square, min-area=10; largest-part</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -3149,8 +3188,18 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Separated by commas; for SAM 3, or with a model that finds words</source>
+   <translation>Durch Kommas getrennt; für SAM 3 oder mit einem Modell, das Wörter findet</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>What the embedded model takes an object for; other models know no classes</source>
    <translation>Wofür das eingebaute Modell ein Objekt hält; andere Modelle kennen keine Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>grounding-dino-tiny, owlv2-base or others of the list of models on disk</source>
+   <translation>grounding-dino-tiny, owlv2-base oder andere aus der Liste der Modelle auf der Platte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />

@@ -12,7 +12,7 @@ from samgeo_core.classes.features.shape_features import (
 from samgeo_core.classes.features.window_features import window_features
 from samgeo_core.classes.rules import apply_rules, parse_rule
 from samgeo_core.classes.surfaces import label_cells
-from samgeo_core.errors import ParameterError
+from samgeo_core.errors import ParameterError, SamGeoWarning
 from samgeo_core.merge.fuse import tile_weights
 from samgeo_core.models.base import Embedding
 from samgeo_core.models.embedding_cache import EmbeddingCache
@@ -173,6 +173,23 @@ def test_rules_are_read_and_applied():
     rules = [parse_rule("max-rectangularity=0.8")]
     _, keep = apply_rules(np.array([ragged, square], object), ["", ""], rules, None, 1.0)
     assert keep.tolist() == [True, False]
+
+
+def test_a_rule_for_a_class_that_is_not_there_is_said():
+    shapes = np.array([shapely.box(0, 0, 10, 10)], object)
+    with pytest.warns(SamGeoWarning, match="the class 'rof' .* the classes found are roof"):
+        apply_rules(shapes, ["roof"], [parse_rule("rof: square")], None, 1.0)
+
+
+def test_rounding_draws_few_vertices():
+    steps = [(k // 2 + k % 2, k // 2) for k in range(40)] + [(0, 20)]
+    stairs = shapely.Polygon(steps)
+    found, _ = apply_rules(np.array([stairs], object), [""], [parse_rule("smooth=2")], None, 1.0)
+    assert shapely.get_num_coordinates(found[0]) < len(steps)
+    corner = shapely.box(0, 0, 10, 10)
+    found, _ = apply_rules(np.array([corner], object), [""], [parse_rule("smooth=2")], None, 1.0)
+    assert shapely.get_num_coordinates(found[0]) <= 29
+    assert found[0].area == pytest.approx(100 - (4 - np.pi) * 4, rel=2e-3)
 
 
 def test_objects_that_share_ground_share_what_is_seen_of_them():

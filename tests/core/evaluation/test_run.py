@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.cli.commands import main
-from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.evaluation.figures import average_precision
 from samgeo_core.evaluation.objects import Objects, boundary_iou, match
 from samgeo_core.evaluation.run import by_place, evaluate
@@ -327,3 +327,13 @@ def test_errors_of_a_run_that_was_killed_are_its_own(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == [errors.name, result.name, truth.name]
     with pytest.raises(OutputError, match="exists already"):
         evaluate(result, truth, errors=errors)
+
+
+def test_features_without_a_place_are_left_out_and_said():
+    whole = layer(square(0, 0), square(30, 0))
+    nowhere = shapely.transform(
+        square(60, 0), lambda xy: np.where(np.arange(5)[:, None] == 2, np.nan, xy)
+    )
+    more = pd.concat([whole, gpd.GeoDataFrame(geometry=[None, nowhere], crs=UTM)])
+    with pytest.warns(SamGeoWarning, match="2 features of the result are left out"):
+        assert evaluate(more, whole).overall.found == 2

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ import rasterio
 import samgeo_core
 import torch
 from rasterio.transform import from_origin
+from samgeo_core.testing.random_weights import weights
 from shapely.geometry import Point
 
+from ..parity.cases import HERE
 from ..tiny_models import state
 
 ORIGIN, PIXEL, SIDE = (500_000.0, 4_000_000.0), 0.5, 200
@@ -31,9 +35,21 @@ def raster(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("family", ["efficientvit_sam", "sam_hq2"])
+def efficientsam3() -> dict[str, torch.Tensor]:
+    """A small encoder under SAM 3's decoder for points."""
+    pytest.importorskip("transformers")
+    shapes = {}
+    for file, key, part in (("efficientsam3", "repvit", ""), ("sam3_official", "sam3", "tracker.")):
+        with np.load(HERE / f"{file}.npz") as kept:
+            found = json.loads(str(kept[f"{key}.shapes"]))
+        shapes |= {name: shape for name, shape in found.items() if name.startswith(part)}
+    return weights(shapes, 3)
+
+
+@pytest.mark.parametrize("family", ["efficientvit_sam", "sam_hq2", "efficientsam3"])
 def test_a_checkpoint_file_makes_polygons_from_clicks(family, raster, tmp_path):
-    torch.save(state(family), tmp_path / "mine.pt")
+    made = efficientsam3() if family == "efficientsam3" else state(family)
+    torch.save(made, tmp_path / "mine.pt")
     middle = Point(ORIGIN[0] + SIDE / 2 * PIXEL, ORIGIN[1] - SIDE / 2 * PIXEL)
     clicks = gpd.GeoDataFrame(geometry=[middle], crs="EPSG:32645")
     found = samgeo_core.segment(

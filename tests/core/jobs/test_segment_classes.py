@@ -9,7 +9,9 @@ import pytest
 import rasterio
 import shapely
 from rasterio.windows import Window
+from samgeo_core.errors import ModelError, ParameterError, PromptError
 from samgeo_core.job import SegmentParameters
+from samgeo_core.jobs.classes import segment_classes
 from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
 from samgeo_core.jobs.run import run
 from samgeo_core.models import words
@@ -66,6 +68,29 @@ def test_a_few_examples_find_the_houses_of_a_scene(corner, tmp_path, monkeypatch
     assert sum(value >= 0.5 for value in iou) >= 0.8 * len(houses)
     assert len(found) <= 1.6 * len(houses)
     assert not list(tmp_path.glob("*.job"))
+
+
+def test_examples_that_cannot_be_used_are_refused_before_anything_is_segmented(
+    corner, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(segment_classes, "segment_raster", lambda *_, **__: pytest.fail("began"))
+    folder, raster, _ = corner
+    far = gpd.read_file(folder / "house.gpkg")
+    far["geometry"] = far.geometry.translate(90_000, 0)
+    far.to_file(tmp_path / "far.gpkg")
+    broken = tmp_path / "broken.samgeo-classes"
+    broken.write_bytes(b"no classifier")
+    house, other = str(folder / "house.gpkg"), str(folder / "other.gpkg")
+    for given, error, says in (
+        ({"like": [house]}, PromptError, "of one class"),
+        ({"like": [str(tmp_path / "far.gpkg")], "unlike": [other]}, PromptError, "of one class"),
+        ({"like": [str(tmp_path / "far.gpkg")]}, PromptError, "lies on the raster"),
+        ({"examples": house, "class_field": "kind"}, ParameterError, "no field 'kind'"),
+        ({"classifier": str(broken)}, ModelError, "cannot be read"),
+    ):
+        with pytest.raises(error, match=says):
+            run(SegmentParameters([str(raster)], str(tmp_path / "out.gpkg"), threads=1, **given))
+    assert not (tmp_path / "out.gpkg").exists()
 
 
 def test_candidates_are_looked_for_with_lower_thresholds_and_the_same_proposals():

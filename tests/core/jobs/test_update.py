@@ -12,7 +12,8 @@ import pytest
 import rasterio
 import samgeo_core
 from rasterio.windows import Window
-from samgeo_core.errors import ParameterError
+from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.update import run_update
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
@@ -162,6 +163,28 @@ def test_a_run_that_was_killed_when_its_layers_were_there_is_done(updated, tmp_p
         result = samgeo_core.update(*arguments, **given)
     assert result.counts["gone"] == updated[0].counts["gone"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.gpkg"]
+
+
+def test_what_cannot_be_is_refused_before_the_work(updated, tmp_path, monkeypatch):
+    _, _, old, path, _, _ = updated
+    raster = path.parent / "town.tif"
+    monkeypatch.setattr(run_update, "gather", None)
+    together = tmp_path / "a.gpkg"
+    old.to_file(together, layer="x_before")
+    before = together.read_bytes()
+    params = UpdateParameters(
+        str(together), [str(raster)], str(together), layer="x", overwrite=True
+    )
+    with pytest.raises(OutputError, match=r"The layer x_before .* is also the old layer"):
+        run_update.update_layer(params)
+    assert together.read_bytes() == before
+    old.set_crs(None, allow_override=True).to_file(tmp_path / "nowhere.gpkg")
+    with pytest.raises(ParameterError, match="assign one to both"):
+        samgeo_core.update(tmp_path / "nowhere.gpkg", raster, tmp_path / "o.gpkg")
+    monkeypatch.setattr(run_update, "_layer_name", lambda _: "view")
+    with pytest.raises(OutputError, match="has no layer"):
+        samgeo_core.update(path, raster, tmp_path / "o.gpkg", apply=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gpkg", "nowhere.gpkg"]
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import os
+import sqlite3
+
 import geopandas as gpd
 import pyogrio
 import pytest
 import shapely
 from samgeo_core.errors import OutputError
-from samgeo_core.layers.geopackage_edit import Edits, edit_layer
+from samgeo_core.layers.geopackage_edit import Edits, check_editable, edit_layer
 
 
 @pytest.fixture
@@ -57,3 +60,33 @@ def test_a_feature_that_was_changed_meanwhile_stops_all_changes(houses):
     with pytest.raises(OutputError, match="feature 9"):
         edit_layer(houses, "houses", gone)
     assert houses.read_bytes() == before
+
+
+def test_rules_of_the_table_that_changes_break_are_named(houses):
+    with sqlite3.connect(houses) as db:
+        db.execute(
+            "CREATE TRIGGER named BEFORE INSERT ON houses WHEN NEW.name IS NULL "
+            "BEGIN SELECT RAISE(ABORT, 'no name'); END"
+        )
+    before = houses.read_bytes()
+    added = Edits({1: shapely.box(0, 0, 9, 9)}, added=(shapely.box(0, 0, 1, 1),))
+    with pytest.raises(OutputError, match=r"has rules that the changes break \(no name\)"):
+        edit_layer(houses, "houses", added)
+    assert houses.read_bytes() == before
+    edit_layer(houses, "houses", Edits({1: shapely.box(0, 0, 9, 9)}))
+
+
+def test_a_layer_that_cannot_be_changed_is_refused_before_the_work(houses, monkeypatch):
+    check_editable(houses, "houses")
+    shape = shapely.force_3d(shapely.box(0, 0, 1, 1), 7.0)
+    high = gpd.GeoDataFrame({"n": [1]}, geometry=[shape], crs=32645)
+    high.to_file(houses, layer="high")
+    with sqlite3.connect(houses) as db:
+        db.execute("UPDATE gpkg_geometry_columns SET z = 1 WHERE table_name = 'high'")
+    with pytest.raises(OutputError, match="demands heights"):
+        check_editable(houses, "high")
+    with pytest.raises(OutputError, match="no layer roofs"):
+        check_editable(houses, "roofs")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OutputError, match="is read-only"):
+        check_editable(houses, "houses")

@@ -720,3 +720,24 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
     file.write_bytes(b"")
     recover(tmp_path / "town.gpkg")
     assert sorted(tmp_path.iterdir()) == sorted([others, file])
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
+def test_texts_that_a_shapefile_cuts_are_said(tmp_path, suffix):
+    frame = gpd.GeoDataFrame(
+        {"kind": ["a" * 300, "ä" * 128, "ä" * 127]},
+        geometry=[box(0, 0, 1, 1)] * 3,
+        crs="EPSG:32632",
+    )
+    path = tmp_path / f"a{suffix}"
+    with (
+        warnings.catch_warnings(record=True) as said,
+        LayerWriter(path, frame.crs, schema=[Field("kind", "text")]) as writer,
+    ):
+        warnings.simplefilter("always")
+        writer.write(frame)
+    notes = [str(note.message) for note in said if "are cut" in str(note.message)]
+    assert notes == ([] if suffix == ".gpkg" else [notes[0]])
+    if notes:
+        assert "2 in kind" in notes[0]
+        assert [len(text) for text in gpd.read_file(path)["kind"]] == [254, 127, 127]

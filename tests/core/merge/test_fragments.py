@@ -46,3 +46,41 @@ def test_of_very_many_fragments_the_largest_are_kept():
     assert count > MOST_FRAGMENTS == len(found)
     by_size = np.lexsort((np.arange(count), -area))[:MOST_FRAGMENTS]
     assert found.area.tolist() == area[np.sort(by_size)].tolist()
+
+
+def test_masks_of_any_shape_are_measured_and_split_as_cell_by_cell():
+    rng = np.random.default_rng(8)
+    grid = Grid(300, 300, 100, 32)
+    window, trusted = grid[(1, 1)].window, grid[(1, 1)].trusted.cells(1)
+    masks = []
+    for _ in range(60):
+        size = rng.integers(3, 30, 2)
+        row, col = (int(rng.integers(low, high)) for low, high in
+                    ((window.row0, window.row1 - 30), (window.col0, window.col1 - 30)))  # fmt: skip
+        values = ndimage.gaussian_filter(rng.normal(size=size), rng.choice([0.5, 3])) * 60
+        box = CellBox(row, col, row + int(size[0]), col + int(size[1]))
+        masks.append(Mask(box, np.clip(values, -127, 127).astype(np.int8), 0.9, 0.9, PromptRef()))
+    tile = tile_nodes(TileMasks(TileIndex(1, 1), 1, masks), grid)
+    core = grid[(1, 1)].core.cells(1)
+    zone = CellBox(trusted.row0, trusted.col0, trusted.row1, core.col0 + 8)
+    found, seen = fragments(tile, zone, 0.98), set()
+    for number in range(len(tile)):
+        row = tile.table[number]
+        mask = masks[int(row["position"])]
+        whole = np.zeros((300, 300), bool)
+        whole[mask.box.slices(CellBox(0, 0, 300, 300))] = mask.logits > 0
+        outside = np.ones_like(whole)
+        outside[trusted.slices(CellBox(0, 0, 300, 300))] = False
+        whole[outside] = False
+        box = CellBox(*tile.shapes.box[number].tolist())
+        assert np.array_equal(whole[box.slices(CellBox(0, 0, 300, 300))], tile.shapes[number])
+        assert row["area"] == whole.sum()
+        assert row["core_area"] == whole[core.slices(CellBox(0, 0, 300, 300))].sum()
+        assert row["first_col"] == np.flatnonzero(whole[box.row0])[0]
+        part = whole[zone.slices(CellBox(0, 0, 300, 300))]
+        count = ndimage.label(part, np.ones((3, 3)))[1]
+        assert (found.node == number).sum() == count
+        seen.add(min(count, 2))
+    assert seen == {0, 1, 2}
+    assert tile.runs.plain.any()
+    assert not tile.runs.plain.all()

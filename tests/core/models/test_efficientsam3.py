@@ -11,9 +11,9 @@ import pytest
 import torch
 from samgeo_core.errors import CheckpointError, ModelError
 from samgeo_core.models import words
-from samgeo_core.models.families import efficientsam3
 from samgeo_core.models.families.recognise import recognise
-from samgeo_core.models.families.sam3_official import load_official, load_official_words
+from samgeo_core.models.families.sam3 import light
+from samgeo_core.models.families.sam3.official import load_official, load_official_words
 from samgeo_core.models.load import abilities, details, load_model
 from samgeo_core.models.weights import checkpoints
 from samgeo_core.testing.random_weights import weights
@@ -31,7 +31,7 @@ LOCATED = checkpoints.Located("mine", Path("mine.pt"), sha256="0")
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Of the published models the side of the square is known, of these it must be said."""
-    monkeypatch.setattr(efficientsam3, "SIDE", SIDE)
+    monkeypatch.setattr(light, "SIDE", SIDE)
 
 
 @pytest.fixture(scope="module")

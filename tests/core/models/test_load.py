@@ -42,7 +42,8 @@ def test_every_entry_says_what_it_is_and_what_it_costs():
         assert entry.title
         assert entry.licence
         assert entry.kind in ("promptable", "concept")
-        assert entry.memory > entry.size or entry.kind == "concept" or entry.gated
+        # SAM 3's family and the detectors of words were not measured.
+        assert entry.memory > entry.size or entry.kind == "concept" or entry.family == "sam3"
         if name == EMBEDDED:
             assert not entry.files
             continue

@@ -13,7 +13,7 @@ from samgeo_core.errors import CheckpointError, ModelError
 from samgeo_core.models import words
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.families.recognise import recognise
-from samgeo_core.models.families.sam3_official import load_official, load_official_words
+from samgeo_core.models.families.sam3.official import load_official, load_official_words
 from samgeo_core.models.load import abilities, details, has_memory, load_model, load_video_model
 from samgeo_core.models.weights import checkpoints, sam3_names
 from samgeo_core.testing.random_weights import weights

@@ -20,17 +20,35 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+import rasterio
 from samgeo_core.errors import SamGeoError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.run import run
 from samgeo_core.testing.bright import Bright
 
 from ..jobs.scenes.made import write_scene
-from ..scenes import MARGIN, TILE, SceneOracle, write_raster
+from ..scenes import MARGIN, TILE
 from .test_dask import Cluster
 
 SIZE = 1280
 SCENES = 30
+
+
+def write_squares(path: Path) -> Path:
+    """Bright squares of several sizes: nothing that a new worker has to make first."""
+    pixels = np.full((3, SIZE, SIZE), 20, np.uint8)
+    for number, row in enumerate(range(5, SIZE - 60, 50)):
+        for place, col in enumerate(range(5, SIZE - 60, 50)):
+            side = 8 + (number * 7 + place * 5) % 36
+            pixels[:, row : row + side, col : col + side] = 200
+    place = rasterio.Affine(0.3, 0, 400_000, 0, -0.3, 3_000_000)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=SIZE, height=SIZE, count=3, dtype="uint8",
+        crs="EPSG:32645", transform=place, tiled=True, blockxsize=256, blockysize=256,
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    return path
 
 
 class Faults:
@@ -38,10 +56,9 @@ class Faults:
 
     def __init__(self, folder: Path, seconds: float, every: float) -> None:
         self.folder, self.seconds, self.every = folder, seconds, every
-        self.raster = write_raster(folder / "scene.tif", SIZE)
-        self.oracle = SceneOracle(SIZE)
+        self.raster = write_squares(folder / "scene.tif")
         started = time.monotonic()
-        self.tiles = run(self._job("serial.gpkg"), segmenter=self.oracle).tiles
+        self.tiles = run(self._job("serial.gpkg"), segmenter=Bright()).tiles
         self.bytes = (folder / "serial.gpkg").read_bytes()
         say(f"serial: {self.tiles} tiles, {time.monotonic() - started:.0f} s")
         # The clients' folder is hidden from the worker that sees nothing; Dask's own is elsewhere.
@@ -67,7 +84,7 @@ class Faults:
         """Run on the cluster; "same bytes", or the sentence with which it ended."""
         job = self._job(name, cluster=self.cluster.address)
         try:
-            result = run(job, segmenter=SceneOracle(SIZE, slow=slow))
+            result = run(job, segmenter=Bright(slow=slow))
         except SamGeoError as error:
             return f"{type(error).__name__}: {error}"
         same = (self.folder / name).read_bytes() == self.bytes

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -56,10 +57,10 @@ def ground(boxes, **columns) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32632")
 
 
-def write_embedded(path: Path, seed: int = 0) -> Path:
+def write_embedded(path: Path, seed: int = 0, dense: int = 0) -> Path:
     """A tiny embedded model with random weights, as an exported file."""
     torch.manual_seed(seed)
-    net = EmbeddedNet(TINY)
+    net = EmbeddedNet(replace(TINY, dense=dense))
     tensors = {
         k: v.contiguous() for k, v in net.state_dict().items() if "num_batches_tracked" not in k
     }

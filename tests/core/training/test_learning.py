@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from click.testing import CliRunner
 from samgeo_core.cli.commands import main
@@ -16,11 +17,17 @@ from samgeo_core.models.load import load_model, with_changes
 from samgeo_core.models.weights import checkpoints
 from samgeo_core.models.weights.own import OwnNotes, changed, save_own
 from samgeo_core.raster.raster import open_raster
+from samgeo_core.types import PixelBox
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training.finetuning import card, improve
-from samgeo_core.training.finetuning.embedded_learner import EmbeddedLearner, best_labels
+from samgeo_core.training.finetuning import card, improve, levels
+from samgeo_core.training.finetuning.embedded_learner import (
+    SHARE,
+    EmbeddedLearner,
+    ExampleCrops,
+    best_labels,
+)
 from samgeo_core.training.finetuning.examples import (
     ExampleOptions,
     Windows,
@@ -217,6 +224,69 @@ def test_the_embedded_model_learns_its_whole_or_its_decoder(what, scene, tmp_pat
     assert any(not torch.equal(run.best[k], start[k]) for k in start)
 
 
+def test_the_head_for_proposals_learns_and_keeps_its_classes(scene, tmp_path):
+    path = write_embedded(tmp_path / "tiny.safetensors", dense=8)
+    some = windows(scene, complete_everywhere=True)[:1]
+    learner = EmbeddedLearner(path, some, "decoder")
+    image = some[0].pixels
+    before = load_model(path, "cpu")
+    classes = before.class_probabilities(before.encode([image])[0])[0]
+    run = Run(learner, LoopOptions(steps=8, rate=8e-3, warm_up=1, look=100), (), None, "x")
+    run.go(lambda *_: None)
+    kept = {k: v.float() for k, v in halved(run.best).items()}
+    after = learner.model(kept)
+    depths = [np.asarray(m.encode([image])[0].arrays["depth"], float) for m in (before, after)]
+    assert np.abs(depths[1] - depths[0]).max() > 0.05
+    moved = np.abs(after.class_probabilities(after.encode([image])[0])[0] - classes)
+    assert moved.mean() < 0.02
+    # The file gives the same model: its thresholds, and the depth from which it proposes.
+    notes = OwnNotes("embedded", "decoder", str(path), checkpoints.checksum_of(
+        checkpoints.locate(str(path))), "0.45", "0.1", **learner.settings)  # fmt: skip
+    saved = save_own(tmp_path / "models", "mine", learner.file(kept), notes, {})
+    loaded = load_model(saved, "cpu")
+    assert loaded.info.cell == before.info.cell
+    assert loaded.info.score_threshold == 0.45
+    one, other = (m.propose(m.encode([image])[0]) for m in (loaded, after))
+    np.testing.assert_allclose(one.points, other.points)
+    np.testing.assert_allclose(
+        loaded.encode([image])[0].arrays["depth"], after.encode([image])[0].arrays["depth"],
+        atol=1e-2,
+    )  # fmt: skip
+
+
+def test_what_is_kept_is_a_mean_with_the_weights_before(scene, tmp_path):
+    learner = EmbeddedLearner(write_embedded(tmp_path / "tiny.safetensors"), windows(scene))
+    start = {k: v.detach().clone() for k, v in learner.tensors.items()}
+    mixed = learner.mixed({k: v + 1 for k, v in start.items()})
+    for key, value in mixed.items():
+        torch.testing.assert_close(value, start[key] + SHARE)
+
+
+def test_prompts_of_a_crop_are_those_of_its_window(scene):
+    """A place in a window is the same place of the picture in every crop, however it is turned."""
+    (window, *_) = windows(scene, complete_everywhere=True)
+    places = np.array([o.middle[::-1] for o in window.objects], np.float32)
+    places -= (window.box.row0, window.box.col0)
+    crops = ExampleCrops([window], 128, 2.0, [places])
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(12):
+        crop = crops.draw(2, rng)
+        rows, cols = crop.asked.astype(int).T
+        assert (crop.layers[0, rows, cols] > 0).all()
+        seen += len(rows)
+    assert seen > 12
+
+
+def test_the_lowest_level_near_the_best_is_chosen(scene, monkeypatch):
+    (window, *_) = windows(scene, complete_everywhere=True)
+    right = [(o.box.shifted(-window.box.row0, -window.box.col0), o.mask) for o in window.objects]
+    wrong = [(PixelBox(0, 0, 2, 2), np.ones((2, 2), bool))] * len(right)
+    scores = np.concatenate([np.full(len(right), 0.72), np.full(len(wrong), 0.38)])
+    monkeypatch.setattr(levels, "everything", lambda *_: (right + wrong, scores))
+    level, best = levels.best_level(None, [window], 8)
+    assert (level, best) == (0.4, 1.0)
+
+
 # --- the loop ------------------------------------------------------------------------------------
 
 
@@ -341,6 +411,51 @@ def options(path, **given):
     )  # fmt: skip
 
 
+ROW = [(12 + 40 * k, 20, 28 + 40 * k, 36) for k in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentence"),
+    [
+        (squares()[:3], "3 objects are too few"),
+        ([(10 + 10 * (k % 4), 10 + 10 * (k // 4), 19 + 10 * (k % 4), 19 + 10 * (k // 4))
+          for k in range(12)], "at one place"),
+        ([(c + 5000, r, c2 + 5000, r2) for c, r, c2, r2 in squares()], "lies on"),
+        ([*ROW, (20, 20, 36, 36)], "overlap .the first: features 0 and 12"),
+        # What would be held back lies in no window.
+        ([*ROW[:7], *((290 + 20 * k, 0, 300 + 20 * k, 128) for k in range(5))],
+         "0 objects are left to measure"),
+    ],
+)  # fmt: skip
+def test_nothing_is_trained_on_what_does_not_do(scene, tmp_path, models, boxes, sentence):
+    path = write_embedded(tmp_path / "tiny.safetensors")
+    steps = []
+    with pytest.raises(ParameterError, match=sentence) as told:
+        train(scene, ground(boxes), "nothing", replace(options(path), window=100),
+              progress=steps.append)  # fmt: skip
+    assert "\n" not in str(told.value)
+    assert not steps
+    assert not list(models.rglob("*.*"))
+
+
+def test_a_raster_that_changed_ends_an_unfinished_training(tmp_path, models):
+    raster = write_scene(tmp_path)
+    path = write_embedded(tmp_path / "tiny.safetensors")
+
+    def kill(progress):
+        if progress.stage == "train" and progress.done == 3:  # after the checkpoint of step 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(raster, ground(squares()), "mine", options(path), progress=kill)
+    with rasterio.open(raster, "r+") as file:
+        file.write(255 - file.read())
+    with pytest.raises(JobError, match="the raster or the labels may have changed"):
+        train(raster, ground(squares()), "mine", options(path))
+    assert not list(models.rglob("*.safetensors"))
+    train(raster, ground(squares()), "mine", options(path), fresh=True)
+
+
 def test_labels_at_random_places_bring_no_model(scene, tmp_path, models):
     rng = np.random.default_rng(3)
     moved = []
@@ -394,6 +509,31 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
     assert checkpoints.remove("my-squares") > 0
     with pytest.raises(ModelError):
         load_model("my-squares", "cpu")
+
+
+def test_the_log_plots_the_gain_per_minute_of_a_persons_work(tmp_path, models):
+    for number, (minutes, after) in enumerate([(10, 0.55), (25, 0.7), (None, 0.6)]):
+        facts = {
+            "base": "embedded", "date": f"2026-01-0{number + 1}T10:00:00Z",
+            "objects": {"train": 20, "held back": 10}, "person_minutes": minutes,
+            "figures": {"f1": {"before": 0.5, "after": after},
+                        "box_iou": {"before": 1, "after": 1}},
+        }  # fmt: skip
+        notes = OwnNotes("embedded", "decoder", "embedded", "0", "0.5", "0.4")
+        save_own(models, f"round-{number}", {"x": torch.zeros(1)}, notes, facts)
+    out = tmp_path / "rounds.svg"
+    said = CliRunner().invoke(main, ["models", "log", "--plot", str(out), "--json"])
+    assert said.exit_code == 0, said.output
+    told = json.loads(said.output)["rounds"]
+    assert [each["name"] for each in told] == ["round-0", "round-1", "round-2"]
+    assert [each["gain_per_minute"] for each in told] == pytest.approx([0.005, 0.008, None])
+    text = out.read_text()
+    assert text.count("<circle") == 3  # the base and two rounds; nobody timed the third
+    points = [[float(v) for v in p.split(",")] for p in
+              text.split('points="')[1].split('"')[0].split()]  # fmt: skip
+    assert points[0][0] < points[1][0] < points[2][0]
+    assert points[0][1] > points[1][1] > points[2][1]  # rows go down
+    assert "+0.0080" in CliRunner().invoke(main, ["models", "log"]).output
 
 
 def test_a_name_that_is_taken_or_no_name_is_refused(scene, tmp_path):

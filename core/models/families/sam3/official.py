@@ -2,7 +2,7 @@
 """SAM 3 and SAM 3.1 from their own files (``sam3.pt``, ``sam3.1_multiplex.pt``), without a login.
 
 Sizes are read from the tensors' shapes. Points, boxes and masks go through our decoder, as with the
-hub's layout (``sam3.py``); SAM 3.1 answers them with its interactive tracker, whose shapes are
+hub's layout (``hub.py``); SAM 3.1 answers them with its interactive tracker, whose shapes are
 those of SAM 3's. Its tracker for video is not run.
 """
 
@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import CheckpointError, ModelError
-from ..nn.blocks import Foldable
-from ..promptable import TorchModel
-from ..runtime import pick_device, pick_dtype, set_threads
-from ..weights import sam3_names as names
-from ..weights.checkpoints import Located
-from ..weights.download import sha256_of
-from ..weights.pretrained import VERSION, require_transformers
-from .efficientsam3 import light_text_config, put_student, student_config
-from .family import count
-from .recognise import finished
-from .sam2 import sam2_name
-from .sam3 import Sam3Points
+from ....errors import CheckpointError, ModelError
+from ...nn.blocks import Foldable
+from ...promptable import TorchModel
+from ...runtime import pick_device, pick_dtype, set_threads
+from ...weights import sam3_names as names
+from ...weights.checkpoints import Located
+from ...weights.download import sha256_of
+from ...weights.pretrained import VERSION, require_transformers
+from ..family import count
+from ..recognise import finished
+from ..sam2 import sam2_name
+from .hub import Sam3Points
+from .light import light_text_config, put_student, student_config
 
 State = Mapping[str, Tensor]
 

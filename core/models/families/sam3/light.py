@@ -3,7 +3,7 @@
 
 SAM 3 with a light encoder (``nn/student_encoders.py``) and MobileCLIP's text encoder, which
 ``transformers`` has; neck, detector and decoder for points are SAM 3's. The files are read with
-SAM 3's (``sam3_official.py``).
+SAM 3's (``official.py``).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...errors import CheckpointError
-from ..nn.student_encoders import EfficientVitB, RepBlock, RepVit, StudentEncoder, TinyVit
-from ..weights import sam3_names as names
-from .family import Shapes, count
+from ....errors import CheckpointError
+from ...nn.student_encoders import EfficientVitB, RepBlock, RepVit, StudentEncoder, TinyVit
+from ...weights import sam3_names as names
+from ..family import Shapes, count
 
 State = Mapping[str, Tensor]
 

@@ -14,18 +14,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...errors import CheckpointError
-from ..image import Floats3, Preprocessing
-from ..promptable import TorchModel
-from ..runtime import pick_device, pick_dtype, set_threads
-from ..weights import hub_names as hub
-from ..weights.checkpoints import Located
-from ..weights.download import sha256_of
-from ..weights.files import weights_file
-from ..weights.pretrained import VERSION, load_pretrained, require_transformers
-from .recognise import finished
-from .sam2 import SAM2_VIDEO, sam2_name
-from .sam2_network import Sam2
+from ....errors import CheckpointError
+from ...image import Floats3, Preprocessing
+from ...promptable import TorchModel
+from ...runtime import pick_device, pick_dtype, set_threads
+from ...weights import hub_names as hub
+from ...weights.checkpoints import Located
+from ...weights.download import sha256_of
+from ...weights.files import weights_file
+from ...weights.pretrained import VERSION, load_pretrained, require_transformers
+from ..recognise import finished
+from ..sam2 import SAM2_VIDEO, sam2_name
+from ..sam2_network import Sam2
 
 MODEL_TYPES = ("sam3_video", "sam3_tracker", "sam3_tracker_video")
 """``model_type`` of folders that hold the decoder for points (the published one is the first)."""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a Shapefile cannot hold: long names, times, long texts."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import SamGeoWarning
+
+MOST_TEXT = 254
+"""Bytes of a text in a Shapefile's table."""
+
+
+def for_shapefile(
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    names: Mapping[str, str],
+    cut: Counter[str],
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Short names; times as ISO text; texts that are too long are counted by column."""
+
+    def text_for_time(kind: pa.DataType) -> pa.DataType:
+        return pa.string() if pa.types.is_timestamp(kind) else kind
+
+    result = pa.schema([pa.field(names.get(f.name, f.name), text_for_time(f.type)) for f in schema])
+
+    def convert() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            arrays = [
+                column.cast(kind.type) if column.type != kind.type else column
+                for column, kind in zip(batch.columns, result, strict=True)
+            ]
+            for kind, column in zip(result, arrays, strict=True):
+                if pa.types.is_string(kind.type):
+                    long = pc.sum(pc.greater(pc.binary_length(column), MOST_TEXT)).as_py()
+                    if long:
+                        cut[kind.name] += long
+            yield pa.RecordBatch.from_arrays(arrays, schema=result)
+
+    return result, convert()
+
+
+def say_cut(path: Path, cut: Mapping[str, int]) -> None:
+    """Warn of texts that were cut; ``cut`` is their number by column."""
+    columns = ", ".join(f"{count} in {name}" for name, count in sorted(cut.items()))
+    warnings.warn(
+        f"{path.name}: a Shapefile's texts have at most {MOST_TEXT} bytes; longer ones are cut "
+        f"({columns}). Write another format, a .gpkg for example, to keep them.",
+        SamGeoWarning,
+        stacklevel=2,
+    )
+
+
+def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
+    """Names that a Shapefile can hold: 10 characters, told apart by a number; warns of changes."""
+    short = {"perimeter_m": "perim_m", "prompt_type": "prompt_typ"}
+    result: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        candidate = short.get(name, name).encode("ascii", "replace").decode()[:10]
+        number = 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{candidate[: 10 - len(str(number)) - 1]}_{number}"
+        taken.add(candidate.lower())
+        result[name] = candidate
+    changed = [f"{old} -> {new}" for old, new in result.items() if old != new]
+    if changed:
+        warnings.warn(
+            f"{path.name}: a Shapefile's column names have at most 10 characters: "
+            f"{', '.join(changed)}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
+    return result
