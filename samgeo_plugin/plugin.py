@@ -115,8 +115,9 @@ class SamGeoPlugin(QObject):
         self.example_action.setCheckable(True)
         self.example_action.triggered.connect(self._choose_example_tool)
         self.example_tool.setAction(self.example_action)
-        self.automatic = Automatic(controller, self.find, self.examples, self)
-        self.automatic.raster_wanted.connect(self._raster_wanted)
+        self.automatic = Automatic(
+            controller, self.find, self.examples, self._open_in_map_crs, self
+        )
         panel = FindPanel(
             controller,
             self.automatic,
@@ -264,23 +265,27 @@ class SamGeoPlugin(QObject):
         else:
             self.iface.actionPan().trigger()
 
-    def _tool_wanted(self) -> None:
+    def _tool_wanted(self) -> bool:
+        """Open the raster that is chosen or likely; False, with a sentence, where it cannot be."""
         controller = self.controller
         if controller is None:
-            return
+            return False
         if controller.raster_layer() is None:
             self.dock.source.choose_raster(self._likely_raster())
         controller.set_extent(self.iface.mapCanvas().extent())
-        if controller.open() and not controller.models:
+        opened = controller.open()
+        if opened and not controller.models:
             controller.refresh_models()
+        return opened
 
-    def _raster_wanted(self) -> None:
-        """Open the raster without a tool in hand: in the map's CRS all the same."""
+    def _open_in_map_crs(self) -> bool:
+        """Open the raster without a tool in hand; False, with a sentence, where it cannot be."""
         canvas = self.iface.mapCanvas()
-        if self.controller is not None:
-            crs = canvas.mapSettings().destinationCrs()
-            self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
-            self._tool_wanted()
+        if self.controller is None:
+            return False
+        crs = canvas.mapSettings().destinationCrs()
+        self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+        return self._tool_wanted()
 
     def _map_rests(self) -> None:
         """Online layers are rendered for the view while the tool is in hand."""

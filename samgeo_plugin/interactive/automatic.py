@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
@@ -58,24 +59,25 @@ class Automatic(QObject):
         controller: The plugin's state.
         find: The search.
         examples: The project's.
+        open_raster: Opens the chosen raster in the map's CRS; says why where it cannot be.
         parent: Qt's owner.
     """
 
     changed = pyqtSignal()
-    raster_wanted = pyqtSignal()
-    """The chosen raster must be open: the plugin opens it, or says why not."""
 
     def __init__(
         self,
         controller: Controller,
         find: FindLike,
         examples: Examples,
+        open_raster: Callable[[], bool],
         parent: Optional[QObject] = None,
     ) -> None:
         super().__init__(parent)
         self._controller = controller
         self._find = find
         self._examples = examples
+        self._open_raster = open_raster
         self.runs = Runs(self)
         self.current: Optional[int] = None
         self._wanted: Optional[Wanted] = None
@@ -140,10 +142,9 @@ class Automatic(QObject):
 
     def _begin(self, wanted: Wanted) -> None:
         controller = self._controller
-        self.raster_wanted.emit()
+        opened = self._open_raster()
         raster = controller.raster_layer()
-        if raster is None:
-            controller.reporter.show("warning", tr("Choose a raster layer first."))
+        if not opened or raster is None:
             return
         try:
             area = _moved(wanted.area, wanted.crs, controller.session.crs)

@@ -164,6 +164,14 @@ def test_a_run_whose_raster_is_gone_says_so(loaded, panel, wait, town):
     assert len(loaded.automatic.runs.items) == 1
 
 
+def test_a_raster_that_was_moved_begins_no_run(loaded, panel, town, tmp_path):
+    (tmp_path / "town.tif").rename(tmp_path / "elsewhere.tif")
+    panel.start.click()
+    assert "moved or deleted" in loaded.iface.text()
+    assert loaded.automatic.runs.items == ()
+    assert not loaded.find.running
+
+
 def test_the_area_of_a_run_follows_the_maps_crs(loaded, panel, wait, monkeypatch):
     from samgeo_plugin.interactive.automatic import Wanted
 

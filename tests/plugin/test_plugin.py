@@ -386,10 +386,16 @@ def test_the_dock_offers_the_styles_of_a_result(loaded):
     QgsProject.instance().addMapLayer(layer)
     panel.layer.setLayer(layer)
     titles = [panel.style.itemText(index) for index in range(panel.style.count())]
-    assert titles == ["Outline for review", "By score", "By label", "By the project's classes"]
+    assert titles == [
+        "Outline for review",
+        "A colour for each object",
+        "By score",
+        "By label",
+        "By the project's classes",
+    ]
     assert panel.style.currentData() == "review"
-    panel.style.setCurrentIndex(1)
-    panel.style.activated.emit(1)
+    panel.style.setCurrentIndex(2)
+    panel.style.activated.emit(2)
     assert layer.renderer().type() == "graduatedSymbol"
     assert panel.style.currentData() == "score"
     layer.setRenderer(QgsSingleSymbolRenderer(QgsFillSymbol.createSimple({"color": "red"})))
