@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -360,7 +361,8 @@ def find(name: str) -> ModelEntry:
     try:
         return CATALOGUE[name]
     except KeyError:
+        near = difflib.get_close_matches(name.lower(), CATALOGUE, n=3, cutoff=0.5) or ["embedded"]
         raise ModelError(
-            f"There is no model named '{name}': choose {', '.join(CATALOGUE)}, or give the path of "
-            "a checkpoint."
+            f"There is no model named '{name:.80}': give a name of 'samgeo models list' (for example "
+            f"{' or '.join(near)}), or the path of a checkpoint."
         ) from None
