@@ -443,7 +443,7 @@ def test_a_safetensors_file_without_its_end_is_damaged(tmp_path):
 
 
 def test_unknown_names_and_paths_are_told_apart(folder):
-    with pytest.raises(ModelError, match="no model named 'sam-vit-x'.*sam-vit-b"):
+    with pytest.raises(ModelError, match=r"no model named 'sam-vit-x'.*sam-vit-b"):
         checkpoints.locate("sam-vit-x")
     with pytest.raises(CheckpointError, match="no file"):
         checkpoints.locate("nowhere/sam.pth")
