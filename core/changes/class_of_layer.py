@@ -23,6 +23,7 @@ OPTIONS = ClassifierOptions(
     weights=(("encoder", 1.0), ("colour", 1.0), ("shape", 1.0)),
     temperature_doubt=0.1,
     frequency=1.0,
+    examples_count=True,
 )
 """Without what a segmenter says of its own objects: old polygons have no such thing. The limits of
 an update were chosen with these temperatures and frequencies."""

@@ -74,6 +74,8 @@ class ClassifierOptions:
         frequency: How much the evidence of all objects that are no examples on the classes'
             frequencies counts against a uniform prior of one object per class: so many objects for
             each example of a class. 0 leaves the classes equally frequent.
+        examples_count: The frequencies are those of all objects, examples too: where examples are
+            objects as they come, not chosen by a person.
     """
 
     components: int = 32
@@ -86,6 +88,7 @@ class ClassifierOptions:
     clip: float | None = 4.0
     temperature_doubt: float = 0.4
     frequency: float = 3.0
+    examples_count: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +222,7 @@ def fit(
     bias_out = bias / temperature
     evidence = options.frequency * counted
     # Of the examples the class is known: in a small layer they are many of the rarer class.
-    asked = ~np.isin(sample, rows)
+    asked = np.ones(len(sample), bool) if options.examples_count else ~np.isin(sample, rows)
     if evidence > 0 and asked.any():
         others = softmax(everyone[asked] / temperature + bias_out)
         bias_out = bias_out + _frequencies(others, evidence)
