@@ -475,7 +475,7 @@ def timings(model: EmbeddedModel) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--limit", type=int, default=10**6, help="objects a set")
+    parser.add_argument("--limit", type=int, default=10**6, help="objects per set")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--threads", type=int, default=2)

@@ -4,8 +4,9 @@
 * COCO: one JSON a split; polygons, run-length codes for objects with holes and for crowds (Lin et
   al. 2014).
 * SA-1B: one JSON beside each image (Kirillov et al. 2023).
-* YOLO-seg: one text a chip, a line an object, a class number and a ring in shares of the sides.
-* masks: one GeoTIFF a chip, two bands of uint16: numbers of objects, numbers of classes.
+* YOLO-seg: one text per chip, one line per object: a class number and a ring in
+  shares of the sides.
+* masks: one GeoTIFF per chip, two bands of uint16: numbers of objects, numbers of classes.
 """
 
 from __future__ import annotations

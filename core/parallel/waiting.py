@@ -3,7 +3,7 @@
 
 OpenMP's threads spin at the end of each parallel part, for the few microseconds until the slowest
 is done. Where another program has one of the cores, as QGIS has while it draws, they spin for a
-whole slice of the scheduler, hundreds of times a prompt: a click of 31 ms of work took 272 ms of
+whole slice of the scheduler, hundreds of times per prompt: a click of 31 ms of work took 272 ms of
 CPU and 1.4 s on two cores beside a load of 25, and 146 ms with threads that sleep.
 """
 

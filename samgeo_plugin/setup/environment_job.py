@@ -415,7 +415,7 @@ class Setup(QObject):
         self.tell(self._step)
 
     def _downloaded(self, done: float, total: float) -> None:
-        """The step's sentence with how far its present file is, once a second."""
+        """The step's sentence with how far its present file is, once per second."""
         now = time.monotonic()
         if self._begun is None or done < self._begun[1]:  # another file
             self._begun = (now, done, now)

@@ -41,7 +41,7 @@ class FeatureSource:
 
     Args:
         spec: The raster with the job's stretch (``Raster.spec``).
-        factory: Makes the model; called once a process.
+        factory: Makes the model; called once per process.
         grid: The tiles; its cells are those of :func:`feature_cell`.
         cached: Whether encodings are kept on disk for later jobs and sessions.
         run: Names this run of the job among all others.

@@ -63,7 +63,7 @@ class PromptStage:
 
     Args:
         spec: The raster with the job's stretch (``Raster.spec``).
-        factory: Makes the model; called once a process.
+        factory: Makes the model; called once per process.
         store: Where the features go.
         cell: Side of a mask cell, working pixels.
         cached: Whether embeddings are kept on disk for later jobs and sessions.

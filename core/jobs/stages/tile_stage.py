@@ -2,7 +2,7 @@
 """The stage that segments a tile.
 
 A stage carries paths and numbers, never arrays; what is costly to open (raster, model) is opened
-once a process and kept.
+once per process and kept.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class TileStage:
 
     Args:
         spec: The raster with the job's stretch (``Raster.spec``).
-        factory: Makes the segmenter; called once a process.
+        factory: Makes the segmenter; called once per process.
         grid: The job's tiles.
         store: Where masks are kept.
         run: Names this run of the job among all others.

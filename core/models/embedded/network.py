@@ -4,7 +4,7 @@
 ::
 
     image -> encoder (strides 2 to 32) -> neck -> a16, a8, a4, a2, e4      once an image
-    prompt -> maps at stride 4 + likeness to what was pointed at           once a prompt
+    prompt -> maps at stride 4 + likeness to what was pointed at           once per prompt
     maps, a16 -> trunk at strides 16 and 32 -> a8 -> coarse masks, IoU -> a4 -> masks at stride 4
         -> a2 -> masks at stride 2
 
