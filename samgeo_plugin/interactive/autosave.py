@@ -24,7 +24,7 @@ PROPERTY = "samgeo_seamless/autosave"
 IDLE_SECONDS = 30
 
 
-def place_for(name: str) -> Path:
+def new_path(name: str) -> Path:
     """A GeoPackage that does not exist yet: beside the project, else in the user's profile.
 
     Args:

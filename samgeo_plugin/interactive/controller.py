@@ -17,7 +17,7 @@ from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from . import target
-from .autosave import PROPERTY, Autosave, place_for
+from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
 from .classes import ClassList
 from .editing import EditError
@@ -313,12 +313,20 @@ class Controller(QObject):
             return layer or self.new_target()
         raster = self.raster_layer()
         try:
-            path = place_for(raster.name() if raster is not None else "")
+            path = new_path(raster.name() if raster is not None else "")
+            layer = self.new_target(str(path))
+            why = ""
         except OSError as error:
-            self.reporter.show("warning", str(error))
-            return self.new_target()
-        layer = self.new_target(str(path))
+            layer, why = None, f"{error.filename or ''}: {error.strerror or error}"
         if layer is None:
+            self.reporter.show(
+                "warning",
+                tr(
+                    "No file can be made for the objects: they go into a temporary layer, which "
+                    "is lost when QGIS ends. Save it, or choose a target layer."
+                ),
+                why,
+            )
             return self.new_target()
         layer.setCustomProperty(PROPERTY, "1")
         self.reporter.show(

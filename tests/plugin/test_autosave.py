@@ -102,14 +102,42 @@ def test_a_temporary_layer_is_a_choice(loaded, town, wait):
     layer.rollBack()
 
 
+@pytest.mark.parametrize("where", ["folder", "file"])
+def test_without_a_place_for_a_file_a_temporary_layer_is_used_and_said(
+    loaded, town, wait, tmp_path, monkeypatch, where
+):
+    def place(name: str) -> Path:
+        if where == "folder":
+            raise PermissionError(13, "Permission denied", str(tmp_path))
+        return tmp_path / "no_such_folder" / "objects.gpkg"
+
+    monkeypatch.setattr("samgeo_plugin.interactive.controller.new_path", place)
+    said: list = []
+    show = loaded.controller.reporter.show
+
+    def listen(level: str, text: str, *more: object, **named: object) -> None:
+        said.append((level, text))
+        show(level, text, *more, **named)
+
+    monkeypatch.setattr(loaded.controller.reporter, "show", listen)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    accept(loaded, wait, 300005)
+    layer = loaded.controller.target_layer()
+    assert layer.dataProvider().name() == "memory"
+    assert layer.featureCount() == 1
+    assert any(level == "warning" and "temporary layer" in text for level, text in said)
+    layer.rollBack()
+
+
 def test_names_of_files_are_free_and_harmless(qgis_app, tmp_path):
     QgsProject.instance().write(str(tmp_path / "p.qgz"))
-    one = autosave.place_for("../Straße & Co: <1>")
+    one = autosave.new_path("../Straße & Co: <1>")
     assert one.parent == tmp_path
     one.touch()
-    two = autosave.place_for("../Straße & Co: <1>")
+    two = autosave.new_path("../Straße & Co: <1>")
     assert two != one
     assert not two.exists()
-    assert autosave.place_for("").name.startswith("objects_")
+    assert autosave.new_path("").name.startswith("objects_")
     QgsProject.instance().clear()
-    assert autosave.place_for("x").parent.name == "samgeo_objects"
+    assert autosave.new_path("x").parent.name == "samgeo_objects"

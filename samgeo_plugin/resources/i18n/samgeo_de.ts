@@ -2040,6 +2040,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>No file can be made for the objects: they go into a temporary layer, which is lost when QGIS ends. Save it, or choose a target layer.</source>
+   <translation>Für die Objekte kann keine Datei angelegt werden: Sie kommen in einen temporären Layer, der mit QGIS endet. Bitte speichern oder einen Ziellayer wählen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects</source>
    <translation>Objekte</translation>
   </message>
