@@ -32,7 +32,8 @@ import cv2
 import numpy as np
 import torch
 from samgeo_core.models.base import Embedding, Prompts
-from samgeo_core.models.embedded.model import EmbeddedModel, load_embedded
+from samgeo_core.models.embedded.load import load_embedded
+from samgeo_core.models.embedded.model import EmbeddedModel
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.tiles.grid import Tile

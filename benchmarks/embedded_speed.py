@@ -20,7 +20,7 @@ import numpy as np
 import rasterio
 import torch
 from samgeo_core.models.base import Prompts
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.tiles.grid import Tile

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.catalogue import CATALOGUE, EMBEDDED
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.families.edge_tam import EdgeTam
 from samgeo_core.models.families.efficient_sam import EfficientSam, PlainViT
 from samgeo_core.models.families.efficientvit_sam import EfficientVitSam

@@ -36,7 +36,7 @@ import torch
 from samgeo_core.job import Progress, SegmentParameters
 from samgeo_core.jobs.run import run
 from samgeo_core.models.base import Decoded, Embedding, ModelInfo, PromptableModel, Prompts
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.families import recognise as families
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.types import ByteArray

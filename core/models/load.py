@@ -276,7 +276,7 @@ def _check_float32(what: str, precision: str) -> None:
 def _embedded(
     device: str, threads: int | None, precision: str, path: Path | None
 ) -> PromptableModel:
-    from .embedded.model import load_embedded
+    from .embedded.load import load_embedded
 
     _check_float32("The embedded model", precision)
     return load_embedded(device, threads, path)

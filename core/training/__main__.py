@@ -34,7 +34,7 @@ from pathlib import Path
 import torch
 
 from ..models.catalogue import EMBEDDED_WEIGHTS
-from ..models.embedded.model import load_embedded, read_network
+from ..models.embedded.load import load_embedded, read_network
 from .datasets.crops import Part, read_pack
 from .datasets.opencv import cv2
 from .datasets.packs import (

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..errors import ParameterError
-from ..models.embedded.model import read_network
+from ..models.embedded.load import read_network
 from ..models.embedded.network import (
     MASK_STRIDE,
     EmbeddedNet,

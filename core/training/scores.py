@@ -16,7 +16,8 @@ import torch
 from torch.nn import functional as F
 
 from ..models.base import Prompts
-from ..models.embedded.model import EmbeddedModel, model_around
+from ..models.embedded.load import model_around
+from ..models.embedded.model import EmbeddedModel
 from ..models.embedded.network import EmbeddedNet
 from ..tiles.mask_grid import resample
 from ..types import BoolArray, FloatArray

@@ -12,27 +12,21 @@ the same to the network in any window. A mask's cell is 2 pixels of the network.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...errors import CheckpointError, ModelError
+from ...errors import ModelError
 from ...types import AnyArray, ByteArray, FloatArray
 from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts, Proposals
-from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..image import check_image
-from ..runtime import in_batches, pick_device, set_threads
-from ..weights.files import check_file
+from ..runtime import in_batches
 from .corrections import corrected
 from .islands import without_islands
 from .levels import Levels
@@ -43,9 +37,7 @@ from .network import (
     Coarse,
     EmbeddedNet,
     Features,
-    NetConfig,
     enlarge,
-    folded,
     normalised,
 )
 from .prompt_maps import STRIDE, PromptTensors
@@ -490,104 +482,3 @@ def shrunk(pixels: Tensor, times: int) -> Tensor:
 
 def array_name(features: str, shrink: int) -> str:
     return features if shrink == 1 else f"{features}_by{shrink}"
-
-
-def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
-    """A network from its file, the file's notes, and the file's sha256.
-
-    Raises:
-        CheckpointError: The file is missing, damaged, or holds another kind of model.
-    """
-    try:
-        check_file(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with safe_open(str(path), framework="pt") as file:
-            notes = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"The weights {path} cannot be read ({error}): install the package again, or choose "
-            "another file."
-        ) from error
-    if notes.get("family") != FAMILY or "config" not in notes:
-        raise CheckpointError(
-            f"{path} does not hold an embedded model: choose a file that "
-            "'python -m samgeo_core.training export' wrote."
-        )
-    try:
-        net = EmbeddedNet(NetConfig.from_json(json.loads(notes["config"])))
-        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except Exception as error:  # a damaged file can name any sizes
-        raise CheckpointError(
-            f"The weights {path} do not fit the network they describe: export them again."
-        ) from error
-    return net.eval(), notes, digest
-
-
-def load_embedded(
-    device: str = "auto",
-    threads: int | None = None,
-    path: Path | None = None,
-    scale: float = 1.0,
-) -> EmbeddedModel:
-    """The shipped model, or a fine-tuned one.
-
-    Args:
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        threads: CPU threads for torch in this process, or None for its own choice.
-        path: A file written by ``python -m samgeo_core.training export``; None for the shipped one.
-        scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
-
-    Raises:
-        CheckpointError: The weights are missing or damaged.
-        ModelError: There is no such device.
-    """
-    chosen = pick_device(device)
-    set_threads(threads)
-    net, notes, digest = read_network(EMBEDDED_WEIGHTS if path is None else path)
-    if path is None and json.loads(EMBEDDED_CARD.read_text(encoding="utf-8"))["sha256"] != digest:
-        raise CheckpointError(
-            f"The weights {EMBEDDED_WEIGHTS} are not the ones that were shipped: install the "
-            "package again."
-        )
-    name = FAMILY if path is None else path.stem
-    return model_around(net, notes, name, digest, chosen, scale)
-
-
-def model_around(
-    net: EmbeddedNet,
-    notes: Mapping[str, str],
-    name: str,
-    digest: str,
-    device: torch.device,
-    scale: float = 1.0,
-) -> EmbeddedModel:
-    """A model to ask around a network.
-
-    Args:
-        net: Trained; it is copied.
-        notes: Of its file: thresholds of the automatic mode, depth of proposals, levels,
-            temperature.
-        name: Of the model.
-        digest: All that makes its weights different from others.
-        device: Where it runs.
-        scale: Network pixels per image pixel.
-    """
-    depth = float(notes.get("proposal_depth") or LEAST_DEPTH)
-    info = ModelInfo(
-        name=name,
-        family=FAMILY,
-        fingerprint=f"{FAMILY}-{VERSION}-{digest}"
-        + (f"-d{depth:g}" if depth != LEAST_DEPTH else ""),
-        input_size=INPUT_SIZE,
-        mask_size=INPUT_SIZE // MASK_STRIDE,
-        accepts=frozenset({"point", "box", "mask"}),
-        cell=float(MASK_STRIDE),
-        device=str(device),
-        score_threshold=float(notes["score_threshold"]),
-        stability_threshold=float(notes["stability_threshold"]),
-    )
-    levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
-    temperature = float(notes.get("temperature", "1"))
-    fast = folded(net).to(device)
-    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth)

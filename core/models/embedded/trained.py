@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..runtime import pick_device, set_threads
 from ..weights.own import OwnNotes, changed
-from .model import EmbeddedModel, model_around, read_network
+from .load import model_around, read_network
+from .model import EmbeddedModel
 
 
 def load_changed(

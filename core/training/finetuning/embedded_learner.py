@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from ...errors import ParameterError
 from ...models.base import PromptableModel
-from ...models.embedded.model import EmbeddedModel, model_around, read_network
+from ...models.embedded.load import model_around, read_network
+from ...models.embedded.model import EmbeddedModel
 from ...models.embedded.network import MASK_STRIDE, EmbeddedNet, normalised
 from ...models.embedded.prompt_maps import STRIDE, PromptTensors
 from ...models.weights.tensors import family_note

@@ -16,7 +16,7 @@ from samgeo_core.jobs.make_segmenter import make_segmenter
 from samgeo_core.jobs.prompts import cell_for
 from samgeo_core.jobs.run import run
 from samgeo_core.jobs.scale import pixel_metres, scale_for, scaled
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.testing.painted import PaintedModel
 
 

@@ -18,7 +18,7 @@ from samgeo_core.model_check.check import check_prompts, check_words
 from samgeo_core.model_check.scene import read_scene
 from samgeo_core.models.base import Concept, ModelInfo
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 
 from .. import tiny_models
 

@@ -12,7 +12,8 @@ from samgeo_core.errors import CheckpointError, ModelError, ParameterError, Prom
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
-from samgeo_core.models.embedded.model import FAR, EmbeddedModel, load_embedded
+from samgeo_core.models.embedded.load import load_embedded
+from samgeo_core.models.embedded.model import FAR, EmbeddedModel
 from samgeo_core.models.embedded.network import (
     EmbeddedNet,
     NetConfig,

@@ -13,7 +13,7 @@ from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.corrections import corrected
 from samgeo_core.models.embedded.heads import DenseHead, peaks
 from samgeo_core.models.embedded.levels import Levels
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import EmbeddedNet
 from samgeo_core.models.embedded.scale import choose_scale
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded import model as embedded
-from samgeo_core.models.embedded.model import load_embedded
+from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import MASK_STRIDE
 from samgeo_core.models.embedded.prompt_maps import PromptTensors
 from samgeo_core.models.embedded.regions import LOOKS, Look, Place, Regions, cut_prompts

@@ -5,7 +5,7 @@ import torch
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.models.embedded.model import model_around
+from samgeo_core.models.embedded.load import model_around
 from samgeo_core.models.embedded.network import EmbeddedNet, NetConfig
 from samgeo_core.training.datasets.crops import Part, Sample
 from samgeo_core.training.scores import fit_line, moved, score_pairs, straighten

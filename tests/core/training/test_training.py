@@ -362,7 +362,7 @@ def test_the_clock_does_not_count_the_time_in_which_a_run_was_stopped(tmp_path, 
 
 
 def test_an_export_is_loaded_as_a_model_of_its_own(tmp_path):
-    from samgeo_core.models.embedded.model import load_embedded, read_network
+    from samgeo_core.models.embedded.load import load_embedded, read_network
 
     trainer = loop.Trainer(config(tmp_path), TINY)
     trainer.save()
