@@ -363,6 +363,7 @@ def find(name: str) -> ModelEntry:
     except KeyError:
         near = difflib.get_close_matches(name.lower(), CATALOGUE, n=3, cutoff=0.5) or ["embedded"]
         raise ModelError(
-            f"There is no model named '{name:.80}': give a name of 'samgeo models list' (for "
-            f"example {' or '.join(near)}), or the path of a checkpoint."
+            f"There is no model named '{name:.80}': choose one from the list of models ('samgeo "
+            f"models list', in QGIS the panel's), for example {' or '.join(near)}, or give the "
+            "path of a checkpoint."
         ) from None
