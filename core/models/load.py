@@ -240,7 +240,7 @@ def _trained(
     base = base_of(notes, found.name)
     own, checksum = read_state(found.path), sha256_of(found.path)
     if notes.family == EMBEDDED:
-        from .embedded.trained import load_changed
+        from .embedded.load import load_changed
 
         _check_float32("The embedded model", precision)
         return load_changed(own, notes, found.name, checksum, base.path, device, threads)

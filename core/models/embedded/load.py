@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading the embedded model: its file, checked, and the model around the network in it."""
+"""Reading the embedded model: its file, checked, and the model around the network in it, with the
+tensors that a user trained (``samgeo train``) where there are some."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from ...errors import CheckpointError
 from ..base import ModelInfo
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..runtime import pick_device, set_threads
 from ..weights.files import check_file
+from ..weights.own import OwnNotes, changed
 from .levels import Levels
 from .model import FAMILY, INPUT_SIZE, VERSION, EmbeddedModel
 from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded
@@ -82,6 +85,41 @@ def load_embedded(
         )
     name = FAMILY if path is None else path.stem
     return model_around(net, notes, name, digest, chosen, scale)
+
+
+def load_changed(
+    own: Mapping[str, Tensor],
+    notes: OwnNotes,
+    name: str,
+    checksum: str,
+    base: Path,
+    device: str = "auto",
+    threads: int | None = None,
+) -> EmbeddedModel:
+    """An embedded model with some tensors that a user trained.
+
+    Args:
+        own: Those tensors; see :func:`~samgeo_core.models.weights.own.changed`.
+        notes: Of their file.
+        name: Of the model.
+        checksum: Of their file.
+        base: File of the model that was trained.
+        device, threads: As for :func:`load_embedded`.
+
+    Raises:
+        CheckpointError: They do not fit.
+        ModelError: There is no such device.
+    """
+    chosen = pick_device(device)
+    set_threads(threads)
+    net, base_notes, digest = read_network(base)
+    net.load_state_dict(changed(net.state_dict(), own), strict=False)
+    thresholds = {
+        "score_threshold": notes.score_threshold,
+        "stability_threshold": notes.stability_threshold,
+        "proposal_depth": notes.proposal_depth,
+    }
+    return model_around(net, base_notes | thresholds, name, f"{digest}+{checksum}", chosen)
 
 
 def model_around(
