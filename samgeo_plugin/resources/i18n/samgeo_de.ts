@@ -1875,11 +1875,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
-   <source>Embedded</source>
-   <translation>Eingebaut</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Green</source>
    <translation>Grün</translation>
   </message>
@@ -1937,6 +1932,11 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Save the target layer: {count} changed features are not saved yet</source>
    <translation>Ziellayer speichern: {count} geänderte Objekte sind noch nicht gespeichert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Small model that comes with SamGeo Seamless</source>
+   <translation>Kleines Modell, das mit SamGeo Seamless kommt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -2002,6 +2002,11 @@
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Like these in {raster}</source>
    <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Nothing is new: all objects are in {layer} already.</source>
+   <translation>Nichts Neues: Alle Objekte sind schon in {layer}.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
