@@ -15,6 +15,7 @@ SAMGEO_IMPROVE_MINUTES: how long it trains.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -55,6 +56,7 @@ SIDE = int(os.environ.get("SAMGEO_IMPROVE_SIDE", "1024"))
 BY_HAND = 6
 """Decisions that are left to the keyboard."""
 
+shutil.rmtree(OUT / "models", ignore_errors=True)  # of an earlier run
 os.environ["SAMGEO_MODELS_DIR"] = str(OUT / "models")
 
 
