@@ -18,6 +18,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingUtils,
+    QgsProject,
     QgsVectorLayer,
     QgsWkbTypes,
 )
@@ -249,6 +250,27 @@ def write(given: Given, wanted: ResultLayer) -> str:
         del _STYLERS[:-20]
         context.layerToLoadOnCompletionDetails(destination).setPostProcessor(styler)
     return str(destination)
+
+
+def load_layers(
+    context: QgsProcessingContext, project: QgsProject, layers: Sequence[str], style: str
+) -> None:
+    """Let QGIS put layers of a GeoPackage each into a project when the algorithm is done.
+
+    Args:
+        context: Of the run.
+        project: That gets them.
+        layers: ``path|layername=name``.
+        style: One of the plugin's.
+    """
+    for uri in layers:
+        name = uri.rpartition("=")[2]
+        details = QgsProcessingContext.LayerDetails(name, project, name)
+        styler = _Styler(style)
+        _STYLERS.append(styler)
+        details.setPostProcessor(styler)
+        context.addLayerToLoadOnCompletion(uri, details)
+    del _STYLERS[: -max(20, len(layers))]
 
 
 def _keep_style(destination: str, style: str) -> None:
