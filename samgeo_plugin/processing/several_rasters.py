@@ -44,6 +44,10 @@ class SeveralRasters(EngineAlgorithm):
     FOLDER = "OUTPUT_FOLDER"
     LAYERS = "OUTPUT_LAYERS"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._unread: list[str] = []
+
     def add_several(self) -> None:
         """The parameters, all under "Advanced" but the destination."""
         kind = QgsProcessing.SourceType.TypeRaster
@@ -91,15 +95,12 @@ class SeveralRasters(EngineAlgorithm):
         """On the main thread: layers may only be cloned there."""
         if not super().prepareAlgorithm(parameters, context, feedback):
             return False
+        self._unread = []
         given = parameters.get(self.MORE)
         for value in given if isinstance(given, (list, tuple)) else [given] if given else []:
             found = self.parameterAsLayerList({self.MORE: [value]}, self.MORE, context)
-            if not found:  # QGIS would pass over it
-                raise QgsProcessingException(
-                    tr("The raster {name} cannot be read: mend it, or leave it out.").format(
-                        name=value
-                    )
-                )
+            if not found:  # QGIS would pass over it; an exception here would keep the layers alive
+                self._unread.append(str(value))
             self._others += [layer.clone() for layer in found]
         return True
 
@@ -147,9 +148,13 @@ class SeveralRasters(EngineAlgorithm):
         """The engine's parameters; with one layer per raster, with their destination.
 
         Raises:
-            QgsProcessingException: The destinations do not fit.
+            QgsProcessingException: The destinations do not fit, or a raster cannot be read.
         """
         why = self.what_is_wrong(given.parameters, given.context)
+        for name in self._unread:
+            why = tr("The raster {name} cannot be read: mend it, or leave it out.").format(
+                name=name
+            )
         if why:
             raise QgsProcessingException(why)
         scenes = given.word(self.SCENES)
