@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -159,4 +160,9 @@ def test_each_raster_has_its_layer_and_one_that_fails_is_named(
     layer = QgsVectorLayer(str(tmp_path / "town.gpkg"), "town", "ogr")
     assert {f["date"] for f in layer.getFeatures()} == {"2020-05-01", "2021-05-01"}
     assert {f["source"] for f in layer.getFeatures()} == set(names)
+    file = gdal.OpenEx(str(tmp_path / "town.gpkg"))
+    told = json.loads(file.GetLayerByName("town").GetMetadataItem("samgeo_provenance"))
+    assert told["rasters"] == [f"{name}.tif" for name in names]
+    assert (told["options"]["scenes"], told["model"]["name"]) == ("layer", "embedded")
+    del file
     assert not context.layersToLoadOnCompletion()

@@ -20,6 +20,17 @@ CASES = [
     *(("layer", ".gpkg", "new"), ("each", ".geojson", "new"), ("export_masks", ".gpkg", "new")),
     *(("import", ".shp", "new"), ("update", ".gpkg", "append")),
 ]
+TOLD = {
+    "surfaces": ["map"],
+    "track": ["track"],
+    "export_masks": [],
+    "import": ["import_labels"],
+    "update": ["segment", "update", "update"],
+    "errors": ["evaluate"],
+    "regularize": ["regularize"],
+}
+"""Which job the layers say that they are from; of all others, to segment."""
+
 HALF_THERE = [("errors", ".shp", "new"), ("regularize", ".shp", "overwrite")]
 """A Shapefile's files are moved one by one."""
 
@@ -47,3 +58,4 @@ def test_a_job_that_was_killed_makes_the_same_when_it_is_run_again(tmp_path: Pat
     for case, found in said:
         assert found["killed"] >= 1, case
         assert found["faults"] == [], case
+        assert found["told"] == TOLD.get(case[0], ["segment"] * len(found["told"])), case
