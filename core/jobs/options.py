@@ -16,6 +16,7 @@ from ..job import (
     UpdateParameters,
     option,
 )
+from ..layers.provenance import NAME_FILES
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
@@ -143,10 +144,7 @@ def _check_scenes(params: SegmentParameters) -> None:
         )
 
 
-_PATHS = (
-    *("rasters", "output", "job_folder", "prompts", "area"),
-    *("input", "examples", "like", "unlike", "classifier", "save_classifier"),
-)
+_PATHS = ("rasters", "output", "job_folder", "input", *NAME_FILES)
 """Parameters that name files."""
 
 P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)

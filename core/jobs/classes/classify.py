@@ -15,6 +15,7 @@ from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, option
 from ...layers.inputs import layer_input
+from ...layers.provenance import ModelUsed
 from ...masks.store import JobStore
 from ...models.base import PromptableModel
 from ...parallel.executors import check_main_module
@@ -106,6 +107,7 @@ def classify_layer(
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
         description = _describe(raster, model, placed, grid)
+        output.says(ModelUsed.of(model.info))
 
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
             folder = store.folder / "features"

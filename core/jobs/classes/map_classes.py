@@ -17,6 +17,7 @@ from ...classes.classifier import Classifier
 from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import ParameterError
 from ...job import MapParameters, Progress, option
+from ...layers.provenance import ModelUsed
 from ...merge.nodes import lattice
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
@@ -98,6 +99,7 @@ def map_classes(
         saved = saved_classifier(params, "cells", model)
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
+        output.says(ModelUsed.of(model.info))
         description = {
             "raster": raster.description,
             "grid": asdict(grid),

@@ -37,6 +37,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import shapely
 from samgeo_core import CellBox, Mask, TileMasks
 from samgeo_core.errors import SamGeoError
@@ -56,6 +57,7 @@ from samgeo_core.jobs.update import gather_evidence, run_update
 from samgeo_core.labels.chips import ChipOptions
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.importing import import_labels
+from samgeo_core.layers.provenance import read_provenance
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.testing.bright import Bright
 from samgeo_core.testing.promptable_oracle import OracleModel
@@ -381,6 +383,19 @@ def _rows(path: Path) -> bytes:
     return "\n".join(said).encode()
 
 
+def told(folder: Path) -> list[str]:
+    """Which job each layer among the outputs says that it is from."""
+    found = []
+    for path in sorted(folder.glob("o*")):
+        if path.suffix not in FORMATS or path.name == "old.gpkg":
+            continue
+        names = [None]
+        if path.suffix == ".gpkg":
+            names = [row[0] for row in pyogrio.list_layers(path) if row[1] is not None]
+        found += [(read_provenance(path, name) or {}).get("job", "nothing") for name in names]
+    return sorted(found)
+
+
 def left(folder: Path) -> list[str]:
     """What is in a folder that is no output."""
     names = (
@@ -439,7 +454,7 @@ def try_all(
         shutil.copytree(before, folder)
         alone = child(kind, folder, suffix, given)
         assert alone.get("ok"), alone
-        wanted, seen = content(folder, rows=rows), alone["seen"]
+        wanted, seen, says = content(folder, rows=rows), alone["seen"], told(folder)
         assert left(folder) == KEPT.get(kind, []), left(folder)
         shutil.rmtree(folder)
         # The last operations put the output in place: most of the points are there.
@@ -478,7 +493,8 @@ def try_all(
             if wrong:
                 faults.append([number, seen[number - 1], *wrong])
             shutil.rmtree(folder)
-        return {"operations": count, "killed": len(chosen), "states": states, "faults": faults}
+        done = {"killed": len(chosen), "states": states, "faults": faults}
+        return {"operations": count, **done, "told": says}
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

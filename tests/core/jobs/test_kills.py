@@ -27,6 +27,17 @@ AT = [
     (("classify", ".gpkg", "new"), ".finished"),
 ]
 """Killed at operations that are described with the text."""
+TOLD = {
+    "classify": ["classify"],
+    "surfaces": ["map"],
+    "track": ["track"],
+    "export_masks": [],
+    "import": ["import_labels"],
+    "update": ["segment", "update", "update"],
+    "errors": ["evaluate"],
+    "regularize": ["regularize"],
+}
+"""Which job the layers say that they are from; of all others, to segment."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -52,3 +63,4 @@ def test_a_job_that_was_killed_makes_the_same_when_it_is_run_again(tmp_path: Pat
     for case, found in said:
         assert found["killed"] >= 1, case
         assert found["faults"] == [], case
+        assert found["told"] == TOLD.get(case[0], ["segment"] * len(found["told"])), case
