@@ -66,6 +66,7 @@ def write_item(
     sources: Sequence[str],
     dates: Sequence[str],
     modified: datetime,
+    folder: Path | None = None,
 ) -> Path:
     """Write the item of a finished layer beside it.
 
@@ -76,6 +77,7 @@ def write_item(
         sources: Rasters, as they were given.
         dates: When they were taken, ISO 8601, as far as is known.
         modified: Stands for the date where none is known, UTC.
+        folder: Holds the file until it is whole; None for the layer's own.
 
     Raises:
         OutputError: It cannot be written.
@@ -134,7 +136,7 @@ def write_item(
         item["bbox"] = list(footprint.bounds)
     place = item_path(path)
     text = json.dumps(item, indent=1, ensure_ascii=False)
-    write_atomically(place, lambda partial: write_text(partial, text))
+    write_atomically(place, lambda partial: write_text(partial, text), folder=folder)
     return place
 
 

@@ -32,6 +32,7 @@ from ..finished import made_by
 from ..options import with_absolute_paths
 from ..result import JobResult, Report, reported
 from ..stages.opened import forget_kept
+from ..stages.stac_item import write_stac_item
 from ..stages.tile_stage import SegmenterFactory
 from .journal import FAILED, OUTSIDE, Journal, SceneOutcome
 from .one_layer import LayerOfScenes
@@ -75,6 +76,8 @@ def segment_scenes(
                 for name in ("parts", "begun"):
                     shutil.rmtree(folder / name, ignore_errors=True)
                 journal.path.unlink(missing_ok=True)
+            for partial in (folder / "begun").glob(".*.part"):  # of a run that was killed
+                partial.unlink(missing_ok=True)
             with journal:
                 failed = _run(stage, scenes, journal, report)
             totals = _totals(journal, scenes)
@@ -92,6 +95,8 @@ def segment_scenes(
             layer = ""
             if together is not None:
                 output, layer, features = together.write(journal, report)
+                if params.stac_item:
+                    write_stac_item(params, output, layer, folder)
                 if not failed:
                     together.forget()
         if together is not None and not failed and params.job_folder is None:
