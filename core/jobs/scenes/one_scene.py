@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
@@ -18,8 +19,9 @@ import shapely
 from ...addresses import without_secrets
 from ...earth.crs import known_crs
 from ...earth.reproject import Reprojection
-from ...errors import Cancelled, RasterError, SamGeoError, SamGeoWarning
+from ...errors import Cancelled, OutputError, RasterError, SamGeoError, SamGeoWarning
 from ...job import SegmentParameters, option
+from ...layers.writer import check_output
 from ...parallel import cancellation
 from ...parallel.executors import ONE_AT_A_TIME, new_run
 from ...raster.areas import MissesRaster
@@ -74,7 +76,8 @@ class SceneStage:
         mark = self.begun / scene
         if mark.exists():
             return True
-        if not self.path(scene).exists():
+        with contextlib.suppress(OutputError):  # a layer of others
+            check_output(self.path(scene), layer_name=self.params.layer)
             self.begun.mkdir(exist_ok=True)
             mark.touch()
         return False
