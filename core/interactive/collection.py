@@ -69,6 +69,7 @@ class Collected:
         score: Predicted IoU.
         stability: Likewise.
         area_m2: On the ellipsoid.
+        label: The word that it was found for; empty where there was none.
         sums: Of its features, by the tiles that have been looked at.
     """
 
@@ -78,6 +79,7 @@ class Collected:
     score: float
     stability: float
     area_m2: float
+    label: str = ""
     sums: dict[TileIndex, Sums] = field(default_factory=dict)
 
 
@@ -248,7 +250,9 @@ class Collection:
         sizes = measure([ground for _, _, ground in new], self._raster.crs)
         for (refs, obj, ground), area in zip(new, sizes.area.tolist(), strict=True):
             polygon = shapely.make_valid(_moved(ground, ~self._raster.transform))
-            kept[refs] = Collected(obj.id, polygon, ground, obj.score, obj.stability, area)
+            kept[refs] = Collected(
+                obj.id, polygon, ground, obj.score, obj.stability, area, obj.prompt.label
+            )
         self._objects = kept
 
     # -- features --------------------------------------------------------------------------------

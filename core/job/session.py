@@ -138,6 +138,9 @@ class CollectParameters(Parameters):
             ones are found, too, and features are pooled under them. False for what an automatic
             job would find.
         classes: As in a job; not with ``by_examples``.
+        words: As in a job: only what they name is found, and each object says its word. With
+            ``by_examples``, the examples decide among it.
+        detector: As in a job; None where the session's own model understands words.
     """
 
     session: str
@@ -145,6 +148,8 @@ class CollectParameters(Parameters):
     crs: Optional[str] = None
     by_examples: bool = True
     classes: list[str] = shared("classes")
+    words: list[str] = shared("words")
+    detector: Optional[str] = shared("detector")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ModelError, PromptError
+from ..errors import ModelError, PromptError, SamGeoError
+from ..parallel.cancellation import check
 from ..types import ByteArray, FloatArray
 from .base import Concept, ModelInfo
 from .catalogue import CATALOGUE
@@ -65,6 +67,9 @@ class TransformersConcepts(ABC):
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, fingerprint: str) -> None:
         self.model = model.eval().requires_grad_(False)
+        for part in model.modules():  # seconds of work on a CPU, with nothing between the layers
+            if type(part).__name__.endswith("Layer"):
+                part.register_forward_pre_hook(_may_go_on)
         self.tokenizer = tokenizer
         self.device: torch.device = next(model.parameters()).device
         self._info = ModelInfo(
@@ -339,6 +344,23 @@ def load_concepts(
     return ours(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
 
 
+def understands_words(name_or_path: str | Path) -> bool:
+    """Whether :func:`load_concepts` has what it needs for a SAM 3 that is loaded for points.
+
+    Its weights are not read again.
+    """
+    if find_spec("transformers") is None:
+        return False
+    try:
+        located = locate(name_or_path)
+        if located.path.is_file():
+            return tokenizer_folder(located) is not None
+        known = model_type(located.path) in KINDS
+    except SamGeoError:
+        return False
+    return known and any((located.path / name).exists() for name in TOKENIZER_FILES)
+
+
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 """One of them is in every folder with CLIP's tokenizer."""
 
@@ -393,6 +415,11 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
     checksum = located.sha256 or sha256_of(located.path)
     fingerprint = hashlib.sha256(f"{checksum} sam3 {VERSION}".encode()).hexdigest()[:32]
     return kind(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
+
+
+def _may_go_on(*_: Any) -> None:
+    """Before each layer: a cancel need not wait for the whole image."""
+    check()
 
 
 def _prepared(image: ByteArray, size: tuple[int, int], mean: Floats3, std: Floats3) -> Tensor:

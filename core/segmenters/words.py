@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ModelError, ParameterError, PromptError
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks
 from ..models.base import Concept, ConceptModel, Embedding, PromptableModel, Prompts
+from ..parallel.cancellation import check
 from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
 from ..types import CellBox, FloatArray
 from .automatic import AutomaticOptions, AutomaticSegmenter
@@ -121,6 +122,7 @@ class ConceptSegmenter:
             )
             embedding: Embedding | None = None
             for word in self.words:
+                check()
                 concept = self.finder.find(canvas, word, min_score=self._min_score)
                 if self.masker is not None and embedding is None and len(concept.scores):
                     embedding = self.masker.encode([canvas])[0]
@@ -144,6 +146,7 @@ class ConceptSegmenter:
         window = CellBox(0, 0, *valid.shape)
         found: list[Candidate] = []
         for start in range(0, len(concept.scores), _INSTANCES_AT_ONCE):
+            check()
             part = slice(start, start + _INSTANCES_AT_ONCE)
             logits, cells = self._logits(concept, part, embedding, image.size)
             size = (image.cell, image.cell)

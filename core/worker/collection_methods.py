@@ -24,7 +24,9 @@ from ..interactive.cached_model import CachedModel
 from ..interactive.collection import Collected, Collection
 from ..jobs.classes.feature_stage import feature_grid
 from ..jobs.make_segmenter import make_candidates, make_segmenter
-from ..models.base import PromptableModel
+from ..jobs.options import check_options
+from ..jobs.scale import scaled
+from ..models.base import ConceptModel, PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import stopped_by
 from ..prompts.prompts import PromptTransform
@@ -32,6 +34,7 @@ from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticSegmenter
 from ..segmenters.segmenter import Segmenter
+from ..segmenters.words import ConceptSegmenter
 from ..tiles.grid import choose_grid
 from .job_methods import Context, Json, Method
 
@@ -54,6 +57,8 @@ class Opened(Protocol):
     def raster(self) -> Raster: ...
     @property
     def model(self) -> PromptableModel: ...
+    @property
+    def asked(self) -> job.OpenParameters: ...
 
 
 @dataclass(eq=False)
@@ -86,6 +91,7 @@ class Collections:
         self._cache = cache
         self._known: dict[str, _Known] = {}
         self._count = 0
+        self._finder: tuple[tuple[Any, ...], ConceptModel] | None = None
         _remove_forgotten()
         self.methods: Mapping[str, Method] = {
             "collect": self._collect,
@@ -110,7 +116,7 @@ class Collections:
         opened = self._find(params)
         self.end_session(opened.name)
         raster = opened.raster
-        segmenter = self._segmenter(opened, asked)
+        segmenter = self._segmenter(opened, asked, context)
         grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
@@ -130,13 +136,18 @@ class Collections:
         self._count += 1
         name = f"c{self._count}"
         self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
-        return {"collection": name, "tiles": collection.tiles}
+        least = segmenter.options.min_score if isinstance(segmenter, ConceptSegmenter) else None
+        return {"collection": name, "tiles": collection.tiles, "min_score": least}
 
-    def _segmenter(self, opened: Opened, asked: job.CollectParameters) -> Segmenter:
+    def _segmenter(
+        self, opened: Opened, asked: job.CollectParameters, context: Context
+    ) -> Segmenter:
         """Objects as ``segment`` finds them, with encodings that are kept.
 
         Raises:
             ParameterError: The model knows no classes, or they are asked for with examples.
+            ModelError: The model understands no words, or the detector is not here.
+            PromptError: A word is empty.
         """
         if asked.by_examples and asked.classes:
             raise ParameterError(
@@ -144,14 +155,44 @@ class Collections:
                 f"one of them out: {job.option('classes')}."
             )
         scale = getattr(opened.model, "scale", None)
-        params = job.SegmentParameters([], "", scale=scale, classes=asked.classes)
+        session = opened.asked
+        params = job.SegmentParameters(
+            [],
+            "",
+            scale=scale,
+            classes=asked.classes,
+            words=asked.words,
+            detector=asked.detector,
+            model=session.model,
+            device=session.device,
+            precision=session.precision,
+            threads=session.threads,
+        )
+        check_options(params)
         make = make_candidates if asked.by_examples else make_segmenter
+        if params.words:
+            masker: Any = CachedModel(scaled(opened.model, 1.0, None), self._cache)
+            return make(
+                params, lambda: masker, lambda name: self._finder_of(name, session, context)
+            )
         made = make(params, lambda: opened.model)
         if not isinstance(made, AutomaticSegmenter):
             return made
         model: Any = CachedModel(made.model, self._cache)
         proposer: Any = made.proposer and CachedModel(made.proposer, self._cache)
         return AutomaticSegmenter(model, made.options, proposer)
+
+    def _finder_of(self, name: str, session: job.OpenParameters, context: Context) -> ConceptModel:
+        """The model of the words; the last one is kept."""
+        key = name, session.device, session.threads
+        if self._finder is None or self._finder[0] != key:
+            from ..models.words import load_concepts
+
+            self._finder = None  # two of them may be more than the memory holds
+            context.progress("model", 0, 1, name)
+            self._finder = key, load_concepts(*key)
+            context.progress("model", 1, 1, name)
+        return self._finder[1]
 
     def _of(self, name: str) -> _Known:
         known = self._known.get(name)
@@ -181,6 +222,7 @@ class Collections:
                     "score": each.score,
                     "stability": each.stability,
                     "area_m2": each.area_m2,
+                    "class": each.label,
                 }
                 for each in _some(known.untold)
             ],

@@ -57,6 +57,7 @@ class _Opened:
     session: Session
     raster: Raster
     model: PromptableModel
+    asked: job.OpenParameters
     shown: list[tuple[Candidate, Shape]] = field(default_factory=list)
     prompt_type: str = "point"
 
@@ -131,7 +132,11 @@ class Engine:
             "bands": list(info.used_bands),
             "extent": list(info.bounds),
             "stretch": [list(pair) for pair in zip(stretch.low, stretch.high, strict=True)],
-            "model": {"name": opened.model.info.name, "device": opened.model.info.device},
+            "model": {
+                "name": opened.model.info.name,
+                "device": opened.model.info.device,
+                "words": _understands_words(opened),
+            },
             "warnings": [*raster.notes, *notes],
         }
 
@@ -154,7 +159,7 @@ class Engine:
         notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
         model = scaled(model, scale_for(None, raster), None)
         session = Session(levels_of(raster), model, self._cache)
-        return _Opened("", session, raster, model), notes
+        return _Opened("", session, raster, model, params), notes
 
     def _model(self, params: job.OpenParameters) -> PromptableModel:
         key = (params.model, params.device, params.threads, params.precision)
@@ -344,6 +349,15 @@ class Engine:
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
+
+
+def _understands_words(opened: _Opened) -> bool:
+    """Whether the session's model finds words and exemplars, too."""
+    if opened.model.info.family != "sam3":
+        return False
+    from ..models.words import understands_words
+
+    return understands_words(opened.asked.model)
 
 
 def levels_of(raster: Raster) -> Callable[[int], Raster]:
