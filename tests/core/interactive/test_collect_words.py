@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from samgeo_core.errors import Cancelled, CheckpointError, ModelError, ParameterError, PromptError
 from samgeo_core.models import words
+from samgeo_core.models.base import Concept, ModelInfo
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.worker.job_methods import Context
 from samgeo_core.worker.session_methods import Engine
 from shapely.geometry import shape
 
-from ..classes.world import mobile_sam, write_world
+from ..classes.world import mobile_sam, squares, write_world
 from ..tiny_words import MAKERS, torch
 
 NEVER = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
@@ -124,22 +126,36 @@ def test_a_cancel_is_heard_within_a_window_and_the_window_is_looked_at_again(eng
     assert answers[-1]["done"] == begun["tiles"]
 
 
-def test_what_words_find_is_sorted_by_examples(engine, folders):
-    begun = engine(
-        "collect", session=engine.session, words=["pond", "tree"], detector=str(folders["owlv2"])
-    )
+class Squares:
+    """Finds the large squares of the world, on one window, for any word."""
+
+    info = ModelInfo("squares", "test", "f", 256, 128, frozenset({"text"}), score_threshold=0.5)
+
+    def find(self, image, word, *, min_score):
+        cell = image.shape[0] / 128
+        boxes = [(row, col, row + side, col + side) for _, col, row, side in squares()]
+        logits = np.full((len(boxes), 128, 128), -8, np.float32)
+        for plane, box in zip(logits, (np.array(boxes) / cell).astype(int), strict=True):
+            plane[box[0] : box[2] + 1, box[1] : box[3] + 1] = 8
+        return Concept(logits, np.array(boxes, np.float32), np.full(len(boxes), 0.9, np.float32))
+
+
+def test_what_words_find_is_sorted_by_examples(engine, monkeypatch):
+    monkeypatch.setattr(words, "load_concepts", lambda *_: Squares())
+    begun = engine("collect", session=engine.session, words=["square"], detector="squares")
     found, _ = all_of(engine, begun["collection"])
-    one, *others = sorted(found.values(), key=lambda each: each["id"])
-    apart = [
-        each for each in others if not shape(each["geometry"]).intersects(shape(one["geometry"]))
-    ]
-    examples = [
-        {"geometry": one["geometry"], "class": "a"},
-        {"geometry": apart[0]["geometry"], "class": "none"},
-    ]
+    assert begun["tiles"] == 1
+    assert len(found) > 10
+    by_size = sorted(found, key=lambda key: found[key]["area_m2"])
+    small, large = by_size[:3], by_size[-3:]
+    examples = [{"geometry": found[key]["geometry"], "class": "roof"} for key in small]
+    examples += [{"geometry": found[key]["geometry"], "class": "none"} for key in large]
     said = engine("collect_classes", collection=begun["collection"], examples=examples)
-    assert said["classes"] == ["a"]
-    assert dict(said["marked"]) == {one["id"]: 0, apart[0]["id"]: -1}
+    assert said["classes"] == ["roof"]
+    kept = {key for key, *_ in said["kept"]}
+    assert set(small) <= kept
+    assert not set(large) & kept
+    assert len(kept) < len(found)
 
 
 def test_words_that_cannot_be_looked_for_are_one_sentence(engine, folders):
