@@ -137,7 +137,12 @@ class Collections:
         name = f"c{self._count}"
         self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
         least = segmenter.options.min_score if isinstance(segmenter, ConceptSegmenter) else None
-        return {"collection": name, "tiles": collection.tiles, "min_score": least}
+        return {
+            "collection": name,
+            "tiles": collection.tiles,
+            "model": segmenter.name,
+            "min_score": least,
+        }
 
     def _segmenter(
         self, opened: Opened, asked: job.CollectParameters, context: Context

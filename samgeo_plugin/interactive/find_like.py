@@ -28,6 +28,7 @@ from .candidate_layer import CandidateLayer, Found
 from .examples import Examples
 from .opening import READY
 from .session import InteractiveSession
+from .words import NO_WORDS, WordSearch
 
 IDLE = "idle"
 OPENING = "opening"
@@ -36,7 +37,11 @@ DONE = "done"
 
 EXAMPLES = "examples"
 EVERYTHING = "everything"
-"""What is looked for: what is like the examples, all objects, or a class that the model knows."""
+WORDS = "words"
+"""What is looked for: what is like the examples, all objects, what words name, or a class that the
+model knows."""
+
+_NO_CLASS = (EXAMPLES, EVERYTHING, WORDS)
 
 ASK = 20
 """Objects that the engine names as most worth an answer, each time."""
@@ -73,6 +78,8 @@ class FindLike(QObject):
         self.candidates = CandidateLayer(self)
         self.state = IDLE
         self.what = EXAMPLES
+        self.search = NO_WORDS
+        self.model = ""
         self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
@@ -125,17 +132,24 @@ class FindLike(QObject):
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
-    def start(self, name: str, area: Optional[QgsGeometry], what: str = EXAMPLES) -> None:
+    def start(
+        self,
+        name: str,
+        area: Optional[QgsGeometry],
+        what: str = EXAMPLES,
+        search: WordSearch = NO_WORDS,
+    ) -> None:
         """Look for all objects.
 
         Args:
             name: Of the candidates' layer.
             area: In the map's CRS; None for the whole raster.
-            what: :data:`EXAMPLES`, :data:`EVERYTHING` or a class of the model.
+            what: :data:`EXAMPLES`, :data:`EVERYTHING`, :data:`WORDS` or a class of the model.
+            search: The words.
         """
         self._give_up()
         self._forget()
-        self._name, self._area, self.what = name, area, what
+        self._name, self._area, self.what, self.search = name, area, what, search
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -225,7 +239,9 @@ class FindLike(QObject):
                 "area": area,
                 "crs": engine.named(self.crs),
                 "by_examples": self.by_examples,
-                "classes": [] if self.what in (EXAMPLES, EVERYTHING) else [self.what],
+                "classes": [] if self.what in _NO_CLASS else [self.what],
+                "words": list(self.search.words) if self.what == WORDS else [],
+                "detector": self.search.detector or None if self.what == WORDS else None,
             },
             on_result=self._begun,
             on_failure=self._failed,
@@ -243,6 +259,10 @@ class FindLike(QObject):
     def _begun(self, result: dict[str, Any]) -> None:
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
+        self.model = str(result.get("model") or "")
+        if self.what == WORDS:  # scores of one model say nothing of another's
+            least = self.search.least
+            self.least = float(result.get("min_score") or 0.0) if least is None else least
         self.state = FINDING
         self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
@@ -298,6 +318,7 @@ class FindLike(QObject):
             float(value["score"]),
             float(value["stability"]),
             float(value["area_m2"] or 0.0),
+            str(value.get("class") or ""),
         )
         self.found[key] = one
         number = self._numbers.setdefault(key, len(self._numbers))
@@ -338,9 +359,9 @@ class FindLike(QObject):
 
     def _sort(self) -> None:
         if not self.by_examples:
-            name = "" if self.what == EVERYTHING else self.what
-            good = (key for key, one in self.found.items() if one.score >= self.least)
-            self._show(dict.fromkeys(good, (name, None)))
+            name = "" if self.what in _NO_CLASS else self.what
+            good = ((key, one) for key, one in self.found.items() if one.score >= self.least)
+            self._show({key: (name or one.label, None) for key, one in good})
             return
         if not self.there or not self.found:
             self._end_if_due()
