@@ -7,7 +7,7 @@ that jobs with a segmenter of the caller's own never pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -16,8 +16,11 @@ from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..models.base import ConceptModel, PromptableModel
 from ..models.catalogue import EMBEDDED
+from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
+from ..segmenters.exemplars import ExemplarBox, ExemplarSegmenter, cut_exemplars
 from ..segmenters.segmenter import Segmenter
+from ..segmenters.words import ConceptOptions, concept_segmenter
 from .scale import scaled
 from .stages.opened import loaded_once
 from .stages.prompt_stage import ModelFactory
@@ -90,19 +93,56 @@ def _embedded(params: SegmentParameters) -> Any:
 def _for_words(
     params: SegmentParameters, load: ModelFactory | None, find: FinderFactory | None
 ) -> Segmenter:
-    from ..segmenters.words import ConceptOptions, concept_segmenter
-
     name = params.detector or params.model
     finder = _finder(params, name) if find is None else find(name)
     masker = None
     if params.detector is not None:
         masker = _loaded(params) if load is None else load()
-    if masker is None and params.precision not in ("auto", "float32", "fastest"):
+    if masker is None:
+        _check_precision(params)
+    options = ConceptOptions(min_score=params.min_score)
+    return concept_segmenter(finder, params.words, masker, options)
+
+
+def make_exemplar_segmenter(
+    params: SegmentParameters,
+    boxes: Sequence[ExemplarBox],
+    raster: Raster,
+    find: FinderFactory | None = None,
+) -> Segmenter:
+    """The segmenter that finds what exemplars show.
+
+    Args:
+        params: Of the job.
+        boxes: Around the exemplars.
+        raster: What they lie on; open.
+        find: As in :func:`make_segmenter`.
+
+    Raises:
+        ModelError: The model takes no exemplars, or cannot be loaded.
+        PromptError: No exemplar is usable.
+    """
+    if params.detector is None:
+        _check_precision(params)
+    name = params.detector or params.model
+    finder = _finder(params, name) if find is None else find(name)
+    options = ConceptOptions(min_score=params.min_score)
+    return ExemplarSegmenter(finder, cut_exemplars(raster, boxes), options)
+
+
+def exemplar_segmenter_of(
+    params: SegmentParameters, boxes: Sequence[ExemplarBox], spec: Mapping[str, Any]
+) -> Segmenter:
+    """The same in a worker, which opens the raster from its spec."""
+    with Raster.from_spec(spec) as raster:
+        return make_exemplar_segmenter(params, boxes, raster)
+
+
+def _check_precision(params: SegmentParameters) -> None:
+    if params.precision not in ("auto", "float32", "fastest"):
         raise ParameterError(
             f"{params.model} finds words in float32: leave the precision {params.precision} out."
         )
-    options = ConceptOptions(min_score=params.min_score)
-    return concept_segmenter(finder, params.words, masker, options)
 
 
 def _finder(params: SegmentParameters, name: str) -> ConceptModel:

@@ -13,19 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
 
 from .. import job
+from ..classes.assign import assign
 from ..classes.examples import NONE, Example, class_name, place_examples
 from ..errors import ParameterError, PromptError
 from ..interactive.cached_model import CachedModel
 from ..interactive.collection import Collected, Collection
 from ..jobs.classes.feature_stage import feature_grid
-from ..jobs.make_segmenter import make_candidates, make_segmenter
+from ..jobs.make_segmenter import make_candidates, make_exemplar_segmenter, make_segmenter
 from ..jobs.options import check_options
 from ..jobs.scale import scaled
+from ..jobs.stages.exemplars import exemplar_boxes
 from ..models.base import ConceptModel, PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import stopped_by
@@ -70,12 +73,13 @@ class _Known:
     crs: str | None
     collection: Collection
     folder: Path
+    by_exemplars: bool = False
     untold: deque[Collected] = field(default_factory=deque)
     gone: list[str] = field(default_factory=list)
 
     @property
     def place(self) -> PromptTransform:
-        return PromptTransform(self.raster.transform, self.raster.crs, self.crs, self.raster.shape)
+        return _place(self.raster, self.crs)
 
 
 class Collections:
@@ -135,7 +139,9 @@ class Collections:
             raise
         self._count += 1
         name = f"c{self._count}"
-        self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
+        self._known[name] = _Known(
+            opened.name, raster, asked.crs, collection, folder, bool(asked.exemplars)
+        )
         least = segmenter.options.min_score if isinstance(segmenter, ConceptSegmenter) else None
         return {
             "collection": name,
@@ -168,6 +174,7 @@ class Collections:
             classes=asked.classes,
             words=asked.words,
             detector=asked.detector,
+            exemplars="of the session" if asked.exemplars else None,
             model=session.model,
             device=session.device,
             precision=session.precision,
@@ -175,6 +182,15 @@ class Collections:
         )
         check_options(params)
         make = make_candidates if asked.by_examples else make_segmenter
+        if asked.exemplars:
+            place = _place(opened.raster, asked.crs)
+            boxes = exemplar_boxes(_placed(asked.exemplars, place, opened.raster))
+            return make_exemplar_segmenter(
+                params,
+                boxes,
+                opened.raster,
+                lambda name: self._finder_of(name, session, context),
+            )
         if params.words:
             masker: Any = CachedModel(scaled(opened.model, 1.0, None), self._cache)
             return make(
@@ -241,8 +257,13 @@ class Collections:
     def _classes(self, params: Json, context: Context) -> Json:
         asked = job.CollectClassesParameters.from_dict(params)
         known = self._of(asked.collection)
-        examples = _examples(asked.examples, known)
-        found = known.collection.sort(examples, asked.min_class_prob, asked.ask)
+        examples = _placed(asked.examples, known.place, known.raster)
+        one_class = len({example.class_name for example in examples}) == 1
+        if known.by_exemplars and one_class and examples[0].class_name:
+            return _as_found(known.collection, examples, asked)
+        found = known.collection.sort(
+            examples, asked.min_class_prob, asked.ask, presume=not known.by_exemplars
+        )
         classed, objects = found.classed, found.objects
         classes = [name for name in classed.classifier.classes if name != NONE]
         number = {name: k for k, name in enumerate(classes)}
@@ -279,13 +300,45 @@ def _remove_forgotten() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _place(raster: Raster, crs: str | None) -> PromptTransform:
+    return PromptTransform(raster.transform, raster.crs, crs, raster.shape)
+
+
+def _as_found(
+    collection: Collection, examples: list[Example], asked: job.CollectClassesParameters
+) -> Json:
+    """Objects that exemplars have found, while nothing says that one of them is wrong.
+
+    They are of the examples' class with the score as its probability: examples of one class alone
+    cannot tell them apart, and to presume that some are wrong would be wrong here.
+    """
+    name, objects = examples[0].class_name, collection.objects
+    if not objects:
+        raise PromptError("No objects have been found yet: wait, or choose a larger area.")
+    polygons = np.array([*(each.polygon for each in objects), None], dtype=object)[:-1]
+    scores = np.array([each.score for each in objects])
+    try:
+        marked = set(assign(examples, polygons, scores).rows.tolist())
+    except PromptError:  # none of them was found again
+        marked = set()
+    sure = {k: 1.0 if k in marked else round(each.score, 3) for k, each in enumerate(objects)}
+    kept = [k for k in sure if sure[k] >= asked.min_class_prob]
+    weak = sorted((k for k in kept if k not in marked), key=lambda k: (sure[k], k))
+    return {
+        "classes": [name],
+        "kept": [[objects[k].id, 0, sure[k]] for k in kept],
+        "marked": [[objects[k].id, 0] for k in sorted(marked)],
+        "ask": [objects[k].id for k in weak[: asked.ask]],
+    }
+
+
 def _area(asked: job.CollectParameters, raster: Raster) -> AreaOfInterest | None:
     if asked.area is None:
         return None
     shape = _geometry(asked.area)
     if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon"):
         raise ParameterError("The area must be a GeoJSON Polygon or MultiPolygon.")
-    place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
+    place = _place(raster, asked.crs)
     return AreaOfInterest(place.shape_to_raster(shape), raster, what="The area")
 
 
@@ -299,7 +352,8 @@ def _geometry(values: Any) -> Any:
     return shape if len(finite) and bool((abs(finite) < 1e300).all()) else None
 
 
-def _examples(values: list[Json], known: _Known) -> list[Example]:
+def _placed(values: list[Json], place: PromptTransform, raster: Raster) -> list[Example]:
+    """Examples as a client sends them, in working pixels."""
     shapes = []
     for value in values:
         shape, name = _geometry(value.get("geometry")), value.get("class")
@@ -308,7 +362,7 @@ def _examples(values: list[Json], known: _Known) -> list[Example]:
                 "An example needs a GeoJSON geometry and a class ('' for none of them)."
             )
         shapes.append((shape, class_name(name)))
-    found = place_examples(shapes, known.place, known.raster.shape)
+    found = place_examples(shapes, place, raster.shape)
     if not found:
         raise PromptError(
             f"None of the {len(shapes)} examples lies on the raster: check their CRS."
