@@ -13,7 +13,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ModelError, PromptError, SamGeoError
+from ..errors import ModelError, PromptError
 from ..parallel.cancellation import check
 from ..types import ByteArray, FloatArray
 from .base import Concept, ModelInfo
@@ -360,23 +359,6 @@ def load_concepts(
     checksum = located.sha256 or sha256_of(weights_file(located.path))
     fingerprint = hashlib.sha256(f"{checksum} {kind} {VERSION}".encode()).hexdigest()[:32]
     return ours(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
-
-
-def understands_words(name_or_path: str | Path) -> bool:
-    """Whether :func:`load_concepts` has what it needs for a SAM 3 that is loaded for points.
-
-    Its weights are not read again.
-    """
-    if find_spec("transformers") is None:
-        return False
-    try:
-        located = locate(name_or_path)
-        if located.path.is_file():
-            return tokenizer_folder(located) is not None
-        known = model_type(located.path) in KINDS
-    except SamGeoError:
-        return False
-    return known and any((located.path / name).exists() for name in TOKENIZER_FILES)
 
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")

@@ -81,6 +81,7 @@ class Engine:
         self._load = load
         self._cache = cache or EmbeddingCache()
         self._models: dict[tuple[str, str, int | None, str], PromptableModel] = {}
+        self._words: dict[str, bool] = {}
         self._opened: dict[str, _Opened] = {}
         self._count = 0
         self._ahead: deque[tuple[_Opened, Level, PixelBox]] = deque()
@@ -135,7 +136,7 @@ class Engine:
             "model": {
                 "name": opened.model.info.name,
                 "device": opened.model.info.device,
-                "words": _understands_words(opened),
+                "words": self._understands_words(opened),
             },
             "warnings": [*raster.notes, *notes],
         }
@@ -172,6 +173,17 @@ class Engine:
                     del self._models[old]
             self._models[key] = self._load(*key)
         return self._models[key]
+
+    def _understands_words(self, opened: _Opened) -> bool:
+        """Whether the session's model finds words and exemplars, too; of a file, read once."""
+        if opened.model.info.family != "sam3":
+            return False
+        name = opened.asked.model
+        if name not in self._words:
+            from ..models.load import abilities
+
+            self._words[name] = "words" in abilities(name)
+        return self._words[name]
 
     def _find(self, params: Json) -> _Opened:
         name = params.get("session")
@@ -349,15 +361,6 @@ class Engine:
             "area_m2": _finite(float(sizes.area[0])),
             "perimeter_m": _finite(float(sizes.perimeter[0])),
         }
-
-
-def _understands_words(opened: _Opened) -> bool:
-    """Whether the session's model finds words and exemplars, too."""
-    if opened.model.info.family != "sam3":
-        return False
-    from ..models.words import understands_words
-
-    return understands_words(opened.asked.model)
 
 
 def levels_of(raster: Raster) -> Callable[[int], Raster]:

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from samgeo_core.errors import Cancelled, CheckpointError, ModelError, ParameterError, PromptError
 from samgeo_core.models import words
 from samgeo_core.models.base import Concept, ModelInfo
 from samgeo_core.models.embedding_cache import EmbeddingCache
+from samgeo_core.testing.random_weights import weights
 from samgeo_core.worker.job_methods import Context
 from samgeo_core.worker.session_methods import Engine
-from shapely.geometry import shape
+from shapely.geometry import mapping, shape
 
-from ..classes.world import mobile_sam, squares, write_world
+from ..classes.world import mobile_sam, polygon, squares, write_world
+from ..parity.cases import HERE
 from ..tiny_words import MAKERS, torch
 
 NEVER = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
@@ -135,8 +139,8 @@ class Squares:
         cell = image.shape[0] / 128
         boxes = [(row, col, row + side, col + side) for _, col, row, side in squares()]
         logits = np.full((len(boxes), 128, 128), -8, np.float32)
-        for plane, box in zip(logits, (np.array(boxes) / cell).astype(int), strict=True):
-            plane[box[0] : box[2] + 1, box[1] : box[3] + 1] = 8
+        for plane, at in zip(logits, (np.array(boxes) / cell).astype(int), strict=True):
+            plane[at[0] : at[2] + 1, at[1] : at[3] + 1] = 8
         return Concept(logits, np.array(boxes, np.float32), np.full(len(boxes), 0.9, np.float32))
 
 
@@ -158,6 +162,84 @@ def test_what_words_find_is_sorted_by_examples(engine, monkeypatch):
     assert len(kept) < len(found)
 
 
+def marks(name, numbers, kind="roof"):
+    """Examples around squares of the world, in its CRS."""
+    chosen = [polygon(col, row, side) for each, col, row, side in squares() if each == kind]
+    return [{"geometry": mapping(chosen[number]), "class": name} for number in numbers]
+
+
+def test_exemplars_are_looked_for_with_sam3_and_say_their_class(engine, folders):
+    asked = {"session": engine.session, "by_examples": False, "detector": str(folders["sam3"])}
+    some = [*marks("roof", [0, 1]), *marks("field", [0], "field"), *marks("none", [2])]
+    begun = engine("collect", exemplars=some, **asked)
+    assert begun["min_score"] == 0.01
+    found, answers = all_of(engine, begun["collection"])
+    assert found
+    assert {each["class"] for each in found.values()} <= {"roof", "field"}
+    assert answers[-1]["done"] == begun["tiles"]
+    again = engine("collect", exemplars=some[::-1], **asked)["collection"]
+    assert all_of(engine, again)[0] == found, "the order of exemplars changes nothing"
+
+
+class Alike(Squares):
+    """Finds all squares, the large ones with a low score, whatever the exemplars show."""
+
+    def find_like(self, image, boxes, *, min_score, unlike=None):
+        found = super().find(image[: image.shape[0] * 4 // 5], "", min_score=min_score)
+        cells = 128 * 4 // 5
+        logits = np.full((len(found.scores), 128, 128), -8, np.float32)
+        logits[:, :cells, :cells] = found.logits[:, np.arange(cells) * 5 // 4][
+            :, :, np.arange(cells) * 5 // 4
+        ]
+        sizes = found.boxes[:, 2] - found.boxes[:, 0]
+        return Concept(logits, found.boxes, np.where(sizes > 30, 0.6, 0.9).astype(np.float32))
+
+
+def test_what_exemplars_find_stays_as_found_until_something_is_said_to_be_wrong(
+    engine, monkeypatch
+):
+    monkeypatch.setattr(words, "load_concepts", lambda *_: Alike())
+    one = marks("roof", [0])
+    begun = engine("collect", session=engine.session, exemplars=one, detector="squares")
+    found, _ = all_of(engine, begun["collection"])
+    said = engine(
+        "collect_classes", collection=begun["collection"], examples=one, min_class_prob=0.5, ask=3
+    )
+    assert said["classes"] == ["roof"]
+    assert {key for key, *_ in said["kept"]} == set(found), "nothing is presumed to be wrong"
+    ((marked, _),) = said["marked"]
+    assert {key: p for key, _, p in said["kept"]}[marked] == 1.0
+    assert all(found[key]["score"] == pytest.approx(0.6) for key in said["ask"])
+    said = engine(
+        "collect_classes", collection=begun["collection"], examples=one, min_class_prob=0.8
+    )
+    assert 0 < len(said["kept"]) < len(found)
+    wrong = [*marks("none", [0, 1, 2], "field"), *marks("roof", [0, 1, 2])]
+    said = engine("collect_classes", collection=begun["collection"], examples=wrong)
+    kept = {key for key, *_ in said["kept"]}
+    assert 0 < len(kept) < len(found)
+    assert max(found[key]["area_m2"] for key in kept) < max(
+        each["area_m2"] for each in found.values()
+    )
+
+
+def test_exemplars_that_cannot_be_used_are_one_sentence(engine, folders):
+    def why(error, exemplars, **asked):
+        asked = {"detector": str(folders["sam3"]), **asked}
+        with pytest.raises(error) as caught:
+            engine("collect", session=engine.session, exemplars=exemplars, **asked)
+        return str(caught.value)
+
+    some = marks("roof", [0])
+    spot = [{"geometry": {"type": "Point", "coordinates": [0, 0]}, "class": "a"}]
+    assert "lies on the raster" in why(PromptError, spot)
+    assert "GeoJSON geometry" in why(PromptError, [{"class": "a"}])
+    assert "one object to find" in why(PromptError, marks("none", [0]))
+    assert "not by exemplars: choose sam3" in why(ModelError, some, detector=str(folders["owlv2"]))
+    assert "does not understand words" in why(ModelError, some, detector=None)
+    assert "not both" in why(ParameterError, some, words=["pond"])
+
+
 def test_words_that_cannot_be_looked_for_are_one_sentence(engine, folders):
     def why(error, **asked):
         with pytest.raises(error) as caught:
@@ -176,16 +258,46 @@ def test_words_that_cannot_be_looked_for_are_one_sentence(engine, folders):
     )
 
 
-def test_only_sam3_with_its_tokenizer_says_that_it_understands_words(
-    engine, raster, folders, tmp_path, monkeypatch
+def test_sam3_from_its_own_file_finds_words_and_exemplars_by_itself(
+    engine, raster, tmp_path, monkeypatch
 ):
-    assert words.understands_words(folders["sam3"])
-    assert not words.understands_words(tmp_path)
-    assert not words.understands_words("sam3"), "it is not here"
+    """One file for clicks, words and exemplars, as it is published; random weights."""
+    with np.load(HERE / "sam3_official.npz") as kept:
+        shapes = json.loads(str(kept["sam3.shapes"]))
+        rotations = json.loads(str(kept["sam3.complex"]))
+    state = weights({key: shape for key, shape in shapes.items() if key not in rotations}, 3)
+    state |= {key: torch.zeros(shapes[key], dtype=torch.complex64) for key in rotations}
     file = tmp_path / "sam3.pt"
-    torch.save({"detector.x": torch.zeros(1)}, file)
-    assert not words.understands_words(file)
+    torch.save({"model": state}, file)
+    alone = Engine(cache=EmbeddingCache(tmp_path / "cache"))
+
+    def ask(method, **params):
+        return alone.methods[method](params, NEVER)
+
+    given = {"rasters": [raster], "model": str(file), "device": "cpu"}
+    assert ask("open", **given)["model"]["words"] is False
+    with pytest.raises(ModelError, match="tokenizer"):
+        ask("collect", session="s1", words=["pond"], by_examples=False)
+    alone._words.clear()
     (tmp_path / "vocab.json").write_text("{}")
-    assert words.understands_words(file)
-    opened = engine("open", rasters=[raster], model="mobile-sam")
-    assert opened["model"]["words"] is False
+    tokens = torch.tensor([[1, 5, 6, 9, 0, 0, 0, 0]])
+    monkeypatch.setattr(
+        "transformers.CLIPTokenizerFast.from_pretrained",
+        lambda *_, **__: lambda *_, **__: {
+            "input_ids": tokens, "attention_mask": (tokens != 0).long()
+        },
+    )  # fmt: skip
+    opened = ask("open", **given)
+    assert opened["model"]["words"] is True
+    session = opened["session"]
+    begun = ask("collect", session=session, words=["pond"], by_examples=False)
+    assert begun["model"] == "sam3"
+    assert all_of(ask, begun["collection"])[0]
+    some = marks("roof", [0, 1])
+    begun = ask("collect", session=session, exemplars=some)
+    found, _ = all_of(ask, begun["collection"])
+    assert found
+    said = ask("collect_classes", collection=begun["collection"], examples=some, min_class_prob=0.0)
+    assert {key for key, *_ in said["kept"]} == set(found)
+    alone.close()
+    assert engine("open", rasters=[raster], model="mobile-sam")["model"]["words"] is False
