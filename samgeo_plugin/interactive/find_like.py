@@ -12,11 +12,8 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsFeature,
     QgsGeometry,
     QgsPointXY,
-    QgsRectangle,
-    QgsSpatialIndex,
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
@@ -26,6 +23,7 @@ from ..i18n import tr
 from ..job import Failure, MessageError
 from .candidate_layer import CandidateLayer, Found
 from .examples import Examples
+from .found_index import FoundIndex
 from .opening import READY
 from .session import InteractiveSession
 from .words import NO_WORDS, WordSearch
@@ -99,9 +97,7 @@ class FindLike(QObject):
         self._stale = False
         self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
         self._asked_with: dict[str, str] = {}
-        self._index = QgsSpatialIndex()
-        self._numbers: dict[str, int] = {}
-        self._keys: dict[int, str] = {}
+        self._index = FoundIndex()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(30)
@@ -221,7 +217,7 @@ class FindLike(QObject):
         self._collection = ""
         self.found, self.kept, self.marked, self.ask = {}, {}, {}, []
         self.done = self.tiles = 0
-        self._index, self._numbers, self._keys = QgsSpatialIndex(), {}, {}
+        self._index = FoundIndex()
         self._stale = False
         self._said, self._asked_with = {}, {}
         self.taken, self.outdated = set(), set()
@@ -232,6 +228,7 @@ class FindLike(QObject):
         engine = self._session.engine
         self.crs = QgsCoordinateReferenceSystem(self._session.crs)
         area = None if self._area is None else from_geometry(self._area)
+        by_boxes = self.by_examples and bool((self._session.info.get("model") or {}).get("words"))
         self._request = self._client.request(
             "collect",
             {
@@ -242,6 +239,7 @@ class FindLike(QObject):
                 "classes": [] if self.what in _NO_CLASS else [self.what],
                 "words": list(self.search.words) if self.what == WORDS else [],
                 "detector": self.search.detector or None if self.what == WORDS else None,
+                "exemplars": self._example_values() if by_boxes else [],
             },
             on_result=self._begun,
             on_failure=self._failed,
@@ -321,14 +319,12 @@ class FindLike(QObject):
             str(value.get("class") or ""),
         )
         self.found[key] = one
-        number = self._numbers.setdefault(key, len(self._numbers))
-        self._keys[number] = key
-        self._index.addFeature(_box(number, one))
+        self._index.add(one)
 
     def _drop(self, key: str) -> None:
         one = self.found.pop(key, None)
         if one is not None:
-            self._index.deleteFeature(_box(self._numbers[key], one))
+            self._index.drop(one)
             self.kept.pop(key, None)
             if key in self.taken:
                 self.outdated.add(key)
@@ -357,6 +353,13 @@ class FindLike(QObject):
             self._soon.start()
         self.changed.emit()
 
+    def _example_values(self) -> list[dict[str, Any]]:
+        """The examples as the engine takes them."""
+        return [
+            {"geometry": from_geometry(shape), "class": name}
+            for shape, name in self._examples.all_in(self.crs)
+        ]
+
     def _sort(self) -> None:
         if not self.by_examples:
             name = "" if self.what in _NO_CLASS else self.what
@@ -369,10 +372,7 @@ class FindLike(QObject):
         if self._sorting:
             self._stale = True  # the answer that comes is of earlier examples
             return
-        values = [
-            {"geometry": from_geometry(shape), "class": name}
-            for shape, name in self._examples.all_in(self.crs)
-        ]
+        values = self._example_values()
         if not any(value["class"] for value in values):
             self._show({})
             return
@@ -441,8 +441,7 @@ class FindLike(QObject):
             point: In :attr:`crs`.
         """
         spot = QgsGeometry.fromPointXY(point)
-        near = self._index.intersects(QgsRectangle(point, point))
-        here = [self.found[self._keys[n]] for n in near if self._keys[n] in self.found]
+        here = [self.found[key] for key in self._index.near(point) if key in self.found]
         here = [one for one in here if one.geometry.contains(spot)]
         here.sort(key=lambda one: (one.id not in self.kept, -one.score, one.area_m2))
         return here[0] if here else None
@@ -461,9 +460,3 @@ class FindLike(QObject):
         self._soon.stop()
         self._collection = ""
         self.candidates.remove()
-
-
-def _box(number: int, one: Found) -> QgsFeature:
-    feature = QgsFeature(number)
-    feature.setGeometry(QgsGeometry.fromRect(one.geometry.boundingBox()))
-    return feature

@@ -6,7 +6,8 @@ comes), ``once=PATH`` (crash only while this file is missing, and make it), ``ga
 standard output before the greeting), ``flood`` (nothing but prints), ``protocol=N``, ``silent``
 (greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
 (every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
-``concepts`` (models of words are on disk).
+``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
+``asked=PATH`` (what a collection is asked for goes into this file).
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class Worker:
                 "session": f"s{self.opened}", "crs": "EPSG:32645", "bands": 3,
                 "width": 100, "height": 100,
                 "extent": [0, 0, 100, 100], "stretch": [[0, 255]] * 3,
-                "model": {"name": "fake", "device": "cpu"}, "warnings": [],
+                "model": {"name": "fake", "device": "cpu", "words": "exemplars" in WORDS},
+                "warnings": [],
             }  # fmt: skip
         if method == "prompt":
             prompts = [job.Prompt.from_dict(prompt) for prompt in params["prompts"]]
@@ -119,6 +121,8 @@ class Worker:
             self.asked = job.CollectParameters.from_dict(params)
             self.collected = []
             words, detector = self.asked.words, self.asked.detector
+            if "asked" in WORDS:
+                Path(WORDS["asked"]).write_text(json.dumps(params))
             if words and detector is None:
                 raise Refusal("ModelError", "fake does not understand words: choose sam3.")
             least = 0.6 if words else None

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QEvent, Qt
@@ -10,9 +12,10 @@ from qgis.PyQt.QtGui import QKeyEvent
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QApplication
 from test_automatic import finished, ids
+from test_find_like import CRS, disc
 
 from samgeo_plugin.interactive import runs, words
-from samgeo_plugin.interactive.find_like import EVERYTHING, WORDS
+from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, WORDS
 from samgeo_plugin.interactive.words import WordSearch, stored, word_models, words_of
 
 
@@ -200,6 +203,41 @@ def test_the_chosen_model_is_the_first_where_it_understands_words(loaded, panel)
     box = panel.words.detector
     assert [box.itemData(k) for k in range(box.count())] == ["", "sam3"]
     assert box.itemText(0) == "OWLv2 (the chosen model)"
+
+
+@pytest.mark.parametrize("takes", ["exemplars", ""])
+def test_the_accepted_objects_are_exemplars_where_the_model_takes_them(
+    loaded, town, wait, tmp_path, takes
+):
+    clean()
+    asked = tmp_path / "asked.json"
+    loaded.words["text"] = f"{takes} asked={asked}"
+    loaded.controller.classes._read()
+    loaded.controller.classes.add("roof")
+    loaded.controller.choose(raster=town.id())
+    loaded.controller.accepted_as.emit(disc(300005, 3000004), CRS, "roof")
+    loaded.dock.find.start.click()
+    wait(lambda: loaded.find.state == DONE and not loaded.find._sorting)
+    said = json.loads(asked.read_text())
+    assert said["by_examples"] is True
+    assert [each["class"] for each in said["exemplars"]] == (["roof"] if takes else [])
+    assert said["words"] == []
+    assert said["detector"] is None
+    clean()
+
+
+def test_a_file_that_understands_words_can_be_chosen_once_the_raster_is_open(loaded, town, wait):
+    clean()
+    loaded.words["text"] = "exemplars"
+    panel = loaded.dock.find
+    loaded.controller.choose(raster=town.id(), model="/somewhere/sam3.pt")
+    assert not panel.words.possible
+    loaded._open_in_map_crs()
+    wait(lambda: panel.words.possible)
+    assert panel.words.detector.itemText(0) == "/somewhere/sam3.pt (the chosen model)"
+    assert panel.words.detector.itemData(0) == ""
+    loaded.controller.choose(model="embedded")
+    assert not panel.words.possible
 
 
 def test_texts_become_words():
