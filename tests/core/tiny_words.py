@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small models that understand words, with random weights, in the hub's layout."""
+"""Small models that understand words, with random weights: in the hub's layout, and SAM 3's own.
+
+``python -m tests.core.tiny_words FOLDER`` makes a file of SAM 3 for ``tests/gui/qgis_words.py``.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from samgeo_core.testing.random_weights import weights
+
+from .parity.cases import HERE
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers", reason="the extra 'concepts' is not installed")
@@ -164,3 +172,37 @@ def make_owlv2(folder: Path) -> None:
 
 
 MAKERS = {"sam3": make_sam3, "grounding_dino": make_dino, "owlv2": make_owlv2}
+
+
+def make_sam3_file(folder: Path, sure: bool = False) -> Path:
+    """SAM 3's own file for clicks, words and exemplars, small, with CLIP's files beside it.
+
+    Args:
+        folder: Where they go.
+        sure: Its scores exceed the model's own threshold.
+    """
+    with np.load(HERE / "sam3_official.npz") as kept:
+        shapes = json.loads(str(kept["sam3.shapes"]))
+        rotations = json.loads(str(kept["sam3.complex"]))
+    state = weights({key: shape for key, shape in shapes.items() if key not in rotations}, 3)
+    state |= {key: torch.zeros(shapes[key], dtype=torch.complex64) for key in rotations}
+    if sure:
+        state["detector.transformer.decoder.presence_token_head.layers.2.bias"] += 8
+        for name in ("prompt_proj", "hs_proj"):
+            state[f"detector.dot_prod_scoring.{name}.bias"] += 0.6
+    torch.save({"model": state}, folder / "sam3.pt")
+    known = [
+        "<|startoftext|>",
+        "<|endoftext|>",
+        *"opnd",
+        "po",
+        *(f"{letter}</w>" for letter in "opnd"),
+    ]
+    vocabulary = {word: number for number, word in enumerate(known)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\np o\n")
+    return folder / "sam3.pt"
+
+
+if __name__ == "__main__":
+    print(make_sam3_file(Path(sys.argv[1]), sure=True))

@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from samgeo_core.errors import Cancelled, CheckpointError, ModelError, ParameterError, PromptError
 from samgeo_core.models import words
 from samgeo_core.models.base import Concept, ModelInfo
 from samgeo_core.models.embedding_cache import EmbeddingCache
-from samgeo_core.testing.random_weights import weights
 from samgeo_core.worker.job_methods import Context
 from samgeo_core.worker.session_methods import Engine
 from shapely.geometry import mapping, shape
 
 from ..classes.world import mobile_sam, polygon, squares, write_world
-from ..parity.cases import HERE
-from ..tiny_words import MAKERS, torch
+from ..tiny_words import MAKERS, make_sam3_file, torch
 
 NEVER = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
 
@@ -258,17 +254,11 @@ def test_words_that_cannot_be_looked_for_are_one_sentence(engine, folders):
     )
 
 
-def test_sam3_from_its_own_file_finds_words_and_exemplars_by_itself(
-    engine, raster, tmp_path, monkeypatch
-):
+def test_sam3_from_its_own_file_finds_words_and_exemplars_by_itself(engine, raster, tmp_path):
     """One file for clicks, words and exemplars, as it is published; random weights."""
-    with np.load(HERE / "sam3_official.npz") as kept:
-        shapes = json.loads(str(kept["sam3.shapes"]))
-        rotations = json.loads(str(kept["sam3.complex"]))
-    state = weights({key: shape for key, shape in shapes.items() if key not in rotations}, 3)
-    state |= {key: torch.zeros(shapes[key], dtype=torch.complex64) for key in rotations}
-    file = tmp_path / "sam3.pt"
-    torch.save({"model": state}, file)
+    file = make_sam3_file(tmp_path)
+    vocabulary = (tmp_path / "vocab.json").read_text()
+    (tmp_path / "vocab.json").unlink()
     alone = Engine(cache=EmbeddingCache(tmp_path / "cache"))
 
     def ask(method, **params):
@@ -279,14 +269,7 @@ def test_sam3_from_its_own_file_finds_words_and_exemplars_by_itself(
     with pytest.raises(ModelError, match="tokenizer"):
         ask("collect", session="s1", words=["pond"], by_examples=False)
     alone._words.clear()
-    (tmp_path / "vocab.json").write_text("{}")
-    tokens = torch.tensor([[1, 5, 6, 9, 0, 0, 0, 0]])
-    monkeypatch.setattr(
-        "transformers.CLIPTokenizerFast.from_pretrained",
-        lambda *_, **__: lambda *_, **__: {
-            "input_ids": tokens, "attention_mask": (tokens != 0).long()
-        },
-    )  # fmt: skip
+    (tmp_path / "vocab.json").write_text(vocabulary)
     opened = ask("open", **given)
     assert opened["model"]["words"] is True
     session = opened["session"]
