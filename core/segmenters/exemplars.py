@@ -218,7 +218,10 @@ class ExemplarSegmenter(ConceptSegmenter):
                     canvas, boxes, unlike=unlike, min_score=self._min_score
                 )
                 found = self._instances(
-                    _in_window(concept, image.size), None, image, canvas.shape[0]
+                    _in_window(concept, image.size / canvas.shape[0]),
+                    None,
+                    image,
+                    canvas.shape[0],
                 )
                 masks += [
                     Mask(
@@ -267,12 +270,19 @@ def _within(image: TileImage, exemplars: Sequence[Exemplar]) -> list[FloatArray]
     ]
 
 
-def _in_window(concept: Concept, size: int) -> Concept:
-    """The instances whose middle is not in the strip."""
-    middle = (concept.boxes[:, :2] + concept.boxes[:, 2:]) / 2
-    keep = (middle < size).all(axis=1)
-    logits = None if concept.logits is None else concept.logits[keep]
-    return Concept(logits, concept.boxes[keep], concept.scores[keep])
+def _in_window(concept: Concept, share: float) -> Concept:
+    """The instances most of which is not in the strip.
+
+    Args:
+        concept: Of window and strip.
+        share: Of their side, the window's.
+    """
+    if concept.logits is None:
+        return concept
+    rows, cols = (round(share * length) for length in concept.logits.shape[1:])
+    inside = concept.logits > 0
+    keep = 2 * inside[:, :rows, :cols].sum(axis=(1, 2)) > inside.sum(axis=(1, 2))
+    return Concept(concept.logits[keep], concept.boxes[keep], concept.scores[keep])
 
 
 def _whole(box: ExemplarBox) -> PixelBox:

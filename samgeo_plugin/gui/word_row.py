@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Optional
 
 from qgis.core import QgsProject
@@ -118,7 +119,7 @@ class WordRow(QWidget):
         blocker = QSignalBlocker(self.detector)
         self.detector.clear()
         if chosen in models or (controller.session.engine.is_open and model.get("words")):
-            title = models.pop(chosen, chosen)
+            title = models.pop(chosen, PurePath(chosen).name)
             self.detector.addItem(tr("{model} (the chosen model)").format(model=title), "")
         for name, title in models.items():
             self.detector.addItem(title, name)

@@ -210,6 +210,11 @@ class Automatic(QObject):
             least=find.least,
             seconds=round(run.seconds + time.monotonic() - self._since, 1),
         )
+        if whole and run.what == WORDS and not find.found:
+            self._controller.reporter.show(
+                "info",
+                tr("Nothing was found for {words}: try other words.").format(words=run.words),
+            )
         if self._wanted is not None and self._wanted.into and find.kept:
             self._hides = True  # what was found is seen in the target layer from now on
             self.take(number)

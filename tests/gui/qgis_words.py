@@ -60,7 +60,9 @@ class WordsSession(Session):
         self.wait(0.3)
         self.hand("type", "--delay", "60", "pond, s 1 m")
         self.wait(0.5)
-        self.step("typed", text=panel.words.words.text(), model=panel.words.detector.currentText())
+        self.step(
+            "typed", written=panel.words.words.text(), model=panel.words.detector.currentText()
+        )
         if panel.words.words.text() != "pond, s 1 m":
             raise Failed("the box did not take the letters")
         self.picture("typed")
@@ -91,7 +93,7 @@ class WordsSession(Session):
         panel.what.setCurrentIndex(panel.what.findData("examples"))
         self.wait(0.5)
         self.press(panel.start)
-        self.until(lambda: find.kept, "what looks like the exemplars", 240)
+        self.until(lambda: find.done >= 1, "the first window", 240)
         self.picture("exemplars")
         self.until(lambda: automatic.runs.items[-1].state != "running", "the run's end", 240)
         self.step("exemplars are at their end", state=automatic.runs.items[-1].state,

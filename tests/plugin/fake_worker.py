@@ -7,7 +7,7 @@ standard output before the greeting), ``flood`` (nothing but prints), ``protocol
 (greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
 (every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
 ``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
-``asked=PATH`` (what a collection is asked for goes into this file).
+``nothing`` (a collection finds nothing), ``asked=PATH`` (what a collection is asked for goes into this file).
 """
 
 from __future__ import annotations
@@ -186,6 +186,8 @@ class Worker:
             name = f"o{4 * tile + k}"
             made.append(name)
             self.collected.append(name)
+        if "nothing" in WORDS:
+            made, gone = [], []
         objects = [
             {"id": name, "geometry": circle(*self.middle(name), 2.0),
              "score": round(0.9 - 0.05 * int(name[1:]), 2), "stability": 0.9, "area_m2": 12.5,

@@ -198,6 +198,21 @@ def test_no_words_and_a_model_that_knows_none_are_one_sentence(loaded, panel, wa
     wait(lambda: loaded.automatic.runs.items[-1].state == runs.FAILED)
 
 
+def test_words_that_name_nothing_there_are_one_sentence(loaded, town, wait):
+    clean()
+    loaded.words["text"] = "concepts nothing"
+    loaded.controller.choose(raster=town.id())
+    loaded.controller.refresh_models()
+    panel = loaded.dock.find
+    wait(lambda: panel.words.possible)
+    panel.what.setCurrentIndex(panel.what.findData(WORDS))
+    write(panel, "pool")
+    panel.start.click()
+    wait(lambda: "Nothing was found for pool" in loaded.iface.text())
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
+    clean()
+
+
 def test_the_chosen_model_is_the_first_where_it_understands_words(loaded, panel):
     loaded.controller.choose(model="owlv2-base")
     box = panel.words.detector
@@ -234,7 +249,7 @@ def test_a_file_that_understands_words_can_be_chosen_once_the_raster_is_open(loa
     assert not panel.words.possible
     loaded._open_in_map_crs()
     wait(lambda: panel.words.possible)
-    assert panel.words.detector.itemText(0) == "/somewhere/sam3.pt (the chosen model)"
+    assert panel.words.detector.itemText(0) == "sam3.pt (the chosen model)"
     assert panel.words.detector.itemData(0) == ""
     loaded.controller.choose(model="embedded")
     assert not panel.words.possible

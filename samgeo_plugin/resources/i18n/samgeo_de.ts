@@ -2050,6 +2050,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Nothing was found for {words}: try other words.</source>
+   <translation type="unfinished" />
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Objects in {raster}</source>
    <translation>Objekte in {raster}</translation>
   </message>
