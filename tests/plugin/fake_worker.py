@@ -7,7 +7,8 @@ standard output before the greeting), ``flood`` (nothing but prints), ``protocol
 (greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
 (every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
 ``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
-``nothing`` (a collection finds nothing), ``asked=PATH`` (what a collection is asked for goes into this file).
+``nothing`` (a collection finds nothing), ``asked=PATH`` (what a collection is asked for goes into
+this file).
 """
 
 from __future__ import annotations

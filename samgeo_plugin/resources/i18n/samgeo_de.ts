@@ -2051,7 +2051,7 @@
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Nothing was found for {words}: try other words.</source>
-   <translation type="unfinished" />
+   <translation>Für {words} wurde nichts gefunden: versuchen Sie andere Wörter.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
