@@ -68,6 +68,7 @@ def write_errors(
     overwrite: bool,
     modified: datetime,
     before: Callable[[LayerWriter], object],
+    provenance: str,
 ) -> int:
     """Write the layer in the result's CRS.
 
@@ -77,6 +78,7 @@ def write_errors(
         overwrite: Replace an existing one.
         modified: Time of change noted inside.
         before: Given the writer before the layer appears.
+        provenance: What made it.
 
     Returns:
         Number of features.
@@ -95,6 +97,7 @@ def write_errors(
         schema=FIELDS,
         geometry="line" if kind == "line" else "polygon",
         modified=modified,
+        provenance=provenance,
     )
     before(writer)
     with writer:

@@ -13,7 +13,9 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..job import EvaluateParameters
 from ..layers.inputs import check_not_input, layer_input
+from ..layers.provenance import provenance
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
 from ..layers.record import ShortRun, newest, seen
 from ..layers.writer import check_output
@@ -138,6 +140,21 @@ def evaluate(
         done, compared = _polygons(ours, theirs, plane, inside, fields, score_field, boundary)
     if errors is not None and run is not None:
         files = [one for one in (result, truth) if isinstance(one, (str, Path))]
+        layers = [
+            (one, layer)
+            for one, layer in ((result, result_layer), (truth, truth_layer))
+            if isinstance(one, (str, Path))
+        ]
+        told = {
+            "result_layer": result_layer,
+            "truth_layer": truth_layer,
+            "class_field": class_field,
+            "truth_class_field": truth_class_field,
+            "score_field": score_field,
+            "area": area if isinstance(area, (str, Path)) else None,
+            "buffers": list(buffers),
+            "boundary": boundary,
+        }
         with run.begun():
             write_errors(
                 errors,
@@ -145,6 +162,7 @@ def evaluate(
                 overwrite=overwrite or run.owns_output,
                 modified=newest(*(parts_of(str(file), None)[0] for file in files)),
                 before=run.before_output,
+                provenance=provenance(EvaluateParameters, told, layers=layers),
             )
     return done
 

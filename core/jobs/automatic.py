@@ -10,8 +10,10 @@ from typing import Any, cast
 
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
+from ..layers.provenance import ModelUsed
 from ..layers.writer import LayerWriter
 from ..merge import MaskSource, Merged, MergeOptions
+from ..models.base import ModelInfo
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
@@ -65,6 +67,7 @@ def segment_tiles_of(
     output = Output.of(params, raster, fields, "line" if lines else "polygon", inputs)
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
+    output.says(_model_of(here))
     with output.begun(grid.cell, description) as store:
         stage = TileStage(spec, factory, grid, store)
         keep_model(stage.run, here)
@@ -191,6 +194,14 @@ def _feature_maker(
         area=area,
         classes=_gives_classes(params, segmenter),
     )
+
+
+def _model_of(segmenter: Segmenter) -> ModelUsed:
+    """The model within a segmenter, or the segmenter where it is of the caller's own."""
+    info = getattr(getattr(segmenter, "model", None), "info", None)
+    if isinstance(info, ModelInfo):
+        return ModelUsed.of(info)
+    return ModelUsed(segmenter.name, fingerprint=segmenter.fingerprint)
 
 
 def _describe(raster: Raster, grid: Grid, segmenter: Segmenter) -> dict[str, Any]:

@@ -17,17 +17,12 @@ from typing import Any
 from .. import __version__
 from ..errors import ParameterError
 from ..job import option
+from ..layers.provenance import NOT_OF_THE_RESULT
 from ..layers.publish import real_path
 from ..layers.record import Record
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
 from .options import JobParameters
-
-_NOT_OF_THE_RESULT = (
-    *("output", "layer", "overwrite", "fresh", "job_folder", "rasters"),
-    *("threads", "workers", "cluster", "device", "stac_item", "sign"),
-)
-"""Parameters that do not change the features; the rasters are in the job's description."""
 
 
 def made_by(
@@ -40,7 +35,7 @@ def made_by(
         description: What its masks depend on, as in the job's folder.
         changed: Parameters that name files which the job itself changes.
     """
-    options = {k: v for k, v in params.to_dict().items() if k not in _NOT_OF_THE_RESULT}
+    options = {k: v for k, v in params.to_dict().items() if k not in NOT_OF_THE_RESULT}
     named = ("area", "prompts", "input", "examples", "classifier")
     names = [name for name in named if name not in changed]
     paths = [getattr(params, name, None) for name in names]

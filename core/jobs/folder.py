@@ -17,6 +17,7 @@ from ..errors import SamGeoWarning
 from ..job import option
 from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
+from ..layers.provenance import ModelUsed, provenance
 from ..layers.publish import real_path
 from ..layers.record import Record
 from ..layers.styles import Geometry
@@ -40,12 +41,14 @@ class Output:
         folder: Where the job keeps what is finished.
         writer: Of the layer; it was checked that it can be written.
         before: What the folder says of an output that an earlier run has made.
+        rasters: What it looks at.
     """
 
     params: JobParameters
     folder: Path
     writer: LayerWriter
     before: Record | None
+    rasters: tuple[str, ...]
 
     @classmethod
     def of(
@@ -102,7 +105,22 @@ class Output:
             geometry=geometry,
             fields=fields,
         )
-        return cls(params, folder, writer, before)
+        return cls(params, folder, writer, before, raster.sources)
+
+    def says(self, model: ModelUsed | None) -> None:
+        """Let the layer tell what made it; to be called before it is written.
+
+        Args:
+            model: That is used, if any.
+        """
+        read = getattr(self.params, "input", None)
+        self.writer.provenance = provenance(
+            type(self.params),
+            vars(self.params),
+            rasters=self.rasters,
+            layers=[] if read is None else [(read, getattr(self.params, "input_layer", None))],
+            model=model,
+        )
 
     @contextmanager
     def begun(self, cell: int, description: Mapping[str, Any]) -> Iterator[JobStore]:

@@ -16,6 +16,7 @@ from ..job import (
     UpdateParameters,
     option,
 )
+from ..layers.provenance import NAME_FILES
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
@@ -161,10 +162,7 @@ def _check_scenes(params: SegmentParameters) -> None:
         )
 
 
-_PATHS = (
-    *("rasters", "output", "job_folder", "prompts", "area"),
-    *("input", "exemplars", "examples", "like", "unlike", "classifier", "save_classifier"),
-)
+_PATHS = ("rasters", "output", "job_folder", "input", *NAME_FILES)
 """Parameters that name files."""
 
 P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)

@@ -19,6 +19,7 @@ from ..interactive.batch import windows_of
 from ..interactive.windows import Level, model_cell
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
+from ..layers.provenance import ModelUsed
 from ..layers.writer import LayerWriter
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
@@ -78,6 +79,7 @@ def segment_prompts(
     model = make()
     cell = cell_for(model, params.tile_size, raster.shape)
     description = _describe(params, raster, model, cell)
+    output.says(ModelUsed.of(model.info))
     with output.begun(cell, description) as store:
         stage = PromptStage(
             spec, make, store, cell, cached, params.simplify, params.min_hole, params.outlines

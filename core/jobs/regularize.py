@@ -24,6 +24,7 @@ from rasterio.features import rasterize
 from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
 from ..layers.inputs import check_not_input, layer_input, same_file
+from ..layers.provenance import provenance
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
 from ..sources.vector_input import VectorInput, open_vector, parts_of
@@ -105,6 +106,9 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
         geometry=geometry,
         pixel=_pixel(first, crs),
         modified=newest(opened.path),
+        provenance=provenance(
+            RegularizeParameters, vars(params), layers=[(params.input, params.layer)]
+        ),
     )
     run.before_output(writer)
     with writer:

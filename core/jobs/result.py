@@ -30,6 +30,7 @@ class JobResult:
         warnings: What was changed or left out on the way.
         scale: Pixels of the embedded model per working pixel; None for models without the choice.
         scenes: Rasters that were worked on one by one; 0 where they were one mosaic.
+        outputs: Files of the layers, where each of these rasters has one.
     """
 
     output: str
@@ -41,6 +42,7 @@ class JobResult:
     warnings: list[str] = field(default_factory=list)
     scale: float | None = None
     scenes: int = 0
+    outputs: list[str] = field(default_factory=list)
 
     def raise_if_incomplete(self) -> None:
         """Raise IncompleteError where something failed."""

@@ -59,9 +59,9 @@ def run(
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.scenes != "mosaic":
         result = segment_scenes(params, **given)
-        return result if params.scenes == "each" else with_item(params, result, segmenter)
+        return result if params.scenes == "each" else with_item(params, result)
     if params.asset is not None or params.sign is not None:
         names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
         params = replace(params, rasters=[signed(name, params.sign) for name in names])
     result = segment_one(params, model=model, cached=cached, **given)
-    return with_item(params, result, segmenter)
+    return with_item(params, result)

@@ -22,6 +22,7 @@ from ..earth.reproject import Reprojection
 from ..errors import ParameterError
 from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
+from ..layers.provenance import provenance
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..vectors.schema import Field
@@ -126,6 +127,9 @@ def import_labels(
             overwrite=overwrite or run.owns_output,
             schema=FIELDS,
             modified=newest(*read),
+            provenance=provenance(
+                ImportLabelsParameters, {"images": images, "names": names}, layers=[(source, None)]
+            ),
         )
         run.before_output(writer)
         with writer:

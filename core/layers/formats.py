@@ -30,7 +30,15 @@ from pyproj import CRS
 
 from ..errors import OutputError
 from ..sources.vector_input import for_pyogrio
-from .shapefile import for_shapefile, say_cut, short_names
+from .shapefile import (
+    SIDECAR,
+    for_shapefile,
+    provenance_in_sidecar,
+    say_cut,
+    short_names,
+    sidecar,
+    write_sidecar,
+)
 from .styles import Geometry, store_style
 
 GEOMETRY = "geometry"
@@ -41,6 +49,11 @@ BBOX = "bbox"
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _BOXES = pa.struct([(side, pa.float64()) for side in _SIDES])
+
+PROVENANCE = "samgeo_provenance"
+"""What the document about what made a layer (``provenance.py``) is called in a file: the layer's
+metadata of GDAL in GeoPackage and FlatGeobuf, the file's in GeoParquet, a member of GeoJSON's
+collection. Beside a Shapefile it is in ``NAME.shp.xml``."""
 
 ROWS = 16384
 """Rows of a row group of GeoParquet, about; they are neighbours, so that a reader of a small area
@@ -91,7 +104,10 @@ class Format:
     parts: tuple[str, ...] = ()
 
     def files(self, path: Path) -> list[Path]:
-        """The files that exist of an output, the one that it is named by last."""
+        """The files that exist of an output, the one that it is named by last.
+
+        What made a Shapefile that another program has deleted stays beside it: that is none.
+        """
         if not self.parts:
             return [path] if path.exists() else []
         names = [path.with_suffix(s) for part in self.parts for s in (part, part.upper())]
@@ -100,6 +116,8 @@ class Format:
             # Where names know no case, both spellings are one file.
             if name.exists() and not any(name.samefile(other) for other in found):
                 found.append(name)
+        if not path.exists():
+            found = [one for one in found if not provenance_in_sidecar(one)]
         return found
 
 
@@ -113,7 +131,10 @@ FORMATS = {
             ".shp",
             named_layer=False,
             options={"2GB_LIMIT": "YES", "ENCODING": "UTF-8"},
-            parts=(".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".qpj", ".sbn", ".sbx"),
+            parts=(
+                *(".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".qpj", ".sbn", ".sbx"),
+                SIDECAR,
+            ),
         ),
         Format(
             "GeoJSON",
@@ -144,6 +165,7 @@ class Written:
         bounds: xmin, ymin, xmax, ymax, or None without features.
         modified: Time of change that GeoPackage and Shapefile note inside; UTC.
         pixel: Metres on the ground, from which decimals follow where a format writes text.
+        provenance: What made it, JSON; "" for nothing.
     """
 
     spool: Path
@@ -155,6 +177,7 @@ class Written:
     bounds: tuple[float, ...] | None
     modified: datetime
     pixel: float = 1.0
+    provenance: str = ""
 
 
 def decimals_of_degrees(pixel: float) -> int:
@@ -259,6 +282,11 @@ def _write_gdal(form: Format, written: Written) -> None:
         options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
     if form.driver == "ESRI Shapefile":
         options["DBF_DATE_LAST_UPDATE"] = f"{written.modified:%Y-%m-%d}"
+    said = {PROVENANCE: written.provenance} if written.provenance else None
+    if said and form.driver == "GeoJSON":
+        document = json.loads(written.provenance)
+        options["NATIVE_DATA"] = json.dumps({"type": "FeatureCollection", PROVENANCE: document})
+        options["NATIVE_MEDIA_TYPE"] = "application/vnd.geo+json"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
     with warnings.catch_warnings(), _driver_options(written.modified), _as_is(written.target):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
@@ -274,7 +302,10 @@ def _write_gdal(form: Format, written: Written) -> None:
             layer_options=options,
             # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
+            layer_metadata=said if form.driver in ("GPKG", "FlatGeobuf") else None,
         )
+    if said and form.driver == "ESRI Shapefile":
+        write_sidecar(sidecar(written.target), written.provenance)
     if cut:
         say_cut(written.target, cut)
 
@@ -310,7 +341,10 @@ def _write_parquet(written: Written) -> None:
     covering = _free_name(BBOX, schema.names)
     column["covering"] = {"bbox": {side: [covering, side] for side in _SIDES}}
     meta = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
-    schema = schema.append(pa.field(covering, _BOXES)).with_metadata({"geo": json.dumps(meta)})
+    said = {"geo": json.dumps(meta)}
+    if written.provenance:
+        said[PROVENANCE] = written.provenance
+    schema = schema.append(pa.field(covering, _BOXES)).with_metadata(said)
     with pq.ParquetWriter(written.target, schema, compression="zstd") as writer:
         for group in _groups(batches):
             boxes = _boxes(group.column(GEOMETRY))

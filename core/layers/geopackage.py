@@ -150,7 +150,7 @@ def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> N
         db.execute("BEGIN IMMEDIATE")
         try:
             _check_free(db, final, layer, overwrite=overwrite)
-            if _has_layers(db) and digest_in(db, layer) == digest_in(new, layer):
+            if _has_layers(db) and _told(db, layer) == _told(new, layer):
                 db.execute("ROLLBACK")  # it is there already: nothing in the file need change
                 return
             _drop_layer(db, layer)
@@ -192,6 +192,24 @@ def digest_in(db: sqlite3.Connection, layer: str) -> str | None:
         # Version 2 of this encoding depends on the values alone.
         digest.update(marshal.dumps(values, 2))
     return digest.hexdigest()
+
+
+def _told(db: sqlite3.Connection, layer: str) -> tuple[str | None, list[str]]:
+    """All that a job writes of a layer: its content, and what made it."""
+    return digest_in(db, layer), [str(row["metadata"]) for row in _metadata(db, layer)]
+
+
+def _metadata(db: sqlite3.Connection, layer: str) -> list[Row]:
+    """GDAL's metadata of a layer (GeoPackage's extension F.8), what made it among them."""
+    if "gpkg_metadata_reference" not in _tables(db):
+        return []
+    query = (
+        "SELECT r.*, m.md_scope, m.md_standard_uri, m.mime_type, m.metadata "
+        "FROM gpkg_metadata_reference r JOIN gpkg_metadata m ON m.id = r.md_file_id "
+        "WHERE r.reference_scope = 'table' AND lower(r.table_name) = lower(?) "
+        "AND m.md_standard_uri = 'http://gdal.org' ORDER BY m.id"
+    )
+    return _rows(db, query, (layer,))
 
 
 # -- copying ---------------------------------------------------------------------------------------
@@ -256,10 +274,43 @@ def _drop_layer(db: sqlite3.Connection, layer: str) -> None:
     ).fetchone()
     if kind is not None:
         db.execute(f"DROP {kind[0]} {_quoted(name)}")
+    _drop_metadata(db, name)
     registers = sorted(table for table in tables if table.startswith("gpkg_"))
     for table in (*(t for t in registers if t != "gpkg_contents"), "gpkg_contents"):
         if "table_name" in _columns(db, table):
             db.execute(f"DELETE FROM {_quoted(table)} WHERE lower(table_name) = lower(?)", (name,))
+
+
+def _drop_metadata(db: sqlite3.Connection, layer: str) -> None:
+    """Delete what is said of a layer, but for what is said of others, too."""
+    if "gpkg_metadata_reference" not in _tables(db):
+        return
+    own = "lower(table_name) = lower(?)"
+    query = f"SELECT DISTINCT md_file_id FROM gpkg_metadata_reference WHERE {own}"
+    numbers = [row[0] for row in db.execute(query, (layer,))]
+    db.execute(f"DELETE FROM gpkg_metadata_reference WHERE {own}", (layer,))
+    for number in numbers:
+        db.execute(
+            "DELETE FROM gpkg_metadata WHERE id = ? AND NOT EXISTS (SELECT 1 FROM "
+            "gpkg_metadata_reference WHERE md_file_id = ? OR md_parent_id = ?)",
+            (number, number, number),
+        )
+
+
+def _copy_metadata(new: sqlite3.Connection, db: sqlite3.Connection, layer: str) -> None:
+    """What made the layer, beside what is said of other layers."""
+    for row in _metadata(new, layer):
+        for name in ("gpkg_metadata", "gpkg_metadata_reference"):
+            if name not in _tables(db):
+                db.execute(_definition(new, name))
+            known = "SELECT 1 FROM gpkg_extensions WHERE lower(table_name) = ?"
+            if db.execute(known, (name,)).fetchone() is None:
+                entry = "SELECT * FROM gpkg_extensions WHERE lower(table_name) = ?"
+                _insert(db, "gpkg_extensions", _rows(new, entry, (name,)))
+        (number,) = db.execute("SELECT coalesce(max(id), 0) + 1 FROM gpkg_metadata").fetchone()
+        _insert(db, "gpkg_metadata", [{**row, "id": number}])
+        reference = {**row, "md_file_id": number, "md_parent_id": None}
+        _insert(db, "gpkg_metadata_reference", [reference])
 
 
 def _copy_layer(new: sqlite3.Connection, db: sqlite3.Connection, layer: str) -> None:
@@ -286,6 +337,7 @@ def _copy_layer(new: sqlite3.Connection, db: sqlite3.Connection, layer: str) -> 
     for (sql,) in new.execute(query, (layer,)):
         db.execute(sql)
     _copy_style(new, db, layer, content)
+    _copy_metadata(new, db, layer)
 
 
 def _copy_rows(

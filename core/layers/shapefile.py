@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a Shapefile cannot hold: long names, times, long texts."""
+"""What a Shapefile cannot hold: long names, times, long texts, and what made it.
+
+The last is in ``NAME.shp.xml``, where ArcGIS keeps a Shapefile's metadata: a lineage as the FGDC's
+Content Standard for Digital Geospatial Metadata (FGDC-STD-001-1998, 2.5) describes it.
+"""
 
 from __future__ import annotations
 
 import warnings
+import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import SamGeoWarning
+
+SIDECAR = ".shp.xml"
+"""Extension of the file with a Shapefile's metadata."""
+
+_STEP = "dataqual/lineage/procstep"
 
 MOST_TEXT = 254
 """Bytes of a text in a Shapefile's table."""
@@ -79,3 +89,39 @@ def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
             stacklevel=2,
         )
     return result
+
+
+def sidecar(path: Path) -> Path:
+    """The file with the metadata of a Shapefile: ``town.shp`` has ``town.shp.xml``."""
+    return path.with_suffix(SIDECAR)
+
+
+def write_sidecar(path: Path, text: str) -> None:
+    """Write what made a Shapefile as the step of a lineage.
+
+    Args:
+        path: Of the file.
+        text: JSON.
+    """
+    root = step = ET.Element("metadata")
+    for name in _STEP.split("/"):
+        step = ET.SubElement(step, name)
+    ET.SubElement(step, "procdesc").text = text
+    ET.SubElement(step, "procdate").text = "Unknown"
+    ET.indent(root, " ")
+    path.write_bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+
+
+def provenance_in_sidecar(path: Path) -> str:
+    """What :func:`write_sidecar` has written, or "" where the file is another program's, or none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not path.exists():
+        return ""
+    try:
+        text = ET.parse(path).findtext(f"{_STEP}/procdesc")
+    except ET.ParseError:
+        return ""
+    return text if text and text.startswith('{"schema": "samgeo-provenance"') else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import numpy as np
 import pyogrio
 import shapely
 
-from .. import __version__
 from ..addresses import without_secrets
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
@@ -43,21 +41,15 @@ MEDIA_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Model:
-    """What is said of a model.
-
-    Args:
-        name: As in the column ``model``.
-        architecture: Of its network.
-        tasks: Of MLM's vocabulary.
-        input_size: Side of the image that it looks at, pixels; None where it takes any.
-    """
-
-    name: str
-    architecture: str = "Segment Anything"
-    tasks: tuple[str, ...] = ("instance-segmentation",)
-    input_size: int | None = None
+_INPUT = {
+    "name": "image",
+    "bands": [],
+    "input": {
+        "shape": [-1, 3, -1, -1],
+        "dim_order": ["batch", "channel", "height", "width"],
+        "data_type": "uint8",
+    },
+}
 
 
 def item_path(output: str | Path) -> Path:
@@ -70,10 +62,9 @@ def write_item(
     output: str | Path,
     layer: str,
     *,
-    model: Model,
+    provenance: Mapping[str, Any],
     sources: Sequence[str],
     dates: Sequence[str],
-    options: Mapping[str, Any],
     modified: datetime,
 ) -> Path:
     """Write the item of a finished layer beside it.
@@ -81,10 +72,9 @@ def write_item(
     Args:
         output: The layer's file.
         layer: Its name.
-        model: That found the objects.
+        provenance: What made it, as the layer tells (``provenance.py``).
         sources: Rasters, as they were given.
         dates: When they were taken, ISO 8601, as far as is known.
-        options: Of the job.
         modified: Stands for the date where none is known, UTC.
 
     Raises:
@@ -94,22 +84,25 @@ def write_item(
     named = layer if format_of(path).named_layer and format_of(path).many_layers else None
     info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
     footprint = _in_degrees(info)
+    software, model = provenance["software"], provenance.get("model", {})
+    tasks = ["instance-segmentation"]
+    tasks += ["object-detection"] if provenance["options"].get("words") else []
     properties: dict[str, Any] = {
         **_time(dates, modified),
         "title": path.stem,
-        "processing:software": {"samgeo-seamless": __version__},
+        "processing:software": {software["name"]: software["version"]},
         "processing:level": "L4",
         "table:row_count": int(info["features"]),
         "table:columns": [{"name": str(name)} for name in info["fields"]],
-        "mlm:name": model.name,
-        "mlm:architecture": model.architecture,
-        "mlm:tasks": list(model.tasks),
+        "mlm:name": model.get("name", ""),
+        "mlm:architecture": model.get("architecture", model.get("name", "")),
+        "mlm:tasks": tasks,
         "mlm:framework": "pytorch",
-        "mlm:input": [_input(model)],
+        "mlm:input": [_INPUT],
         "mlm:output": [
             {
                 "name": "polygons",
-                "tasks": list(model.tasks),
+                "tasks": tasks,
                 "result": {
                     "shape": [-1, 1],
                     "dim_order": ["object", "geometry"],
@@ -117,7 +110,8 @@ def write_item(
                 },
             }
         ],
-        "samgeo:options": dict(options),
+        "samgeo:model_fingerprint": model.get("fingerprint", ""),
+        "samgeo:options": dict(provenance["options"]),
     }
     item = {
         "type": "Feature",
@@ -142,19 +136,6 @@ def write_item(
     text = json.dumps(item, indent=1, ensure_ascii=False)
     write_atomically(place, lambda partial: write_text(partial, text))
     return place
-
-
-def _input(model: Model) -> dict[str, Any]:
-    side = model.input_size or -1
-    return {
-        "name": "image",
-        "bands": [],
-        "input": {
-            "shape": [-1, 3, side, side],
-            "dim_order": ["batch", "channel", "height", "width"],
-            "data_type": "uint8",
-        },
-    }
 
 
 def _time(dates: Sequence[str], modified: datetime) -> dict[str, Any]:

@@ -123,6 +123,8 @@ class LayerWriter:
             features the same bytes.
         finishing: Called with the output's digest (:func:`~.publish.output_digest`) once it is
             finished, just before it appears.
+        provenance: What made the layer (:func:`~.provenance.provenance`); may be set until the
+            layer is finished.
 
     Raises:
         OutputError: The output cannot be written here (:func:`check_output`), or its format
@@ -143,9 +145,11 @@ class LayerWriter:
         modified: datetime | None = None,
         pixel: float = 1.0,
         finishing: Callable[[str], None] | None = None,
+        provenance: str = "",
     ) -> None:
         self.path = Path(path)
         self.finishing = finishing
+        self.provenance = provenance
         self._overwrite = overwrite
         recover(self.path)
         self._format = check_output(self.path, overwrite=overwrite, layer_name=layer_name)
@@ -347,6 +351,7 @@ class LayerWriter:
                 bounds=tuple(self._bounds) if self.count else None,
                 modified=self._modified,
                 pixel=self._pixel,
+                provenance=self.provenance,
             )
             write_format(self._format, layer, self.path, flush=flush)
         except OSError as error:

@@ -248,6 +248,11 @@ class Raster:
         return self._source.contents.all_names
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the raster, or of the rasters of a mosaic, to open them by."""
+        return tuple(self._source.names)
+
+    @property
     def modified(self) -> datetime:
         """When the newest of the source files was changed, UTC."""
         return self._source.contents.modified

@@ -15,7 +15,9 @@ import pandas as pd
 import shapely
 
 from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
+from ..layers.provenance import ModelUsed, provenance
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
@@ -209,6 +211,19 @@ def track(
             overwrite=overwrite or run.owns_output,
             fields=LAYER_FIELDS,
             modified=newest(*(name for dated in series for name in dated.sources)),
+        )
+        told = {
+            "at": at, "dates": dates, "layer_name": layer_name, "id_field": id_field,
+            "label_field": label_field, "memory": memory, "precision": precision,
+            "bands": None if bands is None else list(bands), "allow_remote": allow_remote,
+            "resolution": resolution, "clouds": clouds, "reach": reach, "crs": crs,
+        }  # fmt: skip
+        writer.provenance = provenance(
+            TrackParameters,
+            told,
+            rasters=sources,
+            layers=[(name, layer_name) for name in read],
+            model=ModelUsed.of(loaded.info),
         )
         tables = table_paths(path)
         with run.begun():

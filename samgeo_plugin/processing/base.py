@@ -46,6 +46,7 @@ class EngineAlgorithm(ParameterAlgorithm):
     def __init__(self) -> None:
         super().__init__()
         self._layer: Optional[QgsRasterLayer] = None
+        self._others: list[QgsRasterLayer] = []
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -134,7 +135,15 @@ class EngineAlgorithm(ParameterAlgorithm):
         try:
             with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
                 return self.work(
-                    Given(self, parameters, context, feedback, Path(folder), self._layer)
+                    Given(
+                        self,
+                        parameters,
+                        context,
+                        feedback,
+                        Path(folder),
+                        self._layer,
+                        tuple(self._others),
+                    )
                 )
         except QgsProcessingException as error:
             why, cancelled = str(error), feedback.isCanceled()
@@ -144,6 +153,7 @@ class EngineAlgorithm(ParameterAlgorithm):
             )
         finally:
             self._layer = None
+            self._others = []
         if cancelled:
             # An exception would be shown with its traceback; QGIS knows that the user stopped it.
             feedback.pushInfo(why)
@@ -174,6 +184,8 @@ class EngineAlgorithm(ParameterAlgorithm):
                 feedback.setProgressText(stage_text(progress.stage))
                 if progress.message:
                     feedback.pushDebugInfo(progress.message)
+            elif progress.message and progress.stage == "scenes":
+                feedback.pushInfo(progress.message)  # the time left; failures are named at the end
             elif progress.message:
                 feedback.pushWarning(progress.message)
             feedback.setProgress(bar.advance(progress))
@@ -190,11 +202,19 @@ class EngineAlgorithm(ParameterAlgorithm):
             raise QgsProcessingException(self._in_qgis(str(error), given.folder)) from error
         for warning in result.get("warnings") or []:
             feedback.pushWarning(str(warning))
-        failed = result.get("failed") or []
-        if failed:
+        failed = [str(name) for name in result.get("failed") or []]
+        if failed and result.get("scenes"):
+            feedback.pushWarning(
+                tr("{count} of {total} rasters failed, wholly or in part: {names}").format(
+                    count=len(failed), total=result["scenes"], names="; ".join(failed[:10])
+                )
+            )
+            for name in failed[10:]:
+                feedback.pushInfo(name)
+        elif failed:
             feedback.pushWarning(
                 tr("{count} tiles failed and are missing: {names}").format(
-                    count=len(failed), names=", ".join(map(str, failed[:10]))
+                    count=len(failed), names=", ".join(failed[:10])
                 )
             )
         return result

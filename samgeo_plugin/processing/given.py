@@ -51,6 +51,7 @@ class Given:
         feedback: The run's.
         folder: For files that go with the run.
         layer: The input raster, where the algorithm has one; the run's own copy.
+        others: Rasters beside it; likewise.
     """
 
     algorithm: ParameterAlgorithm
@@ -59,6 +60,7 @@ class Given:
     feedback: QgsProcessingFeedback
     folder: Path
     layer: Optional[QgsRasterLayer] = None
+    others: tuple[QgsRasterLayer, ...] = ()
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -117,7 +119,7 @@ class Given:
         """The extent in the CRS in which QGIS shows the raster; None where none was given.
 
         Raises:
-            QgsProcessingException: It misses the raster.
+            QgsProcessingException: It misses the rasters.
         """
         names = self.algorithm
         if not self.has(names.EXTENT):
@@ -127,13 +129,26 @@ class Given:
         )
         if extent.isNull():
             return None
-        if self.layer is not None and not self.layer.extent().intersects(extent):
+        if self.layer is not None and not any(
+            self._reaches(extent, layer) for layer in (self.layer, *self.others)
+        ):
             raise QgsProcessingException(
                 tr("The extent misses the raster {name}; choose one that overlaps it.").format(
                     name=self.layer.name()
                 )
             )
         return extent
+
+    def _reaches(self, extent: QgsRectangle, layer: QgsRasterLayer) -> bool:
+        if layer is self.layer:
+            return bool(layer.extent().intersects(extent))
+        move = QgsCoordinateTransform(
+            self._shown_crs(), layer.crs(), self.context.transformContext()
+        )
+        try:
+            return bool(layer.extent().intersects(move.transformBoundingBox(extent)))
+        except QgsCsException:
+            return False
 
     def place(self) -> dict[str, Any]:
         """Extent and area of interest as the engine names them.
@@ -268,10 +283,8 @@ class Given:
         if layer is None:
             raise QgsProcessingException(tr("Choose a raster layer first."))
         try:
-            path = rasters.file_of(layer)
+            path = _file_of(layer)
             if path is not None:
-                if rasters.crs_of_file(layer) != layer.crs():
-                    path = rasters.with_crs(path, layer.crs(), jobs.root())
                 return path, False
             extent = self.extent()
             if extent is None or extent.isEmpty() or not resolution:
@@ -285,6 +298,30 @@ class Given:
         except rasters.LayerError as error:
             raise QgsProcessingException(str(error)) from error
 
+    def raster_paths(self, resolution: Optional[float] = None) -> tuple[list[str], bool]:
+        """As :meth:`raster_path`, with the rasters beside it; each once.
+
+        Raises:
+            QgsProcessingException: Also where one of several is not a file.
+        """
+        if not self.others:
+            path, rendered = self.raster_path(resolution)
+            return [path], rendered
+        paths = []
+        for layer in (self.layer, *self.others):
+            try:
+                path_or_none = _file_of(layer)
+            except rasters.LayerError as error:
+                raise QgsProcessingException(str(error)) from error
+            if path_or_none is None:
+                raise QgsProcessingException(
+                    tr("{name} is not a file: several rasters must all be files.").format(
+                        name=layer.name()
+                    )
+                )
+            paths.append(path_or_none)
+        return list(dict.fromkeys(paths)), False
+
     def _rendered(self, layer: QgsRasterLayer, extent: QgsRectangle, resolution: float) -> str:
         plan = rasters.plan_rendering(extent, layer.crs(), resolution)
         self.feedback.pushInfo(
@@ -296,6 +333,18 @@ class Given:
             return not self.feedback.isCanceled()
 
         return rasters.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
+
+
+def _file_of(layer: Optional[QgsRasterLayer]) -> Optional[str]:
+    """The file of a raster layer, in the CRS that QGIS shows it in; None where there is none.
+
+    Raises:
+        rasters.LayerError: The layer is broken, or its file is gone.
+    """
+    path = rasters.file_of(layer)
+    if path is not None and rasters.crs_of_file(layer) != layer.crs():
+        path = rasters.with_crs(path, layer.crs(), jobs.root())
+    return path
 
 
 def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:

@@ -24,6 +24,12 @@ _ONLY_AFTER_TILES = (
 )  # fmt: skip
 """Parameters that a tile's masks do not depend on: with others of these, tiles are used again."""
 
+_NOT_OF_THE_LAYERS = (
+    "output", "layer", "overwrite", "fresh", "job_folder", "threads", "workers", "cluster",
+    "device", "duplicates",
+)  # fmt: skip
+"""Parameters that the layers of rasters do not depend on that are worked on one by one."""
+
 
 def root() -> Path:
     """The folder of all jobs, in the user's cache."""
@@ -33,7 +39,10 @@ def root() -> Path:
 
 def folder_for(params: dict[str, Any]) -> Path:
     """The job's folder: the same one for the same raster, model and tiling."""
-    known = {k: v for k, v in params.items() if k not in _ONLY_AFTER_TILES}
+    passed_over = _ONLY_AFTER_TILES
+    if params.get("scenes", "mosaic") != "mosaic":  # what is kept are whole layers
+        passed_over = _NOT_OF_THE_LAYERS
+    known = {k: v for k, v in params.items() if k not in passed_over}
     stamps = []
     for raster in params.get("rasters", []):
         try:

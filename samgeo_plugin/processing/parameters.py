@@ -86,6 +86,16 @@ def title_of(name: str, word: str) -> str:
             "yolo": "YOLO-seg",
             "masks": tr("GeoTIFF masks"),
         },
+        "SCENES": {
+            "mosaic": tr("As one mosaic"),
+            "each": tr("One layer per raster, in a folder"),
+            "layer": tr("Raster by raster into one layer, with source and date"),
+        },
+        "DUPLICATES": {
+            "date": tr("Leave one of each out where the rasters are of one date"),
+            "place": tr("Keep the newest of each place"),
+            "keep": tr("Keep all"),
+        },
         "IMAGE_FORMAT": {"tif": "GeoTIFF", "png": "PNG", "jpg": "JPEG"},
         "PROMPT_AS": {
             "auto": tr("Automatic"),
@@ -212,8 +222,8 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
     def add_source(self, name: str, text: str, kind: Any, *, optional: bool = False) -> None:
         self.declare(QgsProcessingParameterFeatureSource(name, text, [kind], None, optional))
 
-    def add_sink(self, text: str, kind: Any = ANY_VECTOR) -> None:
-        self.declare(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind))
+    def add_sink(self, text: str, kind: Any = ANY_VECTOR, *, optional: bool = False) -> None:
+        self.declare(QgsProcessingParameterFeatureSink(self.OUTPUT, text, kind, None, optional))
 
     # --- what several algorithms ask for --------------------------------------------------------
 

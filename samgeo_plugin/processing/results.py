@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsFeature,
@@ -18,6 +19,8 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingUtils,
+    QgsProject,
+    QgsProviderRegistry,
     QgsVectorLayer,
     QgsWkbTypes,
 )
@@ -27,6 +30,9 @@ from .. import styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
 from .given import SOURCE_FID, Given
+
+PROVENANCE = "samgeo_provenance"
+"""What the engine calls the metadata of a layer that tell what made it."""
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
@@ -242,7 +248,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
             )
         given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * number / count)
     del sink  # closes the file
-    _keep_style(destination, wanted.style)
+    _keep_style(destination, wanted)
     if context.willLoadLayerOnCompletion(destination):
         styler = _Styler(wanted.style, wanted.times)
         _STYLERS.append(styler)
@@ -251,12 +257,51 @@ def write(given: Given, wanted: ResultLayer) -> str:
     return str(destination)
 
 
-def _keep_style(destination: str, style: str) -> None:
-    """Put the style into the file, where it can hold one, for later users.
+def load_layers(
+    context: QgsProcessingContext, project: QgsProject, layers: Sequence[str], style: str
+) -> None:
+    """Let QGIS put layers of a GeoPackage each into a project when the algorithm is done.
+
+    Args:
+        context: Of the run.
+        project: That gets them.
+        layers: ``path|layername=name``.
+        style: One of the plugin's.
+    """
+    for uri in layers:
+        name = uri.rpartition("=")[2]
+        details = QgsProcessingContext.LayerDetails(name, project, name)
+        styler = _Styler(style)
+        _STYLERS.append(styler)
+        details.setPostProcessor(styler)
+        context.addLayerToLoadOnCompletion(uri, details)
+    del _STYLERS[: -max(20, len(layers))]
+
+
+def _keep_style(destination: str, wanted: ResultLayer) -> None:
+    """Put style and provenance into the file, where it can hold them, for later users.
 
     In the algorithm's own thread, with a layer of its own: it waits for the disk.
     """
     own = QgsProcessingContext()
     layer = QgsProcessingUtils.mapLayerFromString(destination, own)
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
-        styles.store(layer, style)
+        known = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
+        styles.store(layer, wanted.style)
+        _keep_provenance(wanted, str(known.get("path")), str(known.get("layerName") or ""))
+
+
+def _keep_provenance(wanted: ResultLayer, path: str, name: str) -> None:
+    """What the engine's layer tells of what made it, for the user's layer of a GeoPackage."""
+    try:
+        made = gdal.OpenEx(wanted.path, gdal.OF_VECTOR)
+        layer = made.GetLayerByName(wanted.layer) if wanted.layer else made.GetLayer(0)
+        text = layer.GetMetadataItem(PROVENANCE)
+        if text:
+            file = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)
+            copy = file.GetLayerByName(name) if name else file.GetLayer(0)
+            copy.SetMetadataItem(PROVENANCE, text)
+    except (AttributeError, RuntimeError):
+        return  # not opened: the user's objects are there all the same
+    finally:
+        layer = copy = made = file = None  # in this order, which closes the files

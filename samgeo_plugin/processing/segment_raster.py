@@ -15,6 +15,7 @@ from .examples import ExampleAlgorithm
 from .given import Given
 from .parameters import POLYGONS
 from .results import ResultLayer
+from .several_rasters import SeveralRasters
 
 MODES = ("hierarchy", "flat")
 SHAPES = ("objects", "coverage")
@@ -42,9 +43,9 @@ class SegmentAlgorithm(ExampleAlgorithm):
         """The engine's parameters that both algorithms share."""
         resolution = given.number(self.RESOLUTION) or None
         place = given.place()
-        path, rendered = given.raster_path(resolution)
+        paths, rendered = given.raster_paths(resolution)
         return {
-            "rasters": [path],
+            "rasters": paths,
             "output": str(given.folder / "result.gpkg"),
             "layer": "objects",
             "overwrite": True,
@@ -71,8 +72,8 @@ class SegmentAlgorithm(ExampleAlgorithm):
         return result, ResultLayer(str(result["output"]), str(result.get("layer") or ""), style)
 
 
-class SegmentRaster(SegmentAlgorithm):
-    """Every object of a raster as one polygon, across tiles."""
+class SegmentRaster(SeveralRasters, SegmentAlgorithm):
+    """Every object of a raster as one polygon, across tiles; of several as the user chooses."""
 
     MODE = "MODE"
     SHAPES = "SHAPES"
@@ -114,7 +115,10 @@ class SegmentRaster(SegmentAlgorithm):
             "A run that was cancelled goes on where it was when it is started again with the same "
             "raster and model.\n\n"
             "A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working "
-            "resolution."
+            "resolution.\n\n"
+            "Several rasters (advanced) are one mosaic, or are segmented one by one: into one "
+            "layer that says source and date of each object, or into a folder with one layer each. "
+            "One that fails stops no other and is named at the end."
         )
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
@@ -156,6 +160,7 @@ class SegmentRaster(SegmentAlgorithm):
                 "building: square, min-area=10; largest-part"
             ),
         )
+        self.add_several()
         self.add_choice(self.SHAPES, tr("Shapes"), SHAPES, folded=True)
         self.add_choice(
             self.PROPOSALS,
@@ -195,7 +200,8 @@ class SegmentRaster(SegmentAlgorithm):
             self.WORKERS, tr("Processes"), 1, least=1, most=256, whole=True, folded=True
         )
         self.add_flag(self.FRESH, tr("Forget what a cancelled run has done"), folded=True)
-        self.add_sink(tr("Objects"))
+        self.add_sink(tr("Objects"), optional=True)
+        self.add_folder()
 
     def exemplar_options(self, given: Given) -> dict[str, Any]:
         """The exemplars as the engine names them.
@@ -235,10 +241,16 @@ class SegmentRaster(SegmentAlgorithm):
             "detector": given.text(self.DETECTOR),
             "rules": _parts(given.text(self.RULES), ";"),
             "fresh": given.flag(self.FRESH),
+            **self.several_options(given),
         }
         folder = jobs.folder_for(params)
         result, layer = self.segment(given, {**params, "job_folder": str(folder)})
-        written = self.write_result(given, layer)
+        if params["scenes"] == "each":
+            written = self.folder_of_layers(
+                given, result.get("outputs") or [], layer.path, layer.style
+            )
+        else:
+            written = self.write_result(given, layer)
         if not result.get("failed"):
             jobs.forget(folder)
         return {**written, "COUNT": result.get("features"), "TILES": result.get("tiles")}

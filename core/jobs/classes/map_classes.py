@@ -17,6 +17,7 @@ from ...classes.classifier import Classifier
 from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import ParameterError
 from ...job import MapParameters, Progress, option
+from ...layers.provenance import ModelUsed
 from ...merge.nodes import lattice
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
@@ -98,6 +99,7 @@ def map_classes(
         saved = saved_classifier(params, "cells", model)
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
+        output.says(ModelUsed.of(model.info))
         description = {
             "raster": raster.description,
             "grid": asdict(grid),
@@ -122,9 +124,8 @@ def map_classes(
                     classifier = saved.classifier
                 if params.save_classifier is not None:
                     said = about(raster, model, example_layers(params))
-                    save_classifier(
-                        params.save_classifier, SavedClassifier(classifier, "cells", said)
-                    )
+                    new = SavedClassifier(classifier, "cells", said)
+                    save_classifier(params.save_classifier, new, store.folder)
                 made = _digest(classifier.weights, classifier.bias)
                 stage = MapStage(source, features_folder / f"map-{made}", classifier)
                 found = map_tiles(stage, executor, report)

@@ -17,6 +17,7 @@ from ...classes.rules import Rule, parse_rule
 from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
 from ...layers.inputs import layer_input
+from ...layers.provenance import ModelUsed, read_provenance
 from ...layers.styles import Geometry
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
@@ -118,6 +119,8 @@ def segment_classes(
             steps.folder.mkdir(exist_ok=True)
             made, frame = steps.run(segmenter)
             fields, names = carried(frame)
+            found = read_provenance(made.output, made.layer) or {}
+            output.says(ModelUsed(**found["model"]) if "model" in found else None)
             writer = output.writer.with_fields(fields)
 
             def result() -> JobResult:

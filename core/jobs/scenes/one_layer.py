@@ -19,6 +19,7 @@ from ...earth.crs import known_crs
 from ...errors import JobError, OutputError, RasterError, SamGeoWarning
 from ...job import SegmentParameters, option
 from ...layers.inputs import check_not_input, layer_input, raster_input
+from ...layers.provenance import ModelUsed, provenance, read_provenance
 from ...layers.publish import output_digest
 from ...layers.writer import LayerWriter, check_output
 from ...masks.job_folder import write_text
@@ -100,6 +101,7 @@ class LayerOfScenes:
             modified=max((part.modified for part in parts), default=_EPOCH),
             pixel=min((part.pixel for part in parts), default=1.0),
             finishing=self._note,
+            provenance=self._provenance(journal, parts),
         )
         report("duplicates", 0, 1)
         dropped = duplicates(parts, self.params.duplicates)
@@ -120,6 +122,19 @@ class LayerOfScenes:
                 stacklevel=2,
             )
         return str(writer.path), writer.layer_name, writer.count
+
+    def _provenance(self, journal: Journal, parts: Sequence[Part]) -> str:
+        """What made the layer: the scenes that were segmented, and the model that their layers
+        tell of."""
+        done = [one for one in journal.outcomes() if one.status in (DONE, INCOMPLETE)]
+        told = read_provenance(parts[0].path) if parts else None
+        known = (told or {}).get("model")
+        return provenance(
+            SegmentParameters,
+            vars(self.params),
+            rasters=[one.source for one in sorted(done, key=lambda one: one.id)],
+            model=None if known is None else ModelUsed(**known),
+        )
 
     def _note(self, digest: str) -> None:
         """Let the next run replace this very layer: it lacks scenes, or this run is killed."""

@@ -136,7 +136,7 @@ class SceneStage:
                     )
         result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
         if self.crs is None:
-            with_item(params, result, self.segmenter, [outcome.date])
+            with_item(params, result, [outcome.date])
         return replace(
             outcome,
             status=INCOMPLETE if result.failed else DONE,

@@ -105,6 +105,7 @@ def segment_scenes(
         seconds=time.monotonic() - started,
         warnings=notes,
         scenes=len(scenes),
+        outputs=[] if together is not None else [str(stage.path(name)) for name in totals.written],
     )
 
 
@@ -285,6 +286,7 @@ class _Totals:
 
     def __init__(self) -> None:
         self.features = self.tiles = self.done = self.outside = 0
+        self.written: list[str] = []
 
 
 def _totals(journal: Journal, scenes: Sequence[Scene]) -> _Totals:
@@ -298,4 +300,7 @@ def _totals(journal: Journal, scenes: Sequence[Scene]) -> _Totals:
             totals.tiles += outcome.tiles
             totals.done += outcome.status != FAILED
             totals.outside += outcome.status == OUTSIDE
+            if outcome.output:
+                totals.written.append(outcome.id)
+    totals.written.sort()
     return totals

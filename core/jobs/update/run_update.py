@@ -21,6 +21,7 @@ from ...job import MessageError, Progress, UpdateParameters, option
 from ...layers.formats import format_of
 from ...layers.geopackage_edit import check_editable, edit_layer
 from ...layers.inputs import check_not_input, layer_input, same_file
+from ...layers.provenance import ModelUsed
 from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
@@ -158,6 +159,8 @@ def update_layer(
         grid = feature_grid(raster, None, None)
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
+        output.says(ModelUsed.of(model.info))
+        before.provenance = output.writer.provenance
         description = {
             "raster": raster.description,
             "grid": asdict(grid),

@@ -280,6 +280,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Objects that overlapping rasters show twice</source>
+   <translation>Objekte, die überlappende Raster doppelt zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Objects under clouds are hidden</source>
    <translation>Objekte unter Wolken sind verdeckt</translation>
   </message>
@@ -342,6 +347,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Saved classifier, instead of examples</source>
    <translation>Gespeicherter Klassifikator statt Beispielen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Several rasters</source>
+   <translation>Mehrere Raster</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -475,6 +485,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Leaving out what overlapping rasters show twice</source>
+   <translation>Weglassen, was überlappende Raster doppelt zeigen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Loading the model</source>
    <translation>Modell laden</translation>
   </message>
@@ -517,6 +532,11 @@
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Segmenting at the prompts</source>
    <translation>An den Eingaben wird segmentiert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Segmenting raster by raster</source>
+   <translation>Raster für Raster segmentieren</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
@@ -2545,6 +2565,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>{count} of {total} rasters failed, wholly or in part: {names}</source>
+   <translation>{count} von {total} Rastern sind ganz oder teilweise fehlgeschlagen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
   </message>
@@ -2773,6 +2798,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/given.py" />
    <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
    <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>{name} is not a file: several rasters must all be files.</source>
+   <translation>{name} ist keine Datei: mehrere Raster müssen alle Dateien sein.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
@@ -3013,6 +3043,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>As one mosaic</source>
+   <translation>Als ein Mosaik</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Bare ground</source>
    <translation>Offener Boden</translation>
   </message>
@@ -3058,8 +3093,23 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Keep all</source>
+   <translation>Alle behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Keep objects within objects</source>
    <translation>Objekte in Objekten behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Keep the newest of each place</source>
+   <translation>An jedem Ort das neueste behalten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Leave one of each out where the rasters are of one date</source>
+   <translation>Je eines weglassen, wo die Raster vom selben Datum sind</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -3070,6 +3120,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Models are downloaded, and files of weights named, in the panel's list of models</source>
    <translation>Modelle werden in der Modellliste des Panels heruntergeladen, und Gewichtsdateien werden dort angegeben</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>One layer per raster, in a folder</source>
+   <translation>Ein Layer je Raster, in einem Ordner</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -3085,6 +3140,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
    <location filename="samgeo_plugin/processing/parameters.py" />
    <source>Points</source>
    <translation>Punkte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/parameters.py" />
+   <source>Raster by raster into one layer, with source and date</source>
+   <translation>Raster für Raster in einen Layer, mit Quelle und Datum</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/parameters.py" />
@@ -3240,7 +3300,9 @@ With examples, only objects of their classes are written: points or strokes on a
 
 A run that was cancelled goes on where it was when it is started again with the same raster and model.
 
-A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working resolution.</source>
+A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working resolution.
+
+Several rasters (advanced) are one mosaic, or are segmented one by one: into one layer that says source and date of each object, or into a folder with one layer each. One that fails stops no other and is named at the end.</source>
    <translation>Findet jedes Objekt eines Rasters und schreibt für jedes ein Polygon, wie viele Kacheln es auch überquert. Jedes Polygon trägt Güte, Stabilität, Fläche und Umfang, sodass schwache nachher ohne neuen Lauf gefiltert werden können.
 
 „hierarchy“ behält Objekte in Objekten; „flat“ fügt Teile zu einem zusammen. „coverage“ ergibt Polygone ohne Lücken und Überlappungen, wie für Felder. „rectangles“ macht rechte Winkel, wie für Gebäude; „centerlines“ ergibt Linien, wie für Straßen.
@@ -3249,7 +3311,9 @@ Mit Beispielen werden nur Objekte ihrer Klassen geschrieben: Punkte oder Striche
 
 Ein abgebrochener Lauf geht dort weiter, wo er war, wenn er mit demselben Raster und Modell neu gestartet wird.
 
-Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.</translation>
+Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.
+
+Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln segmentiert: in einen Layer, der zu jedem Objekt Quelle und Datum nennt, oder in einen Ordner mit je einem Layer. Eines, das fehlschlägt, hält kein anderes auf und wird am Ende genannt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -3280,6 +3344,76 @@ Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie ein
    <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>grounding-dino-tiny, owlv2-base or others of the list of models on disk</source>
    <translation>grounding-dino-tiny, owlv2-base oder andere aus der Liste der Modelle auf der Platte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>A mosaic joins objects across the rasters' borders and needs rasters of one grid; raster by raster, one that fails stops no other</source>
+   <translation>Ein Mosaik verbindet Objekte über die Ränder der Raster hinweg und braucht Raster eines gemeinsamen Gitters; Raster für Raster hält ein fehlgeschlagenes kein anderes auf</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>Choose where the layer of objects goes, under “Objects”.</source>
+   <translation>Wählen Sie unter „Objekte“, wohin der Layer der Objekte geschrieben wird.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>Each raster's GeoPackage has the raster's name</source>
+   <translation>Das GeoPackage jedes Rasters heißt wie das Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>Folder for one layer per raster</source>
+   <translation>Ordner für einen Layer je Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>For rasters that share a layer</source>
+   <translation>Für Raster, die sich einen Layer teilen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>Layers of the rasters</source>
+   <translation>Layer der Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>More rasters</source>
+   <translation>Weitere Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>One layer per raster needs a folder: choose one under “Folder for one layer per raster”.</source>
+   <translation>Ein Layer je Raster braucht einen Ordner: wählen Sie einen unter „Ordner für einen Layer je Raster“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>The folder {folder} cannot be made ({why}); choose another.</source>
+   <translation>Der Ordner {folder} kann nicht angelegt werden ({why}); wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>The raster {name} cannot be read: mend it, or leave it out.</source>
+   <translation>Das Raster {name} ist nicht lesbar: reparieren Sie es, oder lassen Sie es weg.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>They are segmented together with the raster above; all must be files</source>
+   <translation>Sie werden zusammen mit dem Raster oben segmentiert; alle müssen Dateien sein</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>With one layer per raster nothing is written to {file}: leave “Objects” as a temporary layer; the layers go to the folder.</source>
+   <translation>Bei einem Layer je Raster wird nichts nach {file} geschrieben: lassen Sie „Objekte“ als temporären Layer; die Layer kommen in den Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>“Folder for one layer per raster” says nothing here: leave it empty, or choose one layer per raster under “Several rasters”.</source>
+   <translation>„Ordner für einen Layer je Raster“ sagt hier nichts: lassen Sie ihn leer, oder wählen Sie einen Layer je Raster unter „Mehrere Raster“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/several_rasters.py" />
+   <source>“Objects that overlapping rasters show twice” is about rasters that share a layer: choose “Raster by raster into one layer” under “Several rasters”.</source>
+   <translation>„Objekte, die überlappende Raster doppelt zeigen“ gilt für Raster, die sich einen Layer teilen: wählen Sie „Raster für Raster in einen Layer“ unter „Mehrere Raster“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
@@ -3531,46 +3665,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Check the bundle's files</source>
-   <translation>Dateien des Paketordners prüfen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Check the engine</source>
-   <translation>Engine prüfen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Copy the models</source>
-   <translation>Modelle kopieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Install PyTorch ({build})</source>
-   <translation>PyTorch installieren ({build})</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Install the engine</source>
-   <translation>Engine installieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Make the environment</source>
-   <translation>Umgebung anlegen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Remove what an earlier setup left</source>
-   <translation>Reste einer früheren Einrichtung entfernen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Renew pip</source>
-   <translation>pip erneuern</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
    <source>The engine is not set up yet; set it up in the settings.</source>
    <translation>Die Engine ist noch nicht eingerichtet; richten Sie sie in den Einstellungen ein.</translation>
   </message>
@@ -3583,26 +3677,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>The engine's setup is not finished; go on with it in the settings.</source>
    <translation>Die Einrichtung der Engine ist nicht abgeschlossen; setzen Sie sie in den Einstellungen fort.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} cannot be written to; choose another folder.</source>
-   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
-   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
-   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, install it (sudo apt install python{minor}-venv); then look again.</source>
-   <translation>{python} kann keine Umgebungen anlegen: sein Modul venv ist unvollständig. Installieren Sie es unter Debian und Ubuntu (sudo apt install python{minor}-venv) und suchen Sie dann erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3778,6 +3852,66 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
    <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Check the bundle's files</source>
+   <translation>Dateien des Paketordners prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Check the engine</source>
+   <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Copy the models</source>
+   <translation>Modelle kopieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Install PyTorch ({build})</source>
+   <translation>PyTorch installieren ({build})</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Install the engine</source>
+   <translation>Engine installieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Make the environment</source>
+   <translation>Umgebung anlegen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Remove what an earlier setup left</source>
+   <translation>Reste einer früheren Einrichtung entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Renew pip</source>
+   <translation>pip erneuern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} cannot be written to; choose another folder.</source>
+   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
+   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
+   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, install it (sudo apt install python{minor}-venv); then look again.</source>
+   <translation>{python} kann keine Umgebungen anlegen: sein Modul venv ist unvollständig. Installieren Sie es unter Debian und Ubuntu (sudo apt install python{minor}-venv) und suchen Sie dann erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -36,6 +37,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import shapely
 from samgeo_core import CellBox, Mask, TileMasks
 from samgeo_core.errors import SamGeoError
@@ -55,6 +57,7 @@ from samgeo_core.jobs.update import gather_evidence, run_update
 from samgeo_core.labels.chips import ChipOptions
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.importing import import_labels
+from samgeo_core.layers.provenance import read_provenance
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.testing.bright import Bright
 from samgeo_core.testing.promptable_oracle import OracleModel
@@ -380,6 +383,19 @@ def _rows(path: Path) -> bytes:
     return "\n".join(said).encode()
 
 
+def told(folder: Path) -> list[str]:
+    """Which job each layer among the outputs says that it is from."""
+    found = []
+    for path in sorted(folder.glob("o*")):
+        if path.suffix not in FORMATS or path.name == "old.gpkg":
+            continue
+        names = [None]
+        if path.suffix == ".gpkg":
+            names = [row[0] for row in pyogrio.list_layers(path) if row[1] is not None]
+        found += [(read_provenance(path, name) or {}).get("job", "nothing") for name in names]
+    return sorted(found)
+
+
 def left(folder: Path) -> list[str]:
     """What is in a folder that is no output."""
     names = (
@@ -398,6 +414,7 @@ def try_all(
     seed: int,
     part: tuple[int, int] = (1, 1),
     at: str = "",
+    alike: int = 0,
 ) -> dict[str, Any]:
     """Kill a job at some of its operations; what went wrong, at which.
 
@@ -407,6 +424,7 @@ def try_all(
         seed: Of their choice.
         part: (k, n): only every n-th of the chosen ones, beginning with the k-th.
         at: Only operations that are described with this.
+        alike: At most so many of the operations that differ in numbers only (one per tile); 0: all.
     """
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     inputs()
@@ -436,7 +454,7 @@ def try_all(
         shutil.copytree(before, folder)
         alone = child(kind, folder, suffix, given)
         assert alone.get("ok"), alone
-        wanted, seen = content(folder, rows=rows), alone["seen"]
+        wanted, seen, says = content(folder, rows=rows), alone["seen"], told(folder)
         assert left(folder) == KEPT.get(kind, []), left(folder)
         shutil.rmtree(folder)
         # The last operations put the output in place: most of the points are there.
@@ -454,6 +472,8 @@ def try_all(
         if at:
             fitting = [number for number, text in enumerate(seen, 1) if at in text]
             chosen = set(rng.sample(fitting, min(points, len(fitting))))
+        if alike:
+            chosen &= representatives(seen, alike)
         chosen = set(sorted(chosen)[part[0] - 1 :: part[1]])
         for number in sorted(chosen):
             shutil.copytree(before, folder)
@@ -473,9 +493,23 @@ def try_all(
             if wrong:
                 faults.append([number, seen[number - 1], *wrong])
             shutil.rmtree(folder)
-        return {"operations": count, "killed": len(chosen), "states": states, "faults": faults}
+        done = {"killed": len(chosen), "states": states, "faults": faults}
+        return {"operations": count, **done, "told": says}
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+
+def representatives(operations: list[str], count: int) -> set[int]:
+    """Numbers of operations, from 1: of those that differ in numbers only the first, the last, and
+    some between."""
+    kinds: dict[str, list[int]] = {}
+    for number, text in enumerate(operations, 1):
+        kinds.setdefault(re.sub(r"[0-9a-f]{6,}|\d+", "#", text), []).append(number)
+    return {
+        numbers[round(at)]
+        for numbers in kinds.values()
+        for at in np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
+    }
 
 
 def combinations() -> list[tuple[str, str, str]]:
@@ -500,6 +534,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", default="1/1", help="e.g. 2/3: the second third of the points")
+    parser.add_argument(
+        "--alike", type=int, default=0, help="of operations that differ in numbers only; 0: all"
+    )
     asked = parser.parse_args()
     first, _, of = asked.part.partition("/")
     which = ["*", "*", "*"] if asked.which == ["all"] else asked.which
@@ -507,7 +544,8 @@ def main() -> None:
     for one in combinations():
         if any(want not in ("*", name) for want, name in zip(which, one, strict=True)):
             continue
-        said = try_all(*one, asked.points, asked.seed, (int(first), int(of)))
+        part = (int(first), int(of))
+        said = try_all(*one, asked.points, asked.seed, part, alike=asked.alike)
         bad += len(said["faults"])
         print(json.dumps({"job": one, **said}), flush=True)
     shutil.rmtree(inputs(), ignore_errors=True)

@@ -47,6 +47,8 @@ def test_each_scene_has_its_layer_and_a_bad_one_stops_no_other(scenes, tmp_path)
     assert [name.split(":")[0] for name in result.failed] == ["broken", "hard"]
     with pytest.raises(samgeo_core.IncompleteError, match="2 scenes failed"):
         result.raise_if_incomplete()
+    assert len(result.outputs) == 4
+    assert result.outputs == sorted(map(str, (tmp_path / "maps").glob("*.gpkg")))
     assert len(gpd.read_file(tmp_path / "maps/s2_2024-01-03.gpkg", layer="s2_2024-01-03")) == 36
 
 
