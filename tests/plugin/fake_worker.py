@@ -164,10 +164,11 @@ class Worker:
                 {"name": "sam-vit-b", "family": "sam", "title": "SAM ViT-B", "size": 375_042_383,
                  "licence": "Apache-2.0", "state": "to download", "path": None, "note": ""},
                 *({"name": name, "family": family, "title": title, "size": 1, "licence": "x",
-                   "state": "on disk" if "concepts" in WORDS else "to download", "path": None,
+                   "state": "on disk", "path": None,
                    "note": "", "kind": "concept"}
                   for name, family, title in (("sam3", "sam3", "Segment Anything 3"),
-                                              ("owlv2-base", "owlv2", "OWLv2"))),
+                                              ("owlv2-base", "owlv2", "OWLv2"))
+                  if "concepts" in WORDS),
             ]}  # fmt: skip
         if method == "statistics":
             return {"stretch": [[0.0, 255.0]], "info": {}}
