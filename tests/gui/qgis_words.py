@@ -91,12 +91,14 @@ class WordsSession(Session):
         for feature in shown[:3]:
             plugin.controller.accepted_as.emit(feature.geometry(), self.truth.crs(), "building")
         panel.what.setCurrentIndex(panel.what.findData("examples"))
+        panel.where.setCurrentIndex(panel.where.findData("raster"))
         self.wait(0.5)
         self.press(panel.start)
-        self.until(lambda: find.done >= 1, "the first window", 240)
+        self.until(lambda: find.kept, "what looks like the exemplars", 240)
         self.picture("exemplars")
+        self.press(panel.start)
         self.until(lambda: automatic.runs.items[-1].state != "running", "the run's end", 240)
-        self.step("exemplars are at their end", state=automatic.runs.items[-1].state,
+        self.step("exemplars were stopped", state=automatic.runs.items[-1].state,
                   objects=len(find.found), shown=len(find.kept))  # fmt: skip
         panel.show_runs()
         self.wait(0.7)
