@@ -180,6 +180,7 @@ class _Steps:
             outlines="contour" if lines else params.outlines,
             min_area=0.0 if classes else params.min_area,
             crs=None,
+            stac_item=False,
         )
         scale = scale_for(params.scale, self.raster)
         finds_concepts = bool(params.words) or params.exemplars is not None
@@ -239,7 +240,7 @@ _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
         *("min_class_prob", "rules", "output", "layer", "overwrite", "job_folder", "outlines"),
-        *("min_area", "crs"),
+        *("min_area", "crs", "stac_item"),
     }
 )
 _SHARED_OPTIONS = (

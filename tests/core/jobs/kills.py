@@ -135,6 +135,10 @@ def _segmented(output: Path, given: dict[str, Any], **more: Any) -> None:
     run(params, segmenter=SceneOracle(SIZE))
 
 
+def _with_item(output: Path, given: dict[str, Any]) -> None:
+    _segmented(output, given, stac_item=True)
+
+
 def _with_rules(output: Path, given: dict[str, Any]) -> None:
     _segmented(output, given, rules=["square"])
 
@@ -247,7 +251,7 @@ def _each_scene(output: Path, given: dict[str, Any]) -> None:
 
 
 def _scenes_in_one(output: Path, given: dict[str, Any]) -> None:
-    _scenes(output, given, "layer")
+    _scenes(output, {**given, "stac_item": True}, "layer")
 
 
 def _errors(output: Path, given: dict[str, Any]) -> None:
@@ -272,6 +276,7 @@ def _exported(form: str) -> Callable[[Path, dict[str, Any]], None]:
 
 JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
     "automatic": _segmented,
+    "item": _with_item,
     "prompts": _prompted,
     "rules": _with_rules,
     "classify": _classified,
