@@ -79,6 +79,7 @@ def segment(
     prompt_label: str | None = None,
     words: Sequence[str] = (),
     detector: str | None = None,
+    exemplars: str | Path | gpd.GeoDataFrame | None = None,
     examples: str | Path | gpd.GeoDataFrame | None = None,
     class_field: str | None = None,
     like: Sequence[str | Path] = (),
@@ -165,11 +166,14 @@ def segment(
             its index as text.
         prompt_label: Field whose value becomes label.
         words: A word to look for, with a model that understands words; may be repeated.
-        detector: Model that finds words, where the model itself cannot.
+        detector: Model that finds words or exemplars, where the model itself cannot.
+        exemplars: Layer of boxes or polygons around objects, for SAM 3: what looks like them is
+            found. The class field, or the file's name, is the label; empty values are what not to
+            find. A path or a GeoDataFrame.
         examples: Layer of examples: only objects of its classes are written; goes with the class
             field. A path or a GeoDataFrame.
-        class_field: Field of the examples that holds the class; empty values mean none of the
-            classes.
+        class_field: Field of the examples or exemplars that holds the class; empty values mean
+            none of the classes.
         like: Layer of examples of one class, named as the file; may be repeated.
         unlike: Layer of examples of none of the classes; may be repeated.
         classifier: A saved classifier (.samgeo-classes), instead of examples.
@@ -202,7 +206,7 @@ def segment(
         target = folder / "polygons.gpkg" if output is None else Path(output)
         if given["prompt_id"] is None:
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
-        for layer_of in ("prompts", "area", "examples"):
+        for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
         values = {"rasters": paths, "output": str(target), **given}
         try:

@@ -61,6 +61,9 @@ ALLOW_REMOTE = Setting("engine/allow_remote", False)
 MODELS = Setting("engine/models", "")
 """Names of the models that the engine listed last, one per line."""
 
+WORD_MODELS = Setting("engine/word_models", "")
+"""Of those on disk, the ones that understand words: one per line, name and title."""
+
 RENDER_LIMIT = Setting("render/limit", 8192)
 """Largest side, in pixels, of a temporary rendering of a layer that is not a file."""
 

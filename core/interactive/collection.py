@@ -69,6 +69,7 @@ class Collected:
         score: Predicted IoU.
         stability: Likewise.
         area_m2: On the ellipsoid.
+        label: The word that it was found for; empty where there was none.
         sums: Of its features, by the tiles that have been looked at.
     """
 
@@ -78,6 +79,7 @@ class Collected:
     score: float
     stability: float
     area_m2: float
+    label: str = ""
     sums: dict[TileIndex, Sums] = field(default_factory=dict)
 
 
@@ -248,7 +250,9 @@ class Collection:
         sizes = measure([ground for _, _, ground in new], self._raster.crs)
         for (refs, obj, ground), area in zip(new, sizes.area.tolist(), strict=True):
             polygon = shapely.make_valid(_moved(ground, ~self._raster.transform))
-            kept[refs] = Collected(obj.id, polygon, ground, obj.score, obj.stability, area)
+            kept[refs] = Collected(
+                obj.id, polygon, ground, obj.score, obj.stability, area, obj.prompt.label
+            )
         self._objects = kept
 
     # -- features --------------------------------------------------------------------------------
@@ -301,14 +305,17 @@ class Collection:
 
     # -- classes ---------------------------------------------------------------------------------
 
-    def sort(self, examples: Sequence[Example], least: float, ask: int = 0) -> Sorted:
+    def sort(
+        self, examples: Sequence[Example], least: float, ask: int = 0, presume: bool = True
+    ) -> Sorted:
         """What the objects are, by examples.
 
         Args:
-            examples: In working pixels. Where few say what belongs to none of the classes, that is
-                presumed of the objects that are least like the others.
+            examples: In working pixels.
             least: Probability from which an object is of its class.
             ask: How many objects to name that are most worth an answer.
+            presume: Where few examples say what belongs to none of the classes, that is presumed of
+                the objects that are least like the others.
 
         Raises:
             PromptError: There are no objects yet, no example lies on one, an object is marked as
@@ -324,7 +331,7 @@ class Collection:
             examples = self._at_hand(examples)
         objects, asked = self._classes(examples)
         marked = asked.mark(examples)
-        classed = asked.classify(asked.train(marked, presume=True), marked, least)
+        classed = asked.classify(asked.train(marked, presume=presume), marked, least)
         nothing = np.empty(0, np.int64)
         return Sorted(objects, classed, asked.ask(classed, ask) if ask else nothing)
 

@@ -216,14 +216,20 @@ class SegmentParameters(Parameters):
         flag="word",
     )
     detector: Optional[str] = option_field(
-        "Model that finds words, where the model itself cannot.", group="words"
+        "Model that finds words or exemplars, where the model itself cannot.", group="words"
+    )
+    exemplars: Optional[str] = option_field(
+        "Layer of boxes or polygons around objects, for SAM 3: what looks like them is found. The "
+        "class field, or the file's name, is the label; empty values are what not to find.",
+        group="words",
     )
     examples: Optional[str] = option_field(
         "Layer of examples: only objects of its classes are written; goes with the class field.",
         group="classes",
     )
     class_field: Optional[str] = option_field(
-        "Field of the examples that holds the class; empty values mean none of the classes.",
+        "Field of the examples or exemplars that holds the class; empty values mean none of the "
+        "classes.",
         group="classes",
     )
     like: list[str] = option_field(

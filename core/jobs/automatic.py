@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from ..job import SegmentParameters, option
+from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
 from ..layers.writer import LayerWriter
 from ..merge import MaskSource, Merged, MergeOptions
@@ -23,10 +24,11 @@ from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
-from .make_segmenter import make_segmenter
+from .make_segmenter import exemplar_segmenter_of, make_segmenter
 from .options import area_of_interest, tolerance_of
 from .result import JobResult, Report
 from .scale import Scalable, no_choice, scale_for
+from .stages.exemplars import read_exemplars
 from .stages.opened import keep_model
 from .stages.reprompt import SecondLook
 from .stages.tile_stage import SegmenterFactory, TileStage, segment_tiles
@@ -53,7 +55,7 @@ def segment_tiles_of(
     spec = raster.worker_spec
     report("stretch", 1, 1)
     chosen = replace(params, scale=scale_for(params.scale, raster))
-    factory = _factory(chosen, segmenter)
+    factory = _factory(chosen, segmenter, raster)
     here = factory()
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:
@@ -61,7 +63,8 @@ def segment_tiles_of(
     scale = chosen.scale if scalable else None
     fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
     fields += (WIDTH,) if lines else ()
-    output = Output.of(params, raster, fields, "line" if lines else "polygon")
+    inputs = layer_input("the exemplars", params.exemplars)
+    output = Output.of(params, raster, fields, "line" if lines else "polygon", inputs)
     grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
     description = _describe(raster, grid, here)
     output.says(_model_of(here))
@@ -135,10 +138,11 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
         filters += ["the area of interest"] if params.area is not None else []
         by = f" by {' or '.join(filters)}" if filters else ": they have no shape on the raster"
         return f"No polygons: {len(objects)} objects were found, and all were left out{by}."
-    if params.words:
+    if params.words or params.exemplars is not None:
+        what = "other exemplars" if params.exemplars is not None else "other words"
         return (
-            f"No polygons: nothing was found for {', '.join(params.words)}. Lower "
-            f"{option('min_score')}, or try other words."
+            f"No polygons: nothing was found for {', '.join(params.words) or 'the exemplars'}. "
+            f"Lower {option('min_score')}, or try {what}."
         )
     reached = ""
     if isinstance(segmenter, AutomaticSegmenter):
@@ -161,8 +165,11 @@ def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
 
 
 def _factory(
-    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
+    params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None, raster: Raster
 ) -> SegmenterFactory:
+    if segmenter is None and params.exemplars is not None:
+        boxes = read_exemplars(params, raster)
+        return partial(exemplar_segmenter_of, params, boxes, raster.worker_spec)
     if segmenter is None:
         return partial(make_segmenter, params)
     return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter

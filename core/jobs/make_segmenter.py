@@ -7,27 +7,39 @@ that jobs with a segmenter of the caller's own never pay for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
 
 from ..errors import ParameterError
 from ..job import SegmentParameters, option
-from ..models.base import PromptableModel
+from ..models.base import ConceptModel, PromptableModel
 from ..models.catalogue import EMBEDDED
+from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
+from ..segmenters.exemplars import ExemplarBox, ExemplarSegmenter, cut_exemplars
 from ..segmenters.segmenter import Segmenter
+from ..segmenters.words import ConceptOptions, concept_segmenter
 from .scale import scaled
 from .stages.opened import loaded_once
 from .stages.prompt_stage import ModelFactory
 
+FinderFactory = Callable[[str], ConceptModel]
+"""Loads a model that understands words, by its name or path."""
 
-def make_segmenter(params: SegmentParameters, load: ModelFactory | None = None) -> Segmenter:
+
+def make_segmenter(
+    params: SegmentParameters,
+    load: ModelFactory | None = None,
+    find: FinderFactory | None = None,
+) -> Segmenter:
     """The segmenter for tiles: words where there are words, else everything by itself.
 
     Args:
         params: Of the job; its scale is chosen, and models that have no choice pass it over.
         load: Loads the model, instead of ``params.model``.
+        find: Loads the model of the words, instead of ``params.detector`` or ``params.model``.
 
     Raises:
         ModelError: The model is unknown, lacks an ability, or cannot be loaded.
@@ -35,7 +47,7 @@ def make_segmenter(params: SegmentParameters, load: ModelFactory | None = None) 
         PromptError: A word is empty.
     """
     if params.words:
-        return _for_words(params)
+        return _for_words(params, load, find)
     model = _loaded(params) if load is None else load()
     scale = params.scale or 1.0
     model = scaled(model, scale, None)
@@ -78,36 +90,89 @@ def _embedded(params: SegmentParameters) -> Any:
     return loaded_once(asked, partial(load_model, *asked))
 
 
-def _for_words(params: SegmentParameters) -> Segmenter:
-    from ..models.words import load_concepts
-    from ..segmenters.words import ConceptOptions, concept_segmenter
+def _for_words(
+    params: SegmentParameters, load: ModelFactory | None, find: FinderFactory | None
+) -> Segmenter:
+    name = params.detector or params.model
+    finder = _finder(params, name) if find is None else find(name)
+    masker = None
+    if params.detector is not None:
+        masker = _loaded(params) if load is None else load()
+    if masker is None:
+        _check_precision(params)
+    options = ConceptOptions(min_score=params.min_score)
+    return concept_segmenter(finder, params.words, masker, options)
 
-    asked = params.detector or params.model, params.device, params.threads
-    finder = loaded_once(("words", *asked), partial(load_concepts, *asked))
-    masker = _loaded(params) if params.detector is not None else None
-    if masker is None and params.precision not in ("auto", "float32", "fastest"):
+
+def make_exemplar_segmenter(
+    params: SegmentParameters,
+    boxes: Sequence[ExemplarBox],
+    raster: Raster,
+    find: FinderFactory | None = None,
+) -> Segmenter:
+    """The segmenter that finds what exemplars show.
+
+    Args:
+        params: Of the job.
+        boxes: Around the exemplars.
+        raster: What they lie on; open.
+        find: As in :func:`make_segmenter`.
+
+    Raises:
+        ModelError: The model takes no exemplars, or cannot be loaded.
+        PromptError: No exemplar is usable.
+    """
+    if params.detector is None:
+        _check_precision(params)
+    name = params.detector or params.model
+    finder = _finder(params, name) if find is None else find(name)
+    options = ConceptOptions(min_score=params.min_score)
+    return ExemplarSegmenter(finder, cut_exemplars(raster, boxes), options)
+
+
+def exemplar_segmenter_of(
+    params: SegmentParameters, boxes: Sequence[ExemplarBox], spec: Mapping[str, Any]
+) -> Segmenter:
+    """The same in a worker, which opens the raster from its spec."""
+    with Raster.from_spec(spec) as raster:
+        return make_exemplar_segmenter(params, boxes, raster)
+
+
+def _check_precision(params: SegmentParameters) -> None:
+    if params.precision not in ("auto", "float32", "fastest"):
         raise ParameterError(
             f"{params.model} finds words in float32: leave the precision {params.precision} out."
         )
-    options = ConceptOptions(min_score=params.min_score)
-    return concept_segmenter(finder, params.words, masker, options)
+
+
+def _finder(params: SegmentParameters, name: str) -> ConceptModel:
+    """A model that understands words, of this process."""
+    from ..models.words import load_concepts
+
+    asked = name, params.device, params.threads
+    return loaded_once(("words", *asked), partial(load_concepts, *asked))
 
 
 CANDIDATES = 0.9, 0.75
 """Of a model's own thresholds of score and stability, what candidates for classes must reach."""
 
 
-def make_candidates(params: SegmentParameters, load: ModelFactory | None = None) -> Segmenter:
+def make_candidates(
+    params: SegmentParameters,
+    load: ModelFactory | None = None,
+    find: FinderFactory | None = None,
+) -> Segmenter:
     """The segmenter for objects that are classified afterwards: it leaves less out.
 
     Args:
         params: As of :func:`make_segmenter`.
         load: Loads the model, instead of ``params.model``: it was loaded already, perhaps.
+        find: Likewise the model of the words.
 
     Raises:
         SamGeoError: As :func:`make_segmenter`.
     """
-    segmenter = make_segmenter(params, load)
+    segmenter = make_segmenter(params, load, find)
     if not isinstance(segmenter, AutomaticSegmenter):
         return segmenter
     info = segmenter.model.info

@@ -70,12 +70,29 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             f"A segmenter of your own finds objects by itself: leave out {option('prompts')}, or "
             f"name a {option('model')} instead."
         )
-    if params.prompts is not None and params.words:
-        raise ParameterError(f"Give either {option('prompts')} or {option('words')}, not both.")
+    if params.exemplars is not None and own_segmenter:
+        raise ParameterError(
+            f"A segmenter of your own finds objects by itself: leave out {option('exemplars')}, or "
+            f"name a {option('model')} instead."
+        )
+    kinds = [option(name) for name in ("prompts", "words", "exemplars") if getattr(params, name)]
+    if len(kinds) > 1:
+        raise ParameterError(f"Give either {' or '.join(kinds)}, not both.")
     if params.extent is not None and params.area is not None:
         raise ParameterError(f"Give either {option('extent')} or {option('area')}, not both.")
     for name, given, needed, there in (
-        ("detector", params.detector, "words", bool(params.words)),
+        (
+            "detector",
+            params.detector,
+            "words",
+            bool(params.words or params.exemplars is not None),
+        ),
+        (
+            "class_field",
+            params.class_field,
+            "examples",
+            params.examples is not None or params.exemplars is not None,
+        ),
         ("extent_crs", params.extent_crs, "extent", params.extent is not None),
         ("area_layer", params.area_layer, "area", params.area is not None),
         ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
@@ -87,10 +104,11 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
                 f"{option(name)} {given} says nothing without {option(needed)}: give both."
             )
     _check_scenes(params)
-    if params.words:
-        _only_automatic(
-            params, ("points_per_side", "min_stability", "proposals", "classes"), "words"
-        )
+    for kind in ("words", "exemplars"):
+        if getattr(params, kind):
+            _only_automatic(
+                params, ("points_per_side", "min_stability", "proposals", "classes"), kind
+            )
     if params.prompts is not None:
         _only_automatic(
             params,
@@ -124,7 +142,7 @@ def _check_scenes(params: SegmentParameters) -> None:
                 f"give {option('scenes')} layer too."
             )
         return
-    for name in ("prompts", "save_classifier", "overlap"):
+    for name in ("prompts", "exemplars", "save_classifier", "overlap"):
         if getattr(params, name) != getattr(_USUAL, name):
             raise ParameterError(
                 f"{option(name)} is about one raster or mosaic and does not go with "

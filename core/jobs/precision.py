@@ -19,8 +19,9 @@ def decided(params: SegmentParameters) -> SegmentParameters:
     """
     if params.precision != "fastest":
         return params
+    concepts = bool(params.words) or params.exemplars is not None
     one_type = params.model == EMBEDDED or params.model.lower().endswith(".onnx")
-    if one_type or (params.words and params.detector is None):
+    if one_type or (concepts and params.detector is None):
         return replace(params, precision="auto")
     from ..models.runtime import fastest_precision, pick_device
 

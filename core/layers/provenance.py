@@ -60,7 +60,16 @@ NOT_OF_THE_RESULT = (
 """Parameters that do not change the features; rasters are told in another place."""
 
 NAME_FILES = (
-    *("prompts", "area", "examples", "like", "unlike", "classifier", "save_classifier"),
+    *(
+        "prompts",
+        "area",
+        "exemplars",
+        "examples",
+        "like",
+        "unlike",
+        "classifier",
+        "save_classifier",
+    ),
     *("dates", "images", "truth"),
 )
 """Options whose values are files or folders."""

@@ -25,7 +25,7 @@ class PromptRef:
 
     Args:
         id: Identifier of the prompt ("" in automatic mode, where the grid point is not kept).
-        type: "auto", "point", "box", "mask", "polygon" or "text".
+        type: "auto", "point", "box", "mask", "polygon", "text" or "exemplar".
         label: Class name or word, "" where none was given.
         class_name: What the embedded model takes the object for, "" where it was not asked.
         class_prob: How likely that is, 0 to 1.

@@ -212,3 +212,29 @@ class ConceptModel(Protocol):
             PromptError: The word is empty.
             ModelError: The model failed.
         """
+
+
+@runtime_checkable
+class ExemplarModel(ConceptModel, Protocol):
+    """A model that takes boxes around instances instead of a word, too (SAM 3)."""
+
+    def find_like(
+        self,
+        image: ByteArray,
+        boxes: FloatArray,
+        *,
+        min_score: float,
+        unlike: FloatArray | None = None,
+    ) -> Concept:
+        """All instances of what exemplar boxes show in an (H, W, 3) uint8 image.
+
+        Args:
+            image: With the exemplars in it.
+            boxes: (n, 4) float32 (row0, col0, row1, col1) in image pixels.
+            min_score: The confidence that an instance must exceed.
+            unlike: (m, 4) float32, boxes of what is not looked for.
+
+        Raises:
+            PromptError: There is no box.
+            ModelError: The model failed.
+        """

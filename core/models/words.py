@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ModelError, PromptError
+from ..parallel.cancellation import check
 from ..types import ByteArray, FloatArray
 from .base import Concept, ModelInfo
 from .catalogue import CATALOGUE
@@ -65,6 +66,9 @@ class TransformersConcepts(ABC):
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, fingerprint: str) -> None:
         self.model = model.eval().requires_grad_(False)
+        for part in model.modules():  # seconds of work on a CPU, with nothing between the layers
+            if type(part).__name__.endswith("Layer"):
+                part.register_forward_pre_hook(_may_go_on)
         self.tokenizer = tokenizer
         self.device: torch.device = next(model.parameters()).device
         self._info = ModelInfo(
@@ -98,9 +102,17 @@ class TransformersConcepts(ABC):
         word = " ".join(word.split())
         if not word:
             raise PromptError("The word to look for is empty: name what to find, e.g. 'building'.")
+        return self._safely(lambda: self._find(image, word, min_score))
+
+    def _safely(self, ask: Callable[[], Concept]) -> Concept:
+        """The model's answer.
+
+        Raises:
+            ModelError: Out of memory.
+        """
         try:
             with torch.inference_mode():
-                return self._find(image, word, min_score)
+                return ask()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -150,7 +162,13 @@ class Sam3(TransformersConcepts):
         return self._ask(image, word, np.zeros((0, 4), np.float32), [], min_score)
 
     def find_like(
-        self, image: ByteArray, boxes: FloatArray, *, min_score: float, word: str = "visual"
+        self,
+        image: ByteArray,
+        boxes: FloatArray,
+        *,
+        min_score: float,
+        unlike: FloatArray | None = None,
+        word: str = "visual",
     ) -> Concept:
         """All instances of what exemplar boxes show.
 
@@ -158,6 +176,7 @@ class Sam3(TransformersConcepts):
             image: (H, W, 3) uint8.
             boxes: (n, 4) float32 (row0, col0, row1, col1) in image pixels.
             min_score: As in :meth:`find`.
+            unlike: (m, 4), likewise, of what is not looked for.
             word: What they show, where it has a name.
 
         Raises:
@@ -166,8 +185,11 @@ class Sam3(TransformersConcepts):
         check_image(image)
         if len(boxes) == 0:
             raise PromptError("An exemplar is missing: draw a box around one instance.")
-        with torch.inference_mode():
-            return self._ask(image, word, boxes, [1] * len(boxes), min_score)
+        others = np.zeros((0, 4), np.float32) if unlike is None else unlike
+        labels = [1] * len(boxes) + [0] * len(others)
+        return self._safely(
+            lambda: self._ask(image, word, np.concatenate([boxes, others]), labels, min_score)
+        )
 
     def _ask(
         self, image: ByteArray, word: str, boxes: FloatArray, labels: list[int], min_score: float
@@ -393,6 +415,11 @@ def _official(located: Located, device: str, threads: int | None) -> Sam3:
     checksum = located.sha256 or sha256_of(located.path)
     fingerprint = hashlib.sha256(f"{checksum} sam3 {VERSION}".encode()).hexdigest()[:32]
     return kind(model.to(chosen), tokenizer, name=located.name, fingerprint=fingerprint)
+
+
+def _may_go_on(*_: Any) -> None:
+    """Before each layer: a cancel need not wait for the whole image."""
+    check()
 
 
 def _prepared(image: ByteArray, size: tuple[int, int], mean: Floats3, std: Floats3) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ModelError, ParameterError, PromptError
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks
 from ..models.base import Concept, ConceptModel, Embedding, PromptableModel, Prompts
+from ..parallel.cancellation import check
 from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
 from ..types import CellBox, FloatArray
 from .automatic import AutomaticOptions, AutomaticSegmenter
@@ -121,6 +122,7 @@ class ConceptSegmenter:
             )
             embedding: Embedding | None = None
             for word in self.words:
+                check()
                 concept = self.finder.find(canvas, word, min_score=self._min_score)
                 if self.masker is not None and embedding is None and len(concept.scores):
                     embedding = self.masker.encode([canvas])[0]
@@ -132,20 +134,28 @@ class ConceptSegmenter:
                         c.stability,
                         PromptRef(word, "text", word),
                     )
-                    for c in self._instances(concept, embedding, image)
+                    for c in self._instances(concept, embedding, image, image.size)
                 ]
         return TileMasks(image.tile.index, image.cell, masks)
 
     def _instances(
-        self, concept: Concept, embedding: Embedding | None, image: TileImage
+        self, concept: Concept, embedding: Embedding | None, image: TileImage, side: int
     ) -> list[Candidate]:
-        """Distinct masks of one word, best first."""
+        """Distinct masks of one word, best first.
+
+        Args:
+            concept: What was found.
+            embedding: Of the window, where boxes have to become masks.
+            image: The window.
+            side: Of the image that was looked at, pixels; the window is its upper left corner.
+        """
         valid = valid_cells(image.valid, image.cell)
         window = CellBox(0, 0, *valid.shape)
         found: list[Candidate] = []
         for start in range(0, len(concept.scores), _INSTANCES_AT_ONCE):
+            check()
             part = slice(start, start + _INSTANCES_AT_ONCE)
-            logits, cells = self._logits(concept, part, embedding, image.size)
+            logits, cells = self._logits(concept, part, embedding, side)
             size = (image.cell, image.cell)
             fine = resample(logits, cells, size, shape=window.shape)
             fine = np.where(valid, fine, np.float32(ABSENT / LOGIT_STEPS))

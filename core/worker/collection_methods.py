@@ -13,18 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry import shape as from_geojson
 
 from .. import job
+from ..classes.assign import assign
 from ..classes.examples import NONE, Example, class_name, place_examples
 from ..errors import ParameterError, PromptError
 from ..interactive.cached_model import CachedModel
 from ..interactive.collection import Collected, Collection
 from ..jobs.classes.feature_stage import feature_grid
-from ..jobs.make_segmenter import make_candidates, make_segmenter
-from ..models.base import PromptableModel
+from ..jobs.make_segmenter import make_candidates, make_exemplar_segmenter, make_segmenter
+from ..jobs.options import check_options
+from ..jobs.scale import scaled
+from ..jobs.stages.exemplars import exemplar_boxes
+from ..models.base import ConceptModel, PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..parallel.cancellation import stopped_by
 from ..prompts.prompts import PromptTransform
@@ -32,6 +37,7 @@ from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticSegmenter
 from ..segmenters.segmenter import Segmenter
+from ..segmenters.words import ConceptSegmenter
 from ..tiles.grid import choose_grid
 from .job_methods import Context, Json, Method
 
@@ -54,6 +60,8 @@ class Opened(Protocol):
     def raster(self) -> Raster: ...
     @property
     def model(self) -> PromptableModel: ...
+    @property
+    def asked(self) -> job.OpenParameters: ...
 
 
 @dataclass(eq=False)
@@ -65,12 +73,13 @@ class _Known:
     crs: str | None
     collection: Collection
     folder: Path
+    by_exemplars: bool = False
     untold: deque[Collected] = field(default_factory=deque)
     gone: list[str] = field(default_factory=list)
 
     @property
     def place(self) -> PromptTransform:
-        return PromptTransform(self.raster.transform, self.raster.crs, self.crs, self.raster.shape)
+        return _place(self.raster, self.crs)
 
 
 class Collections:
@@ -86,6 +95,7 @@ class Collections:
         self._cache = cache
         self._known: dict[str, _Known] = {}
         self._count = 0
+        self._finder: tuple[tuple[Any, ...], ConceptModel] | None = None
         _remove_forgotten()
         self.methods: Mapping[str, Method] = {
             "collect": self._collect,
@@ -110,7 +120,7 @@ class Collections:
         opened = self._find(params)
         self.end_session(opened.name)
         raster = opened.raster
-        segmenter = self._segmenter(opened, asked)
+        segmenter = self._segmenter(opened, asked, context)
         grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
@@ -129,14 +139,26 @@ class Collections:
             raise
         self._count += 1
         name = f"c{self._count}"
-        self._known[name] = _Known(opened.name, raster, asked.crs, collection, folder)
-        return {"collection": name, "tiles": collection.tiles}
+        self._known[name] = _Known(
+            opened.name, raster, asked.crs, collection, folder, bool(asked.exemplars)
+        )
+        least = segmenter.options.min_score if isinstance(segmenter, ConceptSegmenter) else None
+        return {
+            "collection": name,
+            "tiles": collection.tiles,
+            "model": segmenter.name,
+            "min_score": least,
+        }
 
-    def _segmenter(self, opened: Opened, asked: job.CollectParameters) -> Segmenter:
+    def _segmenter(
+        self, opened: Opened, asked: job.CollectParameters, context: Context
+    ) -> Segmenter:
         """Objects as ``segment`` finds them, with encodings that are kept.
 
         Raises:
             ParameterError: The model knows no classes, or they are asked for with examples.
+            ModelError: The model understands no words, or the detector is not here.
+            PromptError: A word is empty.
         """
         if asked.by_examples and asked.classes:
             raise ParameterError(
@@ -144,14 +166,54 @@ class Collections:
                 f"one of them out: {job.option('classes')}."
             )
         scale = getattr(opened.model, "scale", None)
-        params = job.SegmentParameters([], "", scale=scale, classes=asked.classes)
+        session = opened.asked
+        params = job.SegmentParameters(
+            [],
+            "",
+            scale=scale,
+            classes=asked.classes,
+            words=asked.words,
+            detector=asked.detector,
+            exemplars="of the session" if asked.exemplars else None,
+            model=session.model,
+            device=session.device,
+            precision=session.precision,
+            threads=session.threads,
+        )
+        check_options(params)
         make = make_candidates if asked.by_examples else make_segmenter
+        if asked.exemplars:
+            place = _place(opened.raster, asked.crs)
+            boxes = exemplar_boxes(_placed(asked.exemplars, place, opened.raster))
+            return make_exemplar_segmenter(
+                params,
+                boxes,
+                opened.raster,
+                lambda name: self._finder_of(name, session, context),
+            )
+        if params.words:
+            masker: Any = CachedModel(scaled(opened.model, 1.0, None), self._cache)
+            return make(
+                params, lambda: masker, lambda name: self._finder_of(name, session, context)
+            )
         made = make(params, lambda: opened.model)
         if not isinstance(made, AutomaticSegmenter):
             return made
         model: Any = CachedModel(made.model, self._cache)
         proposer: Any = made.proposer and CachedModel(made.proposer, self._cache)
         return AutomaticSegmenter(model, made.options, proposer)
+
+    def _finder_of(self, name: str, session: job.OpenParameters, context: Context) -> ConceptModel:
+        """The model of the words; the last one is kept."""
+        key = name, session.device, session.threads
+        if self._finder is None or self._finder[0] != key:
+            from ..models.words import load_concepts
+
+            self._finder = None  # two of them may be more than the memory holds
+            context.progress("model", 0, 1, name)
+            self._finder = key, load_concepts(*key)
+            context.progress("model", 1, 1, name)
+        return self._finder[1]
 
     def _of(self, name: str) -> _Known:
         known = self._known.get(name)
@@ -181,6 +243,7 @@ class Collections:
                     "score": each.score,
                     "stability": each.stability,
                     "area_m2": each.area_m2,
+                    "class": each.label,
                 }
                 for each in _some(known.untold)
             ],
@@ -194,8 +257,13 @@ class Collections:
     def _classes(self, params: Json, context: Context) -> Json:
         asked = job.CollectClassesParameters.from_dict(params)
         known = self._of(asked.collection)
-        examples = _examples(asked.examples, known)
-        found = known.collection.sort(examples, asked.min_class_prob, asked.ask)
+        examples = _placed(asked.examples, known.place, known.raster)
+        one_class = len({example.class_name for example in examples}) == 1
+        if known.by_exemplars and one_class and examples[0].class_name:
+            return _as_found(known.collection, examples, asked)
+        found = known.collection.sort(
+            examples, asked.min_class_prob, asked.ask, presume=not known.by_exemplars
+        )
         classed, objects = found.classed, found.objects
         classes = [name for name in classed.classifier.classes if name != NONE]
         number = {name: k for k, name in enumerate(classes)}
@@ -232,13 +300,45 @@ def _remove_forgotten() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _place(raster: Raster, crs: str | None) -> PromptTransform:
+    return PromptTransform(raster.transform, raster.crs, crs, raster.shape)
+
+
+def _as_found(
+    collection: Collection, examples: list[Example], asked: job.CollectClassesParameters
+) -> Json:
+    """Objects that exemplars have found, while nothing says that one of them is wrong.
+
+    They are of the examples' class with the score as its probability: examples of one class alone
+    cannot tell them apart, and to presume that some are wrong would be wrong here.
+    """
+    name, objects = examples[0].class_name, collection.objects
+    if not objects:
+        raise PromptError("No objects have been found yet: wait, or choose a larger area.")
+    polygons = np.array([*(each.polygon for each in objects), None], dtype=object)[:-1]
+    scores = np.array([each.score for each in objects])
+    try:
+        marked = set(assign(examples, polygons, scores).rows.tolist())
+    except PromptError:  # none of them was found again
+        marked = set()
+    sure = {k: 1.0 if k in marked else round(each.score, 3) for k, each in enumerate(objects)}
+    kept = [k for k in sure if sure[k] >= asked.min_class_prob]
+    weak = sorted((k for k in kept if k not in marked), key=lambda k: (sure[k], k))
+    return {
+        "classes": [name],
+        "kept": [[objects[k].id, 0, sure[k]] for k in kept],
+        "marked": [[objects[k].id, 0] for k in sorted(marked)],
+        "ask": [objects[k].id for k in weak[: asked.ask]],
+    }
+
+
 def _area(asked: job.CollectParameters, raster: Raster) -> AreaOfInterest | None:
     if asked.area is None:
         return None
     shape = _geometry(asked.area)
     if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon"):
         raise ParameterError("The area must be a GeoJSON Polygon or MultiPolygon.")
-    place = PromptTransform(raster.transform, raster.crs, asked.crs, raster.shape)
+    place = _place(raster, asked.crs)
     return AreaOfInterest(place.shape_to_raster(shape), raster, what="The area")
 
 
@@ -252,7 +352,8 @@ def _geometry(values: Any) -> Any:
     return shape if len(finite) and bool((abs(finite) < 1e300).all()) else None
 
 
-def _examples(values: list[Json], known: _Known) -> list[Example]:
+def _placed(values: list[Json], place: PromptTransform, raster: Raster) -> list[Example]:
+    """Examples as a client sends them, in working pixels."""
     shapes = []
     for value in values:
         shape, name = _geometry(value.get("geometry")), value.get("class")
@@ -261,7 +362,7 @@ def _examples(values: list[Json], known: _Known) -> list[Example]:
                 "An example needs a GeoJSON geometry and a class ('' for none of them)."
             )
         shapes.append((shape, class_name(name)))
-    found = place_examples(shapes, known.place, known.raster.shape)
+    found = place_examples(shapes, place, raster.shape)
     if not found:
         raise PromptError(
             f"None of the {len(shapes)} examples lies on the raster: check their CRS."

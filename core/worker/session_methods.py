@@ -57,6 +57,7 @@ class _Opened:
     session: Session
     raster: Raster
     model: PromptableModel
+    asked: job.OpenParameters
     shown: list[tuple[Candidate, Shape]] = field(default_factory=list)
     prompt_type: str = "point"
 
@@ -80,6 +81,7 @@ class Engine:
         self._load = load
         self._cache = cache or EmbeddingCache()
         self._models: dict[tuple[str, str, int | None, str], PromptableModel] = {}
+        self._words: dict[str, bool] = {}
         self._opened: dict[str, _Opened] = {}
         self._count = 0
         self._ahead: deque[tuple[_Opened, Level, PixelBox]] = deque()
@@ -131,7 +133,11 @@ class Engine:
             "bands": list(info.used_bands),
             "extent": list(info.bounds),
             "stretch": [list(pair) for pair in zip(stretch.low, stretch.high, strict=True)],
-            "model": {"name": opened.model.info.name, "device": opened.model.info.device},
+            "model": {
+                "name": opened.model.info.name,
+                "device": opened.model.info.device,
+                "words": self._understands_words(opened),
+            },
             "warnings": [*raster.notes, *notes],
         }
 
@@ -154,7 +160,7 @@ class Engine:
         notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
         model = scaled(model, scale_for(None, raster), None)
         session = Session(levels_of(raster), model, self._cache)
-        return _Opened("", session, raster, model), notes
+        return _Opened("", session, raster, model, params), notes
 
     def _model(self, params: job.OpenParameters) -> PromptableModel:
         key = (params.model, params.device, params.threads, params.precision)
@@ -167,6 +173,17 @@ class Engine:
                     del self._models[old]
             self._models[key] = self._load(*key)
         return self._models[key]
+
+    def _understands_words(self, opened: _Opened) -> bool:
+        """Whether the session's model finds words and exemplars, too; of a file, read once."""
+        if opened.model.info.family != "sam3":
+            return False
+        name = opened.asked.model
+        if name not in self._words:
+            from ..models.load import abilities
+
+            self._words[name] = "words" in abilities(name)
+        return self._words[name]
 
     def _find(self, params: Json) -> _Opened:
         name = params.get("session")

@@ -15,7 +15,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas, QgsMapLayerComboBox
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QSignalBlocker, Qt
 from qgis.PyQt.QtWidgets import (
     QAction,
     QCheckBox,
@@ -33,16 +33,17 @@ from qgis.PyQt.QtWidgets import (
 
 from .. import settings
 from ..i18n import tr
-from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted
+from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted, search_of
 from ..interactive.candidate_layer import Found
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
-from ..interactive.find_like import EVERYTHING, EXAMPLES, FindLike
+from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from ..interactive.runs import Run
 from ..processing.parameters import title_of
 from ..processing.segment_raster import CLASSES
 from .example_tool import ExampleTool
 from .runs_dialog import RunsDialog
+from .word_row import WordRow
 
 _MOST_AREAS = 1000
 """Polygons of a layer that are taken for one area."""
@@ -85,11 +86,18 @@ class FindPanel(QgsCollapsibleGroupBox):
 
         self.what = QComboBox()
         self.what.addItem(tr("All like the accepted ones"), EXAMPLES)
+        self.what.addItem(tr("Words…"), WORDS)
         for word in CLASSES:
             self.what.addItem(title_of("CLASS", word), EVERYTHING if word == "all" else word)
         self.what.setToolTip(
-            tr("What is like your objects; or everything, or one class of the embedded model")
+            tr(
+                "What is like your objects; what words name; everything, or one class of the "
+                "embedded model"
+            )
         )
+        self.words = WordRow(controller)
+        self.words.changed.connect(self._show_words)
+        self.words.entered.connect(self._entered)
         self.where = QComboBox()
         for text, value in (
             (tr("Visible extent"), VIEW),
@@ -163,6 +171,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         begin.addWidget(self.start, 1)
         begin.addWidget(self.runs)
         layout.addWidget(self.what)
+        layout.addWidget(self.words)
         layout.addWidget(self.where)
         layout.addWidget(self.area)
         layout.addWidget(self.into)
@@ -182,12 +191,14 @@ class FindPanel(QgsCollapsibleGroupBox):
         find.changed.connect(self.show_state)
         examples.changed.connect(self.show_state)
         tool.asked_changed.connect(self._show_asked)
+        self._usual_least: Optional[int] = None
         self._show_into()
-        self.show_state()
+        self._show_words()
         self._show_asked(None)
 
     def release(self) -> None:
         """The panel is about to be deleted."""
+        self.words.release()
         if self._runs_dialog is not None:
             self._runs_dialog.close()
             self._runs_dialog.deleteLater()
@@ -199,6 +210,9 @@ class FindPanel(QgsCollapsibleGroupBox):
         find = self._find
         self.area.setVisible(self.where.currentData() == AREA)
         by_examples = self.what.currentData() == EXAMPLES
+        by_words = self.what.currentData() == WORDS
+        self.words.setVisible(by_words)
+        self.start.setEnabled(find.running or not by_words or self.words.possible)
         self.start.setText(
             tr("Stop")
             if find.running
@@ -210,6 +224,8 @@ class FindPanel(QgsCollapsibleGroupBox):
             tr("Find all objects that are like the accepted ones of each class, in the background")
             if by_examples
             else tr("Find all objects in the background; clicks go on working")
+            if self.start.isEnabled()
+            else _no_word_model()
         )
         self.runs.setEnabled(bool(self._automatic.runs.items))
         sorts = find.by_examples if find.there or find.running else by_examples
@@ -217,6 +233,9 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.progress.setVisible(find.running)
         self.progress.setRange(0, find.tiles)  # 0 to 0 while nothing is known: it moves
         self.progress.setValue(find.done)
+        blocker = QSignalBlocker(self.least)
+        self.least.setValue(round(find.least * 100))
+        del blocker
         self.least_text.setText(f"{self.least.value() / 100:.2f}")
         self.counts.setText(self._counts())
         self.counts.setVisible(bool(self.counts.text()))
@@ -225,6 +244,13 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.next.setEnabled(bool(find.ask) and find.there)
         self.correct.defaultAction().setEnabled(find.there and find.by_examples)
         self.take.setEnabled(bool(find.kept) and not self._automatic.takes)
+
+    def _show_words(self) -> None:
+        """Words can be chosen where a model understands them."""
+        item = self.what.model().item(self.what.findData(WORDS))
+        item.setEnabled(self.words.possible)
+        item.setToolTip("" if self.words.possible else _no_word_model())
+        self.show_state()
 
     def _into_setting(self) -> settings.Setting:
         by_examples = self.what.currentData() == EXAMPLES
@@ -267,6 +293,14 @@ class FindPanel(QgsCollapsibleGroupBox):
     def _slid(self, value: int) -> None:
         self.least_text.setText(f"{value / 100:.2f}")
         self._find.set_least(value / 100)
+        if self._find.what == WORDS:
+            self.words.set_least(value / 100)
+
+    def _entered(self) -> None:
+        """Enter in the box of the words."""
+        if not self._automatic.busy and self.start.isEnabled():
+            self._start()
+            self._canvas.setFocus()
 
     def _start(self) -> None:
         if self._automatic.busy:
@@ -276,10 +310,18 @@ class FindPanel(QgsCollapsibleGroupBox):
         area = None if where == RASTER else self._area()
         if area is None and where != RASTER:
             return
-        crs = self._canvas.mapSettings().destinationCrs()
+        crs, what = self._canvas.mapSettings().destinationCrs(), self.what.currentData()
+        self._swap_least(what)
         self._automatic.start(
-            Wanted(self.what.currentData(), where, area, crs, self.into.isChecked())
+            Wanted(what, where, area, crs, self.into.isChecked(), self.words.search)
         )
+
+    def _swap_least(self, what: str) -> None:
+        """Scores of words have a least one of their own."""
+        if what == WORDS and self._find.what != WORDS:
+            self._usual_least = self.least.value()
+        elif what != WORDS and self._find.what == WORDS and self._usual_least is not None:
+            self._find.set_least(self._usual_least / 100)
 
     def show_runs(self) -> None:
         """The history, beside the map."""
@@ -295,6 +337,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.where.setCurrentIndex(max(self.where.findData(run.where), 0))
         self.into.setChecked(run.into)
         self.least.setValue(round(run.least * 100))
+        if run.what == WORDS:
+            self.words.show_search(search_of(run))
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""
@@ -332,3 +376,10 @@ class FindPanel(QgsCollapsibleGroupBox):
         if not self._tool.ask_next():
             self._controller.reporter.show("info", tr("All that was worth asking is answered."))
         self._canvas.setFocus()
+
+
+def _no_word_model() -> str:
+    return tr(
+        "No model that understands words is on this computer: download SAM 3, Grounding DINO or "
+        "OWLv2 with the button beside “Model”."
+    )

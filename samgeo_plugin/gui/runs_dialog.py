@@ -20,7 +20,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic
-from ..interactive.find_like import EVERYTHING, EXAMPLES
+from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS
 from ..interactive.runs import DONE, FAILED, RUNNING, STOPPED, Run
 from ..processing.parameters import title_of
 
@@ -122,9 +122,15 @@ class RunsDialog(QDialog):
             self.settings_wanted.emit(run)
 
 
+def _what(run: Run) -> str:
+    if run.what == WORDS:
+        return tr("Words: {words}").format(words=run.words)
+    what = {EXAMPLES: tr("All like the accepted ones"), EVERYTHING: tr("Everything")}
+    return what.get(run.what) or title_of("CLASS", run.what)
+
+
 def _texts(run: Run) -> tuple[str, ...]:
     """A run's row."""
-    what = {EXAMPLES: tr("All like the accepted ones"), EVERYTHING: tr("Everything")}
     where = {
         VIEW: tr("Visible extent"), AREA: tr("Polygons of a layer"), RASTER: tr("Whole raster"),
     }  # fmt: skip
@@ -134,7 +140,7 @@ def _texts(run: Run) -> tuple[str, ...]:
     return (
         run.started,
         run.raster_name,
-        what.get(run.what) or title_of("CLASS", run.what),
+        _what(run),
         where.get(run.where, run.where),
         run.model,
         f"{run.done} / {run.tiles}",

@@ -22,15 +22,18 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from ..i18n import tr
 from .controller import Controller
 from .examples import Examples
-from .find_like import EVERYTHING, EXAMPLES, FindLike
+from .find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from .in_steps import InSteps
-from .runs import DONE, FAILED, RUNNING, STOPPED, Runs
+from .runs import DONE, FAILED, RUNNING, STOPPED, Run, Runs
 from .take_over import TakeOver
 from .target import TargetError
+from .words import NO_WORDS, WordSearch, text_of, words_of
 
 VIEW = "view"
 AREA = "area"
 RASTER = "raster"
+
+_PROMPT_TYPES = {EXAMPLES: "example", WORDS: "text"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,13 @@ class Wanted:
     """What the user asks for.
 
     Args:
-        what: :data:`.find_like.EXAMPLES`, :data:`.find_like.EVERYTHING` or a class of the model.
+        what: :data:`.find_like.EXAMPLES`, :data:`.find_like.EVERYTHING`, :data:`.find_like.WORDS`
+            or a class of the model.
         where: :data:`VIEW`, :data:`AREA` or :data:`RASTER`.
         area: In ``crs``; None for the whole raster.
         crs: Of the area.
         into: What is found goes into the target layer at the end, also at an early one.
+        search: The words.
     """
 
     what: str
@@ -50,6 +55,7 @@ class Wanted:
     area: Optional[QgsGeometry]
     crs: QgsCoordinateReferenceSystem
     into: bool
+    search: WordSearch = NO_WORDS
 
 
 class Automatic(QObject):
@@ -113,6 +119,9 @@ class Automatic(QObject):
         if wanted.where == RASTER and controller.raster_layer() is None:
             controller.reporter.show("warning", tr("Choose a raster layer first."))
             return
+        if wanted.what == WORDS and not wanted.search.words:
+            controller.reporter.show("warning", tr("Write what to look for, e.g. swimming pool."))
+            return
         if wanted.what != EXAMPLES:
             self._begin(wanted)
             return
@@ -154,17 +163,19 @@ class Automatic(QObject):
             )
             return
         if wanted.what not in (EXAMPLES, EVERYTHING):
+            words = wanted.search.words if wanted.what == WORDS else (wanted.what,)
             chosen = controller.classes.current
-            controller.classes.add(wanted.what)  # it has a colour now
+            for each in words:
+                controller.classes.add(each)  # it has a colour now
             controller.classes.choose(chosen)
-        names = {
-            EXAMPLES: tr("Like these in {raster}"),
-            EVERYTHING: tr("Objects in {raster}"),
-        }
-        name = names.get(wanted.what, f"{wanted.what}: {{raster}}").format(raster=raster.name())
+            name = f"{text_of(words)}: {raster.name()}"
+        elif wanted.what == EXAMPLES:
+            name = tr("Like these in {raster}").format(raster=raster.name())
+        else:
+            name = tr("Objects in {raster}").format(raster=raster.name())
         layer = controller.target_layer()
         # Starting ends another run first, whose end is noted then.
-        self._find.start(name, area, wanted.what)
+        self._find.start(name, area, wanted.what, wanted.search)
         self._wanted, self._since = wanted, time.monotonic()
         self.current = self.runs.add(
             started=datetime.now().isoformat(" ", "seconds"),
@@ -178,6 +189,8 @@ class Automatic(QObject):
             least=self._find.least,
             into=wanted.into,
             target="" if layer is None else layer.id(),
+            words=text_of(wanted.search.words) if wanted.what == WORDS else "",
+            detector=wanted.search.detector if wanted.what == WORDS else "",
         ).number
         self.changed.emit()
 
@@ -197,6 +210,11 @@ class Automatic(QObject):
             least=find.least,
             seconds=round(run.seconds + time.monotonic() - self._since, 1),
         )
+        if whole and run.what == WORDS and not find.found:
+            self._controller.reporter.show(
+                "info",
+                tr("Nothing was found for {words}: try other words.").format(words=run.words),
+            )
         if self._wanted is not None and self._wanted.into and find.kept:
             self._hides = True  # what was found is seen in the target layer from now on
             self.take(number)
@@ -244,7 +262,7 @@ class Automatic(QObject):
         self._find.set_least(run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
-        self.start(Wanted(run.what, run.where, area, crs, run.into))
+        self.start(Wanted(run.what, run.where, area, crs, run.into, search_of(run)))
 
     # --- into the target layer ------------------------------------------------------------------
 
@@ -258,12 +276,12 @@ class Automatic(QObject):
         layer = controller.some_target()
         if layer is None or self._take.busy:
             return
-        model = (controller.session.info.get("model") or {}).get("name")
+        model = find.model or (controller.session.info.get("model") or {}).get("name")
         raster = controller.raster_layer()
         attributes = {
             "model": model,
             "source": raster.name() if raster is not None else "",
-            "prompt_type": "example" if find.by_examples else "automatic",
+            "prompt_type": _PROMPT_TYPES.get(find.what, "automatic"),
         }
         objects = [
             (find.found[key], name) for key, (name, _) in find.kept.items() if key in find.found
@@ -310,6 +328,11 @@ class Automatic(QObject):
             text += " " + tr("{count} were there already or do not fit.").format(count=left)
         controller.reporter.show("success" if added else "info", text)
         self.changed.emit()
+
+
+def search_of(run: Run) -> WordSearch:
+    """The words of a run, with the least score at its end."""
+    return WordSearch(words_of(run.words), run.detector, run.least)
 
 
 def _moved(

@@ -44,6 +44,7 @@ class Found:
         score: Predicted IoU.
         stability: Likewise.
         area_m2: On the ground.
+        label: The word that it was found for; empty where there was none.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Found:
     score: float
     stability: float
     area_m2: float
+    label: str = ""
 
 
 class CandidateLayer(QObject):

@@ -25,6 +25,7 @@ from .online import OnlineView, Rendering
 from .opening import READY
 from .place import Place
 from .session import InteractiveSession
+from .words import word_models
 
 
 @dataclass
@@ -273,7 +274,18 @@ class Controller(QObject):
         self.models = [m for m in found if isinstance(m, dict)] if isinstance(found, list) else []
         names = [str(m.get("name")) for m in self.models if m.get("kind") != "concept"]
         settings.MODELS.set("\n".join(names))
+        settings.WORD_MODELS.set(
+            "\n".join(f"{name}\t{title}" for name, title in word_models(self.models).items())
+        )
         self.models_changed.emit()
+
+    @property
+    def word_models(self) -> dict[str, str]:
+        """Titles by name of the models on this computer that understand words, as listed last."""
+        if self.models:
+            return word_models(self.models)
+        lines = str(settings.WORD_MODELS.get()).splitlines()
+        return dict(line.split("\t", 1) for line in lines if "\t" in line)
 
     def _session_says(self, level: str, sentence: str, detail: str) -> None:
         actions: list[tuple[str, Callable[[], None]]] = []

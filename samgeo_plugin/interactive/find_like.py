@@ -12,11 +12,8 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsFeature,
     QgsGeometry,
     QgsPointXY,
-    QgsRectangle,
-    QgsSpatialIndex,
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
@@ -26,8 +23,10 @@ from ..i18n import tr
 from ..job import Failure, MessageError
 from .candidate_layer import CandidateLayer, Found
 from .examples import Examples
+from .found_index import FoundIndex
 from .opening import READY
 from .session import InteractiveSession
+from .words import NO_WORDS, WordSearch
 
 IDLE = "idle"
 OPENING = "opening"
@@ -36,7 +35,11 @@ DONE = "done"
 
 EXAMPLES = "examples"
 EVERYTHING = "everything"
-"""What is looked for: what is like the examples, all objects, or a class that the model knows."""
+WORDS = "words"
+"""What is looked for: what is like the examples, all objects, what words name, or a class that the
+model knows."""
+
+_NO_CLASS = (EXAMPLES, EVERYTHING, WORDS)
 
 ASK = 20
 """Objects that the engine names as most worth an answer, each time."""
@@ -73,6 +76,8 @@ class FindLike(QObject):
         self.candidates = CandidateLayer(self)
         self.state = IDLE
         self.what = EXAMPLES
+        self.search = NO_WORDS
+        self.model = ""
         self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
@@ -92,9 +97,7 @@ class FindLike(QObject):
         self._stale = False
         self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
         self._asked_with: dict[str, str] = {}
-        self._index = QgsSpatialIndex()
-        self._numbers: dict[str, int] = {}
-        self._keys: dict[int, str] = {}
+        self._index = FoundIndex()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(30)
@@ -125,17 +128,24 @@ class FindLike(QObject):
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
-    def start(self, name: str, area: Optional[QgsGeometry], what: str = EXAMPLES) -> None:
+    def start(
+        self,
+        name: str,
+        area: Optional[QgsGeometry],
+        what: str = EXAMPLES,
+        search: WordSearch = NO_WORDS,
+    ) -> None:
         """Look for all objects.
 
         Args:
             name: Of the candidates' layer.
             area: In the map's CRS; None for the whole raster.
-            what: :data:`EXAMPLES`, :data:`EVERYTHING` or a class of the model.
+            what: :data:`EXAMPLES`, :data:`EVERYTHING`, :data:`WORDS` or a class of the model.
+            search: The words.
         """
         self._give_up()
         self._forget()
-        self._name, self._area, self.what = name, area, what
+        self._name, self._area, self.what, self.search = name, area, what, search
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -207,7 +217,7 @@ class FindLike(QObject):
         self._collection = ""
         self.found, self.kept, self.marked, self.ask = {}, {}, {}, []
         self.done = self.tiles = 0
-        self._index, self._numbers, self._keys = QgsSpatialIndex(), {}, {}
+        self._index = FoundIndex()
         self._stale = False
         self._said, self._asked_with = {}, {}
         self.taken, self.outdated = set(), set()
@@ -218,6 +228,7 @@ class FindLike(QObject):
         engine = self._session.engine
         self.crs = QgsCoordinateReferenceSystem(self._session.crs)
         area = None if self._area is None else from_geometry(self._area)
+        by_boxes = self.by_examples and bool((self._session.info.get("model") or {}).get("words"))
         self._request = self._client.request(
             "collect",
             {
@@ -225,7 +236,10 @@ class FindLike(QObject):
                 "area": area,
                 "crs": engine.named(self.crs),
                 "by_examples": self.by_examples,
-                "classes": [] if self.what in (EXAMPLES, EVERYTHING) else [self.what],
+                "classes": [] if self.what in _NO_CLASS else [self.what],
+                "words": list(self.search.words) if self.what == WORDS else [],
+                "detector": self.search.detector or None if self.what == WORDS else None,
+                "exemplars": self._example_values() if by_boxes else [],
             },
             on_result=self._begun,
             on_failure=self._failed,
@@ -243,6 +257,10 @@ class FindLike(QObject):
     def _begun(self, result: dict[str, Any]) -> None:
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
+        self.model = str(result.get("model") or "")
+        if self.what == WORDS:  # scores of one model say nothing of another's
+            least = self.search.least
+            self.least = float(result.get("min_score") or 0.0) if least is None else least
         self.state = FINDING
         self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
@@ -298,16 +316,15 @@ class FindLike(QObject):
             float(value["score"]),
             float(value["stability"]),
             float(value["area_m2"] or 0.0),
+            str(value.get("class") or ""),
         )
         self.found[key] = one
-        number = self._numbers.setdefault(key, len(self._numbers))
-        self._keys[number] = key
-        self._index.addFeature(_box(number, one))
+        self._index.add(one)
 
     def _drop(self, key: str) -> None:
         one = self.found.pop(key, None)
         if one is not None:
-            self._index.deleteFeature(_box(self._numbers[key], one))
+            self._index.drop(one)
             self.kept.pop(key, None)
             if key in self.taken:
                 self.outdated.add(key)
@@ -336,11 +353,18 @@ class FindLike(QObject):
             self._soon.start()
         self.changed.emit()
 
+    def _example_values(self) -> list[dict[str, Any]]:
+        """The examples as the engine takes them."""
+        return [
+            {"geometry": from_geometry(shape), "class": name}
+            for shape, name in self._examples.all_in(self.crs)
+        ]
+
     def _sort(self) -> None:
         if not self.by_examples:
-            name = "" if self.what == EVERYTHING else self.what
-            good = (key for key, one in self.found.items() if one.score >= self.least)
-            self._show(dict.fromkeys(good, (name, None)))
+            name = "" if self.what in _NO_CLASS else self.what
+            good = ((key, one) for key, one in self.found.items() if one.score >= self.least)
+            self._show({key: (name or one.label, None) for key, one in good})
             return
         if not self.there or not self.found:
             self._end_if_due()
@@ -348,10 +372,7 @@ class FindLike(QObject):
         if self._sorting:
             self._stale = True  # the answer that comes is of earlier examples
             return
-        values = [
-            {"geometry": from_geometry(shape), "class": name}
-            for shape, name in self._examples.all_in(self.crs)
-        ]
+        values = self._example_values()
         if not any(value["class"] for value in values):
             self._show({})
             return
@@ -420,8 +441,7 @@ class FindLike(QObject):
             point: In :attr:`crs`.
         """
         spot = QgsGeometry.fromPointXY(point)
-        near = self._index.intersects(QgsRectangle(point, point))
-        here = [self.found[self._keys[n]] for n in near if self._keys[n] in self.found]
+        here = [self.found[key] for key in self._index.near(point) if key in self.found]
         here = [one for one in here if one.geometry.contains(spot)]
         here.sort(key=lambda one: (one.id not in self.kept, -one.score, one.area_m2))
         return here[0] if here else None
@@ -440,9 +460,3 @@ class FindLike(QObject):
         self._soon.stop()
         self._collection = ""
         self.candidates.remove()
-
-
-def _box(number: int, one: Found) -> QgsFeature:
-    feature = QgsFeature(number)
-    feature.setGeometry(QgsGeometry.fromRect(one.geometry.boundingBox()))
-    return feature

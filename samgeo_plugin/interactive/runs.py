@@ -45,6 +45,8 @@ class Run:
         shown: Objects that were shown at the end.
         taken: Objects that went into the target layer.
         seconds: That it took.
+        words: What was looked for by words, with commas.
+        detector: The engine's name of the model that understands them; empty for ``model``.
     """
 
     number: int
@@ -65,6 +67,8 @@ class Run:
     shown: int = 0
     taken: int = 0
     seconds: float = 0.0
+    words: str = ""
+    detector: str = ""
 
 
 class Runs(QObject):

@@ -9,7 +9,7 @@ from typing import Optional, Union
 
 from .fields import Json, MessageError, check_type
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Both sides must name the same; raised with every change that the other side would notice."""
 
 MAX_LINE = 16 * 1024 * 1024

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from .fields import Json, Parameters, option_field
@@ -138,6 +138,12 @@ class CollectParameters(Parameters):
             ones are found, too, and features are pooled under them. False for what an automatic
             job would find.
         classes: As in a job; not with ``by_examples``.
+        words: As in a job: only what they name is found, and each object says its word. With
+            ``by_examples``, the examples decide among it.
+        detector: As in a job; None where the session's own model understands words.
+        exemplars: Polygons around objects, each {"geometry": GeoJSON, "class": name}, in ``crs``:
+            only what looks like them is found, and each object says their class. An empty class is
+            what not to find.
     """
 
     session: str
@@ -145,6 +151,9 @@ class CollectParameters(Parameters):
     crs: Optional[str] = None
     by_examples: bool = True
     classes: list[str] = shared("classes")
+    words: list[str] = shared("words")
+    detector: Optional[str] = shared("detector")
+    exemplars: list[dict[str, Json]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

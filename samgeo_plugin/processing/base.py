@@ -229,6 +229,7 @@ class EngineAlgorithm(ParameterAlgorithm):
             "area": tr("the area of interest"),
             "examples": tr("the examples"),
             "unlike": tr("the examples of none of the classes"),
+            "exemplars": tr("the exemplar boxes"),
             "rendered": tr("the rendered raster"),
         }
         for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):

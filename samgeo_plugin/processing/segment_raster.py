@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from qgis.core import QgsProcessingException, QgsProcessingParameterField
+
 from .. import styles
 from ..i18n import tr
 from ..job import SegmentParameters
 from . import jobs
 from .examples import ExampleAlgorithm
 from .given import Given
+from .parameters import POLYGONS
 from .results import ResultLayer
 from .several_rasters import SeveralRasters
 
@@ -83,6 +86,8 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
     FRESH = "FRESH"
     WORDS = "WORDS"
     DETECTOR = "DETECTOR"
+    EXEMPLARS = "EXEMPLARS"
+    EXEMPLAR_FIELD = "EXEMPLAR_FIELD"
     RULES = "RULES"
 
     key = "segmentraster"
@@ -105,8 +110,8 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             "angles, as for buildings; “centerlines” gives lines, as for roads.\n\n"
             "With examples, only objects of their classes are written: points or strokes on a few "
             "of them, and on a few others without a class. With words, only what a model that "
-            "understands words finds; with both, the examples decide among what the words "
-            "find.\n\n"
+            "understands words finds; with exemplar boxes, what SAM 3 takes for the same; with "
+            "examples beside them, those decide among what is found.\n\n"
             "A run that was cancelled goes on where it was when it is started again with the same "
             "raster and model.\n\n"
             "A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working "
@@ -132,8 +137,20 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
         )
         self.add_text(
             self.DETECTOR,
-            tr("Model that finds words"),
+            tr("Model that finds words or exemplars"),
             note=tr("grounding-dino-tiny, owlv2-base or others of the list of models on disk"),
+        )
+        self.add_source(self.EXEMPLARS, tr("Exemplar boxes"), POLYGONS, optional=True)
+        field = QgsProcessingParameterField(
+            self.EXEMPLAR_FIELD,
+            tr("Field of the exemplars with the class"),
+            None,
+            self.EXEMPLARS,
+            optional=True,
+        )
+        self.declare(
+            field,
+            note=tr("For SAM 3: what looks like the exemplars is found; what has no class is not"),
         )
         self.add_text(
             self.RULES,
@@ -186,6 +203,25 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
         self.add_sink(tr("Objects"), optional=True)
         self.add_folder()
 
+    def exemplar_options(self, given: Given) -> dict[str, Any]:
+        """The exemplars as the engine names them.
+
+        Raises:
+            QgsProcessingException: Examples have their class in a field of another name.
+        """
+        if not given.has(self.EXEMPLARS):
+            return {}
+        source, fields = given.source(self.EXEMPLARS), given.fields(self.EXEMPLAR_FIELD)
+        if given.has(self.EXAMPLES) and fields != given.fields(self.CLASS_FIELD):
+            raise QgsProcessingException(
+                tr("Examples and exemplar boxes need a field of the same name for the class.")
+            )
+        path = given.vector_path(source, "exemplars", fields)
+        options: dict[str, Any] = {"exemplars": path}
+        if fields:
+            options["class_field"] = source.fields().field(fields[0]).name()
+        return options
+
     def work(self, given: Given) -> dict[str, Any]:
         kept, scale = given.word(self.CLASS), given.word(self.SCALE)
         params = {
@@ -200,6 +236,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             "min_stability": given.number(self.STABILITY),
             "workers": given.whole(self.WORKERS),
             **self.example_options(given),
+            **self.exemplar_options(given),
             "words": _parts(given.text(self.WORDS), ","),
             "detector": given.text(self.DETECTOR),
             "rules": _parts(given.text(self.RULES), ";"),

@@ -5,7 +5,10 @@
 comes), ``once=PATH`` (crash only while this file is missing, and make it), ``garbage`` (a print on
 standard output before the greeting), ``flood`` (nothing but prints), ``protocol=N``, ``silent``
 (greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
-(every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input).
+(every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
+``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
+``nothing`` (a collection finds nothing), ``asked=PATH`` (what a collection is asked for goes into
+this file).
 """
 
 from __future__ import annotations
@@ -87,7 +90,8 @@ class Worker:
                 "session": f"s{self.opened}", "crs": "EPSG:32645", "bands": 3,
                 "width": 100, "height": 100,
                 "extent": [0, 0, 100, 100], "stretch": [[0, 255]] * 3,
-                "model": {"name": "fake", "device": "cpu"}, "warnings": [],
+                "model": {"name": "fake", "device": "cpu", "words": "exemplars" in WORDS},
+                "warnings": [],
             }  # fmt: skip
         if method == "prompt":
             prompts = [job.Prompt.from_dict(prompt) for prompt in params["prompts"]]
@@ -117,7 +121,14 @@ class Worker:
         if method == "collect":
             self.asked = job.CollectParameters.from_dict(params)
             self.collected = []
-            return {"collection": "c1", "tiles": 3}
+            words, detector = self.asked.words, self.asked.detector
+            if "asked" in WORDS:
+                Path(WORDS["asked"]).write_text(json.dumps(params))
+            if words and detector is None:
+                raise Refusal("ModelError", "fake does not understand words: choose sam3.")
+            least = 0.6 if words else None
+            model = f"{detector}+fake" if words else "fake"
+            return {"collection": "c1", "tiles": 3, "min_score": least, "model": model}
         if method == "collect_next":
             if job.CollectionParameters.from_dict(params).rest:
                 return self.rest()
@@ -152,6 +163,12 @@ class Worker:
                  "licence": "MIT", "state": "embedded", "path": None, "note": ""},
                 {"name": "sam-vit-b", "family": "sam", "title": "SAM ViT-B", "size": 375_042_383,
                  "licence": "Apache-2.0", "state": "to download", "path": None, "note": ""},
+                *({"name": name, "family": family, "title": title, "size": 1, "licence": "x",
+                   "state": "on disk", "path": None,
+                   "note": "", "kind": "concept"}
+                  for name, family, title in (("sam3", "sam3", "Segment Anything 3"),
+                                              ("owlv2-base", "owlv2", "OWLv2"))
+                  if "concepts" in WORDS),
             ]}  # fmt: skip
         if method == "statistics":
             return {"stretch": [[0.0, 255.0]], "info": {}}
@@ -171,9 +188,13 @@ class Worker:
             name = f"o{4 * tile + k}"
             made.append(name)
             self.collected.append(name)
+        if "nothing" in WORDS:
+            made, gone = [], []
         objects = [
             {"id": name, "geometry": circle(*self.middle(name), 2.0),
-             "score": round(0.9 - 0.05 * int(name[1:]), 2), "stability": 0.9, "area_m2": 12.5}
+             "score": round(0.9 - 0.05 * int(name[1:]), 2), "stability": 0.9, "area_m2": 12.5,
+             "class": self.asked.words[int(name[1:]) % len(self.asked.words)]
+             if self.asked.words else ""}
             for name in made
         ]  # fmt: skip
         return {"objects": objects, "gone": gone, "done": tile + 1, "tiles": 3, "more": False,

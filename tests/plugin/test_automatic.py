@@ -178,7 +178,7 @@ def test_the_area_of_a_run_follows_the_maps_crs(loaded, panel, wait, monkeypatch
     from samgeo_plugin.interactive.automatic import Wanted
 
     seen = []
-    monkeypatch.setattr(loaded.find, "start", lambda name, area, what: seen.append(area))
+    monkeypatch.setattr(loaded.find, "start", lambda name, area, *_: seen.append(area))
     square = QgsGeometry.fromPointXY(QgsPointXY(300005, 3000004)).buffer(10, 4)
     loaded.iface.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:4326"))
     loaded.automatic.start(Wanted(EVERYTHING, "area", square, CRS, False))

@@ -80,6 +80,16 @@ def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layer
     assert asked["min_class_prob"] == 0.6
     with pytest.raises(Refused, match="field of the examples"):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", "EXAMPLES": examples})
+    objects = layers[0]
+    given = {"EXEMPLARS": objects, "EXEMPLAR_FIELD": "name", "DETECTOR": "sam3"}
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", **given})
+    assert asked["exemplars"].endswith("exemplars.gpkg")
+    assert asked["class_field"] == "name"
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", "EXEMPLARS": objects})
+    assert asked["class_field"] is None
+    given |= {"EXAMPLES": examples, "CLASS_FIELD": "kind"}
+    with pytest.raises(Refused, match="of the same name for the class"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", **given})
 
 
 def test_ground_becomes_polygons_and_roads_become_lines(provider, engine, town, layers):  # noqa: F811

@@ -47,7 +47,8 @@ def check_options(params: ClassParameters) -> None:
             f"{option('class_field')}, or give "
             f"layers of one class each with {option('like')} and {option('unlike')}."
         )
-    if params.class_field is not None and params.examples is None:
+    exemplars = getattr(params, "exemplars", None)
+    if params.class_field is not None and params.examples is None and exemplars is None:
         raise ParameterError(
             f"{option('class_field')} says nothing without {option('examples')}: give both."
         )

@@ -105,6 +105,7 @@ def segment_classes(
         inputs = [
             *inputs_of_classes(params),
             *layer_input("the prompts", params.prompts, params.prompts_layer),
+            *layer_input("the exemplars", params.exemplars),
         ]
         geometry: Geometry = "line" if params.outlines == "centerlines" else "polygon"
         output = Output.of(params, raster, inputs=inputs, geometry=geometry)
@@ -175,13 +176,15 @@ class _Steps:
             layer=None,
             overwrite=True,
             job_folder=str(folder / "candidates.job"),
+            class_field=params.class_field if params.exemplars is not None else None,
             outlines="contour" if lines else params.outlines,
             min_area=0.0 if classes else params.min_area,
             crs=None,
             stac_item=False,
         )
         scale = scale_for(params.scale, self.raster)
-        if segmenter is None and classes and not params.words:
+        finds_concepts = bool(params.words) or params.exemplars is not None
+        if segmenter is None and classes and not finds_concepts:
             segmenter = partial(make_candidates, replace(plain, scale=scale), self.model)
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
@@ -193,6 +196,7 @@ class _Steps:
                 overwrite=True,
                 job_folder=str(folder / "classes.job"),
                 rules=[*least, *params.rules],
+                class_field=params.class_field if params.examples is not None else None,
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
             scaled = ScaledModel(self.model, scale)
@@ -242,6 +246,6 @@ _CLASS_OPTIONS = frozenset(
 _SHARED_OPTIONS = (
     *("rasters", "fresh", "model", "device", "precision", "threads", "workers", "cluster"),
     *("bands", "stretch", "resolution", "raster_crs", "overlap", "allow_remote", "tile_size"),
-    *("margin", "examples", "class_field"),
+    *("margin", "examples"),
     *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
 )

@@ -115,6 +115,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Exemplar boxes</source>
+   <translation>Musterrahmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Extent</source>
    <translation>Ausdehnung</translation>
   </message>
@@ -255,8 +260,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
-   <source>Model that finds words</source>
-   <translation>Modell, das Wörter findet</translation>
+   <source>Model that finds words or exemplars</source>
+   <translation>Modell, das Wörter oder Muster findet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -1085,6 +1090,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>No model that understands words is on this computer: download SAM 3, Grounding DINO or OWLv2 with the button beside “Model”.</source>
+   <translation>Auf diesem Rechner ist kein Modell, das Wörter versteht: laden Sie SAM 3, Grounding DINO oder OWLv2 mit dem Knopf neben „Modell“ herunter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Not shown now. 1–9 class, X none of the classes, N next</source>
    <translation>Jetzt nicht gezeigt. 1–9 Klasse, X keine der Klassen, N weiter</translation>
   </message>
@@ -1120,8 +1130,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
-   <source>What is like your objects; or everything, or one class of the embedded model</source>
-   <translation>Was Ihren Objekten gleicht; oder alles, oder eine Klasse des eingebauten Modells</translation>
+   <source>What is like your objects; what words name; everything, or one class of the embedded model</source>
+   <translation>Was Ihren Objekten gleicht; was Wörter benennen; alles, oder eine Klasse des eingebauten Modells</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1137,6 +1147,11 @@
    <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>Whole raster</source>
    <translation>Ganzes Raster</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>Words…</source>
+   <translation>Wörter…</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -1820,6 +1835,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/runs_dialog.py" />
+   <source>Words: {words}</source>
+   <translation>Wörter: {words}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/runs_dialog.py" />
    <source>done</source>
    <translation>fertig</translation>
   </message>
@@ -1989,6 +2009,26 @@
    <translation>herunterzuladen</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/word_row.py" />
+   <source>Model that understands the words</source>
+   <translation>Modell, das die Wörter versteht</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/word_row.py" />
+   <source>What to look for, in English; several words with commas. Each is a class.</source>
+   <translation>Was gesucht wird, auf Englisch; mehrere Wörter mit Kommas. Jedes ist eine Klasse.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/word_row.py" />
+   <source>swimming pool, solar panel</source>
+   <translation>swimming pool, solar panel</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/word_row.py" />
+   <source>{model} (the chosen model)</source>
+   <translation>{model} (das gewählte Modell)</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
    <source>The engine's answer could not be read.</source>
    <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
@@ -2030,6 +2070,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Nothing was found for {words}: try other words.</source>
+   <translation>Für {words} wurde nichts gefunden: versuchen Sie andere Wörter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Objects in {raster}</source>
    <translation>Objekte in {raster}</translation>
   </message>
@@ -2037,6 +2082,11 @@
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>The area lies outside the map's CRS.</source>
    <translation>Das Gebiet liegt außerhalb des KBS der Karte.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Write what to look for, e.g. swimming pool.</source>
+   <translation>Schreiben Sie, was gesucht wird, z. B. swimming pool.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
@@ -2477,6 +2527,11 @@
    <location filename="samgeo_plugin/processing/base.py" />
    <source>the examples of none of the classes</source>
    <translation>die Beispiele für keine der Klassen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>the exemplar boxes</source>
+   <translation>die Musterrahmen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -3222,8 +3277,18 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Examples and exemplar boxes need a field of the same name for the class.</source>
+   <translation>Beispiele und Musterrahmen brauchen für die Klasse ein Feld gleichen Namens.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
    <source>Examples of the objects to find</source>
    <translation>Beispiele der gesuchten Objekte</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>Field of the exemplars with the class</source>
+   <translation>Feld der Muster mit der Klasse</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
@@ -3231,24 +3296,29 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
 
 “hierarchy” keeps objects within objects; “flat” joins parts into one. “coverage” gives polygons without gaps and overlaps, as for fields. “rectangles” makes right angles, as for buildings; “centerlines” gives lines, as for roads.
 
-With examples, only objects of their classes are written: points or strokes on a few of them, and on a few others without a class. With words, only what a model that understands words finds; with both, the examples decide among what the words find.
+With examples, only objects of their classes are written: points or strokes on a few of them, and on a few others without a class. With words, only what a model that understands words finds; with exemplar boxes, what SAM 3 takes for the same; with examples beside them, those decide among what is found.
 
 A run that was cancelled goes on where it was when it is started again with the same raster and model.
 
 A layer that is not a file (XYZ, WMS) is rendered first: name an extent and a working resolution.
 
 Several rasters (advanced) are one mosaic, or are segmented one by one: into one layer that says source and date of each object, or into a folder with one layer each. One that fails stops no other and is named at the end.</source>
-   <translation>Findet jedes Objekt eines Rasters und schreibt je eines ein Polygon, wie viele Kacheln es auch überquert. Jedes Polygon trägt Güte, Stabilität, Fläche und Umfang, sodass schwache nachher ohne neuen Lauf gefiltert werden können.
+   <translation>Findet jedes Objekt eines Rasters und schreibt für jedes ein Polygon, wie viele Kacheln es auch überquert. Jedes Polygon trägt Güte, Stabilität, Fläche und Umfang, sodass schwache nachher ohne neuen Lauf gefiltert werden können.
 
 „hierarchy“ behält Objekte in Objekten; „flat“ fügt Teile zu einem zusammen. „coverage“ ergibt Polygone ohne Lücken und Überlappungen, wie für Felder. „rectangles“ macht rechte Winkel, wie für Gebäude; „centerlines“ ergibt Linien, wie für Straßen.
 
-Mit Beispielen werden nur Objekte ihrer Klassen geschrieben: Punkte oder Striche auf einigen davon, und auf einigen anderen ohne Klasse. Mit Wörtern nur, was ein Modell findet, das Wörter versteht; mit beidem entscheiden die Beispiele unter dem, was die Wörter finden.
+Mit Beispielen werden nur Objekte ihrer Klassen geschrieben: Punkte oder Striche auf einigen davon, und auf einigen anderen ohne Klasse. Mit Wörtern nur, was ein Modell findet, das Wörter versteht; mit Musterrahmen, was SAM 3 für dasselbe hält; mit Beispielen daneben entscheiden diese unter dem, was gefunden wird.
 
 Ein abgebrochener Lauf geht dort weiter, wo er war, wenn er mit demselben Raster und Modell neu gestartet wird.
 
 Ein Layer, der keine Datei ist (XYZ, WMS), wird zuerst gerendert: nennen Sie eine Ausdehnung und eine Arbeitsauflösung.
 
 Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln segmentiert: in einen Layer, der zu jedem Objekt Quelle und Datum nennt, oder in einen Ordner mit je einem Layer. Eines, das fehlschlägt, hält kein anderes auf und wird am Ende genannt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/segment_raster.py" />
+   <source>For SAM 3: what looks like the exemplars is found; what has no class is not</source>
+   <translation>Für SAM 3: was den Mustern gleicht, wird gefunden; was ohne Klasse ist, nicht</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
