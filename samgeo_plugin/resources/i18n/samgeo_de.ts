@@ -1136,7 +1136,7 @@
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>What to ask next</source>
-   <translation>Was als Nächstes fragen</translation>
+   <translation>Nächste Frage</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
@@ -2441,7 +2441,7 @@
   <message>
    <location filename="samgeo_plugin/plugin.py" />
    <source>Right or wrong</source>
-   <translation>Richtig oder falsch</translation>
+   <translation>Richtig/falsch</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/plugin.py" />
