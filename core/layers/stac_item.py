@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pyogrio
 import shapely
 
@@ -81,8 +82,7 @@ def write_item(
         OutputError: It cannot be written.
     """
     path = Path(output)
-    named = layer if format_of(path).named_layer and format_of(path).many_layers else None
-    info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
+    info = _info(path, layer)
     footprint = _in_degrees(info)
     software, model = provenance["software"], provenance.get("model", {})
     tasks = ["instance-segmentation"]
@@ -136,6 +136,27 @@ def write_item(
     text = json.dumps(item, indent=1, ensure_ascii=False)
     write_atomically(place, lambda partial: write_text(partial, text))
     return place
+
+
+def _info(path: Path, layer: str) -> Mapping[str, Any]:
+    """``features``, ``fields``, ``total_bounds`` and ``crs`` of a layer, as pyogrio says them."""
+    form = format_of(path)
+    if form.driver:
+        name = layer if form.many_layers else None
+        info: Mapping[str, Any] = pyogrio.read_info(
+            for_pyogrio(path), layer=name, force_total_bounds=True
+        )
+        return info
+    file = pq.read_metadata(path)  # pyogrio's GDAL reads no GeoParquet
+    about = json.loads(file.metadata[b"geo"])
+    column = about["columns"][about["primary_column"]]
+    own = {about["primary_column"], *(box[0] for box in column["covering"]["bbox"].values())}
+    return {
+        "features": file.num_rows,
+        "fields": [name for name in file.schema.to_arrow_schema().names if name not in own],
+        "total_bounds": column.get("bbox"),
+        "crs": None if column["crs"] is None else json.dumps(column["crs"]),
+    }
 
 
 def _time(dates: Sequence[str], modified: datetime) -> dict[str, Any]:
