@@ -168,6 +168,8 @@ class SamGeoPlugin(QObject):
         self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.review.improve_wanted.connect(self.open_improve)
+        if self.provider is not None:
+            self.provider.model_trained.connect(self._use_model)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)
         self.dock.cancel_wanted.connect(self._cancel)
@@ -481,6 +483,12 @@ class SamGeoPlugin(QObject):
         if choice.bands and not choice.rendered:
             parameters["BANDS"] = list(choice.bands)
         processing.execAlgorithmDialog("samgeo:segmentraster", parameters)
+
+    def _use_model(self, name: str) -> None:
+        """A model that was trained here is the panel's, and one of its list."""
+        if self.controller is not None:
+            self.controller.choose(model=name)
+            self.controller.refresh_models()
 
     def open_improve(self) -> None:
         """Processing's dialog for training, filled in with the layer in review and its raster."""

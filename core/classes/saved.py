@@ -47,8 +47,13 @@ class SavedClassifier:
     about: Mapping[str, Any]
 
 
-def save_classifier(path: str | Path, saved: SavedClassifier) -> None:
+def save_classifier(path: str | Path, saved: SavedClassifier, folder: Path | None = None) -> None:
     """Write a file that appears whole or not at all.
+
+    Args:
+        path: Where to.
+        saved: What is written.
+        folder: Of the job, which is cleared when it goes on: holds the file until it is whole.
 
     Raises:
         OutputError: It cannot be written.
@@ -67,7 +72,7 @@ def save_classifier(path: str | Path, saved: SavedClassifier) -> None:
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
     data = safetensors.numpy.save(arrays, metadata={"samgeo-classes": json.dumps(notes)})
-    write_atomically(Path(path), lambda partial: _write(partial, data))
+    write_atomically(Path(path), lambda partial: _write(partial, data), folder=folder)
 
 
 def _write(path: Path, data: bytes) -> None:

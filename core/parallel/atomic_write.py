@@ -25,12 +25,16 @@ def replace_atomically(
         path: The file to make or to replace; its folder exists.
         write: Writes the temporary file.
         flush: Bring it to the disk first, so that it is whole after a power failure, too.
-        folder: Where the temporary file is instead, on the same drive.
+        folder: Where the temporary file is instead, if that is on the same drive: a job's folder,
+            so that nothing is left beside the file when the job is killed.
 
     Raises:
         OSError: The folder cannot be written or the disk is full; no partial file stays.
     """
-    partial = (folder or path.parent) / f".{path.name}.{secrets.token_hex(4)}.part"
+    place = path.parent
+    if folder is not None and folder.stat().st_dev == place.stat().st_dev:
+        place = folder
+    partial = place / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
         write(partial)
         if flush:
@@ -42,7 +46,13 @@ def replace_atomically(
             partial.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool = True) -> None:
+def write_atomically(
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    flush: bool = True,
+    folder: Path | None = None,
+) -> None:
     """As :func:`replace_atomically`, with the engine's error.
 
     The file's own folder is made where it is missing, but not the one above: a worker that is late
@@ -53,7 +63,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, flush: bool
     """
     try:
         path.parent.mkdir(exist_ok=True)
-        replace_atomically(path, write, flush=flush)
+        replace_atomically(path, write, flush=flush, folder=folder)
     except OSError as error:
         raise OutputError(
             f"Cannot write {path}: {error.strerror or error}. "

@@ -84,11 +84,16 @@ def track(params: Json, context: Context) -> Json:
 
 
 def train(params: Json, context: Context) -> Json:
-    """A model trained on a user's polygons, kept where it is better."""
+    """A model trained on a user's polygons, kept where it is better.
+
+    The priority of the process is lower from then on: a client starts a process of its own for it.
+    """
+    from ..parallel.priority import WHILE_TRAINING, step_back
     from ..training.finetuning.improve import train_as_asked
 
     told = _told(context)
     asked = job.TrainParameters.from_dict(params)
+    step_back(WHILE_TRAINING)
     return train_as_asked(asked, progress=told["progress"]).to_json()
 
 

@@ -23,10 +23,10 @@ from qgis.PyQt.QtWidgets import (
 from .. import settings
 from ..engine.client import EngineClient
 from ..i18n import tr
-from ..setup import bundle, diagnose, environment
-from ..setup.environment import PythonFacts
+from ..setup import bundle, diagnose, environment, setup_plan
 from ..setup.environment_job import PythonSearch, Setup, remove
 from ..setup.gpu import Gpu, GpuSearch, advice
+from ..setup.setup_plan import PythonFacts
 
 
 class EnvironmentWidget(QWidget):
@@ -153,7 +153,7 @@ class EnvironmentWidget(QWidget):
         """The search has ended without a Python that can make an environment."""
         if self._search is None or self._search.searching:
             return False
-        return self._facts is None or environment.missing_venv(self._facts) is not None
+        return self._facts is None or setup_plan.missing_venv(self._facts) is not None
 
     def _gpu_found(self, gpu: Optional[Gpu]) -> None:
         self._gpu = gpu
@@ -227,12 +227,12 @@ class EnvironmentWidget(QWidget):
                     "No Python from 3.10 on was found; install one, or name an existing Python."
                 )
             return tr("Looking for a Python…")
-        missing = environment.missing_venv(facts)
+        missing = setup_plan.missing_venv(facts)
         if missing is not None and state in (environment.ABSENT, environment.PARTIAL):
             return missing
         if state == environment.COMPLETE:
             return tr("Nothing needs to be downloaded.")
-        plan = environment.make_plan(facts, build, bundle=sealed)
+        plan = setup_plan.make_plan(facts, build, bundle=sealed)
         if not plan.steps:
             return tr("Nothing needs to be downloaded.")
         if sealed is not None:
@@ -288,7 +288,7 @@ class EnvironmentWidget(QWidget):
             # From the start, as the user asked; the packages come from pip's cache.
             environment.write_marker(environment.folder(), environment.Marker())
         build = str(self.build.currentData())
-        plan = environment.make_plan(self._facts, build, bundle=bundle.chosen())
+        plan = setup_plan.make_plan(self._facts, build, bundle=bundle.chosen())
         self._setup.start(plan)
 
     def _remove(self) -> None:

@@ -91,7 +91,7 @@ class SourcePanel(QWidget):
         self.target = QComboBox()
         _shrink(self.target)
         self.fields = QToolButton()
-        self.fields.setIcon(theme_icon("/mIconFieldText.svg"))
+        self.fields.setIcon(theme_icon("/mSourceFields.svg"))
         self.fields.setToolTip(tr("Which attribute goes into which field"))
         self.fields.clicked.connect(self._map_fields)
         self.save = QToolButton()
@@ -240,7 +240,7 @@ class SourcePanel(QWidget):
             self.model.setItemData(at, "\n".join(tip), Qt.ItemDataRole.ToolTipRole)
             names.append(name)
         if not names:
-            self.model.addItem(tr("Embedded"), "embedded")
+            self.model.addItem(tr("Small model that comes with SamGeo Seamless"), "embedded")
             names.append("embedded")
         if chosen not in names:
             self.model.addItem(chosen, chosen)

@@ -277,6 +277,7 @@ class Automatic(QObject):
                 attributes,
                 controller.session.refinement,
                 set(find.outdated),
+                set(find.taken),
             )
         except TargetError as error:
             controller.reporter.show("error", str(error))
@@ -298,9 +299,13 @@ class Automatic(QObject):
         if self._hides:
             self._hides = False
             self._find.candidates.hide()
-        text = tr("{count} objects are in {layer}, not saved yet.").format(
-            count=max(added, 0), layer="" if layer is None else layer.name()
-        )
+        name = "" if layer is None else layer.name()
+        if added > 0 or left:
+            text = tr("{count} objects are in {layer}, not saved yet.").format(
+                count=max(added, 0), layer=name
+            )
+        else:
+            text = tr("Nothing is new: all objects are in {layer} already.").format(layer=name)
         if left:
             text += " " + tr("{count} were there already or do not fit.").format(count=left)
         controller.reporter.show("success" if added else "info", text)

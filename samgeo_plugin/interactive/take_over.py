@@ -60,6 +60,7 @@ class TakeOver(QObject):
         attributes: dict[str, Any],
         refinement: Refinement,
         outdated: AbstractSet[str] = frozenset(),
+        taken: AbstractSet[str] = frozenset(),
     ) -> None:
         """Begin.
 
@@ -71,6 +72,8 @@ class TakeOver(QObject):
             refinement: What is done to outlines in QGIS itself.
             outdated: Ids of objects that were taken before and are parts of larger ones now: their
                 features go.
+            taken: Ids of objects that were taken before: those that are in the layer still are not
+                counted as left out.
 
         Raises:
             TargetError: The layer takes nothing.
@@ -84,7 +87,7 @@ class TakeOver(QObject):
             raise target.TargetError(why)
         target.with_class_field(layer)
         self._added = self._left = 0
-        work = self._work(layer, crs, objects, attributes, refinement, outdated)
+        work = self._work(layer, crs, objects, attributes, refinement, outdated, taken)
         self._steps.start(work, lambda: self.ended.emit(self._added, self._left))
 
     def _work(
@@ -95,6 +98,7 @@ class TakeOver(QObject):
         attributes: dict[str, Any],
         refinement: Refinement,
         outdated: AbstractSet[str],
+        taken: AbstractSet[str],
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
         shapes: dict[int, QgsGeometry] = {}
@@ -119,7 +123,7 @@ class TakeOver(QObject):
                     moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
                     there = index.intersects(moved.boundingBox())
                     if any(iou(shapes[each], moved) >= SAME for each in there):
-                        self._left += 1
+                        self._left += one.id not in taken
                     elif _added(layer, moved, values):
                         self._added += 1
                     else:

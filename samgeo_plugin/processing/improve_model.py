@@ -172,6 +172,9 @@ class ImproveModel(EngineAlgorithm):
             if self._use not in known:
                 settings.MODELS.set("\n".join([*known, self._use]))
             settings.MODEL.set(self._use)
+            trained = getattr(self.provider(), "model_trained", None)
+            if trained is not None:  # the panel is there
+                trained.emit(self._use)
             feedback.pushInfo(tr("{name} is the model of the panel now.").format(name=self._use))
             self._use = ""
         return {}

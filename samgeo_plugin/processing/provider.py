@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtGui import QIcon
 
 from ..gui.icons import FOLDER as ICONS
@@ -39,6 +40,9 @@ ALGORITHMS = (
 
 class SamGeoProvider(QgsProcessingProvider):
     """Listed in the toolbox as "SamGeo Seamless"."""
+
+    model_trained = pyqtSignal(str)
+    """A model of the user's own that the panel is to use from now on."""
 
     def id(self) -> str:
         return "samgeo"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine's Python environment: location, state, and the commands that create it.
+"""The engine's Python environment: where it is, what was done in it, how the engine is started.
 
-Nothing here runs anything: :mod:`environment_job` does, after the user has seen what and how much.
 The environment lies outside the plugin's folder, which QGIS deletes at every update.
 """
 
@@ -9,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
@@ -23,8 +20,6 @@ from .. import settings
 from ..engine.client import NoEngine
 from ..engine.process import EngineCommand
 from ..i18n import tr
-from .bundle import SealedBundle
-from .gpu import CUDA_12, CUDA_13
 
 MARKER = "samgeo-environment.json"
 """A folder with this file is ours: only such a folder is ever written into or removed."""
@@ -33,32 +28,11 @@ PLUGIN = Path(__file__).resolve().parents[1]
 ENGINE = PLUGIN / "bundled"
 """In the package: the engine's wheel, ``constraints.txt`` and ``sizes.json``."""
 
-MINIMUM_PYTHON = (3, 10)
-CLEAR = "clear"
-"""A step that is never remembered as done."""
 
 CPU = "cpu"
 CUDA = "cuda"
 
-_TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 _ENGINE_STEPS = ("venv", "pip", "torch", "engine", "check")
-
-_OF_A_VENV = frozenset(
-    ("bin", "include", "lib", "lib64", "share", "Scripts", "Include", "Lib", "pyvenv.cfg")
-)
-"""What an interrupted ``python -m venv`` leaves behind."""
-
-_CLEAR = (
-    "import os, shutil, sys\n"
-    "for entry in os.scandir(sys.argv[1]):\n"
-    "    if entry.name == sys.argv[2]:\n"
-    "        continue\n"
-    "    if entry.is_dir(follow_symlinks=False):\n"
-    "        shutil.rmtree(entry.path)\n"
-    "    else:\n"
-    "        os.unlink(entry.path)\n"
-)
-"""``venv --clear`` would take the marker along, and with it the right to go on in the folder."""
 
 
 @dataclass(frozen=True)
@@ -74,48 +48,6 @@ class Marker:
     @property
     def complete(self) -> bool:
         return set(_ENGINE_STEPS) <= set(self.done)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the setup.
-
-    Args:
-        name: For the marker.
-        title: For a person.
-        program: What to run.
-        arguments: With what.
-        network: It downloads, so proxy and certificates are handed to it.
-        megabytes: About how much it downloads; 0 where it downloads nothing.
-    """
-
-    name: str
-    title: str
-    program: str
-    arguments: tuple[str, ...]
-    network: bool = False
-    megabytes: int = 0
-
-
-@dataclass(frozen=True)
-class Size:
-    """Megabytes to download and to have on the disk."""
-
-    download: int
-    disk: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a click on "Set up" will do; shown before. ``engine`` is its version."""
-
-    folder: Path
-    python: str
-    build: str
-    steps: tuple[Step, ...]
-    size: Size
-    marker: Marker = field(default_factory=Marker)
-    engine: str = ""
 
 
 # --- places -------------------------------------------------------------------------------------
@@ -167,10 +99,6 @@ def write_marker(environment: Path, marker: Marker) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(marker), indent=2), encoding="utf-8")
     os.replace(partial, path)
-
-
-EXTRAS = "training"
-"""Of the engine: what 'Improve the model' needs besides."""
 
 
 def wheel() -> Optional[Path]:
@@ -242,279 +170,6 @@ def engine_command() -> EngineCommand:
     if found == PARTIAL:
         raise NoEngine(tr("The engine's setup is not finished; go on with it in the settings."))
     raise NoEngine(tr("The engine is not set up yet; set it up in the settings."))
-
-
-# --- plan ---------------------------------------------------------------------------------------
-
-
-def python_candidates() -> list[str]:
-    """Pythons worth asking for their version, best first; none is run here."""
-    found: list[str] = []
-    base = Path(getattr(sys, "_base_executable", "") or sys.executable or "")
-    # In QGIS, sys.executable is often QGIS itself; its Python lies beside it.
-    for name in ("python3", "python3.exe", "python.exe", "python"):
-        for place in (Path(sys.exec_prefix), Path(sys.exec_prefix) / "bin", base.parent):
-            found.append(str(place / name))
-    names = [f"python3.{minor}" for minor in (12, 13, 11, 10)] + ["python3", "python"]
-    found += [path for path in (shutil.which(name) for name in names) if path]
-    seen: set[str] = set()
-    result = []
-    for path in found:
-        if path not in seen and os.path.isfile(path) and os.access(path, os.X_OK):
-            seen.add(path)
-            result.append(path)
-    return result
-
-
-def missing_venv(facts: PythonFacts) -> Optional[str]:
-    """What this Python lacks to make an environment; None where nothing is missing."""
-    if facts.can_make or shutil.which("uv") is not None:
-        return None
-    minor = ".".join(map(str, facts.version[:2]))
-    return tr(
-        "{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, "
-        "install it (sudo apt install python{minor}-venv); then look again."
-    ).format(python=facts.path, minor=minor)
-
-
-PROBE = (
-    "import sys, json, importlib.util as u;"
-    "print(json.dumps({'version': list(sys.version_info[:3]),"
-    " 'venv': bool(u.find_spec('venv')), 'ensurepip': bool(u.find_spec('ensurepip'))}))"
-)
-"""What a candidate is asked: run as ``python -c PROBE``."""
-
-
-@dataclass(frozen=True)
-class PythonFacts:
-    """A candidate's answer."""
-
-    path: str
-    version: tuple[int, ...]
-    can_make: bool
-
-    @classmethod
-    def from_answer(cls, path: str, text: str) -> Optional[PythonFacts]:
-        try:
-            values = json.loads(text.strip().splitlines()[-1])
-            version = tuple(int(part) for part in values["version"])
-            can_make = bool(values["venv"]) and bool(values["ensurepip"])
-        except (ValueError, KeyError, IndexError, TypeError):
-            return None
-        return cls(path, version, can_make)
-
-    @property
-    def suits(self) -> bool:
-        return self.version >= MINIMUM_PYTHON
-
-
-def sizes(build: str) -> Size:
-    """Measured when the package was built; the larger figure where the system is another."""
-    try:
-        values = json.loads((ENGINE / "sizes.json").read_text(encoding="utf-8"))[build]
-        return Size(int(values["download_mb"]), int(values["disk_mb"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Size(450, 1800) if build == CPU else Size(3200, 7500)
-
-
-def make_plan(
-    python: PythonFacts,
-    build: str,
-    environment: Optional[Path] = None,
-    bundle: Optional[SealedBundle] = None,
-) -> Plan:
-    """The commands that set an environment up, less those that are done.
-
-    Args:
-        python: With which it is made.
-        build: Of torch; a bundle has its own.
-        environment: Its folder; None for the chosen one.
-        bundle: Where all packages come from; None for the network.
-    """
-    target = environment or folder()
-    inside = str(python_of(target))
-    build = bundle.build if bundle is not None else build
-    engine = bundle.engine if bundle is not None else wheel_version()
-    marker = _marker_for(target, build, engine)
-    marker = replace(
-        marker,
-        build=build,
-        python=".".join(map(str, python.version)),
-        sealed=bundle is not None,
-    )
-    steps = [_make_step(python, target)]
-    if bundle is None:
-        steps += _network_steps(inside, build)
-        size = sizes(build)
-    else:
-        steps = [_verify_step(python, bundle), *steps, *_bundle_steps(inside, bundle)]
-        size = Size(0, bundle.disk)
-    check = ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)")
-    steps.append(Step("check", tr("Check the engine"), inside, check))
-    left = tuple(step for step in steps if step.name not in marker.done)
-    if "venv" not in marker.done and _has_leftovers(target):
-        clear = ("-I", "-c", _CLEAR, str(target), MARKER)
-        left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
-    return Plan(target, python.path, build, left, size, marker, engine)
-
-
-def _marker_for(target: Path, build: str, engine: str) -> Marker:
-    """What is done there and still counts for this build and engine."""
-    marker = read_marker(target) or Marker()
-    if marker.build != build:
-        marker = replace(
-            marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
-        )
-    if marker.engine != engine:
-        marker = replace(
-            marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
-        )
-    return marker if python_of(target).exists() else Marker()
-
-
-def _make_step(python: PythonFacts, target: Path) -> Step:
-    uv = shutil.which("uv")
-    title = tr("Make the environment")
-    if python.can_make or uv is None:
-        return Step("venv", title, python.path, ("-m", "venv", str(target)))
-    # Debian's Python without python3-venv, but uv is there.
-    arguments = ("venv", "--seed", "--python", python.path, "--allow-existing", str(target))
-    return Step("venv", title, uv, arguments, network=True)
-
-
-_PIP = (
-    "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
-    "--only-binary", ":all:",
-)  # fmt: skip
-_QUIET = ("--progress-bar", "off")
-_COUNTED = ("--progress-bar", "raw")
-"""Lines "Progress 5 of 10", in bytes; pip knows them from 24.1 on, so after it was renewed."""
-
-_RETRIES = ("--retries", "3")
-"""Without any, pip does not say that the network is missing."""
-
-
-def _network_steps(inside: str, build: str) -> list[Step]:
-    pinned = (
-        ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
-    )
-    path = wheel()
-    pip, torch, engine = _megabytes(build)
-    counted = (*_PIP, *_COUNTED, *_RETRIES)
-    return [
-        Step(
-            "pip",
-            tr("Renew pip"),
-            inside,
-            (*_PIP, *_QUIET, *_RETRIES, "--upgrade", "pip>=24.1"),
-            True,
-            pip,
-        ),
-        Step(
-            "torch",
-            tr("Install PyTorch ({build})").format(build=build.upper()),
-            inside,
-            (*counted, *_torch_index(build), *_torch_requirement()),
-            True,
-            torch,
-        ),
-        Step(
-            "engine",
-            tr("Install the engine"),
-            inside,
-            (*counted, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
-            True,
-            engine,
-        ),
-    ]
-
-
-def _verify_step(python: PythonFacts, bundle: SealedBundle) -> Step:
-    arguments = ("-I", str(bundle.folder / "install.py"), "--verify")
-    return Step("verify", tr("Check the bundle's files"), python.path, arguments)
-
-
-def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
-    """Everything from the bundle: pip is told that there is no network."""
-    pip = (*_PIP, *_QUIET, "--no-index", "--find-links", str(bundle.folder / "wheels"))
-    torch = tr("Install PyTorch ({build})").format(build=bundle.build.upper())
-    steps = [
-        Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
-        Step("torch", torch, inside, (*pip, "torch")),
-        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements)),
-    ]
-    if bundle.models:
-        arguments = (str(bundle.folder / "install.py"), "--models")
-        steps.append(Step("models", tr("Copy the models"), inside, arguments))
-    return steps
-
-
-def _megabytes(build: str) -> tuple[int, int, int]:
-    """About what the steps of the network download: pip, torch, the engine and its packages."""
-    whole = sizes(build).download
-    engine = min(250, whole)
-    return 2, max(whole - engine - 2, 0), engine
-
-
-def _torch_index(build: str) -> tuple[str, ...]:
-    """Where this build of torch lies: PyPI has CUDA for Linux, CPU for Windows and macOS."""
-    named = os.environ.get("SAMGEO_TORCH_INDEX")
-    if named is not None:  # the user's mirror; empty for the configured index
-        return ("--index-url", named) if named else ()
-    system = platform.system()
-    if build == CPU and system == "Linux":
-        return ("--index-url", _TORCH_CPU)
-    if build == CUDA and system in ("Windows", "Linux") and settings.CUDA_12.get():
-        return ("--index-url", CUDA_12)
-    if build == CUDA and system == "Windows":
-        return ("--index-url", CUDA_13)
-    return ()
-
-
-def _torch_requirement() -> tuple[str, ...]:
-    """The pinned torch without its local version, so that either build satisfies it."""
-    try:
-        lines = (ENGINE / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.replace(" ", "").startswith("torch=="):
-            return (line.split("#")[0].strip().split("+")[0],)
-    return ("torch",)
-
-
-def _has_leftovers(environment: Path) -> bool:
-    try:
-        return any(child.name != MARKER for child in environment.iterdir())
-    except OSError:
-        return False
-
-
-def _is_ours(environment: Path) -> bool:
-    """With our marker, or the standard folder with nothing but an interrupted venv in it."""
-    if (environment / MARKER).exists():
-        return True
-    names = {child.name for child in environment.iterdir()}
-    return environment == standard_folder() and names <= _OF_A_VENV
-
-
-def refuse_folder(environment: Path, size: Size) -> Optional[str]:
-    """Why nothing can be set up there, with a way out; None where all is well."""
-    if environment.is_dir() and any(environment.iterdir()) and not _is_ours(environment):
-        return tr(
-            "{folder} holds other files; choose an empty folder, or name its Python instead."
-        ).format(folder=environment)
-    place = environment
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not os.access(place, os.W_OK):
-        return tr("{folder} cannot be written to; choose another folder.").format(folder=place)
-    free = shutil.disk_usage(place).free / 1e6
-    if free < size.disk:
-        return tr(
-            "{folder} has {free} MB free and {needed} MB are needed; choose another folder."
-        ).format(folder=place, free=int(free), needed=size.disk)
-    return None
 
 
 def qgis_prefix() -> str:

@@ -24,8 +24,8 @@ from .. import log, settings
 from ..engine.process import EngineCommand, LineBuffer, configure
 from ..i18n import tr
 from ..job import MessageError
-from . import environment, network
-from .environment import Plan, PythonFacts, Step
+from . import environment, network, setup_plan
+from .setup_plan import Plan, PythonFacts, Step
 
 _PROGRESS = re.compile(r"^Progress (\d+) of (\d+)$")
 """What pip says with --progress-bar raw."""
@@ -183,7 +183,7 @@ class PythonSearch(QObject):
     ) -> None:
         super().__init__(parent)
         self._version = version
-        self._left = list(environment.python_candidates() if candidates is None else candidates)
+        self._left = list(setup_plan.python_candidates() if candidates is None else candidates)
         self._second_best: Optional[PythonFacts] = None
         self._process: Optional[QProcess] = None
         self.searching = True
@@ -195,7 +195,7 @@ class PythonSearch(QObject):
             return
         path = self._left.pop(0)
         process = QProcess(self)
-        configure(process, EngineCommand(path, ("-I", "-c", environment.PROBE)))
+        configure(process, EngineCommand(path, ("-I", "-c", setup_plan.PROBE)))
         process.finished.connect(lambda *_: self._answered(path, process))
         process.errorOccurred.connect(lambda error: self._failed(process, error))
         self._process = process
@@ -252,7 +252,7 @@ class EnvironmentJob(QObject):
         return self._process is not None
 
     def start(self) -> None:
-        why = environment.refuse_folder(self._plan.folder, self._plan.size)
+        why = setup_plan.refuse_folder(self._plan.folder, self._plan.size)
         if why is not None:
             QTimer.singleShot(0, lambda: self.finished.emit(False, why))
             return
@@ -338,7 +338,7 @@ class EnvironmentJob(QObject):
         if code != 0 or status != QProcess.ExitStatus.NormalExit:
             self.finished.emit(False, explain(step, "\n".join(self._tail), self._plan.folder))
             return
-        done = () if step.name == environment.CLEAR else (step.name,)
+        done = () if step.name == setup_plan.CLEAR else (step.name,)
         self._marker = replace(
             self._marker,
             done=(*self._marker.done, *done),

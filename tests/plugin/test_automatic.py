@@ -108,6 +108,7 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, wait):
     assert (run.state, run.done, run.taken) == (runs.DONE, 3, 8)
     assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
     assert not dialog.go_on.isEnabled()
+    assert "already" not in loaded.iface.text(), "the run's own objects are not counted as left out"
 
 
 def test_a_run_is_repeated_and_what_is_there_is_left_out(loaded, panel, wait):
@@ -125,6 +126,7 @@ def test_a_run_is_repeated_and_what_is_there_is_left_out(loaded, panel, wait):
         two.raster,
     )
     assert (two.shown, two.taken) == (8, 0)
+    assert "8 were there already" in loaded.iface.text()
     assert loaded.controller.target_layer().featureCount() == 8
     panel._runs_dialog.forget.click()
     assert loaded.automatic.runs.items == (one,)

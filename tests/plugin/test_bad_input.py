@@ -29,9 +29,9 @@ from real_engine import SAMPLES, needs_engine
 from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.opening import CLOSED, OPENING, READY
 from samgeo_plugin.job import Prompt
-from samgeo_plugin.setup import environment
-from samgeo_plugin.setup.environment import PythonFacts
+from samgeo_plugin.setup import environment, setup_plan
 from samgeo_plugin.setup.environment_job import EnvironmentJob
+from samgeo_plugin.setup.setup_plan import PythonFacts
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 MIDDLE = (351320.0, 3057420.0)
@@ -272,7 +272,7 @@ def set_up(place: Path, wait, monkeypatch, **variables: str) -> tuple[bool, str,
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     python = PythonFacts(sys.executable, sys.version_info[:3], True)
-    plan = environment.make_plan(python, environment.CPU, place)
+    plan = setup_plan.make_plan(python, environment.CPU, place)
     job = EnvironmentJob(plan)
     lines: list[str] = []
     ended: list[tuple[bool, str]] = []
@@ -310,12 +310,12 @@ def test_no_room_for_the_environment(window, wait, monkeypatch, tmp_path):
         pytest.skip("this machine lets nobody mount a disk")
     try:
         place = disk / "environment"
-        said = environment.refuse_folder(place, environment.sizes(environment.CPU))
+        said = setup_plan.refuse_folder(place, setup_plan.sizes(environment.CPU))
         assert "MB free" in said
         assert is_one_sentence(said), said
         assert set_up(place, wait, monkeypatch)[:2] == (False, said)
         # And where the room goes away only later.
-        monkeypatch.setattr(environment, "refuse_folder", lambda folder, size: None)
+        monkeypatch.setattr(setup_plan, "refuse_folder", lambda folder, size: None)
         well, said, _ = set_up(place, wait, monkeypatch)
         assert not well
         assert "full" in said

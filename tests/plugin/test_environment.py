@@ -14,10 +14,11 @@ from qgis.core import QgsSettings
 
 from samgeo_plugin import settings
 from samgeo_plugin.engine.client import NoEngine
-from samgeo_plugin.setup import diagnose, environment, environment_job, network
-from samgeo_plugin.setup.environment import Marker, PythonFacts, Size, Step
+from samgeo_plugin.setup import diagnose, environment, environment_job, network, setup_plan
+from samgeo_plugin.setup.environment import Marker
 from samgeo_plugin.setup.environment_job import EnvironmentJob, PythonSearch, Setup
 from samgeo_plugin.setup.gpu import GpuSearch
+from samgeo_plugin.setup.setup_plan import PythonFacts, Size, Step
 
 FACTS = PythonFacts(sys.executable, (3, 11, 2), True)
 
@@ -32,8 +33,8 @@ def place(monkeypatch, tmp_path, qgis_app):
     return folder
 
 
-def plan_of(place: Path, *steps: Step) -> environment.Plan:
-    return environment.Plan(place, sys.executable, "cpu", steps, Size(1, 1))
+def plan_of(place: Path, *steps: Step) -> setup_plan.Plan:
+    return setup_plan.Plan(place, sys.executable, "cpu", steps, Size(1, 1))
 
 
 def python(name: str, code: str) -> Step:
@@ -71,9 +72,10 @@ def test_an_engine_older_than_the_plugin_is_outdated_and_only_it_is_renewed(plac
     python.touch()
     steps = ("venv", "pip", "torch", "engine", "check")
     environment.write_marker(place, Marker(done=steps, engine="0.0.1"))
-    monkeypatch.setattr(environment, "wheel_version", lambda: "0.1.0")
+    for module in (environment, setup_plan):
+        monkeypatch.setattr(module, "wheel_version", lambda: "0.1.0")
     assert environment.state() == environment.OUTDATED
-    plan = environment.make_plan(FACTS, "cpu")
+    plan = setup_plan.make_plan(FACTS, "cpu")
     assert [step.name for step in plan.steps] == ["engine", "check"]
 
 
@@ -83,7 +85,7 @@ def test_another_build_of_torch_keeps_the_venv(place):
     python.touch()
     steps = ("venv", "pip", "torch", "engine", "check")
     environment.write_marker(place, Marker(done=steps, engine=environment.wheel_version()))
-    names = [step.name for step in environment.make_plan(FACTS, "cuda").steps]
+    names = [step.name for step in setup_plan.make_plan(FACTS, "cuda").steps]
     assert names == ["torch", "engine", "check"]
 
 
@@ -107,12 +109,12 @@ def test_a_folder_with_other_files_a_full_disk_and_a_protected_folder_are_refuse
 ):
     place.mkdir(parents=True)
     (place / "thesis.txt").touch()
-    assert "other files" in environment.refuse_folder(place, Size(1, 1))
+    assert "other files" in setup_plan.refuse_folder(place, Size(1, 1))
     (place / "thesis.txt").unlink()
-    assert environment.refuse_folder(place, Size(1, 1)) is None
-    assert "MB free" in environment.refuse_folder(place, Size(1, 10**9))
+    assert setup_plan.refuse_folder(place, Size(1, 1)) is None
+    assert "MB free" in setup_plan.refuse_folder(place, Size(1, 10**9))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "cannot be written" in environment.refuse_folder(place, Size(1, 1))
+    assert "cannot be written" in setup_plan.refuse_folder(place, Size(1, 1))
 
 
 def test_a_setup_that_ends_in_its_first_step_can_be_retried(place, wait):
@@ -124,11 +126,11 @@ def test_a_setup_that_ends_in_its_first_step_can_be_retried(place, wait):
     wait(lambda: (place / "bin").exists())
     job.cancel()
     wait(lambda: ends)
-    assert environment.refuse_folder(place, Size(1, 1)) is None
-    plan = environment.make_plan(FACTS, "cpu")
+    assert setup_plan.refuse_folder(place, Size(1, 1)) is None
+    plan = setup_plan.make_plan(FACTS, "cpu")
     assert [step.name for step in plan.steps][:2] == ["clear", "venv"]
     (place / "leftover").touch()
-    only = environment.Plan(place, sys.executable, "cpu", plan.steps[:1], Size(1, 1), plan.marker)
+    only = setup_plan.Plan(place, sys.executable, "cpu", plan.steps[:1], Size(1, 1), plan.marker)
     assert finish(EnvironmentJob(only), wait)[0]
     assert [path.name for path in place.iterdir()] == [environment.MARKER]
     assert environment.read_marker(place).done == (), "clearing is never remembered as done"
@@ -138,12 +140,12 @@ def test_what_an_older_plugin_left_of_a_venv_is_no_obstacle(place, tmp_path, mon
     place.mkdir(parents=True)
     (place / "pyvenv.cfg").touch()
     (place / "bin").mkdir()
-    assert environment.refuse_folder(place, Size(1, 1)) is None
+    assert setup_plan.refuse_folder(place, Size(1, 1)) is None
     (place / "thesis.txt").touch()
-    assert "other files" in environment.refuse_folder(place, Size(1, 1))
+    assert "other files" in setup_plan.refuse_folder(place, Size(1, 1))
     (place / "thesis.txt").unlink()
     monkeypatch.setenv("SAMGEO_ENVIRONMENT", str(tmp_path / "elsewhere"))
-    assert "other files" in environment.refuse_folder(place, Size(1, 1)), "a chosen folder"
+    assert "other files" in setup_plan.refuse_folder(place, Size(1, 1)), "a chosen folder"
 
 
 def test_a_missing_venv_module_is_named_and_python_is_looked_for_again(
@@ -154,7 +156,7 @@ def test_a_missing_venv_module_is_named_and_python_is_looked_for_again(
     monkeypatch.setattr(shutil, "which", lambda name: None)
     lacking = PythonFacts(sys.executable, (3, 11, 2), False)
     widget = EnvironmentWidget(client(), Setup())
-    monkeypatch.setattr(environment, "python_candidates", list)
+    monkeypatch.setattr(setup_plan, "python_candidates", list)
     widget._look_for_python()
     wait(lambda: not widget._search.searching)
     widget._python_found(lacking)
@@ -185,7 +187,7 @@ def test_steps_run_one_after_the_other_and_a_failed_one_is_resumed(place, wait):
     assert "made größe" in lines
     assert environment.read_marker(place).done == ("venv",)
     flag.touch()
-    rest = environment.Plan(
+    rest = setup_plan.Plan(
         place, sys.executable, "cpu", steps[1:], Size(1, 1), environment.read_marker(place)
     )
     assert finish(EnvironmentJob(rest), wait)[0]
@@ -285,17 +287,17 @@ def test_the_search_asks_pythons_and_leaves_out_what_is_none(place, wait, tmp_pa
 
 def test_the_plan_pins_torch_and_takes_the_cpu_index(place, monkeypatch, tmp_path):
     (tmp_path / "constraints.txt").write_text("# no\ntorch==2.13.0\nnumpy==2.4.6\n")
-    monkeypatch.setattr(environment, "ENGINE", tmp_path)
-    monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(setup_plan, "ENGINE", tmp_path)
+    monkeypatch.setattr(setup_plan.platform, "system", lambda: "Linux")
     monkeypatch.delenv("SAMGEO_TORCH_INDEX", raising=False)
-    torch = next(s for s in environment.make_plan(FACTS, "cpu").steps if s.name == "torch")
+    torch = next(s for s in setup_plan.make_plan(FACTS, "cpu").steps if s.name == "torch")
     assert torch.arguments[-1] == "torch==2.13.0"
     assert "https://download.pytorch.org/whl/cpu" in torch.arguments
-    cuda = next(s for s in environment.make_plan(FACTS, "cuda").steps if s.name == "torch")
+    cuda = next(s for s in setup_plan.make_plan(FACTS, "cuda").steps if s.name == "torch")
     assert "--index-url" not in cuda.arguments
-    engine = next(s for s in environment.make_plan(FACTS, "cpu").steps if s.name == "engine")
+    engine = next(s for s in setup_plan.make_plan(FACTS, "cpu").steps if s.name == "engine")
     assert "-c" in engine.arguments
-    assert all(s.network for s in environment.make_plan(FACTS, "cpu").steps if s.name == "pip")
+    assert all(s.network for s in setup_plan.make_plan(FACTS, "cpu").steps if s.name == "pip")
 
 
 def test_qgis_proxy_is_handed_on_and_never_shown(place):
@@ -368,7 +370,7 @@ def test_a_bundle_is_installed_from_without_an_index(place, tmp_path):
     from samgeo_plugin.setup import bundle
 
     folder = sealed(tmp_path / "bundle")
-    plan = environment.make_plan(FACTS, "cuda", bundle=bundle.read(folder))
+    plan = setup_plan.make_plan(FACTS, "cuda", bundle=bundle.read(folder))
     assert [step.name for step in plan.steps] == [
         "verify", "venv", "pip", "torch", "engine", "models", "check",
     ]  # fmt: skip
@@ -388,7 +390,8 @@ def test_an_engine_of_a_bundle_is_not_called_outdated(place, monkeypatch):
     python.parent.mkdir(parents=True)
     python.touch()
     steps = ("venv", "pip", "torch", "engine", "check")
-    monkeypatch.setattr(environment, "wheel_version", lambda: "0.1.0")
+    for module in (environment, setup_plan):
+        monkeypatch.setattr(module, "wheel_version", lambda: "0.1.0")
     environment.write_marker(place, Marker(done=steps, engine="0.9.0", sealed=True))
     assert environment.state() == environment.COMPLETE
 
@@ -409,7 +412,7 @@ def test_a_bundle_that_is_none_or_for_another_system_is_named(
     wait(lambda: "from the bundle, without a network" in widget.promise.text(), 20)
     assert widget.set_up.isEnabled()
     assert not widget.build.isEnabled()
-    monkeypatch.setattr(environment, "python_candidates", lambda: [sys.executable])
+    monkeypatch.setattr(setup_plan, "python_candidates", lambda: [sys.executable])
     widget.bundle.setFilePath(str(sealed(tmp_path / "newer", python="3.99")))
     wait(lambda: "needs Python 3.99" in widget.promise.text(), 20)
     widget.bundle.setFilePath("")

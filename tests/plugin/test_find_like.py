@@ -224,6 +224,7 @@ def test_what_is_shown_is_taken_over_once_as_one_step(searching, wait):
     searching.dock.find.take.click()
     wait(lambda: not searching.automatic.takes)
     assert layer.featureCount() == len(kept), "what is there is not taken twice"
+    assert "Nothing is new" in searching.iface.text()
     layer.undoStack().undo()  # the second one, which added nothing
     layer.undoStack().undo()
     assert layer.featureCount() == 0

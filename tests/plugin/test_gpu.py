@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from samgeo_plugin import settings
-from samgeo_plugin.setup import environment, gpu
+from samgeo_plugin.setup import gpu, setup_plan
 from samgeo_plugin.setup.gpu import Gpu, GpuSearch, advice, parsed, why_not
 
 OLD, MIDDLE, NEW = (Gpu("GeForce X", driver) for driver in ("470.82", "535.54.03", "580.1"))
@@ -82,15 +82,15 @@ def test_a_card_is_looked_for_and_chooses_the_index(tmp_path, wait, monkeypatch)
     wait(lambda: found)
     assert found == [Gpu("Quadro Y", "535.1")]
     monkeypatch.delenv("SAMGEO_TORCH_INDEX", raising=False)
-    monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
-    assert environment._torch_index("cuda") == ("--index-url", gpu.CUDA_12)
+    monkeypatch.setattr(setup_plan.platform, "system", lambda: "Linux")
+    assert setup_plan._torch_index("cuda") == ("--index-url", gpu.CUDA_12)
     none: list = []
     search = GpuSearch(str(tmp_path / "missing"))
     search.found.connect(none.append)
     search.start()
     wait(lambda: none)
     assert none == [None]
-    assert environment._torch_index("cuda") == ()
+    assert setup_plan._torch_index("cuda") == ()
 
 
 def test_an_nvidia_smi_that_does_not_know_the_capability_is_asked_again_without(tmp_path, wait):
@@ -120,6 +120,6 @@ def test_an_nvidia_smi_that_does_not_know_the_capability_is_asked_again_without(
 )
 def test_the_index_has_code_for_the_card(system, card, index, monkeypatch):
     monkeypatch.delenv("SAMGEO_TORCH_INDEX", raising=False)
-    monkeypatch.setattr(environment.platform, "system", lambda: system)
+    monkeypatch.setattr(setup_plan.platform, "system", lambda: system)
     settings.CUDA_12.set(gpu.needs_cuda_12(card))
-    assert environment._torch_index("cuda")[1:] == index
+    assert setup_plan._torch_index("cuda")[1:] == index

@@ -15,6 +15,8 @@ from qgis.core import (
     QgsFeature,
     QgsFillSymbol,
     QgsGeometry,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
     QgsProject,
     QgsSingleSymbolRenderer,
     QgsVectorFileWriter,
@@ -424,6 +426,20 @@ def test_the_review_opens_training_with_its_layer_and_raster(loaded, town, monke
     assert asked["name"] == "samgeo:improvemodel"
     assert asked["INPUT"] == town.id()
     assert (asked["LABELS"], asked["STATUS_FIELD"]) == (layer.id(), "status")
+
+
+def test_a_trained_model_becomes_the_panels(loaded, wait):
+    before = settings.MODEL.get(), settings.MODELS.get()
+    try:
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:improvemodel")
+        algorithm._use = "my-houses"
+        algorithm.postProcessAlgorithm(QgsProcessingContext(), QgsProcessingFeedback())
+        assert loaded.controller.choice.model == "my-houses"
+        model = loaded.dock.source.model
+        assert model.itemData(model.currentIndex()) == "my-houses"
+    finally:
+        settings.MODEL.set(before[0])
+        settings.MODELS.set(before[1])
 
 
 def test_a_selected_polygon_becomes_a_prompt_in_the_maps_crs(loaded, town, wait):

@@ -17,9 +17,10 @@ import package_index
 import pytest
 from qgis.core import QgsSettings
 
-from samgeo_plugin.setup import environment, environment_job
-from samgeo_plugin.setup.environment import Marker, PythonFacts, Size
+from samgeo_plugin.setup import environment, environment_job, setup_plan
+from samgeo_plugin.setup.environment import Marker
 from samgeo_plugin.setup.environment_job import EnvironmentJob, Setup
+from samgeo_plugin.setup.setup_plan import PythonFacts, Size
 
 BASE = getattr(sys, "_base_executable", sys.executable)
 FACTS = PythonFacts(BASE, sys.version_info[:3], True)
@@ -70,9 +71,9 @@ def begun(place: Path, made: Path) -> None:
     environment.write_marker(place, Marker(done=("venv", "pip")))
 
 
-def plan(place: Path) -> environment.Plan:
+def plan(place: Path) -> setup_plan.Plan:
     """What a click on the button runs."""
-    found = environment.make_plan(FACTS, "cpu", place)
+    found = setup_plan.make_plan(FACTS, "cpu", place)
     steps = []
     for step in found.steps:
         words = [{"raw": "off", "3": "1"}.get(word, word) for word in step.arguments]
@@ -206,7 +207,7 @@ def test_a_python_without_venv_is_named_and_the_setup_can_be_retried(place, wait
         "exit 1\n"
     )
     lacking.chmod(0o755)
-    found = environment.make_plan(dataclasses.replace(FACTS, path=str(lacking)), "cpu", place)
+    found = setup_plan.make_plan(dataclasses.replace(FACTS, path=str(lacking)), "cpu", place)
     only = dataclasses.replace(found, steps=found.steps[:1], size=Size(1, 1))
     ends: list = []
     job = EnvironmentJob(only)
@@ -237,7 +238,7 @@ def test_an_environment_that_is_damaged_is_made_again_and_removed(place, made, i
 
 
 def test_steps_say_how_much_they_download_and_how_far_a_file_is(place, wait):
-    found = {step.name: step for step in environment.make_plan(FACTS, "cpu", place).steps}
+    found = {step.name: step for step in setup_plan.make_plan(FACTS, "cpu", place).steps}
     assert found["torch"].megabytes + found["engine"].megabytes + found["pip"].megabytes == 450
     assert found["venv"].megabytes == found["check"].megabytes == 0
     code = (
@@ -246,11 +247,11 @@ def test_steps_say_how_much_they_download_and_how_far_a_file_is(place, wait):
         "    print(f'Progress {n * 1000000} of 100000000', flush=True)\n"
         "    time.sleep(0.35)\n"
     )
-    step = environment.Step("torch", "Torch", sys.executable, ("-c", code), False, 190)
+    step = setup_plan.Step("torch", "Torch", sys.executable, ("-c", code), False, 190)
     setup = Setup()
     told: list = []
     setup.changed.connect(lambda: told.append(setup.text))
-    setup.start(environment.Plan(place, sys.executable, "cpu", (step,), Size(1, 1)))
+    setup.start(setup_plan.Plan(place, sys.executable, "cpu", (step,), Size(1, 1)))
     wait(lambda: not setup.running, 20)
     assert "Step 1 of 1: Torch, about 190 MB" in told
     assert any("of 100 MB" in text for text in told)

@@ -14,8 +14,10 @@ from ...errors import ParameterError
 from ...job import option
 from ...layers.inputs import Input, layer_input
 from ...layers.publish import exists_already
+from ...masks.job_folder import JobFolder
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
+from ..finished import check_job_folder
 from ..options import ClassParameters, JobParameters, has_classes
 from ..stages.prompt_stage import ModelFactory
 
@@ -69,7 +71,8 @@ def check_options(params: ClassParameters) -> None:
 def check_new_classifier(params: JobParameters) -> None:
     """Refuse to replace a saved classifier without being allowed to.
 
-    An interrupted run of the job, whose folder is still there, may have saved it already.
+    An interrupted run of the job, whose folder or its record is still there, may have saved it
+    already.
 
     Raises:
         OutputError: It exists.
@@ -77,7 +80,8 @@ def check_new_classifier(params: JobParameters) -> None:
     given = getattr(params, "save_classifier", None)
     if given is None or params.overwrite or not Path(given).exists():
         return
-    if not Path(params.job_folder or f"{params.output}.job").exists():
+    folder = check_job_folder(params)
+    if not folder.exists() and JobFolder(folder).finished() is None:
         raise exists_already(Path(given))
 
 

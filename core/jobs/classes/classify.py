@@ -16,6 +16,7 @@ from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, option
 from ...layers.inputs import layer_input
 from ...layers.provenance import ModelUsed
+from ...masks.store import JobStore
 from ...models.base import PromptableModel
 from ...parallel.executors import check_main_module
 from ...raster.raster import Raster, open_raster
@@ -116,7 +117,7 @@ def classify_layer(
                     objects = object_layer(
                         raster, placed, examples, source, folder, executor, report, model
                     )
-                classed = _classes(params, objects, examples, saved, raster, model)
+                classed = _classes(params, objects, examples, saved, raster, model, store)
                 frame = with_drawn(placed.frame, objects, raster, model)
                 frame = classed_frame(frame, classed, all_of_them=params.keep == "all")
                 frame = ruled(frame, rules, raster)
@@ -142,6 +143,7 @@ def _classes(
     saved: SavedClassifier | None,
     raster: Raster,
     model: PromptableModel,
+    store: JobStore,
 ) -> ClassedObjects:
     """Classes from the saved classifier, or from one trained here and saved where that is asked."""
     asked = ObjectClasses(objects)
@@ -153,7 +155,8 @@ def _classes(
         classifier = saved.classifier
     if params.save_classifier is not None:
         said = about(raster, model, example_layers(params))
-        save_classifier(params.save_classifier, SavedClassifier(classifier, "objects", said))
+        new = SavedClassifier(classifier, "objects", said)
+        save_classifier(params.save_classifier, new, store.folder)
     return asked.classify(classifier, marked, params.min_class_prob)
 
 

@@ -124,9 +124,8 @@ def map_classes(
                     classifier = saved.classifier
                 if params.save_classifier is not None:
                     said = about(raster, model, example_layers(params))
-                    save_classifier(
-                        params.save_classifier, SavedClassifier(classifier, "cells", said)
-                    )
+                    new = SavedClassifier(classifier, "cells", said)
+                    save_classifier(params.save_classifier, new, store.folder)
                 made = _digest(classifier.weights, classifier.bias)
                 stage = MapStage(source, features_folder / f"map-{made}", classifier)
                 found = map_tiles(stage, executor, report)

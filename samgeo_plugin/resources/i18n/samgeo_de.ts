@@ -1895,11 +1895,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
-   <source>Embedded</source>
-   <translation>Eingebaut</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Green</source>
    <translation>Grün</translation>
   </message>
@@ -1957,6 +1952,11 @@
    <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Save the target layer: {count} changed features are not saved yet</source>
    <translation>Ziellayer speichern: {count} geänderte Objekte sind noch nicht gespeichert</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>Small model that comes with SamGeo Seamless</source>
+   <translation>Kleines Modell, das mit SamGeo Seamless kommt</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
@@ -2022,6 +2022,11 @@
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Like these in {raster}</source>
    <translation>Wie diese in {raster}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Nothing is new: all objects are in {layer} already.</source>
+   <translation>Nichts Neues: Alle Objekte sind schon in {layer}.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
@@ -3590,46 +3595,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Check the bundle's files</source>
-   <translation>Dateien des Paketordners prüfen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Check the engine</source>
-   <translation>Engine prüfen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Copy the models</source>
-   <translation>Modelle kopieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Install PyTorch ({build})</source>
-   <translation>PyTorch installieren ({build})</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Install the engine</source>
-   <translation>Engine installieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Make the environment</source>
-   <translation>Umgebung anlegen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Remove what an earlier setup left</source>
-   <translation>Reste einer früheren Einrichtung entfernen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>Renew pip</source>
-   <translation>pip erneuern</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
    <source>The engine is not set up yet; set it up in the settings.</source>
    <translation>Die Engine ist noch nicht eingerichtet; richten Sie sie in den Einstellungen ein.</translation>
   </message>
@@ -3642,26 +3607,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/environment.py" />
    <source>The engine's setup is not finished; go on with it in the settings.</source>
    <translation>Die Einrichtung der Engine ist nicht abgeschlossen; setzen Sie sie in den Einstellungen fort.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} cannot be written to; choose another folder.</source>
-   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
-   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
-   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/setup/environment.py" />
-   <source>{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, install it (sudo apt install python{minor}-venv); then look again.</source>
-   <translation>{python} kann keine Umgebungen anlegen: sein Modul venv ist unvollständig. Installieren Sie es unter Debian und Ubuntu (sudo apt install python{minor}-venv) und suchen Sie dann erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -3837,6 +3782,66 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/gpu.py" />
    <source>{name}: its driver {driver} is too old for PyTorch; update it to {least} or newer, or choose CPU.</source>
    <translation>{name}: der Treiber {driver} ist zu alt für PyTorch; aktualisieren Sie ihn auf {least} oder neuer, oder wählen Sie CPU.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Check the bundle's files</source>
+   <translation>Dateien des Paketordners prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Check the engine</source>
+   <translation>Engine prüfen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Copy the models</source>
+   <translation>Modelle kopieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Install PyTorch ({build})</source>
+   <translation>PyTorch installieren ({build})</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Install the engine</source>
+   <translation>Engine installieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Make the environment</source>
+   <translation>Umgebung anlegen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Remove what an earlier setup left</source>
+   <translation>Reste einer früheren Einrichtung entfernen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Renew pip</source>
+   <translation>pip erneuern</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} cannot be written to; choose another folder.</source>
+   <translation>In {folder} kann nicht geschrieben werden; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} has {free} MB free and {needed} MB are needed; choose another folder.</source>
+   <translation>In {folder} sind {free} MB frei, nötig sind {needed} MB; wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
+   <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{python} cannot make environments: its venv module is not complete. On Debian and Ubuntu, install it (sudo apt install python{minor}-venv); then look again.</source>
+   <translation>{python} kann keine Umgebungen anlegen: sein Modul venv ist unvollständig. Installieren Sie es unter Debian und Ubuntu (sudo apt install python{minor}-venv) und suchen Sie dann erneut.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/styles.py" />

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -413,6 +414,7 @@ def try_all(
     seed: int,
     part: tuple[int, int] = (1, 1),
     at: str = "",
+    alike: int = 0,
 ) -> dict[str, Any]:
     """Kill a job at some of its operations; what went wrong, at which.
 
@@ -422,6 +424,7 @@ def try_all(
         seed: Of their choice.
         part: (k, n): only every n-th of the chosen ones, beginning with the k-th.
         at: Only operations that are described with this.
+        alike: At most so many of the operations that differ in numbers only (one per tile); 0: all.
     """
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     inputs()
@@ -469,6 +472,8 @@ def try_all(
         if at:
             fitting = [number for number, text in enumerate(seen, 1) if at in text]
             chosen = set(rng.sample(fitting, min(points, len(fitting))))
+        if alike:
+            chosen &= representatives(seen, alike)
         chosen = set(sorted(chosen)[part[0] - 1 :: part[1]])
         for number in sorted(chosen):
             shutil.copytree(before, folder)
@@ -494,6 +499,19 @@ def try_all(
         shutil.rmtree(base, ignore_errors=True)
 
 
+def representatives(operations: list[str], count: int) -> set[int]:
+    """Numbers of operations, from 1: of those that differ in numbers only the first, the last, and
+    some between."""
+    kinds: dict[str, list[int]] = {}
+    for number, text in enumerate(operations, 1):
+        kinds.setdefault(re.sub(r"[0-9a-f]{6,}|\d+", "#", text), []).append(number)
+    return {
+        numbers[round(at)]
+        for numbers in kinds.values()
+        for at in np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
+    }
+
+
 def combinations() -> list[tuple[str, str, str]]:
     """All jobs in all modes, and all formats for two of them."""
     found = []
@@ -516,6 +534,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", default="1/1", help="e.g. 2/3: the second third of the points")
+    parser.add_argument(
+        "--alike", type=int, default=0, help="of operations that differ in numbers only; 0: all"
+    )
     asked = parser.parse_args()
     first, _, of = asked.part.partition("/")
     which = ["*", "*", "*"] if asked.which == ["all"] else asked.which
@@ -523,7 +544,8 @@ def main() -> None:
     for one in combinations():
         if any(want not in ("*", name) for want, name in zip(which, one, strict=True)):
             continue
-        said = try_all(*one, asked.points, asked.seed, (int(first), int(of)))
+        part = (int(first), int(of))
+        said = try_all(*one, asked.points, asked.seed, part, alike=asked.alike)
         bad += len(said["faults"])
         print(json.dumps({"job": one, **said}), flush=True)
     shutil.rmtree(inputs(), ignore_errors=True)

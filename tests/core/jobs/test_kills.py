@@ -20,7 +20,15 @@ CASES = [
     *(("layer", ".gpkg", "new"), ("each", ".geojson", "new"), ("export_masks", ".gpkg", "new")),
     *(("import", ".shp", "new"), ("update", ".gpkg", "append")),
 ]
+AT = [
+    (("errors", ".shp", "new"), ".part/o."),  # a Shapefile's files are moved one by one
+    (("regularize", ".shp", "overwrite"), ".part/o."),
+    (("classify", ".gpkg", "new"), "samgeo-classes"),  # a saved classifier is a second output
+    (("classify", ".gpkg", "new"), ".finished"),
+]
+"""Killed at operations that are described with the text."""
 TOLD = {
+    "classify": ["classify"],
     "surfaces": ["map"],
     "track": ["track"],
     "export_masks": [],
@@ -31,21 +39,18 @@ TOLD = {
 }
 """Which job the layers say that they are from; of all others, to segment."""
 
-HALF_THERE = [("errors", ".shp", "new"), ("regularize", ".shp", "overwrite")]
-"""A Shapefile's files are moved one by one."""
-
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_a_job_that_was_killed_makes_the_same_when_it_is_run_again(tmp_path: Path) -> None:
     """One process for all: it imports once, and never runs a model before it forks."""
     code = (
         "import json, sys; from tests.core.jobs.kills import try_all\n"
-        "for k, case in enumerate(json.loads(sys.argv[1])):\n"
-        "    at = '.part/o.' if case[1] == '.shp' and case[0] in ('errors', 'regularize') else ''\n"
+        "for k, (case, at) in enumerate(json.loads(sys.argv[1])):\n"
         "    print(json.dumps([case, try_all(*case, 2, k, at=at)]), flush=True)"
     )
+    cases = [*((case, "") for case in CASES), *AT]
     result = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(CASES + HALF_THERE)],
+        [sys.executable, "-c", code, json.dumps(cases)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -54,7 +59,7 @@ def test_a_job_that_was_killed_makes_the_same_when_it_is_run_again(tmp_path: Pat
     )
     assert result.returncode == 0, result.stderr[-3000:]
     said = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(said) == len(CASES + HALF_THERE)
+    assert len(said) == len(cases)
     for case, found in said:
         assert found["killed"] >= 1, case
         assert found["faults"] == [], case

@@ -15,7 +15,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core import job
-from samgeo_core.parallel.priority import NICENESS
+from samgeo_core.parallel.priority import NICENESS, WHILE_TRAINING
 from samgeo_core.testing.promptable_oracle import labels_to_pixels
 from samgeo_core.worker import serve as worker
 from samgeo_core.worker.serve import lines
@@ -360,6 +360,14 @@ def test_every_thread_of_the_engine_gives_way_to_the_programs_that_are_looked_at
     assert len(tasks) > 2
     fields = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
     assert {int(each[16]) for each in fields} == {max(NICENESS, os.nice(0))}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_training_gives_way_still_more(start, town):
+    client = start(command=[sys.executable, "-m", "samgeo_core.worker"])
+    client.fails("train", rasters=[str(town)], labels="/no/such/layer.gpkg", name="mine")
+    fields = Path(f"/proc/{client.process.pid}/stat").read_text().rpartition(")")[2].split()
+    assert int(fields[16]) == max(WHILE_TRAINING, os.nice(0))
 
 
 def test_a_collection_of_a_model_without_features_and_odd_examples_say_so(shared, tmp_path):
