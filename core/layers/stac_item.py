@@ -25,7 +25,7 @@ from ..masks.job_folder import write_text
 from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
 from ..sources.vector_input import for_pyogrio
-from .formats import format_of
+from .formats import files_of, format_of
 
 EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
@@ -147,14 +147,19 @@ def _info(path: Path, layer: str) -> Mapping[str, Any]:
             for_pyogrio(path), layer=name, force_total_bounds=True
         )
         return info
-    file = pq.read_metadata(path)  # pyogrio's GDAL reads no GeoParquet
-    about = json.loads(file.metadata[b"geo"])
+    # pyogrio's GDAL reads no GeoParquet.
+    files = [pq.read_metadata(one) for one in (files_of(path) if path.is_dir() else [path])]
+    abouts = [json.loads(file.metadata[b"geo"]) for file in files]
+    about = abouts[0]
     column = about["columns"][about["primary_column"]]
+    boxes = np.array([c["bbox"] for a in abouts for c in a["columns"].values() if "bbox" in c])
     own = {about["primary_column"], *(box[0] for box in column["covering"]["bbox"].values())}
     return {
-        "features": file.num_rows,
-        "fields": [name for name in file.schema.to_arrow_schema().names if name not in own],
-        "total_bounds": column.get("bbox"),
+        "features": sum(file.num_rows for file in files),
+        "fields": [name for name in files[0].schema.to_arrow_schema().names if name not in own],
+        "total_bounds": [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)]
+        if len(boxes)
+        else None,
         "crs": None if column["crs"] is None else json.dumps(column["crs"]),
     }
 

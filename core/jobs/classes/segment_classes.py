@@ -172,6 +172,7 @@ class _Steps:
             SegmentParameters([], ""),
             **{name: value for name, value in vars(params).items() if name not in _CLASS_OPTIONS},
             output=str(folder / "candidates.gpkg"),
+            part_size=None,
             layer=None,
             overwrite=True,
             job_folder=str(folder / "candidates.job"),
@@ -228,14 +229,14 @@ def _frame(path: str) -> gpd.GeoDataFrame:
 _OF_NO_STEP = frozenset(
     {
         *("output", "layer", "overwrite", "fresh", "job_folder", "crs", "rules", "min_class_prob"),
-        *("save_classifier", "workers", "cluster", "threads", "device"),
+        *("save_classifier", "workers", "cluster", "threads", "device", "part_size"),
     }
 )
 _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
         *("min_class_prob", "rules", "output", "layer", "overwrite", "job_folder", "outlines"),
-        *("min_area", "crs"),
+        *("min_area", "crs", "part_size"),
     }
 )
 _SHARED_OPTIONS = (

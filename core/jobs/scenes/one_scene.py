@@ -117,6 +117,7 @@ class SceneStage:
             scenes="mosaic",
             sign=None,
             job_folder=None,
+            part_size=None,
             workers=1,
             cluster=None,
             overwrite=self.params.overwrite or self.is_ours(scene.id),

@@ -169,7 +169,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _digest(params: SegmentParameters, stage: SceneStage) -> str:
     """Of all that the layers of scenes depend on, but for the scenes."""
-    own = replace(params, scenes="mosaic", duplicates="date", sign=None)
+    own = replace(params, scenes="mosaic", duplicates="date", sign=None, part_size=None)
     name = getattr(stage.segmenter, "fingerprint", "")
     return made_by(own, {"crs": stage.crs, "segmenter": name})
 
