@@ -14,7 +14,7 @@ from pyproj import CRS
 
 from ..earth.crs import known_crs, same_crs
 from ..errors import SamGeoWarning
-from ..job import option
+from ..job import SegmentParameters, option
 from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
 from ..layers.provenance import ModelUsed, provenance
@@ -30,6 +30,7 @@ from ..vectors.schema import Field
 from .finished import check_job_folder, earlier_result, made_by
 from .options import JobParameters
 from .result import JobResult
+from .stages.stac_item import write_stac_item
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,8 @@ class Output:
         result = make(announce) if earlier is None else kind(**earlier)
         for note in result.warnings:
             warnings.warn(note, SamGeoWarning, stacklevel=2)
+        if isinstance(self.params, SegmentParameters) and self.params.stac_item:
+            write_stac_item(self.params, result.output, result.layer, store.folder)
         if not result.failed:
             if self.params.job_folder is None:
                 store.remove()

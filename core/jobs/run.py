@@ -16,7 +16,6 @@ from .one_raster import segment_one
 from .options import check_options
 from .precision import decided
 from .result import JobResult, Report
-from .scenes.item import with_item
 from .scenes.run_scenes import segment_scenes
 from .stages.prompt_stage import ModelFactory
 from .stages.tile_stage import SegmenterFactory
@@ -58,10 +57,8 @@ def run(
     params = decided(params)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.scenes != "mosaic":
-        result = segment_scenes(params, **given)
-        return result if params.scenes == "each" else with_item(params, result)
+        return segment_scenes(params, **given)
     if params.asset is not None or params.sign is not None:
         names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
         params = replace(params, rasters=[signed(name, params.sign) for name in names])
-    result = segment_one(params, model=model, cached=cached, **given)
-    return with_item(params, result)
+    return segment_one(params, model=model, cached=cached, **given)

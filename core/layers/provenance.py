@@ -180,7 +180,7 @@ def _plain(value: Any, *, is_file: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item, is_file=is_file) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): _plain(item, is_file=is_file) for name, item in value.items()}
+        return {_shown(str(name)): _plain(item, is_file=False) for name, item in value.items()}
     return value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
+from pyproj import CRS
 
 from ..addresses import without_secrets
 from ..earth.crs import known_crs
@@ -25,7 +27,12 @@ from ..masks.job_folder import write_text
 from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
 from ..sources.vector_input import for_pyogrio
+<<<<<<< HEAD
 from .formats import files_of, format_of
+=======
+from ..types import FloatArray
+from .formats import format_of
+>>>>>>> main
 
 EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
@@ -40,7 +47,6 @@ MEDIA_TYPES = {
     ".fgb": "application/vnd.flatgeobuf",
     ".shp": "application/vnd.shp",
 }
-
 
 _INPUT = {
     "name": "image",
@@ -67,6 +73,7 @@ def write_item(
     sources: Sequence[str],
     dates: Sequence[str],
     modified: datetime,
+    folder: Path | None = None,
 ) -> Path:
     """Write the item of a finished layer beside it.
 
@@ -77,13 +84,19 @@ def write_item(
         sources: Rasters, as they were given.
         dates: When they were taken, ISO 8601, as far as is known.
         modified: Stands for the date where none is known, UTC.
+        folder: Holds the file until it is whole; None for the layer's own.
 
     Raises:
         OutputError: It cannot be written.
     """
     path = Path(output)
+<<<<<<< HEAD
     info = _info(path, layer)
     footprint = _in_degrees(info)
+=======
+    facts = _facts(path, layer)
+    footprint = _in_degrees(facts)
+>>>>>>> main
     software, model = provenance["software"], provenance.get("model", {})
     tasks = ["instance-segmentation"]
     tasks += ["object-detection"] if provenance["options"].get("words") else []
@@ -92,8 +105,8 @@ def write_item(
         "title": path.stem,
         "processing:software": {software["name"]: software["version"]},
         "processing:level": "L4",
-        "table:row_count": int(info["features"]),
-        "table:columns": [{"name": str(name)} for name in info["fields"]],
+        "table:row_count": facts.count,
+        "table:columns": [{"name": name} for name in facts.fields],
         "mlm:name": model.get("name", ""),
         "mlm:architecture": model.get("architecture", model.get("name", "")),
         "mlm:tasks": tasks,
@@ -134,7 +147,7 @@ def write_item(
         item["bbox"] = list(footprint.bounds)
     place = item_path(path)
     text = json.dumps(item, indent=1, ensure_ascii=False)
-    write_atomically(place, lambda partial: write_text(partial, text))
+    write_atomically(place, lambda partial: write_text(partial, text), folder=folder)
     return place
 
 
@@ -179,14 +192,48 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _in_degrees(info: Mapping[str, Any]) -> Any | None:
-    """The layer's extent on the WGS 84 ellipsoid; None for an empty layer or one without CRS."""
+@dataclass(frozen=True)
+class _Facts:
+    """What is said of a layer: features, names of columns, bounds (x, y, x, y), CRS."""
+
+    count: int
+    fields: Sequence[str]
+    bounds: FloatArray | None
+    crs: CRS | None
+
+
+def _facts(path: Path, layer: str) -> _Facts:
+    form = format_of(path)
+    if form.suffix == ".parquet":  # pyogrio's GDAL cannot read it
+        file = pq.read_metadata(path)
+        geo = json.loads((file.metadata or {})[b"geo"])
+        column = geo["columns"][geo["primary_column"]]
+        names = [n for n in pq.read_schema(path).names if n not in (geo["primary_column"], "bbox")]
+        bounds, crs = column.get("bbox"), column.get("crs")
+        return _Facts(
+            file.num_rows,
+            names,
+            None if bounds is None else np.array(bounds, np.float64),
+            None if crs is None else CRS.from_json_dict(crs),
+        )
+    named = layer if form.named_layer and form.many_layers else None
+    info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
     bounds, crs = info.get("total_bounds"), info.get("crs")
-    if crs is None or bounds is None or not info["features"] or not np.isfinite(bounds).all():
+    return _Facts(
+        int(info["features"]),
+        [str(name) for name in info["fields"]],
+        None if bounds is None else np.array(bounds, np.float64),
+        None if crs is None else known_crs(crs),
+    )
+
+
+def _in_degrees(facts: _Facts) -> Any | None:
+    """The layer's extent on the WGS 84 ellipsoid; None for an empty layer or one without CRS."""
+    bounds = facts.bounds
+    if facts.crs is None or bounds is None or not facts.count or not np.isfinite(bounds).all():
         return None
     box = shapely.segmentize(
         shapely.box(*bounds), max(np.ptp(bounds[::2]), np.ptp(bounds[1::2])) / 8
     )
-    source, target = known_crs(crs), known_crs("EPSG:4326")
-    moved = Reprojection(source, target)(np.array([box]), "the STAC item")[0]
+    moved = Reprojection(facts.crs, known_crs("EPSG:4326"))(np.array([box]), "the STAC item")[0]
     return shapely.box(*shapely.bounds(moved))

@@ -179,6 +179,7 @@ class _Steps:
             outlines="contour" if lines else params.outlines,
             min_area=0.0 if classes else params.min_area,
             crs=None,
+            stac_item=False,
         )
         scale = scale_for(params.scale, self.raster)
         if segmenter is None and classes and not params.words:
@@ -236,7 +237,11 @@ _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
         *("min_class_prob", "rules", "output", "layer", "overwrite", "job_folder", "outlines"),
+<<<<<<< HEAD
         *("min_area", "crs", "part_size"),
+=======
+        *("min_area", "crs", "stac_item"),
+>>>>>>> main
     }
 )
 _SHARED_OPTIONS = (

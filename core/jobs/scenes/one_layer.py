@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,16 +20,17 @@ from ...errors import JobError, OutputError, RasterError, SamGeoWarning
 from ...job import SegmentParameters, option
 from ...layers.inputs import check_not_input, layer_input, raster_input
 from ...layers.provenance import ModelUsed, provenance, read_provenance
-from ...layers.publish import output_digest
+from ...layers.publish import output_digest, real_path
+from ...layers.record import Record
 from ...layers.writer import LayerWriter, check_output
-from ...masks.job_folder import write_text
+from ...masks.job_folder import JobFolder, write_text
 from ...parallel.atomic_write import write_atomically
 from ...raster.raster import open_raster
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
 from ..options import raster_options
-from ..result import Report
+from ..result import JobResult, Report
 from .borders import Borders
 from .duplicates import Part, duplicates
 from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
@@ -147,15 +148,46 @@ class LayerOfScenes:
         """The layer is complete, and this run has said so: it is the user's now."""
         (self.folder / WRITTEN).unlink(missing_ok=True)
 
+    def note_complete(self, made_by: str, result: JobResult) -> None:
+        """Keep what a run has to report that is killed while the folder is removed.
+
+        Args:
+            made_by: Digest of all that the layer depends on.
+            result: Of the run.
+        """
+        path = str(real_path(result.output))
+        digest = _written(self.folder)
+        Record(made_by, path, result.layer, digest, asdict(result)).keep(JobFolder(self.folder))
+
+    def completed(self, made_by: Callable[[], str]) -> JobResult | None:
+        """What an earlier run of the same scenes has to report that was killed in that moment."""
+        record = _complete(self.folder, self.params)
+        if record is None or record.made_by != made_by():
+            return None
+        return JobResult(**record.result)
+
 
 def _is_ours(folder: Path, params: SegmentParameters) -> bool:
     """Whether the output is what an earlier run of these scenes could write of it."""
+    known, path = _written(folder), Path(params.output)
+    if known and known == output_digest(path, params.layer or path.stem):
+        return True
+    return _complete(folder, params) is not None
+
+
+def _written(folder: Path) -> str:
+    """Digest of the layer that a run has written; empty where there is none."""
     try:
-        known = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))["digest"]
+        return str(json.loads((folder / WRITTEN).read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    path = Path(params.output)
-    return bool(known) and known == output_digest(path, params.layer or path.stem)
+        return ""
+
+
+def _complete(folder: Path, params: SegmentParameters) -> Record | None:
+    """The record of a complete layer, if it is still as the run left it."""
+    record, path = Record.of(JobFolder(folder)), Path(params.output)
+    there = record is not None and record.is_at(path, params.layer or path.stem)
+    return record if there else None
 
 
 def _common_crs(params: SegmentParameters, scenes: Sequence[Scene]) -> str:

@@ -31,8 +31,8 @@ from ...sources.scenes import Scene, signed
 from ..one_raster import segment_one
 from ..options import area_of_interest, raster_options
 from ..stages.opened import models_kept
+from ..stages.stac_item import write_stac_item
 from ..stages.tile_stage import SegmenterFactory
-from .item import with_item
 from .journal import DONE, FAILED, INCOMPLETE, OUTSIDE, SceneOutcome
 
 NAME = "{scene}"
@@ -116,6 +116,7 @@ class SceneStage:
             output=str(self.path(scene.id)),
             scenes="mosaic",
             sign=None,
+            stac_item=False,
             job_folder=None,
             part_size=None,
             workers=1,
@@ -136,8 +137,9 @@ class SceneStage:
                         pixel=raster.ground_pixel,
                     )
         result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
-        if self.crs is None:
-            with_item(params, result, [outcome.date])
+        if self.params.stac_item and self.crs is None:
+            folder = self.begun if self.begun is not None and self.begun.is_dir() else None
+            write_stac_item(params, result.output, result.layer, folder, [outcome.date])
         return replace(
             outcome,
             status=INCOMPLETE if result.failed else DONE,

@@ -9,16 +9,27 @@ process does not grow with the scenes, but for their names.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...errors import JobError, ModelError, OutputError, ParameterError, WorkerDied
+from ...errors import (
+    JobError,
+    ModelError,
+    OutputError,
+    ParameterError,
+    SamGeoWarning,
+    WorkerDied,
+)
 from ...job import Progress, SegmentParameters, option
 from ...layers.formats import format_of
 from ...layers.publish import real_path
@@ -32,6 +43,7 @@ from ..finished import made_by
 from ..options import with_absolute_paths
 from ..result import JobResult, Report, reported
 from ..stages.opened import forget_kept
+from ..stages.stac_item import write_stac_item
 from ..stages.tile_stage import SegmenterFactory
 from .journal import FAILED, OUTSIDE, Journal, SceneOutcome
 from .one_layer import LayerOfScenes
@@ -69,12 +81,21 @@ def segment_scenes(
             folder / "begun" if together is None else None,
         )
         _check_outputs(stage, scenes)
+        if together is not None and not params.fresh:
+            earlier = together.completed(partial(_made_by, params, stage, scenes))
+            if earlier is not None:
+                JobFolder(folder).remove_all()
+                for note in earlier.warnings:
+                    warnings.warn(note, SamGeoWarning, stacklevel=2)
+                return replace(earlier, seconds=time.monotonic() - started, warnings=notes)
         with _locked(folder):
             journal = Journal(folder / "scenes.jsonl", _digest(params, stage), __version__)
             if params.fresh:
                 for name in ("parts", "begun"):
                     shutil.rmtree(folder / name, ignore_errors=True)
                 journal.path.unlink(missing_ok=True)
+            for left in (folder / "begun").glob(".*.part"):  # of a run that was killed
+                left.unlink(missing_ok=True)
             with journal:
                 failed = _run(stage, scenes, journal, report)
             totals = _totals(journal, scenes)
@@ -92,21 +113,27 @@ def segment_scenes(
             layer = ""
             if together is not None:
                 output, layer, features = together.write(journal, report)
-                if not failed:
-                    together.forget()
-        if together is not None and not failed and params.job_folder is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    return JobResult(
-        output,
-        layer,
-        features,
-        totals.tiles,
-        failed,
-        seconds=time.monotonic() - started,
-        warnings=notes,
-        scenes=len(scenes),
-        outputs=[] if together is not None else [str(stage.path(name)) for name in totals.written],
-    )
+                if params.stac_item:
+                    write_stac_item(params, output, layer, folder)
+            outputs = [] if together is not None else totals.written
+            result = JobResult(
+                output,
+                layer,
+                features,
+                totals.tiles,
+                failed,
+                warnings=list(notes),
+                scenes=len(scenes),
+                outputs=[str(stage.path(name)) for name in outputs],
+            )
+            removed = together is not None and not failed and params.job_folder is None
+            if together is not None and not failed:
+                if removed:
+                    together.note_complete(_made_by(params, stage, scenes), result)
+                together.forget()
+        if removed:
+            JobFolder(folder).remove()
+    return replace(result, seconds=time.monotonic() - started, warnings=notes)
 
 
 def _folder(params: SegmentParameters) -> Path:
@@ -172,6 +199,13 @@ def _digest(params: SegmentParameters, stage: SceneStage) -> str:
     own = replace(params, scenes="mosaic", duplicates="date", sign=None, part_size=None)
     name = getattr(stage.segmenter, "fingerprint", "")
     return made_by(own, {"crs": stage.crs, "segmenter": name})
+
+
+def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scene]) -> str:
+    """Digest of all that a layer of scenes depends on."""
+    seen = sorted((scene.id, stamp_of(scene.source), scene.date) for scene in scenes)
+    asked = [_digest(params, stage), params.duplicates, seen]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: Report) -> list[str]:

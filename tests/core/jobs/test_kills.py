@@ -26,6 +26,7 @@ AT = [
     (("regularize", ".shp", "overwrite"), ".part/o."),
     (("classify", ".gpkg", "new"), "samgeo-classes"),  # a saved classifier is a second output
     (("classify", ".gpkg", "new"), ".finished"),
+    (("item", ".gpkg", "new"), ".stac.json"),  # the STAC item is another
 ]
 """Killed at operations that are described with the text."""
 TOLD = {

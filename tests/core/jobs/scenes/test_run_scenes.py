@@ -282,3 +282,13 @@ def test_a_stac_item_says_where_a_layer_is_and_what_made_it(tmp_path, suffix):
     assert 85.98 < item.bbox[0] < item.bbox[2] < 86
     assert item.assets["data"].get_absolute_href() == str(tmp_path / f"l{suffix}")
     assert [link.rel for link in item.links if link.rel == "derived_from"] == ["derived_from"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".fgb", ".parquet"])
+def test_a_stac_item_tells_of_every_format(tmp_path, suffix):
+    raster, output = write_scene(tmp_path / "a_2024-01-01.tif"), tmp_path / f"l{suffix}"
+    run(job(raster, output, "mosaic", stac_item=True), segmenter=Bright())
+    item = json.loads((tmp_path / "l.stac.json").read_text())
+    assert item["properties"]["table:row_count"] == 36
+    assert {"name": "score"} in item["properties"]["table:columns"]
+    assert 85.98 < item["bbox"][0] < item["bbox"][2] < 86

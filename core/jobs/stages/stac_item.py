@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 
 from ...errors import OutputError
 from ...job import SegmentParameters
@@ -15,45 +16,43 @@ from ...layers.stac_item import write_item
 from ...sources.names import expand_sources
 from ...sources.references import files_named
 from ...sources.scenes import find_scenes
-from ..result import JobResult
 
 
-def with_item(
+def write_stac_item(
     params: SegmentParameters,
-    result: JobResult,
+    output: str,
+    layer: str,
+    folder: Path | None,
     dates: Sequence[str] | None = None,
-) -> JobResult:
-    """Write the STAC item of a finished job, where it was asked for.
+) -> None:
+    """Write the STAC item of a finished job beside its layer.
 
     Args:
         params: Of the job.
-        result: Of the job.
+        output: The layer's file.
+        layer: Its name.
+        folder: The job's, which holds the file until it is whole.
         dates: When the rasters were taken; None for what their names and side files say.
-
-    Returns:
-        The result as it was.
 
     Raises:
         OutputError: The item cannot be written.
     """
-    if not params.stac_item:
-        return result
     if dates is None:
         scenes = find_scenes(params.rasters, asset=params.asset, remote=params.allow_remote)
         dates = [scene.date for scene in scenes]
     names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
-    told = read_provenance(result.output, result.layer)
+    told = read_provenance(output, layer)
     if told is None:
-        raise OutputError(f"{result.output} does not tell what made it: it was changed meanwhile.")
+        raise OutputError(f"{output} does not tell what made it: it was changed meanwhile.")
     write_item(
-        result.output,
-        result.layer,
+        output,
+        layer,
         provenance=told,
         sources=[_address(name) for name in names],
         dates=dates,
         modified=_modified(names),
+        folder=folder,
     )
-    return result
 
 
 def _address(name: str) -> str:
