@@ -27,12 +27,8 @@ from ..masks.job_folder import write_text
 from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
 from ..sources.vector_input import for_pyogrio
-<<<<<<< HEAD
-from .formats import files_of, format_of
-=======
 from ..types import FloatArray
-from .formats import format_of
->>>>>>> main
+from .formats import files_of, format_of
 
 EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
@@ -90,13 +86,8 @@ def write_item(
         OutputError: It cannot be written.
     """
     path = Path(output)
-<<<<<<< HEAD
-    info = _info(path, layer)
-    footprint = _in_degrees(info)
-=======
     facts = _facts(path, layer)
     footprint = _in_degrees(facts)
->>>>>>> main
     software, model = provenance["software"], provenance.get("model", {})
     tasks = ["instance-segmentation"]
     tasks += ["object-detection"] if provenance["options"].get("words") else []
@@ -151,32 +142,6 @@ def write_item(
     return place
 
 
-def _info(path: Path, layer: str) -> Mapping[str, Any]:
-    """``features``, ``fields``, ``total_bounds`` and ``crs`` of a layer, as pyogrio says them."""
-    form = format_of(path)
-    if form.driver:
-        name = layer if form.many_layers else None
-        info: Mapping[str, Any] = pyogrio.read_info(
-            for_pyogrio(path), layer=name, force_total_bounds=True
-        )
-        return info
-    # pyogrio's GDAL reads no GeoParquet.
-    files = [pq.read_metadata(one) for one in (files_of(path) if path.is_dir() else [path])]
-    abouts = [json.loads(file.metadata[b"geo"]) for file in files]
-    about = abouts[0]
-    column = about["columns"][about["primary_column"]]
-    boxes = np.array([c["bbox"] for a in abouts for c in a["columns"].values() if "bbox" in c])
-    own = {about["primary_column"], *(box[0] for box in column["covering"]["bbox"].values())}
-    return {
-        "features": sum(file.num_rows for file in files),
-        "fields": [name for name in files[0].schema.to_arrow_schema().names if name not in own],
-        "total_bounds": [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)]
-        if len(boxes)
-        else None,
-        "crs": None if column["crs"] is None else json.dumps(column["crs"]),
-    }
-
-
 def _time(dates: Sequence[str], modified: datetime) -> dict[str, Any]:
     """STAC's datetime, or a beginning and an end."""
     moments: list[Moment] = [m for m in map(read_moment, dates) if m is not None]
@@ -205,17 +170,7 @@ class _Facts:
 def _facts(path: Path, layer: str) -> _Facts:
     form = format_of(path)
     if form.suffix == ".parquet":  # pyogrio's GDAL cannot read it
-        file = pq.read_metadata(path)
-        geo = json.loads((file.metadata or {})[b"geo"])
-        column = geo["columns"][geo["primary_column"]]
-        names = [n for n in pq.read_schema(path).names if n not in (geo["primary_column"], "bbox")]
-        bounds, crs = column.get("bbox"), column.get("crs")
-        return _Facts(
-            file.num_rows,
-            names,
-            None if bounds is None else np.array(bounds, np.float64),
-            None if crs is None else CRS.from_json_dict(crs),
-        )
+        return _facts_of_parquet(files_of(path) if path.is_dir() else [path])
     named = layer if form.named_layer and form.many_layers else None
     info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
     bounds, crs = info.get("total_bounds"), info.get("crs")
@@ -224,6 +179,24 @@ def _facts(path: Path, layer: str) -> _Facts:
         [str(name) for name in info["fields"]],
         None if bounds is None else np.array(bounds, np.float64),
         None if crs is None else known_crs(crs),
+    )
+
+
+def _facts_of_parquet(paths: Sequence[Path]) -> _Facts:
+    """Of a GeoParquet file, or of the parts of one layer."""
+    files = [pq.read_metadata(path) for path in paths]
+    abouts = [json.loads((file.metadata or {})[b"geo"]) for file in files]
+    name = abouts[0]["primary_column"]
+    columns = [about["columns"][name] for about in abouts]
+    own = {name, *(path[0] for path in columns[0]["covering"]["bbox"].values())}
+    boxes = np.array([c["bbox"] for c in columns if c.get("bbox") is not None], np.float64)
+    bounds = [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)] if len(boxes) else None
+    crs = columns[0].get("crs")
+    return _Facts(
+        sum(file.num_rows for file in files),
+        [n for n in pq.read_schema(paths[0]).names if n not in own],
+        None if bounds is None else np.array(bounds, np.float64),
+        None if crs is None else CRS.from_json_dict(crs),
     )
 
 

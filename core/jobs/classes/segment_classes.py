@@ -237,11 +237,7 @@ _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
         *("min_class_prob", "rules", "output", "layer", "overwrite", "job_folder", "outlines"),
-<<<<<<< HEAD
-        *("min_area", "crs", "part_size"),
-=======
-        *("min_area", "crs", "stac_item"),
->>>>>>> main
+        *("min_area", "crs", "stac_item", "part_size"),
     }
 )
 _SHARED_OPTIONS = (

@@ -204,7 +204,7 @@ def _digest(params: SegmentParameters, stage: SceneStage) -> str:
 def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scene]) -> str:
     """Digest of all that a layer of scenes depends on."""
     seen = sorted((scene.id, stamp_of(scene.source), scene.date) for scene in scenes)
-    asked = [_digest(params, stage), params.duplicates, seen]
+    asked = [_digest(params, stage), params.duplicates, params.part_size, seen]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 

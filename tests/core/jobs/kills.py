@@ -135,13 +135,12 @@ def _segmented(output: Path, given: dict[str, Any], **more: Any) -> None:
     run(params, segmenter=SceneOracle(SIZE))
 
 
-<<<<<<< HEAD
 def _in_parts(output: Path, given: dict[str, Any]) -> None:
     _segmented(output, given, part_size=5)
-=======
+
+
 def _with_item(output: Path, given: dict[str, Any]) -> None:
     _segmented(output, given, stac_item=True)
->>>>>>> main
 
 
 def _with_rules(output: Path, given: dict[str, Any]) -> None:
@@ -281,11 +280,8 @@ def _exported(form: str) -> Callable[[Path, dict[str, Any]], None]:
 
 JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
     "automatic": _segmented,
-<<<<<<< HEAD
     "parts": _in_parts,
-=======
     "item": _with_item,
->>>>>>> main
     "prompts": _prompted,
     "rules": _with_rules,
     "classify": _classified,
