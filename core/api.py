@@ -33,6 +33,7 @@ def segment(
     layer: str | None = None,
     overwrite: bool = False,
     stac_item: bool = False,
+    part_size: int | None = None,
     fresh: bool = False,
     job_folder: str | Path | None = None,
     model: str | Path = "embedded",
@@ -101,6 +102,8 @@ def segment(
         layer: Name of the layer in the output. None: the output's name.
         overwrite: Replace an existing output.
         stac_item: Write a STAC item with the model's fields beside the output (NAME.stac.json).
+        part_size: GeoParquet only: write a folder of files with this many objects each. None: one
+            file.
         fresh: Forget what an earlier, unfinished run of the same job has done.
         job_folder: Folder in which finished tiles are kept, and stay. None: a folder beside the
             output, removed at the end.

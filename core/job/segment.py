@@ -58,6 +58,12 @@ class SegmentParameters(Parameters):
         False,
         group="output",
     )
+    part_size: Optional[int] = option_field(
+        "GeoParquet only: write a folder of files with this many objects each.",
+        least=1,
+        unset="one file",
+        group="output",
+    )
     fresh: bool = option_field(
         "Forget what an earlier, unfinished run of the same job has done.", False, group="job"
     )

@@ -105,6 +105,7 @@ class Output:
             pixel=raster.ground_pixel,
             geometry=geometry,
             fields=fields,
+            part_size=getattr(params, "part_size", None),
         )
         return cls(params, folder, writer, before, raster.sources)
 

@@ -148,6 +148,11 @@ def _check_scenes(params: SegmentParameters) -> None:
                 f"{option(name)} is about one raster or mosaic and does not go with "
                 f"{option('scenes')} {params.scenes}: leave it out."
             )
+    if params.scenes == "each" and params.part_size is not None:
+        raise ParameterError(
+            f"With {option('scenes')} each the folder has one file per scene: leave "
+            f"{option('part_size')} out."
+        )
     if params.scenes == "each" and params.duplicates != _USUAL.duplicates:
         raise ParameterError(
             f"{option('duplicates')} {params.duplicates} is about scenes that share a layer: give "

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -29,6 +30,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldE
 from pyproj import CRS
 
 from ..errors import OutputError
+from ..job import option
 from ..sources.vector_input import for_pyogrio
 from .shapefile import (
     SIDECAR,
@@ -91,6 +93,7 @@ class Format:
         multi: All shapes are written as multi-part, as the format knows one type per layer.
         options: Layer creation options.
         parts: Extensions of all files that make up one layer.
+        folder: It is a folder of files with some of the features each.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Format:
     multi: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    folder: bool = False
 
     def files(self, path: Path) -> list[Path]:
         """The files that exist of an output, the one that it is named by last.
@@ -148,6 +152,10 @@ FORMATS = {
         Format("GeoParquet", "", ".parquet", named_layer=False),
     )
 }
+IN_PARTS = Format("GeoParquet in parts", "", ".parquet", named_layer=False, folder=True)
+"""GeoParquet as a folder of ``part-0000.parquet`` ..., neighbours together: a data set for DuckDB,
+pyarrow, geopandas and GDAL."""
+
 _ALIASES = {".json": ".geojson", ".geoparquet": ".parquet"}
 
 
@@ -166,6 +174,7 @@ class Written:
         modified: Time of change that GeoPackage and Shapefile note inside; UTC.
         pixel: Metres on the ground, from which decimals follow where a format writes text.
         provenance: What made it, JSON; "" for nothing.
+        part_size: Features in each file of :data:`IN_PARTS`.
     """
 
     spool: Path
@@ -178,6 +187,7 @@ class Written:
     modified: datetime
     pixel: float = 1.0
     provenance: str = ""
+    part_size: int = 0
 
 
 def decimals_of_degrees(pixel: float) -> int:
@@ -193,11 +203,15 @@ def decimals_of_degrees(pixel: float) -> int:
     return min(max(math.ceil(-math.log10(degrees / 450.0)), 7), 15)
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path, *, in_parts: bool = False) -> Format:
     """The format that a file name's extension stands for.
 
+    Args:
+        path: The output.
+        in_parts: It is to be a folder of parts.
+
     Raises:
-        OutputError: It stands for none.
+        OutputError: It stands for none, or for one that knows no parts.
     """
     suffix = path.suffix.lower()
     form = FORMATS.get(_ALIASES.get(suffix, suffix))
@@ -206,7 +220,12 @@ def format_of(path: Path) -> Format:
             f"The extension of {path.name} names no format that can be written: use "
             f"{', '.join(FORMATS)}."
         )
-    return form
+    if in_parts and form.suffix != IN_PARTS.suffix:
+        raise OutputError(
+            f"{option('part_size')} is about GeoParquet, and {path.name} is {form.name}: leave it "
+            "out, or name a .parquet."
+        )
+    return IN_PARTS if in_parts else form
 
 
 def write_format(form: Format, written: Written, final: Path, *, flush: bool = True) -> None:
@@ -230,7 +249,7 @@ def write_format(form: Format, written: Written, final: Path, *, flush: bool = T
         if form.driver == "GPKG":
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
         if flush:
-            for path in form.files(written.target):
+            for path in files_of(written.target) if form.folder else form.files(written.target):
                 with path.open("rb+") as file:  # Windows flushes only what may be written
                     os.fsync(file.fileno())
     except _FAILURES as error:
@@ -328,16 +347,69 @@ def _as_is(path: Path) -> Iterator[None]:
         pyogrio.raw.vsi_path = parser
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder of parts, in order."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
 def _write_parquet(written: Written) -> None:
     schema, batches = _batches(written)
+    if not written.part_size:
+        _write_file(written, written.target, schema, batches, written.bounds)
+        return
+    parts = _parts([batch.num_rows for batch in batches], written.part_size)
+    digits = max(4, len(str(len(parts) - 1)))
+    written.target.mkdir()
+    for number, pieces in enumerate(parts):
+        path = written.target / f"part-{number:0{digits}}.parquet"
+        bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        for piece in _pieces(written, pieces):
+            shapes = shapely.from_wkb(piece.column(GEOMETRY).to_numpy(zero_copy_only=False))
+            own = shapely.total_bounds(shapes)
+            bounds[:2] = np.minimum(bounds[:2], own[:2])
+            bounds[2:] = np.maximum(bounds[2:], own[2:])
+        known = tuple(bounds.tolist()) if pieces else None
+        _write_file(written, path, schema, _pieces(written, pieces), known)
+
+
+def _parts(rows: Sequence[int], size: int) -> list[list[tuple[int, int, int]]]:
+    """Batches cut into parts of a size, the last one of what is left: (batch, first row, rows)."""
+    parts: list[list[tuple[int, int, int]]] = [[]]
+    room = size
+    for batch, count in enumerate(rows):
+        first = 0
+        while first < count:
+            if room == 0:
+                parts.append([])
+                room = size
+            taken = min(room, count - first)
+            parts[-1].append((batch, first, taken))
+            first, room = first + taken, room - taken
+    return parts
+
+
+def _pieces(written: Written, pieces: Sequence[tuple[int, int, int]]) -> Iterator[pa.RecordBatch]:
+    with pa.OSFile(str(written.spool)) as stream, pa.ipc.open_file(stream) as file:
+        for batch, first, rows in pieces:
+            yield file.get_batch(batch).slice(first, rows)
+
+
+def _write_file(
+    written: Written,
+    path: Path,
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    bounds: tuple[float, ...] | None,
+) -> None:
+    """One GeoParquet file of some of the features, or of all."""
     kind = "MultiPolygon" if written.geometry == "polygon" else "MultiLineString"
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": [kind],
         "crs": None if written.crs is None else written.crs.to_json_dict(),
     }
-    if written.bounds is not None:
-        column["bbox"] = list(written.bounds)
+    if bounds is not None:
+        column["bbox"] = list(bounds)
     covering = _free_name(BBOX, schema.names)
     column["covering"] = {"bbox": {side: [covering, side] for side in _SIDES}}
     meta = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
@@ -345,7 +417,7 @@ def _write_parquet(written: Written) -> None:
     if written.provenance:
         said[PROVENANCE] = written.provenance
     schema = schema.append(pa.field(covering, _BOXES)).with_metadata(said)
-    with pq.ParquetWriter(written.target, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for group in _groups(batches):
             boxes = _boxes(group.column(GEOMETRY))
             table = pa.Table.from_arrays([*group.columns, boxes], schema=schema)
@@ -384,7 +456,8 @@ def _boxes(shapes: pa.ChunkedArray) -> pa.Array:
 def _verify(form: Format, written: Written) -> None:
     """Not every driver reports a full disk: what was written is looked at again."""
     if form.suffix == ".parquet":
-        found = pq.read_metadata(written.target).num_rows
+        files = files_of(written.target) if form.folder else [written.target]
+        found = sum(pq.read_metadata(file).num_rows for file in files)
     elif form.suffix == ".geojson":
         with written.target.open("rb") as file:
             file.seek(max(0, written.target.stat().st_size - 16))

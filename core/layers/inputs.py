@@ -92,7 +92,7 @@ def check_not_input(output: str | Path, layer: str | None, inputs: Sequence[Inpu
                     f"{path} would bring a {final.stem}.prj, which {file.name} would take for its "
                     "own: choose another name for the output."
                 )
-            if not any(same_file(one, file) for one in mine):
+            if not any(same_file(one, file) or _within(file, one) for one in mine):
                 continue
             if form.many_layers and (given.raster or (given.layer or name).lower() != name):
                 continue
@@ -110,6 +110,14 @@ def same_file(one: str | Path, other: str | Path) -> bool:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
         return False  # an address, or not there
+
+
+def _within(file: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder that is an output in parts."""
+    try:
+        return folder.is_dir() and folder in file.resolve().parents
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _takes_prj(raster: Path, final: Path) -> bool:

@@ -48,7 +48,7 @@ from ..job import (
 from ..models.catalogue import EMBEDDED
 from ..sources.names import short_name
 from ..sources.vector_input import for_pyogrio, parts_of
-from .formats import PROVENANCE, format_of
+from .formats import PROVENANCE, files_of, format_of
 from .shapefile import provenance_in_sidecar, sidecar
 
 SCHEMA, VERSION = "samgeo-provenance", 1
@@ -189,7 +189,7 @@ def _plain(value: Any, *, is_file: bool) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item, is_file=is_file) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): _plain(item, is_file=is_file) for name, item in value.items()}
+        return {_shown(str(name)): _plain(item, is_file=False) for name, item in value.items()}
     return value
 
 
@@ -203,7 +203,7 @@ def _layer(name: str | Path, layer: str | None) -> dict[str, Any]:
     path, layer, _ = parts_of(str(name), layer)
     before = None
     with contextlib.suppress(OutputError):  # of a format that is never written
-        before = read_provenance(path, layer) if Path(path).is_file() else None
+        before = read_provenance(path, layer) if Path(path).exists() else None
     return {"name": _shown(str(path)), **({} if before is None else {"provenance": before})}
 
 
@@ -223,6 +223,7 @@ def read_provenance(path: str | Path, layer: str | None = None) -> dict[str, Any
     suffix = form.suffix
     try:
         if suffix == ".parquet":
+            path = files_of(path)[0] if path.is_dir() else path
             text = (pq.read_schema(path).metadata or {}).get(PROVENANCE.encode())
         elif suffix == ".geojson":
             text = _in_geojson(path)
@@ -236,7 +237,7 @@ def read_provenance(path: str | Path, layer: str | None = None) -> dict[str, Any
             info = pyogrio.read_info(name, layer=layer)
             text = (info.get("layer_metadata") or {}).get(PROVENANCE)
         found = json.loads(text) if text else None
-    except (OSError, ValueError, DataLayerError, DataSourceError, pa.ArrowException):
+    except (OSError, ValueError, IndexError, DataLayerError, DataSourceError, pa.ArrowException):
         return None
     return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
 

@@ -149,7 +149,7 @@ def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> N
                     return
             append_layer(target, layer, final, overwrite=overwrite)
             return
-        if form.parts:
+        if form.parts or form.folder:
             _move_set(form, place, overwrite=overwrite)
         else:
             try:

@@ -28,7 +28,7 @@ from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
 from ..sources.vector_input import for_pyogrio
 from ..types import FloatArray
-from .formats import format_of
+from .formats import files_of, format_of
 
 EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
@@ -170,17 +170,7 @@ class _Facts:
 def _facts(path: Path, layer: str) -> _Facts:
     form = format_of(path)
     if form.suffix == ".parquet":  # pyogrio's GDAL cannot read it
-        file = pq.read_metadata(path)
-        geo = json.loads((file.metadata or {})[b"geo"])
-        column = geo["columns"][geo["primary_column"]]
-        names = [n for n in pq.read_schema(path).names if n not in (geo["primary_column"], "bbox")]
-        bounds, crs = column.get("bbox"), column.get("crs")
-        return _Facts(
-            file.num_rows,
-            names,
-            None if bounds is None else np.array(bounds, np.float64),
-            None if crs is None else CRS.from_json_dict(crs),
-        )
+        return _facts_of_parquet(files_of(path) if path.is_dir() else [path])
     named = layer if form.named_layer and form.many_layers else None
     info = pyogrio.read_info(for_pyogrio(path), layer=named, force_total_bounds=True)
     bounds, crs = info.get("total_bounds"), info.get("crs")
@@ -189,6 +179,24 @@ def _facts(path: Path, layer: str) -> _Facts:
         [str(name) for name in info["fields"]],
         None if bounds is None else np.array(bounds, np.float64),
         None if crs is None else known_crs(crs),
+    )
+
+
+def _facts_of_parquet(paths: Sequence[Path]) -> _Facts:
+    """Of a GeoParquet file, or of the parts of one layer."""
+    files = [pq.read_metadata(path) for path in paths]
+    abouts = [json.loads((file.metadata or {})[b"geo"]) for file in files]
+    name = abouts[0]["primary_column"]
+    columns = [about["columns"][name] for about in abouts]
+    own = {name, *(path[0] for path in columns[0]["covering"]["bbox"].values())}
+    boxes = np.array([c["bbox"] for c in columns if c.get("bbox") is not None], np.float64)
+    bounds = [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)] if len(boxes) else None
+    crs = columns[0].get("crs")
+    return _Facts(
+        sum(file.num_rows for file in files),
+        [n for n in pq.read_schema(paths[0]).names if n not in own],
+        None if bounds is None else np.array(bounds, np.float64),
+        None if crs is None else CRS.from_json_dict(crs),
     )
 
 

@@ -32,7 +32,7 @@ from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import OutputError, SamGeoWarning
 from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
-from .formats import Format, Written, format_of, write_format
+from .formats import Format, Written, files_of, format_of, write_format
 from .geopackage import check_layer, check_layer_name
 from .publish import Workplace, exists_already, output_digest, publish, real_path, recover
 from .styles import Geometry
@@ -47,26 +47,43 @@ _ARROW = {
 
 
 def check_output(
-    path: str | Path, *, overwrite: bool = False, layer_name: str | None = None
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    layer_name: str | None = None,
+    in_parts: bool = False,
 ) -> Format:
     """Whether a layer could be written here; asked before the work rather than after.
 
     A new layer may always be added to an existing GeoPackage; replacing anything else that exists
     must be allowed.
 
+    Args:
+        path: The output.
+        overwrite: What exists may be replaced.
+        layer_name: In a GeoPackage; None for the file's name.
+        in_parts: It is to be a folder of parts; one that holds anything else is never replaced.
+
     Raises:
         OutputError: Unknown extension, missing or unwritable folder, or the output exists.
     """
     path = Path(path)
-    form = format_of(path)
+    form = format_of(path, in_parts=in_parts)
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output {path.name} does not exist.")
     final = real_path(path)
     if not final.parent.is_dir():
         raise OutputError(f"The output {path} is a link into {final.parent}, which does not exist.")
     if final.is_dir():
-        raise OutputError(f"The output {path} is a folder: give the name of a file.")
-    if final.exists() and not final.is_file():
+        if not form.folder:
+            raise OutputError(f"The output {path} is a folder: give the name of a file.")
+        others = sorted({*os.listdir(final)} - {one.name for one in files_of(final)})
+        if others:
+            raise OutputError(
+                f"The folder {path} holds {others[0]}, which is no part of a layer: choose another "
+                "name."
+            )
+    elif final.exists() and not final.is_file():
         raise OutputError(f"The output {path} is not an ordinary file: choose another name.")
     if form.many_layers:
         name = layer_name or path.stem
@@ -119,6 +136,7 @@ class LayerWriter:
         geometry: Polygons or lines; both are written as multi-part.
         pixel: Metres on the ground of what the features were seen in: reprojected edges stay
             within a fiftieth of it, and degrees have the decimals that it needs.
+        part_size: Features in each file of a folder of GeoParquet; None for one file.
         modified: Time of change noted inside the file; None for now. A fixed one makes the same
             features the same bytes.
         finishing: Called with the output's digest (:func:`~.publish.output_digest`) once it is
@@ -146,13 +164,15 @@ class LayerWriter:
         pixel: float = 1.0,
         finishing: Callable[[str], None] | None = None,
         provenance: str = "",
+        part_size: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.finishing = finishing
         self.provenance = provenance
         self._overwrite = overwrite
+        self._part_size = part_size or 0
         recover(self.path)
-        self._format = check_output(self.path, overwrite=overwrite, layer_name=layer_name)
+        self._format = self._checked(layer_name)
         self.layer_name = layer_name or self.path.stem
         if self.layer_name != self.path.stem and not self._format.named_layer:
             warnings.warn(
@@ -214,7 +234,15 @@ class LayerWriter:
             OutputError: See :func:`check_output`.
         """
         self._overwrite = overwrite
-        check_output(self.path, overwrite=overwrite, layer_name=self.layer_name)
+        self._checked(self.layer_name)
+
+    def _checked(self, layer_name: str | None) -> Format:
+        return check_output(
+            self.path,
+            overwrite=self._overwrite,
+            layer_name=layer_name,
+            in_parts=bool(self._part_size),
+        )
 
     def _check_fields(self) -> None:
         names = [field.name.lower() for field in self.fields]
@@ -326,7 +354,7 @@ class LayerWriter:
         place = self._finish()
         try:
             # Someone else may have made the output since this job began.
-            check_output(self.path, overwrite=self._overwrite, layer_name=self.layer_name)
+            self._checked(self.layer_name)
             if self.finishing is not None:
                 self.finishing(output_digest(place.target, self.layer_name) or "")
             publish(self._format, place, self.layer_name, overwrite=self._overwrite)
@@ -352,6 +380,7 @@ class LayerWriter:
                 modified=self._modified,
                 pixel=self._pixel,
                 provenance=self.provenance,
+                part_size=self._part_size,
             )
             write_format(self._format, layer, self.path, flush=flush)
         except OSError as error:

@@ -173,6 +173,7 @@ class _Steps:
             SegmentParameters([], ""),
             **{name: value for name, value in vars(params).items() if name not in _CLASS_OPTIONS},
             output=str(folder / "candidates.gpkg"),
+            part_size=None,
             layer=None,
             overwrite=True,
             job_folder=str(folder / "candidates.job"),
@@ -233,14 +234,14 @@ def _frame(path: str) -> gpd.GeoDataFrame:
 _OF_NO_STEP = frozenset(
     {
         *("output", "layer", "overwrite", "fresh", "job_folder", "crs", "rules", "min_class_prob"),
-        *("save_classifier", "workers", "cluster", "threads", "device"),
+        *("save_classifier", "workers", "cluster", "threads", "device", "part_size"),
     }
 )
 _CLASS_OPTIONS = frozenset(
     {
         *("examples", "class_field", "like", "unlike", "classifier", "save_classifier"),
         *("min_class_prob", "rules", "output", "layer", "overwrite", "job_folder", "outlines"),
-        *("min_area", "crs", "stac_item"),
+        *("min_area", "crs", "stac_item", "part_size"),
     }
 )
 _SHARED_OPTIONS = (

@@ -71,6 +71,7 @@ class LayerOfScenes:
             params.output,
             overwrite=params.overwrite or _is_ours(folder, params),
             layer_name=params.layer,
+            in_parts=params.part_size is not None,
         )
         files = [name for scene in scenes for name in files_named(scene.source)]
         area = layer_input("the area of interest", params.area, params.area_layer)
@@ -103,6 +104,7 @@ class LayerOfScenes:
             pixel=min((part.pixel for part in parts), default=1.0),
             finishing=self._note,
             provenance=self._provenance(journal, parts),
+            part_size=self.params.part_size,
         )
         report("duplicates", 0, 1)
         dropped = duplicates(parts, self.params.duplicates)

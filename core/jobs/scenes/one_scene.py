@@ -121,6 +121,7 @@ class SceneStage:
             sign=None,
             stac_item=False,
             job_folder=None,
+            part_size=None,
             workers=1,
             cluster=None,
             overwrite=self.params.overwrite or self.is_ours(scene.id),

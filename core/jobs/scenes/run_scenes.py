@@ -196,7 +196,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _digest(params: SegmentParameters, stage: SceneStage) -> str:
     """Of all that the layers of scenes depend on, but for the scenes."""
-    own = replace(params, scenes="mosaic", duplicates="date", sign=None)
+    own = replace(params, scenes="mosaic", duplicates="date", sign=None, part_size=None)
     name = getattr(stage.segmenter, "fingerprint", "")
     return made_by(own, {"crs": stage.crs, "segmenter": name})
 
@@ -204,7 +204,7 @@ def _digest(params: SegmentParameters, stage: SceneStage) -> str:
 def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scene]) -> str:
     """Digest of all that a layer of scenes depends on."""
     seen = sorted((scene.id, stamp_of(scene.source), scene.date) for scene in scenes)
-    asked = [_digest(params, stage), params.duplicates, seen]
+    asked = [_digest(params, stage), params.duplicates, params.part_size, seen]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 

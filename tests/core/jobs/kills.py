@@ -135,6 +135,10 @@ def _segmented(output: Path, given: dict[str, Any], **more: Any) -> None:
     run(params, segmenter=SceneOracle(SIZE))
 
 
+def _in_parts(output: Path, given: dict[str, Any]) -> None:
+    _segmented(output, given, part_size=5)
+
+
 def _with_item(output: Path, given: dict[str, Any]) -> None:
     _segmented(output, given, stac_item=True)
 
@@ -276,6 +280,7 @@ def _exported(form: str) -> Callable[[Path, dict[str, Any]], None]:
 
 JOBS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
     "automatic": _segmented,
+    "parts": _in_parts,
     "item": _with_item,
     "prompts": _prompted,
     "rules": _with_rules,
@@ -406,7 +411,7 @@ def left(folder: Path) -> list[str]:
     names = (
         p.name
         for p in folder.iterdir()
-        if not p.name.startswith("o") or (p.is_dir() and p.name != "o_labels")
+        if not p.name.startswith("o") or (p.is_dir() and p.name not in ("o_labels", "o.parquet"))
     )
     return sorted([*names, *(p.name for p in folder.iterdir() if p.name.endswith(_LEFT))])
 
@@ -440,7 +445,8 @@ def try_all(
     before.mkdir()
     try:
         if mode != "new":
-            first = {"layer": "first"} if mode == "append" else {}
+            first: dict[str, Any] = {"layer": "first"} if mode == "append" else {}
+            first |= {"part_size": 3} if kind == "parts" else {}
             other = "automatic" if kind != "automatic" else "prompts"
             made = child(other, before, suffix, first)
             assert made.get("ok"), made
@@ -524,6 +530,8 @@ def combinations() -> list[tuple[str, str, str]]:
         formats = FORMATS if kind in ALL_FORMATS else FORMATS[:2]
         if kind in GEOPACKAGES or kind.startswith("export"):
             formats = FORMATS[:1]
+        if kind == "parts":
+            formats = FORMATS[-1:]
         for suffix in formats:
             for mode in MODES[:1] if kind.startswith("export") else MODES:
                 if mode == "append" and (suffix != ".gpkg" or kind in OF_ONE_LAYER):

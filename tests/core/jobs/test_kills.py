@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CASES = [
     *(("automatic", suffix, "new") for suffix in (".geojson", ".parquet", ".fgb")),
     *(("automatic", ".shp", "overwrite"), ("prompts", ".gpkg", "append")),
+    ("parts", ".parquet", "overwrite"),
     *(("rules", ".gpkg", "new"), ("surfaces", ".gpkg", "overwrite"), ("track", ".shp", "new")),
     *(("layer", ".gpkg", "new"), ("each", ".geojson", "new"), ("export_masks", ".gpkg", "new")),
     *(("import", ".shp", "new"), ("update", ".gpkg", "append")),

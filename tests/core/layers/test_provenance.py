@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 from samgeo_core.errors import OutputError
-from samgeo_core.job import RegularizeParameters, SegmentParameters
+from samgeo_core.job import RegularizeParameters, SegmentParameters, TrackParameters
 from samgeo_core.layers.formats import FORMATS
 from samgeo_core.layers.provenance import MOST_RASTERS, ModelUsed, provenance, read_provenance
 from samgeo_core.layers.writer import LayerWriter
@@ -71,6 +71,13 @@ def test_only_what_differs_from_the_defaults_is_told_without_folders_and_secrets
     assert document["model"] == vars(MODEL)
     assert document["job"] == "segment"
     assert (document["schema"], document["version"]) == ("samgeo-provenance", 1)
+
+
+def test_dates_that_are_given_by_raster_name_no_folder() -> None:
+    dates = {"/home/me/a.tif": "2024-01-01"}
+    document = json.loads(provenance(TrackParameters, {"dates": dates, "reach": 0.5}))
+    assert document["options"] == {"dates": {"a.tif": "2024-01-01"}}
+    assert document["job"] == "track"
 
 
 def test_of_many_rasters_the_number_is_told() -> None:

@@ -261,21 +261,26 @@ def test_a_plan_counts_scenes_tiles_and_bytes_and_writes_nothing(scenes, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_stac_item_says_where_a_layer_is_and_what_made_it(tmp_path):
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet", ".shp", ".fgb", ".geojson"])
+def test_a_stac_item_says_where_a_layer_is_and_what_made_it(tmp_path, suffix):
     pystac = pytest.importorskip("pystac")
     raster = write_scene(tmp_path / "a_2024-01-01.tif")
     run(
-        job(raster, tmp_path / "l.gpkg", "mosaic", stac_item=True, min_area=1.5),
+        job(raster, tmp_path / f"l{suffix}", "mosaic", stac_item=True, min_area=1.5, workers=2),
         segmenter=Bright(),
     )
     item = pystac.Item.from_file(str(tmp_path / "l.stac.json"))
     assert item.datetime.isoformat() == "2024-01-01T00:00:00+00:00"
     assert item.properties["mlm:name"] == "bright"
     assert item.properties["mlm:tasks"] == ["instance-segmentation"]
+    assert item.properties["samgeo:model_fingerprint"] == "bright 1"
     assert item.properties["table:row_count"] == 36
+    columns = [column["name"] for column in item.properties["table:columns"]]
+    assert columns[0] == "id"
+    assert len(columns) == 12
     assert item.properties["samgeo:options"] == {"min_area": 1.5}
     assert 85.98 < item.bbox[0] < item.bbox[2] < 86
-    assert item.assets["data"].get_absolute_href() == str(tmp_path / "l.gpkg")
+    assert item.assets["data"].get_absolute_href() == str(tmp_path / f"l{suffix}")
     assert [link.rel for link in item.links if link.rel == "derived_from"] == ["derived_from"]
 
 
