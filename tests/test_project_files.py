@@ -28,6 +28,13 @@ def commands() -> list[str]:
     return found
 
 
+def test_the_plugins_setup_and_a_bundle_install_the_same_extras():
+    from samgeo_core.bundle.make import QGIS_EXTRAS
+
+    plan = read("samgeo_plugin/setup/setup_plan.py")
+    assert re.search(r'^EXTRAS = "(.*)"$', plan, re.MULTILINE)[1] == ",".join(QGIS_EXTRAS)
+
+
 def test_workflows_run_targets_that_exist_and_the_tests_of_the_makefile():
     tests = re.search(r"^CORE_TESTS := (.*)$", MAKEFILE, re.MULTILINE)[1]
     assert any(

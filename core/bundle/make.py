@@ -67,6 +67,10 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 Runner = Callable[[Sequence[str]], None]
 
 
+QGIS_EXTRAS = ("concepts", "training")
+"""What the plugin's setup installs with the engine: *Improve the model*, and models of words."""
+
+
 @dataclass(frozen=True)
 class BundleOptions:
     """What goes into a bundle.
@@ -76,7 +80,7 @@ class BundleOptions:
         system: One of :data:`PLATFORMS`; "" for this computer's.
         build: Of torch: "cpu" or "cuda".
         models: Names of the catalogue. The embedded one is in the engine's wheel.
-        extras: Of the distribution, e.g. "concepts"; "training" is what QGIS installs, too.
+        extras: Of the distribution, e.g. "cluster"; :data:`QGIS_EXTRAS` is what QGIS installs.
         wheel: The engine's wheel; None to build it (in a checkout) or to get it from the index.
         constraints: File with pinned versions; None for the checkout's.
 
@@ -88,7 +92,7 @@ class BundleOptions:
     system: str = ""
     build: str = "cpu"
     models: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ("training",)
+    extras: tuple[str, ...] = QGIS_EXTRAS
     wheel: Path | None = None
     constraints: Path | None = None
 

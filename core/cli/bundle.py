@@ -17,7 +17,7 @@ from .console import Console, human_size, reporting
 @click.option("--system", default="", help="E.g. linux-x86_64, windows-x86_64, macos-arm64.")
 @click.option("--build", default="cpu", show_default=True, help="Of PyTorch: cpu or cuda.")
 @click.option("--model", "models", multiple=True, help="Also these weights; may be repeated.")
-@click.option("--extra", "extras", multiple=True, help="E.g. concepts; may be repeated.")
+@click.option("--extra", "extras", multiple=True, help="E.g. cluster; may be repeated.")
 @click.option("--wheel", type=click.Path(dir_okay=False), help="The engine's wheel, from a file.")
 def bundle(
     folder: str,
@@ -35,10 +35,10 @@ def bundle(
     """
     console = Console()
     with reporting(console):
-        from ..bundle.make import BundleOptions, make_bundle
+        from ..bundle.make import QGIS_EXTRAS, BundleOptions, make_bundle
         from ..models.weights.download import Listener
 
-        wanted = ("training", *extras)
+        wanted = tuple(dict.fromkeys((*QGIS_EXTRAS, *extras)))
         file = None if wheel is None else Path(wheel)
         options = BundleOptions(python, system, build, models, wanted, file)
         with console.progress() as show:

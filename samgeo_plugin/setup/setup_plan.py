@@ -34,8 +34,8 @@ from .environment import (
 from .gpu import CUDA_12, CUDA_13
 
 MINIMUM_PYTHON = (3, 10)
-EXTRAS = "training"
-"""Of the engine: what 'Improve the model' needs besides."""
+EXTRAS = "concepts,training"
+"""Of the engine: what 'Improve the model' and models of words need besides."""
 
 CLEAR = "clear"
 """A step that is never remembered as done."""
@@ -169,7 +169,7 @@ def sizes(build: str) -> Size:
         values = json.loads((ENGINE / "sizes.json").read_text(encoding="utf-8"))[build]
         return Size(int(values["download_mb"]), int(values["disk_mb"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return Size(450, 1800) if build == CPU else Size(3200, 7500)
+        return Size(475, 2000) if build == CPU else Size(3225, 7700)
 
 
 def make_plan(

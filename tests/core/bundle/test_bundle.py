@@ -81,7 +81,7 @@ def test_a_bundle_holds_wheels_models_licences_and_their_checksums(tmp_path, mod
     about = json.loads((folder / "bundle.json").read_text())
     assert (about["python"], about["system"], about["build"]) == (HERE, install.system(), "cpu")
     assert about["models"] == [model]
-    assert about["requirements"] == ["samgeo-seamless[training]"]
+    assert about["requirements"] == ["samgeo-seamless[concepts,training]"]
     assert "Apache-2.0" in (folder / "licences" / "models.txt").read_text()
     summed = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
     assert summed == names - {"SHA256SUMS"}
@@ -94,7 +94,7 @@ def test_torch_comes_from_its_own_index_and_foreign_systems_by_their_tags(tmp_pa
     _, torch, rest = pip.asked
     assert "https://download.pytorch.org/whl/cpu" in torch
     assert torch[-1].startswith("torch==")
-    assert rest[-2].endswith(".whl[training]")
+    assert rest[-2].endswith(".whl[concepts,training]")
     for words in (torch, rest):
         assert words[words.index("--python-version") + 1] == "3.12"
         assert words.count("--platform") == len(PLATFORMS["linux-x86_64"])
