@@ -345,7 +345,7 @@ def test_the_widget_says_how_much_a_click_downloads(place, wait, client):
     widget = EnvironmentWidget(client(), Setup())
     widget.show()
     wait(lambda: "MB" in widget.promise.text(), 20)
-    assert "450 MB" in widget.promise.text()
+    assert "475 MB" in widget.promise.text()
     assert widget.set_up.isEnabled()
     assert widget.set_up.text() == "Set up the engine"
     widget.show_report()
@@ -416,6 +416,6 @@ def test_a_bundle_that_is_none_or_for_another_system_is_named(
     widget.bundle.setFilePath(str(sealed(tmp_path / "newer", python="3.99")))
     wait(lambda: "needs Python 3.99" in widget.promise.text(), 20)
     widget.bundle.setFilePath("")
-    wait(lambda: "450 MB" in widget.promise.text(), 20)
+    wait(lambda: "475 MB" in widget.promise.text(), 20)
     widget.close()
     settings.BUNDLE.clear()

@@ -45,7 +45,7 @@ def test_a_first_start_without_an_environment_shows_the_offer(package, tmp_path)
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "450 MB" in done.stdout
+    assert "475 MB" in done.stdout
 
 
 @pytest.mark.timeout(300)

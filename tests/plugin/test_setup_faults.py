@@ -239,7 +239,7 @@ def test_an_environment_that_is_damaged_is_made_again_and_removed(place, made, i
 
 def test_steps_say_how_much_they_download_and_how_far_a_file_is(place, wait):
     found = {step.name: step for step in setup_plan.make_plan(FACTS, "cpu", place).steps}
-    assert found["torch"].megabytes + found["engine"].megabytes + found["pip"].megabytes == 450
+    assert found["torch"].megabytes + found["engine"].megabytes + found["pip"].megabytes == 475
     assert found["venv"].megabytes == found["check"].megabytes == 0
     code = (
         "import time\n"
