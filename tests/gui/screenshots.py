@@ -188,7 +188,6 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="folder that the pictures of docs/qgis.md go to")
     parser.add_argument("--timeout", type=float, default=420.0, help="seconds")
     options = parser.parse_args()
-    os.environ.setdefault("SAMGEO_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
     if options.zip is None:
         options.zip = max((ROOT / "dist").glob("*.zip"), key=lambda path: path.stat().st_mtime)
     with tempfile.TemporaryDirectory() as folder:
