@@ -114,11 +114,12 @@ class Improve(Window):
         started = time.monotonic()
         self.click(self.point)
         self.until(lambda: session.candidates, "a polygon for a click")
-        self.step("next click", model=session.info.get("model"),
+        model = (session.info.get("model") or {}).get("name")
+        self.step("next click", model=model,
                   ms=round((time.monotonic() - started) * 1000))  # fmt: skip
         self.picture("next_click")
-        if session.info.get("model") != NAME:
-            raise Failed(f"the click was answered by {session.info.get('model')}")
+        if model != NAME:
+            raise Failed(f"the click was answered by {model}")
         session.clear()
 
     def train(self, layer: QgsVectorLayer, area: QgsVectorLayer) -> None:
