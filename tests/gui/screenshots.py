@@ -105,8 +105,8 @@ def run(options: argparse.Namespace, profiles: Path) -> int:
     environment.update(
         DISPLAY=f":{number}",
         SAMGEO_SESSION_OUT=str(options.out.resolve()),
-        SAMGEO_SESSION_RASTER=str(options.raster),
-        SAMGEO_SESSION_TRUTH=str(options.truth),
+        SAMGEO_SESSION_RASTER=str(options.raster.resolve()),
+        SAMGEO_SESSION_TRUTH=str(options.truth.resolve()),
         # QGIS's embedded Python finds its library by the first python3 there.
         PATH=f"/usr/bin:{os.environ.get('PATH', '/bin')}",
         PYTHONDONTWRITEBYTECODE="1",
