@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
-from osgeo import gdal
+from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
     QgsProcessingContext,
@@ -27,14 +28,12 @@ from samgeo_plugin.processing.engine_run import EngineRun
 FEW = {"POINTS_PER_SIDE": 6, "MIN_SCORE": 0.05, "MIN_STABILITY": 0.05}
 
 
-@pytest.fixture
-def towns(tmp_path):
+def cut(town: str, folder: Path) -> list[str]:
     """Three rasters beside each other with dates in their names; the pixels of the last are cut."""
     paths = []
     for number, name in enumerate(("town_20200501", "town_20210501", "town_20220501")):
-        path = tmp_path / f"{name}.tif"
-        window = [200 * number, 0, 200, 200]
-        gdal.Translate(str(path), str(SAMPLES / "town.tif"), srcWin=window, bandList=[1, 2, 3])
+        path = folder / f"{name}.tif"
+        gdal.Translate(str(path), town, srcWin=[200 * number, 0, 200, 200], bandList=[1, 2, 3])
         paths.append(str(path))
     last = Path(paths[-1])
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 3])
@@ -42,12 +41,32 @@ def towns(tmp_path):
 
 
 @pytest.fixture
-def sentence(provider):  # noqa: F811
+def towns(tmp_path):
+    return cut(str(SAMPLES / "town.tif"), tmp_path)
+
+
+@pytest.fixture
+def noise(tmp_path):
+    """A raster without anything to find, for where the sample town is not."""
+    path = str(tmp_path / "noise.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(path, 600, 200, 3)
+    raster.SetGeoTransform((351200, 0.25, 0, 3057600, 0, -0.25))
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    raster.SetProjection(reference.ExportToWkt())
+    for band in range(1, 4):
+        values = random.Random(band).randbytes(600 * 200)
+        raster.GetRasterBand(band).WriteRaster(0, 0, 600, 200, values)
+    return path
+
+
+@pytest.fixture
+def sentence(provider, noise):  # noqa: F811
     """What QGIS says of parameters before it runs."""
     algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:segmentraster")
     context = QgsProcessingContext()
     context.setProject(QgsProject.instance())
-    raster = QgsRasterLayer(str(SAMPLES / "town.tif"), "town")
+    raster = QgsRasterLayer(noise, "town")
     QgsProject.instance().addMapLayer(raster)
 
     def say(**given) -> str:
@@ -90,11 +109,11 @@ def test_choices_are_those_of_the_engine_and_mosaic_is_the_default(provider):  #
 def test_rasters_are_handed_over_once_each_and_one_that_cannot_be_read_is_named(
     provider,  # noqa: F811
     engine,  # noqa: F811
-    towns,
+    noise,
     tmp_path,
     monkeypatch,
 ):
-    asked = {}
+    towns, asked = cut(noise, tmp_path), {}
     real = EngineRun.call
 
     def spy(self, method, params, on_progress=None):
