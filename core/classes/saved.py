@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError, PromptError
 from ..job import option
+from ..layers.publish import exists_already
 from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
 
@@ -47,13 +48,21 @@ class SavedClassifier:
     about: Mapping[str, Any]
 
 
-def save_classifier(path: str | Path, saved: SavedClassifier, folder: Path | None = None) -> None:
+def save_classifier(
+    path: str | Path,
+    saved: SavedClassifier,
+    folder: Path | None = None,
+    *,
+    overwrite: bool = True,
+) -> None:
     """Write a file that appears whole or not at all.
 
     Args:
         path: Where to.
         saved: What is written.
         folder: Of the job, which is cleared when it goes on: holds the file until it is whole.
+        overwrite: Another file of this name may be replaced. One with the same content, as a run
+            that was killed has left it, stays in any case.
 
     Raises:
         OutputError: It cannot be written.
@@ -72,7 +81,17 @@ def save_classifier(path: str | Path, saved: SavedClassifier, folder: Path | Non
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
     data = safetensors.numpy.save(arrays, metadata={"samgeo-classes": json.dumps(notes)})
-    write_atomically(Path(path), lambda partial: _write(partial, data), folder=folder)
+    put_classifier(path, data, folder, overwrite=overwrite)
+
+
+def put_classifier(path: str | Path, data: bytes, folder: Path | None, *, overwrite: bool) -> None:
+    """Write the bytes of a classifier's file; arguments and errors as :func:`save_classifier`."""
+    place = Path(path)
+    if place.exists() and not overwrite:
+        if place.read_bytes() == data:
+            return
+        raise exists_already(place)
+    write_atomically(place, lambda partial: _write(partial, data), folder=folder)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -156,7 +156,7 @@ def _classes(
     if params.save_classifier is not None:
         said = about(raster, model, example_layers(params))
         new = SavedClassifier(classifier, "objects", said)
-        save_classifier(params.save_classifier, new, store.folder)
+        save_classifier(params.save_classifier, new, store.folder, overwrite=params.overwrite)
     return asked.classify(classifier, marked, params.min_class_prob)
 
 

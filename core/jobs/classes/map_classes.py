@@ -125,7 +125,9 @@ def map_classes(
                 if params.save_classifier is not None:
                     said = about(raster, model, example_layers(params))
                     new = SavedClassifier(classifier, "cells", said)
-                    save_classifier(params.save_classifier, new, store.folder)
+                    save_classifier(
+                        params.save_classifier, new, store.folder, overwrite=params.overwrite
+                    )
                 made = _digest(classifier.weights, classifier.bias)
                 stage = MapStage(source, features_folder / f"map-{made}", classifier)
                 found = map_tiles(stage, executor, report)

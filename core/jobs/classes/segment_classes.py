@@ -14,6 +14,7 @@ from typing import Any
 import geopandas as gpd
 
 from ...classes.rules import Rule, parse_rule
+from ...classes.saved import SUFFIX, put_classifier
 from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
 from ...layers.inputs import layer_input
@@ -190,6 +191,7 @@ class _Steps:
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:
+            save = params.save_classifier
             least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
             asked = ClassifyParameters(
                 input=found,
@@ -198,10 +200,14 @@ class _Steps:
                 job_folder=str(folder / "classes.job"),
                 rules=[*least, *params.rules],
                 class_field=params.class_field if params.examples is not None else None,
+                save_classifier=None if save is None else str(folder / f"new{SUFFIX}"),
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
             scaled = ScaledModel(self.model, scale)
             classify_layer(asked, factory=scaled, may_be_empty=True, **self.report.given)
+            if save is not None:
+                data = Path(asked.save_classifier or "").read_bytes()
+                put_classifier(save, data, folder, overwrite=params.overwrite)
             found = asked.output
         elif self.rules:
             frame = ruled(_frame(found), self.rules, self.raster)
@@ -248,5 +254,5 @@ _SHARED_OPTIONS = (
     *("rasters", "fresh", "model", "device", "precision", "threads", "workers", "cluster"),
     *("bands", "stretch", "resolution", "raster_crs", "overlap", "allow_remote", "tile_size"),
     *("margin", "examples"),
-    *("like", "unlike", "classifier", "save_classifier", "min_class_prob"),
+    *("like", "unlike", "classifier", "min_class_prob"),
 )

@@ -13,7 +13,7 @@ from samgeo_core.classes.saved import (
     load_classifier,
     save_classifier,
 )
-from samgeo_core.errors import ModelError, PromptError
+from samgeo_core.errors import ModelError, OutputError, PromptError
 
 
 def some():
@@ -101,3 +101,16 @@ def test_the_wrong_kind_and_the_wrong_model_are_named(tmp_path):
     with pytest.raises(PromptError, match="with the model embedded, not with sam2"):
         check_model(some(), "other", "sam2")
     check_model(some(), "fingerprint", "embedded")
+
+
+def test_another_file_is_replaced_only_where_that_is_allowed(tmp_path):
+    path = tmp_path / "mine.samgeo-classes"
+    save_classifier(path, some(), overwrite=False)
+    before = path.read_bytes()
+    save_classifier(path, some(), overwrite=False)  # as a run that was killed has left it
+    path.write_bytes(b"another's")
+    with pytest.raises(OutputError, match="exists already"):
+        save_classifier(path, some(), overwrite=False)
+    assert path.read_bytes() == b"another's"
+    save_classifier(path, some())
+    assert path.read_bytes() == before
