@@ -210,9 +210,10 @@ class JobFolder:
             # Windows moves no folder with an open file in it, here the lock: the contents go while
             # the lock is held. The next process finds an empty folder.
             last = ("finished.json", "job.json")  # what says that it is a job's
-            names = [name for name in os.listdir(self.folder) if name not in ("lock", *last)]
-            for name in (*sorted(names), *last):
-                _remove(self.folder / name)
+            with contextlib.suppress(OSError):  # there is no such folder any more
+                names = [name for name in os.listdir(self.folder) if name not in ("lock", *last)]
+                for name in (*sorted(names), *last):
+                    _remove(self.folder / name)
             if self._lock is not None:
                 self._lock.release(delete=True)
             with contextlib.suppress(OSError):  # another process has begun a job in it

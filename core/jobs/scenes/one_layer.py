@@ -69,7 +69,9 @@ class LayerOfScenes:
         """
         check_output(
             params.output,
-            overwrite=params.overwrite or _is_ours(folder, params),
+            overwrite=params.overwrite
+            or _is_ours(folder, params)
+            or _complete(folder, params) is not None,
             layer_name=params.layer,
             in_parts=params.part_size is not None,
         )
@@ -160,19 +162,30 @@ class LayerOfScenes:
         Record(made_by, path, result.layer, digest, asdict(result)).keep(JobFolder(self.folder))
 
     def completed(self, made_by: Callable[[], str]) -> JobResult | None:
-        """What an earlier run of the same scenes has to report that was killed in that moment."""
+        """What an earlier run of the same scenes has to report that was killed in that moment.
+
+        Raises:
+            OutputError: The layer is complete, but of another run, and may not be replaced.
+        """
         record = _complete(self.folder, self.params)
-        if record is None or record.made_by != made_by():
+        if record is None:
             return None
-        return JobResult(**record.result)
+        if record.made_by == made_by() and not self.params.fresh:
+            return JobResult(**record.result)
+        ours = _is_ours(self.folder, self.params)
+        check_output(
+            self.params.output,
+            overwrite=self.params.overwrite or ours,
+            layer_name=self.params.layer,
+            in_parts=self.params.part_size is not None,
+        )
+        return None
 
 
 def _is_ours(folder: Path, params: SegmentParameters) -> bool:
     """Whether the output is what an earlier run of these scenes could write of it."""
     known, path = _written(folder), Path(params.output)
-    if known and known == output_digest(path, params.layer or path.stem):
-        return True
-    return _complete(folder, params) is not None
+    return bool(known) and known == output_digest(path, params.layer or path.stem)
 
 
 def _written(folder: Path) -> str:

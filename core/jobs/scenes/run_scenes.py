@@ -81,7 +81,7 @@ def segment_scenes(
             folder / "begun" if together is None else None,
         )
         _check_outputs(stage, scenes)
-        if together is not None and not params.fresh:
+        if together is not None:
             earlier = together.completed(partial(_made_by, params, stage, scenes))
             if earlier is not None:
                 JobFolder(folder).remove_all()
@@ -126,12 +126,12 @@ def segment_scenes(
                 scenes=len(scenes),
                 outputs=[str(stage.path(name)) for name in outputs],
             )
-            removed = together is not None and not failed and params.job_folder is None
+            tidy = together is not None and not failed and params.job_folder is None
             if together is not None and not failed:
-                if removed:
+                if tidy:
                     together.note_complete(_made_by(params, stage, scenes), result)
                 together.forget()
-        if removed:
+        if tidy:
             JobFolder(folder).remove()
     return replace(result, seconds=time.monotonic() - started, warnings=notes)
 

@@ -7,6 +7,7 @@ import pytest
 import samgeo_core
 from samgeo_core.errors import Cancelled, JobError, ModelError, OutputError, ParameterError
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scenes import run_scenes
 from samgeo_core.jobs.scenes.journal import Journal
 from samgeo_core.jobs.scenes.one_layer import LayerOfScenes
 from samgeo_core.testing.bright import Bright
@@ -292,3 +293,20 @@ def test_a_stac_item_tells_of_every_format(tmp_path, suffix):
     assert item["properties"]["table:row_count"] == 36
     assert {"name": "score"} in item["properties"]["table:columns"]
     assert 85.98 < item["bbox"][0] < item["bbox"][2] < 86
+
+
+def test_a_complete_layer_is_recognised_by_the_same_run_only(tmp_path, monkeypatch):
+    """Killed while its folder was removed: the same run is done, another does not replace it."""
+    scenes = [write_scene(tmp_path / f"s{n}_2024-01-0{n + 1}.tif", 20.0 * n) for n in range(2)]
+    output = tmp_path / "l.gpkg"
+    with monkeypatch.context() as patch:
+        patch.setattr(run_scenes.JobFolder, "remove", lambda self: None)
+        first = run(job(scenes, output, "layer"), segmenter=Bright())
+    before = output.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        run(job(scenes, output, "layer", min_area=3.0), segmenter=Bright())
+    assert output.read_bytes() == before
+    again = run(job(scenes, output, "layer"), segmenter=Bright())
+    assert (again.features, again.scenes, again.layer) == (first.features, 2, first.layer)
+    assert output.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir() if "l.gpkg" in p.name) == ["l.gpkg"]
