@@ -39,7 +39,7 @@ from ..raster.resample import axis_weights, resample
 from ..tiles.mask_grid import PADDING_COLOUR, choose_cell, pad_image
 from ..types import ByteArray, FloatArray, PixelBox
 from .segmenter import TileImage
-from .words import ConceptOptions, ConceptSegmenter
+from .words import ConceptOptions, ConceptSegmenter, placed
 
 VERSION = 1
 """Of the rules below; part of the fingerprint."""
@@ -207,10 +207,6 @@ class ExemplarSegmenter(ConceptSegmenter):
         """All instances of what the exemplars show, class by class."""
         masks: list[Mask] = []
         if image.valid.any():
-            origin = (
-                image.tile.window.row0 // image.cell,
-                image.tile.window.col0 // image.cell,
-            )
             for name in self.words:
                 check()
                 canvas, boxes, unlike = self._canvas(image, name)
@@ -223,16 +219,7 @@ class ExemplarSegmenter(ConceptSegmenter):
                     image,
                     canvas.shape[0],
                 )
-                masks += [
-                    Mask(
-                        c.box.shifted(*origin),
-                        c.logits,
-                        c.score,
-                        c.stability,
-                        PromptRef(name, "exemplar", name),
-                    )
-                    for c in found
-                ]
+                masks += placed(found, image, PromptRef(name, "exemplar", name))
         return TileMasks(image.tile.index, image.cell, masks)
 
     def _canvas(self, image: TileImage, name: str) -> tuple[ByteArray, FloatArray, FloatArray]:

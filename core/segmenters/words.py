@@ -116,26 +116,14 @@ class ConceptSegmenter:
         masks: list[Mask] = []
         if image.valid.any():
             canvas = pad_image(image.pixels, image.size)
-            origin = (
-                image.tile.window.row0 // image.cell,
-                image.tile.window.col0 // image.cell,
-            )
             embedding: Embedding | None = None
             for word in self.words:
                 check()
                 concept = self.finder.find(canvas, word, min_score=self._min_score)
                 if self.masker is not None and embedding is None and len(concept.scores):
                     embedding = self.masker.encode([canvas])[0]
-                masks += [
-                    Mask(
-                        c.box.shifted(*origin),
-                        c.logits,
-                        c.score,
-                        c.stability,
-                        PromptRef(word, "text", word),
-                    )
-                    for c in self._instances(concept, embedding, image, image.size)
-                ]
+                found = self._instances(concept, embedding, image, image.size)
+                masks += placed(found, image, PromptRef(word, "text", word))
         return TileMasks(image.tile.index, image.cell, masks)
 
     def _instances(
@@ -216,3 +204,9 @@ def _at_least_a_pixel(boxes: FloatArray, size: int) -> FloatArray:
     """Boxes of no area, which a detector may give and maskers refuse, widened."""
     first = np.minimum(boxes[:, :2], size - 1)
     return np.concatenate([first, np.maximum(boxes[:, 2:], first + 1)], axis=1)
+
+
+def placed(found: Sequence[Candidate], image: TileImage, prompt: PromptRef) -> list[Mask]:
+    """Candidates of a window as masks on the raster's grid of cells."""
+    row, col = image.tile.window.row0 // image.cell, image.tile.window.col0 // image.cell
+    return [Mask(c.box.shifted(row, col), c.logits, c.score, c.stability, prompt) for c in found]
