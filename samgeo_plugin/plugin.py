@@ -63,6 +63,7 @@ class SamGeoPlugin(QObject):
         self._models_dialog: Any = None
         self._renderer: Optional[rasters.LayerRenderer] = None
         self._previous_tool: Any = None
+        self._trained = self._untrained = ""
         self._forms: list[Any] = []
 
     # --- life -----------------------------------------------------------------------------------
@@ -170,6 +171,9 @@ class SamGeoPlugin(QObject):
         self.dock.review.improve_wanted.connect(self.open_improve)
         if self.provider is not None:
             self.provider.model_trained.connect(self._use_model)
+            controller.session.changed.connect(self._choose_trained)
+            self.automatic.changed.connect(self._choose_trained)
+            controller.choice_changed.connect(self._forget_trained)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)
         self.dock.cancel_wanted.connect(self._cancel)
@@ -487,8 +491,22 @@ class SamGeoPlugin(QObject):
     def _use_model(self, name: str) -> None:
         """A model that was trained here is the panel's, and one of its list."""
         if self.controller is not None:
-            self.controller.choose(model=name)
+            self._trained, self._untrained = name, self.controller.choice.model
+            self._choose_trained()
             self.controller.refresh_models()
+
+    def _choose_trained(self) -> None:
+        """Not before the object in work and an automatic run are done: another model ends both."""
+        controller = self.controller
+        if not self._trained or controller is None or controller.session.prompts:
+            return
+        if not controller.session.pending and not self.automatic.busy:
+            controller.choose(model=self._trained)
+
+    def _forget_trained(self) -> None:
+        """Another model was chosen."""
+        if self.controller is not None and self.controller.choice.model != self._untrained:
+            self._trained = ""
 
     def open_improve(self) -> None:
         """Processing's dialog for training, filled in with the layer in review and its raster."""

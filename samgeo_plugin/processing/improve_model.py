@@ -175,7 +175,11 @@ class ImproveModel(EngineAlgorithm):
             trained = getattr(self.provider(), "model_trained", None)
             if trained is not None:  # the panel is there
                 trained.emit(self._use)
-            feedback.pushInfo(tr("{name} is the model of the panel now.").format(name=self._use))
+            feedback.pushInfo(
+                tr("{name} is the model of the panel from the next object on.").format(
+                    name=self._use
+                )
+            )
             self._use = ""
         return {}
 

@@ -131,7 +131,7 @@ class SeveralRasters(EngineAlgorithm):
                 ).format(file=layer)
         elif folder:
             return tr(
-                "“Folder for one layer per raster” says nothing here: leave it empty, or choose "
+                "“Folder for one layer per raster” is not used here: leave it empty, or choose "
                 "one layer per raster under “Several rasters”."
             )
         elif not layer:
@@ -151,9 +151,9 @@ class SeveralRasters(EngineAlgorithm):
             QgsProcessingException: The destinations do not fit, or a raster cannot be read.
         """
         why = self.what_is_wrong(given.parameters, given.context)
-        for name in self._unread:
+        if self._unread:
             why = tr("The raster {name} cannot be read: mend it, or leave it out.").format(
-                name=name
+                name=", ".join(self._unread)
             )
         if why:
             raise QgsProcessingException(why)

@@ -428,7 +428,7 @@ def test_the_review_opens_training_with_its_layer_and_raster(loaded, town, monke
     assert (asked["LABELS"], asked["STATUS_FIELD"]) == (layer.id(), "status")
 
 
-def test_a_trained_model_becomes_the_panels(loaded, wait):
+def test_a_trained_model_becomes_the_panels_once_no_object_is_in_work(loaded, town, wait):
     before = settings.MODEL.get(), settings.MODELS.get()
     try:
         algorithm = QgsApplication.processingRegistry().createAlgorithmById("samgeo:improvemodel")
@@ -437,6 +437,18 @@ def test_a_trained_model_becomes_the_panels(loaded, wait):
         assert loaded.controller.choice.model == "my-houses"
         model = loaded.dock.source.model
         assert model.itemData(model.currentIndex()) == "my-houses"
+        algorithm._use = "my-barns"
+        session = loaded.controller.session
+        loaded.iface.active = town
+        loaded.tool_action.trigger()
+        wait(lambda: session.state == READY)
+        session.add(Prompt("point", [[300010.0, 3000010.0]]))
+        wait(lambda: session.candidates)
+        algorithm.postProcessAlgorithm(QgsProcessingContext(), QgsProcessingFeedback())
+        assert session.prompts, "the object in work stays"
+        assert loaded.controller.choice.model == "my-houses"
+        session.clear()
+        wait(lambda: loaded.controller.choice.model == "my-barns")
     finally:
         settings.MODEL.set(before[0])
         settings.MODELS.set(before[1])

@@ -89,7 +89,7 @@ def test_destinations_that_do_not_fit_are_refused_with_one_sentence(sentence, tm
     assert file in sentence(OUTPUT=file, OUTPUT_FOLDER=folder, SCENES="each")
     definition = QgsProcessingOutputLayerDefinition(file)
     assert file in sentence(OUTPUT=definition, OUTPUT_FOLDER=folder, SCENES="each")
-    assert "says nothing here" in sentence(OUTPUT=file, OUTPUT_FOLDER=folder)
+    assert "is not used here" in sentence(OUTPUT=file, OUTPUT_FOLDER=folder)
     assert "Choose where" in sentence()
     assert "share a layer" in sentence(OUTPUT=file, DUPLICATES="place")
     assert "share a layer" in sentence(OUTPUT_FOLDER=folder, SCENES="each", DUPLICATES="keep")

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ...errors import OutputError
-from ...job import SegmentParameters
+from ...job import SegmentParameters, option
 from ...layers.provenance import read_provenance
 from ...layers.stac_item import write_item
 from ...sources.names import expand_sources
@@ -43,7 +43,10 @@ def write_stac_item(
     names = expand_sources(params.rasters, asset=params.asset, remote=params.allow_remote)
     told = read_provenance(output, layer)
     if told is None:
-        raise OutputError(f"{output} does not tell what made it: it was changed meanwhile.")
+        raise OutputError(
+            f"{output} was changed while its STAC item was made: run the job again with "
+            f"{option('overwrite')}, or without {option('stac_item')}."
+        )
     write_item(
         output,
         layer,

@@ -2910,8 +2910,8 @@ Nötig sind etwa dreißig Polygone an mehr als einem Ort. Ein abgebrochener Lauf
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>{name} is the model of the panel now.</source>
-   <translation>{name} ist jetzt das Modell des Bedienfelds.</translation>
+   <source>{name} is the model of the panel from the next object on.</source>
+   <translation>{name} ist ab dem nächsten Objekt das Modell des Bedienfelds.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/label_algorithms.py" />
@@ -3407,8 +3407,8 @@ Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/several_rasters.py" />
-   <source>“Folder for one layer per raster” says nothing here: leave it empty, or choose one layer per raster under “Several rasters”.</source>
-   <translation>„Ordner für einen Layer je Raster“ sagt hier nichts: lassen Sie ihn leer, oder wählen Sie einen Layer je Raster unter „Mehrere Raster“.</translation>
+   <source>“Folder for one layer per raster” is not used here: leave it empty, or choose one layer per raster under “Several rasters”.</source>
+   <translation>„Ordner für einen Layer je Raster“ wird hier nicht gebraucht: Lassen Sie ihn leer, oder wählen Sie einen Layer je Raster unter „Mehrere Raster“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/several_rasters.py" />
