@@ -36,7 +36,7 @@ def made_by(
         changed: Parameters that name files which the job itself changes.
     """
     options = {k: v for k, v in params.to_dict().items() if k not in NOT_OF_THE_RESULT}
-    named = ("area", "prompts", "input", "examples", "classifier")
+    named = ("area", "prompts", "input", "examples", "exemplars", "classifier")
     names = [name for name in named if name not in changed]
     paths = [getattr(params, name, None) for name in names]
     paths += [*getattr(params, "like", ()), *getattr(params, "unlike", ())]
