@@ -208,7 +208,7 @@ class Collection:
             tile,
             window.pixels,
             window.valid,
-            self._grid.window_size,
+            self._grid.read_size,
             self._grid.cell,
             self._wanted(tile),
         )

@@ -18,7 +18,7 @@ from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticSegmenter
-from ..segmenters.segmenter import PromptableSegmenter, Segmenter
+from ..segmenters.segmenter import PromptableSegmenter, Segmenter, context_of
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
 from ..vectors.features import FeatureMaker, VectorStage
@@ -65,7 +65,8 @@ def segment_tiles_of(
     fields += (WIDTH,) if lines else ()
     inputs = layer_input("the exemplars", params.exemplars)
     output = Output.of(params, raster, fields, "line" if lines else "polygon", inputs)
-    grid = choose_grid(raster.height, raster.width, here.cell_size, params.tile_size, params.margin)
+    asked = params.tile_size, params.margin
+    grid = choose_grid(raster.height, raster.width, here.cell_size, *asked, context_of(here))
     description = _describe(raster, grid, here)
     output.says(_model_of(here))
     with output.begun(grid.cell, description) as store:

@@ -37,6 +37,9 @@ class ModelInfo:
         stability_threshold: Likewise for stability.
         cell: Side in image pixels of a cell of the logits, where that is the same for images of any
             size; None for models that bring every image to ``input_size``.
+        context: Image pixels around a window in which the model sees what its answers within the
+            window depend on; 0 for models whose answers depend on the window as a whole.
+        step: Image pixels of the lattice on which it computes them.
     """
 
     name: str
@@ -49,6 +52,8 @@ class ModelInfo:
     score_threshold: float = 0.88
     stability_threshold: float = 0.95
     cell: float | None = None
+    context: int = 0
+    step: int = 1
 
 
 @dataclass(frozen=True, eq=False)

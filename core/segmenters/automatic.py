@@ -28,6 +28,7 @@ from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_
 from ..models.base import Decoded, Embedding, ModelInfo, PromptableModel, Prompts, Proposals
 from ..models.embedded.classes import CLASSES
 from ..parallel.cancellation import check
+from ..tiles.grid import NO_CONTEXT, Context
 from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
 from ..types import BoolArray, ByteArray, CellBox, FloatArray, LogitArray, PixelBox
 from .mask_nms import (
@@ -43,7 +44,7 @@ from .segmenter import Hint, TileImage
 from .small_regions import main_pieces, mend
 from .views import View, asked_in, cells_of, cover, innermost, is_cut_off, views_of
 
-VERSION = 2
+VERSION = 3
 """Of the rules below; part of the fingerprint."""
 
 REST_STEP = 128
@@ -174,6 +175,22 @@ def class_of(
     return CLASSES[best], round(float(means[best]), 2)
 
 
+def _canvas(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
+    """What a model is given of a window: where its scale depends on the image's size, as large as
+    any other window."""
+    if model.info.cell is None:
+        return pad_image(image.pixels, image.size)
+    return np.ascontiguousarray(image.pixels)
+
+
+def _reaching(boxes: FloatArray, believed: PixelBox) -> BoolArray:
+    """Which expected boxes reach into a part of the window, both in its pixels."""
+    low = boxes[:, 2:] > (believed.row0, believed.col0)
+    high = boxes[:, :2] < (believed.row1, believed.col1)
+    reaching: BoolArray = (low & high).all(axis=1)
+    return reaching
+
+
 class AutomaticSegmenter:
     """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
 
@@ -209,6 +226,12 @@ class AutomaticSegmenter:
         return self.proposer is not None
 
     @property
+    def context(self) -> Context:
+        """What the model wants to see around a window: with a grid of points, the window alone."""
+        info = self.model.info
+        return NO_CONTEXT if self.proposer is None else Context(info.context, info.step)
+
+    @property
     def name(self) -> str:
         return self.model.info.name
 
@@ -230,10 +253,10 @@ class AutomaticSegmenter:
         """All instance masks of a window, best first; see :class:`~.segmenter.Segmenter`."""
         found: list[Candidate] = []
         cell = image.cell
-        canvas = pad_image(image.pixels, image.size)
         views = views_of(image, self.options.n_layers)
         if self.proposer is not None:
-            return self._segment_proposals(self.proposer, canvas, image, views[0])
+            return self._segment_proposals(self.proposer, image, views[0])
+        canvas = pad_image(image.pixels, image.size)
         everything = getattr(self.model, "everything", None)
         for view in views:
             rounds = self._points(view, asked_in(image)) if everything is None else []
@@ -254,25 +277,37 @@ class AutomaticSegmenter:
         return TileMasks(image.tile.index, cell, masks)
 
     def _segment_proposals(
-        self, proposer: Proposer, canvas: ByteArray, image: TileImage, view: View
+        self, proposer: Proposer, image: TileImage, view: View
     ) -> TileMasks:
-        """All masks of a window from proposals."""
+        """All masks of a window from proposals.
+
+        Asked is for objects that reach into what is believed of the window, wherever in it or its
+        context their proposals lie.
+        """
         cell = image.cell
         if not view.asked.any():
             return TileMasks(image.tile.index, cell, [])
-        embedding = self.model.encode([canvas])[0]
+        embedding = self.model.encode([_canvas(self.model, image)])[0]
         same = proposer.info.fingerprint == self.model.info.fingerprint
-        seen = embedding if same else proposer.encode([canvas])[0]
+        seen = embedding if same else proposer.encode([_canvas(proposer, image)])[0]
         expected = proposer.propose(seen)
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        believed = image.tile.trusted.cells(cell).shifted(-origin[0], -origin[1])
+        believed = believed.intersection(view.cells)
+        reaching = _reaching(expected.boxes, believed.pixels(cell))
         ask = partial(self._ask_near, embedding, view)
-        found = ask(expected.points, np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1))
+        sides = np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1)
+        found = ask(expected.points[reaching], sides[reaching])
         covered = np.zeros(view.cells.shape, bool)
         cover(covered, found, view)
         covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
-        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         phase = origin[0] % step, origin[1] % step
-        left = list(uncovered(covered, least, step, phase))
+        left = [
+            place for place in uncovered(covered, least, step, phase)
+            if believed.row0 <= place[0] < believed.row1
+            and believed.col0 <= place[1] < believed.col1
+        ]  # fmt: skip
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
         found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)

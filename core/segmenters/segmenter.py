@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from ..masks.masks import Mask, PromptRef, TileMasks
-from ..tiles.grid import Tile
+from ..tiles.grid import NO_CONTEXT, Context, Tile
 from ..types import BoolArray, ByteArray, CellBox, LogitArray, PixelBox
 
 
@@ -25,7 +25,7 @@ class TileImage:
         tile: The tile; ``tile.window`` is what the arrays cover.
         pixels: (H, W, 3) uint8, 0 where there are no data.
         valid: (H, W) bool, False where the raster has no data.
-        size: Side of an unclamped window: pad to ``size`` x ``size`` at the right and the bottom,
+        size: Side of an unclamped window with its context: pad to ``size`` x ``size`` at the right and the bottom,
             so that objects at the raster's edge have the same scale as elsewhere.
         cell: Side in pixels of the mask cells to return; divides the window's first row and
             column. The last cell of a clamped window may reach beyond the raster.
@@ -66,6 +66,12 @@ class Segmenter(Protocol):
         Raises:
             ModelError: The model failed; the pipeline retries once and then reports the tile.
         """
+
+
+def context_of(segmenter: Segmenter) -> Context:
+    """What a segmenter wants to see around a window; an optional property ``context`` of it."""
+    context: Context = getattr(segmenter, "context", NO_CONTEXT)
+    return context
 
 
 @dataclass(frozen=True, eq=False)

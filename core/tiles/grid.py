@@ -13,7 +13,9 @@
     +--------------------------------------------------------------+
 
 A side of the trusted window that lies on the raster's own edge is the raster's edge: nothing goes
-on behind it, so everything up to it is believed. Only pixels here; the CRS is ``raster.py``'s.
+on behind it, so everything up to it is believed. Models whose answer for a place does not depend on
+the window's size see a *context* beyond the margin on each side: their windows are larger, what is
+believed is not. Only pixels here; the CRS is ``raster.py``'s.
 """
 
 from __future__ import annotations
@@ -29,6 +31,23 @@ from .windows import TRUST_MARGIN
 
 DEFAULT_TILE = 1024
 """Side of a window in pixels: what most of the SAM family was trained on."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a model wants to see around the part of a window that is believed.
+
+    Args:
+        pixels: At least so many beyond the margin on each side.
+        step: Windows and cores begin at multiples of so many pixels, as far as they are that large,
+            so that what the model computes on a lattice of its own is the same in all windows.
+    """
+
+    pixels: int = 0
+    step: int = 1
+
+
+NO_CONTEXT = Context()
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,8 @@ class Grid:
         core: Side S of a tile's core, pixels.
         margin: m, by which a window exceeds its core on each side, pixels.
         cell: Side of a mask lattice cell, pixels; divides core, margin and trust.
-        trust: c, pixels at a window's edge that are not believed.
+        trust: c, pixels at a window's edge that are not believed, the context not counted.
+        context: Pixels that are read beyond the margin on each side.
 
     Raises:
         ParameterError: Sizes are not positive, do not fit one another, or do not divide.
@@ -63,6 +83,7 @@ class Grid:
     margin: int
     cell: int = 1
     trust: int = TRUST_MARGIN
+    context: int = 0
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -81,7 +102,7 @@ class Grid:
                 f"The tile margin ({self.margin}) must not exceed the tile's core ({self.core}): "
                 "choose a larger tile or a smaller margin."
             )
-        for name in ("core", "margin", "trust"):
+        for name in ("core", "margin", "trust", "context"):
             if getattr(self, name) % self.cell:
                 raise ParameterError(
                     f"The tile's {name} of {getattr(self, name)} pixels is not a multiple of the "
@@ -102,8 +123,13 @@ class Grid:
 
     @property
     def window_size(self) -> int:
-        """Side T = S + 2m of a window that is not clamped."""
+        """Side T = S + 2m of a window that is not clamped, without its context."""
         return self.core + 2 * self.margin
+
+    @property
+    def read_size(self) -> int:
+        """Side of a window that is not clamped, with its context: what a model is given."""
+        return self.window_size + 2 * self.context
 
     def __len__(self) -> int:
         return self.rows * self.cols
@@ -130,7 +156,7 @@ class Grid:
         row, col = index
         size = self.core
         full = PixelBox(row * size, col * size, (row + 1) * size, (col + 1) * size)
-        window = full.grown(self.margin).intersection(self.bounds)
+        window = full.grown(self.margin + self.context).intersection(self.bounds)
         return Tile(
             index=TileIndex(row, col),
             core=full.intersection(self.bounds),
@@ -176,6 +202,7 @@ def choose_grid(
     cell_size: Callable[[int], int],
     tile_size: int | None,
     margin: int | None,
+    context: Context = NO_CONTEXT,
 ) -> Grid:
     """Tiles for a raster and a model.
 
@@ -188,6 +215,7 @@ def choose_grid(
         cell_size: Side in pixels of the model's mask cells for a window of a size.
         tile_size: Side of a window, pixels; None: what suits the raster.
         margin: Of a window around its core, pixels; None: an eighth of the window.
+        context: What the model wants to see beyond it, where there are several tiles.
 
     Raises:
         ParameterError: The sizes do not fit one another.
@@ -207,7 +235,13 @@ def choose_grid(
             f"A tile of {size} pixels has no room for a margin of {margin} on each side: "
             f"choose a larger {option('tile_size')} or a smaller {option('margin')}."
         )
-    return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
+    if longest <= core or not context.pixels:
+        return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
+    step = context.step
+    if core >= max(margin, step) + step:
+        core = core // step * step
+    beyond = -(-(margin + context.pixels) // step) * step - margin
+    return Grid(height, width, core, margin, cell, trust, beyond)
 
 
 @lru_cache(maxsize=256)

@@ -36,7 +36,7 @@ from ..prompts.prompts import PromptTransform
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..segmenters.automatic import AutomaticSegmenter
-from ..segmenters.segmenter import Segmenter
+from ..segmenters.segmenter import Segmenter, context_of
 from ..segmenters.words import ConceptSegmenter
 from ..tiles.grid import choose_grid
 from .job_methods import Context, Json, Method
@@ -121,7 +121,7 @@ class Collections:
         self.end_session(opened.name)
         raster = opened.raster
         segmenter = self._segmenter(opened, asked, context)
-        grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None)
+        grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None, context_of(segmenter))
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
             collection = Collection(

@@ -17,9 +17,9 @@ from ...errors import RasterError, SamGeoWarning
 from ...job import Progress, SegmentParameters
 from ...raster.areas import AreaOfInterest, MissesRaster
 from ...raster.raster import Raster, open_raster
-from ...segmenters.segmenter import Segmenter, TileImage
 from ...sources.references import files_named
 from ...sources.scenes import Scene, find_scenes, signed
+from ...segmenters.segmenter import Segmenter, TileImage, context_of
 from ...tiles.grid import Grid, Tile, choose_grid
 from ..make_segmenter import make_segmenter
 from ..options import area_of_interest, check_options, raster_options
@@ -194,7 +194,12 @@ def _spread(count: int) -> list[int]:
 
 def _grid(params: SegmentParameters, raster: Raster, segmenter: Segmenter) -> Grid:
     return choose_grid(
-        raster.height, raster.width, segmenter.cell_size, params.tile_size, params.margin
+        raster.height,
+        raster.width,
+        segmenter.cell_size,
+        params.tile_size,
+        params.margin,
+        context_of(segmenter),
     )
 
 
@@ -230,6 +235,6 @@ def _timed(raster: Raster, tiles: Sequence[Tile], grid: Grid, segmenter: Segment
             continue
         started = time.monotonic()
         window = raster.read(tile.window)
-        segmenter.segment(TileImage(tile, window.pixels, window.valid, grid.window_size, grid.cell))
+        segmenter.segment(TileImage(tile, window.pixels, window.valid, grid.read_size, grid.cell))
         found.append(time.monotonic() - started)
     return statistics.median(found) if found else None

@@ -25,7 +25,7 @@ from ...merge.repair import repair_hints, repair_patches
 from ...parallel.executors import ONE_AT_A_TIME, Executor
 from ...raster.areas import AreaOfInterest
 from ...raster.raster import coarser
-from ...segmenters.segmenter import Hint, PromptableSegmenter, TileImage
+from ...segmenters.segmenter import Hint, PromptableSegmenter, TileImage, context_of
 from ...tiles.grid import Grid, Tile, choose_grid
 from ...types import PixelBox, TileIndex
 from .tile_stage import Report, TileStage, segment_tiles, workshop
@@ -67,8 +67,9 @@ class SecondLook:
         fine = self.stage.grid
         spec = coarser(self.stage.spec, COARSER)
         height, width = -(-fine.height // COARSER), -(-fine.width // COARSER)
-        cell_size = workshop(self.stage).segmenter.cell_size
-        grid = choose_grid(height, width, cell_size, fine.window_size, fine.margin)
+        segmenter = workshop(self.stage).segmenter
+        sides = height, width, segmenter.cell_size, fine.window_size, fine.margin
+        grid = choose_grid(*sides, context_of(segmenter))
         store = self.stage.store.overview(grid.cell)
         stage = replace(self.stage, spec=spec, grid=grid, store=store)
         segment_tiles(stage, self._wants_afar, self.executor, self.report, "overview")

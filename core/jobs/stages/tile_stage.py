@@ -157,7 +157,7 @@ class TileStage:
         if window is None:
             return TileOutcome(index, None)
         tile = self.grid[index]
-        image = TileImage(tile, window.pixels, window.valid, self.grid.window_size, self.grid.cell)
+        image = TileImage(tile, window.pixels, window.valid, self.grid.read_size, self.grid.cell)
         masks = shop.segmenter.segment(image)
         self.store.save(masks)
         return TileOutcome(index, len(masks.masks))

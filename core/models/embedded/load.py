@@ -20,7 +20,7 @@ from ..runtime import pick_device, set_threads
 from ..weights.files import check_file
 from ..weights.own import OwnNotes, changed
 from .levels import Levels
-from .model import FAMILY, INPUT_SIZE, VERSION, EmbeddedModel
+from .model import CONTEXT, FAMILY, INPUT_SIZE, STEP, VERSION, EmbeddedModel
 from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded
 from .proposals import LEAST_DEPTH
 
@@ -151,6 +151,8 @@ def model_around(
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
         cell=float(MASK_STRIDE),
+        context=CONTEXT,
+        step=STEP,
         device=str(device),
         score_threshold=float(notes["score_threshold"]),
         stability_threshold=float(notes["stability_threshold"]),

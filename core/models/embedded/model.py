@@ -47,7 +47,7 @@ from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout,
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
-VERSION = 4
+VERSION = 5
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024
@@ -63,6 +63,14 @@ MOST_TOGETHER = 16
 
 WHOLE_LOOK = 128
 """Side in pixels of the squares whose fine stages are computed as a whole."""
+
+CONTEXT = 128
+"""Pixels around a window in which lies what an answer within it depends on: the half of a prompt's
+square, and what the encoder's features see."""
+
+STEP = 128
+"""Pixels on whose multiples windows begin: of the coarsest features (64), and of the squares in
+which an automatic search asks where nothing was found (128)."""
 
 GREY = 128
 """What lies beyond an image for networks that learned it so; 0 once normalised."""

@@ -10,6 +10,7 @@ there, as it does those of its training.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +109,8 @@ class Regions:
         corner = []
         for middle, side, limit in zip(self._middles[prompt], sides, self._shape, strict=True):
             start = 0.0 if side == limit else (float(middle) - side / 2) / step
-            corner.append(min(max(0, round(start) * step), limit - side))
+            # Half up rather than round(): the same in windows that begin elsewhere.
+            corner.append(min(max(0, math.floor(start + 0.5) * step), limit - side))
         return Place(corner[0], corner[1], sides[0], sides[1], look.shrink)
 
     def is_whole(self, look: Look) -> bool:

@@ -57,4 +57,6 @@ def at_scale(info: ModelInfo, scale: float) -> ModelInfo:
         fingerprint=f"{info.fingerprint}-x{scale:g}",
         input_size=round(info.input_size / scale),
         cell=None if info.cell is None else info.cell / scale,
+        context=round(info.context / scale),
+        step=round(info.step / scale),
     )
