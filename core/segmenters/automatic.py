@@ -53,6 +53,9 @@ REST_STEP = 128
 REST_DEPTH = 8
 """Pixels from what was found below which nothing more is asked."""
 
+ROUGHLY = 32
+"""Pixels by which expected boxes may be too small."""
+
 SEEN_AROUND = (40.0, 128.0)
 """Least and most pixels that are seen around a proposal at first."""
 
@@ -183,10 +186,14 @@ def _canvas(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
     return np.ascontiguousarray(image.pixels)
 
 
-def _reaching(boxes: FloatArray, believed: PixelBox) -> BoolArray:
+def _cell(row: int, col: int) -> CellBox:
+    return CellBox(row, col, row + 1, col + 1)
+
+
+def _reaching(boxes: FloatArray, part: PixelBox) -> BoolArray:
     """Which expected boxes reach into a part of the window, both in its pixels."""
-    low = boxes[:, 2:] > (believed.row0, believed.col0)
-    high = boxes[:, :2] < (believed.row1, believed.col1)
+    low = boxes[:, 2:] > (part.row0, part.col0)
+    high = boxes[:, :2] < (part.row1, part.col1)
     reaching: BoolArray = (low & high).all(axis=1)
     return reaching
 
@@ -281,8 +288,9 @@ class AutomaticSegmenter:
     ) -> TileMasks:
         """All masks of a window from proposals.
 
-        Asked is for objects that reach into what is believed of the window, wherever in it or its
-        context their proposals lie.
+        A model that sees a context answers the same in all windows that hold a place. Only objects
+        that reach into the tile's core are asked for then, wherever their proposals lie: a
+        neighbour asks for the others, and both for those on the line between their cores.
         """
         cell = image.cell
         if not view.asked.any():
@@ -292,9 +300,10 @@ class AutomaticSegmenter:
         seen = embedding if same else proposer.encode([_canvas(proposer, image)])[0]
         expected = proposer.propose(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
-        believed = image.tile.trusted.cells(cell).shifted(-origin[0], -origin[1])
-        believed = believed.intersection(view.cells)
-        reaching = _reaching(expected.boxes, believed.pixels(cell))
+        own = view.cells
+        if self.context.pixels:
+            own = image.tile.core.cells(cell).shifted(-origin[0], -origin[1]).intersection(own)
+        reaching = _reaching(expected.boxes, own.pixels(cell).grown(ROUGHLY))
         ask = partial(self._ask_near, embedding, view)
         sides = np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1)
         found = ask(expected.points[reaching], sides[reaching])
@@ -303,11 +312,7 @@ class AutomaticSegmenter:
         covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
         phase = origin[0] % step, origin[1] % step
-        left = [
-            place for place in uncovered(covered, least, step, phase)
-            if believed.row0 <= place[0] < believed.row1
-            and believed.col0 <= place[1] < believed.col1
-        ]  # fmt: skip
+        left = [at for at in uncovered(covered, least, step, phase) if own.contains(_cell(*at))]
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
         found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
