@@ -42,7 +42,17 @@ from .mask_nms import (
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .segmenter import Hint, TileImage
 from .small_regions import main_pieces, mend
-from .views import View, asked_in, cells_of, cover, innermost, is_cut_off, views_of
+from .views import (
+    View,
+    asked_in,
+    cells_of,
+    cover,
+    holds,
+    innermost,
+    is_cut_off,
+    reaching_into,
+    views_of,
+)
 
 VERSION = 3
 """Of the rules below; part of the fingerprint."""
@@ -186,18 +196,6 @@ def _canvas(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
     return np.ascontiguousarray(image.pixels)
 
 
-def _cell(row: int, col: int) -> CellBox:
-    return CellBox(row, col, row + 1, col + 1)
-
-
-def _reaching(boxes: FloatArray, part: PixelBox) -> BoolArray:
-    """Which expected boxes reach into a part of the window, both in its pixels."""
-    low = boxes[:, 2:] > (part.row0, part.col0)
-    high = boxes[:, :2] < (part.row1, part.col1)
-    reaching: BoolArray = (low & high).all(axis=1)
-    return reaching
-
-
 class AutomaticSegmenter:
     """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
 
@@ -303,7 +301,7 @@ class AutomaticSegmenter:
         own = view.cells
         if self.context.pixels:
             own = image.tile.core.cells(cell).shifted(-origin[0], -origin[1]).intersection(own)
-        reaching = _reaching(expected.boxes, own.pixels(cell).grown(ROUGHLY))
+        reaching = reaching_into(expected.boxes, own.pixels(cell).grown(ROUGHLY))
         ask = partial(self._ask_near, embedding, view)
         sides = np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1)
         found = ask(expected.points[reaching], sides[reaching])
@@ -312,7 +310,7 @@ class AutomaticSegmenter:
         covered |= ~view.asked
         step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
         phase = origin[0] % step, origin[1] % step
-        left = [at for at in uncovered(covered, least, step, phase) if own.contains(_cell(*at))]
+        left = [at for at in uncovered(covered, least, step, phase) if holds(own, at)]
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
         found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)

@@ -73,6 +73,19 @@ def cells_of(points: FloatArray, view: View) -> tuple[NDArray[np.intp], NDArray[
     )
 
 
+def reaching_into(boxes: FloatArray, part: PixelBox) -> BoolArray:
+    """Which of (n, 4) boxes reach into a part of the window, both in its pixels."""
+    low = boxes[:, 2:] > (part.row0, part.col0)
+    high = boxes[:, :2] < (part.row1, part.col1)
+    reaching: BoolArray = (low & high).all(axis=1)
+    return reaching
+
+
+def holds(box: CellBox, at: tuple[int, int]) -> bool:
+    """Whether a cell lies in a box."""
+    return box.row0 <= at[0] < box.row1 and box.col0 <= at[1] < box.col1
+
+
 def cover(covered: BoolArray, candidates: Sequence[Candidate], view: View) -> None:
     """Mark in place what the candidates cover, except those that cover nearly everything."""
     largest = min(LARGEST_SKIPPER / view.cell**2, view.cells.area / 2)

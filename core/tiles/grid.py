@@ -20,6 +20,7 @@ believed is not. Only pixels here; the CRS is ``raster.py``'s.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -237,7 +238,7 @@ def choose_grid(
         )
     if longest <= core or not context.pixels:
         return Grid(height, width, core=core, margin=margin, cell=cell, trust=trust)
-    step = context.step
+    step = math.lcm(context.step, cell)
     if core >= max(margin, step) + step:
         core = core // step * step
     beyond = -(-(margin + context.pixels) // step) * step - margin

@@ -56,7 +56,7 @@ CPU_PROMPTS, GPU_PROMPTS = 1, 64
 surroundings as these are smaller."""
 
 KEPT_IMAGES = 2
-"""Images whose features are kept as tensors, about 25 MB each."""
+"""Images whose features are kept as tensors, about 25 MB per 1024 x 1024 pixels each."""
 
 MOST_TOGETHER = 16
 """Prompts decoded together at most."""

@@ -208,6 +208,68 @@ def test_automatic_mode_with_proposals_says_the_class_of_every_mask(model):
     assert len(kept) == sum(mask.prompt.class_name == name for mask in found)
 
 
+def town(side):
+    """Roofs of several colours and sizes on grass."""
+    rng = np.random.default_rng(4)
+    pixels = np.full((side, side, 3), (78, 96, 60), np.uint8)
+    for row in range(16, side - 60, 64):
+        for col in range(16, side - 60, 64):
+            height, width = rng.integers(18, 44, 2)
+            colour = rng.integers(90, 230, 3)
+            pixels[row : row + height, col : col + width] = colour
+    return np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def part_of_a_raster(pixels, core, around, cell):
+    """A tile somewhere in a raster, read with some pixels around its core."""
+    seen = core.grown(around)
+    tile = Tile(TileIndex(0, 0), core, seen, core.grown(32))
+    part = np.ascontiguousarray(pixels[seen.row0 : seen.row1, seen.col0 : seen.col1])
+    return TileImage(tile, part, np.ones(part.shape[:2], bool), part.shape[0], cell)
+
+
+def test_a_tile_with_a_context_finds_what_the_whole_raster_gives():
+    shipped = load_embedded("cpu", 1)
+    segmenter = AutomaticSegmenter(shipped, AutomaticOptions(proposals="embedded"), shipped)
+    context = segmenter.context
+    assert context.pixels == context.step == 128
+    pixels, core = town(768), PixelBox(256, 256, 512, 512)
+    whole = segmenter.segment(window(pixels, 2)).masks
+    found = segmenter.segment(part_of_a_raster(pixels, core, 192, 2)).masks
+    cells = core.cells(2)
+    expected = {mask.box for mask in whole if cells.contains(mask.box)}
+    assert len(expected) >= 9
+    assert {mask.box for mask in found if cells.contains(mask.box)} == expected
+
+
+def test_a_tile_with_a_context_asks_only_for_what_reaches_into_its_core(model, monkeypatch):
+    segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+    asked, decode = [], model.decode_cropped
+
+    def spied(embedding, prompts, **rest):
+        asked.append(prompts.points[:, 0])
+        return decode(embedding, prompts, **rest)
+
+    monkeypatch.setattr(model, "decode_cropped", spied)
+    pixels, core = noise(512, 512), PixelBox(192, 192, 320, 320)
+    image = part_of_a_raster(pixels, core, 128, 2)
+    segmenter.segment(image)
+    proposals = model.propose(model.encode([image.pixels])[0])
+    near = np.concatenate(asked)
+    assert 0 < len(near) < len(proposals)
+    inside = ((proposals.points >= 128) & (proposals.points < 256)).all(axis=1)
+    assert {tuple(at) for at in proposals.points[inside]} <= {tuple(at) for at in near}
+
+
+def test_a_grid_of_points_and_other_models_need_no_context(model):
+    from samgeo_core.testing.painted import PaintedModel
+
+    assert AutomaticSegmenter(model).context.pixels == 0
+    other = AutomaticSegmenter(PaintedModel(), AutomaticOptions(proposals="embedded"), model)
+    assert other.context.pixels == 0
+    assert model.scaled(2.0).info.context == 64
+
+
 def test_proposals_prompt_another_model(model):
     from samgeo_core.testing.painted import PaintedModel, paint
 

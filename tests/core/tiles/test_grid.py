@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samgeo_core.errors import ParameterError
-from samgeo_core.tiles.grid import Grid
+from samgeo_core.tiles.grid import Context, Grid, choose_grid
 from samgeo_core.types import TileIndex
 
 
@@ -18,9 +18,10 @@ def grids(draw: st.DrawFn) -> Grid:
     trust = cell * draw(st.integers(0, 2))
     margin = trust + cell * draw(st.integers(1, 4))
     core = margin + cell * draw(st.integers(0, 12))
+    context = cell * draw(st.integers(0, 3))
     # At most ten tiles along a side.
     height, width = (draw(st.integers(1, min(150, 10 * core))) for _ in range(2))
-    return Grid(height, width, core, margin, cell, trust)
+    return Grid(height, width, core, margin, cell, trust, context)
 
 
 @given(grids())
@@ -38,7 +39,7 @@ def test_core_lies_in_trusted_lies_in_window_lies_in_raster(grid: Grid) -> None:
         assert tile.trusted.contains(tile.core)
         assert tile.window.contains(tile.trusted)
         assert grid.bounds.contains(tile.window)
-        assert max(tile.window.shape) <= grid.window_size
+        assert max(tile.window.shape) <= grid.read_size
 
 
 @given(grids())
@@ -54,8 +55,9 @@ def test_what_is_not_trusted_lies_only_at_sides_where_the_raster_goes_on(grid: G
             if inner == limit:
                 assert side == limit
             else:
-                assert 0 <= abs(side - inner) <= grid.trust
-                assert side == limit or abs(side - inner) == grid.trust
+                seen = grid.trust + grid.context
+                assert 0 <= abs(side - inner) <= seen
+                assert side == limit or abs(side - inner) == seen
 
 
 @given(grids())
@@ -116,6 +118,33 @@ def test_a_raster_smaller_than_a_tile_is_one_tile() -> None:
     assert grid.neighbours(tile.index) == []
 
 
+def test_a_context_makes_windows_larger_and_what_is_believed_stays() -> None:
+    context = Context(pixels=128, step=128)
+    plain = choose_grid(3000, 2000, lambda size: 2, 512, 64)
+    wide = choose_grid(3000, 2000, lambda size: 2, 512, 64, context)
+    assert wide.window_size == plain.window_size == 512
+    assert wide.read_size == 384 + 2 * 256
+    for one, other in zip(plain, wide, strict=True):
+        assert (one.core, one.trusted) == (other.core, other.trusted)
+        assert other.window == one.core.grown(256).intersection(wide.bounds)
+
+
+def test_cores_and_windows_begin_on_the_lattice_of_a_models_context() -> None:
+    grid = choose_grid(3000, 2000, lambda size: 2, 700, 80, Context(pixels=100, step=128))
+    assert grid.core == 512
+    for tile in grid:
+        corners = (tile.core.row0, tile.core.col0, tile.window.row0, tile.window.col0)
+        assert not any(corner % 128 for corner in corners)
+
+
+def test_a_raster_of_one_tile_and_small_tiles_do_without_what_does_not_fit() -> None:
+    context = Context(pixels=128, step=128)
+    assert choose_grid(900, 1000, lambda size: 2, None, None, context).context == 0
+    assert choose_grid(1024, 900, lambda size: 2, 1088, 32, context).context == 0
+    small = choose_grid(900, 900, lambda size: 2, 192, 24, context)
+    assert small.core == 144 and small.context >= 128
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -125,6 +154,7 @@ def test_a_raster_smaller_than_a_tile_is_one_tile() -> None:
         ((10, 10, 64, 65), "margin"),
         ((10, 10, 63, 16, 4), "core"),
         ((10, 10, 64, 18, 4), "margin"),
+        ((10, 10, 64, 16, 4, 8, 6), "context"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_with_a_reason(
