@@ -281,9 +281,7 @@ class AutomaticSegmenter:
         ]
         return TileMasks(image.tile.index, cell, masks)
 
-    def _segment_proposals(
-        self, proposer: Proposer, image: TileImage, view: View
-    ) -> TileMasks:
+    def _segment_proposals(self, proposer: Proposer, image: TileImage, view: View) -> TileMasks:
         """All masks of a window from proposals.
 
         A model that sees a context answers the same in all windows that hold a place. Only objects

@@ -25,8 +25,9 @@ class TileImage:
         tile: The tile; ``tile.window`` is what the arrays cover.
         pixels: (H, W, 3) uint8, 0 where there are no data.
         valid: (H, W) bool, False where the raster has no data.
-        size: Side of an unclamped window with its context: pad to ``size`` x ``size`` at the right and the bottom,
-            so that objects at the raster's edge have the same scale as elsewhere.
+        size: Side of an unclamped window with its context. Where a model's scale depends on the
+            image's size, pad to ``size`` x ``size`` at the right and the bottom, so that objects at
+            the raster's edge have the same scale as elsewhere.
         cell: Side in pixels of the mask cells to return; divides the window's first row and
             column. The last cell of a clamped window may reach beyond the raster.
         wanted: (H, W) bool, where objects are looked for; those that only reach out of it are

@@ -121,7 +121,9 @@ class Collections:
         self.end_session(opened.name)
         raster = opened.raster
         segmenter = self._segmenter(opened, asked, context)
-        grid = choose_grid(raster.height, raster.width, segmenter.cell_size, None, None, context_of(segmenter))
+        grid = choose_grid(
+            raster.height, raster.width, segmenter.cell_size, None, None, context_of(segmenter)
+        )
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         try:
             collection = Collection(

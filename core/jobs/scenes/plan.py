@@ -17,9 +17,9 @@ from ...errors import RasterError, SamGeoWarning
 from ...job import Progress, SegmentParameters
 from ...raster.areas import AreaOfInterest, MissesRaster
 from ...raster.raster import Raster, open_raster
+from ...segmenters.segmenter import Segmenter, TileImage, context_of
 from ...sources.references import files_named
 from ...sources.scenes import Scene, find_scenes, signed
-from ...segmenters.segmenter import Segmenter, TileImage, context_of
 from ...tiles.grid import Grid, Tile, choose_grid
 from ..make_segmenter import make_segmenter
 from ..options import area_of_interest, check_options, raster_options

@@ -142,7 +142,8 @@ def test_a_raster_of_one_tile_and_small_tiles_do_without_what_does_not_fit() -> 
     assert choose_grid(900, 1000, lambda size: 2, None, None, context).context == 0
     assert choose_grid(1024, 900, lambda size: 2, 1088, 32, context).context == 0
     small = choose_grid(900, 900, lambda size: 2, 192, 24, context)
-    assert small.core == 144 and small.context >= 128
+    assert small.core == 144
+    assert small.context >= 128
 
 
 @pytest.mark.parametrize(
