@@ -77,8 +77,7 @@ def reaching_into(boxes: FloatArray, part: PixelBox) -> BoolArray:
     """Which of (n, 4) boxes reach into a part of the window, both in its pixels."""
     low = boxes[:, 2:] > (part.row0, part.col0)
     high = boxes[:, :2] < (part.row1, part.col1)
-    reaching: BoolArray = (low & high).all(axis=1)
-    return reaching
+    return np.asarray((low & high).all(axis=1))
 
 
 def holds(box: CellBox, at: tuple[int, int]) -> bool:

@@ -68,8 +68,8 @@ class SecondLook:
         spec = coarser(self.stage.spec, COARSER)
         height, width = -(-fine.height // COARSER), -(-fine.width // COARSER)
         segmenter = workshop(self.stage).segmenter
-        sides = height, width, segmenter.cell_size, fine.window_size, fine.margin
-        grid = choose_grid(*sides, context_of(segmenter))
+        tiles = segmenter.cell_size, fine.window_size, fine.margin
+        grid = choose_grid(height, width, *tiles, context_of(segmenter))
         store = self.stage.store.overview(grid.cell)
         stage = replace(self.stage, spec=spec, grid=grid, store=store)
         segment_tiles(stage, self._wants_afar, self.executor, self.report, "overview")
