@@ -114,7 +114,7 @@ class Attention(nn.Module):
             values: Tokens, (B, n, dim).
         """
         k = self.split(self.k_proj(keys) * self.scale)
-        return Writing(self.heads, _by_head(k, queries), None, self._written(values))
+        return Writing(k, queries, None, self._written(values))
 
     def write_folded(self, position_queries: Tensor, keys: Tensor, values: Tensor) -> Writing:
         """As :meth:`write_shared` for images of their own.
@@ -123,7 +123,7 @@ class Attention(nn.Module):
         """
         k = self.split(self.k_proj(keys) * self.scale)
         folded = (k @ self._rows(self.q_proj)).flatten(1, 2)
-        return Writing(self.heads, _by_head(k, position_queries), folded, self._written(values))
+        return Writing(k, position_queries, folded, self._written(values))
 
     def _written(self, values: Tensor) -> Tensor:
         """What each head adds for each token: (B, heads * n, dim)."""
@@ -143,17 +143,16 @@ class Reading:
     def __init__(self, attention: Attention, tokens: Tensor, position_keys: Tensor) -> None:
         self._attention = attention
         q = attention.split(attention.q_proj(tokens) * attention.scale)
-        self._shape = q.shape[:3]
+        self._q, self._keys = q, position_keys
         self._folded = (q @ attention._rows(attention.k_proj)).flatten(1, 2)
-        self._places = _by_head(q, position_keys)
         self._seen: Tensor | None = None
         self._top = self._sum = q.new_zeros(())
 
     def take(self, image: Tensor, part: slice) -> None:
         """Read the positions ``part``: (B, len(part), dim), without their positional encoding."""
-        places = self._places[:, :, part]
+        places = _by_head(self._q, self._keys[:, :, part])
         scores = torch.baddbmm(places, self._folded, image.transpose(1, 2))
-        if places.shape == self._places.shape:
+        if image.shape[1] == self._keys.shape[2]:
             self._seen = torch.bmm(torch.softmax(scores, dim=-1), image)
             self._sum = self._seen.new_ones(())
             return
@@ -175,7 +174,7 @@ class Reading:
         """What was read: (B, n, dim)."""
         assert self._seen is not None, "nothing was read yet"
         own = self._attention
-        seen = (self._seen / self._sum).view(*self._shape, -1)
+        seen = (self._seen / self._sum).view(*self._q.shape[:3], -1)
         out = seen @ own._rows(own.v_proj).transpose(1, 2)
         merged: Tensor = own.out_proj(out.transpose(1, 2).flatten(2) + own.v_proj.bias)
         return merged
@@ -185,15 +184,17 @@ class Writing:
     """What images' positions read of each prompt's tokens, some positions after the other.
 
     Args:
-        heads: Of the attention.
-        places: (B, heads * n, N), scores of the positions; of a shared image the whole scores.
+        keys: (B, heads, n, d), of the tokens.
+        queries: (heads, d, N), of the positional encoding, or of a shared image with it.
         folded: (B, heads * n, dim), for scores of images of their own; None: a shared image.
         values: (B, heads * n, dim), what each head adds for each token.
     """
 
-    def __init__(self, heads: int, places: Tensor, folded: Tensor | None, values: Tensor) -> None:
-        self._heads = heads
-        self._places = places
+    def __init__(
+        self, keys: Tensor, queries: Tensor, folded: Tensor | None, values: Tensor
+    ) -> None:
+        self._keys = keys
+        self._queries = queries
         self._folded = folded
         self.values = values
 
@@ -202,10 +203,10 @@ class Writing:
 
         ``image`` is (B, len(part), dim), or (len(part), dim) where it is shared.
         """
-        scores = self._places[:, :, part]
+        scores = _by_head(self._keys, self._queries[:, :, part])
         if self._folded is not None:
             scores = torch.baddbmm(scores, self._folded, image.transpose(1, 2))
-        by_head = torch.unflatten(scores, 1, (self._heads, -1))
+        by_head = torch.unflatten(scores, 1, self._keys.shape[1:3])
         return torch.softmax(by_head, dim=2).flatten(1, 2)
 
     def add(self, image: Tensor, shares: Tensor) -> Tensor:
