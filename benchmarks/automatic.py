@@ -12,8 +12,10 @@ Processor time stands beside wall time, because only it means something on a bus
 
 Cases: *all* keeps every mask (no thresholds); *some* has a score threshold that about 40 % of the
 prompts pass. Nothing is suppressed in either, because the masks of random weights fill the same
-box; *distinct* adds our suppression by mask IoU, *skip* the coarse-to-fine grid. *matched* is the
-share of the official masks for which ours have one with IoU >= 0.98 at full resolution; *stored*
+box; *distinct* adds our suppression by mask IoU, *skip* the coarse-to-fine grid, *proposals* asks
+once per object that the embedded model expects (its encoding included). *matched* is the
+share of the official masks for which ours have one with IoU >= 0.98 at full resolution and the same
+score (to 0.001, which rounding in bfloat16, ``--half``, exceeds: to 0.02 there); *stored*
 the same after they were rounded and clipped to the 8 bits of a tile mask. Rounding moves a border
 within the band of logits +-1/32 only: that matters to masks whose logits hardly rise above zero,
 as many of random weights do and none that a stability threshold lets pass. So *stable* is *stored*
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -38,6 +41,7 @@ import torch
 from samgeo_core.masks.masks import ABSENT, LOGIT_STEPS, quantize
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.families import recognise as families
+from samgeo_core.models.load import load_model
 from samgeo_core.segmenters import mask_nms as candidates
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.segmenter import TileImage
@@ -212,7 +216,11 @@ def official(task: dict[str, Any]) -> Found:
 
 
 def ours(task: dict[str, Any]) -> Found:
-    model = families.build(torch.load(task["weights"], weights_only=True), device="cpu")
+    model = families.build(
+        torch.load(task["weights"], weights_only=True),
+        device="cpu",
+        precision=task.get("precision", "float32"),
+    )
     options = AutomaticOptions(
         points_per_side=task["points"],
         score_threshold=-1.0 if task["score"] is None else task["score"],
@@ -220,8 +228,10 @@ def ours(task: dict[str, Any]) -> Found:
         max_iou=task["max_iou"],
         duplicates=task.get("duplicates", "box"),
         grid=task.get("grid", "official"),
+        proposals=task.get("proposals", "grid"),
     )
-    segmenter = AutomaticSegmenter(model, options)
+    proposer = load_model("embedded", "cpu", task["threads"]) if "proposals" in task else None
+    segmenter = AutomaticSegmenter(model, options, proposer)
     cell = segmenter.cell_size(SIZE)
     whole = PixelBox(0, 0, SIZE, SIZE)
     valid = np.ones((SIZE, SIZE), bool)
@@ -230,6 +240,8 @@ def ours(task: dict[str, Any]) -> Found:
     found = segmenter.segment(image).masks
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     task["peak"] = peak()
+    if proposer is not None:  # other prompts, other masks: nothing to compare
+        return Found([], [0.0] * len(found), [], wall, cpu)
     stored = [full_size(mask.box, mask.logits / np.float32(LOGIT_STEPS), cell) for mask in found]
     np.savez(task["out"] + ".stored.npz", masks=np.array(stored))
     masks = [full_size(mask.box, exact, cell) for mask, exact in unrounded(segmenter, image)]
@@ -281,7 +293,7 @@ def one_side(path: Path) -> None:
         scores=np.array(scores),
         stabilities=np.array(stabilities),
     )
-    path.write_text(json.dumps({**task, "wall": wall, "cpu": cpu, "count": len(masks)}))
+    path.write_text(json.dumps({**task, "wall": wall, "cpu": cpu, "count": len(scores)}))
 
 
 # Both, side by side -----------------------------------------------------------------------------
@@ -301,7 +313,11 @@ def measure(folder: Path, **task: Any) -> dict[str, Any]:
 
 
 def matched(
-    reference: dict[str, Any], result: dict[str, Any], more: str = "", stable: float = 0.0
+    reference: dict[str, Any],
+    result: dict[str, Any],
+    more: str = "",
+    stable: float = 0.0,
+    score_off: float = 1e-3,
 ) -> float:
     """Share of the reference's masks for which the result has one of the same score and shape."""
     with np.load(reference["out"]) as a, np.load(result["out"]) as b:
@@ -314,7 +330,7 @@ def matched(
     order = np.argsort(other_scores)
     hits = 0
     for mask, score in zip(masks, scores, strict=True):
-        low, high = np.searchsorted(other_scores[order], [score - 1e-3, score + 1e-3])
+        low, high = np.searchsorted(other_scores[order], [score - score_off, score + score_off])
         for place in order[low:high]:
             both = int(np.bitwise_count(mask & others[place]).sum())
             either = int(np.bitwise_count(mask | others[place]).sum())
@@ -341,6 +357,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--encoders", nargs="+", default=["vit_b", "mobile_sam"])
     parser.add_argument("--cases", nargs="+", default=["all", "some"])
+    parser.add_argument("--half", action="store_true", help="ours in bfloat16 as well")
     arguments = parser.parse_args()
     if arguments.one:
         one_side(arguments.one)
@@ -365,21 +382,34 @@ def main() -> None:
                     points=arguments.points,
                     threads=arguments.threads,
                     max_iou=1.0,
+                    half=arguments.half,
                 )
 
 
 def compare(folder: Path, **task: Any) -> None:
+    half = task.pop("half")
     reference = measure(folder, side="official", **task)
     sides = {"ours": {}}
+    if half:
+        sides["ours, bfloat16"] = {"precision": "bfloat16"}
     if task["case"] == "some":
         distinct = {"duplicates": "mask", "max_iou": 0.7}
         sides |= {"ours, distinct": distinct, "ours, skip": {**distinct, "grid": "skip"}}
+    else:
+        sides["ours, proposals"] = {"proposals": "embedded"}
     report(task, "official", reference, reference, (1.0, 1.0, 1.0))
     for name, more in sides.items():
         result = measure(folder, side=name, **{**task, **more})
-        stored = matched(reference, result, ".stored.npz")
-        stable = matched(reference, result, ".stored.npz", STABLE)
-        report(task, name, reference, result, (matched(reference, result), stored, stable))
+        if "proposals" in more:
+            report(task, name, reference, result, (math.nan, math.nan, math.nan))
+            continue
+        off = 2e-2 if "precision" in more else 1e-3
+        shares = (
+            matched(reference, result, score_off=off),
+            matched(reference, result, ".stored.npz", score_off=off),
+            matched(reference, result, ".stored.npz", STABLE, off),
+        )
+        report(task, name, reference, result, shares)
 
 
 def report(

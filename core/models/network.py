@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from .image import Preprocessing
+from .nn.attended import Attended
 from .nn.blocks import Foldable
-from .nn.mask_decoder import Attended, ImageSide, MaskDecoder
+from .nn.mask_decoder import ImageSide, MaskDecoder
 from .nn.prompt_encoder import PointEncoder
 
 Accepts = frozenset[Literal["point", "box", "mask", "text"]]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..image import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from ..network import CANDIDATES, SINGLE, Network
-from ..nn.mask_decoder import Attended, DecoderStyle, ImageSide, MaskDecoder
+from ..nn.attended import Attended
+from ..nn.mask_decoder import DecoderStyle, ImageSide, MaskDecoder
 from ..nn.prompt_encoder import PromptEncoder
 
 LOGIT_LIMIT = 32.0

@@ -21,8 +21,9 @@ from torch.nn import functional as F
 
 from ..image import Preprocessing
 from ..network import CANDIDATES, SINGLE, Network
+from ..nn.attended import Attended
 from ..nn.blocks import Head, LayerNorm2d, parts
-from ..nn.mask_decoder import Attended, DecoderStyle, ImageSide, MaskDecoder, channels_last_map
+from ..nn.mask_decoder import DecoderStyle, ImageSide, MaskDecoder, channels_last_map
 from ..nn.prompt_encoder import PromptEncoder
 from .family import Family, Shapes
 from .mobile_sam import TINY_UNUSED, make_tiny_vit
@@ -50,7 +51,7 @@ class QualityDecoder(MaskDecoder):
 
     def fine_map(self, side: ImageSide, attended: Attended) -> Tensor:
         """Upscaled features of each prompt as maps: (B, 4h, 4w, dim / 8)."""
-        features = torch.cat(list(self.upscale(side, attended.features)), dim=1)
+        features = torch.cat(list(self.upscale(side, attended)), dim=1)
         return channels_last_map(features, side.shape)
 
     def plain_masks(self, hyper: Tensor, fine: Tensor) -> Tensor:

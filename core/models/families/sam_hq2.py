@@ -10,7 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..network import Network
-from ..nn.mask_decoder import Attended, ImageSide
+from ..nn.attended import Attended
+from ..nn.mask_decoder import ImageSide
 from .family import Family, Shapes
 from .memory.sam2_video import Sam2Video, video_parts
 from .sam2 import SAM2_VIDEO, TRUNK, hiera_encoder, hiera_variant, sam2_name

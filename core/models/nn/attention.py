@@ -91,7 +91,7 @@ class Attention(nn.Module):
         return merged
 
     def read_folded(self, tokens: Tensor, image: Tensor, position_keys: Tensor) -> Tensor:
-        """Tokens read images of their own.
+        """Tokens read images of their own; see :class:`Reading`.
 
         Args:
             tokens: (B, n, dim).
@@ -101,56 +101,123 @@ class Attention(nn.Module):
         Returns:
             (B, n, dim).
         """
-        q = self.split(self.q_proj(tokens) * self.scale)
-        folded = (q @ self._rows(self.k_proj)).flatten(1, 2)
-        scores = torch.baddbmm(_by_head(q, position_keys), folded, image.transpose(1, 2))
-        seen = torch.bmm(torch.softmax(scores, dim=-1), image)
-        out = seen.view(*q.shape[:3], -1) @ self._rows(self.v_proj).transpose(1, 2)
-        merged: Tensor = self.out_proj(out.transpose(1, 2).flatten(2) + self.v_proj.bias)
-        return merged
+        reading = Reading(self, tokens, position_keys)
+        reading.take(image, slice(None))
+        return reading.result()
 
-    def write_shared(self, image: Tensor, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """An image that all prompts share reads each prompt's tokens, and adds what it read.
+    def write_shared(self, queries: Tensor, keys: Tensor, values: Tensor) -> Writing:
+        """What an image that all prompts share reads of each prompt's tokens.
 
         Args:
-            image: (N, dim) or (1, N, dim), what is added to.
             queries: (heads, d, N) from :meth:`image_queries`.
             keys: Tokens with their positions, (B, n, dim).
             values: Tokens, (B, n, dim).
-
-        Returns:
-            (B, N, dim).
         """
         k = self.split(self.k_proj(keys) * self.scale)
-        return self._write(image, _by_head(k, queries), values)
+        return Writing(k, queries, None, self._written(values))
 
-    def write_folded(
-        self, image: Tensor, position_queries: Tensor, keys: Tensor, values: Tensor
-    ) -> Tensor:
-        """As :meth:`write_shared` for images (B, N, dim) of their own, which are overwritten
-        where no gradient needs them.
+    def write_folded(self, position_queries: Tensor, keys: Tensor, values: Tensor) -> Writing:
+        """As :meth:`write_shared` for images of their own.
 
         ``position_queries`` are :meth:`image_queries` of the positional encoding alone.
         """
         k = self.split(self.k_proj(keys) * self.scale)
         folded = (k @ self._rows(self.q_proj)).flatten(1, 2)
-        scores = torch.baddbmm(_by_head(k, position_queries), folded, image.transpose(1, 2))
-        return self._write(image, scores, values, overwrite=True)
+        return Writing(k, position_queries, folded, self._written(values))
 
-    def _write(
-        self, image: Tensor, scores: Tensor, values: Tensor, overwrite: bool = False
-    ) -> Tensor:
-        """Softmax over each head's tokens of scores (B, heads * n, N), then values, then add."""
-        batch, rows, positions = scores.shape
-        weights = torch.softmax(scores.view(batch, self.heads, -1, positions), dim=2)
+    def _written(self, values: Tensor) -> Tensor:
+        """What each head adds for each token: (B, heads * n, dim)."""
         v = self.split(self.v_proj(values))
         # Each head's weights sum to 1, so that the bias may be spread over the heads.
         out = v @ _by_rows(self.out_proj.weight.T, self.heads)
-        out = (out + self.out_proj.bias / self.heads).flatten(1, 2)
-        shares = weights.view(batch, rows, positions).transpose(1, 2)
-        if overwrite and image.dtype == shares.dtype == out.dtype and not shares.requires_grad:
-            return image.baddbmm_(shares, out)
-        return torch.baddbmm(image.to(out.dtype), shares, out)
+        return (out + self.out_proj.bias / self.heads).flatten(1, 2)
+
+
+class Reading:
+    """Tokens (B, n, dim) that read images of their own, some positions after the other.
+
+    The softmax goes along: what was summed is scaled anew when a larger score comes (Milakov and
+    Gimelshein 2018, "Online normalizer calculation for softmax").
+    """
+
+    def __init__(self, attention: Attention, tokens: Tensor, position_keys: Tensor) -> None:
+        self._attention = attention
+        q = attention.split(attention.q_proj(tokens) * attention.scale)
+        self._q, self._keys = q, position_keys
+        self._folded = (q @ attention._rows(attention.k_proj)).flatten(1, 2)
+        self._seen: Tensor | None = None
+        self._top = self._sum = q.new_zeros(())
+
+    def take(self, image: Tensor, part: slice) -> None:
+        """Read the positions ``part``: (B, len(part), dim), without their positional encoding."""
+        places = _by_head(self._q, self._keys[:, :, part])
+        scores = torch.baddbmm(places, self._folded, image.transpose(1, 2))
+        if image.shape[1] == self._keys.shape[2]:
+            self._seen = torch.bmm(torch.softmax(scores, dim=-1), image)
+            self._sum = self._seen.new_ones(())
+            return
+        wide = torch.promote_types(image.dtype, torch.float32)
+        scores = scores.to(wide)
+        top = scores.amax(dim=-1, keepdim=True)
+        if self._seen is not None:
+            top = torch.maximum(self._top, top)
+        weights = scores.sub_(top).exp_()
+        total = weights.sum(dim=-1, keepdim=True)
+        seen = torch.bmm(weights.to(image.dtype), image).to(wide)
+        if self._seen is not None:
+            before = (self._top - top).exp_()
+            seen.addcmul_(self._seen, before)
+            total.addcmul_(self._sum, before)
+        self._top, self._sum, self._seen = top, total, seen
+
+    def result(self) -> Tensor:
+        """What was read: (B, n, dim)."""
+        assert self._seen is not None, "nothing was read yet"
+        own = self._attention
+        seen = (self._seen / self._sum).view(*self._q.shape[:3], -1)
+        out = seen @ own._rows(own.v_proj).transpose(1, 2)
+        merged: Tensor = own.out_proj(out.transpose(1, 2).flatten(2) + own.v_proj.bias)
+        return merged
+
+
+class Writing:
+    """What images' positions read of each prompt's tokens, some positions after the other.
+
+    Args:
+        keys: (B, heads, n, d), of the tokens.
+        queries: (heads, d, N), of the positional encoding, or of a shared image with it.
+        folded: (B, heads * n, dim), for scores of images of their own; None: a shared image.
+        values: (B, heads * n, dim), what each head adds for each token.
+    """
+
+    def __init__(
+        self, keys: Tensor, queries: Tensor, folded: Tensor | None, values: Tensor
+    ) -> None:
+        self._keys = keys
+        self._queries = queries
+        self._folded = folded
+        self.values = values
+
+    def shares(self, image: Tensor, part: slice) -> Tensor:
+        """Of each head's tokens in what the positions ``part`` read: (B, heads * n, len(part)).
+
+        ``image`` is (B, len(part), dim), or (len(part), dim) where it is shared.
+        """
+        scores = _by_head(self._keys, self._queries[:, :, part])
+        if self._folded is not None:
+            scores = torch.baddbmm(scores, self._folded, image.transpose(1, 2))
+        by_head = torch.unflatten(scores, 1, self._keys.shape[1:3])
+        return torch.softmax(by_head, dim=2).flatten(1, 2)
+
+    def add(self, image: Tensor, shares: Tensor) -> Tensor:
+        """The image with what it read: (B, len(part), dim); images of their own are overwritten
+        where no gradient needs them."""
+        weights, values = shares.transpose(1, 2), self.values
+        if self._folded is None:
+            return torch.bmm(weights, values).add_(image)
+        if image.dtype == weights.dtype == values.dtype and not weights.requires_grad:
+            return image.baddbmm_(weights, values)
+        return torch.baddbmm(image.to(values.dtype), weights, values)
 
 
 def _by_head(tokens: Tensor, image: Tensor) -> Tensor:

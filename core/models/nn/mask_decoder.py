@@ -13,18 +13,21 @@ sub-pixels are put into their places once, in the finished masks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import Attention
+from .attended import Attended, Folded, Piece, mixture
+from .attention import Attention, Reading, Writing
 from .blocks import Activation, Embed, Head, LayerNorm2d, Mlp, parts
 
-CPU_POSITIONS = 1024
-"""Image positions that are upscaled at a time on a CPU (benchmarks/decoder.py)."""
+CPU_POSITIONS = 256
+"""Image positions of a batch's prompts that are in work at a time on a CPU
+(benchmarks/decoder.py)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class ImageSide:
         keys, queries: (heads, d, N), the first layer's projections of ``plain``.
         values: (heads, N, d), likewise.
         shape: (h, w), N = h w.
+        upscaled: (N, dim), the part of the first upscaling that is the same for all prompts.
         fine: Finer features in the order of the upscaling, stride 8 then 4; empty but in SAM 2.
         extra: Whatever else a family's masks need.
     """
@@ -73,19 +77,9 @@ class ImageSide:
     queries: Tensor
     values: Tensor
     shape: tuple[int, int]
+    upscaled: Tensor
     fine: tuple[Tensor, ...] = ()
     extra: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Attended:
-    """Prompts after the transformer: tokens (B, n, dim) and features (B, N, dim)."""
-
-    tokens: Tensor
-    features: Tensor
-
-    def __getitem__(self, rows: Tensor) -> Attended:
-        return Attended(self.tokens[rows], self.features[rows])
 
 
 class Block(nn.Module):
@@ -156,6 +150,9 @@ class MaskDecoder(nn.Module):
     up1_bias: Tensor
     up2: Tensor
     up2_bias: Tensor
+    up_once: Tensor
+    up_twice: Tensor
+    up_rest: Tensor
 
     def __init__(
         self, dim: int = 256, *, candidates: int = 3, style: DecoderStyle | None = None
@@ -212,6 +209,8 @@ class MaskDecoder(nn.Module):
         derived["read2"] = final.image_keys(positions)
         first_up, second_up = parts(self.output_upscaling, nn.ConvTranspose2d)
         derived["up1"], derived["up1_bias"] = _as_product(first_up)
+        folded = Folded.of(derived["up1"], derived["up1_bias"], first.norm4, second.norm4)
+        derived |= {f"up_{name}": tensor for name, tensor in vars(folded).items()}
         derived["up2"], derived["up2_bias"] = _as_product(second_up)
         return derived
 
@@ -240,6 +239,7 @@ class MaskDecoder(nn.Module):
             queries=write.image_queries(placed),
             values=read.image_values(plain),
             shape=(height, width),
+            upscaled=plain @ self.up_twice.T,
             fine=self.fine_side(fine, (height, width)),
         )
 
@@ -273,22 +273,60 @@ class MaskDecoder(nn.Module):
         tokens = first.self_attend(start, start)
         read, write = first.cross_attn_token_to_image, first.cross_attn_image_to_token
         if dense is None:
+            image = side.plain
             tokens = first.think(tokens, read.read_shared(tokens + start, side.keys, side.values))
-            image = write.write_shared(side.plain, side.queries, tokens + start, tokens)
+            writing = write.write_shared(side.queries, tokens + start, tokens)
         else:
-            own = side.image + dense
-            tokens = first.think(tokens, read.read_folded(tokens + start, own, self.read0))
-            image = write.write_folded(own, self.write0, tokens + start, tokens)
-        image = first.norm4(image)
-
+            image = side.image + dense
+            tokens = first.think(tokens, read.read_folded(tokens + start, image, self.read0))
+            writing = write.write_folded(self.write0, tokens + start, tokens)
         tokens = second.self_attend(tokens, start)
-        read, write = second.cross_attn_token_to_image, second.cross_attn_image_to_token
-        tokens = second.think(tokens, read.read_folded(tokens + start, image, self.read1))
-        image = second.norm4(write.write_folded(image, self.write1, tokens + start, tokens))
+        reading = Reading(second.cross_attn_token_to_image, tokens + start, self.read1)
+        in_pieces = _in_pieces(image)
+        # A mixture needs an image that is shared, and numbers that are not rounded on the way.
+        mix = in_pieces and dense is None and not torch.is_autocast_enabled("cpu")
+        step = CPU_POSITIONS if in_pieces else image.shape[-2]
+        pieces = torch.split(image, step, dim=-2)
+        went = self._through(pieces, writing, first.norm4, reading, mix)
 
+        tokens = second.think(tokens, reading.result())
+        write = second.cross_attn_image_to_token
+        values = [writing.values]
+        writing = write.write_folded(self.write1, tokens + start, tokens)
+        values.append(writing.values)
         final = self.transformer.final_attn_token_to_image
-        tokens = tokens + final.read_folded(tokens + start, image, self.read2)
-        return Attended(self.transformer.norm_final_attn(tokens), image)
+        reading = Reading(final, tokens + start, self.read2)
+        own = [step.image for step in went]
+        last = self._through(own, writing, second.norm4, reading, mix)
+        tokens = tokens + reading.result()
+        return Attended(
+            self.transformer.norm_final_attn(tokens),
+            tuple(_piece(before, after) for before, after in zip(went, last, strict=True)),
+            torch.cat(values, dim=1) if mix else None,
+        )
+
+    @staticmethod
+    def _through(
+        pieces: Sequence[Tensor], writing: Writing, norm: nn.LayerNorm, reading: Reading, keep: bool
+    ) -> list[_Step]:
+        """A block's last part and the next one's first, piece by piece: the image reads the tokens
+        and is normalised, then tokens read it. ``keep``: remember how each piece was made."""
+        went, start = [], 0
+        for piece in pieces:
+            part = slice(start, start + piece.shape[-2])
+            start = part.stop
+            shares = writing.shares(piece, part)
+            read = writing.add(piece, shares)
+            if keep:
+                image, mean, deviation = torch.native_layer_norm(
+                    read, norm.normalized_shape, norm.weight, norm.bias, norm.eps
+                )
+                went.append(_Step(image, (shares, mean, deviation)))
+            else:
+                image = norm(read)
+                went.append(_Step(image))
+            reading.take(image, part)
+        return went
 
     def _first_mask(self) -> int:
         return 2 if self.style.object_score else 1
@@ -298,42 +336,54 @@ class MaskDecoder(nn.Module):
         out: Tensor = self.iou_prediction_head(attended.tokens[:, self._first_mask() - 1]).float()
         return out.sigmoid() if self.style.sigmoid_scores else out
 
-    def upscale(self, side: ImageSide, features: Tensor) -> Iterator[Tensor]:
-        """Features at a quarter of the stride, some positions at a time.
-
-        Args:
-            side: Of the image.
-            features: (B, N, dim).
+    def upscale(self, side: ImageSide, attended: Attended) -> Iterator[Tensor]:
+        """Features at a quarter of the stride, piece by piece.
 
         Yields:
-            (B, 16 n, dim / 8) in sub-pixel order, for n positions after the other. On a CPU n is
-            small, so that what comes between stays in its cache.
+            (B, 16 n, dim / 8) in sub-pixel order, for n positions after the other.
         """
-        count = features.shape[1]
-        step = CPU_POSITIONS if features.device.type == "cpu" else count
+        (norm,) = parts(self.output_upscaling, LayerNorm2d)
+        start = 0
+        for x in self._upscaled_once(side, attended):
+            end = start + x.shape[1]
+            if self.style.group_norm:
+                x = F.gelu(x)
+            else:
+                if side.fine:
+                    x = x + side.fine[0][start:end]
+                x = F.gelu(norm.last(x))
+            x = self._up(x, self.up2, self.up2_bias)
+            if side.fine:
+                x = x + side.fine[1][4 * start : 4 * end]
+            yield F.gelu(x)
+            start = end
+
+    def _upscaled_once(self, side: ImageSide, attended: Attended) -> Iterator[Tensor]:
+        """The first step, piece by piece: (B, 4 n, dim / 4)."""
+        pieces = attended.pieces
         if self.style.group_norm:
             # Normalised over all positions and channels together; scale and shift by channel.
             (norm,) = parts(self.output_upscaling, LayerNorm2d)
-            x = self._up(features, self.up1, self.up1_bias)
+            x = self._up(attended.features, self.up1, self.up1_bias)
             x = F.layer_norm(x, x.shape[1:], None, None, norm.eps) * norm.weight + norm.bias
-            for start in range(0, count, step):
-                fine = x[:, 4 * start : 4 * (start + step)]
-                yield F.gelu(self._up(F.gelu(fine), self.up2, self.up2_bias))
+            yield from torch.split(x, [4 * piece.features.shape[1] for piece in pieces], dim=1)
             return
-        for start in range(0, count, step):
-            yield self._upscaled(side, features[:, start : start + step], start)
-
-    def _upscaled(self, side: ImageSide, features: Tensor, start: int) -> Tensor:
-        """Both steps for the positions from ``start`` on."""
-        (norm,) = parts(self.output_upscaling, LayerNorm2d)
-        end = start + features.shape[1]
-        x = self._up(features, self.up1, self.up1_bias)
-        if side.fine:
-            x = x + side.fine[0][4 * start : 4 * end]
-        x = self._up(F.gelu(norm.last(x)), self.up2, self.up2_bias)
-        if side.fine:
-            x = x + side.fine[1][16 * start : 16 * end]
-        return F.gelu(x)
+        rows = None
+        if attended.values is not None:
+            folded = Folded(self.up_once, self.up_twice, self.up_rest)
+            rows = folded.rows(attended.values)
+        start = 0
+        for piece in pieces:
+            batch, count, _ = piece.features.shape
+            end = start + count
+            mixture = piece.mixture
+            if rows is None or mixture is None:
+                yield self._up(piece.features, self.up1, self.up1_bias)
+            else:
+                x = torch.bmm(mixture.parts.transpose(1, 2), rows)
+                x.addcmul_(side.upscaled[start:end], mixture.scale)
+                yield x.view(batch, 4 * count, -1)
+            start = end
 
     @staticmethod
     def _up(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -354,9 +404,30 @@ class MaskDecoder(nn.Module):
         hyper = self.weigh(attended, rows)
         logits = [
             torch.bmm(hyper.to(fine.dtype), fine.transpose(1, 2))
-            for fine in self.upscale(side, attended.features)
+            for fine in self.upscale(side, attended)
         ]
         return from_subpixels(torch.cat(logits, dim=2).float(), side.shape)
+
+
+class _Step(NamedTuple):
+    """A piece after a block, and of what it was made: shares, means, reciprocal deviations."""
+
+    image: Tensor
+    made: tuple[Tensor, Tensor, Tensor] | None = None
+
+
+def _piece(before: _Step, after: _Step) -> Piece:
+    """A piece after both blocks."""
+    if before.made is None or after.made is None:
+        return Piece(after.image)
+    shares, means, deviations = zip(before.made, after.made, strict=True)
+    return Piece(after.image, mixture(shares, means, deviations))
+
+
+def _in_pieces(image: Tensor) -> bool:
+    """Whether this is inference on a CPU, where pieces that fit into its cache are quicker."""
+    plain = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+    return plain and image.device.type == "cpu"
 
 
 def channels_last_map(x: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -22,7 +22,8 @@ from torch.nn.utils import parametrize
 
 from ...errors import ParameterError
 from ...models.base import Embedding, PromptableModel
-from ...models.nn.mask_decoder import Attended, ImageSide
+from ...models.nn.attended import Attended
+from ...models.nn.mask_decoder import ImageSide
 from ...models.promptable import TorchModel
 from ...models.weights.own import DOWN, UP, changed
 from ...types import BoolArray

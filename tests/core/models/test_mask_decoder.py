@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samgeo_core.models.nn.attention import Attention
+from samgeo_core.models.nn import mask_decoder
+from samgeo_core.models.nn.attention import Attention, Reading
 from samgeo_core.models.nn.mask_decoder import (
     DecoderStyle,
     MaskDecoder,
@@ -56,10 +59,31 @@ def test_every_form_of_attention_is_the_textbook_one(
     torch.testing.assert_close(read, textbook(layer, tokens, own + place, own))
     read = layer.read_shared(tokens, layer.image_keys(shared + place), layer.image_values(shared))
     torch.testing.assert_close(read, textbook(layer, tokens, same + place, same))
-    write = layer.write_folded(own.clone(), layer.image_queries(place), tokens + extra, tokens)
+    every = slice(None)
+    writing = layer.write_folded(layer.image_queries(place), tokens + extra, tokens)
+    write = writing.add(own.clone(), writing.shares(own, every))
     torch.testing.assert_close(write, own + textbook(layer, own + place, tokens + extra, tokens))
-    write = layer.write_shared(shared, layer.image_queries(shared + place), tokens + extra, tokens)
+    writing = layer.write_shared(layer.image_queries(shared + place), tokens + extra, tokens)
+    write = writing.add(shared, writing.shares(shared, every))
     torch.testing.assert_close(write, same + textbook(layer, same + place, tokens + extra, tokens))
+
+
+@settings(max_examples=15, deadline=None)
+@given(counts, counts, st.integers(2, 5), st.integers(1, 9), st.integers(0, 99))
+def test_reading_in_pieces_is_reading_at_once(
+    batch: int, count: int, side: int, step: int, seed: int
+) -> None:
+    layer = attention(seed)
+    positions = side * side
+    tokens = 30 * torch.randn(batch, count, DIM, dtype=torch.float64)  # far from equal shares
+    image = torch.randn(batch, positions, DIM, dtype=torch.float64)
+    keys = layer.image_keys(torch.randn(positions, DIM, dtype=torch.float64))
+    with torch.no_grad():
+        reading = Reading(layer, tokens, keys)
+        for start in range(0, positions, step):
+            part = slice(start, min(start + step, positions))
+            reading.take(image[:, part], part)
+        torch.testing.assert_close(reading.result(), layer.read_folded(tokens, image, keys))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (4, 4)])
@@ -106,3 +130,34 @@ def test_a_mask_prompt_of_nothing_is_the_no_mask_row() -> None:
     own = decoder.attend(side, prompts, no_mask.expand(2, 12, DIM))
     torch.testing.assert_close(shared.tokens, own.tokens)
     torch.testing.assert_close(shared.features, own.features)
+
+
+@pytest.mark.parametrize("style", [DecoderStyle(), DecoderStyle(group_norm=True)])
+@pytest.mark.parametrize("masks", [False, True])
+def test_pieces_give_what_the_whole_gives(
+    monkeypatch: pytest.MonkeyPatch, style: DecoderStyle, masks: bool
+) -> None:
+    torch.manual_seed(2)
+    decoder = MaskDecoder(DIM, style=style).double().requires_grad_(False)
+    for parameter in decoder.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    real = partial(torch.randn, dtype=torch.float64)
+    decoder.prepare(real(12, DIM))
+    image, prompts = real(DIM, 3, 4), real(4, 3, DIM)
+    side = decoder.image_side(image, real(1, DIM))
+    dense = real(4, 12, DIM) if masks else None
+    whole = decoder.attend(side, prompts, dense)  # gradients are possible: in one
+    assert len(whole.pieces) == 1
+    assert whole.values is None
+    monkeypatch.setattr(mask_decoder, "CPU_POSITIONS", 5)
+    with torch.no_grad():
+        pieces = decoder.attend(side, prompts, dense)
+    assert [piece.features.shape[1] for piece in pieces.pieces] == [5, 5, 2]
+    assert (pieces.values is None) == masks  # a mask prompt's image is not shared
+    torch.testing.assert_close(pieces.features, whole.features)
+    torch.testing.assert_close(pieces.tokens, whole.tokens)
+    some = torch.tensor([3, 1])
+    for one, other in ((pieces, whole), (pieces[some], whole[some])):
+        logits = decoder.masks(side, one, slice(0, None))
+        expected = decoder.masks(side, other, slice(0, None))
+        torch.testing.assert_close(logits, expected)

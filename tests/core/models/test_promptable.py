@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from samgeo_core.errors import ModelError, PromptError
 from samgeo_core.models import promptable
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.families import recognise as families
+from samgeo_core.models.nn.attended import Attended
+from samgeo_core.models.nn.mask_decoder import ImageSide
 from samgeo_core.models.promptable import TorchModel
 
 from ..tiny_models import FAMILIES, SIDE, model, state
@@ -133,9 +136,9 @@ def test_failing_prompts_never_reach_the_upscaling(
     seen: list[int] = []
     upscale = loaded.network.mask_decoder.upscale
 
-    def counted(side: object, features: torch.Tensor) -> torch.Tensor:
-        seen.append(len(features))
-        return upscale(side, features)
+    def counted(side: ImageSide, attended: Attended) -> Iterator[torch.Tensor]:
+        seen.append(len(attended.tokens))
+        return upscale(side, attended)
 
     monkeypatch.setattr(loaded.network.mask_decoder, "upscale", counted)
     best = loaded.decode(embeddings["sam"], points(8)).scores.max(axis=1)

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...image import Preprocessing
+from ...nn.attended import Attended
 from ...nn.blocks import Head
-from ...nn.mask_decoder import Attended, ImageSide
+from ...nn.mask_decoder import ImageSide
 from ...nn.memory import MemoryAttention, MemoryEncoder
 from ...nn.perceiver import SpatialPerceiver
 from ...nn.positions import not_turned, rotary_of_grid, sine_of_grid, sine_of_number
