@@ -17,8 +17,9 @@ from ..job import SegmentParameters, option
 from ..models.base import ConceptModel, PromptableModel
 from ..models.catalogue import EMBEDDED
 from ..raster.raster import Raster
-from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
+from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from ..segmenters.exemplars import ExemplarBox, ExemplarSegmenter, cut_exemplars
+from ..segmenters.proposers import Proposer
 from ..segmenters.segmenter import Segmenter
 from ..segmenters.words import ConceptOptions, concept_segmenter
 from .scale import scaled

@@ -19,18 +19,18 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from ..errors import ParameterError
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
-from ..models.base import Decoded, Embedding, ModelInfo, PromptableModel, Prompts, Proposals
+from ..models.base import Decoded, Embedding, PromptableModel, Prompts
 from ..models.embedded.classes import CLASSES
 from ..parallel.cancellation import check
 from ..tiles.grid import NO_CONTEXT, Context
 from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
-from ..types import BoolArray, ByteArray, CellBox, FloatArray, LogitArray, PixelBox
+from ..types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
 from .mask_nms import (
     CROP_MARGIN,
     Candidate,
@@ -40,6 +40,7 @@ from .mask_nms import (
     stability_of,
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
+from .proposers import Cropped, Proposer, canvas_of, class_of
 from .segmenter import Hint, TileImage
 from .small_regions import main_pieces, mend
 from .views import (
@@ -143,59 +144,6 @@ def _check(name: str, value: float | None, low: float, high: float) -> None:
         raise ParameterError(f"{name} is {value}, but must lie between {low} and {high}.")
 
 
-class Proposer(Protocol):
-    """A model that knows where objects are and what they are: the embedded one."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """As of any model."""
-
-    def encode(self, images: Sequence[ByteArray]) -> list[Embedding]:
-        """As of any model."""
-
-    def propose(self, embedding: Embedding) -> Proposals:
-        """One prompt per object."""
-
-    def class_probabilities(self, embedding: Embedding) -> tuple[FloatArray, tuple[float, float]]:
-        """(classes, h, w), and the size of their cells in pixels."""
-
-
-class Cropped(Protocol):
-    """A prompt's logits where they were computed, in cells of the window."""
-
-    row0: int
-    col0: int
-    logits: FloatArray
-    scores: FloatArray
-
-
-def class_of(
-    candidate: Candidate, probabilities: FloatArray, times: tuple[float, float]
-) -> tuple[str, float]:
-    """The likeliest class of a mask and its probability, the mean over the mask.
-
-    Args:
-        candidate: In cells of the window.
-        probabilities: (classes, h, w), from the same corner.
-        times: Cells of ``probabilities`` per cell of the window along rows and columns.
-    """
-    rows, cols = np.nonzero(candidate.logits > 0)
-    r = ((rows + candidate.box.row0 + 0.5) * times[0]).astype(np.intp)
-    c = ((cols + candidate.box.col0 + 0.5) * times[1]).astype(np.intp)
-    r, c = np.minimum(r, probabilities.shape[1] - 1), np.minimum(c, probabilities.shape[2] - 1)
-    means = probabilities[:, r, c].mean(axis=1, dtype=np.float64)
-    best = int(means.argmax())
-    return CLASSES[best], round(float(means[best]), 2)
-
-
-def _canvas(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
-    """What a model is given of a window: where its scale depends on the image's size, as large as
-    any other window."""
-    if model.info.cell is None:
-        return pad_image(image.pixels, image.size)
-    return np.ascontiguousarray(image.pixels)
-
-
 class AutomaticSegmenter:
     """A :class:`~.segmenter.PromptableSegmenter` over any promptable model."""
 
@@ -291,9 +239,9 @@ class AutomaticSegmenter:
         cell = image.cell
         if not view.asked.any():
             return TileMasks(image.tile.index, cell, [])
-        embedding = self.model.encode([_canvas(self.model, image)])[0]
+        embedding = self.model.encode([canvas_of(self.model, image)])[0]
         same = proposer.info.fingerprint == self.model.info.fingerprint
-        seen = embedding if same else proposer.encode([_canvas(proposer, image)])[0]
+        seen = embedding if same else proposer.encode([canvas_of(proposer, image)])[0]
         expected = proposer.propose(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         own = view.cells

@@ -19,7 +19,8 @@ from scipy.ndimage import distance_transform_edt
 from ...models.base import Decoded, Embedding, PromptableModel, Prompts
 from ...models.embedding_cache import EmbeddingCache, embedding_key
 from ...parallel.cancellation import check
-from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter, Proposer
+from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ...segmenters.proposers import Proposer
 from ...segmenters.segmenter import TileImage
 from ...tiles.grid import Tile
 from ...tiles.mask_grid import resample
