@@ -28,7 +28,7 @@ from .runtime import in_batches
 KEPT_IMAGES = 2
 """Images whose shared decoder side is kept; 14 MB each (32 MB for SAM 2)."""
 
-CPU_PROMPTS = 4
+CPU_PROMPTS = 2
 """Prompts a batch on a CPU: more fall out of its cache (benchmarks/decoder.py)."""
 
 BYTES_A_PROMPT = 96 << 20

@@ -25,7 +25,7 @@ from .attended import Attended, Folded, Piece, mixture
 from .attention import Attention, Reading, Writing
 from .blocks import Activation, Embed, Head, LayerNorm2d, Mlp, parts
 
-CPU_POSITIONS = 256
+CPU_POSITIONS = 512
 """Image positions of a batch's prompts that are in work at a time on a CPU
 (benchmarks/decoder.py)."""
 
