@@ -23,8 +23,9 @@ from ..image import Preprocessing
 from ..network import CANDIDATES, SINGLE, Network
 from ..nn.attended import Attended
 from ..nn.blocks import Head, LayerNorm2d, parts
-from ..nn.mask_decoder import DecoderStyle, ImageSide, MaskDecoder, channels_last_map
+from ..nn.mask_decoder import DecoderStyle, ImageSide, MaskDecoder
 from ..nn.prompt_encoder import PromptEncoder
+from ..nn.subpixels import channels_last_map
 from .family import Family, Shapes
 from .mobile_sam import TINY_UNUSED, make_tiny_vit
 from .sam import make_vit, vit_variant

@@ -7,8 +7,7 @@
 
 The results are the official ones (to rounding). What differs is where the work is done: see
 ``attention.py`` for the re-association, :class:`ImageSide` for what is computed once an image.
-Transposed convolutions of stride 2 and size 2 are matrix products on channels-last data; the
-sub-pixels are put into their places once, in the finished masks.
+Transposed convolutions are matrix products, see ``subpixels.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from torch.nn import functional as F
 from .attended import Attended, Folded, Piece, mixture
 from .attention import Attention, Reading, Writing
 from .blocks import Activation, Embed, Head, LayerNorm2d, Mlp, parts
+from .subpixels import as_product, from_subpixels, to_subpixels
 
 CPU_POSITIONS = 512
 """Image positions of a batch's prompts that are in work at a time on a CPU
@@ -208,10 +208,10 @@ class MaskDecoder(nn.Module):
             derived[f"write{index}"] = write.image_queries(positions)
         derived["read2"] = final.image_keys(positions)
         first_up, second_up = parts(self.output_upscaling, nn.ConvTranspose2d)
-        derived["up1"], derived["up1_bias"] = _as_product(first_up)
+        derived["up1"], derived["up1_bias"] = as_product(first_up)
         folded = Folded.of(derived["up1"], derived["up1_bias"], first.norm4, second.norm4)
         derived |= {f"up_{name}": tensor for name, tensor in vars(folded).items()}
-        derived["up2"], derived["up2_bias"] = _as_product(second_up)
+        derived["up2"], derived["up2_bias"] = as_product(second_up)
         return derived
 
     # Once an image ------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ class MaskDecoder(nn.Module):
     @staticmethod
     def fine_side(fine: tuple[Tensor, ...], shape: tuple[int, int]) -> tuple[Tensor, ...]:
         """Finer features (C, h 2^k, w 2^k) in the order of the upscaling of an image (h, w)."""
-        return tuple(_to_subpixels(level, shape) for level in fine)
+        return tuple(to_subpixels(level, shape) for level in fine)
 
     # A batch of prompts -------------------------------------------------------------------------
 
@@ -283,10 +283,11 @@ class MaskDecoder(nn.Module):
         tokens = second.self_attend(tokens, start)
         reading = Reading(second.cross_attn_token_to_image, tokens + start, self.read1)
         in_pieces = _in_pieces(image)
-        # A mixture needs an image that is shared, and numbers that are not rounded on the way.
+        # A mixture needs an image that is shared, numbers that are not rounded on the way, and an
+        # upscaling that does not need all positions at once.
         mix = in_pieces and dense is None and not torch.is_autocast_enabled("cpu")
-        step = CPU_POSITIONS if in_pieces else image.shape[-2]
-        pieces = torch.split(image, step, dim=-2)
+        mix = mix and not self.style.group_norm
+        pieces = torch.split(image, CPU_POSITIONS if in_pieces else image.shape[-2], dim=-2)
         went = self._through(pieces, writing, first.norm4, reading, mix)
 
         tokens = second.think(tokens, reading.result())
@@ -296,7 +297,7 @@ class MaskDecoder(nn.Module):
         values.append(writing.values)
         final = self.transformer.final_attn_token_to_image
         reading = Reading(final, tokens + start, self.read2)
-        own = [step.image for step in went]
+        own = [after.image for after in went]
         last = self._through(own, writing, second.norm4, reading, mix)
         tokens = tokens + reading.result()
         return Attended(
@@ -308,7 +309,7 @@ class MaskDecoder(nn.Module):
     @staticmethod
     def _through(
         pieces: Sequence[Tensor], writing: Writing, norm: nn.LayerNorm, reading: Reading, keep: bool
-    ) -> list[_Step]:
+    ) -> list[_AfterBlock]:
         """A block's last part and the next one's first, piece by piece: the image reads the tokens
         and is normalised, then tokens read it. ``keep``: remember how each piece was made."""
         went, start = [], 0
@@ -321,10 +322,10 @@ class MaskDecoder(nn.Module):
                 image, mean, deviation = torch.native_layer_norm(
                     read, norm.normalized_shape, norm.weight, norm.bias, norm.eps
                 )
-                went.append(_Step(image, (shares, mean, deviation)))
+                went.append(_AfterBlock(image, (shares, mean, deviation)))
             else:
                 image = norm(read)
-                went.append(_Step(image))
+                went.append(_AfterBlock(image))
             reading.take(image, part)
         return went
 
@@ -409,14 +410,14 @@ class MaskDecoder(nn.Module):
         return from_subpixels(torch.cat(logits, dim=2).float(), side.shape)
 
 
-class _Step(NamedTuple):
+class _AfterBlock(NamedTuple):
     """A piece after a block, and of what it was made: shares, means, reciprocal deviations."""
 
     image: Tensor
     made: tuple[Tensor, Tensor, Tensor] | None = None
 
 
-def _piece(before: _Step, after: _Step) -> Piece:
+def _piece(before: _AfterBlock, after: _AfterBlock) -> Piece:
     """A piece after both blocks."""
     if before.made is None or after.made is None:
         return Piece(after.image)
@@ -428,44 +429,3 @@ def _in_pieces(image: Tensor) -> bool:
     """Whether this is inference on a CPU, where pieces that fit into its cache are quicker."""
     plain = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
     return plain and image.device.type == "cpu"
-
-
-def channels_last_map(x: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(B, 16 h w, C) in the order of the upscaling as a map (B, 4h, 4w, C)."""
-    batch, _, channels = x.shape
-    height, width = shape
-    x = x.view(batch, height, width, 2, 2, 2, 2, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
-    return x.reshape(batch, height * 4, width * 4, channels)
-
-
-def _as_product(layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
-    """A 2 x 2 transposed convolution for ``F.linear``: weight (4 * out, in), bias (4 * out)."""
-    out = layer.out_channels
-    bias = layer.weight.new_zeros(out) if layer.bias is None else layer.bias
-    return layer.weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(4)
-
-
-def _to_subpixels(image: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A finer map (C, h 2^k, w 2^k) in the order of the upscaling: (h w 4^k, C)."""
-    channels, height, width = image.shape
-    x = image.permute(1, 2, 0)
-    levels = (height // shape[0]).bit_length() - 1
-    x = x.view(shape[0], *[2] * levels, shape[1], *[2] * levels, channels)
-    order = [0, 1 + levels]
-    for level in range(levels):
-        order += [1 + level, 2 + levels + level]
-    return x.permute(*order, -1).reshape(height * width, channels)
-
-
-def from_subpixels(x: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(B, m, 16 h w) float32 in the order of the upscaling as maps (B, m, 4h, 4w)."""
-    batch, rows, _ = x.shape
-    height, width = shape
-    if torch.compiler.is_compiling() or x.requires_grad:
-        # Graphs for other engines, and gradients, know no numbers of 8 bytes in the place of two.
-        x = x.view(batch, rows, height, width, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
-        return x.reshape(batch, rows, height * 4, width * 4)
-    # Two neighbours at a time, as one number of 8 bytes: a dozen times faster than one by one.
-    pairs = x.contiguous().view(torch.int64).view(batch, rows, height, width, 2, 2, 2)
-    pairs = pairs.permute(0, 1, 2, 4, 6, 3, 5).reshape(batch, rows, height * 4, width * 2)
-    return pairs.view(torch.float32)

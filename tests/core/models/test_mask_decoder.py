@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.models.nn import mask_decoder
 from samgeo_core.models.nn.attention import Attention, Reading
-from samgeo_core.models.nn.mask_decoder import (
-    DecoderStyle,
-    MaskDecoder,
-    _as_product,
-    _to_subpixels,
-    from_subpixels,
-)
+from samgeo_core.models.nn.mask_decoder import DecoderStyle, MaskDecoder
+from samgeo_core.models.nn.subpixels import as_product, from_subpixels, to_subpixels
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -94,8 +89,8 @@ def test_transposed_convolutions_as_products(shape: tuple[int, int]) -> None:
     image = torch.randn(3, 8, *shape)
     flat = image.flatten(2).transpose(1, 2)
     with torch.no_grad():
-        once = F.linear(flat, *_as_product(first)).view(3, -1, 4)
-        twice = F.linear(once, *_as_product(second)).view(3, -1, 2)
+        once = F.linear(flat, *as_product(first)).view(3, -1, 4)
+        twice = F.linear(once, *as_product(second)).view(3, -1, 2)
         torch.testing.assert_close(
             from_subpixels(twice.transpose(1, 2), shape), second(first(image))
         )
@@ -105,7 +100,7 @@ def test_transposed_convolutions_as_products(shape: tuple[int, int]) -> None:
 def test_finer_maps_in_the_order_of_the_upscaling(level: int) -> None:
     shape = (3, 5)
     fine = torch.randn(4, 3 * level, 5 * level)
-    ordered = _to_subpixels(fine, shape)
+    ordered = to_subpixels(fine, shape)
     if level == 4:
         torch.testing.assert_close(from_subpixels(ordered.T[None], shape)[0], fine)
     # A cell's own sub-pixels are its neighbours in the order.
@@ -153,7 +148,8 @@ def test_pieces_give_what_the_whole_gives(
     with torch.no_grad():
         pieces = decoder.attend(side, prompts, dense)
     assert [piece.features.shape[1] for piece in pieces.pieces] == [5, 5, 2]
-    assert (pieces.values is None) == masks  # a mask prompt's image is not shared
+    # A mask prompt's image is not shared; a normalisation over all positions needs the whole.
+    assert (pieces.values is None) == (masks or style.group_norm)
     torch.testing.assert_close(pieces.features, whole.features)
     torch.testing.assert_close(pieces.tokens, whole.tokens)
     some = torch.tensor([3, 1])
