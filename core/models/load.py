@@ -258,9 +258,13 @@ def _trained(
 def with_changes(
     model: TorchModel, own: Mapping[str, Tensor], score: float, stability: float
 ) -> TorchModel:
-    """A model with trained tensors in it (in place), and with thresholds of its own."""
+    """A model with trained tensors in it (in place), and with thresholds of its own.
+
+    The tensors take the place of the base's, which a caller may still hold and which stay as they
+    were.
+    """
     network = model.network
-    network.load_state_dict(changed(network.state_dict(), own), strict=False)
+    network.load_state_dict(changed(network.state_dict(), own), strict=False, assign=True)
     network.prepare()
     info = replace(model.info, score_threshold=score, stability_threshold=stability)
     return TorchModel(network, info, model.device, model.dtype)

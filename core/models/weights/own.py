@@ -273,7 +273,7 @@ def changed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
         own: Of the file: whole tensors, or pairs of low-rank factors whose product is added.
 
     Returns:
-        The tensors that changed.
+        The tensors that changed, where the base's are (a GPU for example).
 
     Raises:
         CheckpointError: A tensor is not the base's, or has another shape.
@@ -287,10 +287,10 @@ def changed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[st
             raise CheckpointError(f"The trained tensor {name} is not of this base model.")
         base = weights[name]
         if key.endswith(UP):
-            change = value.float() @ own[name + DOWN].float()
-            new = base.float() + change.reshape(base.shape)
+            up, down = (factor.to(base.device).float() for factor in (value, own[name + DOWN]))
+            new = base.float() + (up @ down).reshape(base.shape)
         else:
-            new = value.float()
+            new = value.to(base.device).float()
         if new.shape != base.shape:
             raise CheckpointError(
                 f"The trained tensor {name} has the shape {tuple(new.shape)}, the base model's "

@@ -15,7 +15,7 @@ from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.models.load import load_model, with_changes
 from samgeo_core.models.weights import checkpoints
-from samgeo_core.models.weights.own import OwnNotes, changed, save_own
+from samgeo_core.models.weights.own import DOWN, UP, OwnNotes, changed, save_own
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.types import PixelBox
 
@@ -193,10 +193,11 @@ def test_a_small_file_gives_the_trained_answers(family, scene, tmp_path, models)
     assert path.stat().st_size < whole / 8
     from safetensors.torch import load_file
 
-    fresh = tiny_models.families.build(
-        tiny_models.state(family), device="cpu", image_size=tiny_models.SIDE
-    )
+    weights = tiny_models.state(family)
+    before = {key: value.clone() for key, value in weights.items()}
+    fresh = tiny_models.families.build(weights, device="cpu", image_size=tiny_models.SIDE)
     loaded = with_changes(fresh, load_file(path), 0.7, 0.8)
+    assert all(torch.equal(value, before[key]) for key, value in weights.items())
     got = loaded.decode(loaded.encode([some[0].pixels])[0], prompts)
     # The cache holds embeddings in half precision.
     np.testing.assert_allclose(got.scores, wanted.scores, atol=2e-3)
@@ -208,6 +209,20 @@ def test_a_small_file_gives_the_trained_answers(family, scene, tmp_path, models)
     assert loaded.info.score_threshold == 0.7
     plain = base.decode(embedding, prompts)
     assert np.abs(plain.logits - wanted.logits).max() > 1e-3
+
+
+def test_changes_go_to_where_the_base_is():
+    """As on a GPU: "meta" is a device that every machine has, and takes no tensor of another."""
+    base = {"a.weight": torch.zeros(6, 4, device="meta"), "b": torch.zeros(3, device="meta")}
+    own = {
+        f"a.weight{UP}": torch.zeros(6, 2),
+        f"a.weight{DOWN}": torch.zeros(2, 4),
+        "b": torch.ones(3),
+    }
+    assert {key: value.device.type for key, value in changed(base, own).items()} == {
+        "a.weight": "meta",
+        "b": "meta",
+    }
 
 
 def test_families_without_a_trainable_decoder_are_refused(scene, tmp_path):
