@@ -39,6 +39,7 @@ from samgeo_core.labels.places import Cut
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.training.datasets.crops import BANEPA_SPLIT
+from samgeo_core.training.finetuning.accepted import accepted, find_candidates
 from samgeo_core.training.finetuning.examples import (
     ExampleOptions,
     Examples,
@@ -49,7 +50,13 @@ from samgeo_core.training.finetuning.examples import (
 from samgeo_core.training.finetuning.finetune import LoopOptions
 from samgeo_core.training.finetuning.gain import NAMES, judge
 from samgeo_core.training.finetuning.improve import TrainOptions, prepare
-from samgeo_core.training.finetuning.measure import everything, measure, one_to_one, overlaps
+from samgeo_core.training.finetuning.measure import (
+    everything,
+    measure,
+    measure_found,
+    one_to_one,
+    overlaps,
+)
 
 SHARED = Path(
     os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")
@@ -217,8 +224,15 @@ def main() -> None:
         print(f"{options.site}, tested part: {len(windows)} windows, "
               f"{sum(len(w.objects) for w in windows)} objects", flush=True)  # fmt: skip
 
-        def asked(model: Any) -> Any:
-            return measure(model, windows, automatic=len(windows), points=options.points)
+        def asked(model: Any, classifier: Any = None) -> Any:
+            seen = measure(model, windows, automatic=len(windows), points=options.points)
+            if classifier is None:
+                return seen
+            found = {
+                id(some.window): accepted(classifier, some)
+                for some in find_candidates(raster, model, windows, options.points)
+            }
+            return measure_found(seen, [found.get(id(w), []) for w in windows], windows)
 
         before = kept(options.work, "before", lambda: asked(base))
         print("base:", {k: round(v, 4) for k, v in before.figures().items()}, flush=True)
@@ -245,7 +259,7 @@ def trained(
     layer: gpd.GeoDataFrame,
     folder: Path,
     before: Any,
-    asked: Callable[[Any], Any],
+    asked: Callable[..., Any],
 ) -> None:
     """Train on a person's layer, and show what both models do on the tested part."""
     settings = TrainOptions(
@@ -269,11 +283,12 @@ def trained(
           f"{time.monotonic() - clock:.0f} s, {time.process_time() - cpu:.0f} s of CPU, "
           f"{done.card['steps']} steps, loss {done.card['loss']}, threshold "
           f"{job.notes.score_threshold}")  # fmt: skip
+    print("  kept:", done.card["kept"])
     print("  held back by samgeo train:", done.verdict.offered, done.verdict.reason)
     for key, change in done.verdict.changes.items():
         print(f"    {NAMES[key]:28s} {change.before:.4f} {change.after:.4f}")
     print("  sample scene:", done.card["sample_scene"], flush=True)
-    verdict = judge(before, asked(job.after))
+    verdict = judge(before, asked(job.after, job.classifier))
     for key, change in verdict.changes.items():
         print(f"  tested part, {NAMES[key]:28s} {change.before:.4f} {change.after:.4f} "
               f"{change.difference:+.4f} ({change.low:+.4f} to {change.high:+.4f})",

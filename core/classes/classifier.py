@@ -27,6 +27,7 @@ from ..errors import PromptError
 from ..types import BoolArray, FloatArray
 from .examples import NONE
 from .features.object_table import FeatureTable
+from .resolve import WHOLE
 
 Doubles = NDArray[np.float64]
 
@@ -107,6 +108,7 @@ class Classifier:
         examples: Number of examples of each class that it was fitted to.
         smallest: Logarithm of the area in m2 below which an object is too small for each class
             (:func:`smallest_areas`); empty for cells.
+        whole: Power of the area in an object's worth (``resolve.py``).
     """
 
     classes: tuple[str, ...]
@@ -119,6 +121,7 @@ class Classifier:
     model: str
     examples: tuple[int, ...] = field(default=())
     smallest: tuple[float, ...] = field(default=())
+    whole: float = WHOLE
 
     def logits(self, table: FeatureTable) -> Doubles:
         """(n, k) unnormalised log-probabilities.

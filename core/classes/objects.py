@@ -136,7 +136,14 @@ class ObjectClasses:
             for row, name in zip(marked.rows.tolist(), marked.names, strict=True):
                 names[row], probability[row] = name, 1.0
         kept = resolve(
-            layer.polygons, names, probability, layer.score, layer.stability, flags, least
+            layer.polygons,
+            names,
+            probability,
+            layer.score,
+            layer.stability,
+            flags,
+            least,
+            classifier.whole,
         )
         return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
 

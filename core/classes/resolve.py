@@ -2,7 +2,7 @@
 """Of objects that share ground, which stay: a whole or its parts, and only once.
 
 Every object has a worth: the probability of its class times its predicted IoU, its stability and
-the 0.4th power of its area, so that of a roof, half of the roof and three roofs together the one
+a power of its area, so that of a roof, half of the roof and three roofs together the one
 stays that is most like the class *and* best outlined, and of two that are alike in that the whole,
 not its part. The worthiest is kept first and what it shares too much ground with is left out;
 objects that the user marked come before all others. Ties are broken by geometry.
@@ -27,7 +27,8 @@ SHARED = 0.4
 
 WHOLE = 0.4
 """Power of the area in an object's worth. On four places that no figure is reported for (see
-``classifier.py``) 0 to 0.5 were tried: the mean F1 is .482 without and .498 with 0.4."""
+``classifier.py``) 0 to 0.5 were tried: the mean F1 is .482 without and .498 with 0.4. A classifier
+that was fitted to parts as counterexamples needs none."""
 
 Doubles = NDArray[np.float64]
 
@@ -47,6 +48,7 @@ def resolve(
     stability: Doubles,
     marked: BoolArray,
     least: float,
+    whole: float = WHOLE,
 ) -> BoolArray:
     """Which objects stay.
 
@@ -58,6 +60,7 @@ def resolve(
         stability: Likewise.
         marked: Objects that the user has given a class; they stay whatever they overlap.
         least: Probability that the others must reach.
+        whole: Power of the area in an object's worth.
 
     Returns:
         (n,) bool.
@@ -65,7 +68,7 @@ def resolve(
     named = np.array([name != NONE for name in names], bool).reshape(-1)
     candidate = named & (marked | (probability >= least))
     area = shapely.area(polygons)
-    worth = probability * _known(score) * _known(stability) * area**WHOLE
+    worth = probability * _known(score) * _known(stability) * area**whole
     rivals = _rivals(polygons, area, candidate)
     boxes = shapely.bounds(polygons).reshape(-1, 4)
     order = np.lexsort(

@@ -22,6 +22,7 @@ from ..job import option
 from ..layers.publish import exists_already
 from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
+from .resolve import WHOLE
 
 SUFFIX = ".samgeo-classes"
 VERSION = 2
@@ -77,6 +78,7 @@ def save_classifier(
         "model": one.model,
         "examples": list(one.examples),
         "smallest": list(one.smallest),
+        "whole": one.whole,
         "about": dict(saved.about),
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
@@ -120,6 +122,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
             model=str(notes["model"]),
             examples=tuple(int(number) for number in notes["examples"]),
             smallest=tuple(float(number) for number in notes.get("smallest", ())),
+            whole=float(notes.get("whole", WHOLE)),
             **arrays,
         )
         _check_arrays(classifier)

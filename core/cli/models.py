@@ -142,6 +142,7 @@ def _card_lines(card: Mapping[str, Any]) -> dict[str, object]:
         "trained": f"{card.get('date')} on {card.get('raster')}",
         "objects": ", ".join(f"{count} {side}" for side, count in card.get("objects", {}).items()),
         **figures,
+        **({"elsewhere": card["elsewhere"]} if card.get("elsewhere") else {}),
     }
 
 

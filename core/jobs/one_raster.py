@@ -8,15 +8,33 @@ or rules are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..job import Progress, SegmentParameters
+from ..models.catalogue import CATALOGUE
 from ..segmenters.segmenter import Segmenter
 from .options import has_classes
 from .result import JobResult
 from .segment_raster import segment_raster
 from .stages.prompt_stage import ModelFactory
 from .stages.tile_stage import SegmenterFactory
+
+
+def with_own_classifier(params: SegmentParameters) -> SegmentParameters:
+    """The same with what a trained model has learned to keep, where its automatic mode is asked for
+    and no examples are given."""
+    by_itself = params.prompts is None and not params.words and params.exemplars is None
+    if not by_itself or params.proposals == "grid" or has_classes(params):
+        return params
+    # torch takes seconds to import: only models of this name or path have such a file.
+    if params.model in CATALOGUE:
+        return params
+    from ..models.weights.checkpoints import locate
+    from ..models.weights.own import classifier_of
+
+    found = classifier_of(locate(params.model).path)
+    return params if found is None else replace(params, classifier=str(found))
 
 
 def segment_one(
@@ -30,6 +48,8 @@ def segment_one(
 ) -> JobResult:
     """One raster, or several as a mosaic, into one layer; the arguments are those of ``run``."""
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
+    if segmenter is None:
+        params = with_own_classifier(params)
     if params.rules or has_classes(params):
         from .classes.segment_classes import segment_classes
 

@@ -238,7 +238,7 @@ def _trained(
 ) -> PromptableModel:
     """A base model with a user's changes in it."""
     base = base_of(notes, found.name)
-    own, checksum = read_state(found.path), sha256_of(found.path)
+    own, checksum = _own_tensors(found.path, notes), sha256_of(found.path)
     if notes.family == EMBEDDED:
         from .embedded.load import load_changed
 
@@ -253,6 +253,11 @@ def _trained(
         fingerprint=f"{notes.base_checksum}+{checksum}",
     )
     return with_changes(model, own, float(notes.score_threshold), float(notes.stability_threshold))
+
+
+def _own_tensors(path: Path, notes: OwnNotes) -> dict[str, Tensor]:
+    """What was trained; nothing where only a classifier was."""
+    return {} if notes.own_kind == "classifier" else read_state(path)
 
 
 def with_changes(
@@ -302,9 +307,9 @@ def details(name_or_path: str | Path) -> Details:
         found = Recognised("fastsam", "", "ONNX")
         checksum, size = sha256_of(located.path), checkpoints.size_of(located.path)
         return Details(located.name, located.path, None, found, 0, checksum, size)
-    state = read_state(located.path)
     recognised = None
     notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
+    state = read_state(located.path) if notes is None else _own_tensors(located.path, notes)
     if notes is not None:
         recognised = Recognised(notes.family, f"{notes.own_kind} of {notes.base}", "own")
     elif located.path.suffix == ".safetensors" and family_note(located.path) == EMBEDDED:

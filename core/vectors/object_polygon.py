@@ -71,8 +71,9 @@ def _with_tips(known: Field, box: CellBox) -> CellBox:
             if not box.intersects(edge):
                 continue
             behind = inner if whole.contains(inner) else edge
-            leading = leads(known.dense(edge).ravel(), known.dense(behind).ravel())
-            for at in np.flatnonzero(leading)[[0, -1]].tolist():
+            leading = np.flatnonzero(leads(known.dense(edge).ravel(), known.dense(behind).ravel()))
+            # None where only a tip along another edge brought the box here.
+            for at in leading[:: max(1, len(leading) - 1)].tolist():
                 down, right = (at, 0) if edge is col else (0, at)
                 place = edge.row0 + down, edge.col0 + right
                 box = box.union(CellBox(*place, place[0] + 1, place[1] + 1))

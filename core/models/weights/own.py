@@ -7,6 +7,7 @@
         my-roofs/
             my-roofs.safetensors   the trained tensors; what they go with stands in its notes
             my-roofs.json          the card: data, places, dates, figures, licence
+        my-roofs.samgeo-classes  perhaps: which of its candidates the automatic mode keeps
 
 A file says itself what it is (:class:`OwnNotes`), so that it can be shared without its card.
 """
@@ -17,7 +18,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,12 +32,15 @@ from ...job import option
 from ..catalogue import CATALOGUE
 from .files import check_file
 
-Kind = Literal["adapter", "decoder", "whole"]
+Kind = Literal["adapter", "decoder", "whole", "classifier"]
 
 VERSION = "1"
 FOLDER = "own"
 DOWN, UP = ".down", ".up"
 """Endings of the two factors of a low-rank change."""
+
+CLASSIFIER = ".samgeo-classes"
+"""Ending of the file beside a model that says which candidates its automatic mode keeps."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -47,8 +51,8 @@ class OwnNotes:
 
     Args:
         family: As in :class:`~..base.ModelInfo`.
-        own_kind: "adapter" (low-rank changes), "decoder" (its tensors) or "whole" (all tensors; it
-            stands alone).
+        own_kind: "adapter" (low-rank changes), "decoder" (its tensors), "whole" (all tensors; it
+            stands alone) or "classifier" (none: only what is kept of the base's candidates).
         base: Name or path of the model that was trained.
         base_checksum: SHA-256 of that model's file.
         score_threshold, stability_threshold: Of the automatic mode.
@@ -140,6 +144,16 @@ def read_card(path: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
+def classifier_of(path: Path) -> Path | None:
+    """What says which candidates a trained model's automatic mode keeps; None where nothing does.
+
+    Args:
+        path: Of the model's file.
+    """
+    beside = path.with_suffix(CLASSIFIER)
+    return beside if path.suffix == ".safetensors" and beside.is_file() else None
+
+
 def list_own(models: Path) -> list[OwnModel]:
     """All trained models, by name; damaged ones are left out."""
     found = []
@@ -162,6 +176,7 @@ def save_own(
     *,
     extra_notes: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    complete: Callable[[Path], None] = lambda file: None,
 ) -> Path:
     """Write a trained model, whole or not at all.
 
@@ -173,6 +188,7 @@ def save_own(
         card: For people.
         extra_notes: More notes in the file, of the family; those of ``notes`` come first.
         overwrite: Replace one of that name.
+        complete: Writes more beside the file, of the same name, before any of it appears.
 
     Raises:
         OutputError: It exists already, or the folder cannot be written.
@@ -199,10 +215,12 @@ def save_own(
             (part / f"{name}.json").write_text(
                 json.dumps(dict(card), indent=1, ensure_ascii=False) + "\n", "utf-8"
             )
+            complete(file)
             if target.exists():
                 old = part / "old"
                 target.rename(old)
-            for path in part.glob(f"{name}.*"):
+            # The model's own file comes last: without it there is no model of this name.
+            for path in sorted(part.glob(f"{name}.*"), key=lambda path: path == file):
                 target.mkdir(exist_ok=True)
                 path.replace(target / path.name)
         finally:
@@ -213,7 +231,7 @@ def save_own(
 
 
 def add_own(models: Path, file: Path, name: str | None = None) -> OwnModel:
-    """Take in a file that somebody shared, with its card where it lies beside it.
+    """Take in a file that somebody shared, with its card and classifier where they lie beside it.
 
     Raises:
         CheckpointError: It is no trained model.
@@ -235,9 +253,10 @@ def add_own(models: Path, file: Path, name: str | None = None) -> OwnModel:
         )
     try:
         target.mkdir(parents=True)
-        card = file.with_suffix(".json")
-        if card.is_file():
-            shutil.copyfile(card, target / f"{name}.json")
+        for suffix in (".json", CLASSIFIER):
+            beside = file.with_suffix(suffix)
+            if beside.is_file():
+                shutil.copyfile(beside, target / f"{name}{suffix}")
         shutil.copyfile(file, target / f"{name}.safetensors")
     except OSError as error:
         shutil.rmtree(target, ignore_errors=True)

@@ -62,9 +62,11 @@ def card(
         "kept_step": run.best_step,
         "minutes": round(run.seconds / 60, 2),
         "loss": [round(float(np.mean(run.losses[s])), 4) for s in (slice(0, 20), slice(-20, None))],
-        "parameters": sum(t.numel() for t in run.best.values()),
+        "parameters": sum(t.numel() for t in job.kept.values()),
         "figures": {k: asdict(v) for k, v in verdict.changes.items()},
         "held_back": verdict.objects,
+        "kept": job.chosen,
+        "elsewhere": elsewhere(raster.name) if job.classifier is not None else "",
         "verdict": verdict.reason,
         "offered": verdict.offered,
         "sample_scene": forgotten,
@@ -73,6 +75,14 @@ def card(
         "licence": job.options.licence or "of the labels and the base model",
         "torch": torch.__version__,
     }
+
+
+def elsewhere(raster: str) -> str:
+    """A sentence on a model that has learned what is accepted."""
+    return (
+        f"Its automatic mode keeps what was accepted on {raster} and leaves out what was not: on "
+        "other rasters, or for other kinds of object, use the base model."
+    )
 
 
 def forgotten(before: PromptableModel, after: PromptableModel, window: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ image pass the first test where a model has learned their sizes, but never the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,9 @@ class Verdict:
     own_place: float = 0.0
 
 
+WORTH = ("box_iou", "click_iou", "f1")
+"""Figures whose mean says which of several models is the best."""
+
 NAMES = {
     "box_iou": "IoU for a box",
     "click_iou": "IoU for a click",
@@ -71,12 +74,15 @@ NAMES = {
 }
 
 
-def judge(before: Measured, after: Measured, *, seed: int = 5) -> Verdict:
+def judge(
+    before: Measured, after: Measured, *, seed: int = 5, confidence: float = CONFIDENCE
+) -> Verdict:
     """Compare two models on the same objects.
 
     Args:
         before, after: Of the same windows.
         seed: Of the bootstrap.
+        confidence: Of the intervals.
     """
     rng = np.random.default_rng(seed)
     count = len(before.box)
@@ -85,11 +91,11 @@ def judge(before: Measured, after: Measured, *, seed: int = 5) -> Verdict:
     for name in ("box", "click"):
         one, other = getattr(before, name), getattr(after, name)
         changes[f"{name}_iou"] = _change(
-            one.mean(), other.mean(), (other - one)[draws].mean(axis=1)
+            one.mean(), other.mean(), (other - one)[draws].mean(axis=1), confidence
         )
-    changes |= _automatic_changes(before, after, rng)
+    changes |= _automatic_changes(before, after, rng, confidence)
     own = (after.box + after.click) / 2 - after.moved
-    own_place = float(np.quantile(own[draws].mean(axis=1), (1 - CONFIDENCE) / 2))
+    own_place = float(np.quantile(own[draws].mean(axis=1), (1 - confidence) / 2))
     judged = ["box_iou", "click_iou", "f1" if "f1" in changes else "recall"]
     better = {name: changes[name] for name in judged if name in changes}
     if "rejected_again" in changes and "f1" not in changes:
@@ -112,19 +118,44 @@ def judge(before: Measured, after: Measured, *, seed: int = 5) -> Verdict:
     return Verdict(offered, reason, changes, count, own_place)
 
 
+def best_of(before: Measured, variants: Mapping[str, Measured]) -> tuple[str, Verdict]:
+    """The best of some models that could be kept, and its verdict.
+
+    The more of them there are, the likelier one gains by chance: so each is judged with wider
+    intervals (Bonferroni) than those that are shown.
+
+    Args:
+        before: Of the model before.
+        variants: By name; of equally good ones the first.
+    """
+    # One model may gain in any of three figures. Each further one shares its answers to boxes and
+    # clicks with another, or with the model before: only its automatic mode is one more.
+    chances = len(WORTH)
+    confidence = 1 - (1 - CONFIDENCE) * chances / (chances + len(variants) - 1)
+    verdicts = {name: judge(before, m, confidence=confidence) for name, m in variants.items()}
+
+    def worth(name: str) -> tuple[bool, float]:
+        verdict = verdicts[name]
+        figures = [verdict.changes[k].difference for k in WORTH if k in verdict.changes]
+        return verdict.offered, float(np.mean(figures))
+
+    best = max(verdicts, key=worth)
+    return best, replace(verdicts[best], changes=judge(before, variants[best]).changes)
+
+
 def _listed(names: Sequence[str], changes: dict[str, Change]) -> str:
     return ", ".join(
         f"{NAMES[n]} ({changes[n].before:.3f} to {changes[n].after:.3f})" for n in names
     )
 
 
-def _change(before: float, after: float, drawn: Floats) -> Change:
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+def _change(before: float, after: float, drawn: Floats, confidence: float) -> Change:
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Change(float(before), float(after), float(low), float(high))
 
 
 def _automatic_changes(
-    before: Measured, after: Measured, rng: np.random.Generator
+    before: Measured, after: Measured, rng: np.random.Generator, confidence: float
 ) -> dict[str, Change]:
     """Changes of recall, precision and F1; blocks of ground are drawn again."""
     if before.found is None or after.found is None:
@@ -147,7 +178,10 @@ def _automatic_changes(
         shares["f1"] = lambda s: 2 * s[0] / np.maximum(s[1] + s[0] + s[2], 1)
     out = {
         name: _change(
-            float(share(whole[0])), float(share(whole[1])), share(sums[1]) - share(sums[0])
+            float(share(whole[0])),
+            float(share(whole[1])),
+            share(sums[1]) - share(sums[0]),
+            confidence,
         )
         for name, share in shares.items()
     }
@@ -155,6 +189,6 @@ def _automatic_changes(
         rows = rng.integers(0, len(before.again), (DRAWS, len(before.again)))
         difference = after.again.astype(float) - before.again.astype(float)
         out["rejected_again"] = _change(
-            before.again.mean(), after.again.mean(), difference[rows].mean(axis=1)
+            before.again.mean(), after.again.mean(), difference[rows].mean(axis=1), confidence
         )
     return out

@@ -24,6 +24,8 @@ from typing import Any, cast
 import filelock
 import torch
 
+from ...classes.classifier import Classifier
+from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import JobError, ModelError, OutputError, ParameterError
 from ...job import Progress, TrainParameters, option
 from ...jobs.scale import scale_for, scaled
@@ -36,7 +38,14 @@ from ...models.load import load_model
 from ...models.promptable import TorchModel
 from ...models.runtime import set_threads
 from ...models.weights import checkpoints
-from ...models.weights.own import OwnNotes, check_name, own_folder, read_notes, save_own
+from ...models.weights.own import (
+    CLASSIFIER,
+    OwnNotes,
+    check_name,
+    own_folder,
+    read_notes,
+    save_own,
+)
 from ...raster.raster import Raster, RasterOptions, open_raster
 from .card import card, forgotten
 from .examples import (
@@ -50,10 +59,11 @@ from .examples import (
     split,
 )
 from .finetune import STATE, LoopOptions, Run
-from .gain import Verdict, judge
+from .gain import Verdict, best_of
 from .learners import Learner, SamLearner, What, halved
 from .levels import best_level
 from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
+from .variants import CLASSIFIER_ALONE, TRAINED, Variant, with_classifiers
 
 WATCHED = 0.25
 """Share of the objects to train on that are only watched, to know when to stop."""
@@ -177,11 +187,12 @@ def train(
             path = save_own(
                 models,
                 name,
-                job.learner.file(job.kept),
+                job.learner.file(job.kept) if job.kept else {},
                 job.notes,
                 done.card,
                 extra_notes=job.extra_notes,
                 overwrite=overwrite,
+                complete=job.put_classifier,
             )
             done = replace(done, path=str(path))
         _clear(folder)
@@ -280,6 +291,8 @@ class TrainingJob:
     digest: str
     kept: dict[str, Any] = field(default_factory=dict)
     after: PromptableModel | None = None
+    classifier: Classifier | None = None
+    chosen: str = ""
 
     def run(self, name: str, report: Callable[[str, int, int], None]) -> Trained:
         options, held_back = self.options, self.windows["held back"]
@@ -299,15 +312,61 @@ class TrainingJob:
         score = self._threshold(after, report)
         if score is not None:
             after = self.learner.thresholds(after, score)
-            self.notes = replace(self.notes, score_threshold=f"{score:.3f}")
-        self.notes = replace(self.notes, **cast(Any, self.learner.settings))
-        self.after = after
-        verdict = judge(
-            self._measured(self.before, held_back, "before", report),
-            self._measured(after, held_back, "after", report),
+        found = self._measured(self.before, held_back, "before", report)
+        seen = self._measured(after, held_back, "after", report)
+        trained = Variant(after, None, seen)
+        made = self._with_classifiers(name, Variant(self.before, None, found), trained, report)
+        self.chosen, verdict = best_of(found, {name: v.figures for name, v in made.items()})
+        self.after, self.classifier = made[self.chosen].model, made[self.chosen].classifier
+        if self.chosen == CLASSIFIER_ALONE:
+            self.kept, self.notes = {}, replace(self.notes, own_kind="classifier")
+        else:
+            if score is not None:
+                self.notes = replace(self.notes, score_threshold=f"{score:.3f}")
+            self.notes = replace(self.notes, **cast(Any, self.learner.settings))
+        lost = forgotten(self.before, self.after, options.window)
+        return Trained(name, None, verdict, card(self, name, run, verdict, lost))
+
+    def _with_classifiers(
+        self,
+        label: str,
+        before: Variant,
+        trained: Variant,
+        report: Callable[[str, int, int], None],
+    ) -> dict[str, Variant]:
+        """All that may be kept.
+
+        A grid of points takes minutes per window: only models that propose objects have
+        classifiers.
+        """
+        if not getattr(trained.model, "proposes", False):
+            return {TRAINED: trained}
+        most = self.options.automatic_windows
+        windows = [w for w in self.windows["train"] + self.windows["watched"] if w.known.any()]
+        return {TRAINED: trained} | with_classifiers(
+            self.raster,
+            before,
+            trained,
+            windows[: 2 * most],
+            self.windows["held back"][:most],
+            label,
+            # A file of all weights stands for itself: there is none without trained ones.
+            alone=self.notes.own_kind != "whole",
+            points=self.options.points,
+            report=lambda done, total: report("candidates", done, total),
         )
-        seen = forgotten(self.before, after, options.window)
-        return Trained(name, None, verdict, card(self, name, run, verdict, seen))
+
+    def put_classifier(self, file: Path) -> None:
+        """Write what is accepted beside the trained model's file, where that was learned."""
+        if self.classifier is None:
+            return
+        scale = scale_for(None, self.raster)
+        model = scaled(load_model(str(file), "cpu", self.options.threads), scale, None)
+        # Its features are those of the model in the file: that has another name for them.
+        one = replace(self.classifier, model=model.info.fingerprint)
+        about = {"model": file.stem, "raster": self.raster.name, "examples": []}
+        saved = SavedClassifier(one, "objects", about)
+        save_classifier(file.with_suffix(CLASSIFIER), saved)
 
     def _measured(
         self,
@@ -369,7 +428,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
     notes = read_notes(located.path) if located.path.suffix == ".safetensors" else None
     if notes is not None and notes.own_kind != "whole":
         raise ModelError(
-            f"{options.model} is itself an {notes.own_kind} of {notes.base}: begin with "
+            f"{options.model} was itself trained from {notes.base}: begin with "
             f"{notes.base}, or with a model that was trained as a whole."
         )
     scale = scale_for(None, raster)

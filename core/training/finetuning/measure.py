@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from ...masks.masks import Mask
 from ...models.base import Decoded, Embedding, PromptableModel, Prompts
 from ...models.embedding_cache import EmbeddingCache, embedding_key
 from ...parallel.cancellation import check
@@ -25,7 +26,7 @@ from ...segmenters.segmenter import TileImage
 from ...tiles.grid import Tile
 from ...tiles.mask_grid import resample
 from ...types import BoolArray, ByteArray, FloatArray, PixelBox, TileIndex
-from .examples import Window
+from .examples import Example, Window
 
 Floats = NDArray[np.float64]
 
@@ -184,14 +185,7 @@ def measure(
         check()
         embedding = model.encode([window.pixels])[0]
         mine = []
-        for example in window.objects:
-            row, col = (int(v) for v in (example.middle[1], example.middle[0]))
-            local = (
-                min(row - window.box.row0, window.box.height - 1),
-                min(col - window.box.col0, window.box.width - 1),
-            )
-            if not window.part[max(0, local[0]), max(0, local[1])]:
-                continue  # an earlier window has it
+        for example, local in _own(window):
             mine.append(window.mask(example))
             if number < automatic:
                 blocks.append(_block(number, (float(local[0]), float(local[1])), window))
@@ -202,7 +196,7 @@ def measure(
             there = _elsewhere(at, window.box.shape, rng)
             moved.append(float(np.mean(_asked(model, embedding, there, example.mask))))
         if number < automatic:
-            hits, extra, back = _automatic(model, window, mine, points)
+            hits, extra, back = _compared(everything(model, window, points)[0], window, mine)
             found += hits
             false += [_block(number, place, window) for place in extra]
             again += back
@@ -217,6 +211,49 @@ def measure(
         np.array(again, bool),
         any(bool(window.known.any()) for window in windows[:automatic]),
     )
+
+
+def measure_found(
+    measured: Measured,
+    found_there: Sequence[Sequence[tuple[PixelBox, BoolArray]]],
+    windows: Sequence[Window],
+) -> Measured:
+    """The same answers to boxes and clicks with other finds of the automatic mode.
+
+    Args:
+        measured: Of a model with the same decoder, on windows that begin with these.
+        found_there: For each window what is found in it, each on its box.
+        windows: Those in which the automatic mode was run.
+    """
+    found: list[bool] = []
+    false: list[int] = []
+    again: list[bool] = []
+    for number, (window, here) in enumerate(zip(windows, found_there, strict=True)):
+        mine = [window.mask(example) for example, _ in _own(window)]
+        hits, extra, back = _compared(here, window, mine)
+        found += hits
+        false += [_block(number, place, window) for place in extra]
+        again += back
+    return replace(
+        measured,
+        found=np.array(found, bool),
+        false=np.array(false, np.int64),
+        again=np.array(again, bool),
+    )
+
+
+def _own(window: Window) -> list[tuple[Example, tuple[int, int]]]:
+    """Objects of a window that no earlier window has, and their (row, column) in it."""
+    out = []
+    for example in window.objects:
+        row, col = (int(v) for v in (example.middle[1], example.middle[0]))
+        local = (
+            min(row - window.box.row0, window.box.height - 1),
+            min(col - window.box.col0, window.box.width - 1),
+        )
+        if window.part[max(0, local[0]), max(0, local[1])]:
+            out.append((example, local))
+    return out
 
 
 def _asked(
@@ -255,33 +292,50 @@ def _block(number: int, place: tuple[float, float], window: Window) -> int:
     return (number * BLOCK + row) * BLOCK + col
 
 
-def everything(
-    model: PromptableModel, window: Window, points: int, score: float | None = None
-) -> tuple[list[tuple[PixelBox, BoolArray]], Floats]:
-    """All masks that the automatic mode finds in a window, each on its box, and their scores.
+def masks_found(
+    model: PromptableModel,
+    window: Window,
+    points: int,
+    score: float | None = None,
+    stability: float | None = None,
+) -> tuple[list[Mask], int]:
+    """All masks that the automatic mode finds in a window, and the side of their cells.
 
     As in a job, a model that proposes objects asks at its proposals, another one a grid of points.
     """
-    height, width = window.box.shape
-    side = max(height, width)
+    side = max(window.box.shape)
     proposes = bool(getattr(model, "proposes", False))
     options = AutomaticOptions(
         points_per_side=points,
         score_threshold=score,
+        stability_threshold=stability,
         proposals="embedded" if proposes else "grid",
     )
     segmenter = AutomaticSegmenter(model, options, cast(Proposer, model) if proposes else None)
     cell = segmenter.cell_size(side)
-    whole = PixelBox(0, 0, height, width)
+    whole = PixelBox(0, 0, *window.box.shape)
     tile = Tile(TileIndex(0, 0), whole, whole, whole)
-    found = segmenter.segment(TileImage(tile, window.pixels, window.valid, side, cell)).masks
+    image = TileImage(tile, window.pixels, window.valid, side, cell)
+    return list(segmenter.segment(image).masks), cell
+
+
+def in_pixels(masks: Sequence[Mask], cell: int, window: Window) -> list[tuple[PixelBox, BoolArray]]:
+    """Masks of a window in its pixels, each on its box."""
+    whole = PixelBox(0, 0, *window.box.shape)
     out = []
-    for mask in found:
+    for mask in masks:
         area = mask.box.pixels(cell).intersection(whole)
         logits = mask.logits.astype(np.float32)
-        fine = resample(logits, (cell, cell), (1.0, 1.0), shape=area.shape)
-        out.append((area, fine > 0))
-    return out, np.array([mask.score for mask in found], np.float64)
+        out.append((area, resample(logits, (cell, cell), (1.0, 1.0), shape=area.shape) > 0))
+    return out
+
+
+def everything(
+    model: PromptableModel, window: Window, points: int, score: float | None = None
+) -> tuple[list[tuple[PixelBox, BoolArray]], Floats]:
+    """All that the automatic mode finds in a window, in its pixels, and their scores."""
+    masks, cell = masks_found(model, window, points, score)
+    return in_pixels(masks, cell, window), np.array([mask.score for mask in masks], np.float64)
 
 
 def counts(window: Window, area: PixelBox, part: BoolArray) -> bool:
@@ -322,11 +376,10 @@ def one_to_one(table: Floats) -> list[tuple[int, int]]:
     return pairs
 
 
-def _automatic(
-    model: PromptableModel, window: Window, mine: Sequence[BoolArray], points: int
+def _compared(
+    found: Sequence[tuple[PixelBox, BoolArray]], window: Window, mine: Sequence[BoolArray]
 ) -> tuple[list[bool], list[tuple[float, float]], list[bool]]:
     """Which objects were found, places of what else was found, which rejected ones came back."""
-    found, _ = everything(model, window, points)
     table = overlaps(found, mine)
     pairs = one_to_one(table)
     hits = {j for _, j in pairs}

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A trained model's automatic mode keeps what the person accepted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from samgeo_core.classes.examples import NONE
+from samgeo_core.classes.features.object_table import FeatureTable
+from samgeo_core.classes.objects import ObjectLayer
+from samgeo_core.classes.saved import SUFFIX, load_classifier
+from samgeo_core.errors import PromptError
+from samgeo_core.job import SegmentParameters
+from samgeo_core.jobs.one_raster import with_own_classifier
+from samgeo_core.jobs.run import run
+from samgeo_core.labels.places import Cut
+from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
+from samgeo_core.models.load import load_model
+from samgeo_core.models.weights.own import CLASSIFIER, OwnNotes, add_own, save_own
+from samgeo_core.raster.raster import open_raster
+from samgeo_core.training.finetuning.accepted import (
+    LEAST_EACH,
+    Candidates,
+    Known,
+    accepted,
+    find_candidates,
+    fit_accepted,
+    known_of,
+    shifted,
+    usual_hits,
+)
+from samgeo_core.training.finetuning.examples import ExampleOptions, Windows, read_examples
+from samgeo_core.training.finetuning.gain import best_of, judge
+from samgeo_core.training.finetuning.improve import TrainOptions, prepare
+from samgeo_core.training.finetuning.measure import everything, measure, measure_found
+
+from .made import ground, squares, write_scene
+from .test_learning import measured
+
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    return write_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    monkeypatch.setenv("SAMGEO_MODELS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The shipped model: random weights propose nothing."""
+    return load_model("embedded", "cpu", 1)
+
+
+# --- the fit -------------------------------------------------------------------------------------
+
+
+def made(seed, tells, names=("roof",)):
+    """Candidates in a row, every other one an object; one column tells which, or none."""
+    rng = np.random.default_rng(seed)
+    wanted = np.arange(COUNT) % 2 == 0
+    values = rng.normal(size=(COUNT, 12)).astype(np.float32)
+    for number in range(len(names)):
+        values[:, number] += tells * (wanted & (np.arange(COUNT) // 2 % len(names) == number))
+    columns = tuple(f"level:{k}|in" for k in range(12))
+    table = FeatureTable(values, columns, ("encoder",) * 12, np.ones(COUNT, bool), "m")
+    polygons = np.array([shapely.box(5 * k, 0, 5 * k + 4, 4) for k in range(COUNT)], object)
+    layer = ObjectLayer(polygons, table, np.full(COUNT, 0.8), np.full(COUNT, 0.9))
+    overlap = np.zeros((COUNT, COUNT // 2))
+    overlap[np.flatnonzero(wanted), np.arange(COUNT // 2)] = 0.8
+    said = tuple(names[k // 2 % len(names)] if k % 2 == 0 else NONE for k in range(COUNT))
+    some = Candidates(None, [(k, None) for k in range(COUNT)], layer)
+    return Known(some, overlap, said, np.ones(COUNT, bool), np.arange(COUNT) * 3.0)
+
+
+def kept(classifier, part):
+    return {area[0] for area in accepted(classifier, part.candidates)}
+
+
+def test_what_is_accepted_is_learned():
+    got = fit_accepted([made(0, 6.0)], 0)
+    right = set(range(0, COUNT, 2))
+    found = kept(got, made(1, 6.0))
+    assert len(found & right) >= 28
+    assert len(found - right) <= 6
+    assert got.whole == 0
+
+
+def test_as_many_objects_must_be_found_as_before():
+    few, many = (fit_accepted([made(2, 2.5)], least) for least in (0, COUNT / 2))
+    assert len(kept(many, made(3, 2.5))) > len(kept(few, made(3, 2.5)))
+    # More than there are cannot be found.
+    assert fit_accepted([made(2, 2.5)], 10 * COUNT) is not None
+
+
+def test_classes_are_told_apart():
+    got = fit_accepted([made(0, 6.0, ("roof", "tank"))], 0)
+    assert got.classes == ("roof", "tank", NONE)
+
+
+def test_with_too_few_of_one_kind_nothing_is_fitted():
+    part = made(0, 6.0)
+    for few in ("roof", NONE):
+        left = LEAST_EACH - 1
+        names = []
+        for name in part.names:
+            left -= name == few
+            names.append(None if name == few and left < 0 else name)
+        assert fit_accepted([replace(part, names=tuple(names))], 0) is None
+
+
+def test_known_ground_may_be_a_strip_of_a_window():
+    part = made(0, 6.0)
+    names = tuple(name if k < 30 else None for k, name in enumerate(part.names))
+    strip = replace(part, names=names, counted=np.arange(COUNT) < 30)
+    assert len(kept(fit_accepted([strip], 0), part) & set(range(0, COUNT, 2))) >= 26
+
+
+def test_a_shifted_classifier_accepts_from_another_probability():
+    got = fit_accepted([made(0, 1.5)], 0)
+    table = made(1, 1.5).candidates.objects.table
+    before = got.probabilities(table)[:, 0]
+    after = shifted(got, 0.2).probabilities(table)[:, 0]
+    np.testing.assert_array_equal(after >= 0.5, before >= 0.2)
+
+
+def test_hits_of_before_have_a_margin():
+    part = made(0, 1.0)
+    assert usual_hits([part], 0.9, 0.5) == 0
+    half = replace(part, overlap=part.overlap * (np.arange(30) < 15))
+    assert usual_hits([half], 0.5, 0.5) == pytest.approx(15 + np.sqrt(15 * 0.5))
+
+
+# --- candidates ----------------------------------------------------------------------------------
+
+
+def windows(path, size=256):
+    with open_raster(str(path)) as raster:
+        examples = read_examples(
+            raster, ground(squares()), ExampleOptions(complete_everywhere=True)
+        )
+        return Windows(raster, size).around(examples, Cut(0, float(raster.width)), "train")
+
+
+def candidates(model, scene, some):
+    with open_raster(str(scene)) as raster:
+        return find_candidates(raster, model, some, 8)
+
+
+def test_outside_of_what_is_complete_only_polygons_are_known(model, scene):
+    window = windows(scene)[0]
+    (found,) = candidates(model, scene, [window])
+    everywhere = known_of(found, "square")
+    assert everywhere.counted.all()
+    assert everywhere.names.count("square") >= 12
+    window = replace(window, known=np.zeros_like(window.known))
+    nowhere = known_of(replace(found, window=window), "square")
+    assert not nowhere.counted.any()
+    assert nowhere.names.count("square") == everywhere.names.count("square")
+    assert nowhere.names.count(NONE) == 0
+    # A rejected polygon is known anywhere.
+    rejected = replace(window, objects=(), rejected=window.objects)
+    assert known_of(replace(found, window=rejected), "square").names.count(NONE) >= 12
+
+
+def test_what_an_earlier_window_has_is_not_known_twice(model, scene):
+    (first, *others) = windows(scene, 192)
+    some = candidates(model, scene, [first, *others])
+    for found in some:
+        known = known_of(found, "square")
+        for (area, part), name in zip(found.areas, known.names, strict=True):
+            rows, cols = np.nonzero(part)
+            middle = int(rows.mean()) + area.row0, int(cols.mean()) + area.col0
+            assert name is None or found.window.part[middle]
+
+
+def test_finds_are_measured_as_the_automatic_mode_is(model, scene):
+    some = windows(scene)
+    seen = measure(model, some, points=8)
+    got = measure_found(seen, [everything(model, w, 8)[0] for w in some], some)
+    assert got.figures() == seen.figures()
+    nothing = measure_found(seen, [[] for _ in some], some).figures()
+    assert (nothing["recall"], nothing["f1"]) == (0, 0)
+    assert nothing["box_iou"] == seen.figures()["box_iou"]
+
+
+# --- a model with a classifier -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def job(scene, tmp_path_factory):
+    """Small squares accepted, large ones rejected; what is accepted is learned, the rest is not."""
+    boxes = squares()
+    states = ["accepted" if c1 - c0 < 14 else "rejected" for c0, _, c1, _ in boxes]
+    with open_raster(str(scene)) as raster:
+        options = TrainOptions(points=8, examples=ExampleOptions(complete_everywhere=True))
+        made = prepare(
+            raster, ground(boxes, status=states), options, tmp_path_factory.mktemp("work")
+        )
+        some = made.windows["train"] + made.windows["watched"]
+        found = find_candidates(raster, made.before, some, 8)
+        known = [known_of(one, "small") for one in found]
+        made.classifier = fit_accepted(known, 0)
+        yield made
+
+
+def saved(job, models, name="mine"):
+    notes = replace(job.notes, own_kind="classifier")
+    return save_own(models, name, {}, notes, {}, complete=job.put_classifier)
+
+
+def test_a_job_with_the_model_writes_what_is_accepted(job, scene, models, tmp_path):
+    path = saved(job, models)
+    assert path.with_suffix(SUFFIX).is_file()
+    out = tmp_path / "out.gpkg"
+    run(SegmentParameters([str(scene)], str(out), model="mine", workers=1))
+    frame = gpd.read_file(out, layer="out")
+    assert set(frame["class"]) == {"small"}
+    small = gpd.GeoSeries(
+        list(ground([b for b in squares() if b[2] - b[0] < 14]).geometry), crs=frame.crs
+    )
+    large = gpd.GeoSeries(
+        list(ground([b for b in squares() if b[2] - b[0] > 15]).geometry), crs=frame.crs
+    )
+    hit = [shape.representative_point() for shape in frame.geometry]
+    ours = sum(small.contains(p).any() for p in hit)
+    theirs = sum(large.contains(p).any() for p in hit)
+    assert ours >= 0.8 * len(small)
+    assert theirs <= 0.35 * len(large)
+    # The same by its path, and in another place.
+    again = tmp_path / "again.gpkg"
+    run(SegmentParameters([str(scene)], str(again), model=str(path), workers=1))
+    assert len(gpd.read_file(again, layer="again")) == len(frame)
+
+
+def test_when_the_classifier_is_used(job, scene, models):
+    path = saved(job, models)
+    plain = SegmentParameters([str(scene)], "out.gpkg", model="mine")
+    assert with_own_classifier(plain).classifier == str(path.with_suffix(SUFFIX))
+    for other in (
+        replace(plain, model="embedded"),
+        replace(plain, prompts="p.gpkg"),
+        replace(plain, words=["roof"]),
+        replace(plain, exemplars="e.gpkg"),
+        replace(plain, like=["some.gpkg"]),
+        replace(plain, proposals="grid"),
+        replace(plain, classifier="other.samgeo-classes"),
+    ):
+        assert with_own_classifier(other) == other
+    assert load_classifier(path.with_suffix(SUFFIX), "objects").about["model"] == "mine"
+
+
+def test_at_another_scale_it_is_refused(job, scene, models, tmp_path):
+    saved(job, models)
+    out = tmp_path / "out.gpkg"
+    with pytest.raises(PromptError, match="mine in other weights, of another"):
+        run(SegmentParameters([str(scene)], str(out), model="mine", scale=1.0, workers=1))
+    assert not out.exists()
+
+
+def test_a_shared_model_brings_its_classifier(job, models, tmp_path):
+    path = saved(job, models)
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for file in (path, path.with_suffix(SUFFIX)):
+        (folder / file.name).write_bytes(file.read_bytes())
+    added = add_own(models, folder / path.name, "theirs")
+    assert added.path.with_suffix(CLASSIFIER).is_file()
+    assert with_own_classifier(SegmentParameters(["x"], "y", model="theirs")).classifier
+    assert CLASSIFIER == SUFFIX
+
+
+def test_nothing_is_left_where_the_classifier_cannot_be_written(job, models):
+    def broken(file):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Exception, match="No space"):
+        save_own(models, "mine", {}, job.notes, {}, complete=broken)
+    assert list((models / "own").iterdir()) == []
+
+
+def test_without_changes_a_model_answers_as_its_base(job, model, models, scene):
+    got = load_model(saved(job, models), "cpu")
+    image = windows(scene)[0].pixels
+    np.testing.assert_array_equal(
+        got.encode([image])[0].arrays["depth"], model.encode([image])[0].arrays["depth"]
+    )
+    assert isinstance(job.notes, OwnNotes)
+    assert EMBEDDED_WEIGHTS.is_file()
+
+
+# --- the best of several -------------------------------------------------------------------------
+
+
+def test_the_best_of_several_models_is_judged_more_strictly():
+    before = measured(0.7, 0.6, 0.3, 0.5, 60)
+    one, better = measured(0.7, 0.6, 0.3, 0.6, 40), measured(0.7, 0.6, 0.3, 0.8, 10)
+    name, verdict = best_of(before, {"one": one, "better": better})
+    assert name == "better"
+    assert verdict.offered
+    assert verdict.changes == judge(before, better).changes
+    strict = judge(before, better, confidence=0.999)
+    assert strict.changes["f1"].low < verdict.changes["f1"].low
+    # A gain that is just clear alone is not clear as one of twenty.
+    some = measured(0.7, 0.65, 0.3, 0.5, 60, 1)
+    noise = np.random.default_rng(4).normal(size=len(some.click))
+    noise = (noise - noise.mean()) / noise.std()
+    slight = replace(some, click=some.click + 0.033 + 0.07 * noise)
+    assert judge(some, slight).offered
+    assert not best_of(some, {str(k): slight for k in range(400)})[1].offered
