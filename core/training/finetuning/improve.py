@@ -63,7 +63,13 @@ from .gain import Verdict, best_of
 from .learners import Learner, SamLearner, What, halved
 from .levels import best_level
 from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
-from .variants import CLASSIFIER_ALONE, TRAINED, Variant, with_classifiers
+from .variants import (
+    CLASSIFIER_ALONE,
+    TRAINED,
+    TRAINED_CLASSIFIER,
+    Variant,
+    with_classifiers,
+)
 
 WATCHED = 0.25
 """Share of the objects to train on that are only watched, to know when to stop."""
@@ -343,7 +349,7 @@ class TrainingJob:
             return {TRAINED: trained}
         most = self.options.automatic_windows
         windows = [w for w in self.windows["train"] + self.windows["watched"] if w.known.any()]
-        return {TRAINED: trained} | with_classifiers(
+        made = with_classifiers(
             self.raster,
             before,
             trained,
@@ -355,6 +361,9 @@ class TrainingJob:
             points=self.options.points,
             report=lambda done, total: report("candidates", done, total),
         )
+        wanted = (TRAINED_CLASSIFIER, TRAINED, CLASSIFIER_ALONE)
+        made[TRAINED] = trained
+        return {name: made[name] for name in wanted if name in made}
 
     def put_classifier(self, file: Path) -> None:
         """Write what is accepted beside the trained model's file, where that was learned."""

@@ -33,6 +33,9 @@ Floats = NDArray[np.float64]
 BLOCK = 4
 """Blocks along a window's side: units that are drawn again for the automatic mode."""
 
+MOVES = 3
+"""Places that each object's prompts are moved to."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -193,8 +196,9 @@ def measure(
             answers = _asked(model, embedding, at, example.mask)
             box.append(answers[0])
             click.append(answers[1])
-            there = _elsewhere(at, window.box.shape, rng)
-            moved.append(float(np.mean(_asked(model, embedding, there, example.mask))))
+            there = [_elsewhere(at, window.box.shape, rng) for _ in range(MOVES)]
+            asked = [_asked(model, embedding, place, example.mask) for place in there]
+            moved.append(float(np.mean(asked)))
         if number < automatic:
             hits, extra, back = _compared(everything(model, window, points)[0], window, mine)
             found += hits

@@ -497,7 +497,7 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
     what, scene, tmp_path, models, monkeypatch
 ):
     good = Verdict(True, "It rose.", {"box_iou": Change(0.5, 0.6, 0.05, 0.15)}, 9, 0.2)
-    monkeypatch.setattr(improve, "judge", lambda *_: good)
+    monkeypatch.setattr(improve, "best_of", lambda *_: ("trained", good))
     path = write_embedded(tmp_path / "tiny.safetensors")
     train(scene, ground(squares()), "my-squares", options(path, what=what))
     assert not list(models.glob("own/.work*"))
