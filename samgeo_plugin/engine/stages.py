@@ -21,10 +21,11 @@ _RANGES = {
     "dates": (3, ENGINE_PERCENT),
     "scenes": (0, 92),
     "duplicates": (92, 93),
-    "train": (3, 70),
-    "threshold": (70, 75),
-    "before": (75, 84),
-    "after": (84, ENGINE_PERCENT),
+    "train": (3, 64),
+    "threshold": (64, 67),
+    "before": (67, 74),
+    "after": (74, 80),
+    "candidates": (80, ENGINE_PERCENT),
     "tiles": (3, 74),
     "merge": (74, 76),
     "overview": (76, 80),
@@ -64,6 +65,7 @@ def stage_text(name: str) -> str:
         "threshold": tr("Choosing the least score"),
         "before": tr("Measuring the model as it was"),
         "after": tr("Measuring the trained model"),
+        "candidates": tr("Learning which objects you accept"),
         "download": tr("Downloading"),
     }.get(name, name)
 

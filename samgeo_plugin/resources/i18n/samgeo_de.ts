@@ -485,6 +485,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Learning which objects you accept</source>
+   <translation>Lernt, welche Objekte Sie annehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Leaving out what overlapping rasters show twice</source>
    <translation>Weglassen, was überlappende Raster doppelt zeigen</translation>
   </message>
