@@ -107,6 +107,7 @@ def judge(
         again = changes["rejected_again"]  # the fewer, the better
         better["rejected_again"] = Change(-again.before, -again.after, -again.high, -again.low)
     rising = [k for k, c in better.items() if c.low > 0 and c.difference > LEAST_GAIN]
+    balance = sum(change.difference for change in better.values())
     falling = [k for k, c in better.items() if c.high < 0 and c.difference < -LARGEST_FALL]
     if own_place <= LEAST_OWN:
         reason = (
@@ -115,11 +116,17 @@ def judge(
         )
     elif falling:
         reason = f"No gain: worse in {_listed(falling, changes)}."
+    elif rising and balance <= 0:
+        fell = [k for k, c in better.items() if c.difference < 0]
+        reason = (
+            f"No gain: what rose ({_listed(rising, changes)}) is outweighed by what fell "
+            f"({_listed(fell, changes)})."
+        )
     elif not rising:
         reason = "No gain that chance does not explain: label more objects, or others."
     else:
         reason = f"Better on objects that were held back: {_listed(rising, changes)}."
-    offered = bool(rising) and not falling and own_place > LEAST_OWN
+    offered = bool(rising) and not falling and balance > 0 and own_place > LEAST_OWN
     return Verdict(offered, reason, changes, count, own_place)
 
 

@@ -396,6 +396,14 @@ def test_a_clear_gain_is_offered_with_its_spread():
     assert got.reason.startswith("Better")
 
 
+def test_what_rises_may_not_cost_more_than_it_brings():
+    before = measured(0.7, 0.6, 0.3, 0.5, 20)
+    got = judge(before, measured(0.73, 0.6, 0.3, 0.42, 22, 1))
+    assert not got.offered
+    assert got.changes["box_iou"].low > 0
+    assert "is outweighed by what fell (" in got.reason
+
+
 def test_chance_is_no_gain():
     got = judge(measured(0.7, 0.6, 0.3), measured(0.702, 0.602, 0.3, seed=1))
     assert not got.offered
