@@ -18,8 +18,9 @@ third fewer proposals nearly as many, with 0.55 eight of ten."""
 REACH = 3
 """Cells on each side in which a proposal is the deepest place."""
 
-MOST = 500
-"""Proposals of an image of 1024 x 1024 pixels at most; of a larger one as many more."""
+MOST = 1000
+"""Proposals of an image of 1024 x 1024 pixels at most; of a larger one as many more. It bounds the
+time: towns and fields have 260 to 460. Where it binds, what is proposed depends on the window."""
 
 FAR_SIDE = 64.0
 """Network pixels: objects with a shorter box are not proposed from the image at half its size."""
