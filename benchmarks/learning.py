@@ -39,7 +39,7 @@ from samgeo_core.labels.places import Cut
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.training.datasets.crops import BANEPA_SPLIT
-from samgeo_core.training.finetuning.accepted import accepted, find_candidates
+from samgeo_core.training.finetuning.accepted import found_by
 from samgeo_core.training.finetuning.examples import (
     ExampleOptions,
     Examples,
@@ -49,7 +49,6 @@ from samgeo_core.training.finetuning.examples import (
 )
 from samgeo_core.training.finetuning.finetune import LoopOptions
 from samgeo_core.training.finetuning.gain import NAMES, judge
-from samgeo_core.training.finetuning.improve import TrainOptions, prepare
 from samgeo_core.training.finetuning.measure import (
     everything,
     measure,
@@ -57,6 +56,7 @@ from samgeo_core.training.finetuning.measure import (
     one_to_one,
     overlaps,
 )
+from samgeo_core.training.finetuning.training_job import TrainOptions, prepare
 
 SHARED = Path(
     os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")
@@ -228,11 +228,8 @@ def main() -> None:
             seen = measure(model, windows, automatic=len(windows), points=options.points)
             if classifier is None:
                 return seen
-            found = {
-                id(some.window): accepted(classifier, some)
-                for some in find_candidates(raster, model, windows, options.points)
-            }
-            return measure_found(seen, [found.get(id(w), []) for w in windows], windows)
+            found = found_by(classifier, raster, model, windows, options.points)
+            return measure_found(seen, found, windows)
 
         before = kept(options.work, "before", lambda: asked(base))
         print("base:", {k: round(v, 4) for k, v in before.figures().items()}, flush=True)

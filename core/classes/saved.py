@@ -25,8 +25,10 @@ from .classifier import Classifier
 from .resolve import WHOLE
 
 SUFFIX = ".samgeo-classes"
-VERSION = 2
-"""Of the layout. 1 had no smallest areas, at first: such a file is read as one without limits."""
+VERSION = 3
+"""Of the layout. 1 had no smallest areas, at first: such a file is read as one without limits. 3
+has another power of the area than :data:`~.resolve.WHOLE`; a file without is still written as 2,
+which earlier programs read."""
 
 Subject = Literal["objects", "cells"]
 """What a classifier tells apart: whole objects, or the cells of a raster's surface."""
@@ -70,7 +72,7 @@ def save_classifier(
     """
     one = saved.classifier
     notes = {
-        "version": VERSION,
+        "version": VERSION if one.whole != WHOLE else 2,
         "subject": saved.subject,
         "classes": list(one.classes),
         "names": list(one.names),
@@ -160,7 +162,7 @@ def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
         raise PromptError(
             f"The classifier was trained with the model {trained} in other weights, of another "
             f"version or for pixels of another size than {name} now: choose that model and a like "
-            "raster, or train it again."
+            f"raster, leave {option('scale')} out, or train it again."
             if trained == name
             else f"The classifier was trained with the model {trained}, not with {name}: choose "
             f"{option('model')} {trained}, or train it again from the examples."

@@ -12,7 +12,7 @@ from .console import Console, reporting
 from .options import options_of, parsed
 
 if TYPE_CHECKING:
-    from ..training.finetuning.improve import Trained
+    from ..training.finetuning.training_job import Trained
 
 
 @click.command()

@@ -7,7 +7,7 @@
         my-roofs/
             my-roofs.safetensors   the trained tensors; what they go with stands in its notes
             my-roofs.json          the card: data, places, dates, figures, licence
-        my-roofs.samgeo-classes  perhaps: which of its candidates the automatic mode keeps
+            my-roofs.samgeo-classes  perhaps: which candidates its automatic mode keeps
 
 A file says itself what it is (:class:`OwnNotes`), so that it can be shared without its card.
 """
@@ -58,6 +58,7 @@ class OwnNotes:
         score_threshold, stability_threshold: Of the automatic mode.
         own_version: Of this format.
         proposal_depth: Depth from which the embedded model proposes; empty: the base model's.
+        classifier: "yes" where a classifier lies beside the file (:data:`CLASSIFIER`).
     """
 
     family: str
@@ -68,6 +69,7 @@ class OwnNotes:
     stability_threshold: str
     own_version: str = VERSION
     proposal_depth: str = ""
+    classifier: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,20 @@ def classifier_of(path: Path) -> Path | None:
 
     Args:
         path: Of the model's file.
+
+    Raises:
+        CheckpointError: It belongs to the model, and is missing.
     """
+    notes = read_notes(path) if path.suffix == ".safetensors" else None
+    if notes is None or not notes.classifier:
+        return None
     beside = path.with_suffix(CLASSIFIER)
-    return beside if path.suffix == ".safetensors" and beside.is_file() else None
+    if not beside.is_file():
+        raise CheckpointError(
+            f"{path.stem} goes with the file {beside.name}, which says what it keeps and is not "
+            f"beside it: copy it to {beside.parent}, or use the model {notes.base}."
+        )
+    return beside
 
 
 def list_own(models: Path) -> list[OwnModel]:
@@ -204,25 +217,27 @@ def save_own(
         target.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=target.parent))
         try:
-            part.chmod(0o755)
-            file = part / f"{name}.safetensors"
+            new, old = part / name, part / ".before"
+            new.mkdir(mode=0o755)
+            file = new / f"{name}.safetensors"
             save_file(
                 {key: value.contiguous() for key, value in tensors.items()},
                 file,
                 metadata={**(extra_notes or {}), **asdict(notes)},
             )
             file.chmod(0o644)
-            (part / f"{name}.json").write_text(
+            (new / f"{name}.json").write_text(
                 json.dumps(dict(card), indent=1, ensure_ascii=False) + "\n", "utf-8"
             )
             complete(file)
             if target.exists():
-                old = part / "old"
                 target.rename(old)
-            # The model's own file comes last: without it there is no model of this name.
-            for path in sorted(part.glob(f"{name}.*"), key=lambda path: path == file):
-                target.mkdir(exist_ok=True)
-                path.replace(target / path.name)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
@@ -245,6 +260,7 @@ def add_own(models: Path, file: Path, name: str | None = None) -> OwnModel:
         raise CheckpointError(
             f"{file.name} holds no model that 'samgeo train' wrote: give its .safetensors."
         )
+    classifier_of(file)  # refused where its classifier is missing
     name = check_name(name or file.stem)
     target = own_folder(models) / name
     if target.exists():

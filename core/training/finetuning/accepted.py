@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
@@ -35,11 +34,11 @@ from ...parallel.cancellation import check
 from ...raster.raster import Raster, RasterWindow
 from ...tiles.grid import Grid, Tile
 from ...types import BoolArray, CellBox, PixelBox, TileIndex
-from ...vectors.contours import valid
+from ...vectors.contours import all_to_ground, valid
 from ...vectors.geodesic import measure as measure_ground
 from ...vectors.object_polygon import object_polygon
 from .examples import Example, Window
-from .measure import in_pixels, masks_found, one_to_one, overlaps
+from .measure import in_pixels, lies_on, masks_found, one_to_one, overlaps
 
 Doubles = NDArray[np.float64]
 Found = list[tuple[PixelBox, BoolArray]]
@@ -173,11 +172,9 @@ def _table(
     features = window_features(tile, pixels, grid, model, cache)
     tent = np.ones(features.box.shape, np.float32)
     sums = pool(features, tent, range(len(polygons)), list(polygons))
-    place = raster.transform @ Affine.translation(window.box.col0, window.box.row0)
-    a, b, c, d, e, f = place[:6]
-    ground = shapely.transform(polygons, lambda xy: xy @ np.array([[a, d], [b, e]]) + [c, f])
+    a, b, c, d, e, f = (raster.transform @ Affine.translation(window.box.col0, window.box.row0))[:6]
     crs = None if raster.crs is None else raster.crs.to_wkt()
-    area = measure_ground(list(ground), crs).area
+    area = measure_ground(all_to_ground(list(polygons), (a, b, c, d, e, f)), crs).area
     return object_table(
         sums, features.names, model.info.fingerprint, polygons, area, score, stability
     )
@@ -194,8 +191,8 @@ def known_of(some: Candidates, label: str) -> Known:
     overlap = overlaps(some.areas, [window.mask(o) for o in window.objects])
     rejected = overlaps(some.areas, [window.mask(r) for r in window.rejected])
     best, worst = overlap.max(axis=1, initial=0.0), rejected.max(axis=1, initial=0.0)
-    mine = np.array([_inside(window.part, area, part) for area, part in some.areas], bool)
-    counted = mine & [_inside(window.known, area, part) for area, part in some.areas]
+    mine = np.array([lies_on(window.part, area, part) for area, part in some.areas], bool)
+    counted = mine & [lies_on(window.known, area, part) for area, part in some.areas]
     names: list[str | None] = []
     for number in range(len(some.areas)):
         name: str | None = None
@@ -208,14 +205,6 @@ def known_of(some: Candidates, label: str) -> Known:
         names.append(name)
     middle = [window.box.col0 + (area.col0 + area.col1) / 2 for area, _ in some.areas]
     return Known(some, overlap, tuple(names), counted, np.array(middle, np.float64))
-
-
-def _inside(ground: BoolArray, area: PixelBox, part: BoolArray) -> bool:
-    """Whether the middle of a candidate lies on some ground of its window."""
-    rows, cols = np.nonzero(part)
-    return bool(len(rows)) and bool(
-        ground[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0]
-    )
 
 
 def class_of(example: Example, label: str) -> str:
@@ -254,6 +243,22 @@ def accepted(classifier: Classifier, some: Candidates) -> Found:
     """What the automatic mode keeps of a window's candidates."""
     classed = ObjectClasses(some.objects).classify(classifier)
     return [some.areas[number] for number in np.flatnonzero(classed.kept).tolist()]
+
+
+def found_by(
+    classifier: Classifier,
+    raster: Raster,
+    model: PromptableModel,
+    windows: Sequence[Window],
+    points: int,
+) -> list[Found]:
+    """What a model's automatic mode keeps in each window; arguments as of
+    :func:`find_candidates`."""
+    found = {
+        id(some.window): accepted(classifier, some)
+        for some in find_candidates(raster, model, windows, points)
+    }
+    return [found.get(id(window), []) for window in windows]
 
 
 def usual_hits(known: Sequence[Known], score: float, stability: float) -> float:

@@ -21,7 +21,7 @@ from .gain import Verdict
 from .measure import measure
 
 if TYPE_CHECKING:
-    from .improve import TrainingJob
+    from .training_job import TrainingJob
 
 LARGEST_SCENE = 30
 """Objects of the sample scene that are asked to see what was forgotten."""

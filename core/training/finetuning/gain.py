@@ -142,11 +142,13 @@ def best_of(before: Measured, variants: Mapping[str, Measured]) -> tuple[str, Ve
     """
     others = max(1, 2 * (len(variants) - 1))
     strict = 1 - (1 - CONFIDENCE) / others
-    verdicts = {
-        name: judge(before, measured, confidence=strict if number else CONFIDENCE)
-        for number, (name, measured) in enumerate(variants.items())
-    }
-    first = next(iter(verdicts))
+    usual = {name: judge(before, measured) for name, measured in variants.items()}
+    first = next(iter(usual))
+    verdicts = dict(usual)
+    for name, measured in variants.items():
+        # Wider intervals hide falls as well as gains: a fall counts as it does for the first.
+        if name != first and usual[name].offered:
+            verdicts[name] = judge(before, measured, confidence=strict)
 
     def worth(name: str) -> tuple[bool, float]:
         verdict = verdicts[name]
@@ -154,7 +156,7 @@ def best_of(before: Measured, variants: Mapping[str, Measured]) -> tuple[str, Ve
         return verdict.offered, float(np.mean(figures))
 
     best = first if verdicts[first].offered else max(verdicts, key=worth)
-    return best, replace(verdicts[best], changes=judge(before, variants[best]).changes)
+    return best, replace(verdicts[best], changes=usual[best].changes)
 
 
 def _listed(names: Sequence[str], changes: dict[str, Change]) -> str:

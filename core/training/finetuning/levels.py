@@ -9,7 +9,7 @@ import numpy as np
 
 from ...models.base import PromptableModel
 from .examples import Window
-from .measure import counts, everything, one_to_one, overlaps
+from .measure import everything, lies_on, one_to_one, overlaps
 
 LEVELS = np.arange(0.2, 0.91, 0.05)
 """Scores that are tried."""
@@ -38,7 +38,7 @@ def best_level(
         masks = [window.mask(o) for o in window.objects]
         found, scores = everything(model, window, points, float(LEVELS[0]))
         table = overlaps(found, masks)
-        counted = np.array([counts(window, area, part) for area, part in found], bool)
+        counted = np.array([lies_on(window.known, area, part) for area, part in found], bool)
         for k, level in enumerate(LEVELS.tolist()):
             keep = scores > level
             pairs = one_to_one(table[keep])

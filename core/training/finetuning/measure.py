@@ -342,12 +342,12 @@ def everything(
     return in_pixels(masks, cell, window), np.array([mask.score for mask in masks], np.float64)
 
 
-def counts(window: Window, area: PixelBox, part: BoolArray) -> bool:
-    """Whether a found mask lies where everything is known."""
+def lies_on(ground: BoolArray, area: PixelBox, part: BoolArray) -> bool:
+    """Whether the middle of a found mask lies on some ground of its window."""
     rows, cols = np.nonzero(part)
     if len(rows) == 0:
         return False
-    return bool(window.known[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
+    return bool(ground[int(rows.mean()) + area.row0, int(cols.mean()) + area.col0])
 
 
 def overlaps(found: Sequence[tuple[PixelBox, BoolArray]], masks: Sequence[BoolArray]) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ...classes.classifier import Classifier
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
-from .accepted import accepted, find_candidates, fit_accepted, known_of, usual_hits
+from .accepted import Known, find_candidates, fit_accepted, found_by, known_of, usual_hits
 from .examples import Window
 from .measure import Measured, measure_found
 
@@ -58,28 +58,38 @@ def with_classifiers(
     """
     if not windows or not held_back:
         return {}
-    made: dict[str, Variant] = {}
-    asked = {TRAINED_CLASSIFIER: trained} | ({CLASSIFIER_ALONE: before} if alone else {})
-    info = before.model.info
-    least: float | None = None
-    for number, variant in enumerate([before, trained]):
-        name = {id(v): k for k, v in asked.items()}.get(id(variant))
-        report(2 * number, 4)
+
+    def known(variant: Variant) -> list[Known]:
         found = find_candidates(raster, variant.model, windows, points)
-        known = [known_of(some, label) for some in found]
-        if least is None:
-            least = usual_hits(known, info.score_threshold, info.stability_threshold)
-        classifier = fit_accepted(known, least) if known and name is not None else None
-        report(2 * number + 1, 4)
-        if classifier is None or name is None:
-            continue
-        there = {
-            id(some.window): accepted(classifier, some)
-            for some in find_candidates(raster, variant.model, held_back, points)
-        }
-        figures = measure_found(
-            variant.figures, [there.get(id(window), []) for window in held_back], held_back
-        )
-        made[name] = Variant(variant.model, classifier, figures)
+        return [known_of(some, label) for some in found]
+
+    report(0, 4)
+    before_known = known(before)
+    info = before.model.info
+    least = usual_hits(before_known, info.score_threshold, info.stability_threshold)
+    report(1, 4)
+    made = {}
+    if alone:
+        made[CLASSIFIER_ALONE] = _fitted(raster, before, before_known, least, held_back, points)
+    report(2, 4)
+    trained_known = known(trained)
+    report(3, 4)
+    made[TRAINED_CLASSIFIER] = _fitted(raster, trained, trained_known, least, held_back, points)
     report(4, 4)
-    return made
+    return {name: variant for name, variant in made.items() if variant is not None}
+
+
+def _fitted(
+    raster: Raster,
+    variant: Variant,
+    known: Sequence[Known],
+    least: float,
+    held_back: Sequence[Window],
+    points: int,
+) -> Variant | None:
+    """A model with a classifier of its candidates, measured; None where too little is known."""
+    classifier = fit_accepted(known, least)
+    if classifier is None:
+        return None
+    found = found_by(classifier, raster, variant.model, held_back, points)
+    return Variant(variant.model, classifier, measure_found(variant.figures, found, held_back))

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from safetensors import safe_open
 from samgeo_core.classes.examples import NONE
 from samgeo_core.classes.features.object_table import FeatureTable
 from samgeo_core.classes.objects import ObjectLayer
 from samgeo_core.classes.saved import SUFFIX, load_classifier
-from samgeo_core.errors import PromptError
+from samgeo_core.errors import CheckpointError, PromptError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.one_raster import with_own_classifier
 from samgeo_core.jobs.run import run
@@ -35,25 +37,16 @@ from samgeo_core.training.finetuning.accepted import (
 )
 from samgeo_core.training.finetuning.examples import ExampleOptions, Windows, read_examples
 from samgeo_core.training.finetuning.gain import best_of, judge
-from samgeo_core.training.finetuning.improve import TrainOptions, prepare
 from samgeo_core.training.finetuning.measure import everything, measure, measure_found
+from samgeo_core.training.finetuning.training_job import TrainOptions, prepare
 
-from .made import ground, squares, write_scene
+from .made import ground, squares, write_embedded
 from .test_learning import measured
 
 COUNT = 60
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    return write_scene(tmp_path_factory.mktemp("scene"))
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    monkeypatch.setenv("SAMGEO_MODELS_DIR", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("models")
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +207,9 @@ def job(scene, tmp_path_factory):
         yield made
 
 
-def saved(job, models, name="mine"):
-    notes = replace(job.notes, own_kind="classifier")
-    return save_own(models, name, {}, notes, {}, complete=job.put_classifier)
+def saved(job, models, overwrite=False):
+    notes = replace(job.notes, own_kind="classifier", classifier="yes")
+    return save_own(models, "mine", {}, notes, {}, overwrite=overwrite, complete=job.put_classifier)
 
 
 def test_a_job_with_the_model_writes_what_is_accepted(job, scene, models, tmp_path):
@@ -257,7 +250,33 @@ def test_when_the_classifier_is_used(job, scene, models):
         replace(plain, classifier="other.samgeo-classes"),
     ):
         assert with_own_classifier(other) == other
-    assert load_classifier(path.with_suffix(SUFFIX), "objects").about["model"] == "mine"
+    read = load_classifier(path.with_suffix(SUFFIX), "objects")
+    assert read.about["model"] == "mine"
+    # Earlier programs would pass over the power of the area, and refuse the file by its version.
+    assert read.classifier.whole == 0
+    with safe_open(str(path.with_suffix(SUFFIX)), framework="numpy") as file:
+        assert json.loads(file.metadata()["samgeo-classes"])["version"] == 3
+
+
+def test_a_classifier_that_is_missing_is_said(job, models, tmp_path):
+    path = saved(job, models)
+    path.with_suffix(SUFFIX).unlink()
+    with pytest.raises(CheckpointError, match="mine goes with the file"):
+        with_own_classifier(SegmentParameters(["x"], "y", model="mine"))
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(CheckpointError, match="copy it to"):
+        add_own(models, folder / path.name, "theirs")
+    assert not (models / "own" / "theirs").exists()
+
+
+def test_a_file_that_only_has_the_name_of_a_classifier_is_none(tmp_path):
+    """Somebody's own classifier may lie beside weights of the same name."""
+    weights = write_embedded(tmp_path / "roofs.safetensors")
+    weights.with_suffix(SUFFIX).write_bytes(b"")
+    plain = SegmentParameters(["x"], "y", model=str(weights))
+    assert with_own_classifier(plain) == plain
 
 
 def test_at_another_scale_it_is_refused(job, scene, models, tmp_path):
@@ -287,6 +306,14 @@ def test_nothing_is_left_where_the_classifier_cannot_be_written(job, models):
     with pytest.raises(Exception, match="No space"):
         save_own(models, "mine", {}, job.notes, {}, complete=broken)
     assert list((models / "own").iterdir()) == []
+    before = saved(job, models)
+    content = before.read_bytes()
+    with pytest.raises(Exception, match="No space"):
+        save_own(models, "mine", {}, job.notes, {}, overwrite=True, complete=broken)
+    assert before.read_bytes() == content
+    assert before.with_suffix(SUFFIX).is_file()
+    saved(job, models, overwrite=True)
+    assert [path.name for path in (models / "own").iterdir()] == ["mine"]
 
 
 def test_without_changes_a_model_answers_as_its_base(job, model, models, scene):
@@ -321,3 +348,14 @@ def test_the_others_must_gain_more_clearly():
     assert best_of(some, {"slight": slight})[1].offered
     others = {str(k): slight for k in range(200)}
     assert not best_of(some, {"none": some} | others)[1].offered
+
+
+def test_a_clear_fall_counts_for_the_others_too():
+    """However wide the interval in which they must gain."""
+    some = measured(0.7, 0.65, 0.3, 0.5, 60, 1)
+    noise = np.random.default_rng(4).normal(size=len(some.box))
+    noise = (noise - noise.mean()) / noise.std()
+    fell = replace(some, click=some.click + 0.2, box=some.box - 0.015 + 0.03 * noise)
+    assert judge(some, fell).reason.startswith("No gain: worse in IoU for a box")
+    assert judge(some, fell, confidence=0.9999).offered
+    assert not best_of(some, {"none": some} | {str(k): fell for k in range(100)})[1].offered

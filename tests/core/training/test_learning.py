@@ -21,7 +21,7 @@ from samgeo_core.types import PixelBox
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training.finetuning import card, improve, levels
+from samgeo_core.training.finetuning import card, levels, training_job
 from samgeo_core.training.finetuning.embedded_learner import (
     SHARE,
     EmbeddedLearner,
@@ -37,9 +37,10 @@ from samgeo_core.training.finetuning.examples import (
 )
 from samgeo_core.training.finetuning.finetune import LoopOptions, Run
 from samgeo_core.training.finetuning.gain import Change, Verdict, judge
-from samgeo_core.training.finetuning.improve import TrainOptions, train
+from samgeo_core.training.finetuning.improve import train
 from samgeo_core.training.finetuning.learners import SamLearner, halved
 from samgeo_core.training.finetuning.measure import CachedEncoder, Measured, measure
+from samgeo_core.training.finetuning.training_job import TrainOptions
 
 from .. import tiny_models
 from .made import ground, squares, write_embedded, write_scene
@@ -52,17 +53,7 @@ def test_forgetting_is_measured_on_the_scene_of_the_project():
     assert (SAMPLE_SCENE / "town_truth.gpkg").exists()
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    return write_scene(tmp_path_factory.mktemp("scene"))
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    folder = tmp_path / "models"
-    monkeypatch.setenv("SAMGEO_MODELS_DIR", str(folder))
-    monkeypatch.setattr(card, "SCENE", tmp_path / "nowhere")
-    return folder
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def windows(scene, side="train", size=128, **options):
@@ -396,6 +387,16 @@ def test_a_clear_gain_is_offered_with_its_spread():
     assert got.reason.startswith("Better")
 
 
+def test_labels_must_fit_their_own_places_clearly():
+    """Moved labels are answered up to 0.09 better where they lie than elsewhere, by chance."""
+    before, after = measured(0.55, 0.45, 0.44), measured(0.65, 0.55, 0.53, seed=1)
+    got = judge(before, after)
+    assert 0 < got.own_place < 0.1
+    assert got.changes["box_iou"].low > 0
+    assert not got.offered
+    assert "no better where the objects are" in got.reason
+
+
 def test_what_rises_may_not_cost_more_than_it_brings():
     before = measured(0.7, 0.6, 0.3, 0.5, 20)
     got = judge(before, measured(0.73, 0.6, 0.3, 0.42, 22, 1))
@@ -505,7 +506,7 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
     what, scene, tmp_path, models, monkeypatch
 ):
     good = Verdict(True, "It rose.", {"box_iou": Change(0.5, 0.6, 0.05, 0.15)}, 9, 0.2)
-    monkeypatch.setattr(improve, "best_of", lambda *_: ("trained", good))
+    monkeypatch.setattr(training_job, "best_of", lambda *_: ("trained", good))
     path = write_embedded(tmp_path / "tiny.safetensors")
     train(scene, ground(squares()), "my-squares", options(path, what=what))
     assert not list(models.glob("own/.work*"))
