@@ -242,8 +242,7 @@ def _trained(
     if notes.family == EMBEDDED:
         from .embedded.load import load_changed
 
-        _check_float32("The embedded model", precision)
-        return load_changed(own, notes, found.name, checksum, base.path, device, threads)
+        return load_changed(own, notes, found.name, checksum, base.path, device, threads, precision)
     model = build(
         read_state(base.path),
         name=found.name,
@@ -287,8 +286,7 @@ def _embedded(
 ) -> PromptableModel:
     from .embedded.load import load_embedded
 
-    _check_float32("The embedded model", precision)
-    return load_embedded(device, threads, path)
+    return load_embedded(device, threads, path, precision=precision)
 
 
 def details(name_or_path: str | Path) -> Details:

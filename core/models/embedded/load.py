@@ -16,7 +16,7 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ..base import ModelInfo
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
-from ..runtime import pick_device, set_threads
+from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights.files import check_file
 from ..weights.own import OwnNotes, changed
 from .levels import Levels
@@ -62,6 +62,7 @@ def load_embedded(
     threads: int | None = None,
     path: Path | None = None,
     scale: float = 1.0,
+    precision: str = "auto",
 ) -> EmbeddedModel:
     """The shipped model, or a fine-tuned one.
 
@@ -70,10 +71,12 @@ def load_embedded(
         threads: CPU threads for torch in this process, or None for its own choice.
         path: A file written by ``python -m samgeo_core.training export``; None for the shipped one.
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
+        precision: Number type of the encoder's convolutions: "float32", which "auto" is on every
+            device, "bfloat16", "float16" or "fastest".
 
     Raises:
         CheckpointError: The weights are missing or damaged.
-        ModelError: There is no such device.
+        ModelError: There is no such device or precision.
     """
     chosen = pick_device(device)
     set_threads(threads)
@@ -84,7 +87,7 @@ def load_embedded(
             "package again."
         )
     name = FAMILY if path is None else path.stem
-    return model_around(net, notes, name, digest, chosen, scale)
+    return model_around(net, notes, name, digest, chosen, scale, precision)
 
 
 def load_changed(
@@ -95,6 +98,7 @@ def load_changed(
     base: Path,
     device: str = "auto",
     threads: int | None = None,
+    precision: str = "auto",
 ) -> EmbeddedModel:
     """An embedded model with some tensors that a user trained.
 
@@ -104,11 +108,11 @@ def load_changed(
         name: Of the model.
         checksum: Of their file.
         base: File of the model that was trained.
-        device, threads: As for :func:`load_embedded`.
+        device, threads, precision: As for :func:`load_embedded`.
 
     Raises:
         CheckpointError: They do not fit.
-        ModelError: There is no such device.
+        ModelError: There is no such device or precision.
     """
     chosen = pick_device(device)
     set_threads(threads)
@@ -119,7 +123,8 @@ def load_changed(
         "stability_threshold": notes.stability_threshold,
         "proposal_depth": notes.proposal_depth,
     }
-    return model_around(net, base_notes | thresholds, name, f"{digest}+{checksum}", chosen)
+    digest = f"{digest}+{checksum}"
+    return model_around(net, base_notes | thresholds, name, digest, chosen, precision=precision)
 
 
 def model_around(
@@ -129,6 +134,7 @@ def model_around(
     digest: str,
     device: torch.device,
     scale: float = 1.0,
+    precision: str = "auto",
 ) -> EmbeddedModel:
     """A model to ask around a network.
 
@@ -140,13 +146,16 @@ def model_around(
         digest: All that makes its weights different from others.
         device: Where it runs.
         scale: Network pixels per image pixel.
+        precision: As for :func:`load_embedded`.
     """
+    dtype = torch.float32 if precision == "auto" else pick_dtype(precision, device)
     depth = float(notes.get("proposal_depth") or LEAST_DEPTH)
     info = ModelInfo(
         name=name,
         family=FAMILY,
         fingerprint=f"{FAMILY}-{VERSION}-{digest}"
-        + (f"-d{depth:g}" if depth != LEAST_DEPTH else ""),
+        + (f"-d{depth:g}" if depth != LEAST_DEPTH else "")
+        + ("" if dtype == torch.float32 else f"-{dtype}".replace("torch.", "")),
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),
@@ -160,4 +169,4 @@ def model_around(
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
     temperature = float(notes.get("temperature", "1"))
     fast = folded(net).to(device)
-    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth)
+    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth, dtype)

@@ -47,7 +47,7 @@ from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout,
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
-VERSION = 5
+VERSION = 6
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024
@@ -82,7 +82,7 @@ OUTSIDE = -10.0
 """Logit of what lies outside of the surroundings in which a prompt was answered."""
 
 
-MARGIN = 4
+MARGIN = 3
 """Cells of stride 8 that the fine stages see around what they are for."""
 
 REACH = 12
@@ -112,6 +112,8 @@ class EmbeddedModel:
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
         temperature: By which the logits of classes are divided, so that probabilities are right.
         proposal_depth: Depth from which a maximum is a proposal.
+        dtype: Number type of the encoder's convolutions. Prompts are small: what a cast of their
+            features costs is more than it saves, and they stay float32.
     """
 
     def __init__(
@@ -123,9 +125,11 @@ class EmbeddedModel:
         scale: float = 1.0,
         temperature: float = 1.0,
         proposal_depth: float = LEAST_DEPTH,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         check_scale(scale)
         self._net = net
+        self._dtype = dtype
         self._plain = info
         self._levels = levels or Levels()
         self.scale = scale
@@ -149,8 +153,12 @@ class EmbeddedModel:
         """
         if scale == self.scale:
             return self
-        settings = self._levels, scale, self._temperature, self._depth
+        settings = self._levels, scale, self._temperature, self._depth, self._dtype
         return EmbeddedModel(self._net, self._plain, self._device, *settings)
+
+    def _precision(self) -> torch.autocast:
+        half = self._dtype != torch.float32
+        return torch.autocast(self._device.type, self._dtype if half else None, enabled=half)
 
     # --- images ----------------------------------------------------------------------------------
 
@@ -173,10 +181,11 @@ class EmbeddedModel:
             arrays = {}
             for shrink in SHRINKS:
                 near = seen if shrink == 1 else shrunk(seen, shrink)
-                pyramid = self._net.encoder.pyramid(normalised(near))
-                parts = self._net.encoder.features(*pyramid)._asdict()
-                if self._net.dense is not None:
-                    parts |= self._net.dense(*pyramid[:3])._asdict()
+                with self._precision():
+                    pyramid = self._net.encoder.pyramid(normalised(near))
+                    parts = self._net.encoder.features(*pyramid)._asdict()
+                    if self._net.dense is not None:
+                        parts |= self._net.dense(*pyramid[:3])._asdict()
                 for name, part in parts.items():
                     arrays[array_name(name, shrink)] = part[0].half().cpu().contiguous().numpy()
             cell = MASK_STRIDE / self.scale
@@ -396,6 +405,10 @@ class EmbeddedModel:
         chosen_masks = coarse.masks.gather(
             1, which[..., None, None].expand(*which.shape, *coarse.masks.shape[2:])
         )
+        if min_score is not None:
+            # A mask that nobody will look at is no reason to look from further away.
+            rejected = (scores < min_score)[..., None, None]
+            chosen_masks = chosen_masks.masked_fill(rejected, OUTSIDE)
         short = torch.zeros_like(passing) if whole else regions.cut_short(chosen_masks, places)
         out: dict[int, Answer | None] = {
             chosen[i]: None for i in torch.nonzero(passing & short)[:, 0].tolist()
@@ -411,7 +424,9 @@ class EmbeddedModel:
         else:
             for i in keep:
                 mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
-                found.append(self._fine(mine, one_row(coarse, i), which[i])[0])
+                # An answer without any score that passes does not come this far.
+                wanted = None if min_score is None else scores[i] >= min_score
+                found.append(self._fine(mine, one_row(coarse, i), which[i], wanted)[0])
         for i, logits in zip(keep, found, strict=True):
             clear = torch.full((len(logits),), not multimask)
             levelled = self._levels.apply(logits, clear)
@@ -427,14 +442,22 @@ class EmbeddedModel:
             out[chosen[i]] = Answer(rows_.start, cols_.start, answer, scores[i].cpu().numpy())
         return out
 
-    def _fine(self, features: Features, coarse: Coarse, which: Tensor) -> Tensor:
+    def _fine(
+        self, features: Features, coarse: Coarse, which: Tensor, wanted: Tensor | None = None
+    ) -> Tensor:
         """A prompt's chosen masks at stride 2, (1, m, h, w).
 
         The fine stages run where the coarse masks leave any doubt, with a margin of their own
         reach; elsewhere the coarse logits, which are far below zero there, stand as they are.
+
+        Args:
+            features: Of the prompt's square.
+            coarse: The prompt's.
+            which: (m,) numbers of the masks.
+            wanted: (m,) bool, which of these somebody will look at; None: all.
         """
         masks = enlarge(enlarge(coarse.masks[:, which]))
-        near = (coarse.masks[0, which] > FAR).any(0)
+        near = (coarse.masks[0, which if wanted is None else which[wanted]] > FAR).any(0)
         rows, cols = torch.nonzero(near.any(1))[:, 0], torch.nonzero(near.any(0))[:, 0]
         if len(rows) == 0:
             return masks

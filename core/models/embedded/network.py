@@ -166,7 +166,7 @@ class Encoder(nn.Module):
 
     def features(self, p16: Tensor, p8: Tensor, p4: Tensor, c2: Tensor) -> Features:
         """What the decoder needs of a pyramid."""
-        appearance = self.e4(p4)
+        appearance = self.e4(p4).float()
         b, c, h, w = appearance.shape
         grouped = appearance.view(b, GROUPS, c // GROUPS, h, w)
         unit = grouped * torch.rsqrt(grouped.square().sum(2, keepdim=True) + 1e-4)

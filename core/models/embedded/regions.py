@@ -157,11 +157,15 @@ def cut_features(features: Features, places: list[Place]) -> Features:
     """Features of one image in several squares of one size, one after the other."""
     parts = []
     for name, part in zip(Features._fields, features, strict=True):
-        pieces = []
-        for place in places:
-            rows, cols = place.cells(int(name[1:]))
-            pieces.append(part[..., rows, cols])
-        parts.append(torch.cat(pieces).contiguous(memory_format=layout(name)))
+        stride = int(name[1:])
+        areas = [place.cells(stride) for place in places]
+        pieces = [part[0, :, rows, cols] for rows, cols in areas]
+        # Copied once: torch.cat would lay them out its own way first.
+        shape = (len(pieces), *pieces[0].shape)
+        out = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=layout(name))
+        for row, piece in zip(out, pieces, strict=True):
+            row.copy_(piece)
+        parts.append(out)
     return Features(*parts)
 
 

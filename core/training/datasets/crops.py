@@ -318,10 +318,14 @@ def recolour(image: ByteArray, rng: np.random.Generator) -> ByteArray:
         x = grey + rng.uniform(0.3, 1.7) * (x - grey)
     if rng.random() < 0.25:
         # As a percentile stretch of a 16-bit band does.
-        low, high = np.percentile(x, [rng.uniform(0, 3), rng.uniform(97, 100)])
-        x = (x - low) / max(float(high - low), 0.05)
+        # Each band by itself, as viewers do, or all of them alike.
+        axes = (0, 1) if rng.random() < 0.5 else (0, 1, 2)
+        limits = [rng.uniform(0, 4), rng.uniform(94, 100)]
+        low, high = np.percentile(x, limits, axis=axes, keepdims=True)
+        x = (x - low) / np.maximum(high - low, 0.05)
     x = x * rng.uniform(0.7, 1.3) * (1 + rng.normal(0, 0.07, 3)) + rng.normal(0, 0.05)
-    x = np.clip(x, 0, 1) ** float(np.exp(rng.normal(0, 0.25)))
+    # Some sensors' pictures are half black or half white: a dark road is no water.
+    x = np.clip(x, 0, 1) ** float(np.exp(rng.normal(0, 0.25 if rng.random() < 0.65 else 0.65)))
     if rng.random() < 0.15:
         haze = rng.uniform(0.1, 0.5) * (1 + 0.5 * smooth_noise(rng, x.shape[:2], 200))[..., None]
         x = x * (1 - haze) + 0.8 * haze

@@ -105,10 +105,20 @@ def test_a_number_type_reaches_the_model_of_a_session(monkeypatch):
     assert asked == [("sam-vit-b", "auto", 2, kind) for kind in ("bfloat16", "float32")]
 
 
-def test_the_embedded_model_refuses_a_number_type_that_it_would_pass_over():
-    assert load_model(EMBEDDED, "cpu", precision="float32").info.name == EMBEDDED
-    with pytest.raises(ModelError, match="runs in float32: leave the precision bfloat16 out"):
-        load_model(EMBEDDED, "cpu", precision="bfloat16")
+def test_the_embedded_model_answers_in_bfloat16_as_in_float32():
+    image = np.full((128, 160, 3), 90, np.uint8)
+    image[40:90, 50:110] = 210
+    box = Prompts(boxes=np.array([[40, 50, 90, 110]], "f4"))
+    exact, half = (load_model(EMBEDDED, "cpu", precision=kind) for kind in ("auto", "bfloat16"))
+    assert exact.info.fingerprint == load_model(EMBEDDED, "cpu").info.fingerprint
+    assert exact.info.fingerprint != half.info.fingerprint
+    answers = [m.decode(m.encode([image])[0], box, multimask=False) for m in (exact, half)]
+    assert [answer.logits.dtype for answer in answers] == [np.float32] * 2
+    assert [answer.scores.dtype for answer in answers] == [np.float32] * 2
+    one, other = (answer.logits[0, 0] > 0 for answer in answers)
+    assert (one & other).sum() / (one | other).sum() > 0.97
+    assert not np.array_equal(answers[0].logits, answers[1].logits)
+    assert half.scaled(2.0).info.fingerprint != exact.scaled(2.0).info.fingerprint
 
 
 def test_the_same_weights_have_the_same_fingerprint_and_others_another(tmp_path, state):
