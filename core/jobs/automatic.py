@@ -27,7 +27,7 @@ from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
 from .options import area_of_interest, tolerance_of
 from .result import JobResult, Report
-from .scale import Scalable, no_choice, scale_for
+from .scale import Scalable, no_choice, scale_for, small_objects_note
 from .stages.exemplars import read_exemplars
 from .stages.opened import keep_model
 from .stages.reprompt import SecondLook
@@ -100,7 +100,11 @@ class _Job:
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
+                notes[:] = (
+                    small_objects_note(objects, self.scale if params.scale is None else None)
+                    if writer.count
+                    else [_why_none(params, self.segmenter, objects)]
+                )
                 return JobResult(
                     path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
                 )

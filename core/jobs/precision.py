@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..job import SegmentParameters
-from ..models.catalogue import EMBEDDED
 
 
 def decided(params: SegmentParameters) -> SegmentParameters:
@@ -20,8 +19,7 @@ def decided(params: SegmentParameters) -> SegmentParameters:
     if params.precision != "fastest":
         return params
     concepts = bool(params.words) or params.exemplars is not None
-    one_type = params.model == EMBEDDED or params.model.lower().endswith(".onnx")
-    if one_type or (concepts and params.detector is None):
+    if params.model.lower().endswith(".onnx") or (concepts and params.detector is None):
         return replace(params, precision="auto")
     from ..models.runtime import fastest_precision, pick_device
 

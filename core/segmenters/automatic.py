@@ -55,20 +55,20 @@ from .views import (
     views_of,
 )
 
-VERSION = 3
+VERSION = 4
 """Of the rules below; part of the fingerprint."""
 
 REST_STEP = 128
-"""Pixels along a side of the squares of which each is asked once where nothing was found."""
+"""Network pixels along a side of the squares that are asked once each where nothing was found."""
 
 REST_DEPTH = 8
-"""Pixels from what was found below which nothing more is asked."""
+"""Network pixels from what was found below which nothing more is asked."""
 
 ROUGHLY = 32
-"""Pixels by which expected boxes may be too small."""
+"""Network pixels by which expected boxes may be too small."""
 
 SEEN_AROUND = (40.0, 128.0)
-"""Least and most pixels that are seen around a proposal at first."""
+"""Least and most network pixels that are seen around a proposal at first."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -247,18 +247,19 @@ class AutomaticSegmenter:
         own = view.cells
         if self.context.pixels:
             own = image.tile.core.cells(cell).shifted(-origin[0], -origin[1]).intersection(own)
-        reaching = reaching_into(expected.boxes, own.pixels(cell).grown(ROUGHLY))
-        ask = partial(self._ask_near, embedding, view)
+        pixels = 1 / proposer.scale  # of the image along a pixel of the network
+        reaching = reaching_into(expected.boxes, own.pixels(cell).grown(round(ROUGHLY * pixels)))
+        ask = partial(self._ask_near, embedding, view, pixels)
         sides = np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1)
         found = ask(expected.points[reaching], sides[reaching])
         covered = np.zeros(view.cells.shape, bool)
         cover(covered, found, view)
         covered |= ~view.asked
-        step, least = (max(1, pixels // cell) for pixels in (REST_STEP, REST_DEPTH))
+        step, least = (max(1, round(n * pixels / cell)) for n in (REST_STEP, REST_DEPTH))
         phase = origin[0] % step, origin[1] % step
         left = [at for at in uncovered(covered, least, step, phase) if holds(own, at)]
         rest = np.array(left, np.float32).reshape(-1, 2)
-        found += ask((rest + 0.5) * cell, np.full(len(rest), float(REST_STEP)))
+        found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
         found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
         found = self._tidied(found, view)
         probabilities, sides = proposer.class_probabilities(seen)
@@ -272,16 +273,29 @@ class AutomaticSegmenter:
         return TileMasks(image.tile.index, cell, masks)
 
     def _ask_near(
-        self, embedding: Embedding, view: View, points: FloatArray, sides: FloatArray
+        self,
+        embedding: Embedding,
+        view: View,
+        pixels: float,
+        points: FloatArray,
+        sides: FloatArray,
     ) -> list[Candidate]:
-        """Candidates for one click each, where that is asked; ``sides`` are roughly those of the
-        objects, pixels."""
+        """Candidates for one click each, where that is asked.
+
+        Args:
+            embedding: Of the window.
+            view: The window.
+            pixels: Image pixels along a pixel of the network.
+            points: (n, 2) in image pixels.
+            sides: (n,) image pixels, roughly the sides of the objects.
+        """
         rows, cols = cells_of(points, view)
         inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
         points, sides = points[inside], sides[inside]
         found: list[Candidate] = []
         cropped = getattr(self.model, "decode_cropped", None)
-        whole = embedding.cell_size == (view.cell, view.cell)
+        finer = view.cell / embedding.cell_size[0]  # where an image is magnified four times, 2
+        whole = embedding.cell_size == (view.cell / finer,) * 2 and finer in (1, 2)
         h, w = embedding.mask_shape
         batch = 256 if cropped and whole else max(1, _LOGITS_AT_ONCE // (12 * h * w))
         for start in range(0, len(points), batch):
@@ -296,20 +310,31 @@ class AutomaticSegmenter:
                 embedding,
                 Prompts(points=points[part][:, None], labels=labels),
                 min_score=self._min_score,
-                around=np.clip(sides[part], *SEEN_AROUND),
+                around=np.clip(sides[part], SEEN_AROUND[0] * pixels, SEEN_AROUND[1] * pixels),
             )
             for row in sorted(answers):
-                found += self._of_crop(answers[row], view)
+                found += self._of_crop(answers[row], view, int(finer))
         return found
 
-    def _of_crop(self, answer: Cropped, view: View) -> Iterator[Candidate]:
-        """What is good of one prompt's masks, which lie somewhere in the window."""
-        height, width = answer.logits.shape[1:]
-        box = CellBox(answer.row0, answer.col0, answer.row0 + height, answer.col0 + width)
+    def _of_crop(self, answer: Cropped, view: View, finer: int) -> Iterator[Candidate]:
+        """What is good of one prompt's masks, which lie somewhere in the window.
+
+        Args:
+            answer: Its first cell and its size are multiples of 16 cells.
+            view: Of the window.
+            finer: Cells of the answer along a cell of the window.
+        """
+        logits = answer.logits
+        if finer > 1:
+            m, h, w = logits.shape
+            squares = logits.reshape(m, h // finer, finer, w // finer, finer)
+            logits = squares.mean((2, 4), dtype=np.float32)
+        row0, col0 = answer.row0 // finer, answer.col0 // finer
+        box = CellBox(row0, col0, row0 + logits.shape[1], col0 + logits.shape[2])
         cells = box.intersection(view.cells)
         if cells.empty:
             return
-        logits = answer.logits[:, : cells.height, : cells.width]
+        logits = logits[:, : cells.height, : cells.width]
         valid = view.valid[cells.slices(view.cells)]
         if not valid.all():
             logits = np.where(valid, logits, ABSENT / STEPS)

@@ -23,6 +23,10 @@ class Proposer(Protocol):
     def info(self) -> ModelInfo:
         """As of any model."""
 
+    @property
+    def scale(self) -> float:
+        """Network pixels per image pixel."""
+
     def encode(self, images: Sequence[ByteArray]) -> list[Embedding]:
         """As of any model."""
 

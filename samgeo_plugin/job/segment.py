@@ -106,9 +106,9 @@ class SegmentParameters(Parameters):
         _RASTER_CRS, unset="what the file says", group="raster"
     )
     scale: Optional[float] = option_field(
-        "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1 or 2.",
+        "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1, 2 or 4.",
         least=0.25,
-        most=2,
+        most=4,
         unset="1, or 2 where a pixel has 0.4 m or more",
         group="raster",
     )

@@ -31,7 +31,7 @@ CLASSES = (
     "vehicle",
     "other",
 )
-SCALES = ("auto", "0.25", "0.5", "1", "2")
+SCALES = ("auto", "0.25", "0.5", "1", "2", "4")
 
 
 class SegmentAlgorithm(ExampleAlgorithm):

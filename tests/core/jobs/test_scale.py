@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A job's scale: chosen once from the ground resolution, the same in every window."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import geopandas as gpd
@@ -9,13 +10,14 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.enums import Resampling
 from samgeo_core.errors import ParameterError
 from samgeo_core.interactive.windows import Level
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.make_segmenter import make_segmenter
 from samgeo_core.jobs.prompts import cell_for
 from samgeo_core.jobs.run import run
-from samgeo_core.jobs.scale import pixel_metres, scale_for, scaled
+from samgeo_core.jobs.scale import pixel_metres, scale_for, scaled, small_objects_note
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.testing.painted import PaintedModel
 
@@ -100,3 +102,46 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
     assert "class" not in found("grid.fgb", proposals="grid", points_per_side=4).columns
     with pytest.raises(ParameterError, match="castle"):
         found("castle.fgb", classes=["castle"])
+
+
+class Found:
+    """Objects of some sides, in cells of 2 pixels."""
+
+    def __init__(self, sides):
+        box = np.array([(0, 0, side, side // 2) for side in sides], np.int64).reshape(-1, 4)
+        self.summary, self.cell = SimpleNamespace(box=box), 2
+
+    def __len__(self):
+        return len(self.summary.box)
+
+
+def test_small_objects_are_worth_a_larger_scale():
+    small, large = Found([10] * 20 + [90] * 19), Found([10] * 19 + [90] * 20)
+    (said,) = small_objects_note(small, 1.0)
+    assert said.startswith("Half of the objects are less than 20 pixels long")
+    assert "{option scale} 2 finds more" in said
+    assert "{option scale} 4 finds more" in small_objects_note(small, 2.0)[0]
+    assert small_objects_note(small, 4.0) == []  # there is no larger one
+    assert small_objects_note(large, 1.0) == []
+    assert small_objects_note(small, None) == []  # somebody chose it, or the model has none
+    assert small_objects_note(Found([10] * 20), 1.0) == []
+
+
+def test_a_job_says_that_its_objects_are_small(tmp_path):
+    with rasterio.open("sample_data/town.tif") as source:
+        shape = (3, source.height // 3, source.width // 3)
+        pixels = source.read([1, 2, 3], out_shape=shape, resampling=Resampling.average)
+        crs, corner = source.crs, source.transform
+    profile = {"driver": "GTiff", "count": 3, "height": shape[1], "width": shape[2], "crs": crs}
+    transform = Affine(0.3, 0, corner.c, 0, -0.3, corner.f)
+    path = tmp_path / "small.tif"
+    with rasterio.open(path, "w", **profile, dtype="uint8", transform=transform) as out:
+        out.write(pixels)
+    params = SegmentParameters([str(path)], str(tmp_path / "out.gpkg"))
+    result = run(params)
+    assert result.scale == 1
+    assert any("scale 2 finds more" in said for said in result.warnings)
+    chosen = replace(params, scale=1.0, overwrite=True)
+    assert not any("finds more" in said for said in run(chosen).warnings)
+    finer = run(replace(params, scale=2.0, overwrite=True))
+    assert finer.features > 1.5 * result.features
