@@ -17,9 +17,7 @@ def test_fastest_becomes_the_measured_type_in_the_jobs_own_process(monkeypatch):
     assert decided(replace(PARAMS, precision="float16")).precision == "float16"
 
 
-@pytest.mark.parametrize(
-    "model", [{"model": "embedded"}, {"model": "/x/FastSAM-s.onnx"}, {"words": ["roof"]}]
-)
+@pytest.mark.parametrize("model", [{"model": "/x/FastSAM-s.onnx"}, {"words": ["roof"]}])
 def test_models_of_one_type_stay_with_it(monkeypatch, model):
     monkeypatch.setattr(runtime, "_fastest", lambda device: "bfloat16")
     assert decided(replace(PARAMS, **model)).precision == "auto"

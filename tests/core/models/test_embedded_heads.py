@@ -228,15 +228,20 @@ def part_of_a_raster(pixels, core, around, cell):
     return TileImage(tile, part, np.ones(part.shape[:2], bool), part.shape[0], cell)
 
 
-def test_a_tile_with_a_context_finds_what_the_whole_raster_gives():
-    shipped = load_embedded("cpu", 1)
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_a_tile_with_a_context_finds_what_the_whole_raster_gives(scale):
+    shipped = load_embedded("cpu", 1, scale=float(scale))
     segmenter = AutomaticSegmenter(shipped, AutomaticOptions(proposals="embedded"), shipped)
     context = segmenter.context
-    assert context.pixels == context.step == 128
-    pixels, core = town(768), PixelBox(256, 256, 512, 512)
-    whole = segmenter.segment(window(pixels, 2)).masks
-    found = segmenter.segment(part_of_a_raster(pixels, core, 192, 2)).masks
-    cells = core.cells(2)
+    assert context.pixels == context.step == 128 // scale
+    squares = town(768).reshape(768 // scale, scale, 768 // scale, scale, 3)
+    pixels = squares.mean((1, 3)).astype(np.uint8)
+    core = PixelBox(256 // scale, 256 // scale, 512 // scale, 512 // scale)
+    cell = segmenter.cell_size(len(pixels))
+    assert cell == max(1, 2 // scale)
+    whole = segmenter.segment(window(pixels, cell)).masks
+    found = segmenter.segment(part_of_a_raster(pixels, core, 192 // scale, cell)).masks
+    cells = core.cells(cell)
     expected = {mask.box for mask in whole if cells.contains(mask.box)}
     assert len(expected) >= 9
     assert {mask.box for mask in found if cells.contains(mask.box)} == expected
