@@ -137,7 +137,7 @@ def segment(
         asset: Asset of STAC items. None: the only raster, or the one for looking at.
         sign: Function that signs addresses, module:function, e.g. planetary_computer:sign_url.
         scale: Pixels of the embedded model per working pixel, in every window: 0.25 to 4.
-            None: 1, or 2 where a pixel has 0.4 m or more.
+            None: 1, or 2 where a pixel has 0.4 m or more; doubled where objects are small.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.

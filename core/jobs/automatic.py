@@ -27,7 +27,7 @@ from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
 from .options import area_of_interest, tolerance_of
 from .result import JobResult, Report
-from .scale import Scalable, no_choice, scale_for, small_objects_note
+from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
 from .stages.opened import keep_model
 from .stages.reprompt import SecondLook
@@ -54,7 +54,8 @@ def segment_tiles_of(
     report("stretch", 0, 1)
     spec = raster.worker_spec
     report("stretch", 1, 1)
-    chosen = replace(params, scale=scale_for(params.scale, raster))
+    content = segmenter is None and magnifies(params)
+    chosen = replace(params, scale=scale_for(params.scale, raster, content=content))
     factory = _factory(chosen, segmenter, raster)
     here = factory()
     scalable = isinstance(getattr(here, "model", None), Scalable)
@@ -100,11 +101,7 @@ class _Job:
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                notes[:] = (
-                    small_objects_note(objects, self.scale if params.scale is None else None)
-                    if writer.count
-                    else [_why_none(params, self.segmenter, objects)]
-                )
+                notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
                 return JobResult(
                     path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
                 )

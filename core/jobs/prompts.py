@@ -30,7 +30,7 @@ from ..vectors.schema import carried_fields
 from .folder import Output, executor_for
 from .options import area_of_interest
 from .result import JobResult, Report
-from .scale import Scalable, scale_for, scaled
+from .scale import Scalable, magnifies, scale_for, scaled
 from .stages.opened import keep_model
 from .stages.prompt_stage import ModelFactory, PromptStage, notes_path
 
@@ -72,7 +72,8 @@ def segment_prompts(
     report("stretch", 0, 1)
     spec = raster.spec
     report("stretch", 1, 1)
-    scale = scale_for(params.scale, raster)
+    content = factory is None and magnifies(params)
+    scale = scale_for(params.scale, raster, content=content)
     make = factory or partial(
         _load, params.model, params.device, params.threads, params.precision, scale, params.scale
     )

@@ -3,20 +3,30 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from ..earth.crs import known_crs
 from ..earth.geometry import middle_pixel
-from ..errors import ParameterError
-from ..job import option
-from ..merge import Merged
+from ..errors import CheckpointError, ModelError, ParameterError, RasterError
+from ..job import SegmentParameters, option
 from ..models.base import PromptableModel
-from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale
+from ..models.catalogue import CATALOGUE, EMBEDDED
+from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale, scale_in
+from ..raster.raster import Raster
+from ..types import PixelBox
+from .stages.opened import loaded_once
 
-FEW_OBJECTS = 30
-"""Objects below which their sizes say nothing of a raster."""
+LOOKED_AT = 512
+"""Side in network pixels of the squares whose objects say how large a raster's objects are."""
+
+FEW = 30
+"""Proposals below which their sizes say nothing of a raster."""
 
 
 @runtime_checkable
@@ -27,15 +37,35 @@ class Scalable(Protocol):
         """The same model at another scale."""
 
 
-def no_choice(model: str) -> ParameterError:
-    """What a model without the choice says to a scale."""
-    return ParameterError(
-        f"{model} brings every window to its own size, so that a scale says nothing: leave "
-        f"{option('scale')} out, or choose another {option('tile_size')}."
-    )
-
-
 M = TypeVar("M", bound=PromptableModel)
+
+
+def scale_for(
+    given: float | None,
+    raster: Any,
+    *,
+    content: bool = True,
+    classifier: str | None = None,
+) -> float:
+    """A job's scale: what was asked for, or what suits the ground resolution and the objects.
+
+    Args:
+        given: The parameter ``scale``.
+        raster: Open, at the working resolution.
+        content: Whether to look at it, too: a raster whose objects are small for the embedded model
+            is magnified more than its ground resolution says.
+        classifier: Path of a saved classifier that the job uses: its scale is taken.
+    """
+    if given is not None:
+        return given
+    if classifier is not None:
+        from ..classes.saved import load_classifier  # scikit-learn takes seconds to import
+
+        return scale_in(load_classifier(classifier, "objects").classifier.model)
+    scale = choose_scale(pixel_metres(raster))
+    while content and scale < SCALES[-1] and typical_side(raster, scale) < SMALL_OBJECT:
+        scale *= 2
+    return scale
 
 
 def pixel_metres(raster: Any) -> float | None:
@@ -43,14 +73,70 @@ def pixel_metres(raster: Any) -> float | None:
     return middle_pixel(raster.transform, known_crs(raster.crs), (raster.height, raster.width))
 
 
-def scale_for(given: float | None, raster: Any) -> float:
-    """A job's scale: what was asked for, or what suits the ground resolution.
+def typical_side(raster: Raster, scale: float) -> float:
+    """How long objects are, in network pixels at a scale.
 
-    Args:
-        given: The parameter ``scale``.
-        raster: Open, at the working resolution.
+    The shipped embedded model proposes objects in up to four squares of the raster, whatever model
+    the job uses: the same raster has the same scale for all of them.
+
+    Returns:
+        The median of the longer sides of their boxes; infinity where there are too few.
     """
-    return choose_scale(pixel_metres(raster)) if given is None else given
+    from ..models.load import load_model  # torch takes seconds to import
+
+    load = partial(load_model, EMBEDDED, "cpu")
+    model: Any = loaded_once((EMBEDDED, "cpu", "scale"), load)
+    seeing = model.scaled(scale)
+    sides: list[float] = []
+    for box in _squares(raster.shape, round(LOOKED_AT / scale)):
+        try:
+            seen = raster.read(box)
+        except RasterError:
+            continue  # whoever needs these pixels says it
+        if seen.valid.mean() > 0.5:
+            proposed = seeing.propose(seeing.encode([seen.pixels])[0]).boxes
+            sides += np.ptp(proposed.reshape(-1, 2, 2), axis=1).max(axis=1).tolist()
+    return float(np.median(sides)) * scale if len(sides) >= FEW else math.inf
+
+
+def _squares(shape: tuple[int, int], side: int) -> Iterator[PixelBox]:
+    """Squares around the middles of a raster's quarters; fewer where it is small."""
+    starts = []
+    for length in shape:
+        middles = (length // 4, 3 * length // 4) if length >= 2 * side else (length // 2,)
+        starts.append([min(max(0, m - side // 2), max(0, length - side)) for m in middles])
+    for row, col in itertools.product(*starts):
+        yield PixelBox(row, col, min(row + side, shape[0]), min(col + side, shape[1]))
+
+
+def has_scales(model: str) -> bool:
+    """Whether a model, by its name or path, is a network that can be told how much to magnify."""
+    if model in CATALOGUE:
+        return model == EMBEDDED
+    from ..models.weights.checkpoints import locate
+    from ..models.weights.tensors import family_note
+
+    try:
+        path = locate(model).path
+    except (CheckpointError, ModelError):
+        return False  # whoever loads it says why not
+    return path.suffix == ".safetensors" and family_note(path) == EMBEDDED
+
+
+def magnifies(params: SegmentParameters) -> bool:
+    """Whether a job is one of the embedded model, or of its proposals, and so has a scale."""
+    if params.words or params.exemplars is not None:
+        return False
+    proposes = params.prompts is None and params.proposals == "embedded"
+    return proposes or has_scales(params.model)
+
+
+def no_choice(model: str) -> ParameterError:
+    """What a model without the choice says to a scale."""
+    return ParameterError(
+        f"{model} brings every window to its own size, so that a scale says nothing: leave "
+        f"{option('scale')} out, or choose another {option('tile_size')}."
+    )
 
 
 def scaled(model: M, scale: float, given: float | None) -> M:
@@ -70,24 +156,3 @@ def scaled(model: M, scale: float, given: float | None) -> M:
     if given is not None:
         raise no_choice(model.info.name)
     return model
-
-
-def small_objects_note(objects: Merged, scale: float | None) -> list[str]:
-    """Advice for a raster whose objects are small for the embedded model, if they are.
-
-    Args:
-        objects: What was found.
-        scale: What was chosen for the raster; None where there was no choice.
-    """
-    if scale is None or scale >= SCALES[-1] or len(objects) < FEW_OBJECTS:
-        return []
-    box = objects.summary.box
-    sides = np.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]) * objects.cell
-    typical = float(np.median(sides))
-    if typical * scale >= SMALL_OBJECT:
-        return []
-    return [
-        f"Half of the objects are less than {typical:.0f} pixels long, which is small for the "
-        f"embedded model: {option('scale')} {2 * scale:g} finds more of them and draws them "
-        "better, but takes four times as long."
-    ]

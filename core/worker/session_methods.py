@@ -23,7 +23,7 @@ from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
 from ..interactive.windows import Level
-from ..jobs.scale import scale_for, scaled
+from ..jobs.scale import Scalable, scale_for, scaled
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..prompts.prompts import PromptTransform
@@ -158,7 +158,8 @@ class Engine:
                 raster.close()
                 raise
         notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
-        model = scaled(model, scale_for(None, raster), None)
+        scale = scale_for(None, raster, content=isinstance(model, Scalable))
+        model = scaled(model, scale, None)
         session = Session(levels_of(raster), model, self._cache)
         return _Opened("", session, raster, model, params), notes
 

@@ -109,7 +109,7 @@ class SegmentParameters(Parameters):
         "Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1, 2 or 4.",
         least=0.25,
         most=4,
-        unset="1, or 2 where a pixel has 0.4 m or more",
+        unset="1, or 2 where a pixel has 0.4 m or more; doubled where objects are small",
         group="raster",
     )
     overlap: str = option_field(_OVERLAP, choices=_OVERLAPS, group="raster")

@@ -181,7 +181,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             tr("Magnification for the embedded model"),
             SCALES,
             folded=True,
-            note=tr("Automatic: 1, or 2 where a pixel has 0.4 m or more"),
+            note=tr("Automatic: by the ground resolution and the size of the objects"),
         )
         self.add_number(
             self.POINTS,

@@ -25,7 +25,7 @@ from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..folder import Output, executor_for
 from ..options import has_classes, raster_options, with_absolute_paths
 from ..result import JobResult, reported
-from ..scale import scale_for
+from ..scale import has_scales, scale_for
 from ..stages.opened import keep_model
 from ..stages.prompt_stage import ModelFactory
 from .class_layer import (
@@ -100,7 +100,10 @@ def classify_layer(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = factory or ScaledModel(model_factory(params), scale_for(None, raster))
+        if factory is None:
+            content = has_scales(params.model)
+            scale = scale_for(None, raster, content=content, classifier=params.classifier)
+            factory = ScaledModel(model_factory(params), scale)
         model = factory()
         saved = saved_classifier(params, "objects", model)
         grid = feature_grid(raster, params.tile_size, params.margin)

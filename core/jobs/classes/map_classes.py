@@ -94,7 +94,9 @@ def map_classes(
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
-        factory = factory or ScaledModel(model_factory(params), scale_for(None, raster))
+        factory = factory or ScaledModel(
+            model_factory(params), scale_for(None, raster, content=False)
+        )
         model = factory()
         saved = saved_classifier(params, "cells", model)
         source = FeatureSource(spec, factory, grid)

@@ -30,7 +30,7 @@ from ..make_segmenter import make_candidates
 from ..options import has_classes, raster_options, with_absolute_paths
 from ..regularize import regularize_layer
 from ..result import JobResult, Report, reported
-from ..scale import scale_for
+from ..scale import magnifies, scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
@@ -113,7 +113,7 @@ def segment_classes(
         description = {"raster": raster.description, "asked": _asked(params)}
         model = LoadedOnce(model_factory(params))
         if classes:
-            _check_examples(params, raster, ScaledModel(model, scale_for(params.scale, raster)))
+            _check_examples(params, raster, ScaledModel(model, _scale(params, raster)))
 
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
             steps = _Steps(params, rules, store.folder / "features", raster, report, model)
@@ -184,10 +184,12 @@ class _Steps:
             crs=None,
             stac_item=False,
         )
-        scale = scale_for(params.scale, self.raster)
+        scale = _scale(params, self.raster)
         finds_concepts = bool(params.words) or params.exemplars is not None
         if segmenter is None and classes and not finds_concepts:
-            segmenter = partial(make_candidates, replace(plain, scale=scale), self.model)
+            candidates = replace(plain, scale=scale)
+            segmenter = partial(make_candidates, candidates, self.model)
+            plain = candidates if magnifies(params) else plain
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:
@@ -221,6 +223,11 @@ class _Steps:
             regularize_layer(straight, self.report)
             found = straight.output
         return made, _frame(found)
+
+
+def _scale(params: SegmentParameters, raster: Raster) -> float:
+    """Of the candidates and of their features."""
+    return scale_for(params.scale, raster, content=magnifies(params), classifier=params.classifier)
 
 
 def _check_examples(params: SegmentParameters, raster: Raster, model: ModelFactory) -> None:

@@ -24,7 +24,7 @@ from ...tiles.grid import Grid, Tile, choose_grid
 from ..make_segmenter import make_segmenter
 from ..options import area_of_interest, check_options, raster_options
 from ..result import Report
-from ..scale import scale_for
+from ..scale import magnifies, scale_for
 from ..stages.tile_stage import SegmenterFactory
 
 MOST_OPENED = 400
@@ -115,7 +115,10 @@ def _made(
     params: SegmentParameters, segmenter: Segmenter | SegmenterFactory | None
 ) -> Callable[[Raster], Segmenter]:
     if segmenter is None:
-        return lambda raster: make_segmenter(replace(params, scale=scale_for(params.scale, raster)))
+        content = magnifies(params)
+        return lambda raster: make_segmenter(
+            replace(params, scale=scale_for(params.scale, raster, content=content))
+        )
     made = segmenter if isinstance(segmenter, Segmenter) else segmenter()
     return lambda raster: made
 

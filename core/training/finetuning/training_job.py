@@ -16,7 +16,7 @@ import torch
 from ...classes.classifier import Classifier
 from ...classes.saved import SavedClassifier, save_classifier
 from ...errors import ModelError, ParameterError
-from ...jobs.scale import scale_for, scaled
+from ...jobs.scale import has_scales, scale_for, scaled
 from ...labels.places import Cut
 from ...layers.reader import LayerLike
 from ...models.base import PromptableModel
@@ -211,7 +211,7 @@ class TrainingJob:
         """Write what is accepted beside the trained model's file, where that was learned."""
         if self.classifier is None:
             return
-        scale = scale_for(None, self.raster)
+        scale = scale_for(None, self.raster, content=has_scales(self.options.model))
         model = scaled(load_model(str(file), "cpu", self.options.threads), scale, None)
         # Its features are those of the model in the file: that has another name for them.
         one = replace(self.classifier, model=model.info.fingerprint)
@@ -282,7 +282,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
             f"{options.model} was itself trained from {notes.base}: begin with "
             f"{notes.base}, or with a model that was trained as a whole."
         )
-    scale = scale_for(None, raster)
+    scale = scale_for(None, raster, content=has_scales(options.model))
     base = scaled(load_model(options.model, options.device, options.threads), scale, None)
     what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
     learner, before, extra = _learner(base, located, what, windows["train"], options, folder, scale)

@@ -3272,8 +3272,8 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />
-   <source>Automatic: 1, or 2 where a pixel has 0.4 m or more</source>
-   <translation>Automatisch: 1, oder 2, wo ein Pixel 0,4 m oder mehr hat</translation>
+   <source>Automatic: by the ground resolution and the size of the objects</source>
+   <translation>Automatisch: nach der Bodenauflösung und der Größe der Objekte</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_raster.py" />

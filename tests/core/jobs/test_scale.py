@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A job's scale: chosen once from the ground resolution, the same in every window."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,15 +12,20 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from samgeo_core.errors import ParameterError
+from samgeo_core.errors import ParameterError, RasterError
 from samgeo_core.interactive.windows import Level
-from samgeo_core.job import SegmentParameters
+from samgeo_core.job import OpenParameters, SegmentParameters
 from samgeo_core.jobs.make_segmenter import make_segmenter
 from samgeo_core.jobs.prompts import cell_for
 from samgeo_core.jobs.run import run
-from samgeo_core.jobs.scale import pixel_metres, scale_for, scaled, small_objects_note
+from samgeo_core.jobs.scale import has_scales, pixel_metres, scale_for, scaled, typical_side
+from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
 from samgeo_core.models.embedded.load import load_embedded
+from samgeo_core.models.embedded.scale import SMALL_OBJECT
+from samgeo_core.raster.raster import open_raster
 from samgeo_core.testing.painted import PaintedModel
+from samgeo_core.worker.job_methods import Context
+from samgeo_core.worker.session_methods import Engine
 
 
 def raster(crs, pixel, x=500_000.0, y=6_000_000.0):
@@ -41,8 +47,8 @@ def test_a_pixel_is_measured_in_metres_whatever_the_crs():
 
 def test_what_was_asked_for_is_taken_and_else_what_suits_the_ground():
     assert scale_for(0.5, raster("EPSG:32632", 10.0)) == 0.5
-    assert scale_for(None, raster("EPSG:32632", 10.0)) == 2
-    assert scale_for(None, raster("EPSG:32632", 0.1)) == 1
+    assert scale_for(None, raster("EPSG:32632", 10.0), content=False) == 2
+    assert scale_for(None, raster("EPSG:32632", 0.1), content=False) == 1
 
 
 def test_models_without_a_choice_refuse_a_scale():
@@ -104,44 +110,71 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
         found("castle.fgb", classes=["castle"])
 
 
-class Found:
-    """Objects of some sides, in cells of 2 pixels."""
-
-    def __init__(self, sides):
-        box = np.array([(0, 0, side, side // 2) for side in sides], np.int64).reshape(-1, 4)
-        self.summary, self.cell = SimpleNamespace(box=box), 2
-
-    def __len__(self):
-        return len(self.summary.box)
-
-
-def test_small_objects_are_worth_a_larger_scale():
-    small, large = Found([10] * 20 + [90] * 19), Found([10] * 19 + [90] * 20)
-    (said,) = small_objects_note(small, 1.0)
-    assert said.startswith("Half of the objects are less than 20 pixels long")
-    assert "{option scale} 2 finds more" in said
-    assert "{option scale} 4 finds more" in small_objects_note(small, 2.0)[0]
-    assert small_objects_note(small, 4.0) == []  # there is no larger one
-    assert small_objects_note(large, 1.0) == []
-    assert small_objects_note(small, None) == []  # somebody chose it, or the model has none
-    assert small_objects_note(Found([10] * 20), 1.0) == []
-
-
-def test_a_job_says_that_its_objects_are_small(tmp_path):
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The sample scene at a third of its size, with pixels that are said to have 30 cm."""
     with rasterio.open("sample_data/town.tif") as source:
         shape = (3, source.height // 3, source.width // 3)
         pixels = source.read([1, 2, 3], out_shape=shape, resampling=Resampling.average)
         crs, corner = source.crs, source.transform
     profile = {"driver": "GTiff", "count": 3, "height": shape[1], "width": shape[2], "crs": crs}
     transform = Affine(0.3, 0, corner.c, 0, -0.3, corner.f)
-    path = tmp_path / "small.tif"
+    path = tmp_path_factory.mktemp("small") / "small.tif"
     with rasterio.open(path, "w", **profile, dtype="uint8", transform=transform) as out:
         out.write(pixels)
-    params = SegmentParameters([str(path)], str(tmp_path / "out.gpkg"))
+    return path
+
+
+def test_a_raster_of_small_objects_is_magnified_more(small):
+    with open_raster("sample_data/town.tif") as usual, open_raster(str(small)) as third:
+        assert scale_for(None, usual) == scale_for(None, usual, content=False) == 1
+        assert scale_for(None, third, content=False) == 1
+        assert typical_side(third, 1.0) < SMALL_OBJECT < typical_side(usual, 1.0)
+        assert scale_for(None, third) == 2
+        assert scale_for(1.0, third) == 1
+
+
+def test_a_job_and_a_session_take_the_same_scale(small, tmp_path):
+    params = SegmentParameters([str(small)], str(tmp_path / "out.gpkg"))
     result = run(params)
+    assert result.scale == 2
+    assert result.features > 1.5 * run(replace(params, scale=1.0, overwrite=True)).features
+    quiet = Context(lambda: None, lambda *_: None, lambda *_: None)
+    opened, _ = Engine()._opened_for(OpenParameters([str(small)], "embedded"), quiet)
+    assert opened.model.scale == 2
+    opened.session.close()
+
+
+def test_a_saved_classifier_brings_its_scale(small, tmp_path):
+    examples = tmp_path / "examples.gpkg"
+    params = SegmentParameters([str(small)], str(tmp_path / "all.gpkg"), scale=1.0)
+    run(params)
+    found = gpd.read_file(tmp_path / "all.gpkg")
+    found["kind"] = np.where(found["class"] == "building", "house", "none")
+    found[["kind", "geometry"]].iloc[:60].to_file(examples)
+    saved = tmp_path / "houses.samgeo-classes"
+    learned = replace(
+        params, examples=str(examples), class_field="kind", save_classifier=str(saved),
+        output=str(tmp_path / "a.gpkg"),
+    )  # fmt: skip
+    run(learned)
+    with open_raster(str(small)) as raster:
+        assert scale_for(None, raster, classifier=str(saved)) == 1
+    again = SegmentParameters([str(small)], str(tmp_path / "b.gpkg"), classifier=str(saved))
+    result = run(again)
     assert result.scale == 1
-    assert any("scale 2 finds more" in said for said in result.warnings)
-    chosen = replace(params, scale=1.0, overwrite=True)
-    assert not any("finds more" in said for said in run(chosen).warnings)
-    finer = run(replace(params, scale=2.0, overwrite=True))
-    assert finer.features > 1.5 * result.features
+    assert result.features
+
+
+def test_only_networks_of_the_embedded_kind_have_scales(tmp_path):
+    assert has_scales("embedded")
+    assert not has_scales("sam-vit-b")
+    assert not has_scales(str(tmp_path / "missing.safetensors"))
+    shutil.copy(EMBEDDED_WEIGHTS, tmp_path / "mine.safetensors")
+    assert has_scales(str(tmp_path / "mine.safetensors"))
+
+
+def test_a_raster_that_cannot_be_looked_at_keeps_the_scale_of_its_ground(small):
+    with open_raster(str(small)) as third:
+        third.read = lambda box: (_ for _ in ()).throw(RasterError("a block is damaged"))
+        assert scale_for(None, third) == 1
