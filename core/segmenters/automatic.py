@@ -24,15 +24,15 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ParameterError
-from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks, crop_mask, quantize
+from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks
 from ..models.base import Decoded, Embedding, PromptableModel, Prompts
 from ..models.embedded.classes import CLASSES
 from ..parallel.cancellation import check
 from ..tiles.grid import NO_CONTEXT, Context
-from ..tiles.mask_grid import choose_cell, pad_image, resample, valid_cells
-from ..types import BoolArray, CellBox, FloatArray, LogitArray, PixelBox
+from ..tiles.mask_grid import choose_cell, pad_image, resample
+from ..types import BoolArray, CellBox, FloatArray
+from .ask_again import ask_again
 from .mask_nms import (
-    CROP_MARGIN,
     Candidate,
     Criterion,
     make_candidate,
@@ -49,7 +49,6 @@ from .views import (
     cells_of,
     cover,
     holds,
-    innermost,
     is_cut_off,
     reaching_into,
     views_of,
@@ -353,67 +352,7 @@ class AutomaticSegmenter:
 
     def refine(self, image: TileImage, hints: Sequence[Hint]) -> list[Mask | None]:
         """One mask a hint, from its box and its logits; see :class:`~.segmenter.Hint`."""
-        if not hints or not image.valid.any():
-            return [None] * len(hints)
-        cell = image.cell
-        embedding = self.model.encode([pad_image(image.pixels, image.size)])[0]
-        valid = valid_cells(image.valid, cell)
-        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
-        # Of the padded window, so that what lies beyond the raster is prompted as absent.
-        frame = CellBox(0, 0, -(-image.size // cell), -(-image.size // cell))
-        prompts, known = [], []
-        for row, hint in enumerate(hints):
-            whole = np.full(frame.shape, ABSENT, np.int8)
-            box = hint.box.shifted(-origin[0], -origin[1]).intersection(frame)
-            if not box.empty:
-                whole[box.slices(frame)] = hint.logits[box.shifted(*origin).slices(hint.box)]
-            tight = crop_mask(whole, (0, 0), margin=0)
-            if tight is not None:
-                known.append(row)
-                prompts.append((tight[0].pixels(cell), whole))
-        answers: list[Mask | None] = [None] * len(hints)
-        if not prompts:
-            return answers
-        decoded = self._ask_again(embedding, prompts, cell)
-        for index, logits, scores in zip(
-            decoded.index, decoded.logits, decoded.scores, strict=True
-        ):
-            best = int(np.argmax(scores))
-            fine = resample(logits[best], embedding.cell_size, (cell, cell), shape=valid.shape)
-            stored = np.where(valid, quantize(fine), ABSENT)
-            crop_box = crop_mask(stored, origin, margin=CROP_MARGIN)
-            if crop_box is not None:
-                row = known[int(index)]
-                answers[row] = Mask(
-                    *crop_box,
-                    float(scores[best]),
-                    float(
-                        stability_of(stored[None], self.options.stability_offset * LOGIT_STEPS)[0]
-                    ),
-                    hints[row].prompt,
-                )
-        return answers
-
-    def _ask_again(
-        self, embedding: Embedding, prompts: Sequence[tuple[PixelBox, LogitArray]], cell: int
-    ) -> Decoded:
-        """Prompt with all that the model understands of a box and a mask, one answer each."""
-        accepts = self.model.info.accepts
-        boxes = np.array([(b.row0, b.col0, b.row1, b.col1) for b, _ in prompts], np.float32)
-        masks = points = None
-        if "mask" in accepts:
-            stored = np.stack([whole for _, whole in prompts]) / STEPS
-            masks = resample(stored, (cell, cell), embedding.cell_size, shape=embedding.mask_shape)
-        if "box" not in accepts:
-            inner = [innermost(whole) for _, whole in prompts]
-            points = (np.array(inner, np.float32)[:, None] + 0.5) * cell
-        asked = Prompts(
-            points=points,
-            labels=None if points is None else np.ones(points.shape[:2], np.int8),
-            boxes=boxes if points is None else None,
-            masks=masks,
-        )
-        return self.model.decode(embedding, asked, multimask=points is not None and masks is None)
+        return ask_again(self.model, self.options.stability_offset, image, hints)
 
     def _points(self, view: View, valid: BoolArray) -> list[FloatArray]:
         """Points of a view that lie on data, (n, 2) float32 (row, column) in the window's pixels.

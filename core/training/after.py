@@ -2,7 +2,7 @@
 """What is set once the weights are final, on data that was held back: levels by size, temperature.
 
 Unlike :mod:`.calibrate`, nothing here changes the weights: the numbers stand in the notes of the
-exported file (``models/embedded/levels.py``).
+exported file (``models/embedded/decoding.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..models.embedded.levels import Levels
+from ..models.embedded.decoding import Levels
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
 from ..types import AnyArray

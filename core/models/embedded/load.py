@@ -19,7 +19,7 @@ from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights.files import check_file
 from ..weights.own import OwnNotes, changed
-from .levels import Levels
+from .decoding import Levels
 from .model import CONTEXT, FAMILY, INPUT_SIZE, STEP, VERSION, EmbeddedModel
 from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded
 from .proposals import LEAST_DEPTH

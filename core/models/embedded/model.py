@@ -15,35 +15,28 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from ...errors import ModelError
 from ...types import AnyArray, ByteArray, FloatArray
-from ..base import PADDING, Decoded, Embedding, ModelInfo, Prompts, Proposals
+from ..base import Decoded, Embedding, ModelInfo, Prompts, Proposals
 from ..image import check_image
 from ..runtime import in_batches
 from .corrections import corrected
-from .islands import without_islands
-from .levels import Levels
+from .decoding import OUTSIDE, Answer, Asked, Levels, decode_rows
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
-    MULTIPLE,
-    Coarse,
     EmbeddedNet,
     Features,
-    enlarge,
     normalised,
 )
-from .prompt_maps import STRIDE, PromptTensors
+from .prompt_maps import STRIDE
 from .prompts import to_tensors
 from .proposals import LEAST_DEPTH, joined, propose
-from .regions import COARSEST, Look, Regions, cut_features, cut_prompts, layout, one_row
+from .regions import COARSEST, Look, Regions, fitted, layout, shrunk
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
@@ -61,9 +54,6 @@ KEPT_IMAGES = 2
 MOST_TOGETHER = 16
 """Prompts decoded together at most."""
 
-WHOLE_LOOK = 128
-"""Side in pixels of the squares whose fine stages are computed as a whole."""
-
 CONTEXT = 128
 """Pixels around a window in which lies what an answer within it depends on: the half of a prompt's
 square, and what the encoder's features see."""
@@ -72,33 +62,9 @@ STEP = 128
 """Pixels on whose multiples windows begin: of the coarsest features (64), and of the squares in
 which an automatic search asks where nothing was found (128)."""
 
-GREY = 128
-"""What lies beyond an image for networks that learned it so; 0 once normalised."""
-
-FAR = -2.0
-"""Coarse logit below which nothing of an object is expected: the fine stage looks no further."""
-
-OUTSIDE = -10.0
-"""Logit of what lies outside of the surroundings in which a prompt was answered."""
-
-
-MARGIN = 3
-"""Cells of stride 8 that the fine stages see around what they are for."""
-
-REACH = 12
-"""Cells of stride 2 at the border of that, which lack some of their neighbours."""
 
 SHRINKS = (1, COARSEST)
 """How many times the image is shrunk before it is encoded."""
-
-
-class Answer(NamedTuple):
-    """(m, h, w) logits of a place's cells, where those begin, and (m,) scores."""
-
-    row0: int
-    col0: int
-    logits: FloatArray
-    scores: FloatArray
 
 
 class EmbeddedModel:
@@ -347,17 +313,18 @@ class EmbeddedModel:
         height, width = embedding.mask_shape
         reach = None if around is None else np.asarray(around, np.float64) * self.scale
         regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE, reach)
+        asked = Asked(tensors, regions, multimask, min_score)
         answers: dict[int, Answer] = {}
         todo = {look: np.flatnonzero(regions.first == k).tolist()
                 for k, look in enumerate(regions.looks)}  # fmt: skip
         for look, larger in zip_longest(regions.looks, regions.looks[1:]):
 
             def work(rows: Sequence[int], look: Look = look, larger: Look | None = larger) -> None:
-                for row, found in self._decode(
-                    features[look.shrink], tensors, rows, regions, look, multimask, min_score
-                ).items():
-                    if found is not None:
-                        answers[row] = found
+                seen = features[look.shrink]
+                found = decode_rows(self._net, self._levels, seen, asked, rows, look)
+                for row, answer in found.items():
+                    if answer is not None:
+                        answers[row] = answer
                     elif larger is not None:
                         todo[larger].append(row)
 
@@ -369,146 +336,6 @@ class EmbeddedModel:
             for _ in in_batches(sorted(todo[look]), count, work, "prompts", lanes=on_cpu):
                 pass
         return answers
-
-    def _decode(
-        self,
-        features: Features,
-        prompts: PromptTensors,
-        rows: Sequence[int],
-        regions: Regions,
-        look: Look,
-        multimask: bool,
-        min_score: float | None,
-    ) -> dict[int, Answer | None]:
-        """Some prompts' answers in their squares of a look.
-
-        None for those whose masks reach their square's border; those that do not pass are left out.
-        """
-        chosen = list(rows)
-        places = [regions.place(row, look) for row in chosen]
-        whole = regions.is_whole(look)
-        part = cut_prompts(prompts, chosen, places)
-        seen = features if whole else cut_features(features, places)
-        coarse = self._net.decoder.begin(seen, part)
-        scores = torch.sigmoid(coarse.iou)
-        if multimask:
-            which = torch.arange(1, CANDIDATES + 1, device=scores.device)
-            which = which.expand(len(scores), CANDIDATES)
-        else:
-            alone = (part.labels != PADDING).sum(1) == 1
-            alone &= ~torch.isfinite(part.boxes[:, 0])
-            if part.masks is not None:
-                alone[:] = False
-            which = torch.where(alone, scores.argmax(1), 0)[:, None]
-        scores = scores.gather(1, which)
-        passing = scores.amax(1) >= (-1 if min_score is None else min_score)
-        chosen_masks = coarse.masks.gather(
-            1, which[..., None, None].expand(*which.shape, *coarse.masks.shape[2:])
-        )
-        if min_score is not None:
-            # A mask that nobody will look at is no reason to look from further away.
-            rejected = (scores < min_score)[..., None, None]
-            chosen_masks = chosen_masks.masked_fill(rejected, OUTSIDE)
-        short = torch.zeros_like(passing) if whole else regions.cut_short(chosen_masks, places)
-        out: dict[int, Answer | None] = {
-            chosen[i]: None for i in torch.nonzero(passing & short)[:, 0].tolist()
-        }
-        keep = torch.nonzero(passing & ~short)[:, 0].tolist()
-        found: list[Tensor] = []
-        if keep and look.side <= WHOLE_LOOK:
-            # So small that finding out where the fine stages are needed costs more than they do.
-            mine = Features(*(piece[keep] for piece in seen)) if not whole else seen
-            fine = self._net.decoder.finish(mine, Coarse(*(part_[keep] for part_ in coarse)))
-            picked = which[keep][..., None, None].expand(-1, -1, *fine.shape[2:])
-            found = list(fine.gather(1, picked))
-        else:
-            for i in keep:
-                mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
-                # An answer without any score that passes does not come this far.
-                wanted = None if min_score is None else scores[i] >= min_score
-                found.append(self._fine(mine, one_row(coarse, i), which[i], wanted)[0])
-        for i, logits in zip(keep, found, strict=True):
-            clear = torch.full((len(logits),), not multimask)
-            levelled = self._levels.apply(logits, clear)
-            for _ in range(look.shrink.bit_length() - 1):
-                levelled = enlarge(levelled[None])[0]
-            rows_, cols_ = places[i]._replace(shrink=1).cells(MASK_STRIDE)
-            answer = levelled.cpu().numpy()
-            if prompts.masks is None and min_score is None:
-                # Somebody waits for these; of masks that a search may reject, few are worth it.
-                clicks = prompts.points[chosen[i]][prompts.labels[chosen[i]] == 1].cpu().numpy()
-                seeds = np.floor(clicks / MASK_STRIDE).astype(np.intp)
-                answer = without_islands(answer, seeds - (rows_.start, cols_.start))
-            out[chosen[i]] = Answer(rows_.start, cols_.start, answer, scores[i].cpu().numpy())
-        return out
-
-    def _fine(
-        self, features: Features, coarse: Coarse, which: Tensor, wanted: Tensor | None = None
-    ) -> Tensor:
-        """A prompt's chosen masks at stride 2, (1, m, h, w).
-
-        The fine stages run where the coarse masks leave any doubt, with a margin of their own
-        reach; elsewhere the coarse logits, which are far below zero there, stand as they are.
-
-        Args:
-            features: Of the prompt's square.
-            coarse: The prompt's.
-            which: (m,) numbers of the masks.
-            wanted: (m,) bool, which of these somebody will look at; None: all.
-        """
-        masks = enlarge(enlarge(coarse.masks[:, which]))
-        near = (coarse.masks[0, which if wanted is None else which[wanted]] > FAR).any(0)
-        rows, cols = torch.nonzero(near.any(1))[:, 0], torch.nonzero(near.any(0))[:, 0]
-        if len(rows) == 0:
-            return masks
-        height, width = near.shape
-        top, left = max(int(rows[0]) - MARGIN, 0), max(int(cols[0]) - MARGIN, 0)
-        bottom = min(int(rows[-1]) + 1 + MARGIN, height)
-        right = min(int(cols[-1]) + 1 + MARGIN, width)
-        at8, at4, at2 = (
-            (..., slice(n * top, n * bottom), slice(n * left, n * right)) for n in (1, 2, 4)
-        )
-        part = Coarse(coarse.maps[at4], coarse.y8[at8], coarse.masks[at8], coarse.iou)
-        near_features = features._replace(a4=features.a4[at4], a2=features.a2[at2])
-        fine = self._net.decoder.finish(near_features, part)[:, which]
-        inner = (
-            ...,
-            slice(REACH if top else 0, fine.shape[2] - (REACH if bottom < height else 0)),
-            slice(REACH if left else 0, fine.shape[3] - (REACH if right < width else 0)),
-        )
-        masks[at2][inner] = fine[inner]
-        return masks
-
-
-def fitted(image: ByteArray, scale: float, padding: str) -> Tensor:
-    """An image as the network sees it.
-
-    Args:
-        image: (H, W, 3) uint8.
-        scale: Network pixels per image pixel, a power of two.
-        padding: What is put beyond the image at the right and below: "mirror" or "grey".
-
-    Returns:
-        (3, h, w) uint8, sides multiples of 64.
-    """
-    height, width = image.shape[:2]
-    step = max(1, round(MULTIPLE * COARSEST / scale))
-    beyond = ((0, -height % step), (0, -width % step), (0, 0))
-    if padding == "grey":
-        array = np.pad(image, beyond, constant_values=GREY)
-    else:
-        array = np.pad(image, beyond, mode="symmetric")
-    pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)[None]
-    if scale < 1:
-        pixels = F.avg_pool2d(pixels.float(), round(1 / scale)).round_().to(torch.uint8)
-    elif scale > 1:
-        pixels = F.interpolate(pixels, scale_factor=scale, mode="bilinear", align_corners=False)
-    return pixels[0]
-
-
-def shrunk(pixels: Tensor, times: int) -> Tensor:
-    """(b, 3, H, W) uint8 at a fraction of its size, by means over squares of pixels."""
-    return F.avg_pool2d(pixels.float(), times).round_().to(torch.uint8)
 
 
 def array_name(features: str, shrink: int) -> str:

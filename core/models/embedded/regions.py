@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...types import ByteArray
 from ..base import PADDING
 from .network import MULTIPLE, Coarse, Features
 from .prompt_maps import STRIDE, PromptTensors
@@ -65,6 +66,9 @@ tenth of one in a whole image of 1024, and its masks are as good (benchmarks/emb
 
 COARSEST = 2
 """How many times an image is shrunk at most."""
+
+GREY = 128
+"""What lies beyond an image for networks that learned it so; 0 once normalised."""
 
 
 class Regions:
@@ -197,3 +201,34 @@ def cut_prompts(prompts: PromptTensors, rows: list[int], places: list[Place]) ->
 def one_row(coarse: Coarse, i: int) -> Coarse:
     """A single prompt of a batch."""
     return Coarse(*(part[i : i + 1] for part in coarse))
+
+
+def fitted(image: ByteArray, scale: float, padding: str) -> Tensor:
+    """An image as the network sees it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        scale: Network pixels per image pixel, a power of two.
+        padding: What is put beyond the image at the right and below: "mirror" or "grey".
+
+    Returns:
+        (3, h, w) uint8, sides multiples of 64.
+    """
+    height, width = image.shape[:2]
+    step = max(1, round(MULTIPLE * COARSEST / scale))
+    beyond = ((0, -height % step), (0, -width % step), (0, 0))
+    if padding == "grey":
+        array = np.pad(image, beyond, constant_values=GREY)
+    else:
+        array = np.pad(image, beyond, mode="symmetric")
+    pixels = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)[None]
+    if scale < 1:
+        pixels = F.avg_pool2d(pixels.float(), round(1 / scale)).round_().to(torch.uint8)
+    elif scale > 1:
+        pixels = F.interpolate(pixels, scale_factor=scale, mode="bilinear", align_corners=False)
+    return pixels[0]
+
+
+def shrunk(pixels: Tensor, times: int) -> Tensor:
+    """(b, 3, H, W) uint8 at a fraction of its size, by means over squares of pixels."""
+    return F.avg_pool2d(pixels.float(), times).round_().to(torch.uint8)

@@ -12,8 +12,9 @@ from samgeo_core.errors import CheckpointError, ModelError, ParameterError, Prom
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
+from samgeo_core.models.embedded.decoding import FAR, fine_masks
 from samgeo_core.models.embedded.load import load_embedded
-from samgeo_core.models.embedded.model import FAR, EmbeddedModel
+from samgeo_core.models.embedded.model import EmbeddedModel
 from samgeo_core.models.embedded.network import (
     EmbeddedNet,
     NetConfig,
@@ -212,7 +213,7 @@ def test_the_fine_stage_looks_only_where_it_matters_and_misses_nothing(model, em
         coarse = coarse._replace(masks=masks)
         whole = model._net.decoder.finish(features, coarse)[0]
         which = torch.tensor([1, 3])
-        part = model._fine(features, coarse, which)[0]
+        part = fine_masks(model._net, features, coarse, which)[0]
     doubtful = torch.nn.functional.interpolate((masks[:, :1] > FAR).float(), scale_factor=4)[0, 0]
     assert doubtful.any()
     assert not doubtful.all()

@@ -11,8 +11,8 @@ from samgeo_core.errors import ModelError, ParameterError
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.corrections import corrected
+from samgeo_core.models.embedded.decoding import Levels
 from samgeo_core.models.embedded.heads import DenseHead, peaks
-from samgeo_core.models.embedded.levels import Levels
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import EmbeddedNet
 from samgeo_core.models.embedded.scale import choose_scale
