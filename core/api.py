@@ -136,8 +136,8 @@ def segment(
             of one date and keeps the others; place keeps the newest of a place; keep leaves all.
         asset: Asset of STAC items. None: the only raster, or the one for looking at.
         sign: Function that signs addresses, module:function, e.g. planetary_computer:sign_url.
-        scale: Pixels of the embedded model per working pixel, in every window: 0.25 to 4.
-            None: 1, or 2 where a pixel has 0.4 m or more; doubled where objects are small.
+        scale: Pixels of the embedded model per working pixel, in every window: 0.25, 0.5, 1, 2
+            or 4. None: 1, or 2 where a pixel has 0.4 m or more; doubled where objects are small.
         tile_size: Side of a window, pixels. None: the model's.
         margin: Pixels by which a window exceeds the core that its tile owns. None: an eighth of
             the window.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -20,7 +20,6 @@ from ..models.catalogue import CATALOGUE, EMBEDDED
 from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale, scale_in
 from ..raster.raster import Raster
 from ..types import PixelBox
-from .stages.opened import loaded_once
 
 LOOKED_AT = 512
 """Side in network pixels of the squares whose objects say how large a raster's objects are."""
@@ -82,11 +81,7 @@ def typical_side(raster: Raster, scale: float) -> float:
     Returns:
         The median of the longer sides of their boxes; infinity where there are too few.
     """
-    from ..models.load import load_model  # torch takes seconds to import
-
-    load = partial(load_model, EMBEDDED, "cpu")
-    model: Any = loaded_once((EMBEDDED, "cpu", "scale"), load)
-    seeing = model.scaled(scale)
+    seeing = _shipped().scaled(scale)
     sides: list[float] = []
     for box in _squares(raster.shape, round(LOOKED_AT / scale)):
         try:
@@ -97,6 +92,14 @@ def typical_side(raster: Raster, scale: float) -> float:
             proposed = seeing.propose(seeing.encode([seen.pixels])[0]).boxes
             sides += np.ptp(proposed.reshape(-1, 2, 2), axis=1).max(axis=1).tolist()
     return float(np.median(sides)) * scale if len(sides) >= FEW else math.inf
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Any:
+    """The embedded model as it comes, on the CPU."""
+    from ..models.load import load_model  # torch takes seconds to import
+
+    return load_model(EMBEDDED, "cpu")
 
 
 def _squares(shape: tuple[int, int], side: int) -> Iterator[PixelBox]:

@@ -112,11 +112,12 @@ def segment_classes(
         output = Output.of(params, raster, inputs=inputs, geometry=geometry)
         description = {"raster": raster.description, "asked": _asked(params)}
         model = LoadedOnce(model_factory(params))
+        scaled = ScaledModel(model, _scale(params, raster) if classes else 1.0)
         if classes:
-            _check_examples(params, raster, ScaledModel(model, _scale(params, raster)))
+            _check_examples(params, raster, scaled)
 
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
-            steps = _Steps(params, rules, store.folder / "features", raster, report, model)
+            steps = _Steps(params, rules, store.folder / "features", raster, report, scaled)
             steps.folder.mkdir(exist_ok=True)
             made, frame = steps.run(segmenter)
             fields, names = carried(frame)
@@ -153,7 +154,7 @@ class _Steps:
         folder: Of the steps' layers and their own job folders.
         raster: What the job looks at.
         report: Progress and cancel.
-        model: Of candidates and features.
+        model: Of candidates and features, at the job's scale.
     """
 
     params: SegmentParameters
@@ -161,7 +162,7 @@ class _Steps:
     folder: Path
     raster: Raster
     report: Report
-    model: LoadedOnce
+    model: ScaledModel
 
     def run(
         self, segmenter: Segmenter | SegmenterFactory | None
@@ -184,11 +185,10 @@ class _Steps:
             crs=None,
             stac_item=False,
         )
-        scale = _scale(params, self.raster)
         finds_concepts = bool(params.words) or params.exemplars is not None
         if segmenter is None and classes and not finds_concepts:
-            candidates = replace(plain, scale=scale)
-            segmenter = partial(make_candidates, candidates, self.model)
+            candidates = replace(plain, scale=self.model.scale)
+            segmenter = partial(make_candidates, candidates, self.model.make)
             plain = candidates if magnifies(params) else plain
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
@@ -205,8 +205,7 @@ class _Steps:
                 save_classifier=None if save is None else str(folder / f"new{SUFFIX}"),
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
-            scaled = ScaledModel(self.model, scale)
-            classify_layer(asked, factory=scaled, may_be_empty=True, **self.report.given)
+            classify_layer(asked, factory=self.model, may_be_empty=True, **self.report.given)
             if save is not None:
                 data = Path(asked.save_classifier or "").read_bytes()
                 put_classifier(save, data, folder, overwrite=params.overwrite)

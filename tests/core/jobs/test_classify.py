@@ -231,7 +231,8 @@ def test_the_embedded_model_loaded_once_finds_all_like_a_few(world, tmp_path, mo
     loads, load_model = [], load.load_model
 
     def counted(*given, **options):
-        loads.append(given)
+        if given != ("embedded", "cpu"):  # that one looks how large the raster's objects are
+            loads.append(given)
         return load_model(*given, **options)
 
     monkeypatch.setattr(load, "load_model", counted)
