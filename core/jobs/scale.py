@@ -88,9 +88,12 @@ def typical_side(raster: Raster, scale: float) -> float:
             seen = raster.read(box)
         except RasterError:
             continue  # whoever needs these pixels says it
-        if seen.valid.mean() > 0.5:
-            proposed = seeing.propose(seeing.encode([seen.pixels])[0]).boxes
-            sides += np.ptp(proposed.reshape(-1, 2, 2), axis=1).max(axis=1).tolist()
+        if not seen.valid.any():
+            continue
+        proposed = seeing.propose(seeing.encode([seen.pixels])[0])
+        rows, cols = proposed.points.astype(np.intp).T
+        boxes = proposed.boxes[seen.valid[rows, cols]]
+        sides += np.ptp(boxes.reshape(-1, 2, 2), axis=1).max(axis=1).tolist()
     return float(np.median(sides)) * scale if len(sides) >= FEW else math.inf
 
 
