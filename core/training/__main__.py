@@ -52,17 +52,17 @@ from .log import plot
 from .loop import TrainConfig, train
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.26, (0.35, 4.0)),
-    "town": (0.12, (0.3, 2.5)),
-    "banepa": (0.2, (0.3, 2.5)),
-    "roofs": (0.16, (0.5, 4.0)),
-    "fields": (0.1, (0.3, 3.0)),
+    "scenes": (0.16, (0.35, 4.0)),
+    "town": (0.09, (0.3, 2.5)),
+    "banepa": (0.15, (0.3, 2.5)),
+    "roofs": (0.15, (0.5, 4.0)),
+    "fields": (0.09, (0.3, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
-    "dubai": (0.14, (0.4, 2.5)),
-    "naip": (0.2, (1.0, 4.0)),
-    "streets": (0.09, (0.5, 2.0)),
-    "regions": (0.06, (0.6, 4.0)),
-    "confident": (0.06, (0.6, 3.0)),
+    "dubai": (0.1, (0.4, 2.5)),
+    "naip": (0.13, (1.0, 4.0)),
+    "streets": (0.06, (0.5, 2.0)),
+    "regions": (0.04, (0.6, 4.0)),
+    "confident": (0.05, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 

@@ -112,9 +112,9 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The sample scene at a third of its size, with pixels that are said to have 30 cm."""
+    """The sample scene at half of its size, with pixels that are said to have 30 cm."""
     with rasterio.open("sample_data/town.tif") as source:
-        shape = (3, source.height // 3, source.width // 3)
+        shape = (3, source.height // 2, source.width // 2)
         pixels = source.read([1, 2, 3], out_shape=shape, resampling=Resampling.average)
         crs, corner = source.crs, source.transform
     profile = {"driver": "GTiff", "count": 3, "height": shape[1], "width": shape[2], "crs": crs}
@@ -126,12 +126,12 @@ def small(tmp_path_factory):
 
 
 def test_a_raster_of_small_objects_is_magnified_more(small):
-    with open_raster("sample_data/town.tif") as usual, open_raster(str(small)) as third:
+    with open_raster("sample_data/town.tif") as usual, open_raster(str(small)) as half:
         assert scale_for(None, usual) == scale_for(None, usual, content=False) == 1
-        assert scale_for(None, third, content=False) == 1
-        assert typical_side(third, 1.0) < SMALL_OBJECT < typical_side(usual, 1.0)
-        assert scale_for(None, third) == 2
-        assert scale_for(1.0, third) == 1
+        assert scale_for(None, half, content=False) == 1
+        assert typical_side(half, 1.0) < SMALL_OBJECT < typical_side(usual, 1.0)
+        assert scale_for(None, half) == 2
+        assert scale_for(1.0, half) == 1
 
 
 def test_a_job_and_a_session_take_the_same_scale(small, tmp_path):
@@ -175,6 +175,6 @@ def test_only_networks_of_the_embedded_kind_have_scales(tmp_path):
 
 
 def test_a_raster_that_cannot_be_looked_at_keeps_the_scale_of_its_ground(small):
-    with open_raster(str(small)) as third:
-        third.read = lambda box: (_ for _ in ()).throw(RasterError("a block is damaged"))
-        assert scale_for(None, third) == 1
+    with open_raster(str(small)) as half:
+        half.read = lambda box: (_ for _ in ()).throw(RasterError("a block is damaged"))
+        assert scale_for(None, half) == 1

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded import model as embedded
+from samgeo_core.models.embedded.decoding import decode_rows
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import MASK_STRIDE
 from samgeo_core.models.embedded.prompt_maps import PromptTensors
@@ -130,16 +131,15 @@ def test_houses_of_all_sizes_are_found_in_their_squares(shipped, painted):
         assert overlap(logits, truth) > 0.9
 
 
-def looks_asked(model, monkeypatch) -> list[Look]:
+def looks_asked(monkeypatch) -> list[Look]:
     """The looks, as the model is asked in them."""
     looks: list[Look] = []
-    decode = model._decode
 
     def spy(*arguments):
-        looks.append(arguments[4])
-        return decode(*arguments)
+        looks.append(arguments[5])
+        return decode_rows(*arguments)
 
-    monkeypatch.setattr(model, "_decode", spy)
+    monkeypatch.setattr("samgeo_core.models.embedded.model.decode_rows", spy)
     return looks
 
 
@@ -148,7 +148,7 @@ def test_an_object_that_leaves_its_square_is_asked_for_in_a_larger_one(tmp_path,
     net.decoder.coarse.bias.data.fill_(1000)  # the object is everywhere
     model = load_embedded("cpu", path=write(tmp_path / "all.safetensors", net))
     embedding = model.encode([np.zeros((1024, 1024, 3), np.uint8)])[0]
-    looks = looks_asked(model, monkeypatch)
+    looks = looks_asked(monkeypatch)
     answer = model.decode(
         embedding, Prompts(np.array([[[720, 270]]], np.float32), np.ones((1, 1), np.int8))
     )
@@ -159,7 +159,7 @@ def test_an_object_that_leaves_its_square_is_asked_for_in_a_larger_one(tmp_path,
 
 def test_prompts_that_do_not_pass_are_asked_once(shipped, painted, monkeypatch):
     _, embedding = painted
-    looks = looks_asked(shipped, monkeypatch)
+    looks = looks_asked(monkeypatch)
     points = np.array([[[720, 270]], [[900, 800]]], np.float32)
     answer = shipped.decode(embedding, Prompts(points, np.ones((2, 1), np.int8)), min_score=1.1)
     assert len(answer.index) == 0
