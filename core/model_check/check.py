@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from ..models.base import Concept, ConceptModel, Decoded, Embedding, PromptableM
 from ..models.load import abilities, load_model
 from ..parallel.cancellation import stopped_by
 from ..segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ..segmenters.proposers import Proposer
 from ..segmenters.segmenter import TileImage
 from ..tiles.grid import Tile
 from ..tiles.mask_grid import resample
@@ -36,7 +37,7 @@ WORD = "house"
 """What models that understand words are asked for."""
 
 POINTS_PER_SIDE = 16
-"""Of the automatic search; the smallest house has 20 pixels, the step is 32."""
+"""Of the automatic search by a grid; the smallest house has 20 pixels, the step is 32."""
 
 FOUND = 0.5
 """IoU from which a house counts as found."""
@@ -274,10 +275,15 @@ def _ious(answer: Decoded, embedding: Embedding, scene: Scene) -> FloatArray:
 
 
 def _everything(model: PromptableModel, scene: Scene) -> list[BoolArray]:
-    """Masks of the automatic search at the picture's pixels."""
+    """Masks of the automatic search at the picture's pixels: the search that a job makes, by
+    proposals where the model has some, else by a grid of points."""
     height, width = scene.pixels.shape[:2]
     whole = PixelBox(0, 0, height, width)
-    segmenter = AutomaticSegmenter(model, AutomaticOptions(points_per_side=POINTS_PER_SIDE))
+    if getattr(model, "proposes", False):
+        options = AutomaticOptions(proposals="embedded")
+        segmenter = AutomaticSegmenter(model, options, cast(Proposer, model))
+    else:
+        segmenter = AutomaticSegmenter(model, AutomaticOptions(points_per_side=POINTS_PER_SIDE))
     cell = segmenter.cell_size(height)
     tile = Tile(TileIndex(0, 0), whole, whole, whole)
     valid = np.ones((height, width), bool)
