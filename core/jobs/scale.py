@@ -18,6 +18,7 @@ from ..job import SegmentParameters, option
 from ..models.base import PromptableModel
 from ..models.catalogue import CATALOGUE, EMBEDDED
 from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale, scale_in
+from ..parallel.cancellation import check
 from ..raster.raster import Raster
 from ..types import PixelBox
 
@@ -84,6 +85,7 @@ def typical_side(raster: Raster, scale: float) -> float:
     seeing = _shipped().scaled(scale)
     sides: list[float] = []
     for box in _squares(raster.shape, round(LOOKED_AT / scale)):
+        check()  # a raster on a server may be slow
         try:
             seen = raster.read(box)
         except RasterError:
