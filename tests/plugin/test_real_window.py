@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real QGIS window under Xvfb with the built package and the real engine."""
+"""A real QGIS window under Xvfb with the built package and the real engine.
+
+How long the main thread is held up is told by ``benchmarks/window.py``, not here.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,6 @@ def test_a_persons_first_ten_minutes_in_a_real_window(package, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((pictures / "report.json").read_text())
     assert report["ok"]
-    # The thread's own work, so that a crowded machine does not fail the test; QGIS itself opens and
-    # draws the mosaic in "load". The longest stalls by the clock are in the report too.
-    work = {part: ms for part, ms in report["work_ms"].items() if part not in ("load", "picture")}
-    assert max(work.values()) < 50, work
     assert all(iou > 0.5 for iou in report["iou"]), report["iou"]
 
 
@@ -59,8 +58,5 @@ def test_a_job_killed_cancelled_or_left_running_takes_nothing_along(package, tmp
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Processes left behind: none" in done.stdout
-    report = json.loads((tmp_path / "pictures" / "report.json").read_text())
-    work = {part: ms for part, ms in report["work_ms"].items() if part not in ("load", "picture")}
-    assert max(work.values()) < 50, work
     made = [path.stem for path in (tmp_path / "pictures").glob("*.gpkg")]
     assert made == ["regular"], "no output of the others, not even half of one"
