@@ -124,7 +124,10 @@ class EmbeddingCache:
         if not self._on_disk(key):
             return None
         path = self._path(key)
-        embedding = _load(path, key)
+        try:
+            embedding = _load(path, key)
+        except FileNotFoundError:
+            return None  # another process has just thrown it out
         if embedding is None:
             self.counts.damaged += 1
             with contextlib.suppress(OSError):
@@ -294,7 +297,11 @@ def _save(path: Path, key: str, embedding: Embedding) -> int:
 
 
 def _load(path: Path, key: str) -> Embedding | None:
-    """An entry, or None where it is damaged, another's, or has just been thrown out."""
+    """An entry, or None where it is damaged or another's.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["samgeo"])
@@ -310,5 +317,7 @@ def _load(path: Path, key: str) -> Embedding | None:
             mask_shape=(int(about["mask_shape"][0]), int(about["mask_shape"][1])),
             fingerprint=str(about["fingerprint"]),
         )
+    except FileNotFoundError:
+        raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError):
         return None

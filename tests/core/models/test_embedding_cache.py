@@ -156,6 +156,13 @@ def test_several_processes_share_a_folder(tmp_path):
     assert not list(tmp_path.glob("*/.*.part"))
 
 
+def test_an_entry_that_is_thrown_out_meanwhile_is_not_damaged(tmp_path, monkeypatch):
+    cache = EmbeddingCache(tmp_path, in_memory=0)
+    monkeypatch.setattr(EmbeddingCache, "_on_disk", lambda *_: True)
+    assert cache.get("ab") is None
+    assert cache.counts.damaged == 0
+
+
 def test_a_folder_that_cannot_be_written_is_said_once_and_the_work_goes_on(tmp_path):
     (tmp_path / "file").write_text("x")
     cache = EmbeddingCache(tmp_path / "file")

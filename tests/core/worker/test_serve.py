@@ -365,7 +365,9 @@ def test_every_thread_of_the_engine_gives_way_to_the_programs_that_are_looked_at
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_training_gives_way_still_more(start, town):
     client = start(command=[sys.executable, "-m", "samgeo_core.worker"])
-    client.fails("train", rasters=[str(town)], labels="/no/such/layer.gpkg", name="mine")
+    number = client.send("train", rasters=[str(town)], labels="/no/such/layer.gpkg", name="mine")
+    # It imports what trains first, which takes its time on a crowded machine.
+    assert client.answer(number, 120)["event"] == "failure"
     fields = Path(f"/proc/{client.process.pid}/stat").read_text().rpartition(")")[2].split()
     assert int(fields[16]) == max(WHILE_TRAINING, os.nice(0))
 
