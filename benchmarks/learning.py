@@ -2,7 +2,7 @@
 """How much do 30 and 100 corrected objects gain? A simulated person on two places.
 
     python benchmarks/learning.py [--site banepa|denmark] [--objects 30 100] [--steps 120]
-        [--permuted] [--model embedded] [--work FOLDER]
+        [--permuted] [--confident] [--model embedded] [--work FOLDER]
 
 The person works through a part of the raster that holds so many objects: what the automatic mode
 found there and is an object becomes its true outline (corrected), what is none is rejected, what is
@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=4, help="of the tested part")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--permuted", action="store_true")
+    parser.add_argument("--confident", action="store_true", help="learn from confident masks, too")
     parser.add_argument("--work", type=Path, help="keep what was measured and trained")
     options = parser.parse_args()
     site = SITES[options.site]
@@ -263,6 +264,7 @@ def trained(
         model=options.model,
         what=options.what,
         points=options.points,
+        confident=options.confident,
         device="cpu",
         threads=options.threads,
         examples=ExampleOptions(complete=folder / "area.gpkg"),

@@ -109,6 +109,7 @@ class Classifier:
         smallest: Logarithm of the area in m2 below which an object is too small for each class
             (:func:`smallest_areas`); empty for cells.
         whole: Power of the area in an object's worth (``resolve.py``).
+        beside: Share of a kept object's worth from which another stays beside it; 1: none does.
     """
 
     classes: tuple[str, ...]
@@ -122,6 +123,7 @@ class Classifier:
     examples: tuple[int, ...] = field(default=())
     smallest: tuple[float, ...] = field(default=())
     whole: float = WHOLE
+    beside: float = 1.0
 
     def logits(self, table: FeatureTable) -> Doubles:
         """(n, k) unnormalised log-probabilities.

@@ -22,7 +22,7 @@ from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
 from .presumed import with_presumed
-from .resolve import most_likely, resolve
+from .resolve import Rivals, most_likely, resolve, rivals_among
 
 Doubles = NDArray[np.float64]
 
@@ -80,12 +80,20 @@ class ObjectClasses:
     layer: ObjectLayer
     options: ClassifierOptions = field(default_factory=ClassifierOptions)
     _basis: Basis | None = field(default=None, repr=False)
+    _rivals: Rivals | None = field(default=None, repr=False)
 
     @property
     def basis(self) -> Basis:
         if self._basis is None:
             self._basis = Basis.of(self.layer.table, self.options)
         return self._basis
+
+    @property
+    def rivals(self) -> Rivals:
+        """Objects that share ground; they are the same whatever the classes are."""
+        if self._rivals is None:
+            self._rivals = rivals_among(self.layer.polygons)
+        return self._rivals
 
     def mark(self, examples: Sequence[Example]) -> Marked:
         """The objects that examples mean; see :func:`~.assign.assign`."""
@@ -144,6 +152,8 @@ class ObjectClasses:
             flags,
             least,
             classifier.whole,
+            classifier.beside,
+            self.rivals,
         )
         return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
 

@@ -5,13 +5,14 @@ Every object has a worth: the probability of its class times its predicted IoU, 
 a power of its area, so that of a roof, half of the roof and three roofs together the one
 stays that is most like the class *and* best outlined, and of two that are alike in that the whole,
 not its part. The worthiest is kept first and what it shares too much ground with is left out;
-objects that the user marked come before all others. Ties are broken by geometry.
+objects that the user marked come before all others. Ties are broken by geometry. Where an object
+that is missing costs more than one that is false, one of nearly the same worth may stay beside it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ WHOLE = 0.4
 that was fitted to parts as counterexamples needs none."""
 
 Doubles = NDArray[np.float64]
+Rivals = Mapping[int, Sequence[int]]
+"""Of an object's number the numbers of those that it shares too much ground with."""
 
 
 def most_likely(probabilities: Doubles, classes: Sequence[str]) -> tuple[list[str], Doubles]:
@@ -49,6 +52,8 @@ def resolve(
     marked: BoolArray,
     least: float,
     whole: float = WHOLE,
+    beside: float = 1.0,
+    rivals: Rivals | None = None,
 ) -> BoolArray:
     """Which objects stay.
 
@@ -61,6 +66,9 @@ def resolve(
         marked: Objects that the user has given a class; they stay whatever they overlap.
         least: Probability that the others must reach.
         whole: Power of the area in an object's worth.
+        beside: Share of a kept object's worth from which an object that shares its ground stays
+            beside it; 1: only one of them ever stays.
+        rivals: Of all polygons, where they are known already.
 
     Returns:
         (n,) bool.
@@ -69,7 +77,7 @@ def resolve(
     candidate = named & (marked | (probability >= least))
     area = shapely.area(polygons)
     worth = probability * _known(score) * _known(stability) * area**whole
-    rivals = _rivals(polygons, area, candidate)
+    known = rivals_among(polygons, area, candidate) if rivals is None else rivals
     boxes = shapely.bounds(polygons).reshape(-1, 4)
     order = np.lexsort(
         (np.arange(len(polygons)), *boxes.T[::-1], area, -worth.round(6), ~marked)
@@ -80,7 +88,8 @@ def resolve(
         if not candidate[row] or (row in gone and not marked[row]):
             continue
         keep[row] = True
-        gone.update(rivals[row])
+        least_beside = np.inf if beside >= 1 else beside * worth[row]
+        gone.update(rival for rival in known.get(row, ()) if worth[rival] < least_beside)
     return keep
 
 
@@ -90,10 +99,18 @@ def _known(values: Doubles) -> Doubles:
     return np.where(good, values, float(np.mean(values[good])) if good.any() else 1.0)
 
 
-def _rivals(
-    polygons: NDArray[Any], area: Doubles, candidate: BoolArray
-) -> defaultdict[int, list[int]]:
-    rows = np.flatnonzero(candidate)
+def rivals_among(
+    polygons: NDArray[Any], area: Doubles | None = None, candidate: BoolArray | None = None
+) -> Rivals:
+    """Objects that share more than :data:`SHARED` of the smaller one's ground.
+
+    Args:
+        polygons: (n,) valid shapes in a plane.
+        area: (n,) their areas, where known.
+        candidate: (n,) bool: only among these.
+    """
+    area = shapely.area(polygons) if area is None else area
+    rows = np.arange(len(polygons)) if candidate is None else np.flatnonzero(candidate)
     pairs = overlaps(polygons[rows])
     first, second = rows[pairs.first], rows[pairs.second]
     close = pairs.common >= SHARED * np.maximum(np.minimum(area[first], area[second]), 1e-12)

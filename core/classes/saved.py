@@ -25,10 +25,10 @@ from .classifier import Classifier
 from .resolve import WHOLE
 
 SUFFIX = ".samgeo-classes"
-VERSION = 3
+VERSION = 4
 """Of the layout. 1 had no smallest areas, at first: such a file is read as one without limits. 3
-has another power of the area than :data:`~.resolve.WHOLE`; a file without is still written as 2,
-which earlier programs read."""
+has another power of the area than :data:`~.resolve.WHOLE`, 4 lets objects stay beside each other;
+a file without is written as 2 or 3, which earlier programs read."""
 
 Subject = Literal["objects", "cells"]
 """What a classifier tells apart: whole objects, or the cells of a raster's surface."""
@@ -72,7 +72,7 @@ def save_classifier(
     """
     one = saved.classifier
     notes = {
-        "version": VERSION if one.whole != WHOLE else 2,
+        "version": VERSION if one.beside != 1 else 3 if one.whole != WHOLE else 2,
         "subject": saved.subject,
         "classes": list(one.classes),
         "names": list(one.names),
@@ -81,6 +81,7 @@ def save_classifier(
         "examples": list(one.examples),
         "smallest": list(one.smallest),
         "whole": one.whole,
+        "beside": one.beside,
         "about": dict(saved.about),
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
@@ -125,6 +126,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
             examples=tuple(int(number) for number in notes["examples"]),
             smallest=tuple(float(number) for number in notes.get("smallest", ())),
             whole=float(notes.get("whole", WHOLE)),
+            beside=float(notes.get("beside", 1)),
             **arrays,
         )
         _check_arrays(classifier)
@@ -147,6 +149,8 @@ def _check_arrays(one: Classifier) -> None:
         array = getattr(one, name)
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} is {array.shape} instead of {shape}, or not finite")
+    if not 0 < one.beside <= 1:
+        raise ValueError(f"objects stay beside each other from a share of {one.beside}, not 0 to 1")
     if len(one.smallest) not in (0, k):
         raise ValueError(f"it has {k} classes, but {len(one.smallest)} smallest areas")
 

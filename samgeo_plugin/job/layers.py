@@ -157,6 +157,12 @@ class TrainParameters(Parameters):
         most=0.7,
         group="labels",
     )
+    confident: bool = option_field(
+        "Learn from the model's own masks where nobody has labelled, too, as far as they stay the "
+        "same when the picture is mirrored and made smaller.",
+        False,
+        group="training",
+    )
     steps: int = option_field("Steps, at most.", 150, least=1, group="training")
     minutes: float = option_field("Minutes, at most.", 20.0, least=0, group="training")
     rate: float = option_field("Highest learning rate.", 3e-4, least=0, group="training")

@@ -36,6 +36,7 @@ class ImproveModel(EngineAlgorithm):
     NAME = "NAME"
     MINUTES = "MINUTES"
     HELD_BACK = "HELD_BACK"
+    CONFIDENT = "CONFIDENT"
     OVERWRITE = "OVERWRITE"
     FRESH = "FRESH"
     PERSON_MINUTES = "PERSON_MINUTES"
@@ -102,6 +103,11 @@ class ImproveModel(EngineAlgorithm):
             most=0.7,
             folded=True,
         )
+        self.add_flag(
+            self.CONFIDENT,
+            tr("Learn from confident masks where nothing is drawn, too"),
+            folded=True,
+        )
         self.add_number(
             self.PERSON_MINUTES,
             tr("Minutes that you have worked on the polygons"),
@@ -135,6 +141,7 @@ class ImproveModel(EngineAlgorithm):
             class_field=classes[0] if classes else None,
             complete=None if complete is None else given.vector_path(complete, "complete"),
             held_back=given.number(self.HELD_BACK) or 0.3,
+            confident=given.flag(self.CONFIDENT),
             minutes=given.number(self.MINUTES) or 20.0,
             person_minutes=given.number(self.PERSON_MINUTES),
             fresh=given.flag(self.FRESH),

@@ -55,6 +55,7 @@ def card(
         },
         "objects": counts,
         "rejected": len(job.examples.rejected),
+        "confident": job.confident,
         "classes": sorted({o.label for o in job.examples.objects}),
         "complete": job.examples.known is not None,
         "left_out": job.left_out,

@@ -94,7 +94,7 @@ def train(
         _working(folder, fresh=fresh),
         open_raster([str(n) for n in names], looking) as opened,
     ):
-        job = prepare(opened, labels, options, folder)
+        job = prepare(opened, labels, options, folder, report)
         done = job.run(name, report)
         if done.verdict.offered:
             path = save_own(
@@ -121,6 +121,7 @@ def train_as_asked(
         what=cast("What | None", params.what),
         window=params.window,
         points=params.points_per_side,
+        confident=params.confident,
         licence=params.licence,
         person_minutes=params.person_minutes,
         allow_remote=params.allow_remote,

@@ -29,6 +29,8 @@ from ...types import BoolArray, ByteArray, FloatArray, PixelBox, TileIndex
 from .examples import Example, Window
 
 Floats = NDArray[np.float64]
+Found = list[tuple[PixelBox, BoolArray]]
+"""What was found in a window: each on its box, in pixels of the window."""
 
 BLOCK = 4
 """Blocks along a window's side: units that are drawn again for the automatic mode."""

@@ -33,6 +33,7 @@ from ...models.weights.own import (
 )
 from ...raster.raster import Raster
 from .card import card, forgotten
+from .confident_examples import with_confident
 from .examples import (
     LEAST_HELD_BACK,
     ExampleOptions,
@@ -77,6 +78,8 @@ class TrainOptions:
         window: Side of the windows, pixels.
         points: Of the automatic mode that is measured, along a window's side.
         automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
+        confident: Learn from confident masks of what nobody labelled, too
+            (``confident_examples.py``).
         licence: Of the trained model, for its card.
         person_minutes: That a person has worked on the labels in all, for the card.
         allow_remote: As of :class:`~samgeo_core.RasterOptions`.
@@ -90,6 +93,7 @@ class TrainOptions:
     window: int = 1024
     points: int = 32
     automatic_windows: int = 4
+    confident: bool = False
     licence: str = ""
     person_minutes: float | None = None
     allow_remote: bool = False
@@ -135,6 +139,7 @@ class TrainingJob:
     windows: dict[str, list[Window]]
     left_out: list[str]
     digest: str
+    confident: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     after: PromptableModel | None = None
     classifier: Classifier | None = None
@@ -257,8 +262,14 @@ class TrainingJob:
         return level
 
 
-def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Path) -> TrainingJob:
-    """Read the data, split them, load the model.
+def prepare(
+    raster: Raster,
+    labels: LayerLike,
+    options: TrainOptions,
+    folder: Path,
+    report: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> TrainingJob:
+    """Read the data, split them, load the model, find what it is sure of.
 
     Raises:
         As :func:`train`.
@@ -285,7 +296,13 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
     scale = scale_for(None, raster, content=has_scales(options.model))
     base = scaled(load_model(options.model, options.device, options.threads), scale, None)
     what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
-    learner, before, extra = _learner(base, located, what, windows["train"], options, folder, scale)
+    learned = windows["train"]
+    labelled = sum(len(window.objects) for window in learned)
+    if options.confident:
+        learned = with_confident(
+            base, learned, options.points, lambda done, total: report("confident", done, total)
+        )
+    learner, before, extra = _learner(base, located, what, learned, options, folder, scale)
     checksum = checkpoints.checksum_of(located)
     kept_notes = OwnNotes(
         base.info.family,
@@ -302,6 +319,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
         asdict(options.loop),
         options.window,
         options.examples.held_back,
+        *(["confident"] if options.confident else []),
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return TrainingJob(
@@ -316,6 +334,7 @@ def prepare(raster: Raster, labels: LayerLike, options: TrainOptions, folder: Pa
         windows=windows,
         left_out=[*examples.left_out, *maker.dropped],
         digest=digest,
+        confident=sum(len(window.objects) for window in learned) - labelled,
     )
 
 

@@ -520,6 +520,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/stages.py" />
+   <source>Looking for masks that the model is sure of</source>
+   <translation>Masken suchen, deren das Modell sicher ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/stages.py" />
    <source>Measuring the model as it was</source>
    <translation>Das bisherige Modell wird gemessen</translation>
   </message>
@@ -2868,6 +2873,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>IoU for a click</source>
    <translation>IoU für einen Klick</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/improve_model.py" />
+   <source>Learn from confident masks where nothing is drawn, too</source>
+   <translation>Auch aus sicheren Masken lernen, wo nichts gezeichnet ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />

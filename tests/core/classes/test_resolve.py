@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import shapely
 from samgeo_core.classes.active import ask_next, uncertainty
-from samgeo_core.classes.resolve import most_likely, resolve
+from samgeo_core.classes.resolve import most_likely, resolve, rivals_among
 
 SHAPES = np.array(
     [
@@ -108,3 +108,19 @@ def test_of_two_as_likely_the_whole_stays_not_its_part():
         np.array([0.8, 0.8]), np.array([0.9, 0.9]), np.zeros(2, bool), 0.5,
     )  # fmt: skip
     assert kept.tolist() == [False, True]
+
+
+def test_one_of_nearly_the_same_worth_may_stay_beside_a_better_one():
+    shapes = np.array([shapely.box(0, 0, 20, 20), shapely.box(0, 0, 20, 18)] * 2, object)
+    shapes[2:] = shapely.transform(shapes[2:], lambda xy: xy + 100)
+
+    def kept(beside, rivals=None):
+        return resolve(
+            shapes, ["roof"] * 4, np.array([0.9, 0.8, 0.9, 0.6]), np.full(4, 0.8), np.full(4, 0.9),
+            np.zeros(4, bool), 0.5, 0.0, beside, rivals,
+        ).tolist()  # fmt: skip
+
+    assert kept(1.0) == [True, False, True, False]
+    assert kept(0.8) == [True, True, True, False]
+    assert kept(0.6) == [True, True, True, True]
+    assert kept(0.8, rivals_among(shapes)) == kept(0.8)

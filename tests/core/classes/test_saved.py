@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_a_file_of_the_first_version_is_read_as_one_without_smallest_areas(tmp_p
     back = load_classifier(path, "objects").classifier
     assert back.smallest == ()
     assert np.array_equal(back.weights, some().classifier.weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"), [({}, 2), ({"whole": 0.0}, 3), ({"whole": 0.0, "beside": 0.6}, 4)]
+)
+def test_a_file_has_the_earliest_version_that_says_it_all(tmp_path, changes, version):
+    path = tmp_path / "a.samgeo-classes"
+    saved = some()
+    save_classifier(path, replace(saved, classifier=replace(saved.classifier, **changes)))
+    assert parts(path)[0]["version"] == version
+    back = load_classifier(path, "objects").classifier
+    assert {name: getattr(back, name) for name in changes} == changes
 
 
 def test_columns_of_another_version_are_refused_in_a_sentence():

@@ -90,10 +90,46 @@ def test_what_is_accepted_is_learned():
 
 
 def test_as_many_objects_must_be_found_as_before():
-    few, many = (fit_accepted([made(2, 2.5)], least) for least in (0, COUNT / 2))
+    nothing = [
+        replace(made(seed, 0.0), overlap=np.zeros((COUNT, 0)), names=(NONE,) * COUNT)
+        for seed in (5, 6, 7)
+    ]
+    known = [made(2, 2.5), *nothing]
+    few, many = (fit_accepted(known, least) for least in (0, COUNT / 2))
     assert len(kept(many, made(3, 2.5))) > len(kept(few, made(3, 2.5)))
     # More than there are cannot be found.
-    assert fit_accepted([made(2, 2.5)], 10 * COUNT) is not None
+    assert fit_accepted(known, 10 * COUNT) is not None
+
+
+def test_where_the_better_outlined_is_not_always_right_both_stay():
+    """Each object comes twice on the same ground, and the outline that is like it is, every other
+    time, the one with the lower score."""
+
+    def doubled(seed):
+        one = made(seed, 6.0)
+        layer = one.candidates.objects
+        twice = np.repeat(np.arange(COUNT), 2)
+        right = (np.arange(2 * COUNT) % 2) == (twice // 2 % 2)
+        table = replace(
+            layer.table, values=layer.table.values[twice], seen=np.ones(len(twice), bool)
+        )
+        score = np.where(np.arange(2 * COUNT) % 2 == 0, 0.8, 0.7)
+        both = ObjectLayer(layer.polygons[twice], table, score, np.full(len(twice), 0.9))
+        overlap = np.where(right[:, None], one.overlap[twice], 0.4 * (one.overlap[twice] > 0))
+        said = tuple(
+            one.names[k] if one.names[k] == NONE or good else None
+            for k, good in zip(twice.tolist(), right.tolist(), strict=True)
+        )
+        some = Candidates(None, [(k, None) for k in range(len(twice))], both)
+        return Known(some, overlap, said, np.ones(len(twice), bool), one.places[twice])
+
+    got, fresh = fit_accepted([doubled(0)], 0.9 * COUNT / 2), doubled(1)
+    alone = replace(got, beside=1.0)
+    found, without = (
+        (fresh.overlap[sorted(kept(one, fresh))].max(axis=0) >= 0.5).sum() for one in (got, alone)
+    )
+    assert got.beside < 1
+    assert (found, without) == (30, 15)
 
 
 def test_classes_are_told_apart():
