@@ -7,8 +7,8 @@ Nairobi and Catanduanes, fields of the Midwest (NAIP, brought to 10 m), and two 
 (seeds 21 and 22). Figures as in ``benchmarks.classes``, with 5, 10 and 20 examples of each class:
 average precision, precision and recall of what is written, their F1, |said - true|. Each ``--try``
 is a setting of ``ClassifierOptions``, of ``weights`` by block (``weights.encoder=0.8``), the
-classifier's ``whole``, or ``SHARED`` of ``resolve.py``, several joined by commas; the present ones
-come first.
+classifier's ``whole`` and ``beside``, ``SHARED`` of ``resolve.py``, or ``least``, the probability
+from which an object is written, several joined by commas; the present ones come first.
 """
 
 from __future__ import annotations
@@ -120,7 +120,12 @@ def cases(work: Path) -> Iterator[Case]:
 
 
 def judged(
-    ready: Ready, counts: list[int], draws: int, options: ClassifierOptions, whole: float
+    ready: Ready,
+    counts: list[int],
+    draws: int,
+    options: ClassifierOptions,
+    changes: dict[str, float],
+    least: float,
 ) -> np.ndarray:
     """(counts, 4) means of ``benchmarks.classes.figures`` over the draws."""
     asked = ObjectClasses(ready.layer, options)
@@ -131,8 +136,8 @@ def judged(
         for seed in range(draws):
             marked = drawn(ready, n, np.random.default_rng(1000 + seed), everything)
             if marked is not None:
-                fitted = replace(asked.train(marked), whole=whole)
-                rows.append(figures(ready, asked, marked, everything, fitted))
+                fitted = replace(asked.train(marked), **changes)
+                rows.append(figures(ready, asked, marked, everything, fitted, least))
         out.append(np.mean(rows, axis=0) if rows else np.full(4, np.nan))
     return np.array(out)
 
@@ -153,7 +158,8 @@ def main() -> None:
         print(f"{name}: {len(ready.layer)} candidates, true {ready.counts}", flush=True)
     print(f"{'setting':36} AP by place {' '.join(names)}: mean; precision recall F1 |said - true|")
     for setting in ["", *args.tried]:
-        options, shared, whole = ClassifierOptions(), resolve.SHARED, resolve.WHOLE
+        options, shared, least = ClassifierOptions(), resolve.SHARED, 0.5
+        changes: dict[str, float] = {}
         for part in filter(None, setting.split(",")):
             key, value = part.split("=")
             if key.startswith("weights."):
@@ -161,13 +167,15 @@ def main() -> None:
                 options = replace(options, weights=tuple(weights.items()))
             elif key == "SHARED":
                 shared = float(value)
-            elif key == "whole":
-                whole = float(value)
+            elif key == "least":
+                least = float(value)
+            elif key in ("whole", "beside"):
+                changes[key] = float(value)
             else:
                 kind = int if key == "components" else float
                 options = replace(options, **{key: kind(value)})
         with patch.object(resolve, "SHARED", shared):
-            rows = [judged(r, args.examples, args.draws, options, whole) for r in made]
+            rows = [judged(r, args.examples, args.draws, options, changes, least) for r in made]
         found = np.array(rows)
         by_place = np.nanmean(found, axis=1)
         ap, precision, recall, error = np.nanmean(by_place, axis=0)

@@ -221,11 +221,12 @@ def figures(
     marked: Marked | None,
     judged: np.ndarray,
     classifier: Classifier | None = None,
+    least: float = 0.5,
 ) -> np.ndarray:
     if classifier is None:
         assert marked is not None
         classifier = asked.train(marked)
-    classed = asked.classify(classifier, marked)
+    classed = asked.classify(classifier, marked, least)
     rest = judged & ~classed.marked & asked.layer.table.seen
     truth = np.where(ready.inside.max(axis=1) >= 0.5, ready.inside.argmax(axis=1), -1)
     aps, precisions, recalls, errors = [], [], [], []
