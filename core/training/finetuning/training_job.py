@@ -63,6 +63,10 @@ WATCHED = 0.25
 EMBEDDINGS = "embeddings"
 """Where a run keeps embeddings in its folder."""
 
+LARGEST_SCALE = 2.0
+"""Scale above which windows are smaller, so that the network never sees more of one than at this
+scale: an image of 4096 network pixels takes several GB."""
+
 LEAST_WATCHED = 24
 """Objects to train on without which none are watched."""
 
@@ -276,7 +280,8 @@ def prepare(
     """
     examples = read_examples(raster, labels, options.examples)
     cut = split(examples, options.examples.held_back)
-    maker = Windows(raster, options.window)
+    scale = scale_for(None, raster, content=has_scales(options.model))
+    maker = Windows(raster, round(options.window * min(1, LARGEST_SCALE / scale)))
     windows = {"held back": maker.around(examples, cut, "held back")}
     own = replace(
         examples,
@@ -293,7 +298,6 @@ def prepare(
             f"{options.model} was itself trained from {notes.base}: begin with "
             f"{notes.base}, or with a model that was trained as a whole."
         )
-    scale = scale_for(None, raster, content=has_scales(options.model))
     base = scaled(load_model(options.model, options.device, options.threads), scale, None)
     what = options.what or ("decoder" if base.info.family == EMBEDDED else "adapter")
     learned = windows["train"]
