@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from ..models.embedded.decoding import Levels
+from ..models.embedded.heads import seen_twice
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
+from ..models.embedded.regions import COARSEST, shrunk
 from ..types import AnyArray
 from .datasets.crops import Crops, Part
 from .dense_heads import class_loss
@@ -110,8 +112,11 @@ def class_temperature(
         hits, cells = 0, 0
         for _ in range(batches):
             batch = make_batch(crops, 3, 1)
-            pyramid = net.encoder.pyramid(normalised(batch["images"]))
-            logits, sets = net.dense(*pyramid[:3]).classes, batch[DENSE + "classes"]
+            near, far = (
+                net.dense(*net.encoder.pyramid(normalised(image))[:3]).classes
+                for image in (batch["images"], shrunk(batch["images"], COARSEST))
+            )
+            logits, sets = seen_twice(near, far), batch[DENSE + "classes"]
             for number, temperature in enumerate(TEMPERATURES):
                 costs[number] += float(class_loss(logits / temperature, sets)[0])
             likeliest = logits.argmax(1)

@@ -19,6 +19,13 @@ from torch.nn import functional as F
 from .classes import CLASSES
 from .prompt_maps import STRIDE
 
+FAR = 0.4
+"""Weight of what is seen in the image at half its size in the logits of classes: there more of the
+surroundings is seen. On places that were held back from training, mean area under the curve with 0,
+0.25, 0.5 and 0.75: roofs .906, .919, .928, .931, buildings and roads of Claremont .805, .875, .921,
+.942, Dubai .924, .924, .919, .908, Banepa's south-west .877, .876, .862, .838, sample scene .990,
+.992, .992, .990, street scenes .887, .890, .884, .868."""
+
 SHORTEST, LONGEST = -1.5, 6.5
 """Limits of the logarithm of a distance to a side of the box, in cells."""
 
@@ -61,6 +68,16 @@ class DenseHead(nn.Module):
         out = self.out(F.relu(self.mix4(x4), inplace=True))
         sides = out[:, 1:5].float() + 1
         return Dense(out[:, 0], sides.clamp(SHORTEST, LONGEST).exp() * STRIDE, out[:, 5:])
+
+
+def seen_twice(near: Tensor, far: Tensor) -> Tensor:
+    """Logits of classes from an image and from the image at half its size.
+
+    Args:
+        near: (b, classes, h, w) of the image.
+        far: (b, classes, h / 2, w / 2) of the image at half its size.
+    """
+    return torch.lerp(near, _twice(far), FAR)
 
 
 def _twice(x: Tensor) -> Tensor:

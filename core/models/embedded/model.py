@@ -26,6 +26,7 @@ from ..image import check_image
 from ..runtime import in_batches
 from .corrections import corrected
 from .decoding import OUTSIDE, Answer, Asked, Levels, decode_rows
+from .heads import seen_twice
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
@@ -40,7 +41,7 @@ from .regions import COARSEST, Look, Regions, fitted, layout, shrunk
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
-VERSION = 6
+VERSION = 7
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024
@@ -225,7 +226,11 @@ class EmbeddedModel:
         Raises:
             ModelError: As of :meth:`propose`.
         """
-        logits = np.asarray(self._map(embedding, "classes", 1), np.float32) / self._temperature
+        near, far = (
+            torch.from_numpy(np.asarray(self._map(embedding, "classes", shrink), np.float32))[None]
+            for shrink in SHRINKS
+        )
+        logits = seen_twice(near, far)[0].numpy() / self._temperature
         shifted = np.exp(logits - logits.max(axis=0))
         cell = STRIDE / self.scale
         return np.asarray(shifted / shifted.sum(axis=0), np.float32), (cell, cell)

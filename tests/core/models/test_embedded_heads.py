@@ -12,7 +12,7 @@ from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.corrections import corrected
 from samgeo_core.models.embedded.decoding import Levels
-from samgeo_core.models.embedded.heads import DenseHead, peaks
+from samgeo_core.models.embedded.heads import FAR, DenseHead, peaks
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import EmbeddedNet
 from samgeo_core.models.embedded.scale import choose_scale
@@ -89,6 +89,20 @@ def test_probabilities_of_classes_have_a_sum_of_one_and_a_temperature_flattens_t
     flat = proposing(tmp_path / "flat.safetensors", temperature="5")
     flatter, _ = flat.class_probabilities(flat.encode([noise(64, 128)])[0])
     assert flatter.max() < probabilities.max()
+
+
+def test_classes_are_seen_in_the_image_and_in_it_at_half_its_size(model):
+    embedding = model.encode([noise(64, 128)])[0]
+    near, far = (embedding.arrays[name].astype(np.float32) for name in ("classes", "classes_by2"))
+    larger = np.asarray(
+        torch.nn.functional.interpolate(
+            torch.from_numpy(far)[None], scale_factor=2, mode="bilinear", align_corners=False
+        )[0]
+    )
+    logits = (1 - FAR) * near + FAR * larger
+    powers = np.exp(logits - logits.max(axis=0))
+    probabilities, _ = model.class_probabilities(embedding)
+    np.testing.assert_allclose(probabilities, powers / powers.sum(axis=0), atol=1e-5)
 
 
 def test_weights_without_the_head_say_so(tmp_path):
