@@ -127,7 +127,7 @@ def judged(
     changes: dict[str, float],
     least: float,
 ) -> np.ndarray:
-    """(counts, 4) means of ``benchmarks.classes.figures`` over the draws."""
+    """(counts, 5) means of ``benchmarks.classes.figures`` over the draws."""
     asked = ObjectClasses(ready.layer, options)
     everything = np.ones(len(ready.layer), bool)
     out = []
@@ -138,7 +138,7 @@ def judged(
             if marked is not None:
                 fitted = replace(asked.train(marked), **changes)
                 rows.append(figures(ready, asked, marked, everything, fitted, least))
-        out.append(np.mean(rows, axis=0) if rows else np.full(4, np.nan))
+        out.append(np.mean(rows, axis=0) if rows else np.full(5, np.nan))
     return np.array(out)
 
 
@@ -178,7 +178,7 @@ def main() -> None:
             rows = [judged(r, args.examples, args.draws, options, changes, least) for r in made]
         found = np.array(rows)
         by_place = np.nanmean(found, axis=1)
-        ap, precision, recall, error = np.nanmean(by_place, axis=0)
+        ap, precision, recall, error, _ = np.nanmean(by_place, axis=0)
         f1 = np.mean(2 * by_place[:, 1] * by_place[:, 2] / (by_place[:, 1] + by_place[:, 2]))
         by_n = " ".join(f"{v:.3f}" for v in np.nanmean(found[..., 0], axis=0))
         print(f"{setting:36} {' '.join(f'{v:.3f}' for v in by_place[:, 0])}: {ap:.4f} ({by_n}); "
