@@ -26,6 +26,7 @@ from samgeo_core.models.weights.own import CLASSIFIER, OwnNotes, add_own, save_o
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.training.finetuning.accepted import (
     LEAST_EACH,
+    MARGIN,
     Candidates,
     Known,
     accepted,
@@ -167,7 +168,7 @@ def test_hits_of_before_have_a_margin():
     part = made(0, 1.0)
     assert usual_hits([part], 0.9, 0.5) == 0
     half = replace(part, overlap=part.overlap * (np.arange(30) < 15))
-    assert usual_hits([half], 0.5, 0.5) == pytest.approx(15 + np.sqrt(15 * 0.5))
+    assert usual_hits([half], 0.5, 0.5) == pytest.approx(15 + MARGIN * np.sqrt(15 * 0.5))
 
 
 # --- candidates ----------------------------------------------------------------------------------
