@@ -63,18 +63,16 @@ more than a false one."""
 LEVELS = np.array([0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 """Probabilities that are tried."""
 
-BESIDE = (1.0, 0.8, 0.6, 0.4)
-"""Shares of a better object's worth with which one that shares its ground stays, which are tried.
-On Banepa west, Nairobi, Catanduanes and fields of the Midwest, where no figure is reported for, a
-classifier of 100 objects that keeps one of several alike lost 1 to 8 points of recall with any
-probability, for the best outlined is not always chosen; with these shares and :data:`NEAR_BEST`
-the automatic mode's F1 rose by 7.7 points on Banepa west (recall by 5.9) and by 1.5 on the fields
-(recall by 0.3)."""
+BESIDE = 0.4
+"""Share of a better object's worth from which one that shares its ground stays. A classifier that
+keeps one of several alike lost 1 to 8 points of recall on Banepa west, Nairobi, Catanduanes and
+fields of the Midwest, where no figure is reported for, with any probability: the best outlined is
+not always chosen (decision 34)."""
 
 MARGIN = 2.0
 """Standard deviations of the number of objects that are found before a classifier: so many more
-must be found with one, as far as any settings do. With 30 fields of the Midwest recall fell by .073
-with 1 and by .030 with 2; with 100 objects, and on Banepa west, both are alike."""
+must be found with one, as far as any probability does. With 30 fields of the Midwest recall fell by
+.050 with 1 and by .006 with 2; with 100 objects, and on Banepa west, both are alike."""
 
 OPTIONS = ClassifierOptions(frequency=0.0)
 """All classes count alike: how frequent they are is said by the probability that is chosen."""
@@ -226,7 +224,7 @@ def fit_accepted(known: Sequence[Known], least_hits: float) -> Classifier | None
     """The classifier of what is accepted, or None where too little is known.
 
     A candidate is accepted from a probability of 0.5: the probability from which most is right is
-    made that. Of candidates that share ground those stay that are about as good as the best.
+    made that. Of candidates that share ground those about as good as the best stay (BESIDE).
 
     Args:
         known: Candidates of places that are not held back.
@@ -238,16 +236,15 @@ def fit_accepted(known: Sequence[Known], least_hits: float) -> Classifier | None
     if min(others, len(rows) - others) < LEAST_EACH:
         return None
     table = _joined([part.candidates.objects.table for part in known])
-    best = _best_settings(known, table, names, rows, least_hits)
-    return None if best is None else shifted(_fitted(table, names, rows), *best)
+    level = _best_level(known, table, names, rows, least_hits)
+    return None if level is None else shifted(_fitted(table, names, rows), level)
 
 
-def shifted(classifier: Classifier, level: float, beside: float = 1.0) -> Classifier:
-    """The classifier whose probability of 0.5 is another one's ``level``, and that lets objects
-    stay ``beside`` better ones."""
+def shifted(classifier: Classifier, level: float) -> Classifier:
+    """The classifier whose probability of 0.5 is another one's ``level``."""
     named = np.array([name != NONE for name in classifier.classes])
     bias = classifier.bias - np.where(named, np.log(level / (1 - level)), 0.0)
-    return replace(classifier, bias=bias.astype(np.float32), beside=beside)
+    return replace(classifier, bias=bias.astype(np.float32))
 
 
 def accepted(classifier: Classifier, some: Candidates) -> Found:
@@ -298,18 +295,18 @@ def _fitted(
     chosen = [str(names[k]) for k in rows.tolist()]
     classes = [*sorted({*chosen} - {NONE}), NONE]
     # Where all is labelled, parts of objects are counterexamples: their size says nothing more.
-    return replace(fit(table, rows, chosen, classes, OPTIONS), whole=0.0)
+    return replace(fit(table, rows, chosen, classes, OPTIONS), whole=0.0, beside=BESIDE)
 
 
-def _best_settings(
+def _best_level(
     known: Sequence[Known],
     table: FeatureTable,
     names: Sequence[str | None],
     rows: NDArray[np.int64],
     least_hits: float,
-) -> tuple[float, float] | None:
-    """Probability and share (:data:`LEVELS`, :data:`BESIDE`) with which most objects are found
-    among those whose F1 is near its best (:data:`NEAR_BEST`).
+) -> float | None:
+    """The probability with which most objects are found among those whose F1 is near its best
+    (:data:`NEAR_BEST`).
 
     Candidates are judged without knowing their place; None where no place can be held back.
     """
@@ -317,7 +314,7 @@ def _best_settings(
     # Parts with as many known candidates each: known ground may be a strip of a window.
     ends = np.quantile(middle[rows], np.arange(1, FOLDS) / FOLDS)
     fold = np.searchsorted(ends, middle)
-    hits, false = np.zeros((2, len(LEVELS), len(BESIDE)))
+    hits, false = np.zeros((2, len(LEVELS)))
     wanted = [name != NONE for name in names]
     asked = [ObjectClasses(part.candidates.objects) for part in known]
     for number in range(FOLDS):
@@ -334,24 +331,21 @@ def _best_settings(
                 hits, false = hits + found[0], false + found[1]
     objects = sum(part.overlap.shape[1] for part in known)
     f1 = 2 * hits / np.maximum(objects + hits + false, 1)
-    beyond = np.pad(f1, ((1, 1), (0, 0)), mode="edge")
-    smooth = (beyond[:-2] + beyond[1:-1] + beyond[2:]) / 3
+    smooth = np.convolve(np.pad(f1, 1, mode="edge"), np.full(3, 1 / 3), "valid")
     allowed = hits >= min(least_hits, hits.max())
     good = allowed & (smooth >= NEAR_BEST * smooth[allowed].max())
     # Of as many found objects the best F1, then the higher probability.
-    order = np.lexsort((-np.repeat(LEVELS, len(BESIDE)), -smooth.ravel(), -hits.ravel()))
-    level, beside = divmod(int(order[good.ravel()[order]][0]), len(BESIDE))
-    return float(LEVELS[level]), BESIDE[beside]
+    order = np.lexsort((-LEVELS, -smooth, -hits))
+    return float(LEVELS[order[good[order]][0]])
 
 
 def _counts(
     part: Known, classes: ObjectClasses, judge: Classifier, here: BoolArray
 ) -> tuple[Doubles, Doubles]:
-    """(levels, shares) objects found by candidates of a fold, and false candidates of it."""
-    hits, false = np.zeros((2, len(LEVELS), len(BESIDE)))
-    for i, level in enumerate(LEVELS.tolist()):
-        for k, beside in enumerate(BESIDE):
-            kept = classes.classify(shifted(judge, level, beside)).kept & here
-            hits[i, k] = len(one_to_one(part.overlap[kept]))
-            false[i, k] = max(0, int((kept & part.counted).sum()) - hits[i, k])
+    """By level: objects found by candidates of a fold, and false candidates of it."""
+    hits, false = np.zeros((2, len(LEVELS)))
+    for k, level in enumerate(LEVELS.tolist()):
+        kept = classes.classify(shifted(judge, level)).kept & here
+        hits[k] = len(one_to_one(part.overlap[kept]))
+        false[k] = max(0, int((kept & part.counted).sum()) - hits[k])
     return hits, false
