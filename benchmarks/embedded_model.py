@@ -51,7 +51,7 @@ COLUMNS = (
     *("pt best3", "pt first", "random3", "3 clicks", "5 clicks"),
 )
 SCALES = {"fields, Denmark": 2.0}
-"""What a job chooses from the ground resolution, where it is not 1."""
+"""What a job chooses, where it is not 1."""
 
 BUILDINGS = ("buildings, Banepa east", "sample scene, fresh")
 """Sets whose objects are the buildings."""

@@ -17,7 +17,7 @@ from ..errors import CheckpointError, ModelError, ParameterError, RasterError
 from ..job import SegmentParameters, option
 from ..models.base import PromptableModel
 from ..models.catalogue import CATALOGUE, EMBEDDED
-from ..models.embedded.scale import SCALES, choose_scale, least_side, scale_in
+from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale, scale_in
 from ..parallel.cancellation import check
 from ..raster.raster import Raster
 from ..types import PixelBox
@@ -62,9 +62,8 @@ def scale_for(
         from ..classes.saved import load_classifier  # scikit-learn takes seconds to import
 
         return scale_in(load_classifier(classifier, "objects").classifier.model)
-    pixel = pixel_metres(raster)
-    scale, least = choose_scale(pixel), least_side(pixel)
-    while content and scale < SCALES[-1] and typical_side(raster, scale) < least:
+    scale = choose_scale(pixel_metres(raster))
+    while content and scale < SCALES[-1] and typical_side(raster, scale) < SMALL_OBJECT:
         scale *= 2
     return scale
 

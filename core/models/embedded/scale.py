@@ -31,14 +31,6 @@ rose from .24, .34, .35 to .66, .55, .61, and one click from .45, .43, .52 to .6
 to 55 recall rose by .03 to .05 and clicks by .01, but most of the many masks more were of nothing
 that is known."""
 
-COARSE_PIXEL = 5.0
-"""Metres per pixel from which fields are the smallest objects of a map: there the limit is
-:data:`SMALL_FIELD`."""
-
-SMALL_FIELD = 70.0
-"""Network pixels: :data:`SMALL_OBJECT` for such rasters. Fields of the Midwest (training places)
-with a median of 63 gained .32 of recall and .20 of a click's IoU at twice the scale for .18 of the
-masks' share that is right, with 78 .12 and .02 for .21."""
 
 _SCALED = re.compile(r"-x([0-9.]+)$")
 """In a fingerprint: what :func:`at_scale` puts there."""
@@ -67,12 +59,6 @@ def choose_scale(pixel: float | None) -> float:
     if pixel is None or not math.isfinite(pixel) or pixel < DOUBLED_FROM:
         return 1.0
     return 2.0
-
-
-def least_side(pixel: float | None) -> float:
-    """Network pixels that objects are to have, for a ground resolution in metres (or None)."""
-    coarse = pixel is not None and math.isfinite(pixel) and pixel >= COARSE_PIXEL
-    return SMALL_FIELD if coarse else SMALL_OBJECT
 
 
 def scale_in(fingerprint: str) -> float:

@@ -4,7 +4,6 @@
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import geopandas as gpd
 import numpy as np
@@ -22,7 +21,7 @@ from samgeo_core.jobs.run import run
 from samgeo_core.jobs.scale import has_scales, pixel_metres, scale_for, scaled, typical_side
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
 from samgeo_core.models.embedded.load import load_embedded
-from samgeo_core.models.embedded.scale import SMALL_FIELD, SMALL_OBJECT, least_side
+from samgeo_core.models.embedded.scale import SMALL_OBJECT
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.testing.painted import PaintedModel
 from samgeo_core.worker.job_methods import Context
@@ -133,24 +132,6 @@ def test_a_raster_of_small_objects_is_magnified_more(small):
         assert typical_side(half, 1.0) < SMALL_OBJECT < typical_side(usual, 1.0)
         assert scale_for(None, half) == 2
         assert scale_for(1.0, half) == 1
-
-
-def test_where_fields_are_the_smallest_objects_they_are_to_be_larger(tmp_path):
-    assert [least_side(pixel) for pixel in (None, np.nan, 0.3, 4.9)] == [SMALL_OBJECT] * 4
-    assert [least_side(pixel) for pixel in (5.0, 10.0)] == [SMALL_FIELD] * 2
-    with rasterio.open("sample_data/town.tif") as source:
-        pixels, profile = source.read([1, 2, 3]), source.profile
-    for name, pixel in (("near", 0.5), ("far", 10.0)):
-        profile |= {"count": 3, "transform": Affine(pixel, 0, 500_000, 0, -pixel, 6_000_000)}
-        with rasterio.open(tmp_path / f"{name}.tif", "w", **profile) as out:
-            out.write(pixels)
-    with (
-        open_raster(str(tmp_path / "near.tif")) as near,
-        open_raster(str(tmp_path / "far.tif")) as far,
-    ):
-        for sides, near_scale, far_scale in ((60.0, 2, 4), (45.0, 4, 4), (80.0, 2, 2)):
-            with patch("samgeo_core.jobs.scale.typical_side", lambda *_, s=sides: s):
-                assert (scale_for(None, near), scale_for(None, far)) == (near_scale, far_scale)
 
 
 def test_a_job_and_a_session_take_the_same_scale(small, tmp_path):
