@@ -38,6 +38,7 @@ from ...vectors.contours import all_to_ground, valid
 from ...vectors.geodesic import measure as measure_ground
 from ...vectors.object_polygon import object_polygon
 from .examples import Example, Window
+from .levels import with_margin
 from .measure import Found, in_pixels, lies_on, masks_found, one_to_one, overlaps
 
 Doubles = NDArray[np.float64]
@@ -68,11 +69,6 @@ BESIDE = 0.4
 keeps one of several alike lost 1 to 8 points of recall on Banepa west, Nairobi, Catanduanes and
 fields of the Midwest, where no figure is reported for, with any probability: the best outlined is
 not always chosen (decision 34)."""
-
-MARGIN = 2.0
-"""Standard deviations of the number of objects that are found before a classifier: so many more
-must be found with one, as far as any probability does. With 30 fields of the Midwest recall fell by
-.050 with 1 and by .006 with 2; with 100 objects, and on Banepa west, both are alike."""
 
 OPTIONS = ClassifierOptions(frequency=0.0)
 """All classes count alike: how frequent they are is said by the probability that is chosen."""
@@ -270,15 +266,15 @@ def found_by(
 
 
 def usual_hits(known: Sequence[Known], score: float, stability: float) -> float:
-    """Objects that are found without a classifier from usual thresholds on, and :data:`MARGIN`
-    standard deviations of their number: elsewhere as many are to be found, not fewer by chance."""
+    """Objects that are to be found with a classifier (:func:`.levels.with_margin`): those that are
+    found without one from usual thresholds on."""
     count = objects = 0
     for part in known:
         layer = part.candidates.objects
         good = (layer.score > score) & (layer.stability >= stability)
         count += len(one_to_one(part.overlap[good]))
         objects += part.overlap.shape[1]
-    return count + MARGIN * float(np.sqrt(count * (1 - count / max(1, objects))))
+    return with_margin(count, objects)
 
 
 def _joined(tables: Sequence[FeatureTable]) -> FeatureTable:

@@ -131,7 +131,7 @@ def judge(
 
 
 def best_of(before: Measured, variants: Mapping[str, Measured]) -> tuple[str, Verdict]:
-    """Which of some models that could be kept is offered, or else is the best, and its verdict.
+    """Which of some models that could be kept is offered, or else is wanted, and its verdict.
 
     The first is the one that is wanted. Only where it brings no gain the others are looked at, and
     must gain more clearly, so that together they are offered by chance half as often as the first.
@@ -150,12 +150,12 @@ def best_of(before: Measured, variants: Mapping[str, Measured]) -> tuple[str, Ve
         if name != first and usual[name].offered:
             verdicts[name] = judge(before, measured, confidence=strict)
 
-    def worth(name: str) -> tuple[bool, float]:
-        verdict = verdicts[name]
-        figures = [verdict.changes[k].difference for k in WORTH if k in verdict.changes]
-        return verdict.offered, float(np.mean(figures))
+    def worth(name: str) -> float:
+        changes = verdicts[name].changes
+        return float(np.mean([changes[k].difference for k in WORTH if k in changes]))
 
-    best = first if verdicts[first].offered else max(verdicts, key=worth)
+    offered = [name for name, verdict in verdicts.items() if verdict.offered]
+    best = first if not offered or first in offered else max(offered, key=worth)
     return best, replace(verdicts[best], changes=usual[best].changes)
 
 

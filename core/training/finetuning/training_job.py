@@ -47,7 +47,7 @@ from .examples import (
 from .finetune import LoopOptions, Run
 from .gain import Verdict, best_of
 from .learners import Learner, SamLearner, What, halved
-from .levels import best_level
+from .levels import best_level, with_margin
 from .measure import CachedEncoder, Measured, everything, measure, one_to_one, overlaps
 from .variants import (
     CLASSIFIER_ALONE,
@@ -256,11 +256,13 @@ class TrainingJob:
         if not windows:
             return None
         report("threshold", 0, 2)
-        least = 0
+        hits = objects = 0
         for window in windows:
             found, _ = everything(self.before, window, self.options.points)
-            least += len(one_to_one(overlaps(found, [window.mask(o) for o in window.objects])))
+            hits += len(one_to_one(overlaps(found, [window.mask(o) for o in window.objects])))
+            objects += len(window.objects)
         report("threshold", 1, 2)
+        least = with_margin(hits, objects)
         level, _ = best_level(after, windows, self.options.points, least)
         report("threshold", 2, 2)
         return level

@@ -27,7 +27,6 @@ from samgeo_core.raster.raster import open_raster
 from samgeo_core.training.finetuning.accepted import (
     BESIDE,
     LEAST_EACH,
-    MARGIN,
     Candidates,
     Known,
     accepted,
@@ -39,6 +38,7 @@ from samgeo_core.training.finetuning.accepted import (
 )
 from samgeo_core.training.finetuning.examples import ExampleOptions, Windows, read_examples
 from samgeo_core.training.finetuning.gain import best_of, judge
+from samgeo_core.training.finetuning.levels import MARGIN
 from samgeo_core.training.finetuning.measure import everything, measure, measure_found
 from samgeo_core.training.finetuning.training_job import TrainOptions, prepare
 
