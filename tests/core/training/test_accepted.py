@@ -377,6 +377,14 @@ def test_the_wanted_model_is_offered_where_it_gains():
     assert verdict.changes == judge(before, better).changes
 
 
+def test_where_nothing_is_offered_the_figures_are_those_of_the_wanted_model():
+    before = measured(0.7, 0.6, 0.3, 0.5, 60)
+    worse, slightly = measured(0.7, 0.5, 0.3, 0.5, 60), measured(0.7, 0.602, 0.3, 0.5, 60)
+    name, verdict = best_of(before, {"worse": worse, "slightly": slightly})
+    assert (name, verdict) == ("worse", judge(before, worse))
+    assert not verdict.offered
+
+
 def test_the_others_must_gain_more_clearly():
     some = measured(0.7, 0.65, 0.3, 0.5, 60, 1)
     noise = np.random.default_rng(4).normal(size=len(some.click))
