@@ -74,9 +74,6 @@ def with_classifiers(
     report(2, 4)
     trained_known = known(trained)
     report(3, 4)
-    info = trained.model.info
-    # It was trained where it is asked here, and finds more there than elsewhere.
-    least = max(least, usual_hits(trained_known, info.score_threshold, info.stability_threshold))
     made[TRAINED_CLASSIFIER] = _fitted(raster, trained, trained_known, least, held_back, points)
     report(4, 4)
     return {name: variant for name, variant in made.items() if variant is not None}
