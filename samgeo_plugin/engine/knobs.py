@@ -24,6 +24,7 @@ def label(name: str) -> str:
         "classifier": tr("Saved classifier, instead of examples"),
         "clouds": tr("Objects under clouds are hidden"),
         "complete": tr("Area in which every object is drawn"),
+        "confident": tr("Learn from confident masks where nothing is drawn, too"),
         "crowd_field": tr("Field that is true for several objects in one"),
         "crs": tr("CRS of the result"),
         "dates": tr("Dates of the rasters (CSV)"),

@@ -210,6 +210,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Learn from confident masks where nothing is drawn, too</source>
+   <translation>Auch aus sicheren Masken lernen, wo nichts gezeichnet ist</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Least overlap with the given outline (IoU)</source>
    <translation>Kleinste Deckung mit dem gegebenen Umriss (IoU)</translation>
   </message>
@@ -2873,11 +2878,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>IoU for a click</source>
    <translation>IoU für einen Klick</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Learn from confident masks where nothing is drawn, too</source>
-   <translation>Auch aus sicheren Masken lernen, wo nichts gezeichnet ist</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
