@@ -67,7 +67,7 @@ def resolve(
         least: Probability that the others must reach.
         whole: Power of the area in an object's worth.
         beside: Share of a kept object's worth from which an object that shares its ground stays
-            beside it; 1: only one of them ever stays.
+            beside it; 1: only one of them ever stays. None stays beside what the user marked.
         rivals: Of all polygons, where they are known already.
 
     Returns:
@@ -88,7 +88,7 @@ def resolve(
         if not candidate[row] or (row in gone and not marked[row]):
             continue
         keep[row] = True
-        least_beside = np.inf if beside >= 1 else beside * worth[row]
+        least_beside = np.inf if beside >= 1 or marked[row] else beside * worth[row]
         gone.update(rival for rival in known.get(row, ()) if worth[rival] < least_beside)
     return keep
 

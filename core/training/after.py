@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..models.embedded.decoding import Levels
-from ..models.embedded.heads import seen_twice
+from ..models.embedded.heads import join_class_logits
 from ..models.embedded.network import EmbeddedNet, normalised
 from ..models.embedded.prompt_maps import PromptTensors
 from ..models.embedded.regions import COARSEST, shrunk
@@ -116,7 +116,7 @@ def class_temperature(
                 net.dense(*net.encoder.pyramid(normalised(image))[:3]).classes
                 for image in (batch["images"], shrunk(batch["images"], COARSEST))
             )
-            logits, sets = seen_twice(near, far), batch[DENSE + "classes"]
+            logits, sets = join_class_logits(near, far), batch[DENSE + "classes"]
             for number, temperature in enumerate(TEMPERATURES):
                 costs[number] += float(class_loss(logits / temperature, sets)[0])
             likeliest = logits.argmax(1)

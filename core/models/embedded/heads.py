@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from .classes import CLASSES
 from .prompt_maps import STRIDE
 
-FAR = 0.4
+HALF_SIZE_WEIGHT = 0.4
 """Weight of what is seen in the image at half its size in the logits of classes: there more of the
 surroundings is seen. On places that were held back from training, mean area under the curve with 0,
 0.25, 0.5 and 0.75: roofs .906, .919, .928, .931, buildings and roads of Claremont .805, .875, .921,
@@ -70,14 +70,14 @@ class DenseHead(nn.Module):
         return Dense(out[:, 0], sides.clamp(SHORTEST, LONGEST).exp() * STRIDE, out[:, 5:])
 
 
-def seen_twice(near: Tensor, far: Tensor) -> Tensor:
+def join_class_logits(near: Tensor, far: Tensor) -> Tensor:
     """Logits of classes from an image and from the image at half its size.
 
     Args:
         near: (b, classes, h, w) of the image.
         far: (b, classes, h / 2, w / 2) of the image at half its size.
     """
-    return torch.lerp(near, _twice(far), FAR)
+    return torch.lerp(near, _twice(far), HALF_SIZE_WEIGHT)
 
 
 def _twice(x: Tensor) -> Tensor:

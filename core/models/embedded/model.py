@@ -26,7 +26,7 @@ from ..image import check_image
 from ..runtime import in_batches
 from .corrections import corrected
 from .decoding import OUTSIDE, Answer, Asked, Levels, decode_rows
-from .heads import seen_twice
+from .heads import join_class_logits
 from .network import (
     CANDIDATES,
     MASK_STRIDE,
@@ -230,7 +230,7 @@ class EmbeddedModel:
             torch.from_numpy(np.asarray(self._map(embedding, "classes", shrink), np.float32))[None]
             for shrink in SHRINKS
         )
-        logits = seen_twice(near, far)[0].numpy() / self._temperature
+        logits = join_class_logits(near, far)[0].numpy() / self._temperature
         shifted = np.exp(logits - logits.max(axis=0))
         cell = STRIDE / self.scale
         return np.asarray(shifted / shifted.sum(axis=0), np.float32), (cell, cell)

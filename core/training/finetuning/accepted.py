@@ -220,7 +220,7 @@ def fit_accepted(known: Sequence[Known], least_hits: float) -> Classifier | None
     """The classifier of what is accepted, or None where too little is known.
 
     A candidate is accepted from a probability of 0.5: the probability from which most is right is
-    made that. Of candidates that share ground those about as good as the best stay (BESIDE).
+    made that. Of candidates that share ground all stay that are about as good as the best.
 
     Args:
         known: Candidates of places that are not held back.

@@ -59,6 +59,7 @@ def with_confident(
     """
     found: list[tuple[float, int, Example]] = []
     for number, window in enumerate(windows):
+        check()
         report(number, len(windows))
         found += [(sure, number, one) for sure, one in _confident(model, window, points)]
     report(len(windows), len(windows))
@@ -74,7 +75,7 @@ def with_confident(
 
 
 def _confident(model: PromptableModel, window: Window, points: int) -> list[tuple[float, Example]]:
-    """Sureness and example of a window's confident masks that share no ground."""
+    """Confidence and example of a window's confident masks that share no ground."""
     free = window.part & window.valid & ~window.known
     for example in (*window.objects, *window.rejected):
         free &= ~window.mask(example)
@@ -82,7 +83,7 @@ def _confident(model: PromptableModel, window: Window, points: int) -> list[tupl
         return []
     masks, cell = masks_found(model, window, points)
     areas = in_pixels(masks, cell, window)
-    good = [k for k, area in enumerate(areas) if _may_be(area, window, free)]
+    good = [k for k, area in enumerate(areas) if _usable(area, window, free)]
     if not good:
         return []
     found = [areas[k] for k in good]
@@ -100,8 +101,8 @@ def _confident(model: PromptableModel, window: Window, points: int) -> list[tupl
     return out
 
 
-def _may_be(area: tuple[PixelBox, BoolArray], window: Window, free: BoolArray) -> bool:
-    """Whether a mask is neither too small nor too large, whole, and of nobody."""
+def _usable(area: tuple[PixelBox, BoolArray], window: Window, free: BoolArray) -> bool:
+    """Whether a mask has a usual size and lies whole on ground that nobody labelled."""
     box, part = area
     size = int(part.sum())
     if not SMALLEST <= size <= LARGEST * window.box.height * window.box.width:

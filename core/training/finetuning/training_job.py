@@ -79,7 +79,7 @@ class TrainOptions:
         model: What to begin with: a name or a path.
         what: "adapter", "decoder" or "whole"; None: the embedded model's decoder, adapters of
             others.
-        window: Side of the windows, pixels.
+        window: Side of the windows, pixels; half of it at a scale of 4.
         points: Of the automatic mode that is measured, along a window's side.
         automatic_windows: Windows in which it is measured, at most; 0 leaves it out.
         confident: Learn from confident masks of what nobody labelled, too

@@ -114,13 +114,15 @@ def test_one_of_nearly_the_same_worth_may_stay_beside_a_better_one():
     shapes = np.array([shapely.box(0, 0, 20, 20), shapely.box(0, 0, 20, 18)] * 2, object)
     shapes[2:] = shapely.transform(shapes[2:], lambda xy: xy + 100)
 
-    def kept(beside, rivals=None):
+    def kept(beside, rivals=None, marked=()):
         return resolve(
             shapes, ["roof"] * 4, np.array([0.9, 0.8, 0.9, 0.6]), np.full(4, 0.8), np.full(4, 0.9),
-            np.zeros(4, bool), 0.5, 0.0, beside, rivals,
+            np.isin(np.arange(4), marked), 0.5, 0.0, beside, rivals,
         ).tolist()  # fmt: skip
 
     assert kept(1.0) == [True, False, True, False]
     assert kept(0.8) == [True, True, True, False]
     assert kept(0.6) == [True, True, True, True]
     assert kept(0.8, rivals_among(shapes)) == kept(0.8)
+    # What the user marked is certain.
+    assert kept(0.6, marked=[1]) == [False, True, True, True]

@@ -12,7 +12,7 @@ from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.corrections import corrected
 from samgeo_core.models.embedded.decoding import Levels
-from samgeo_core.models.embedded.heads import FAR, DenseHead, peaks
+from samgeo_core.models.embedded.heads import HALF_SIZE_WEIGHT, DenseHead, peaks
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import EmbeddedNet
 from samgeo_core.models.embedded.scale import choose_scale
@@ -99,7 +99,7 @@ def test_classes_are_seen_in_the_image_and_in_it_at_half_its_size(model):
             torch.from_numpy(far)[None], scale_factor=2, mode="bilinear", align_corners=False
         )[0]
     )
-    logits = (1 - FAR) * near + FAR * larger
+    logits = (1 - HALF_SIZE_WEIGHT) * near + HALF_SIZE_WEIGHT * larger
     powers = np.exp(logits - logits.max(axis=0))
     probabilities, _ = model.class_probabilities(embedding)
     np.testing.assert_allclose(probabilities, powers / powers.sum(axis=0), atol=1e-5)

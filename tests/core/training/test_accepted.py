@@ -24,6 +24,7 @@ from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
 from samgeo_core.models.load import load_model
 from samgeo_core.models.weights.own import CLASSIFIER, OwnNotes, add_own, save_own
 from samgeo_core.raster.raster import open_raster
+from samgeo_core.training.finetuning import training_job
 from samgeo_core.training.finetuning.accepted import (
     BESIDE,
     LEAST_EACH,
@@ -361,6 +362,34 @@ def test_without_changes_a_model_answers_as_its_base(job, model, models, scene):
     )
     assert isinstance(job.notes, OwnNotes)
     assert EMBEDDED_WEIGHTS.is_file()
+
+
+def test_the_least_score_keeps_a_margin_of_found_objects(job, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        training_job, "best_level", lambda *given: (asked.append(given[-1]), (0.5, 1.0))[1]
+    )
+    some = (job.windows["watched"] + job.windows["train"])[:2]
+    half = {
+        id(w): [(o.box.shifted(-w.box.row0, -w.box.col0), o.mask) for o in w.objects[::2]]
+        for w in some
+    }
+    monkeypatch.setattr(training_job, "everything", lambda _, w, *__: (half[id(w)], None))
+    assert job._threshold(job.before, lambda *_: None) == 0.5
+    found, objects = sum(map(len, half.values())), sum(len(w.objects) for w in some)
+    assert 0 < found < objects
+    assert asked == [pytest.approx(found + MARGIN * np.sqrt(found * (1 - found / objects)))]
+
+
+def test_windows_of_rasters_that_are_magnified_more_are_smaller(scene, tmp_path, monkeypatch):
+    widths = {}
+    for scale in (2.0, 4.0):
+        monkeypatch.setattr(training_job, "scale_for", lambda *_, s=scale, **__: s)
+        with open_raster(str(scene)) as raster:
+            made = prepare(raster, ground(squares()), TrainOptions(window=256), tmp_path)
+        assert made.before.scale == scale
+        widths[scale] = {w.box.width for some in made.windows.values() for w in some}
+    assert widths == {2.0: {256}, 4.0: {128}}
 
 
 # --- the best of several -------------------------------------------------------------------------

@@ -10,9 +10,12 @@ import pytest
 from samgeo_core.labels.places import Cut
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
-from samgeo_core.training.finetuning.confident_examples import with_confident
+from samgeo_core.training.datasets.confident import VIEWS
+from samgeo_core.training.finetuning import confident_examples
+from samgeo_core.training.finetuning.confident_examples import _usable, with_confident
 from samgeo_core.training.finetuning.examples import ExampleOptions, Windows, read_examples
 from samgeo_core.training.finetuning.training_job import TrainOptions, prepare
+from samgeo_core.types import PixelBox
 
 from .made import ground, squares, write_embedded, write_scene
 
@@ -35,7 +38,7 @@ def scene(tmp_path_factory):
 def labelled(scene):
     """A window in which every other square is labelled, one of them as rejected."""
     boxes = squares()[::2]
-    states = ["accepted"] * (len(boxes) - 1) + ["rejected"]
+    states = ["rejected"] + ["accepted"] * (len(boxes) - 1)
     with open_raster(str(scene)) as raster:
         examples = read_examples(raster, ground(boxes, status=states), ExampleOptions())
         (window,) = Windows(raster, 1024).around(examples, Cut(0, CUT), "train")
@@ -65,6 +68,7 @@ def test_squares_that_nobody_drew_are_found(labelled, added):
 
 
 def test_they_lie_on_nobodys_ground_and_share_none(labelled, added):
+    assert len(labelled.rejected) == 1
     taken = np.zeros(labelled.box.shape, bool)
     for example in (*labelled.objects, *labelled.rejected):
         taken |= labelled.mask(example)
@@ -74,6 +78,33 @@ def test_they_lie_on_nobodys_ground_and_share_none(labelled, added):
         assert not (mask & ~labelled.part).any(), "what is held back is not learned from"
         assert one.shape.area == mask.sum()
         taken |= mask
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_what_is_another_mask_in_one_of_the_changed_pictures_is_left_out(
+    model, labelled, added, monkeypatch, changed
+):
+    assert added
+    real = confident_examples.answers
+
+    def moved(one, image, boxes, view):
+        found = real(one, image, boxes, view)
+        return np.roll(found, 6, axis=1) if view == VIEWS[changed] else found
+
+    monkeypatch.setattr(confident_examples, "answers", moved)
+    (window,) = with_confident(model, [labelled], 8)
+    assert window.objects == labelled.objects
+
+
+def test_what_a_window_cuts_is_left_out(labelled):
+    """It would teach that objects end there."""
+    height, width = labelled.box.shape
+    everywhere, square = np.ones((height, width), bool), np.ones((12, 12), bool)
+    rows, cols = (2, 0, height - 14, height - 12), (2, 0, width - 14, width - 12)
+    for row, inside_rows in zip(rows, (True, False, True, False), strict=True):
+        for col, inside_cols in zip(cols, (True, False, True, False), strict=True):
+            area = PixelBox(row, col, row + 12, col + 12), square
+            assert _usable(area, labelled, everywhere) == (inside_rows and inside_cols)
 
 
 def test_they_are_at_most_as_many_as_the_labelled_ones(model, labelled):

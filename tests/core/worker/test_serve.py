@@ -182,16 +182,16 @@ def test_encode_fills_the_cache_for_later(shared, town):
 
 
 def test_cancel_is_answered_at_once_and_stops_the_work(start, town):
-    client = start("slow=1.5")
+    client = start("slow=0.4")
     session = client.ask("open", rasters=[str(town)], model="oracle")["session"]
     number = client.send("prompt", session=session, prompts=[point(*at(315, 300))])
-    time.sleep(1.6)
+    time.sleep(0.6)
     began = time.monotonic()
-    stopped = client.ask("cancel", id=number)  # the prompt would take ten encodings, 15 s
-    assert time.monotonic() - began < 1.2  # the encoding that runs lasts longer
+    stopped = client.ask("cancel", id=number)  # the prompt would take ten encodings
+    assert time.monotonic() - began < 0.3
     assert stopped == {"cancelled": True}
     assert client.answer(number)["kind"] == "Cancelled"
-    assert time.monotonic() - began < 4.0  # it and no other
+    assert time.monotonic() - began < 1.0
     assert client.ask("cancel", id=number) == {"cancelled": False}
     assert client.ask("reset", session=session) == {}
 

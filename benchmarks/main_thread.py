@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Does the plugin hold up QGIS's window? Work of the main thread between two turns of its loop.
 
-    python -m benchmarks.window [--script qgis_jobs.py ...] [--runs 3]
+    python -m benchmarks.main_thread [--script qgis_jobs.py ...] [--runs 3]
 
 Drives the scripts of ``tests/gui`` in a real QGIS window under Xvfb, with the newest package of
 ``dist/`` (``make package``). The reference is of the same run: the longest piece of work when QGIS
