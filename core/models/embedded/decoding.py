@@ -21,9 +21,18 @@ from ..base import PADDING
 from .islands import without_islands
 from .network import CANDIDATES, MASK_STRIDE, Coarse, EmbeddedNet, Features, enlarge
 from .prompt_maps import PromptTensors
-from .regions import Look, Regions, cut_features, cut_prompts, one_row
+from .regions import (
+    COARSE_PARTS,
+    FINE_PARTS,
+    Look,
+    Regions,
+    cut_features,
+    cut_prompts,
+    fine_features,
+    one_row,
+)
 
-WHOLE_LOOK = 128
+WHOLE_LOOK = 256
 """Side in pixels of the squares whose fine stages are computed as a whole."""
 
 FAR = -2.0
@@ -31,6 +40,10 @@ FAR = -2.0
 
 OUTSIDE = -10.0
 """Logit of what lies outside of the square in which a prompt was answered."""
+
+FINE_STEP = 4
+"""Cells of stride 8 of which the sides of what the fine stages see are a multiple: oneDNN prepares
+its convolutions anew for every shape, and keeps about a thousand."""
 
 MARGIN = 3
 """Cells of stride 8 that the fine stages see around what they are for."""
@@ -131,7 +144,7 @@ def decode_rows(
     places = [regions.place(row, look) for row in chosen]
     whole = regions.is_whole(look)
     part = cut_prompts(prompts, chosen, places)
-    seen = features if whole else cut_features(features, places)
+    seen = features if whole else cut_features(features, places, COARSE_PARTS)
     coarse = net.decoder.begin(seen, part)
     scores = torch.sigmoid(coarse.iou)
     if asked.multimask:
@@ -160,13 +173,15 @@ def decode_rows(
     found: list[Tensor] = []
     if keep and look.side <= WHOLE_LOOK:
         # So small that finding out where the fine stages are needed costs more than they do.
-        mine = Features(*(piece[keep] for piece in seen)) if not whole else seen
+        mine = features
+        if not whole:
+            mine = cut_features(features, [places[i] for i in keep], FINE_PARTS)
         fine = net.decoder.finish(mine, Coarse(*(part_[keep] for part_ in coarse)))
         picked = which[keep][..., None, None].expand(-1, -1, *fine.shape[2:])
         found = list(fine.gather(1, picked))
     else:
         for i in keep:
-            mine = seen if whole else Features(*(piece[i : i + 1] for piece in seen))
+            mine = features if whole else fine_features(features, places[i])
             # An answer without any score that passes does not come this far.
             wanted = None if min_score is None else scores[i] >= min_score
             found.append(fine_masks(net, mine, one_row(coarse, i), which[i], wanted)[0])
@@ -211,9 +226,8 @@ def fine_masks(
     if len(rows) == 0:
         return masks
     height, width = near.shape
-    top, left = max(int(rows[0]) - MARGIN, 0), max(int(cols[0]) - MARGIN, 0)
-    bottom = min(int(rows[-1]) + 1 + MARGIN, height)
-    right = min(int(cols[-1]) + 1 + MARGIN, width)
+    top, bottom = _span(int(rows[0]) - MARGIN, int(rows[-1]) + 1 + MARGIN, height)
+    left, right = _span(int(cols[0]) - MARGIN, int(cols[-1]) + 1 + MARGIN, width)
     at8, at4, at2 = (
         (..., slice(n * top, n * bottom), slice(n * left, n * right)) for n in (1, 2, 4)
     )
@@ -227,3 +241,12 @@ def fine_masks(
     )
     masks[at2][inner] = fine[inner]
     return masks
+
+
+def _span(first: int, end: int, limit: int) -> tuple[int, int]:
+    """Cells from ``first`` to ``end``, as many more as make a multiple of :data:`FINE_STEP` where
+    there are so many, within ``limit``."""
+    first, end = max(first, 0), min(end, limit)
+    length = min(-(-(end - first) // FINE_STEP) * FINE_STEP, limit)
+    first = min(first, limit - length)
+    return first, first + length

@@ -21,7 +21,7 @@ from ..weights.files import check_file
 from ..weights.own import OwnNotes, changed
 from .decoding import Levels
 from .model import CONTEXT, FAMILY, INPUT_SIZE, STEP, VERSION, EmbeddedModel
-from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded
+from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded, lowered
 from .proposals import LEAST_DEPTH
 
 
@@ -71,7 +71,7 @@ def load_embedded(
         threads: CPU threads for torch in this process, or None for its own choice.
         path: A file written by ``python -m samgeo_core.training export``; None for the shipped one.
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
-        precision: Number type of the encoder's convolutions: "float32", which "auto" is on every
+        precision: Number type of the convolutions: "float32", which "auto" is on every
             device, "bfloat16", "float16" or "fastest".
 
     Raises:
@@ -168,5 +168,5 @@ def model_around(
     )
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
     temperature = float(notes.get("temperature", "1"))
-    fast = folded(net).to(device)
-    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth, dtype)
+    fast = lowered(folded(net), dtype).to(device)
+    return EmbeddedModel(fast, info, device, levels, scale, temperature, depth)

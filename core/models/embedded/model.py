@@ -41,7 +41,7 @@ from .regions import COARSEST, Look, Regions, fitted, layout, shrunk
 from .scale import at_scale, check_scale
 
 FAMILY = "embedded"
-VERSION = 7
+VERSION = 8
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024
@@ -72,15 +72,14 @@ class EmbeddedModel:
     """A :class:`~.base.PromptableModel`.
 
     Args:
-        net: Network for inference (:func:`.network.folded`).
+        net: Network for inference (:func:`.network.folded`), of the number type in which it is to
+            compute (:func:`.network.lowered`).
         info: What it says of itself at a scale of 1.
         device: Where it runs.
         levels: What is added to the logits of masks of each size.
         scale: Network pixels per image pixel, one of :data:`.scale.SCALES`.
         temperature: By which the logits of classes are divided, so that probabilities are right.
         proposal_depth: Depth from which a maximum is a proposal.
-        dtype: Number type of the encoder's convolutions. Prompts are small: what a cast of their
-            features costs is more than it saves, and they stay float32.
     """
 
     def __init__(
@@ -92,11 +91,10 @@ class EmbeddedModel:
         scale: float = 1.0,
         temperature: float = 1.0,
         proposal_depth: float = LEAST_DEPTH,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         check_scale(scale)
         self._net = net
-        self._dtype = dtype
+        self._dtype = net.encoder.e4.weight.dtype
         self._plain = info
         self._levels = levels or Levels()
         self.scale = scale
@@ -120,12 +118,8 @@ class EmbeddedModel:
         """
         if scale == self.scale:
             return self
-        settings = self._levels, scale, self._temperature, self._depth, self._dtype
+        settings = self._levels, scale, self._temperature, self._depth
         return EmbeddedModel(self._net, self._plain, self._device, *settings)
-
-    def _precision(self) -> torch.autocast:
-        half = self._dtype != torch.float32
-        return torch.autocast(self._device.type, self._dtype if half else None, enabled=half)
 
     # --- images ----------------------------------------------------------------------------------
 
@@ -148,11 +142,10 @@ class EmbeddedModel:
             arrays = {}
             for shrink in SHRINKS:
                 near = seen if shrink == 1 else shrunk(seen, shrink)
-                with self._precision():
-                    pyramid = self._net.encoder.pyramid(normalised(near))
-                    parts = self._net.encoder.features(*pyramid)._asdict()
-                    if self._net.dense is not None:
-                        parts |= self._net.dense(*pyramid[:3])._asdict()
+                pyramid = self._net.encoder.pyramid(normalised(near).to(self._dtype))
+                parts = self._net.encoder.features(*pyramid)._asdict()
+                if self._net.dense is not None:
+                    parts |= self._net.dense(*pyramid[:3])._asdict()
                 for name, part in parts.items():
                     arrays[array_name(name, shrink)] = part[0].half().cpu().contiguous().numpy()
             cell = MASK_STRIDE / self.scale
@@ -181,7 +174,8 @@ class EmbeddedModel:
                     if name not in embedding.arrays:
                         raise ModelError(f"The embedding lacks '{name}': encode the image again.")
                     array = torch.from_numpy(np.array(embedding.arrays[name]))
-                    part = array[None].to(self._device, torch.float32)
+                    dtype = torch.float32 if field == "e4" else self._dtype
+                    part = array[None].to(self._device, dtype)
                     parts.append(part.contiguous(memory_format=layout(field)))
                 kept[shrink] = Features(*parts)
             self._kept[embedding] = kept

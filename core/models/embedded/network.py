@@ -111,7 +111,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.first(x), inplace=True)
-        return F.relu(x + self.second(y), inplace=True)
+        return F.relu(self.second(y).add_(x), inplace=True)
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -248,10 +248,11 @@ class Decoder(nn.Module):
 
         Prompts go with the images in turn, the same number with each.
         """
-        height, width = features.a4.shape[-2:]
+        height, width = features.e4.shape[-2:]
         maps, weights = prompt_maps(prompts, height, width)
         maps = torch.cat([maps, self.likeness(features.e4, weights)], dim=1)
-        maps = maps.contiguous(memory_format=torch.channels_last)
+        dtype = features.a16.dtype
+        maps = maps.to(dtype=dtype, memory_format=torch.channels_last)
         maps8 = F.avg_pool2d(maps, 2)
         maps16 = F.avg_pool2d(maps8, 2)
         x = F.relu(shared(features.a16, self.m16(maps16)), inplace=True)
@@ -259,20 +260,20 @@ class Decoder(nn.Module):
         x = self.leave(F.relu(x + enlarge(self.up16(z)), inplace=True))
         y8 = shared(features.a8, self.m8(maps8)).add_(enlarge(self.up8(x)))
         y8 = self.fine8(F.relu(y8, inplace=True))
-        masks = self.coarse(y8)
+        masks = self.coarse(y8).float()
         return Coarse(maps, y8, masks, self._judge(masks, maps8, y8, x))
 
     def refine(self, features: Features, coarse: Coarse) -> Fine:
         """Masks of stride 4; the first of four is for unambiguous prompts."""
         y4 = shared(features.a4, self.m4(coarse.maps)).add_(enlarge(self.up4(coarse.y8)))
         y4 = self.fine4(F.relu(y4, inplace=True))
-        return Fine(y4, self.masks(y4) + enlarge(coarse.masks))
+        return Fine(y4, self.masks(y4).float() + enlarge(coarse.masks))
 
     def sharpen(self, a2: Tensor, fine: Fine) -> Tensor:
         """The (n, 4, 2h, 2w) mask logits of stride 2."""
         y2 = shared(a2, enlarge(self.up2(fine.y4)))
         y2 = F.relu(self.mix2(F.relu(y2, inplace=True)), inplace=True)
-        sharp: Tensor = self.sharp(y2)
+        sharp: Tensor = self.sharp(y2).float()
         return sharp + enlarge(fine.masks)
 
     def finish(self, features: Features, coarse: Coarse) -> Tensor:
@@ -332,9 +333,10 @@ def agreement(masks: Tensor, p: Tensor, maps: Tensor) -> Tensor:
 
 
 def shared(image: Tensor, prompts: Tensor) -> Tensor:
-    """Sum of (b, c, h, w) of images and (b * p, c, h, w) of their prompts."""
+    """(b * p, c, h, w) of prompts, to which (b, c, h, w) of their images were added in place."""
     b, n = len(image), len(prompts)
-    return (image[:, None] + prompts.view(b, n // b, *prompts.shape[1:])).flatten(0, 1)
+    prompts.view(b, n // b, *prompts.shape[1:]).add_(image[:, None])
+    return prompts
 
 
 def _mean_under(weights: Tensor, features: Tensor) -> Tensor:
@@ -378,3 +380,13 @@ def folded(net: EmbeddedNet) -> EmbeddedNet:
         parameter.requires_grad_(False)
     last: EmbeddedNet = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return last
+
+
+def lowered(net: EmbeddedNet, dtype: torch.dtype) -> EmbeddedNet:
+    """A copy of a :func:`folded` network whose convolutions have another number type.
+
+    What judges masks stays float32, as do their logits, what is compared with a prompt and boxes.
+    """
+    low = copy.deepcopy(net).to(dtype)
+    low.decoder.judge.float()
+    return low

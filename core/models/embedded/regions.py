@@ -157,20 +157,40 @@ def _extents(prompts: PromptTensors, around: float | NDArray[np.float64]) -> NDA
     return np.where(np.isfinite(out), out, np.nan)
 
 
-def cut_features(features: Features, places: list[Place]) -> Features:
-    """Features of one image in several squares of one size, one after the other."""
-    parts = []
-    for name, part in zip(Features._fields, features, strict=True):
-        stride = int(name[1:])
-        areas = [place.cells(stride) for place in places]
+COARSE_PARTS = ("a16", "a8", "e4")
+FINE_PARTS = ("a4", "a2")
+"""Features that the decoder's stages up to stride 8 read, and those that the later ones do."""
+
+
+def cut_features(features: Features, places: list[Place], parts: tuple[str, ...]) -> Features:
+    """Features of one image in several squares of one size, one after the other.
+
+    Args:
+        features: Of the image.
+        places: The squares.
+        parts: Names of the features that are cut; the others stay those of the image.
+    """
+    cut = {}
+    for name in parts:
+        part = getattr(features, name)
+        areas = [place.cells(int(name[1:])) for place in places]
         pieces = [part[0, :, rows, cols] for rows, cols in areas]
         # Copied once: torch.cat would lay them out its own way first.
         shape = (len(pieces), *pieces[0].shape)
         out = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=layout(name))
         for row, piece in zip(out, pieces, strict=True):
             row.copy_(piece)
-        parts.append(out)
-    return Features(*parts)
+        cut[name] = out
+    return features._replace(**cut)
+
+
+def fine_features(features: Features, place: Place) -> Features:
+    """Features of an image whose :data:`FINE_PARTS` are seen in a square, without a copy."""
+    seen = {}
+    for name in FINE_PARTS:
+        rows, cols = place.cells(int(name[1:]))
+        seen[name] = getattr(features, name)[:, :, rows, cols]
+    return features._replace(**seen)
 
 
 def layout(name: str) -> torch.memory_format:
