@@ -219,9 +219,9 @@ class AutomaticSegmenter:
                     found += self._search(embedding, rounds, view)
                 else:  # FastSAM: one pass gives all masks, no prompt is asked
                     every = list(self._candidates(everything(embedding), embedding, view))
-                    found += self._tidied(self._distinct(every, view), view)
+                    found += self._tidied(self._distinct(every), view)
         if len(views) > 1:
-            found = self._distinct(found, views[0])
+            found = self._distinct(found)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = [
             Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, PromptRef()) for c in found
@@ -259,7 +259,7 @@ class AutomaticSegmenter:
         left = [at for at in uncovered(covered, least, step, phase) if holds(own, at)]
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
-        found = self._distinct([main_pieces(c) for c in self._distinct(found, view)], view)
+        found = self._distinct([main_pieces(c) for c in self._distinct(found)])
         found = self._tidied(found, view)
         probabilities, sides = proposer.class_probabilities(seen)
         masks = []
@@ -391,7 +391,7 @@ class AutomaticSegmenter:
             found += new
             if len(rounds) > 1:
                 cover(covered, new, view)
-        return self._tidied(self._distinct(found, view), view)
+        return self._tidied(self._distinct(found), view)
 
     def _tidied(self, found: list[Candidate], view: View) -> list[Candidate]:
         """Masks without their small islands and holes, where that is asked for."""
@@ -399,7 +399,7 @@ class AutomaticSegmenter:
             return found
         smallest = self.options.min_region / view.cell**2
         mended = [mend(candidate, smallest, view.cells) for candidate in found]
-        return self._distinct(mended, view)
+        return self._distinct(mended)
 
     def _ask(self, embedding: Embedding, points: FloatArray, view: View) -> Decoded:
         local = points - np.array([view.box.row0, view.box.col0], np.float32)
@@ -436,6 +436,5 @@ class AutomaticSegmenter:
             if candidate is not None and not is_cut_off(candidate, view):
                 yield candidate
 
-    def _distinct(self, candidates: Sequence[Candidate], view: View) -> list[Candidate]:
-        shape = view.cells.row1, view.cells.col1
-        return remove_duplicates(candidates, shape, self.options.max_iou, self.options.duplicates)
+    def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        return remove_duplicates(candidates, self.options.max_iou, self.options.duplicates)

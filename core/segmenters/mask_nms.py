@@ -22,9 +22,6 @@ from ..types import AnyArray, BoolArray, CellBox, FloatArray, LogitArray
 
 Criterion = Literal["mask", "box"]
 
-_FIRST = 8
-"""Kept masks that a new one is compared with before all others."""
-
 CROP_MARGIN = 2
 """Cells kept around a mask: the contour runs in the first, fusion blends with the second."""
 
@@ -110,7 +107,6 @@ def make_candidate(
 
 def remove_duplicates(
     candidates: Sequence[Candidate],
-    shape: tuple[int, int],
     max_iou: float,
     criterion: Criterion = "mask",
 ) -> list[Candidate]:
@@ -118,7 +114,6 @@ def remove_duplicates(
 
     Args:
         candidates: Any number.
-        shape: (rows, columns) of the window in cells.
         max_iou: A candidate whose IoU with a better one exceeds this is left out.
         criterion: IoU of what: the masks or their boxes.
 
@@ -131,7 +126,7 @@ def remove_duplicates(
     boxes = np.array([(c.tight.row0, c.tight.col0, c.tight.row1, c.tight.col1) for c in ordered])
     areas = np.array([c.area for c in ordered], np.int64)
     box_areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    bits = _Bits(shape)
+    bits: list[_Bits] = []  # of those kept
     hits = np.zeros(len(ordered), np.int64)  # of those kept, the duplicates found so far
     kept = np.empty(len(ordered), np.intp)
     count = 0
@@ -147,18 +142,17 @@ def remove_duplicates(
             # most pairs are settled without looking at a bit.
             bound = np.minimum(np.minimum(areas[row], areas[better]), common)
             close = np.flatnonzero(bound > max_iou * (total - bound))
-            words = bits.pack(candidate)
+            mine = _Bits(candidate)
             duplicate = False
             # Who had many duplicates is asked first: one is enough.
-            often = close[np.argsort(-hits[close], kind="stable")]
-            for some in (often[:_FIRST], often[_FIRST:]):
-                if some.size and not duplicate:
-                    inside = bits.common(words, some, candidate.tight)
-                    same = some[inside > max_iou * (total[some] - inside)]
-                    hits[same] += 1
-                    duplicate = bool(same.size)
+            for other in close[np.argsort(-hits[close], kind="stable")].tolist():
+                inside = mine.common(bits[other])
+                if inside > max_iou * (total[other] - inside):
+                    hits[other] += 1
+                    duplicate = True
+                    break
             if not duplicate:
-                bits.append(words)
+                bits.append(mine)
         if not duplicate:
             kept[count] = row
             count += 1
@@ -184,31 +178,30 @@ def _common_area(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[n
 
 
 class _Bits:
-    """Masks of kept candidates, 64 cells a word, so that an intersection is AND and popcount."""
+    """A candidate's mask, 64 cells per word, so that an intersection is AND and popcount.
 
-    def __init__(self, shape: tuple[int, int]):
-        self._rows = shape[0]
-        self._words = -(-shape[1] // 64)
-        self._kept = np.empty((16, self._rows, self._words), np.uint64)
-        self._count = 0
+    Only the rows and words that the mask reaches into are kept.
+    """
 
-    def pack(self, candidate: Candidate) -> NDArray[np.uint64]:
-        canvas: BoolArray = np.zeros((self._rows, self._words * 64), bool)
-        box = candidate.box
-        canvas[box.row0 : box.row1, box.col0 : box.col1] = candidate.logits > 0
-        return np.packbits(canvas, axis=1).view(np.uint64)
+    def __init__(self, candidate: Candidate) -> None:
+        tight = candidate.tight
+        self._row0, self._word0 = tight.row0, tight.col0 // 64
+        count = -(-tight.col1 // 64) - self._word0
+        canvas: BoolArray = np.zeros((tight.height, count * 64), bool)
+        first = tight.col0 - self._word0 * 64
+        inside = candidate.logits[tight.slices(candidate.box)] > 0
+        canvas[:, first : first + tight.width] = inside
+        self._words: NDArray[np.uint64] = np.packbits(canvas, axis=1).view(np.uint64)
 
-    def append(self, words: NDArray[np.uint64]) -> None:
-        if self._count == len(self._kept):
-            self._kept = np.concatenate([self._kept, np.empty_like(self._kept)])
-        self._kept[self._count] = words
-        self._count += 1
-
-    def common(
-        self, words: NDArray[np.uint64], which: NDArray[np.intp], box: CellBox
-    ) -> NDArray[np.int64]:
-        """Cells that a mask shares with each of some kept ones."""
-        rows = slice(box.row0, box.row1)
-        cols = slice(box.col0 // 64, -(-box.col1 // 64))
-        both = self._kept[which, rows, cols] & words[rows, cols]
-        return np.asarray(popcount(both).sum(axis=(1, 2), dtype=np.int64))
+    def common(self, other: _Bits) -> int:
+        """Cells that both masks have."""
+        mine, others = [], []
+        starts = (self._row0, other._row0), (self._word0, other._word0)
+        for (a, b), m, n in zip(starts, self._words.shape, other._words.shape, strict=True):
+            low, high = max(a, b), min(a + m, b + n)
+            if low >= high:
+                return 0
+            mine.append(slice(low - a, high - a))
+            others.append(slice(low - b, high - b))
+        both = self._words[tuple(mine)] & other._words[tuple(others)]
+        return int(popcount(both).sum(dtype=np.int64))

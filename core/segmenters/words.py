@@ -155,11 +155,11 @@ class ConceptSegmenter:
                 )
                 if candidate is not None:
                     found.append(candidate)
-        found = remove_duplicates(found, window.shape, self.options.max_iou)
+        found = remove_duplicates(found, self.options.max_iou)
         if self.options.min_region:
             smallest = self.options.min_region / image.cell**2
             mended = [mend(candidate, smallest, window) for candidate in found]
-            found = remove_duplicates(mended, window.shape, self.options.max_iou)
+            found = remove_duplicates(mended, self.options.max_iou)
         return found
 
     def _logits(
