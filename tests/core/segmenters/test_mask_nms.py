@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.masks.packed import popcount
-from samgeo_core.segmenters import mask_nms as candidates
 from samgeo_core.segmenters.mask_nms import Candidate, remove_duplicates
 from samgeo_core.types import CellBox
 
@@ -90,9 +89,7 @@ def test_many_candidates_are_kept_when_nothing_overlaps():
     assert len(remove_duplicates(found, 0.1)) == len(found)
 
 
-@pytest.mark.parametrize("first", [1, 8])
-def test_a_duplicate_of_any_kept_mask_is_found_whoever_is_asked_first(monkeypatch, first):
-    monkeypatch.setattr(candidates, "_FIRST", first)
+def test_a_duplicate_of_any_kept_mask_is_found():
     even, odd, fewer = (np.zeros(SHAPE, bool) for _ in range(3))
     even[2:12, 4:44:2] = True  # two combs in one box, and the second without a cell
     odd[2:12, 5:44:2] = True
