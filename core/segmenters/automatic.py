@@ -305,14 +305,15 @@ class AutomaticSegmenter:
                 found += self._candidates(decoded, embedding, view)
                 continue
             labels = np.ones((len(points[part]), 1), np.int8)
-            answers = cropped(
+            by_prompt = cropped(
                 embedding,
                 Prompts(points=points[part][:, None], labels=labels),
+                lambda answer: list(self._of_crop(answer, view, int(finer))),
                 min_score=self._min_score,
                 around=np.clip(sides[part], SEEN_AROUND[0] * pixels, SEEN_AROUND[1] * pixels),
             )
-            for row in sorted(answers):
-                found += self._of_crop(answers[row], view, int(finer))
+            for row in sorted(by_prompt):
+                found += by_prompt[row]
         return found
 
     def _of_crop(self, answer: Cropped, view: View, finer: int) -> Iterator[Candidate]:

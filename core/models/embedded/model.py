@@ -13,8 +13,9 @@ the same to the network in any window. A mask's cell is 2 pixels of the network.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ from .prompts import to_tensors
 from .proposals import LEAST_DEPTH, joined, propose
 from .regions import COARSEST, Look, Regions, fitted, layout, shrunk
 from .scale import at_scale, check_scale
+
+T = TypeVar("T")
 
 FAMILY = "embedded"
 VERSION = 8
@@ -258,7 +261,9 @@ class EmbeddedModel:
         One mask for a single point is the best of all by predicted IoU; one mask for any other
         prompt is the network's mask for unambiguous prompts.
         """
-        answers = self.decode_cropped(embedding, prompts, multimask=multimask, min_score=min_score)
+        answers = self.decode_cropped(
+            embedding, prompts, lambda answer: answer, multimask=multimask, min_score=min_score
+        )
         height, width = embedding.mask_shape
         m = CANDIDATES if multimask else 1
         logits = np.full((len(answers), m, height, width), OUTSIDE, np.float32)
@@ -285,22 +290,25 @@ class EmbeddedModel:
         self,
         embedding: Embedding,
         prompts: Prompts,
+        then: Callable[[Answer], T],
         *,
         multimask: bool = True,
         min_score: float | None = None,
         around: FloatArray | None = None,
-    ) -> dict[int, Answer]:
+    ) -> dict[int, T]:
         """Like :meth:`decode`, but each prompt's logits only where they were computed.
 
         Nothing is corrected here: mask prompts are seen by the network and no more.
 
         Args:
             embedding, prompts, multimask, min_score: As there.
+            then: What is made of each answer, by the thread that found it: an answer is not kept.
+                Everything outside of its cells is far below 0.
             around: (n,) image pixels that must be seen around each prompt's points at least, where
                 something is known of the objects' sizes. A mask that needs more gets it.
 
         Returns:
-            Answers by prompt; everything outside of an answer's cells is far below 0.
+            What was made of the answers, by prompt.
         """
         if embedding.fingerprint != self._info.fingerprint:
             raise ModelError(
@@ -313,7 +321,7 @@ class EmbeddedModel:
         reach = None if around is None else np.asarray(around, np.float64) * self.scale
         regions = Regions(tensors, height * MASK_STRIDE, width * MASK_STRIDE, reach)
         asked = Asked(tensors, regions, multimask, min_score)
-        answers: dict[int, Answer] = {}
+        made: dict[int, T] = {}
         todo = {look: np.flatnonzero(regions.first == k).tolist()
                 for k, look in enumerate(regions.looks)}  # fmt: skip
         for look, larger in zip_longest(regions.looks, regions.looks[1:]):
@@ -323,7 +331,7 @@ class EmbeddedModel:
                 found = decode_rows(self._net, self._levels, seen, asked, rows, look)
                 for row, answer in found.items():
                     if answer is not None:
-                        answers[row] = answer
+                        made[row] = then(answer)
                     elif larger is not None:
                         todo[larger].append(row)
 
@@ -334,7 +342,7 @@ class EmbeddedModel:
             )
             for _ in in_batches(sorted(todo[look]), count, work, "prompts", lanes=on_cpu):
                 pass
-        return answers
+        return made
 
 
 def array_name(features: str, shrink: int) -> str:

@@ -35,6 +35,10 @@ def proposing(path, scale=1.0, **notes):
     return load_embedded("cpu", path=write(path, net.eval(), **facts, **notes), scale=scale)
 
 
+def as_it_is(answer):
+    return answer
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return proposing(tmp_path_factory.mktemp("weights") / "heads.safetensors")
@@ -117,7 +121,7 @@ def test_answers_in_their_squares_are_those_of_the_whole_image(model):
     points = np.array([[[50, 60]], [[200, 300]], [[310, 20]]], np.float32)
     prompts = Prompts(points, np.ones((3, 1), np.int8))
     whole = model.decode(embedding, prompts)
-    for row, answer in model.decode_cropped(embedding, prompts).items():
+    for row, answer in model.decode_cropped(embedding, prompts, as_it_is).items():
         h, w = answer.logits.shape[1:]
         rows, cols = slice(answer.row0, answer.row0 + h), slice(answer.col0, answer.col0 + w)
         np.testing.assert_array_equal(whole.logits[row][:, rows, cols], answer.logits)
@@ -265,9 +269,9 @@ def test_a_tile_with_a_context_asks_only_for_what_reaches_into_its_core(model, m
     segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
     asked, decode = [], model.decode_cropped
 
-    def spied(embedding, prompts, **rest):
+    def spied(embedding, prompts, *rest, **options):
         asked.append(prompts.points[:, 0])
-        return decode(embedding, prompts, **rest)
+        return decode(embedding, prompts, *rest, **options)
 
     monkeypatch.setattr(model, "decode_cropped", spied)
     pixels, core = noise(512, 512), PixelBox(192, 192, 320, 320)
@@ -330,6 +334,6 @@ def test_the_levels_of_a_file_are_used(tmp_path):
     assert json.loads(levels)[1] == [0.5]
     prompts = Prompts(np.array([[[60, 60]]], np.float32), np.ones((1, 1), np.int8))
     # With a least score, as a search has it, pieces far from the click stay.
-    low = plain.decode_cropped(plain.encode([image])[0], prompts, min_score=0)[0]
-    high = raised.decode_cropped(raised.encode([image])[0], prompts, min_score=0)[0]
+    low = plain.decode_cropped(plain.encode([image])[0], prompts, as_it_is, min_score=0)[0]
+    high = raised.decode_cropped(raised.encode([image])[0], prompts, as_it_is, min_score=0)[0]
     np.testing.assert_allclose(high.logits - low.logits, 0.5, atol=1e-4)
