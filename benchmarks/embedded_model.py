@@ -480,6 +480,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--automatic", action="store_true", help="automatic mode too (minutes)")
     parser.add_argument("--scenes", type=int, default=2, help="images of automatic mode")
     parser.add_argument("--only", help="the set whose name begins so")
@@ -487,7 +488,9 @@ def main() -> None:
     parser.add_argument("--skip-times", action="store_true")
     parser.add_argument("--thresholds", type=Path, help="valid_banepa.npz: choose thresholds")
     options = parser.parse_args()
-    base = model = load_embedded("cpu", options.threads, options.weights)
+    base = model = load_embedded(
+        "cpu", options.threads, options.weights, precision=options.precision
+    )
     print(f"{model.info.name} {model.info.fingerprint[:24]}")
     if options.thresholds:
         thresholds(model, options.thresholds)
