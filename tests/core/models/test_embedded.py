@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from safetensors.torch import save_file
 from samgeo_core.errors import CheckpointError, ModelError, ParameterError, PromptError
 from samgeo_core.models.base import Embedding, PromptableModel, Prompts
 from samgeo_core.models.catalogue import EMBEDDED_CARD as CARD
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS as WEIGHTS
-from samgeo_core.models.embedded.decoding import FAR, fine_masks
+from samgeo_core.models.embedded.decoding import FAR, _span, fine_masks
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.model import EmbeddedModel
 from samgeo_core.models.embedded.network import (
@@ -386,3 +387,28 @@ def test_the_shipped_model_finds_a_painted_house(shipped):
     assert iou(magnified.decode(embedding, again, multimask=False).logits[0, 0]) > 0.9
     # Far from the house there is nothing of it.
     assert (magnified.decode(embedding, box).logits[0, :, 240:, 300:] < 0).all()
+
+
+def test_half_precision_draws_what_float32_draws(sample_data):
+    with rasterio.open(sample_data / "town.tif") as source:
+        pixels = source.read([1, 2, 3], window=((300, 556), (300, 556))).transpose(1, 2, 0)
+    pixels = np.ascontiguousarray(pixels)
+    exact, half = (load_embedded("cpu", precision=kind) for kind in ("float32", "bfloat16"))
+    assert exact.info.fingerprint != half.info.fingerprint
+    proposals = exact.propose(exact.encode([pixels])[0])
+    points = proposals.points[:12, None]
+    prompts = Prompts(points=points, labels=np.ones(points.shape[:2], np.int8))
+    answers = [model.decode(model.encode([pixels])[0], prompts) for model in (exact, half)]
+    assert all(a.logits.dtype == a.scores.dtype == np.float32 for a in answers)
+    np.testing.assert_allclose(answers[0].scores, answers[1].scores, atol=0.02)
+    first, second = (a.logits > 0 for a in answers)
+    common, either = (first & second).sum((2, 3)), (first | second).sum((2, 3))
+    assert float((common / np.maximum(either, 1)).mean()) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "limit", "expected"),
+    [(3, 11, 32, (3, 11)), (-3, 6, 32, (0, 8)), (29, 35, 32, (28, 32)), (1, 6, 6, (0, 6))],
+)
+def test_the_fine_stages_see_few_different_shapes(first, end, limit, expected):
+    assert _span(first, end, limit) == expected
