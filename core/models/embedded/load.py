@@ -21,7 +21,7 @@ from ..weights.files import check_file
 from ..weights.own import OwnNotes, changed
 from .decoding import Levels
 from .model import CONTEXT, FAMILY, INPUT_SIZE, STEP, VERSION, EmbeddedModel
-from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded, lowered
+from .network import MASK_STRIDE, EmbeddedNet, NetConfig, folded, with_dtype
 from .proposals import LEAST_DEPTH
 
 
@@ -168,5 +168,5 @@ def model_around(
     )
     levels = Levels.from_json(notes["levels"]) if "levels" in notes else Levels()
     temperature = float(notes.get("temperature", "1"))
-    fast = lowered(folded(net), dtype).to(device)
+    fast = with_dtype(folded(net), dtype).to(device)
     return EmbeddedModel(fast, info, device, levels, scale, temperature, depth)

@@ -76,7 +76,7 @@ class EmbeddedModel:
 
     Args:
         net: Network for inference (:func:`.network.folded`), of the number type in which it is to
-            compute (:func:`.network.lowered`).
+            compute (:func:`.network.with_dtype`).
         info: What it says of itself at a scale of 1.
         device: Where it runs.
         levels: What is added to the logits of masks of each size.

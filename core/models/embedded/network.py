@@ -382,7 +382,7 @@ def folded(net: EmbeddedNet) -> EmbeddedNet:
     return last
 
 
-def lowered(net: EmbeddedNet, dtype: torch.dtype) -> EmbeddedNet:
+def with_dtype(net: EmbeddedNet, dtype: torch.dtype) -> EmbeddedNet:
     """A copy of a :func:`folded` network whose convolutions have another number type.
 
     What judges masks stays float32, as do their logits, what is compared with a prompt and boxes.

@@ -158,8 +158,10 @@ def _extents(prompts: PromptTensors, around: float | NDArray[np.float64]) -> NDA
 
 
 COARSE_PARTS = ("a16", "a8", "e4")
+"""Features that the decoder's stages up to stride 8 read."""
+
 FINE_PARTS = ("a4", "a2")
-"""Features that the decoder's stages up to stride 8 read, and those that the later ones do."""
+"""Features that its stages at strides 4 and 2 read."""
 
 
 def cut_features(features: Features, places: list[Place], parts: tuple[str, ...]) -> Features:
