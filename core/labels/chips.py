@@ -22,6 +22,7 @@ from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import Raster
 from ..types import BoolArray, ByteArray, PixelBox
 from .places import Cut, cut_by_place
+from .rle import burnt
 
 NO_CLASS = "object"
 """Class of everything where the layer has no class field."""
@@ -268,7 +269,8 @@ def _write(
 def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]:
     """Numbers 1..n of a chip's objects and numbers of their classes, (2, h, w) uint16.
 
-    Large objects first, so that a small one within a large one is seen.
+    Large objects first, so that a small one within a large one is seen. One without a pixel's
+    centre takes what it touches of the pixels that no other has.
 
     Returns:
         The masks, and which objects are visible in them.
@@ -279,6 +281,10 @@ def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]
     shapes = [(chip.objects[k].shape, k + 1) for k in order]
     if shapes:
         out[0] = rasterio.features.rasterize(shapes, out_shape=size, dtype=np.uint16)
+        found = np.isin([number for _, number in shapes], out[0])
+        for (shape, number), there in zip(shapes, found, strict=True):
+            if not there:
+                out[0][burnt(shape, size) & (out[0] == 0)] = number
         numbers = np.array([0, *(classes[o.label] for o in chip.objects)], np.uint16)
         out[1] = numbers[out[0]]
     seen = np.isin(np.arange(1, len(chip.objects) + 1), out[0])

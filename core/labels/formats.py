@@ -294,11 +294,12 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
 # --- masks ---------------------------------------------------------------------------------------
 
 
-def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> None:
-    """Write the two bands of a chip."""
+def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> int:
+    """Write the two bands of a chip; how many of its objects others hide."""
     numbers = {name: k for k, name in enumerate(classes, 1)}
-    layers, _ = instance_masks(chip, numbers)
+    layers, visible = instance_masks(chip, numbers)
     write_masks(path, layers, ("object", "class"), chip, crs)
+    return int((~visible).sum())
 
 
 def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:

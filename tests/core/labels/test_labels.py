@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -33,6 +34,15 @@ SHAPES = [
 CLASSES = ["roof", "field", "roof", "pond", "roof"]
 
 
+def ground(shapes):
+    """Shapes in pixels of the scene as a layer."""
+    moved = [
+        shapely.transform(s, lambda xy: np.column_stack(TRANSFORM @ (xy[:, 0], xy[:, 1])))
+        for s in shapes
+    ]
+    return gpd.GeoDataFrame(geometry=moved, crs="EPSG:32632")
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """A raster of 256 x 256 turned by 10 degrees, and five polygons on it."""
@@ -43,11 +53,7 @@ def scene(tmp_path_factory):
         dtype="uint8", crs="EPSG:32632", transform=TRANSFORM,
     ) as file:  # fmt: skip
         file.write(pixels)
-    ground = [
-        shapely.transform(s, lambda xy: np.column_stack(TRANSFORM @ (xy[:, 0], xy[:, 1])))
-        for s in SHAPES
-    ]
-    frame = gpd.GeoDataFrame({"kind": CLASSES}, geometry=ground, crs="EPSG:32632")
+    frame = ground(SHAPES).assign(kind=CLASSES)
     frame.to_file(folder / "labels.gpkg")
     return folder, frame, pixels
 
@@ -178,6 +184,25 @@ def test_images_keep_their_pixels_and_their_place(scene, tmp_path, image_format)
     with rasterio.open(paths[3]) as file:
         assert file.transform.almost_equals(TRANSFORM @ Affine.translation(128, 128))
         np.testing.assert_array_equal(file.read(), scene[2][:, 128:, 128:])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_tiny_objects_come_back_and_hidden_ones_are_counted(scene, tmp_path, form):
+    twin, speck = shapely.box(40, 40, 50, 50), shapely.box(30.6, 30.6, 31.4, 31.4)
+    on_edge = shapely.box(120.1, 60.6, 127.9, 60.9)  # without a pixel's centre
+    frame = ground([twin, twin, speck, on_edge, shapely.box(100, 100, 110, 110)])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", SamGeoWarning)
+        done = export_labels(scene[0] / "raster.tif", frame, tmp_path / "out", form=form,
+                             options=ChipOptions(128, val_share=0.0))  # fmt: skip
+    notes = [str(note.message) for note in said if note.category is SamGeoWarning]
+    assert import_labels(tmp_path / "out", tmp_path / "back.gpkg").objects == done.objects["train"]
+    if form == "masks":
+        assert done.objects == {"train": 4}
+        assert len(notes) == 1
+        assert "1 of 5 objects on chips is not in the masks" in notes[0]
+    else:
+        assert (done.objects, notes) == ({"train": 5}, [])
 
 
 def test_crowds_are_marked_and_come_back(scene, tmp_path):
