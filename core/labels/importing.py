@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
@@ -163,26 +165,44 @@ def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled,
 
     Parts belong together where our export named them so: ids of one source, one class, touching.
     """
+    kept: list[tuple[Labelled, Any, ReadImage]] = []
     groups: dict[tuple[str, str, bool], list[int]] = {}
-    out: list[tuple[Labelled, Any, ReadImage]] = []
     for item, ground, image in rows:
         parts = [p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0]
         if not parts:
             continue
-        shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
-        key = item.id, item.label, item.crowd
-        side = float(np.sqrt(shape.area))
-        for number in groups.get(key, []) if item.id else []:
-            known, other, first = out[number]
-            if first.file != image.file and shapely.dwithin(other, shape, 1e-3 * side):
-                # A hair's breadth, so that edges that were rounded apart close.
-                whole = shapely.union_all([other, shape], grid_size=1e-6 * side)
-                out[number] = known, whole, first
-                break
-        else:
-            groups.setdefault(key, []).append(len(out))
-            out.append((item, shape, image))
-    return out
+        if item.id:
+            groups.setdefault((item.id, item.label, item.crowd), []).append(len(kept))
+        kept.append((item, parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), image))
+    out = dict(enumerate(kept))
+    for numbers in groups.values():
+        for first, *others in _touching([out[number] for number in numbers]):
+            members = [out[numbers[k]] for k in (first, *others)]
+            shapes = np.array([shape for _, shape, _ in members])
+            side = float(np.sqrt(shapely.area(shapes).max()))
+            # A hair's breadth, so that edges that were rounded apart close.
+            whole = shapely.union_all(shapes, grid_size=1e-6 * side)
+            out[numbers[first]] = members[0][0], whole, members[0][2]
+            for k in others:
+                del out[numbers[k]]
+    return list(out.values())
+
+
+def _touching(parts: Sequence[tuple[Labelled, Any, ReadImage]]) -> list[list[int]]:
+    """Numbers of parts that hang together over edges of images, two or more each."""
+    if len(parts) < 2:
+        return []
+    shapes = np.array([shape for _, shape, _ in parts])
+    away = 1e-3 * np.sqrt(shapely.area(shapes))
+    one, other = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=away)
+    files = np.array([image.file for _, _, image in parts])
+    apart = files[one] != files[other]
+    one, other = one[apart], other[apart]
+    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(parts), len(parts)))
+    _, member = connected_components(graph, directed=False)
+    order = np.argsort(member, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
+    return [group.tolist() for group in groups if len(group) > 1]
 
 
 # --- finding things ------------------------------------------------------------------------------

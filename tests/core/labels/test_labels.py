@@ -128,6 +128,17 @@ def test_what_is_exported_comes_back_on_the_same_ground(scene, tmp_path, form):
         assert away(truth, best.geometry) / 0.5 <= corner
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_arms_that_meet_on_a_late_chip_are_one_object(scene, tmp_path, form):
+    arms = shapely.box(10, 10, 118, 118).difference(shapely.box(40, 0, 88, 80))
+    export_labels(scene[0] / "raster.tif", ground([arms]), tmp_path / "out", form=form,
+                  options=ChipOptions(64, val_share=0.0))  # fmt: skip
+    assert import_labels(tmp_path / "out", tmp_path / "back.gpkg").objects == 1
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back").geometry[0]
+    assert len(shapely.get_parts(back)) == 1
+    assert back.area == pytest.approx(arms.area / 4, rel=1e-3)
+
+
 def test_coco_polygons_are_exact(scene, tmp_path):
     export(scene, tmp_path / "out")
     import_labels(tmp_path / "out" / "annotations_train.json", tmp_path / "back.gpkg")
