@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
 from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
 from ..layers.provenance import provenance
@@ -93,7 +94,7 @@ def import_labels(
     finder = _Finder(path, None if images is None else Path(images))
     crs: CRS | None = None
     rows: list[tuple[Labelled, Any, ReadImage]] = []
-    count = 0
+    count = empty = 0
     for image in _read(path, read, finder, names):
         place = finder.place(image.file)
         if count == 0:
@@ -108,9 +109,24 @@ def import_labels(
             ground = _to_ground(shape, place.transform)
             if place.crs != crs:
                 ground = Reprojection(place.crs, crs)(np.array([ground]), str(output))[0]
-            rows.append((item, ground, image))
+            parts = [
+                p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0
+            ]
+            if parts:
+                polygon = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+                rows.append((item, polygon, image))
+            else:
+                empty += 1
     if not rows:
-        raise ParameterError(f"{path} holds no objects: there is nothing to import.")
+        without = f", only {empty} without an area" if empty else ""
+        raise ParameterError(f"{path} holds no objects{without}: there is nothing to import.")
+    if empty:
+        warnings.warn(
+            f"{empty} object{'s' if empty > 1 else ''} of {path} {'are' if empty > 1 else 'is'} "
+            "left out: no outline with an area.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     rows = _joined(rows)
     frame = gpd.GeoDataFrame(
         {
@@ -161,20 +177,15 @@ def _to_ground(shape: Any, transform: Affine) -> Any:
 
 
 def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled, Any, ReadImage]]:
-    """Polygons only, and parts of one object that chips had cut as one again.
+    """Parts of one object that chips had cut as one again.
 
     Parts belong together where our export named them so: ids of one source, one class, touching.
     """
-    kept: list[tuple[Labelled, Any, ReadImage]] = []
     groups: dict[tuple[str, str, bool], list[int]] = {}
-    for item, ground, image in rows:
-        parts = [p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0]
-        if not parts:
-            continue
+    for number, (item, _, _) in enumerate(rows):
         if item.id:
-            groups.setdefault((item.id, item.label, item.crowd), []).append(len(kept))
-        kept.append((item, parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), image))
-    out = dict(enumerate(kept))
+            groups.setdefault((item.id, item.label, item.crowd), []).append(number)
+    out = dict(enumerate(rows))
     for numbers in groups.values():
         for first, *others in _touching([out[number] for number in numbers]):
             members = [out[numbers[k]] for k in (first, *others)]

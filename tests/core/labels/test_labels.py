@@ -256,6 +256,28 @@ def test_labels_of_others_need_georeferenced_images(scene, tmp_path):
         import_labels(path, tmp_path / "other.gpkg", images=plain)
 
 
+def test_annotations_without_a_segmentation_are_boxes_and_that_is_said(scene, tmp_path):
+    outlines = [{"bbox": [10, 10, 30, 20], "segmentation": []}, {"bbox": [50, 50, 9, 9]},
+                {"segmentation": []}]  # fmt: skip
+    data = {
+        "images": [{"id": 7, "file_name": "raster.tif", "width": 256, "height": 256}],
+        "annotations": [{"id": k, "image_id": 7} | item for k, item in enumerate(outlines)],
+    }
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(data))
+    with pytest.warns(SamGeoWarning) as said:
+        assert import_labels(path, tmp_path / "back.gpkg", images=scene[0]).objects == 2
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert away(back.geometry[0], scene[1].geometry[0]) < 1e-3
+    notes = [str(note.message) for note in said]
+    assert any("2 annotations of" in n and "their boxes are taken" in n for n in notes)
+    assert any("1 object of" in n and "left out" in n for n in notes)
+    data["annotations"] = data["annotations"][2:]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ParameterError, match="nothing to import"):
+        import_labels(path, tmp_path / "none.gpkg", images=scene[0])
+
+
 def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     export(scene, tmp_path / "out", form="yolo")
     (tmp_path / "out" / "chips.json").unlink()
