@@ -63,8 +63,9 @@ def edit_layer(
             (:func:`~.geopackage.layer_digest`) just before the change is there.
 
     Raises:
-        OutputError: The file is in use, cannot be changed, or a feature to change is not as it was
-            seen; it is then as it was.
+        OutputError: The file is in use, cannot be changed, a shape has several parts where the
+            layer holds single ones, or a feature to change is not as it was seen; it is then as it
+            was.
     """
     path = Path(str(path).partition("|")[0])
     with connection(path, write=True, timeout=BUSY_SECONDS) as db:
@@ -126,6 +127,7 @@ def _described(db: Any, path: Path, layer: str) -> tuple[str, str, int, str]:
 
 def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     column, kind, srs, key = _described(db, path, layer)
+    _check_parts(path, layer, kind, edits)
     triggers = db.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (layer,)
     ).fetchall()
@@ -161,6 +163,34 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     for _, sql in triggers:
         db.execute(sql)
     _recount(db, layer, index if indexed else None)
+
+
+def _check_parts(path: Path, layer: str, kind: str, edits: Edits) -> None:
+    """Refuse shapes of several parts where the layer's type is of one.
+
+    Raises:
+        OutputError: There are some.
+    """
+    if kind.upper() not in ("POLYGON", "CURVEPOLYGON", "SURFACE"):
+        return
+    names = [str(fid) for fid, shape in sorted(edits.redrawn.items()) if _parts(shape) > 1]
+    added = sum(_parts(shape) > 1 for shape in edits.added)
+    what = []
+    if names:
+        few = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        what.append(f"feature{'s' if len(names) > 1 else ''} {few}")
+    if added:
+        what.append(f"{added} new one{'s' if added > 1 else ''}")
+    if what:
+        raise OutputError(
+            f"The layer {layer} of {path} holds single polygons ({kind}), and the changes give "
+            f"{' and '.join(what)} several parts: nothing was changed. Convert the layer to "
+            "multi-polygons (in QGIS: Promote to multipart) and run it again on that."
+        )
+
+
+def _parts(shape: Any) -> int:
+    return int(shapely.get_num_geometries(shape))
 
 
 def _recount(db: Any, layer: str, index: str | None) -> None:
