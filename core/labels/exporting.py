@@ -201,7 +201,9 @@ def _write(
                 text = json.dumps(coco(some, classes, files, places, as_runs=as_runs))
                 (folder / f"annotations_{split}.json").write_text(text, "utf-8")
     if form == "yolo":
-        rows = "".join(f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(classes))
+        rows = "".join(
+            f"  {k}: {json.dumps(name, ensure_ascii=False)}\n" for k, name in enumerate(classes)
+        )
         splits = {chip.split for chip in chips}
         # Its programs want both splits to be named.
         val = "images/val" if "val" in splits else "images/train"

@@ -341,14 +341,28 @@ def _yolo_names(folder: Path) -> list[str]:
             if line.startswith("names:"):
                 inside, rest = True, line[len("names:") :].strip()
                 if rest.startswith("["):
-                    return [part.strip().strip("'\"") for part in rest.strip("[]").split(",")]
+                    try:
+                        return [str(name) for name in json.loads(rest)]
+                    except ValueError:
+                        return [_unquoted(part) for part in rest.strip("[]").split(",")]
             elif inside and line[:1] in (" ", "-"):
                 head, _, tail = line.strip().partition(":")
                 if head.lstrip("- ").isdigit() and tail:
-                    names[int(head)] = tail.strip().strip("'\"")
+                    names[int(head)] = _unquoted(tail)
                 elif line.strip().startswith("-"):
-                    names[len(names)] = line.strip()[1:].strip().strip("'\"")
+                    names[len(names)] = _unquoted(line.strip()[1:])
             elif inside and line.strip():
                 break
         return [names.get(k, str(k)) for k in range(max(names, default=-1) + 1)]
     return []
+
+
+def _unquoted(value: str) -> str:
+    """A scalar of YAML; in double quotes its escapes are those of JSON."""
+    text = value.strip()
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            pass
+    return text.strip("'\"")

@@ -286,6 +286,19 @@ def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     assert got.objects > len(SHAPES)  # without our notes pieces stay pieces
 
 
+def test_yolo_classes_with_quotes_and_umlauts_come_back(scene, tmp_path):
+    names = ['Gebäude "alt"', "a, b: c", "数字"]
+    export_labels(scene[0] / "raster.tif", ground(SHAPES[:3]).assign(kind=names), tmp_path / "out",
+                  form="yolo", options=ChipOptions(128, "kind", val_share=0.0))  # fmt: skip
+    (tmp_path / "out" / "chips.json").unlink()
+    assert "数字" in (tmp_path / "out" / "data.yaml").read_text("utf-8")
+    got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert got.classes == sorted(names)
+    listed = json.dumps(sorted(names))
+    (tmp_path / "out" / "data.yaml").write_text(f"names: {listed}\n", "utf-8")
+    assert import_labels(tmp_path / "out", tmp_path / "b.gpkg").classes == sorted(names)
+
+
 def test_a_keyhole_fills_to_the_same_shape():
     for shape in (SHAPES[2], SHAPES[4]):
         ring = shapely.Polygon(keyhole(shape))
