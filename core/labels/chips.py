@@ -17,6 +17,7 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError, ParameterError
+from ..job import option
 from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector, say_left_out
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import Raster
@@ -142,7 +143,8 @@ def cut_chips(
     """Chips row by row, without overlap.
 
     Raises:
-        ParameterError: The layer has no polygons on the raster, or no place can be held back.
+        ParameterError: The layer has no polygons on the raster, no place can be held back, or the
+            field of crowds has other values than numbers and truth values.
     """
     found, shapes = read_polygons(source, layer, raster)
     labels = [NO_CLASS] * len(found)
@@ -150,7 +152,7 @@ def cut_chips(
         labels = [text or NO_CLASS for text in found.texts(options.class_field)]
     crowds = np.zeros(len(found), bool)
     if options.crowd_field is not None:
-        crowds = found.column(options.crowd_field).fillna(0).astype(float).to_numpy() > 0
+        crowds = _crowds(found, options.crowd_field)
     ids = [str(name) for name in found.attributes.index]
     area = None
     if options.area is not None:
@@ -184,6 +186,23 @@ def cut_chips(
                     raster.transform @ Affine.translation(col, row),
                     tuple(objects),
                 )
+
+
+def _crowds(found: VectorLayer, field: str) -> BoolArray:
+    """Which features stand for several objects.
+
+    Raises:
+        ParameterError: The field has other values than numbers and truth values.
+    """
+    try:
+        out: BoolArray = found.column(field).fillna(0).astype(float).to_numpy() > 0
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The field {field} of {found.name} says which features stand for several objects by "
+            f"true and false or 1 and 0, and has other values ({error}): choose another "
+            f"{option('crowd_field')} or change its values."
+        ) from error
+    return out
 
 
 def _cut(shapes: Any, options: ChipOptions) -> Cut | None:

@@ -228,6 +228,14 @@ def test_crowds_are_marked_and_come_back(scene, tmp_path):
     assert list(back[back["crowd"].astype(bool)]["class"]) == ["pond"]
 
 
+def test_a_crowd_field_with_texts_is_named(scene, tmp_path):
+    frame = scene[1].assign(many=["yes", "no", "no", None, "no"])
+    with pytest.raises(ParameterError, match=r"field many .* true and false or 1 and 0"):
+        export_labels(scene[0] / "raster.tif", frame, tmp_path / "out",
+                      options=ChipOptions(256, "kind", "many", 0.0))  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- labels of others ----------------------------------------------------------------------------
 
 
