@@ -42,6 +42,21 @@ def test_outlines_change_and_ids_attributes_and_the_index_stay_right(houses):
     assert len(pyogrio.read_dataframe(houses, bbox=(-1, 49, 6, 56))) == 1
 
 
+def test_the_extent_grows_without_a_spatial_index_too(houses):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 10, 10)] * 2, crs=32645)
+    pyogrio.write_dataframe(frame, houses, layer="plain", SPATIAL_INDEX="NO")
+    edit_layer(
+        houses,
+        "plain",
+        Edits({1: shapely.box(-5, 0, 1, 1)}, (), (shapely.box(600, 500, 610, 510),)),
+    )
+    with sqlite3.connect(houses) as db:
+        (extent,) = db.execute(
+            "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'plain'"
+        )
+    assert extent == (-5, 0, 610, 510)
+
+
 def test_a_layer_that_is_not_there_leaves_the_file_as_it_was(houses):
     before = houses.read_bytes()
     with pytest.raises(OutputError, match="no layer roofs"):
