@@ -225,9 +225,11 @@ class _Finder:
     def __init__(self, source: Path, images: Path | None) -> None:
         self.folder = source if source.is_dir() else source.parent
         self.images = images
+        self.root = self.folder
         self.facts: dict[str, Any] = {}
         for folder in (self.folder, *list(self.folder.parents)[:2]):
             if (folder / INDEX).exists():
+                self.root = folder
                 try:
                     self.facts = json.loads((folder / INDEX).read_text("utf-8"))
                 except ValueError as error:
@@ -306,7 +308,9 @@ def _read(
     texts = [p for p in files if p.suffix == ".txt" and p.name not in no_labels]
     if form == "masks" or (not jsons and not texts):
         # Masks of others: the folder itself holds them.
-        rasters = [p for p in files if p.suffix == ".tif" and (form is None or "masks" in p.parts)]
+        rasters = [p for p in files if p.suffix == ".tif"]
+        if form is not None:  # of an export: its images are no masks, whatever its folder is called
+            rasters = [p for p in rasters if p.relative_to(finder.root).parts[0] == "masks"]
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:

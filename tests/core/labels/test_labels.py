@@ -216,6 +216,13 @@ def test_tiny_objects_come_back_and_hidden_ones_are_counted(scene, tmp_path, for
         assert (done.objects, notes) == ({"train": 5}, [])
 
 
+def test_images_in_a_folder_called_masks_are_no_masks(scene, tmp_path):
+    done = export(scene, tmp_path / "masks", form="masks", size=256)
+    for number, source in enumerate((tmp_path / "masks", tmp_path / "masks" / "masks" / "train")):
+        got = import_labels(source, tmp_path / f"back{number}.gpkg")
+        assert got.objects == done.objects["train"] == len(SHAPES)
+
+
 def test_crowds_are_marked_and_come_back(scene, tmp_path):
     frame = scene[1].assign(many=[0, 0, 0, 1, 0])
     export_labels(scene[0] / "raster.tif", frame, tmp_path / "out",
