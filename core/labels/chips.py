@@ -17,11 +17,13 @@ import shapely
 from affine import Affine
 
 from ..errors import OutputError, ParameterError
+from ..job import option
 from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector, say_left_out
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import Raster
 from ..types import BoolArray, ByteArray, PixelBox
 from .places import Cut, cut_by_place
+from .rle import burnt
 
 NO_CLASS = "object"
 """Class of everything where the layer has no class field."""
@@ -141,7 +143,8 @@ def cut_chips(
     """Chips row by row, without overlap.
 
     Raises:
-        ParameterError: The layer has no polygons on the raster, or no place can be held back.
+        ParameterError: The layer has no polygons on the raster, no place can be held back, or the
+            field of crowds has other values than numbers and truth values.
     """
     found, shapes = read_polygons(source, layer, raster)
     labels = [NO_CLASS] * len(found)
@@ -149,7 +152,7 @@ def cut_chips(
         labels = [text or NO_CLASS for text in found.texts(options.class_field)]
     crowds = np.zeros(len(found), bool)
     if options.crowd_field is not None:
-        crowds = found.column(options.crowd_field).fillna(0).astype(float).to_numpy() > 0
+        crowds = _crowds(found, options.crowd_field)
     ids = [str(name) for name in found.attributes.index]
     area = None
     if options.area is not None:
@@ -183,6 +186,23 @@ def cut_chips(
                     raster.transform @ Affine.translation(col, row),
                     tuple(objects),
                 )
+
+
+def _crowds(found: VectorLayer, field: str) -> BoolArray:
+    """Which features stand for several objects.
+
+    Raises:
+        ParameterError: The field has other values than numbers and truth values.
+    """
+    try:
+        out: BoolArray = found.column(field).fillna(0).astype(float).to_numpy() > 0
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The field {field} of {found.name} says which features stand for several objects by "
+            f"true and false or 1 and 0, and has other values ({error}): choose another "
+            f"{option('crowd_field')} or change its values."
+        ) from error
+    return out
 
 
 def _cut(shapes: Any, options: ChipOptions) -> Cut | None:
@@ -268,7 +288,8 @@ def _write(
 def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]:
     """Numbers 1..n of a chip's objects and numbers of their classes, (2, h, w) uint16.
 
-    Large objects first, so that a small one within a large one is seen.
+    Large objects first, so that a small one within a large one is seen. One without a pixel's
+    centre takes what it touches of the pixels that no other has.
 
     Returns:
         The masks, and which objects are visible in them.
@@ -279,6 +300,10 @@ def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]
     shapes = [(chip.objects[k].shape, k + 1) for k in order]
     if shapes:
         out[0] = rasterio.features.rasterize(shapes, out_shape=size, dtype=np.uint16)
+        found = np.isin([number for _, number in shapes], out[0])
+        for (shape, number), there in zip(shapes, found, strict=True):
+            if not there:
+                out[0][burnt(shape, size) & (out[0] == 0)] = number
         numbers = np.array([0, *(classes[o.label] for o in chip.objects)], np.uint16)
         out[1] = numbers[out[0]]
     seen = np.isin(np.arange(1, len(chip.objects) + 1), out[0])

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import OutputError, ParameterError
+from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
@@ -95,7 +96,7 @@ def export_labels(
             part = run.folder.folder / ".chips.part"
             try:
                 part.mkdir()
-                _write(part, opened, chips, classes, form, image_format, as_runs, progress)
+                hidden = _write(part, opened, chips, classes, form, image_format, as_runs, progress)
                 run.put_folder(part, target)
             except OSError as error:
                 raise OutputError(
@@ -103,10 +104,20 @@ def export_labels(
                 ) from error
             finally:
                 shutil.rmtree(part, ignore_errors=True)
+    objects = Counter(chip.split for chip in chips for _ in chip.objects)
+    count = sum(hidden.values())
+    if count:
+        warnings.warn(
+            f"{count} of {sum(objects.values())} objects on chips {'are' if count > 1 else 'is'} "
+            f"not in the masks of {target}: others cover {'them' if count > 1 else 'it'}, and a "
+            "mask holds one object per pixel. Export as coco, sa1b or yolo to keep all.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     return Exported(
         str(target),
         dict(Counter(chip.split for chip in chips)),
-        dict(Counter(chip.split for chip in chips for _ in chip.objects)),
+        dict(objects - hidden),
         classes,
     )
 
@@ -150,8 +161,10 @@ def _write(
     image_format: str,
     as_runs: bool,
     progress: Callable[[int], None] | None,
-) -> None:
+) -> Counter[str]:
+    """Write all files; how many objects are hidden in masks, by split."""
     crs = raster.crs
+    hidden: Counter[str] = Counter()
     files, places, index = {}, {}, []
     for number, chip in enumerate(chips, 1):
         file = f"images/{chip.split}/{chip.name}.{image_format}"
@@ -161,7 +174,12 @@ def _write(
             "transform": list(chip.transform)[:6],
             "crs": None if crs is None else crs.to_wkt(),
         }
-        label = _label_file(folder, chip, number, file, places[chip.name], classes, form, crs)
+        label: str | None
+        if form == "masks":
+            label = f"masks/{chip.split}/{chip.name}.tif"
+            hidden[chip.split] += mask_file(folder / label, chip, classes, crs)
+        else:
+            label = _label_file(folder, chip, number, file, places[chip.name], classes, form)
         written = [o for o in chip.objects if form != "yolo" or not o.crowd]
         index.append(
             {
@@ -183,7 +201,9 @@ def _write(
                 text = json.dumps(coco(some, classes, files, places, as_runs=as_runs))
                 (folder / f"annotations_{split}.json").write_text(text, "utf-8")
     if form == "yolo":
-        rows = "".join(f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(classes))
+        rows = "".join(
+            f"  {k}: {json.dumps(name, ensure_ascii=False)}\n" for k, name in enumerate(classes)
+        )
         splits = {chip.split for chip in chips}
         # Its programs want both splits to be named.
         val = "images/val" if "val" in splits else "images/train"
@@ -193,6 +213,7 @@ def _write(
     facts = {"version": VERSION, "format": form, "source": raster.name, "classes": list(classes),
              "chips": index}  # fmt: skip
     (folder / INDEX).write_text(json.dumps(facts, indent=1), "utf-8")
+    return hidden
 
 
 def _label_file(
@@ -203,15 +224,10 @@ def _label_file(
     place: Any,
     classes: Sequence[str],
     form: LabelFormat,
-    crs: Any,
 ) -> str | None:
-    """Write what stands beside one image; its path in the folder."""
+    """Write the text that stands beside one image; its path in the folder."""
     if form == "coco":
         return None
-    if form == "masks":
-        label = f"masks/{chip.split}/{chip.name}.tif"
-        mask_file(folder / label, chip, classes, crs)
-        return label
     if form == "yolo":
         label, text = f"labels/{chip.split}/{chip.name}.txt", yolo(chip, classes)
     else:

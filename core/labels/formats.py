@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import rasterio
 import shapely
 from rasterio.errors import RasterioIOError
 
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
 from .chips import NO_CLASS, Chip, Labelled, instance_masks, write_masks
 from .rle import burnt, from_runs, from_text, outlined, to_runs, to_text
 
@@ -178,8 +179,23 @@ def _shape_of(segmentation: Any, size: tuple[int, int], where: str) -> Any:
     return shapely.union_all(valid)
 
 
+def _box(item: Mapping[str, Any], where: str) -> Any:
+    """The rectangle of an annotation.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    try:
+        x, y, width, height = map(float, item["bbox"])
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"{where} has a bbox that is not x, y, width and height ({error})."
+        ) from error
+    return shapely.box(x, y, x + width, y + height)
+
+
 def read_coco(path: Path) -> Iterator[ReadImage]:
-    """Images of a COCO file.
+    """Images of a COCO file; warns of annotations of which only the bbox is known.
 
     Raises:
         ParameterError: It is none.
@@ -189,14 +205,28 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
         names = {c["id"]: str(c["name"]) for c in data.get("categories", [])}
         images = {i["id"]: i for i in data["images"]}
         objects: dict[Any, list[Labelled]] = {number: [] for number in images}
+        boxes = 0
         for item in data["annotations"]:
             image = images[item["image_id"]]
             size = int(image["height"]), int(image["width"])
             label = names.get(item.get("category_id"), NO_CLASS)
-            shape = _shape_of(item["segmentation"], size, f"Annotation {item.get('id')} of {path}")
+            where = f"Annotation {item.get('id')} of {path}"
+            if not item.get("segmentation") and item.get("bbox"):
+                boxes += 1
+                shape = _box(item, where)
+            else:
+                shape = _shape_of(item["segmentation"], size, where)
             name = str(item.get("source_id", item.get("id", "")))
             objects[item["image_id"]].append(
                 Labelled(name, label, shape, bool(item.get("iscrowd")))
+            )
+        if boxes:
+            warnings.warn(
+                f"{boxes} annotation{'s' if boxes > 1 else ''} of {path} "
+                f"{'have' if boxes > 1 else 'has'} no segmentation: "
+                f"{'their boxes are' if boxes > 1 else 'its box is'} taken as outline.",
+                SamGeoWarning,
+                stacklevel=2,
             )
         for number, image in images.items():
             size = int(image["height"]), int(image["width"])
@@ -294,11 +324,12 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
 # --- masks ---------------------------------------------------------------------------------------
 
 
-def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> None:
-    """Write the two bands of a chip."""
+def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> int:
+    """Write the two bands of a chip; how many of its objects others hide."""
     numbers = {name: k for k, name in enumerate(classes, 1)}
-    layers, _ = instance_masks(chip, numbers)
+    layers, visible = instance_masks(chip, numbers)
     write_masks(path, layers, ("object", "class"), chip, crs)
+    return int((~visible).sum())
 
 
 def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:

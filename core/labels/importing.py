@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
 from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
 from ..layers.provenance import provenance
@@ -91,7 +94,7 @@ def import_labels(
     finder = _Finder(path, None if images is None else Path(images))
     crs: CRS | None = None
     rows: list[tuple[Labelled, Any, ReadImage]] = []
-    count = 0
+    count = empty = 0
     for image in _read(path, read, finder, names):
         place = finder.place(image.file)
         if count == 0:
@@ -106,9 +109,24 @@ def import_labels(
             ground = _to_ground(shape, place.transform)
             if place.crs != crs:
                 ground = Reprojection(place.crs, crs)(np.array([ground]), str(output))[0]
-            rows.append((item, ground, image))
+            parts = [
+                p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0
+            ]
+            if parts:
+                polygon = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+                rows.append((item, polygon, image))
+            else:
+                empty += 1
     if not rows:
-        raise ParameterError(f"{path} holds no objects: there is nothing to import.")
+        without = f", only {empty} without an area" if empty else ""
+        raise ParameterError(f"{path} holds no objects{without}: there is nothing to import.")
+    if empty:
+        warnings.warn(
+            f"{empty} object{'s' if empty > 1 else ''} of {path} {'are' if empty > 1 else 'is'} "
+            "left out: no outline with an area.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     rows = _joined(rows)
     frame = gpd.GeoDataFrame(
         {
@@ -159,30 +177,43 @@ def _to_ground(shape: Any, transform: Affine) -> Any:
 
 
 def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled, Any, ReadImage]]:
-    """Polygons only, and parts of one object that chips had cut as one again.
+    """Parts of one object that chips had cut as one again.
 
     Parts belong together where our export named them so: ids of one source, one class, touching.
     """
     groups: dict[tuple[str, str, bool], list[int]] = {}
-    out: list[tuple[Labelled, Any, ReadImage]] = []
-    for item, ground, image in rows:
-        parts = [p for p in shapely.get_parts(ground) if p.geom_type == "Polygon" and p.area > 0]
-        if not parts:
-            continue
-        shape = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
-        key = item.id, item.label, item.crowd
-        side = float(np.sqrt(shape.area))
-        for number in groups.get(key, []) if item.id else []:
-            known, other, first = out[number]
-            if first.file != image.file and shapely.dwithin(other, shape, 1e-3 * side):
-                # A hair's breadth, so that edges that were rounded apart close.
-                whole = shapely.union_all([other, shape], grid_size=1e-6 * side)
-                out[number] = known, whole, first
-                break
-        else:
-            groups.setdefault(key, []).append(len(out))
-            out.append((item, shape, image))
-    return out
+    for number, (item, _, _) in enumerate(rows):
+        if item.id:
+            groups.setdefault((item.id, item.label, item.crowd), []).append(number)
+    out = dict(enumerate(rows))
+    for numbers in groups.values():
+        for first, *others in _touching([out[number] for number in numbers]):
+            members = [out[numbers[k]] for k in (first, *others)]
+            shapes = np.array([shape for _, shape, _ in members])
+            side = float(np.sqrt(shapely.area(shapes).max()))
+            # A hair's breadth, so that edges that were rounded apart close.
+            whole = shapely.union_all(shapes, grid_size=1e-6 * side)
+            out[numbers[first]] = members[0][0], whole, members[0][2]
+            for k in others:
+                del out[numbers[k]]
+    return list(out.values())
+
+
+def _touching(parts: Sequence[tuple[Labelled, Any, ReadImage]]) -> list[list[int]]:
+    """Numbers of parts that hang together over edges of images, two or more each."""
+    if len(parts) < 2:
+        return []
+    shapes = np.array([shape for _, shape, _ in parts])
+    away = 1e-3 * np.sqrt(shapely.area(shapes))
+    one, other = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=away)
+    files = np.array([image.file for _, _, image in parts])
+    apart = files[one] != files[other]
+    one, other = one[apart], other[apart]
+    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(parts), len(parts)))
+    _, member = connected_components(graph, directed=False)
+    order = np.argsort(member, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
+    return [group.tolist() for group in groups if len(group) > 1]
 
 
 # --- finding things ------------------------------------------------------------------------------
@@ -194,9 +225,11 @@ class _Finder:
     def __init__(self, source: Path, images: Path | None) -> None:
         self.folder = source if source.is_dir() else source.parent
         self.images = images
+        self.root = self.folder
         self.facts: dict[str, Any] = {}
         for folder in (self.folder, *list(self.folder.parents)[:2]):
             if (folder / INDEX).exists():
+                self.root = folder
                 try:
                     self.facts = json.loads((folder / INDEX).read_text("utf-8"))
                 except ValueError as error:
@@ -275,7 +308,9 @@ def _read(
     texts = [p for p in files if p.suffix == ".txt" and p.name not in no_labels]
     if form == "masks" or (not jsons and not texts):
         # Masks of others: the folder itself holds them.
-        rasters = [p for p in files if p.suffix == ".tif" and (form is None or "masks" in p.parts)]
+        rasters = [p for p in files if p.suffix == ".tif"]
+        if form is not None:  # of an export: its images are no masks, whatever its folder is called
+            rasters = [p for p in rasters if p.relative_to(finder.root).parts[0] == "masks"]
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:
@@ -310,14 +345,28 @@ def _yolo_names(folder: Path) -> list[str]:
             if line.startswith("names:"):
                 inside, rest = True, line[len("names:") :].strip()
                 if rest.startswith("["):
-                    return [part.strip().strip("'\"") for part in rest.strip("[]").split(",")]
+                    try:
+                        return [str(name) for name in json.loads(rest)]
+                    except ValueError:
+                        return [_unquoted(part) for part in rest.strip("[]").split(",")]
             elif inside and line[:1] in (" ", "-"):
                 head, _, tail = line.strip().partition(":")
                 if head.lstrip("- ").isdigit() and tail:
-                    names[int(head)] = tail.strip().strip("'\"")
+                    names[int(head)] = _unquoted(tail)
                 elif line.strip().startswith("-"):
-                    names[len(names)] = line.strip()[1:].strip().strip("'\"")
+                    names[len(names)] = _unquoted(line.strip()[1:])
             elif inside and line.strip():
                 break
         return [names.get(k, str(k)) for k in range(max(names, default=-1) + 1)]
     return []
+
+
+def _unquoted(value: str) -> str:
+    """A scalar of YAML; in double quotes its escapes are those of JSON."""
+    text = value.strip()
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            pass
+    return text.strip("'\"")

@@ -89,8 +89,16 @@ def from_text(text: str) -> Runs:
 
 
 def burnt(shape: Any, size: tuple[int, int]) -> BoolArray:
-    """Pixels of an (h, w) image whose centres lie in a shape of (column, row)."""
-    out: BoolArray = rasterize([shape], out_shape=size, dtype=np.uint8).astype(bool)
+    """Pixels of an (h, w) image whose centres lie in a shape of (column, row).
+
+    Of a shape so small or narrow that no centre lies in it, the pixels that it touches.
+    """
+    for touched in (False, True):
+        out: BoolArray = rasterize(
+            [shape], out_shape=size, dtype=np.uint8, all_touched=touched
+        ).astype(bool)
+        if out.any():
+            break
     return out
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,9 @@ def edit_layer(
             (:func:`~.geopackage.layer_digest`) just before the change is there.
 
     Raises:
-        OutputError: The file is in use, cannot be changed, or a feature to change is not as it was
-            seen; it is then as it was.
+        OutputError: The file is in use, cannot be changed, a shape has several parts where the
+            layer holds single ones, or a feature to change is not as it was seen; it is then as it
+            was.
     """
     path = Path(str(path).partition("|")[0])
     with connection(path, write=True, timeout=BUSY_SECONDS) as db:
@@ -126,6 +127,7 @@ def _described(db: Any, path: Path, layer: str) -> tuple[str, str, int, str]:
 
 def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     column, kind, srs, key = _described(db, path, layer)
+    _check_parts(path, layer, kind, edits)
     triggers = db.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (layer,)
     ).fetchall()
@@ -143,8 +145,10 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
                 f"The feature {fid} of the layer {layer} of {path} has been changed since it was "
                 "read: nothing was changed. Run it again on the layer as it is now."
             )
+    written = []
     for fid, shape in sorted(edits.redrawn.items()):
         blob, box = _blob(shape, int(srs), multi=multi)
+        written.append(box)
         db.execute(f"UPDATE {table} SET {place} = ? WHERE {_quoted(key)} = ?", (blob, fid))
         if indexed:
             db.execute(f"INSERT OR REPLACE INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)",
@@ -155,16 +159,54 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
             db.execute(f"DELETE FROM {_quoted(index)} WHERE id = ?", (fid,))
     for shape in edits.added:
         blob, box = _blob(shape, int(srs), multi=multi)
+        written.append(box)
         fid = db.execute(f"INSERT INTO {table} ({place}) VALUES (?)", (blob,)).lastrowid
         if indexed:
             db.execute(f"INSERT INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)", (fid, *box))
     for _, sql in triggers:
         db.execute(sql)
-    _recount(db, layer, index if indexed else None)
+    _recount(db, layer, index if indexed else None, written)
 
 
-def _recount(db: Any, layer: str, index: str | None) -> None:
-    """What the GeoPackage says of the layer."""
+def _check_parts(path: Path, layer: str, kind: str, edits: Edits) -> None:
+    """Refuse shapes of several parts where the layer's type is of one.
+
+    Raises:
+        OutputError: There are some.
+    """
+    if kind.upper() not in ("POLYGON", "CURVEPOLYGON", "SURFACE"):
+        return
+    names = [str(fid) for fid, shape in sorted(edits.redrawn.items()) if _parts(shape) > 1]
+    added = sum(_parts(shape) > 1 for shape in edits.added)
+    what = []
+    if names:
+        few = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        what.append(f"feature{'s' if len(names) > 1 else ''} {few}")
+    if added:
+        what.append(f"{added} new one{'s' if added > 1 else ''}")
+    if what:
+        raise OutputError(
+            f"The layer {layer} of {path} holds single polygons ({kind}), and the changes give "
+            f"{' and '.join(what)} several parts: nothing was changed. Convert the layer to "
+            "multi-polygons (in QGIS: Promote to multipart) and run it again on that."
+        )
+
+
+def _parts(shape: Any) -> int:
+    return int(shapely.get_num_geometries(shape))
+
+
+def _recount(
+    db: Any, layer: str, index: str | None, written: Sequence[tuple[float, float, float, float]]
+) -> None:
+    """What the GeoPackage says of the layer.
+
+    Args:
+        db: The connection.
+        layer: Its name.
+        index: Its spatial index, if there is one.
+        written: minx, maxx, miny, maxy of what was written.
+    """
     if index is not None:
         box = db.execute(
             f"SELECT min(minx), min(miny), max(maxx), max(maxy) FROM {_quoted(index)}"
@@ -174,6 +216,14 @@ def _recount(db: Any, layer: str, index: str | None) -> None:
             "WHERE table_name = ?",
             (*box, layer),
         )
+    else:
+        # Widened only; where no extent is known, none is made up of some of the features.
+        for x0, x1, y0, y1 in written:
+            db.execute(
+                "UPDATE gpkg_contents SET min_x = min(min_x, ?), min_y = min(min_y, ?), "
+                "max_x = max(max_x, ?), max_y = max(max_y, ?) WHERE table_name = ?",
+                (x0, y0, x1, y1, layer),
+            )
     db.execute(
         "UPDATE gpkg_contents SET last_change = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') "
         "WHERE table_name = ?",

@@ -23,6 +23,9 @@ SIDECAR = ".shp.xml"
 
 _STEP = "dataqual/lineage/procstep"
 
+MOST_NAME = 10
+"""Bytes of a column's name in a Shapefile's table."""
+
 MOST_TEXT = 254
 """Bytes of a text in a Shapefile's table."""
 
@@ -68,27 +71,35 @@ def say_cut(path: Path, cut: Mapping[str, int]) -> None:
 
 
 def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
-    """Names that a Shapefile can hold: 10 characters, told apart by a number; warns of changes."""
+    """Names that a Shapefile can hold: 10 bytes of UTF-8, told apart by a number; warns of changes.
+
+    GDAL writes them in the encoding that the .cpg names, and reads them by it.
+    """
     short = {"perimeter_m": "perim_m", "prompt_type": "prompt_typ"}
     result: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        candidate = short.get(name, name).encode("ascii", "replace").decode()[:10]
+        candidate = _cut(short.get(name, name), MOST_NAME)
         number = 1
         while candidate.lower() in taken:
             number += 1
-            candidate = f"{candidate[: 10 - len(str(number)) - 1]}_{number}"
+            candidate = f"{_cut(candidate, MOST_NAME - len(str(number)) - 1)}_{number}"
         taken.add(candidate.lower())
         result[name] = candidate
     changed = [f"{old} -> {new}" for old, new in result.items() if old != new]
     if changed:
         warnings.warn(
-            f"{path.name}: a Shapefile's column names have at most 10 characters: "
-            f"{', '.join(changed)}.",
+            f"{path.name}: a Shapefile's column names have at most {MOST_NAME} characters, fewer "
+            f"where letters take several bytes of UTF-8: {', '.join(changed)}.",
             SamGeoWarning,
             stacklevel=2,
         )
     return result
+
+
+def _cut(name: str, most: int) -> str:
+    """The start of a name that has at most so many bytes in UTF-8."""
+    return name.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 def sidecar(path: Path) -> Path:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -33,6 +34,15 @@ SHAPES = [
 CLASSES = ["roof", "field", "roof", "pond", "roof"]
 
 
+def ground(shapes):
+    """Shapes in pixels of the scene as a layer."""
+    moved = [
+        shapely.transform(s, lambda xy: np.column_stack(TRANSFORM @ (xy[:, 0], xy[:, 1])))
+        for s in shapes
+    ]
+    return gpd.GeoDataFrame(geometry=moved, crs="EPSG:32632")
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """A raster of 256 x 256 turned by 10 degrees, and five polygons on it."""
@@ -43,11 +53,7 @@ def scene(tmp_path_factory):
         dtype="uint8", crs="EPSG:32632", transform=TRANSFORM,
     ) as file:  # fmt: skip
         file.write(pixels)
-    ground = [
-        shapely.transform(s, lambda xy: np.column_stack(TRANSFORM @ (xy[:, 0], xy[:, 1])))
-        for s in SHAPES
-    ]
-    frame = gpd.GeoDataFrame({"kind": CLASSES}, geometry=ground, crs="EPSG:32632")
+    frame = ground(SHAPES).assign(kind=CLASSES)
     frame.to_file(folder / "labels.gpkg")
     return folder, frame, pixels
 
@@ -122,6 +128,17 @@ def test_what_is_exported_comes_back_on_the_same_ground(scene, tmp_path, form):
         assert away(truth, best.geometry) / 0.5 <= corner
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_arms_that_meet_on_a_late_chip_are_one_object(scene, tmp_path, form):
+    arms = shapely.box(10, 10, 118, 118).difference(shapely.box(40, 0, 88, 80))
+    export_labels(scene[0] / "raster.tif", ground([arms]), tmp_path / "out", form=form,
+                  options=ChipOptions(64, val_share=0.0))  # fmt: skip
+    assert import_labels(tmp_path / "out", tmp_path / "back.gpkg").objects == 1
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back").geometry[0]
+    assert len(shapely.get_parts(back)) == 1
+    assert back.area == pytest.approx(arms.area / 4, rel=1e-3)
+
+
 def test_coco_polygons_are_exact(scene, tmp_path):
     export(scene, tmp_path / "out")
     import_labels(tmp_path / "out" / "annotations_train.json", tmp_path / "back.gpkg")
@@ -180,6 +197,32 @@ def test_images_keep_their_pixels_and_their_place(scene, tmp_path, image_format)
         np.testing.assert_array_equal(file.read(), scene[2][:, 128:, 128:])
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_tiny_objects_come_back_and_hidden_ones_are_counted(scene, tmp_path, form):
+    twin, speck = shapely.box(40, 40, 50, 50), shapely.box(30.6, 30.6, 31.4, 31.4)
+    on_edge = shapely.box(120.1, 60.6, 127.9, 60.9)  # without a pixel's centre
+    frame = ground([twin, twin, speck, on_edge, shapely.box(100, 100, 110, 110)])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", SamGeoWarning)
+        done = export_labels(scene[0] / "raster.tif", frame, tmp_path / "out", form=form,
+                             options=ChipOptions(128, val_share=0.0))  # fmt: skip
+    notes = [str(note.message) for note in said if note.category is SamGeoWarning]
+    assert import_labels(tmp_path / "out", tmp_path / "back.gpkg").objects == done.objects["train"]
+    if form == "masks":
+        assert done.objects == {"train": 4}
+        assert len(notes) == 1
+        assert "1 of 5 objects on chips is not in the masks" in notes[0]
+    else:
+        assert (done.objects, notes) == ({"train": 5}, [])
+
+
+def test_images_in_a_folder_called_masks_are_no_masks(scene, tmp_path):
+    done = export(scene, tmp_path / "masks", form="masks", size=256)
+    for number, source in enumerate((tmp_path / "masks", tmp_path / "masks" / "masks" / "train")):
+        got = import_labels(source, tmp_path / f"back{number}.gpkg")
+        assert got.objects == done.objects["train"] == len(SHAPES)
+
+
 def test_crowds_are_marked_and_come_back(scene, tmp_path):
     frame = scene[1].assign(many=[0, 0, 0, 1, 0])
     export_labels(scene[0] / "raster.tif", frame, tmp_path / "out",
@@ -190,6 +233,14 @@ def test_crowds_are_marked_and_come_back(scene, tmp_path):
     import_labels(tmp_path / "out", tmp_path / "back.gpkg")
     back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
     assert list(back[back["crowd"].astype(bool)]["class"]) == ["pond"]
+
+
+def test_a_crowd_field_with_texts_is_named(scene, tmp_path):
+    frame = scene[1].assign(many=["yes", "no", "no", None, "no"])
+    with pytest.raises(ParameterError, match=r"field many .* true and false or 1 and 0"):
+        export_labels(scene[0] / "raster.tif", frame, tmp_path / "out",
+                      options=ChipOptions(256, "kind", "many", 0.0))  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- labels of others ----------------------------------------------------------------------------
@@ -220,12 +271,47 @@ def test_labels_of_others_need_georeferenced_images(scene, tmp_path):
         import_labels(path, tmp_path / "other.gpkg", images=plain)
 
 
+def test_annotations_without_a_segmentation_are_boxes_and_that_is_said(scene, tmp_path):
+    outlines = [{"bbox": [10, 10, 30, 20], "segmentation": []}, {"bbox": [50, 50, 9, 9]},
+                {"segmentation": []}]  # fmt: skip
+    data = {
+        "images": [{"id": 7, "file_name": "raster.tif", "width": 256, "height": 256}],
+        "annotations": [{"id": k, "image_id": 7} | item for k, item in enumerate(outlines)],
+    }
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(data))
+    with pytest.warns(SamGeoWarning) as said:
+        assert import_labels(path, tmp_path / "back.gpkg", images=scene[0]).objects == 2
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert away(back.geometry[0], scene[1].geometry[0]) < 1e-3
+    notes = [str(note.message) for note in said]
+    assert any("2 annotations of" in n and "their boxes are taken" in n for n in notes)
+    assert any("1 object of" in n and "left out" in n for n in notes)
+    data["annotations"] = data["annotations"][2:]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ParameterError, match="nothing to import"):
+        import_labels(path, tmp_path / "none.gpkg", images=scene[0])
+
+
 def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     export(scene, tmp_path / "out", form="yolo")
     (tmp_path / "out" / "chips.json").unlink()
     got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
     assert got.classes == ["field", "pond", "roof"]
     assert got.objects > len(SHAPES)  # without our notes pieces stay pieces
+
+
+def test_yolo_classes_with_quotes_and_umlauts_come_back(scene, tmp_path):
+    names = ['Gebäude "alt"', "a, b: c", "数字"]
+    export_labels(scene[0] / "raster.tif", ground(SHAPES[:3]).assign(kind=names), tmp_path / "out",
+                  form="yolo", options=ChipOptions(128, "kind", val_share=0.0))  # fmt: skip
+    (tmp_path / "out" / "chips.json").unlink()
+    assert "数字" in (tmp_path / "out" / "data.yaml").read_text("utf-8")
+    got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert got.classes == sorted(names)
+    listed = json.dumps(sorted(names))
+    (tmp_path / "out" / "data.yaml").write_text(f"names: {listed}\n", "utf-8")
+    assert import_labels(tmp_path / "out", tmp_path / "b.gpkg").classes == sorted(names)
 
 
 def test_a_keyhole_fills_to_the_same_shape():

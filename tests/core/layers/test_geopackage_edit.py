@@ -42,6 +42,21 @@ def test_outlines_change_and_ids_attributes_and_the_index_stay_right(houses):
     assert len(pyogrio.read_dataframe(houses, bbox=(-1, 49, 6, 56))) == 1
 
 
+def test_the_extent_grows_without_a_spatial_index_too(houses):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 10, 10)] * 2, crs=32645)
+    pyogrio.write_dataframe(frame, houses, layer="plain", SPATIAL_INDEX="NO")
+    edit_layer(
+        houses,
+        "plain",
+        Edits({1: shapely.box(-5, 0, 1, 1)}, (), (shapely.box(600, 500, 610, 510),)),
+    )
+    with sqlite3.connect(houses) as db:
+        (extent,) = db.execute(
+            "SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = 'plain'"
+        )
+    assert extent == (-5, 0, 610, 510)
+
+
 def test_a_layer_that_is_not_there_leaves_the_file_as_it_was(houses):
     before = houses.read_bytes()
     with pytest.raises(OutputError, match="no layer roofs"):
@@ -74,6 +89,22 @@ def test_rules_of_the_table_that_changes_break_are_named(houses):
         edit_layer(houses, "houses", added)
     assert houses.read_bytes() == before
     edit_layer(houses, "houses", Edits({1: shapely.box(0, 0, 9, 9)}))
+
+
+def test_shapes_of_several_parts_are_refused_where_the_layer_is_of_single_ones(tmp_path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 10, 10)], crs=32645)
+    path = tmp_path / "houses.gpkg"
+    pyogrio.write_dataframe(frame, path, layer="houses", geometry_type="Polygon")
+    pyogrio.write_dataframe(frame, path, layer="many", geometry_type="MultiPolygon")
+    before = path.read_bytes()
+    two = shapely.multipolygons([shapely.box(0, 0, 4, 10), shapely.box(6, 0, 10, 10)])
+    with pytest.raises(OutputError, match=r"feature 1 and 1 new one several parts: nothing"):
+        edit_layer(path, "houses", Edits({1: two}, added=(two, shapely.box(0, 0, 1, 1))))
+    assert path.read_bytes() == before
+    edit_layer(path, "houses", Edits({1: shapely.multipolygons([shapely.box(0, 0, 9, 9)])}))
+    edit_layer(path, "many", Edits({1: two}, added=(two,)))
+    assert pyogrio.read_dataframe(path, layer="houses").geom_type.tolist() == ["Polygon"]
+    assert pyogrio.read_dataframe(path, layer="many").geom_type.tolist() == ["MultiPolygon"] * 2
 
 
 def test_a_layer_that_cannot_be_changed_is_refused_before_the_work(houses, monkeypatch):

@@ -205,6 +205,26 @@ def test_shapefile_names_are_shortened_and_that_is_said(tmp_path: Path) -> None:
     assert layer["when"][0].startswith("2024-05-06 07:08:09")
 
 
+def test_shapefile_names_keep_letters_beyond_ascii_and_are_cut_by_bytes(tmp_path: Path) -> None:
+    names = {"Höhe": "Höhe", "数字": "数字", "数字数字": "数字数", "数字数字数": "数字_2",
+             "Gebäudehöhe": "Gebäudeh"}  # fmt: skip
+    frame = features(1, **{name: name for name in names})
+    with (
+        pytest.warns(SamGeoWarning) as said,
+        LayerWriter(tmp_path / "a.shp", 32645, fields=[Field(n, "text") for n in names]) as writer,
+    ):
+        writer.write(frame)
+    (note,) = (str(n.message) for n in said if "column names" in str(n.message))
+    assert "several bytes of UTF-8: " in note
+    assert "数字数字 -> 数字数, 数字数字数 -> 数字_2, Gebäudehöhe -> Gebäudeh." in note
+    assert "Höhe -> Höhe" not in note
+    assert (tmp_path / "a.cpg").read_text() == "UTF-8"
+    layer = read(tmp_path / "a.shp")
+    assert {short: layer[short].tolist() for short in names.values()} == {
+        short: [name] for name, short in names.items()
+    }
+
+
 @pytest.mark.parametrize("suffix", [".shp", ".parquet"])
 def test_a_name_that_the_format_cannot_keep_is_said(tmp_path: Path, suffix: str) -> None:
     with pytest.warns(SamGeoWarning, match=r"no name but the file's: a, not houses"):
