@@ -18,7 +18,7 @@ from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
-from ..layers.record import ShortRun, newest, stamps
+from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
@@ -253,11 +253,10 @@ def _made_from(
     model: str | Path | PromptableModel,
 ) -> tuple[Any, ...]:
     """What tells one run from another: files by their size and time, frames by their content."""
-    files = [*rasters, *(one for one in (layer, dates, model) if isinstance(one, (str, Path)))]
-    shapes = "" if isinstance(layer, (str, Path)) else layer.to_wkb(hex=True).to_csv()
+    files = [*rasters, *(one for one in (dates, model) if isinstance(one, (str, Path)))]
     given = sorted(dates.items()) if isinstance(dates, Mapping) else None
     own = None if isinstance(model, (str, Path)) else model.info.fingerprint
-    return stamps(*files), shapes, given, own
+    return stamps(*files), seen(layer), given, own
 
 
 def _model(
