@@ -334,9 +334,9 @@ def _objects(
             f"Several objects are called {twice[0]} in {id_field}: choose a field in which each "
             "has a name of its own."
         )
-    place = PromptTransform(
-        grid.transform, grid.crs, crs_on_raster(frame.crs, grid.crs, "the objects to follow")
-    )
+    layer_crs = crs_on_raster(frame.crs, grid.crs, "the objects to follow")
+    shape_of_grid = grid.height, grid.width
+    place = PromptTransform(grid.transform, grid.crs, layer_crs, shape_of_grid, whole=True)
     whole = shapely.box(0, 0, grid.width, grid.height)
     first = Frame(dated, grid, options)
     shapes, ids, labels = [], [], []

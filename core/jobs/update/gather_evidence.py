@@ -254,7 +254,8 @@ def _visible(shapes: Shapes, crs: CRS | None, raster: Raster) -> np.ndarray:
     """(n,) bool: whether a raster has data under most of each polygon's box."""
     from ...prompts.prompts import PromptTransform
 
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
+    layer_crs = None if raster.crs is None else crs
+    place = PromptTransform(raster.transform, raster.crs, layer_crs, raster.shape, whole=True)
     frame = shapely.box(0, 0, raster.width, raster.height)
     out = np.zeros(len(shapes), bool)
     for number, shape in enumerate(shapes):

@@ -14,11 +14,16 @@ import samgeo_core
 from rasterio.windows import Window
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
-from samgeo_core.jobs.update import run_update
+from samgeo_core.jobs.classes.class_layer import place_layer
+from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
+from samgeo_core.raster.raster import open_raster
 from shapely.affinity import scale, translate
 from shapely.geometry import box
+
+from ..scenes import across_the_date_line
 
 TOWN = Path(__file__).parents[3] / "sample_data"
 
@@ -196,3 +201,13 @@ def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
     with pytest.raises(ParameterError, match="must be a GeoPackage"):
         samgeo_core.update(path, raster, tmp_path / "o.shp")
     assert path.read_bytes() == before
+
+
+def test_polygons_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
+    path, layer = across_the_date_line(tmp_path)
+    with open_raster([path]) as raster:
+        (placed,) = place_layer(layer, None, raster).polygons
+        old = read_vector(layer)
+        visible = gather_evidence._visible(old.shapes, old.crs, raster)
+    assert placed.bounds == pytest.approx((60, 60, 70, 80))
+    assert list(visible) == [True]

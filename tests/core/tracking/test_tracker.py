@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from affine import Affine
 from samgeo_core.tracking.run import track
 
 from .scenery import PIXEL, ColourOracle, layer_of, on_ground, painted, save, things
@@ -130,3 +133,19 @@ def test_an_object_that_crosses_windows_is_one_object_at_each_date(tmp_path, ser
     assert grown.geometry.geom_type == "Polygon"
     assert grown.geometry.intersection(truth).area / grown.geometry.union(truth).area > 0.75
     assert truth.length / 4 > 32 * PIXEL  # it does not fit well into one
+
+
+def test_objects_beyond_the_date_line_are_followed_on_rasters_that_cross_it(tmp_path):
+    shown = [thing for thing in things() if thing.name == "still"]
+    degrees = Affine(1e-5, 0, 179.9999, 0, -1e-5, 10)
+    paths = [save(tmp_path / f"land_{text}.tif", painted(shown, 0)) for text in DATES[:2]]
+    for path in paths:
+        with rasterio.open(path, "r+") as file:
+            file.crs, file.transform = "EPSG:4326", degrees
+    shape = shapely.transform(
+        shown[0].shapes[0],
+        lambda xy: np.column_stack(degrees @ (xy / PIXEL).T) - np.array([360.0, 0.0]),
+    )
+    found = track(gpd.GeoDataFrame(geometry=[shape], crs=4326), paths, model=ColourOracle())
+    assert list(found.table["status"]) == ["present", "present"]
+    assert found.table.total_bounds[0] > 180
