@@ -18,6 +18,7 @@ from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
+from ..layers.reader import as_text, mended
 from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
@@ -326,8 +327,13 @@ def _objects(
     names = (
         [str(number) for number in range(1, len(frame) + 1)]
         if id_field is None
-        else [str(value) for value in frame[id_field]]
+        else [as_text(value) for value in frame[id_field]]
     )
+    if "" in names:
+        raise ParameterError(
+            f"{names.count('')} of the {len(names)} objects have nothing in {id_field}: choose a "
+            "field in which each has a name of its own."
+        )
     twice = sorted({name for name in names if names.count(name) > 1}) if id_field else []
     if twice:
         raise ParameterError(
@@ -347,18 +353,20 @@ def _objects(
             shape = None
             if reason is None:
                 try:
-                    shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                    shape = mended(place.geometry(shapely.force_2d(geometry)))
                 except PromptError as error:
                     left_out.append((name, str(error)))
                     continue
-                if not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
+                if not shape.area > 0:
+                    reason = "it has no area"
+                elif not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
                     reason = f"there are no data at it at {dated.moment.text}"
             if reason is not None:
                 left_out.append((name, reason))
                 continue
             shapes.append(shape)
             ids.append(name)
-            labels.append("" if label_field is None else str(frame[label_field].iloc[row]))
+            labels.append("" if label_field is None else as_text(frame[label_field].iloc[row]))
     finally:
         first.close()
     if not shapes:
