@@ -94,7 +94,7 @@ def read_examples(
         frame = _read(layer)
         names = _classes(frame, layer)
         layer_crs = crs_on_raster(declared_crs(frame.crs), crs, f"the examples in {layer.path}")
-        place = PromptTransform(transform, crs, layer_crs)
+        place = PromptTransform(transform, crs, layer_crs, shape, whole=True)
         for geometry, name in zip(frame.geometry, names, strict=True):
             new = _examples(geometry, name, layer.path, place, shape)
             outside += not new

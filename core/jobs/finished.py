@@ -19,9 +19,10 @@ from ..errors import ParameterError
 from ..job import option
 from ..layers.provenance import NOT_OF_THE_RESULT
 from ..layers.publish import real_path
-from ..layers.record import Record
+from ..layers.record import Record, stamps
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
+from ..sources.vector_input import parts_of
 from .options import JobParameters
 
 
@@ -76,11 +77,11 @@ def earlier_result(
 
 
 def _stamp(path: str | None) -> list[int]:
-    try:
-        status = Path(path or "").stat()
-    except (OSError, ValueError):
+    """Sizes and times of a file with or without ``|layername=...``; none where there is no file."""
+    if not path:
         return []
-    return [status.st_size, status.st_mtime_ns] if path else []
+    found = stamps(parts_of(path, None)[0])
+    return [number for _, *facts in found if any(facts) for number in facts]
 
 
 def check_job_folder(params: JobParameters) -> Path:

@@ -104,7 +104,7 @@ def on_raster(layer: VectorLayer, raster: Raster) -> Any:
         PromptError: There is no way from the layer's CRS to the raster's.
     """
     layer_crs = crs_on_raster(layer.crs, raster.crs, f"the polygons of {layer.name}")
-    place = PromptTransform(raster.transform, raster.crs, layer_crs)
+    place = PromptTransform(raster.transform, raster.crs, layer_crs, raster.shape, whole=True)
     out = np.empty(len(layer), object)
     for number, shape in enumerate(layer.shapes):
         moved = place.geometry(shape)

@@ -57,7 +57,7 @@ class VectorLayer:
 
     def texts(self, field: str) -> list[str]:
         """An attribute as text; "" where it is missing. Whole numbers have no decimals."""
-        return [_text(value) for value in self.column(field)]
+        return [as_text(value) for value in self.column(field)]
 
     def rows(self, keep: NDArray[Any]) -> VectorLayer:
         """Some of the features, by a mask or by numbers."""
@@ -126,7 +126,8 @@ def mended(shape: Any) -> Any:
         return shapely.make_valid(shape)
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A field's value as text; "" where it is missing. Whole numbers have no decimals."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
     # Fields with a gap are read as floats; a class of 17 must not become "17.0".

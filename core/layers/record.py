@@ -178,15 +178,26 @@ def seen(*sources: LayerLike | None) -> list[Any]:
 
 
 def stamps(*paths: str | Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of files; what is not on this machine counts by its name."""
+    """Name, size and time of change of files; what is not on this machine counts by its name.
+
+    What was committed to a GeoPackage may still be in the file ``-wal`` beside it, which QGIS uses:
+    where that is not empty, it follows its file.
+    """
     found = []
     for path in paths:
-        try:
-            status = Path(path).stat()
-            found.append((str(path), status.st_size, status.st_mtime_ns))
-        except (OSError, ValueError):
-            found.append((str(path), 0, 0))
+        found.append(_stamp(str(path)) or (str(path), 0, 0))
+        log = _stamp(f"{path}-wal")
+        if log is not None and log[1]:
+            found.append(log)
     return found
+
+
+def _stamp(path: str) -> tuple[str, int, int] | None:
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return path, status.st_size, status.st_mtime_ns
 
 
 def newest(*paths: str | Path) -> datetime:

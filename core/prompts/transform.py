@@ -69,6 +69,8 @@ class PromptTransform:
         prompt_crs: WKT, authority code or CRS object of the positions; None for the raster's.
         shape: (height, width) of the raster in working pixels; where it is not given, longitudes
             are counted as they are given, and edges are bent in a fixed number of steps.
+        whole: Shapes that are in one piece come whole, however far from the raster they reach;
+            else only what is near it.
 
     Raises:
         PromptError: ``prompt_crs`` is not understood, or there is no way to the raster's CRS.
@@ -80,8 +82,11 @@ class PromptTransform:
         crs: Any,
         prompt_crs: Any = None,
         shape: tuple[int, int] | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self._transform = transform
+        self._whole = whole
         self._inverse_linear = ~Affine(transform.a, transform.b, 0.0, transform.d, transform.e, 0.0)
         self._forward: Move | None = None
         self._backward: Move | None = None
@@ -123,6 +128,11 @@ class PromptTransform:
         Raises:
             PromptError: A position has no image in the raster's CRS.
         """
+        moved = self._forwarded(positions)
+        return moved if self._place is None else self._place.turned(moved)
+
+    def _forwarded(self, positions: Any) -> Positions:
+        """The same, with longitudes as they are."""
         xy = np.asarray(positions, np.float64).reshape(-1, 2)
         moved = xy if self._forward is None else self._forward(xy)
         if not np.isfinite(moved).all():
@@ -131,7 +141,7 @@ class PromptTransform:
                 f"The position ({bad[0]:g}, {bad[1]:g}) has no place in the raster's coordinate "
                 "reference system: check the coordinates and their CRS."
             )
-        return moved if self._place is None else self._place.turned(moved)
+        return moved
 
     def to_pixels(self, ground: Any) -> Positions:
         """(n, 2) positions (x, y) as (n, 2) continuous (row, column).
@@ -171,10 +181,15 @@ class PromptTransform:
             PromptError: The raster's CRS cannot show it.
         """
         place = self._place
-        if place is None or (self.same_crs and place.turn is None):
-            if not self.same_crs:
-                geometry = _segmentized(geometry)
-            return shapely.transform(geometry, self.to_raster)
+        if place is None or self._whole or (self.same_crs and place.turn is None):
+            bent = geometry if self.same_crs else _segmentized(geometry)
+            moved = shapely.transform(bent, self._forwarded)
+            if place is None or place.turn is None:
+                return moved
+            turned = shapely.transform(moved, place.turned)
+            step = shapely.get_coordinates(turned)[:, 0] - shapely.get_coordinates(moved)[:, 0]
+            if len(step) == 0 or np.ptp(step) < place.turn / 2:
+                return turned  # all of it by the same number of turns
         if self.same_crs and _within(geometry, place.frame):
             return geometry
         try:

@@ -18,7 +18,8 @@ from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
-from ..layers.record import ShortRun, newest, stamps
+from ..layers.reader import as_text, mended
+from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
@@ -253,11 +254,10 @@ def _made_from(
     model: str | Path | PromptableModel,
 ) -> tuple[Any, ...]:
     """What tells one run from another: files by their size and time, frames by their content."""
-    files = [*rasters, *(one for one in (layer, dates, model) if isinstance(one, (str, Path)))]
-    shapes = "" if isinstance(layer, (str, Path)) else layer.to_wkb(hex=True).to_csv()
+    files = [*rasters, *(one for one in (dates, model) if isinstance(one, (str, Path)))]
     given = sorted(dates.items()) if isinstance(dates, Mapping) else None
     own = None if isinstance(model, (str, Path)) else model.info.fingerprint
-    return stamps(*files), shapes, given, own
+    return stamps(*files), seen(layer), given, own
 
 
 def _model(
@@ -327,17 +327,22 @@ def _objects(
     names = (
         [str(number) for number in range(1, len(frame) + 1)]
         if id_field is None
-        else [str(value) for value in frame[id_field]]
+        else [as_text(value) for value in frame[id_field]]
     )
+    if "" in names:
+        raise ParameterError(
+            f"{names.count('')} of the {len(names)} objects have nothing in {id_field}: choose a "
+            "field in which each has a name of its own."
+        )
     twice = sorted({name for name in names if names.count(name) > 1}) if id_field else []
     if twice:
         raise ParameterError(
             f"Several objects are called {twice[0]} in {id_field}: choose a field in which each "
             "has a name of its own."
         )
-    place = PromptTransform(
-        grid.transform, grid.crs, crs_on_raster(frame.crs, grid.crs, "the objects to follow")
-    )
+    layer_crs = crs_on_raster(frame.crs, grid.crs, "the objects to follow")
+    shape_of_grid = grid.height, grid.width
+    place = PromptTransform(grid.transform, grid.crs, layer_crs, shape_of_grid, whole=True)
     whole = shapely.box(0, 0, grid.width, grid.height)
     first = Frame(dated, grid, options)
     shapes, ids, labels = [], [], []
@@ -348,18 +353,20 @@ def _objects(
             shape = None
             if reason is None:
                 try:
-                    shape = shapely.make_valid(place.geometry(shapely.force_2d(geometry)))
+                    shape = mended(place.geometry(shapely.force_2d(geometry)))
                 except PromptError as error:
                     left_out.append((name, str(error)))
                     continue
-                if not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
+                if not shape.area > 0:
+                    reason = "it has no area"
+                elif not shape.intersects(whole) or not first.has_data(_box_of(shape, grid)):
                     reason = f"there are no data at it at {dated.moment.text}"
             if reason is not None:
                 left_out.append((name, reason))
                 continue
             shapes.append(shape)
             ids.append(name)
-            labels.append("" if label_field is None else str(frame[label_field].iloc[row]))
+            labels.append("" if label_field is None else as_text(frame[label_field].iloc[row]))
     finally:
         first.close()
     if not shapes:

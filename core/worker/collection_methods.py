@@ -298,7 +298,8 @@ def _remove_forgotten() -> None:
     limit = time.time() - FORGOTTEN_DAYS * 86_400
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
-            if folder.stat().st_mtime < limit:
+            # The folder's own time is that of the first files, not of those in its folders.
+            if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) < limit:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import rasterio
+import shapely
 from samgeo_core.masks.masks import TileMasks
 from samgeo_core.segmenters.segmenter import TileImage
 from samgeo_core.testing.oracle import Oracle
@@ -74,3 +76,18 @@ class SceneOracle:
         core = image.size - 2 * MARGIN
         grid = Grid(self.size, self.size, core=core, margin=MARGIN, cell=1)
         return Oracle(scene(self.size).things, grid).load(image.tile.index)
+
+
+def across_the_date_line(folder: Path) -> tuple[str, str]:
+    """A raster of 100 x 100 across the date line, and a layer with a polygon on its eastern half,
+    in columns 60 to 70 and rows 60 to 80, whose longitudes are below -179 degrees.
+    """
+    place = rasterio.Affine(0.01, 0, 179.5, 0, -0.01, 2)
+    with rasterio.open(
+        folder / "line.tif", "w", driver="GTiff", width=100, height=100, count=3, dtype="uint8",
+        crs="EPSG:4326", transform=place,
+    ) as file:  # fmt: skip
+        file.write(np.full((3, 100, 100), 9, np.uint8))
+    east = gpd.GeoDataFrame(geometry=[shapely.box(-179.9, 1.2, -179.8, 1.4)], crs=4326)
+    east.to_file(folder / "east.gpkg")
+    return str(folder / "line.tif"), str(folder / "east.gpkg")

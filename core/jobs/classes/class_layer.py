@@ -69,7 +69,7 @@ def place_layer(
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
     layer_crs = crs_on_raster(crs, raster.crs, f"the polygons of {path}")
-    place = PromptTransform(raster.transform, raster.crs, layer_crs)
+    place = PromptTransform(raster.transform, raster.crs, layer_crs, raster.shape, whole=True)
     shapes: list[Any] = []
     shown = np.ones(len(frame), bool)
     for number, geometry in enumerate(frame.geometry):

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +28,7 @@ from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ...job import Progress, SegmentParameters, UpdateParameters
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
-from ...raster.raster import Raster
+from ...raster.raster import Raster, coarser
 from ...types import PixelBox
 from ...vectors.equal_area_plane import EqualAreaPlane
 from ...vectors.schema import GEOMETRY
@@ -51,6 +52,9 @@ BESIDE = 0.1
 
 COVERED = 0.8
 """Share of an old polygon that must lie on the raster's data for anything to be said of it."""
+
+MOST_PIXELS = 1 << 22
+"""Pixels of a polygon's box that are read to see whether it has data; others are read coarser."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +258,8 @@ def _visible(shapes: Shapes, crs: CRS | None, raster: Raster) -> np.ndarray:
     """(n,) bool: whether a raster has data under most of each polygon's box."""
     from ...prompts.prompts import PromptTransform
 
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
+    layer_crs = None if raster.crs is None else crs
+    place = PromptTransform(raster.transform, raster.crs, layer_crs, raster.shape, whole=True)
     frame = shapely.box(0, 0, raster.width, raster.height)
     out = np.zeros(len(shapes), bool)
     for number, shape in enumerate(shapes):
@@ -264,5 +269,17 @@ def _visible(shapes: Shapes, crs: CRS | None, raster: Raster) -> np.ndarray:
             continue
         col0, row0, col1, row1 = (int(v) for v in inner.bounds)
         box = PixelBox(row0, col0, min(row1 + 1, raster.height), min(col1 + 1, raster.width))
-        out[number] = bool(raster.read(box).valid.mean() >= COVERED)
+        out[number] = _share_of_data(raster, box) >= COVERED
     return out
+
+
+def _share_of_data(raster: Raster, box: PixelBox) -> float:
+    """Share of a box's pixels that have data."""
+    factor = math.ceil(math.sqrt(box.area / MOST_PIXELS))
+    if factor <= 1:
+        return float(raster.read(box).valid.mean())
+    with Raster.from_spec(coarser(raster.spec, factor)) as level:
+        rows, cols = (box.row0, box.row1), (box.col0, box.col1)
+        (row0, row1), (col0, col1) = ((a // factor, -(-b // factor)) for a, b in (rows, cols))
+        there = PixelBox(row0, col0, row1, col1).intersection(level.bounds)
+        return float(level.read(there).valid.mean())

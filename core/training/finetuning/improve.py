@@ -19,8 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import filelock
-
 from ...errors import JobError, OutputError
 from ...job import Progress, TrainParameters, option
 from ...layers.reader import LayerLike
@@ -30,6 +28,7 @@ from ...models.weights.own import (
     own_folder,
     save_own,
 )
+from ...parallel.file_lock import FileLock
 from ...raster.raster import RasterOptions, open_raster
 from .examples import (
     ExampleOptions,
@@ -157,27 +156,29 @@ def _working(folder: Path, *, fresh: bool) -> Iterator[None]:
         JobError: Another process trains there.
         OutputError: It cannot be written to.
     """
-    lock = filelock.FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
+        taken = lock.acquire()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
+    if not taken:
         raise JobError(
             f"Another process trains in {folder}: wait for it, or choose another folder "
             f"({option('work')})."
-        ) from error
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written to: {error.strerror or error}.") from error
+        )
     try:
         if fresh:
             _clear(folder)
         yield
     finally:
-        lock.release()
-        if not (folder / STATE).exists():
+        # While the lock is held: afterwards the folder may be another run's.
+        done = not (folder / STATE).exists()
+        if done:
             # Only what this run made: the folder may be the user's own.
             _clear(folder)
-            (folder / LOCK).unlink(missing_ok=True)
+        lock.release(delete=done)
+        if done:
             with suppress(OSError):
                 folder.rmdir()
 

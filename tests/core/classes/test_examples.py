@@ -3,6 +3,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from samgeo_core.classes.assign import assign, unlike_all
 from samgeo_core.classes.cell_examples import MOST_IN_ALL, cell_examples
 from samgeo_core.classes.examples import (
@@ -72,6 +73,17 @@ def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
         read(path, class_field="sort")
     with pytest.raises(PromptError, match="there is no such file"):
         read(str(tmp_path / "missing.gpkg"))
+
+
+def test_examples_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
+    path = tmp_path / "e.geojson"
+    frame = gpd.GeoDataFrame(
+        {"kind": ["a"]}, geometry=[shapely.box(-179.9, 1, -179.8, 1.2)], crs=4326
+    )
+    frame.to_file(path)
+    place = Affine(0.01, 0, 179.5, 0, -0.01, 2)
+    (found,) = read_examples([ExampleLayer(str(path), "kind")], place, "EPSG:4326", (100, 100))
+    assert found.geometry.bounds == pytest.approx((60, 80, 70, 100))
 
 
 def test_the_order_of_a_layers_features_says_nothing(tmp_path):

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Objects of an area, tile by tile, sorted by examples; masks of an oracle, a tiny model."""
 
+import os
+import tempfile
+import time
+
 import numpy as np
 import pytest
 import shapely
@@ -297,3 +301,22 @@ def test_the_workers_methods_tell_a_collection_and_its_classes(raster, tmp_path,
     ask("close", session=session)
     assert not folder.exists(), "a closed session leaves nothing behind"
     engine.close()
+
+
+def test_folders_of_killed_engines_are_removed_and_those_of_running_searches_stay(
+    tmp_path, monkeypatch
+):
+    from samgeo_core.worker import collection_methods
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    long_ago = time.time() - (collection_methods.FORGOTTEN_DAYS + 1) * 86_400
+    left, running = (tmp_path / f"{collection_methods.PREFIX}{name}" for name in "ab")
+    for folder in (left, running):
+        (folder / "tiles").mkdir(parents=True)
+        (folder / "tiles" / "r0_c0.npz").touch()
+        for path in (folder / "tiles" / "r0_c0.npz", folder / "tiles", folder):
+            os.utime(path, (long_ago, long_ago))
+    (running / "tiles" / "r0_c1.npz").touch()
+    os.utime(running, (long_ago, long_ago))
+    collection_methods._remove_forgotten()
+    assert list(tmp_path.iterdir()) == [running]

@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
+import geopandas as gpd
+import pyogrio
 import pytest
 from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import run as pipeline
+from samgeo_core.jobs.finished import made_by
 from samgeo_core.layers.publish import output_digest
+from samgeo_core.layers.record import seen
 from samgeo_core.masks.job_folder import JobFolder
+from shapely.geometry import box
 
 from ..scenes import SceneOracle
 from .test_run import job, raster  # noqa: F401
@@ -96,3 +105,32 @@ def test_the_job_folder_is_not_the_output(raster, tmp_path):  # noqa: F811
     params = job(raster, tmp_path / "a.gpkg", job_folder=str(tmp_path / "a.gpkg"))
     with pytest.raises(ParameterError, match="output itself"):
         pipeline.run(params, segmenter=Idle())
+
+
+@pytest.mark.parametrize("ending", ["", "|layername=marks"])
+def test_examples_that_changed_are_another_job(tmp_path, ending):
+    path = tmp_path / "marks.gpkg"
+    frame = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[box(0, 0, 1, 1)], crs=32632)
+    pyogrio.write_dataframe(frame, path, layer="marks")
+
+    def made():
+        facts = {"input": "a.gpkg", "rasters": ["r.tif"], "output": "o.gpkg", "class_field": "kind"}
+        marks = f"{path}{ending}"
+        params = ClassifyParameters.from_dict({**facts, "examples": marks})
+        return made_by(params, {}), repr(seen(marks))
+
+    def all_are_new(before):
+        return all(one != other for one, other in zip(made(), before, strict=True))
+
+    before = made()
+    assert made() == before
+    pyogrio.write_dataframe(frame.assign(kind="of another length"), path, layer="marks")
+    assert all_are_new(before)
+    with closing(sqlite3.connect(path)) as editor:  # QGIS commits to a file beside it
+        editor.execute("PRAGMA journal_mode = WAL")
+        editor.commit()
+        before, file = made(), path.stat()
+        editor.execute("CREATE TABLE edits (number INTEGER)")
+        editor.commit()
+        assert path.stat() == file
+        assert all_are_new(before)

@@ -14,11 +14,16 @@ import samgeo_core
 from rasterio.windows import Window
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
-from samgeo_core.jobs.update import run_update
+from samgeo_core.jobs.classes.class_layer import place_layer
+from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
+from samgeo_core.raster.raster import Raster, open_raster
 from shapely.affinity import scale, translate
 from shapely.geometry import box
+
+from ..scenes import across_the_date_line
 
 TOWN = Path(__file__).parents[3] / "sample_data"
 
@@ -196,3 +201,36 @@ def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
     with pytest.raises(ParameterError, match="must be a GeoPackage"):
         samgeo_core.update(path, raster, tmp_path / "o.shp")
     assert path.read_bytes() == before
+
+
+def test_polygons_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
+    path, layer = across_the_date_line(tmp_path)
+    with open_raster([path]) as raster:
+        (placed,) = place_layer(layer, None, raster).polygons
+        old = read_vector(layer)
+        visible = gather_evidence._visible(old.shapes, old.crs, raster)
+    assert placed.bounds == pytest.approx((60, 60, 70, 80))
+    assert list(visible) == [True]
+
+
+def test_a_polygon_over_a_large_raster_is_not_read_pixel_by_pixel(tmp_path, monkeypatch):
+    side, path = 5000, tmp_path / "large.tif"
+    values = np.zeros((1, side, side), np.uint8)
+    values[:, :3000] = 100
+    with rasterio.open(
+        path, "w", driver="GTiff", width=side, height=side, count=1, dtype="uint8", nodata=0,
+        crs="EPSG:32632", transform=rasterio.Affine(1, 0, 0, 0, -1, side), compress="deflate",
+    ) as file:  # fmt: skip
+        file.write(values)
+    shapes = np.array([box(5, side - 3000, side, side), box(5, 5, side, side)])
+    read, sizes = Raster.read, []
+
+    def counted(raster, window):
+        sizes.append(window.area)
+        return read(raster, window)
+
+    monkeypatch.setattr(Raster, "read", counted)
+    with open_raster([str(path)]) as raster:
+        visible = gather_evidence._visible(shapes, raster.crs, raster)
+    assert list(visible) == [True, False]
+    assert max(sizes) < 5_000_000

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.labels import rle
-from samgeo_core.labels.chips import ChipOptions
+from samgeo_core.labels.chips import ChipOptions, read_polygons
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole
 from samgeo_core.labels.importing import import_labels
 from samgeo_core.labels.places import cut_by_place
 from samgeo_core.masks.job_folder import JobFolder
+from samgeo_core.raster.raster import open_raster
+
+from ..scenes import across_the_date_line
 
 TRANSFORM = Affine.translation(500_000, 5_500_000) @ Affine.rotation(10) @ Affine.scale(0.5, -0.5)
 SHAPES = [
@@ -448,3 +451,10 @@ def test_the_commands_say_what_they_did(scene, tmp_path):
     assert "3 classes" in said.output
     said = CliRunner().invoke(main, ["import-labels", folder, back, "--json"])
     assert json.loads(said.stdout)["objects"] == len(SHAPES)
+
+
+def test_labels_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
+    path, layer = across_the_date_line(tmp_path)
+    with open_raster([path]) as raster:
+        _, (label,) = read_polygons(layer, None, raster)
+    assert label.bounds == pytest.approx((60, 60, 70, 80))

@@ -282,6 +282,23 @@ def test_a_box_that_is_cut_at_the_line_is_one_box(crs):
     assert shapely.bounds(place.geometry(split)) == pytest.approx((160, 100, 240, 140))
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4258"])
+def test_a_whole_shape_comes_to_the_raster_and_reaches_beyond_it(crs):
+    mercator = Affine(5000, 0, 19_000_000, 0, -5000, 500_000)
+    place = PromptTransform(mercator, "EPSG:3857", crs, (200, 400), whole=True)
+    near = place.geometry(shapely.box(-175, 0, -100, 1))
+    turned = place.geometry(shapely.box(185, 0, 260, 1))
+    assert near.bounds == pytest.approx(turned.bounds)
+    assert near.area == pytest.approx(75 * 111319.49 / 5000 * 111325 / 5000, rel=1e-3)
+    place = PromptTransform(PACIFIC, "EPSG:4326", crs, (256, 400), whole=True)
+    split = shapely.union_all([shapely.box(178, -2, 180, 0), shapely.box(-180, -2, -178, 0)])
+    assert shapely.bounds(place.geometry(split)) == pytest.approx((160, 100, 240, 140))
+    world = shapely.box(-180, -2, 180, 0)
+    assert place.geometry(world).intersection(shapely.box(0, 0, 400, 256)).area == pytest.approx(
+        400 * 40
+    )
+
+
 def test_polygons_across_the_line_are_shown_in_degrees_on_both_sides():
     utm = Affine(100, 0, 120_000, 0, -100, 8_200_000)
     place = PromptTransform(utm, "EPSG:32701", "EPSG:4326", (1000, 1000))

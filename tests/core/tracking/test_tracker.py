@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import shapely
+from affine import Affine
+from samgeo_core.errors import ParameterError, SamGeoWarning
 from samgeo_core.tracking.run import track
 
 from .scenery import PIXEL, ColourOracle, layer_of, on_ground, painted, save, things
@@ -130,3 +135,57 @@ def test_an_object_that_crosses_windows_is_one_object_at_each_date(tmp_path, ser
     assert grown.geometry.geom_type == "Polygon"
     assert grown.geometry.intersection(truth).area / grown.geometry.union(truth).area > 0.75
     assert truth.length / 4 > 32 * PIXEL  # it does not fit well into one
+
+
+def test_objects_beyond_the_date_line_are_followed_on_rasters_that_cross_it(tmp_path):
+    shown = [thing for thing in things() if thing.name == "still"]
+    degrees = Affine(1e-5, 0, 179.9999, 0, -1e-5, 10)
+    paths = [save(tmp_path / f"land_{text}.tif", painted(shown, 0)) for text in DATES[:2]]
+    for path in paths:
+        with rasterio.open(path, "r+") as file:
+            file.crs, file.transform = "EPSG:4326", degrees
+    shape = shapely.transform(
+        shown[0].shapes[0],
+        lambda xy: np.column_stack(degrees @ (xy / PIXEL).T) - np.array([360.0, 0.0]),
+    )
+    found = track(gpd.GeoDataFrame(geometry=[shape], crs=4326), paths, model=ColourOracle())
+    assert list(found.table["status"]) == ["present", "present"]
+    assert found.table.total_bounds[0] > 180
+
+
+@pytest.fixture
+def pond(tmp_path):
+    """Two dates of one pond, and a layer of it."""
+    shown = [thing for thing in things() if thing.name == "still"]
+    paths = [save(tmp_path / f"land_{text}.tif", painted(shown, 0)) for text in DATES[:2]]
+    return layer_of(shown, 0), paths
+
+
+def test_an_object_without_an_area_is_left_out(pond, tmp_path):
+    layer, paths = pond
+    x, y = shapely.get_coordinates(layer.geometry[0].centroid)[0]
+    shapes = [layer.geometry[0], shapely.Polygon([(x, y), (x + 5, y), (x, y)])]
+    with pytest.warns(SamGeoWarning, match="Object flat: it has no area"):
+        found = track(
+            gpd.GeoDataFrame({"name": ["still", "flat"]}, geometry=shapes, crs=layer.crs),
+            paths, tmp_path / "a.gpkg", id_field="name", model=ColourOracle(),
+        )  # fmt: skip
+    assert found.left_out == (("flat", "it has no area"),)
+    assert list(found.table["id"]) == ["still", "still"]
+
+
+def test_numbers_and_labels_of_fields_with_gaps_are_as_in_the_layer(pond, tmp_path):
+    layer, paths = pond
+    path = tmp_path / "ponds.gpkg"
+    two = gpd.GeoDataFrame(
+        {"number": pd.array([5, 6], "Int64"), "gap": pd.array([17, None], "Int64"),
+         "name": ["a", None]}, geometry=[layer.geometry[0]] * 2, crs=layer.crs,
+    )  # fmt: skip
+    two.to_file(path)
+    labels = {}
+    for field in ("gap", "name"):
+        found = track(path, paths, id_field="number", label_field=field, model=ColourOracle())
+        labels[field] = dict(zip(found.table["id"], found.table["label"], strict=True))
+    assert labels == {"gap": {"5": "17", "6": ""}, "name": {"5": "a", "6": ""}}
+    with pytest.raises(ParameterError, match="1 of the 2 objects have nothing in gap"):
+        track(path, paths, id_field="gap", model=ColourOracle())

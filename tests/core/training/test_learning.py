@@ -16,12 +16,13 @@ from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.models.load import load_model, with_changes
 from samgeo_core.models.weights import checkpoints
 from samgeo_core.models.weights.own import DOWN, UP, OwnNotes, changed, save_own
+from samgeo_core.parallel.file_lock import FileLock
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.types import PixelBox
 
 pytest.importorskip("cv2", reason="training needs the extra 'training' (OpenCV)")
 
-from samgeo_core.training.finetuning import card, levels, training_job
+from samgeo_core.training.finetuning import card, improve, levels, training_job
 from samgeo_core.training.finetuning.embedded_learner import (
     SHARE,
     EmbeddedLearner,
@@ -345,6 +346,22 @@ def test_a_checkpoint_of_other_data_is_refused(scene, tmp_path):
     (folder / "state.pt").write_bytes(b"no checkpoint")
     with pytest.raises(JobError, match="damaged"):
         loop(scene, tmp_path, folder).resume()
+
+
+def test_a_run_clears_its_folder_only_while_it_is_alone_there(tmp_path, monkeypatch):
+    folder, alone, clear = tmp_path / "work", [], improve._clear
+
+    def cleared(where):
+        alone.append(not FileLock(where / improve.LOCK).acquire())
+        clear(where)
+
+    monkeypatch.setattr(improve, "_clear", cleared)
+    with improve._working(folder, fresh=True):
+        with pytest.raises(JobError, match="Another process trains"):
+            improve._working(folder, fresh=True).__enter__()
+        (folder / improve.EMBEDDINGS).mkdir()
+    assert alone == [True, True]
+    assert not folder.exists()
 
 
 def test_a_run_stops_when_nothing_rises(scene, tmp_path, monkeypatch):
