@@ -84,6 +84,35 @@ def test_examples_without_a_place_are_in_memory_with_a_warning_until_the_project
     assert dict(examples.counts) == {"roof": 1, "tree": 1}
 
 
+def test_a_saved_project_leaves_the_examples_of_another_one_alone(examples, tmp_path):
+    project, file = QgsProject.instance(), str(tmp_path / "town.qgz")
+    project.write(file)
+    examples.add(disc(85, 27, 0.001), QgsCoordinateReferenceSystem("EPSG:4326"), "tree")
+    project.clear()
+    examples.add(disc(351000, 0), CRS, "roof")
+    project.write(file)
+    layer = examples.layer()
+    assert (tmp_path / "town_examples_2.gpkg").samefile(layer.source().split("|")[0])
+    assert layer.crs() == CRS
+    assert layer.extent().xMaximum() == pytest.approx(351002)
+    assert dict(examples.counts) == {"roof": 1}
+    project.clear()
+    other = QgsVectorLayer(f"{tmp_path}/town_examples.gpkg|layername=examples", "", "ogr")
+    assert [feature["class"] for feature in other.getFeatures()] == ["tree"]
+
+
+def test_examples_of_a_file_that_is_there_are_used_and_said(examples, tmp_path):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", CRS)
+    for count in (1, 2):
+        examples.note(disc(50 * count, 0), CRS, "roof")
+        list(examples.add_noted(layer, ""))
+        assert dict(examples.counts) == {"roof": count}
+        QgsProject.instance().clear()
+    ((level, text),) = examples.said
+    assert level == "info"
+    assert "roofs_examples.gpkg has examples already (1)" in text
+
+
 def test_a_later_example_of_the_same_object_counts(examples):
     examples.add(disc(0, 0), CRS, "roof")
     examples.add(disc(0.2, 0), CRS, "")

@@ -2289,6 +2289,11 @@
    <translation>Der Layer {name} nimmt keine Beispiele an.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>{file} has examples already ({count}), which count too: delete those that you do not want.</source>
+   <translation>{file} hat schon Beispiele ({count}), die mitzählen: Löschen Sie die, die Sie nicht wollen.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/find_like.py" />
    <source>The engine's answer cannot be read.</source>
    <translation>Die Antwort der Engine kann nicht gelesen werden.</translation>
