@@ -2350,6 +2350,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
+   <source>Editing of the layer {name} ended before the found objects were in it; take them again.</source>
+   <translation>Die Bearbeitung des Layers {name} endete, bevor die gefundenen Objekte darin waren; übernehmen Sie sie noch einmal.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/take_over.py" />
    <source>Take found objects over</source>
    <translation>Gefundene Objekte übernehmen</translation>
   </message>
