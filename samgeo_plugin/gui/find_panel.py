@@ -191,6 +191,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         find.changed.connect(self.show_state)
         examples.changed.connect(self.show_state)
         tool.asked_changed.connect(self._show_asked)
+        tool.class_wanted.connect(self._want_class)
         self._usual_least: Optional[int] = None
         self._show_into()
         self._show_words()
@@ -287,6 +288,12 @@ class FindPanel(QgsCollapsibleGroupBox):
                 else tr("Not shown now. 1–9 class, X none of the classes, N next")
             )  # fmt: skip
         self.hint.setText(text)
+
+    def _want_class(self) -> None:
+        self._controller.reporter.show(
+            "warning",
+            tr("No class is known that this object could be of: add one in “New class”."),
+        )
 
     # --- what is done ---------------------------------------------------------------------------
 

@@ -128,6 +128,11 @@ class FindLike(QObject):
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
+    @property
+    def example_classes(self) -> list[str]:
+        """The classes of the examples, the one with the most first."""
+        return [name for name, _ in self._examples.counts.most_common() if name]
+
     def start(
         self,
         name: str,

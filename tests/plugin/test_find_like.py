@@ -224,6 +224,23 @@ def test_a_click_says_right_or_wrong_and_becomes_an_example(searching, wait):
     assert dict(searching.examples.counts) == {"roof": 1, "": 1, "tree": 1}
 
 
+def test_a_left_click_never_says_none_of_these(searching, wait):
+    searching.dock.find.start.click()
+    found(searching, wait)
+    searching.controller.classes.remove("roof")
+    searching.controller.classes.remove("tree")
+    canvas, examples = searching.iface.canvas, searching.examples
+    searching.example_action.trigger()
+    mouse(canvas, QgsPointXY(300015, 3000014), Qt.MouseButton.LeftButton)
+    assert dict(examples.counts) == {"roof": 2}, "o10 is not shown: the class of the examples"
+    searching.find._soon.stop()
+    layer = examples.layer()
+    layer.dataProvider().deleteFeatures(layer.allFeatureIds())
+    mouse(canvas, QgsPointXY(300020, 3000014), Qt.MouseButton.LeftButton)
+    assert dict(examples.counts) == {}
+    assert "No class is known" in searching.iface.text()
+
+
 def test_what_to_ask_next_walks_on_with_each_answer_and_gives_the_keys_back(searching, wait):
     searching.dock.find.start.click()
     found(searching, wait)

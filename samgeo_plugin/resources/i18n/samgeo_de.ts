@@ -1105,6 +1105,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>No class is known that this object could be of: add one in “New class”.</source>
+   <translation>Es ist keine Klasse bekannt, zu der dieses Objekt gehören könnte: Geben Sie bei „Neue Klasse“ eine an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>No model that understands words is on this computer: download SAM 3, Grounding DINO or OWLv2 with the button beside “Model”.</source>
    <translation>Auf diesem Rechner ist kein Modell, das Wörter versteht: laden Sie SAM 3, Grounding DINO oder OWLv2 mit dem Knopf neben „Modell“ herunter.</translation>
   </message>
