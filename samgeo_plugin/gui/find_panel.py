@@ -45,9 +45,6 @@ from .example_tool import ExampleTool
 from .runs_dialog import RunsDialog
 from .word_row import WordRow
 
-_MOST_AREAS = 1000
-"""Polygons of a layer that are taken for one area."""
-
 
 class FindPanel(QgsCollapsibleGroupBox):
     """The search and what is done with its result.
@@ -359,10 +356,12 @@ class FindPanel(QgsCollapsibleGroupBox):
             move = QgsCoordinateTransform(
                 layer.crs(), self._canvas.mapSettings().destinationCrs(), QgsProject.instance()
             )
-            source: Any = layer.getFeatures(QgsFeatureRequest().setLimit(_MOST_AREAS))
+            source: Any = layer.getFeatures(QgsFeatureRequest().setNoAttributes())
             if layer.selectedFeatureCount():
                 source = layer.getSelectedFeatures()
             for feature in source:
+                if not feature.hasGeometry():
+                    continue
                 shape = QgsGeometry(feature.geometry())
                 try:
                     shape.transform(move)
@@ -374,7 +373,9 @@ class FindPanel(QgsCollapsibleGroupBox):
                 "warning", tr("Choose a layer whose polygons are the area.")
             )
             return None
-        return QgsGeometry.unaryUnion(shapes)
+        whole = QgsGeometry.collectGeometry(shapes)
+        # A union takes seconds of thousands; polygons that do not touch need none.
+        return whole if whole.isGeosValid() else QgsGeometry.unaryUnion(shapes)
 
     def _ask(self) -> None:
         action = self.correct.defaultAction()

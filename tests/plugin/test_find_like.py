@@ -338,3 +338,21 @@ def test_polygons_of_a_layer_are_the_area(searching, wait):
     area.dataProvider().addFeatures([feature])
     panel.start.click()
     assert found(searching, wait)
+
+
+def test_all_polygons_of_a_layer_are_the_area_however_many(searching):
+    area = QgsVectorLayer("Polygon?crs=EPSG:32645", "area", "memory")
+    features = []
+    for k in range(1500):
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(20 * k, 0, 20 * k + 10, 10)))
+        features.append(feature)
+    features.append(QgsFeature())
+    area.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(area)
+    panel = searching.dock.find
+    panel.where.setCurrentIndex(panel.where.findData("area"))
+    panel.area.setLayer(area)
+    assert panel._area().area() == pytest.approx(150_000)
+    area.dataProvider().addFeatures(features[:1])
+    assert panel._area().area() == pytest.approx(150_000), "what lies twice counts once"
