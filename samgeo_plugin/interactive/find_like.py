@@ -103,6 +103,7 @@ class FindLike(QObject):
         self._soon.setInterval(30)
         self._soon.timeout.connect(self._sort)
         session.opened.connect(self._opened)
+        session.not_opened.connect(self._not_opened)
         session.changed.connect(self._session_changed)
         examples.changed.connect(self.sort_soon)
 
@@ -249,6 +250,13 @@ class FindLike(QObject):
             on_result=self._begun,
             on_failure=self._failed,
         )
+
+    def _not_opened(self) -> None:
+        """The session says why."""
+        if self.state == OPENING:
+            self.state = IDLE
+            self._end_if_due()
+            self.changed.emit()
 
     def _session_changed(self) -> None:
         """Another raster was opened: the objects of the one before are sorted no more."""
