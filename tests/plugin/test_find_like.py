@@ -18,6 +18,7 @@ from qgis.PyQt.QtGui import QKeyEvent, QMouseEvent
 from qgis.PyQt.QtWidgets import QApplication
 
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.candidate_layer import CandidateLayer, Found
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
 from samgeo_plugin.interactive.find_like import DONE, FINDING, IDLE
 from samgeo_plugin.interactive.opening import READY
@@ -178,6 +179,24 @@ def test_all_like_the_accepted_ones_are_found_tile_by_tile(searching, wait):
     assert layer.readOnly()
     assert {f["class"] for f in layer.getFeatures()} == {"roof"}
     assert layer.featureCount() == len(find.kept)
+
+
+def test_what_the_search_drops_while_candidates_are_shown_stops_nothing(qgis_app, wait):
+    candidates, heard = CandidateLayer(), []
+    candidates.shown.connect(lambda: heard.append(candidates.layer.featureCount()))
+    candidates.begin("roofs", CRS)
+    objects = {str(k): Found(str(k), disc(10 * k, 0), 0.9, 0.9, 12.5) for k in range(200)}
+    kept = dict.fromkeys(objects, ("roof", 0.9))
+    candidates.show(kept, objects)
+    next(candidates._steps._work)
+    for one in (objects, kept):
+        del one["150"]
+    wait(lambda: heard)
+    candidates.show(kept, objects)
+    wait(lambda: len(heard) == 2)
+    assert heard == [200, 199]
+    wait(lambda: candidates.layer.id() in QgsProject.instance().mapLayers())
+    candidates.remove()
 
 
 def test_the_slider_shows_fewer(searching, wait):
