@@ -105,8 +105,8 @@ class Autosave(QObject):
         if layer is self.layer:
             return
         if self._there():
-            if self._idle.isActive():
-                self._save_by_itself()
+            if self._idle.isActive() and self.layer.isModified():
+                self.save()  # also while an object is in work: nothing of it is written yet
             for signal in self._signals(self.layer):
                 signal.disconnect(self._modified)
         self._idle.stop()
