@@ -36,6 +36,8 @@ class ExampleTool(QgsMapTool):
     """
 
     asked_changed = pyqtSignal(object)
+    class_wanted = pyqtSignal()
+    """An object is right, and no class is known that it could be of."""
 
     def __init__(self, canvas: QgsMapCanvas, find: FindLike, classes: ClassList) -> None:
         super().__init__(canvas)
@@ -87,12 +89,21 @@ class ExampleTool(QgsMapTool):
             return
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         wrong = shift or event.button() == Qt.MouseButton.RightButton
-        self._answer(one, "" if wrong else self._classes.current or self._shown_as(one))
+        if wrong:
+            self._answer(one, "")
+        else:
+            self._right(one, self._classes.current)
 
-    def _shown_as(self, one: Found) -> str:
-        """The class that an object is shown as, else the first one."""
-        names = self._classes.names
-        return self._find.kept.get(one.id, (names[0] if names else "", 0.0))[0]
+    def _right(self, one: Found, name: str = "") -> None:
+        """An object is of a class; without a name, of the one that it is shown as, else of the
+        first one in the list, else of the one with the most examples."""
+        kept = self._find.kept.get(one.id)
+        names = [name, kept[0] if kept else "", *self._classes.names, *self._find.example_classes]
+        known = next((each for each in names if each), None)
+        if known is None:
+            self.class_wanted.emit()
+        else:
+            self._answer(one, known)
 
     def _answer(self, one: Found, name: str) -> None:
         self._find.answer(one, name)
@@ -190,7 +201,7 @@ class ExampleTool(QgsMapTool):
         if event.modifiers() & modifiers:
             return None
         if key in (Qt.Key.Key_Y, Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            return lambda: self._answer(one, self._shown_as(one))
+            return lambda: self._right(one)
         if key == Qt.Key.Key_X:
             return lambda: self._answer(one, "")
         if key == Qt.Key.Key_N:

@@ -45,9 +45,6 @@ from .example_tool import ExampleTool
 from .runs_dialog import RunsDialog
 from .word_row import WordRow
 
-_MOST_AREAS = 1000
-"""Polygons of a layer that are taken for one area."""
-
 
 class FindPanel(QgsCollapsibleGroupBox):
     """The search and what is done with its result.
@@ -191,6 +188,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         find.changed.connect(self.show_state)
         examples.changed.connect(self.show_state)
         tool.asked_changed.connect(self._show_asked)
+        tool.class_wanted.connect(self._want_class)
         self._usual_least: Optional[int] = None
         self._show_into()
         self._show_words()
@@ -288,6 +286,12 @@ class FindPanel(QgsCollapsibleGroupBox):
             )  # fmt: skip
         self.hint.setText(text)
 
+    def _want_class(self) -> None:
+        self._controller.reporter.show(
+            "warning",
+            tr("No class is known that this object could be of: add one in “New class”."),
+        )
+
     # --- what is done ---------------------------------------------------------------------------
 
     def _slid(self, value: int) -> None:
@@ -352,10 +356,12 @@ class FindPanel(QgsCollapsibleGroupBox):
             move = QgsCoordinateTransform(
                 layer.crs(), self._canvas.mapSettings().destinationCrs(), QgsProject.instance()
             )
-            source: Any = layer.getFeatures(QgsFeatureRequest().setLimit(_MOST_AREAS))
+            source: Any = layer.getFeatures(QgsFeatureRequest().setNoAttributes())
             if layer.selectedFeatureCount():
                 source = layer.getSelectedFeatures()
             for feature in source:
+                if not feature.hasGeometry():
+                    continue
                 shape = QgsGeometry(feature.geometry())
                 try:
                     shape.transform(move)
@@ -367,7 +373,9 @@ class FindPanel(QgsCollapsibleGroupBox):
                 "warning", tr("Choose a layer whose polygons are the area.")
             )
             return None
-        return QgsGeometry.unaryUnion(shapes)
+        whole = QgsGeometry.collectGeometry(shapes)
+        # A union takes seconds of thousands; polygons that do not touch need none.
+        return whole if whole.isGeosValid() else QgsGeometry.unaryUnion(shapes)
 
     def _ask(self) -> None:
         action = self.correct.defaultAction()

@@ -37,7 +37,11 @@ def new_path(name: str) -> Path:
     folder = Path(home) if home else Path(QgsApplication.qgisSettingsDirPath()) / "samgeo_objects"
     folder.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", name).strip("._")[:60] or "objects"
-    stem = f"{stem}_{datetime.now():%Y-%m-%d}"
+    return free_path(folder, f"{stem}_{datetime.now():%Y-%m-%d}")
+
+
+def free_path(folder: Path, stem: str) -> Path:
+    """A GeoPackage of this name that does not exist yet, with a number where there is one."""
     path, number = folder / f"{stem}.gpkg", 2
     while path.exists():
         path = folder / f"{stem}_{number}.gpkg"
@@ -101,8 +105,8 @@ class Autosave(QObject):
         if layer is self.layer:
             return
         if self._there():
-            if self._idle.isActive():
-                self._save_by_itself()
+            if self._idle.isActive() and self.layer.isModified():
+                self.save()  # also while an object is in work: nothing of it is written yet
             for signal in self._signals(self.layer):
                 signal.disconnect(self._modified)
         self._idle.stop()

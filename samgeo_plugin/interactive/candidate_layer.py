@@ -127,7 +127,9 @@ class CandidateLayer(QObject):
             found: All objects by id.
         """
         if self.layer is not None:
-            self._steps.start(self._changes(self.layer, kept, found), self._end)
+            # Copies: between the steps, the search drops what has grown into larger objects.
+            work = self._changes(self.layer, dict(kept), dict(found))
+            self._steps.start(work, self._end)
 
     def _changes(
         self,

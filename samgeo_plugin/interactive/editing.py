@@ -66,7 +66,10 @@ def feature_of(layer: QgsVectorLayer, feature_id: int) -> Optional[QgsFeature]:
 
 
 def avoid_overlaps(
-    layer: QgsVectorLayer, geometry: QgsGeometry, own: Sequence[int] = ()
+    layer: QgsVectorLayer,
+    geometry: QgsGeometry,
+    own: Sequence[int] = (),
+    coming: Sequence[QgsGeometry] = (),
 ) -> QgsGeometry:
     """Leave out what other features cover, where the project avoids overlaps.
 
@@ -74,6 +77,7 @@ def avoid_overlaps(
         layer: The one that the polygon goes into.
         geometry: In the layer's CRS.
         own: Features of the layer that do not count.
+        coming: Polygons that are about to be added to it, and count.
 
     Raises:
         EditError: Nothing would be left.
@@ -90,7 +94,9 @@ def avoid_overlaps(
     was_multipart = geometry.isMultipart()
     left = QgsGeometry(geometry)
     for other in layers:
-        for shape in _near(other, layer, geometry, own if other.id() == layer.id() else ()):
+        is_own = other.id() == layer.id()
+        near = _near(other, layer, geometry, own if is_own else ())
+        for shape in [*near, *(coming if is_own else ())]:
             if left.intersects(shape):
                 left = _polygons(left.difference(shape))
     if left.isEmpty():

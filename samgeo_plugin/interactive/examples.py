@@ -33,6 +33,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types, styles
 from ..i18n import tr
+from .autosave import free_path
 from .doubt import text_of
 from .tidy import iou
 
@@ -203,6 +204,14 @@ class Examples(QObject):
         """A layer for the examples, in steps."""
         path = place_for(beside)
         layer = None if path is None else _in_file(path, crs)
+        if path is not None and layer is not None and layer.featureCount() > 0:
+            self.message.emit(
+                "info",
+                tr(
+                    "{file} has examples already ({count}), which count too: delete those that "
+                    "you do not want."
+                ).format(file=Path(path).name, count=layer.featureCount()),
+            )
         yield
         if layer is None:
             layer = QgsVectorLayer("MultiPolygon", tr("Examples"), "memory")
@@ -227,10 +236,12 @@ class Examples(QObject):
         layer = self.layer()
         if layer is None or layer.dataProvider().name() != "memory" or layer.isEditable():
             return
-        path = place_for(None)
-        if path is None:
+        place = place_for(None)
+        if place is None:
             return
-        made = _in_file(path, layer.crs())
+        # A file that is there is another project's, whose CRS and examples are its own.
+        path = free_path(Path(place).parent, Path(place).stem)
+        made = _in_file(str(path), layer.crs())
         if made is None:
             return
         index = layer.fields().lookupField(CLASS)
@@ -247,7 +258,7 @@ class Examples(QObject):
         self.message.emit(
             "info",
             tr("The examples are in {file} now; save the project once more.").format(
-                file=Path(path).name
+                file=path.name
             ),
         )
 

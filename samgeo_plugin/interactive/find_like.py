@@ -103,6 +103,7 @@ class FindLike(QObject):
         self._soon.setInterval(30)
         self._soon.timeout.connect(self._sort)
         session.opened.connect(self._opened)
+        session.not_opened.connect(self._not_opened)
         session.changed.connect(self._session_changed)
         examples.changed.connect(self.sort_soon)
 
@@ -127,6 +128,11 @@ class FindLike(QObject):
     def can_go_on(self) -> bool:
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
+
+    @property
+    def example_classes(self) -> list[str]:
+        """The classes of the examples, the one with the most first."""
+        return [name for name, _ in self._examples.counts.most_common() if name]
 
     def start(
         self,
@@ -244,6 +250,13 @@ class FindLike(QObject):
             on_result=self._begun,
             on_failure=self._failed,
         )
+
+    def _not_opened(self) -> None:
+        """The session says why."""
+        if self.state == OPENING:
+            self.state = IDLE
+            self._end_if_due()
+            self.changed.emit()
 
     def _session_changed(self) -> None:
         """Another raster was opened: the objects of the one before are sorted no more."""

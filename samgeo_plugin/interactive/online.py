@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from qgis.core import QgsRasterLayer, QgsRectangle
+from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from .. import rasters, settings
@@ -62,7 +62,7 @@ class OnlineView(QObject):
         self.kept: list[Rendering] = []
         self._renderer: Optional[LayerRenderer] = None
         self._running: Optional[tuple[str, RenderPlan]] = None
-        self._next: Optional[tuple[QgsRasterLayer, RenderPlan]] = None
+        self._next: Optional[tuple[str, RenderPlan]] = None
 
     @property
     def is_running(self) -> bool:
@@ -105,15 +105,17 @@ class OnlineView(QObject):
             side = max(extent.width(), extent.height())
             plan = rasters.plan_rendering(extent, view.crs, side / (limit - 1), limit)
         if self._renderer is not None:
-            self._next = (layer, plan)
+            self._next = (layer.id(), plan)
             self._renderer.cancel()
             return
         self._begin(layer, plan)
 
     def _begin(self, layer: QgsRasterLayer, plan: RenderPlan) -> None:
+        layer_id = layer.id()  # the layer may be gone at the end
         renderer = LayerRenderer([layer], plan, self)
-        self._renderer, self._running = renderer, (layer.id(), plan)
-        renderer.finished.connect(lambda path: self._finished(layer.id(), path, plan))
+        self._renderer, self._running = renderer, (layer_id, plan)
+        layer.willBeDeleted.connect(renderer.cancel)
+        renderer.finished.connect(lambda path: self._finished(layer_id, path, plan))
         renderer.failed.connect(self._ended)
         renderer.progress.connect(self.progress)
         self.changed.emit()
@@ -130,8 +132,9 @@ class OnlineView(QObject):
             self._renderer.deleteLater()
         self._renderer = self._running = None
         following, self._next = self._next, None
-        if following is not None:
-            self._begin(*following)
+        layer = None if following is None else QgsProject.instance().mapLayer(following[0])
+        if layer is not None:
+            self._begin(layer, following[1])
         elif why:
             self.failed.emit(why)
         self.changed.emit()

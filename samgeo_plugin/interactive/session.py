@@ -54,6 +54,9 @@ class InteractiveSession(QObject):
     hover_changed = pyqtSignal(object)
     accepted = pyqtSignal(object)
     opened = pyqtSignal()
+    not_opened = pyqtSignal()
+    """There will be no engine for the raster that was to be opened."""
+
     message = pyqtSignal(str, str, str)
     status = pyqtSignal(str, int, int)
 
@@ -239,6 +242,7 @@ class InteractiveSession(QObject):
         self._closing, self._next = False, None
         self._queue.give_up()
         self._clear_object()
+        self.not_opened.emit()
 
     def use_map(self, crs: QgsCoordinateReferenceSystem, pixel_size: Optional[float]) -> None:
         """The CRS of the map, of prompts and of answers, and its ground units per screen pixel."""

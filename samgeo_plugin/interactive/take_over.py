@@ -9,7 +9,10 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsExpression,
+    QgsFeature,
     QgsFeatureRequest,
+    QgsFieldConstraints,
     QgsGeometry,
     QgsSpatialIndex,
     QgsVectorLayer,
@@ -31,7 +34,10 @@ SAME = 0.5
 
 
 class TakeOver(QObject):
-    """Adds objects in small steps; the layer's edit buffer holds them.
+    """Makes features in small steps and adds them in one; the layer's edit buffer holds them.
+
+    A command of the undo history that stayed open between steps would swallow what the user accepts
+    or edits meanwhile.
 
     Args:
         parent: Qt's owner.
@@ -40,10 +46,14 @@ class TakeOver(QObject):
     ended = pyqtSignal(int, int)
     """How many more there are, and how many were left out: there already, or refused."""
 
+    failed = pyqtSignal(str)
+    """Why nothing was taken over."""
+
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self._steps = InSteps(self)
         self._added = self._left = 0
+        self._why = ""
 
     @property
     def busy(self) -> bool:
@@ -88,7 +98,17 @@ class TakeOver(QObject):
         target.with_class_field(layer)
         self._added = self._left = 0
         work = self._work(layer, crs, objects, attributes, refinement, outdated, taken)
-        self._steps.start(work, lambda: self.ended.emit(self._added, self._left))
+        self._why = tr(
+            "Editing of the layer {name} ended before the found objects were in it; take them "
+            "again."
+        ).format(name=layer.name())
+        self._steps.start(_while_editable(layer, work), self._end)
+
+    def _end(self) -> None:
+        if self._why:
+            self.failed.emit(self._why)
+        else:
+            self.ended.emit(self._added, self._left)
 
     def _work(
         self,
@@ -112,37 +132,72 @@ class TakeOver(QObject):
                 index.addFeature(feature)
                 shapes[feature.id()] = feature.geometry()
             yield
-        layer.beginEditCommand(tr("Take found objects over"))
-        try:
-            layer.deleteFeatures(parts)
-            self._added -= len(parts)
-            for one, name in objects:
-                values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
-                values.update(stability=one.stability, area_m2=one.area_m2)
-                try:
-                    moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
-                    there = index.intersects(moved.boundingBox())
-                    if any(iou(shapes[each], moved) >= SAME for each in there):
-                        self._left += one.id not in taken
-                    elif _added(layer, moved, values):
-                        self._added += 1
+        made: list[tuple[QgsGeometry, dict[int, Any], list[QgsFeature]]] = []
+        coming = QgsSpatialIndex()
+        in_turn = _looks_at_others(layer)
+        for one, name in objects:
+            values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
+            values.update(stability=one.stability, area_m2=one.area_m2)
+            try:
+                moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
+                there = index.intersects(moved.boundingBox())
+                if any(iou(shapes[each], moved) >= SAME for each in there):
+                    self._left += one.id not in taken
+                else:
+                    near = [made[each][0] for each in coming.intersects(moved.boundingBox())]
+                    shape = editing.avoid_overlaps(layer, moved, parts, near)
+                    given = target.field_values(layer, values)
+                    features = [] if in_turn else _features(layer, shape, given)
+                    if features or in_turn:
+                        coming.addFeature(len(made), shape.boundingBox())
+                        made.append((shape, given, features))
                     else:
                         self._left += 1
-                except (target.TargetError, EditError):
+            except (target.TargetError, EditError):
+                self._left += 1
+            yield
+        with editing.command(layer, tr("Take found objects over")):
+            layer.deleteFeatures(parts)
+            self._added -= len(parts)
+            for shape, given, features in made:
+                features = features or _features(layer, shape, given)
+                if features and all(layer.addFeature(each) for each in features):
+                    self._added += 1
+                else:
                     self._left += 1
-                yield
-        finally:
-            if not sip.isdeleted(layer) and layer.isEditable():
-                layer.endEditCommand()
-                layer.triggerRepaint()
+        self._why = ""
 
 
-def _added(layer: QgsVectorLayer, moved: QgsGeometry, attributes: dict[str, Any]) -> bool:
-    """Within a command: one object as features of the layer."""
-    shape = editing.avoid_overlaps(layer, moved)
-    values = target.field_values(layer, attributes)
+def _while_editable(layer: QgsVectorLayer, work: Iterator[None]) -> Iterator[None]:
+    """The steps of work on a layer, up to where its editing ends."""
+    while not sip.isdeleted(layer) and layer.isEditable():
+        try:
+            next(work)
+        except StopIteration:
+            return
+        yield
+
+
+def _looks_at_others(layer: QgsVectorLayer) -> bool:
+    """A feature's values depend on the ones before it, as unique ones and ``maximum("nr") + 1``:
+    each must be in the layer before the next one is made."""
+    provider, fields = layer.dataProvider(), layer.fields()
+    unique = QgsFieldConstraints.Constraint.ConstraintUnique
+    groups = {each.name(): each.groups() for each in QgsExpression.Functions()}
+    for index, field in enumerate(fields):
+        by_source = provider.defaultValueClause(fields.fieldOriginIndex(index))
+        if field.constraints().constraints() & unique and not by_source:
+            return True
+        default = QgsExpression(field.defaultValueDefinition().expression())
+        if any("Aggregates" in groups.get(each, ()) for each in default.referencedFunctions()):
+            return True
+    return False
+
+
+def _features(
+    layer: QgsVectorLayer, shape: QgsGeometry, values: dict[int, Any]
+) -> list[QgsFeature]:
+    """One object as features that the layer takes; none where it takes none."""
     feature = QgsVectorLayerUtils.createFeature(layer, shape, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
-    if not made or target.broken_constraints(layer, made[0]):
-        return False
-    return all(layer.addFeature(each) for each in made)
+    return [] if not made or target.broken_constraints(layer, made[0]) else made

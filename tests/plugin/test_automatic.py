@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
 
@@ -153,6 +155,25 @@ def test_a_dead_engine_is_a_run_that_failed_or_was_stopped(loaded, panel, wait):
     (run,) = loaded.automatic.runs.items
     assert run.state == runs.FAILED
     assert loaded.automatic.can_go_on(run.number)
+
+
+def test_a_run_whose_raster_cannot_be_opened_has_failed_and_can_be_repeated(
+    loaded, panel, wait, town, monkeypatch
+):
+    opened = loaded.controller.parameters()
+    missing = replace(opened, rasters=("nowhere.tif",))
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded.controller, "parameters", lambda: missing)
+        panel.start.click()
+        wait(lambda: "nowhere.tif does not exist" in loaded.iface.text())
+    wait(lambda: not loaded.find.running)
+    (run,) = loaded.automatic.runs.items
+    assert run.state == runs.FAILED
+    assert panel.start.text() == "Find all"
+    assert "nowhere.tif does not exist" in loaded.iface.text(), "it stays to be read"
+    loaded.automatic.repeat(run.number)
+    finished(loaded, wait)
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
 
 
 def test_a_run_whose_raster_is_gone_says_so(loaded, panel, wait, town):

@@ -88,6 +88,17 @@ def test_another_target_saves_the_one_before(first):
     layer.rollBack()
 
 
+def test_another_target_saves_the_one_before_also_while_an_object_is_in_work(first):
+    layer = first.controller.target_layer()
+    first.controller.session.add(Prompt("point", [[300011.0, 3000004.0]]))
+    first.controller.new_target()
+    assert on_disk(layer) == 1
+    assert not layer.isModified()
+    assert first.controller.session.prompts, "the object in work goes on"
+    first.controller.session.clear()
+    layer.rollBack()
+
+
 def test_a_temporary_layer_is_a_choice(loaded, town, wait):
     loaded.iface.active = town
     loaded.tool_action.trigger()

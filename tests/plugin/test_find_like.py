@@ -18,6 +18,7 @@ from qgis.PyQt.QtGui import QKeyEvent, QMouseEvent
 from qgis.PyQt.QtWidgets import QApplication
 
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.candidate_layer import CandidateLayer, Found
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
 from samgeo_plugin.interactive.find_like import DONE, FINDING, IDLE
 from samgeo_plugin.interactive.opening import READY
@@ -82,6 +83,35 @@ def test_examples_without_a_place_are_in_memory_with_a_warning_until_the_project
     assert dict(examples.counts) == {"roof": 1}
     examples.add(disc(50, 0), CRS, "tree")
     assert dict(examples.counts) == {"roof": 1, "tree": 1}
+
+
+def test_a_saved_project_leaves_the_examples_of_another_one_alone(examples, tmp_path):
+    project, file = QgsProject.instance(), str(tmp_path / "town.qgz")
+    project.write(file)
+    examples.add(disc(85, 27, 0.001), QgsCoordinateReferenceSystem("EPSG:4326"), "tree")
+    project.clear()
+    examples.add(disc(351000, 0), CRS, "roof")
+    project.write(file)
+    layer = examples.layer()
+    assert (tmp_path / "town_examples_2.gpkg").samefile(layer.source().split("|")[0])
+    assert layer.crs() == CRS
+    assert layer.extent().xMaximum() == pytest.approx(351002)
+    assert dict(examples.counts) == {"roof": 1}
+    project.clear()
+    other = QgsVectorLayer(f"{tmp_path}/town_examples.gpkg|layername=examples", "", "ogr")
+    assert [feature["class"] for feature in other.getFeatures()] == ["tree"]
+
+
+def test_examples_of_a_file_that_is_there_are_used_and_said(examples, tmp_path):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", CRS)
+    for count in (1, 2):
+        examples.note(disc(50 * count, 0), CRS, "roof")
+        list(examples.add_noted(layer, ""))
+        assert dict(examples.counts) == {"roof": count}
+        QgsProject.instance().clear()
+    ((level, text),) = examples.said
+    assert level == "info"
+    assert "roofs_examples.gpkg has examples already (1)" in text
 
 
 def test_a_later_example_of_the_same_object_counts(examples):
@@ -151,6 +181,24 @@ def test_all_like_the_accepted_ones_are_found_tile_by_tile(searching, wait):
     assert layer.featureCount() == len(find.kept)
 
 
+def test_what_the_search_drops_while_candidates_are_shown_stops_nothing(qgis_app, wait):
+    candidates, heard = CandidateLayer(), []
+    candidates.shown.connect(lambda: heard.append(candidates.layer.featureCount()))
+    candidates.begin("roofs", CRS)
+    objects = {str(k): Found(str(k), disc(10 * k, 0), 0.9, 0.9, 12.5) for k in range(200)}
+    kept = dict.fromkeys(objects, ("roof", 0.9))
+    candidates.show(kept, objects)
+    next(candidates._steps._work)
+    for one in (objects, kept):
+        del one["150"]
+    wait(lambda: heard)
+    candidates.show(kept, objects)
+    wait(lambda: len(heard) == 2)
+    assert heard == [200, 199]
+    wait(lambda: candidates.layer.id() in QgsProject.instance().mapLayers())
+    candidates.remove()
+
+
 def test_the_slider_shows_fewer(searching, wait):
     searching.dock.find.start.click()
     found(searching, wait)
@@ -193,6 +241,23 @@ def test_a_click_says_right_or_wrong_and_becomes_an_example(searching, wait):
     mouse(canvas, QgsPointXY(300020, 3000014), Qt.MouseButton.LeftButton)
     wait(lambda: searching.find.kept.get("o11") == ("tree", 1.0))
     assert dict(searching.examples.counts) == {"roof": 1, "": 1, "tree": 1}
+
+
+def test_a_left_click_never_says_none_of_these(searching, wait):
+    searching.dock.find.start.click()
+    found(searching, wait)
+    searching.controller.classes.remove("roof")
+    searching.controller.classes.remove("tree")
+    canvas, examples = searching.iface.canvas, searching.examples
+    searching.example_action.trigger()
+    mouse(canvas, QgsPointXY(300015, 3000014), Qt.MouseButton.LeftButton)
+    assert dict(examples.counts) == {"roof": 2}, "o10 is not shown: the class of the examples"
+    searching.find._soon.stop()
+    layer = examples.layer()
+    layer.dataProvider().deleteFeatures(layer.allFeatureIds())
+    mouse(canvas, QgsPointXY(300020, 3000014), Qt.MouseButton.LeftButton)
+    assert dict(examples.counts) == {}
+    assert "No class is known" in searching.iface.text()
 
 
 def test_what_to_ask_next_walks_on_with_each_answer_and_gives_the_keys_back(searching, wait):
@@ -292,3 +357,21 @@ def test_polygons_of_a_layer_are_the_area(searching, wait):
     area.dataProvider().addFeatures([feature])
     panel.start.click()
     assert found(searching, wait)
+
+
+def test_all_polygons_of_a_layer_are_the_area_however_many(searching):
+    area = QgsVectorLayer("Polygon?crs=EPSG:32645", "area", "memory")
+    features = []
+    for k in range(1500):
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromRect(QgsRectangle(20 * k, 0, 20 * k + 10, 10)))
+        features.append(feature)
+    features.append(QgsFeature())
+    area.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(area)
+    panel = searching.dock.find
+    panel.where.setCurrentIndex(panel.where.findData("area"))
+    panel.area.setLayer(area)
+    assert panel._area().area() == pytest.approx(150_000)
+    area.dataProvider().addFeatures(features[:1])
+    assert panel._area().area() == pytest.approx(150_000), "what lies twice counts once"

@@ -14,6 +14,8 @@ from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
 from qgis.PyQt.QtGui import QColor, QImage
 
 from samgeo_plugin import settings
+from samgeo_plugin.interactive.engine_session import View
+from samgeo_plugin.interactive.online import OnlineView
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.job import Prompt
 
@@ -109,3 +111,28 @@ def test_a_view_that_moves_with_the_tool_in_hand_is_rendered_before_the_click(lo
     wait(lambda: len(controller.online.kept) == 2, 30)
     QgsProject.instance().clear()
     assert controller.online.kept == []
+
+
+def test_a_layer_that_goes_while_it_is_rendered_leaves_the_next_one_free(town, tiles, wait):
+    layer, _ = tiles
+    view, failures, made = View(town.crs(), 0.5), [], []
+    online = OnlineView()
+    online.failed.connect(failures.append)
+    online.ready.connect(made.append)
+    online.request(town, town.extent(), view)
+    wanted = Box(town.extent())
+    wanted.grow(500)
+    QgsProject.instance().removeMapLayer(town.id())
+    wait(lambda: not online.is_running)
+    assert failures == ["The rendering was cancelled."]
+    online.request(layer, wanted, view)
+    gone = layer.clone()
+    QgsProject.instance().addMapLayer(gone)
+    online.request(gone, Box(wanted.xMaximum(), 0, wanted.xMaximum() + 10, 10), view)
+    QgsProject.instance().removeMapLayer(gone.id())
+    wait(lambda: not online.is_running)
+    assert made == []
+    online.request(layer, Box(300000, 3000000, 300020, 3000020), view)
+    wait(lambda: made, 30)
+    assert made[0].layer_id == layer.id()
+    online.remove_all()

@@ -7,9 +7,20 @@ import ast
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsDefaultValue,
+    QgsField,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorLayer,
+)
 
+from samgeo_plugin import field_types
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.candidate_layer import Found
+from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.take_over import TakeOver
 
 ROOT = Path(__file__).resolve().parents[2]
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
@@ -166,3 +177,78 @@ def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     calls = [*values["FIELDS"].elts, values["CLASS"]]
     names = [tuple(word.value for word in call.args) for call in calls]
     assert [(name, kind.replace("double", "real")) for name, _, kind in target.SCHEMA] == names
+
+
+# --- found objects ------------------------------------------------------------------------------
+
+
+def squares(count: int, apart: float = 20.0) -> list:
+    """So many found squares in a row, each 10 m wide."""
+    found = []
+    for k in range(count):
+        shape = QgsGeometry(SQUARE)
+        shape.translate(apart * k, 0)
+        found.append((Found(str(k), shape, 0.9, 0.9, 100.0), "roof"))
+    return found
+
+
+@pytest.fixture
+def half_taken(qgis_app):
+    """Begin to take 200 squares over; the event loop has not been there for the rest yet."""
+    layer = target.new_scratch_layer("roofs", UTM)
+    take = TakeOver()
+    take.heard = []
+    take.ended.connect(lambda *counts: take.heard.append(counts))
+    take.start(layer, UTM, squares(200), {}, Refinement())
+    for _ in range(60):
+        next(take._steps._work)
+    return take, layer
+
+
+def test_what_is_accepted_while_found_objects_are_taken_over_is_a_step_of_its_own(half_taken, wait):
+    take, layer = half_taken
+    clicked = QgsGeometry(SQUARE)
+    clicked.translate(0, 500)
+    target.add_object(layer, clicked, UTM, ATTRIBUTES)
+    wait(lambda: take.heard)
+    assert take.heard == [(200, 0)]
+    assert layer.featureCount() == 201
+    layer.undoStack().undo()
+    assert [feature["id"] for feature in layer.getFeatures()] == ["f00d"]
+    layer.rollBack()
+
+
+def test_nothing_is_taken_over_where_editing_ends_meanwhile_and_that_is_said(half_taken, wait):
+    take, layer = half_taken
+    take.failed.connect(take.heard.append)
+    layer.rollBack()
+    wait(lambda: take.heard)
+    assert "Editing of the layer roofs ended" in take.heard[0]
+    assert layer.featureCount() == 0
+    assert not layer.isEditable()
+
+
+def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_one_by_one(
+    qgis_app, wait
+):
+    project = QgsProject.instance()
+    layer = target.new_scratch_layer("roofs", UTM)
+    layer.dataProvider().addAttributes([QgsField("nr", field_types.INTEGER)])
+    layer.updateFields()
+    number = layer.fields().lookupField("nr")
+    layer.setDefaultValueDefinition(number, QgsDefaultValue('coalesce(maximum("nr"), 0) + 1'))
+    project.addMapLayer(layer)
+    project.setAvoidIntersectionsMode(
+        QgsProject.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer
+    )
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(3, apart=8), {}, Refinement())
+    wait(lambda: heard)
+    project.setAvoidIntersectionsMode(QgsProject.AvoidIntersectionsMode.AllowIntersections)
+    assert heard == [(3, 0)]
+    assert [feature["nr"] for feature in layer.getFeatures()] == [1, 2, 3]
+    areas = [feature.geometry().area() for feature in layer.getFeatures()]
+    assert areas == pytest.approx([100, 80, 80])
+    layer.rollBack()
+    project.removeAllMapLayers()

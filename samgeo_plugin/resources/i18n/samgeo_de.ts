@@ -1105,6 +1105,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/find_panel.py" />
+   <source>No class is known that this object could be of: add one in “New class”.</source>
+   <translation>Es ist keine Klasse bekannt, zu der dieses Objekt gehören könnte: Geben Sie bei „Neue Klasse“ eine an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/find_panel.py" />
    <source>No model that understands words is on this computer: download SAM 3, Grounding DINO or OWLv2 with the button beside “Model”.</source>
    <translation>Auf diesem Rechner ist kein Modell, das Wörter versteht: laden Sie SAM 3, Grounding DINO oder OWLv2 mit dem Knopf neben „Modell“ herunter.</translation>
   </message>
@@ -2289,6 +2294,11 @@
    <translation>Der Layer {name} nimmt keine Beispiele an.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>{file} has examples already ({count}), which count too: delete those that you do not want.</source>
+   <translation>{file} hat schon Beispiele ({count}), die mitzählen: Löschen Sie die, die Sie nicht wollen.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/find_like.py" />
    <source>The engine's answer cannot be read.</source>
    <translation>Die Antwort der Engine kann nicht gelesen werden.</translation>
@@ -2342,6 +2352,11 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/take_over.py" />
+   <source>Editing of the layer {name} ended before the found objects were in it; take them again.</source>
+   <translation>Die Bearbeitung des Layers {name} endete, bevor die gefundenen Objekte darin waren; übernehmen Sie sie noch einmal.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
