@@ -133,6 +133,17 @@ def test_contradictions_and_examples_on_nothing_are_said():
         assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
 
 
+def test_examples_on_objects_without_data_are_lost_and_said():
+    seen = np.array([True, True, False])
+    near, far = shapely.Point(30, 30), shapely.Point(75, 15)
+    marks = [example(near, "point"), example(far, "point")]
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on objects where the raster"):
+        found = assign(marks, OBJECTS, SCORE, seen)
+    assert (found.rows.tolist(), found.lost) == ([0], 1)
+    with pytest.raises(PromptError, match="No example of 'b' lies on the raster's data"):
+        assign([example(near, "point"), example(far, "point", "b")], OBJECTS, SCORE, seen)
+
+
 def test_drawn_polygons_that_no_object_is_like_are_objects_of_their_own():
     new = shapely.box(100, 100, 120, 120)
     drawn = [example(new, "polygon"), example(shapely.box(0, 0, 41, 40), "polygon")]
