@@ -159,6 +159,16 @@ def test_ten_thousand_examples_are_read_quickly():
     assert len(found.rows) > 3000
 
 
+def test_a_boundary_counts_as_much_however_far_it_reaches_beyond_the_raster():
+    small = Example(shapely.box(100, 100, 200, 200), "polygon", "a", "")
+    counts = []
+    for reach in (500, 5_000, 50_000, 5_000_000):
+        large = Example(shapely.box(500, 0, 500 + reach, reach + 1), "polygon", "b", "")
+        cells = cell_examples([small, large], 4, CellBox(0, 0, 250, 250))
+        counts.append(cells.names.count("b"))
+    assert min(counts) > 150
+
+
 def test_ten_thousand_strokes_give_a_bounded_number_of_cells_of_all_classes():
     rng = np.random.default_rng(0)
     found = []
