@@ -57,6 +57,16 @@ def test_points_strokes_boxes_and_polygons_come_from_any_crs(tmp_path, to):
     assert (point.x, point.y) == pytest.approx((20, 30), abs=0.02)
 
 
+def test_a_box_is_one_in_a_layer_of_multipolygons_too(tmp_path):
+    box = shapely.box(10, 10, 40, 30)
+    rows = [
+        ("a", shapely.MultiPolygon([box])),
+        ("b", shapely.MultiPolygon([box, shapely.box(50, 10, 60, 30)])),
+    ]
+    found = read(written(tmp_path / "boxes.gpkg", rows), class_field="kind")
+    assert [(e.class_name, e.kind) for e in found] == [("a", "box"), ("b", "polygon")]
+
+
 def test_a_polygon_of_a_pixel_is_a_point_and_one_outside_is_left_out(tmp_path):
     rows = [("a", shapely.box(20, 20, 21, 21)), ("b", shapely.box(900, 900, 950, 950))]
     with pytest.warns(SamGeoWarning, match="1 of the examples lie outside"):
