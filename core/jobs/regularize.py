@@ -207,11 +207,12 @@ def _lines(
     for row, geometry in enumerate(frame.geometry):
         plane = LocalPlane(geometry, crs)
         flat = plane.there(shapely.force_2d(geometry))
+        metres = plane.metres(geometry)
         for line, width in _stretches(flat, tolerance):
             if width >= params.min_width:
                 rows.append(row)
                 shapes.append(plane.back(line))
-                widths.append(width)
+                widths.append(width * metres)
     table: pd.DataFrame = pd.DataFrame(frame.drop(columns=frame.geometry.name)).iloc[rows]
     table = table.reset_index(drop=True)
     sizes = measure(shapes, crs)

@@ -117,6 +117,23 @@ def test_a_road_becomes_its_centre_line_with_its_width(tmp_path):
     assert line.geometry.hausdorff_distance(truth) < 6
 
 
+@pytest.mark.parametrize(
+    ("crs", "unit", "at"),
+    [(32618, 1.0, (583_000, 4_507_000)), (2263, 0.3048006096, (980_000, 200_000)),
+     (3857, 0.5, (0, 8_399_737))],
+)  # fmt: skip
+def test_widths_are_metres_where_the_crs_counts_otherwise(tmp_path, crs, unit, at):
+    road = shapely.transform(shapely.box(0, 0, 200, 8), lambda xy: xy / unit + at)
+    gpd.GeoDataFrame(geometry=[road], crs=crs).to_file(tmp_path / "in.gpkg")
+    options = {"method": "centerlines", "min_width": 7 / unit}  # in units of the CRS
+    regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), **options),
+        nothing,
+    )
+    lines = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert lines["width_m"].to_numpy() == pytest.approx([8], rel=0.03)
+
+
 def test_one_polygon_in_degrees_is_squared_in_metres():
     rng = np.random.default_rng(3)
     metre = 1 / 111_195
