@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import PromptError, SamGeoWarning
+from ..types import BoolArray
 from .examples import Example
 
 SAME = 0.5
@@ -29,7 +30,7 @@ class Marked:
     Args:
         rows: (m,) int64 numbers of the objects, ascending, each once.
         names: Their classes.
-        lost: Examples that lie on no object.
+        lost: Examples that lie on no object, or on one off the raster's data.
     """
 
     rows: NDArray[np.int64]
@@ -38,7 +39,10 @@ class Marked:
 
 
 def assign(
-    examples: Sequence[Example], polygons: NDArray[Any], score: NDArray[np.float64]
+    examples: Sequence[Example],
+    polygons: NDArray[Any],
+    score: NDArray[np.float64],
+    seen: BoolArray | None = None,
 ) -> Marked:
     """Find the object of each example.
 
@@ -50,25 +54,34 @@ def assign(
         examples: In working pixels.
         polygons: Of the objects, likewise.
         score: (n,) predicted IoU, NaN where unknown.
+        seen: (n,) bool, False for objects off the raster's data, of which nothing can be learnt;
+            None where all may be marked.
 
     Raises:
-        PromptError: No example lies on an object, or one object is marked as two classes.
+        PromptError: No example lies on an object, one object is marked as two classes, or all
+            examples of a class lie off the raster's data.
     """
     order = np.nan_to_num(score, nan=0.0).round(3)
     area = shapely.area(polygons)
     tree = shapely.STRtree(polygons)
     marks: dict[int, set[str]] = {}
     lost = 0
+    unseen: list[str] = []
     for example in examples:
         near = np.sort(tree.query(example.geometry, predicate="intersects"))
         row = _best(example, near, polygons, order, area)
         if row is None:
             lost += 1
+        elif seen is not None and not seen[row]:
+            unseen.append(example.class_name)
         else:
             marks.setdefault(row, set()).add(example.class_name)
+    _check_seen(examples, marks, unseen)
     _check(examples, marks, lost)
     rows = sorted(marks)
-    return Marked(np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost)
+    return Marked(
+        np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost + len(unseen)
+    )
 
 
 def unlike_all(examples: Sequence[Example], polygons: NDArray[Any]) -> list[Any]:
@@ -111,6 +124,24 @@ def _best(
         good = near[same]
         rank = np.lexsort((good, -iou[same].round(6)))
     return int(good[rank[0]]) if len(good) else None
+
+
+def _check_seen(
+    examples: Sequence[Example], marks: dict[int, set[str]], unseen: Sequence[str]
+) -> None:
+    gone = sorted(set(unseen) - {name for names in marks.values() for name in names})
+    if gone:
+        raise PromptError(
+            f"No example of {' or of '.join(repr(name or 'none of these') for name in gone)} lies "
+            "on the raster's data: mark objects that the raster shows."
+        )
+    if unseen:
+        warnings.warn(
+            f"{len(unseen)} of the {len(examples)} examples lie on objects where the raster has no "
+            "data: they were left out.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
 
 
 def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -> None:

@@ -15,6 +15,7 @@ from rasterio.features import rasterize
 
 from ..errors import PromptError
 from ..types import CellBox
+from ..vectors.contours import simplest
 from .examples import Example, check_classes
 
 MOST_CELLS = 200
@@ -92,6 +93,10 @@ def _cells(example: Example, cell: int, lattice: CellBox, most: int) -> list[tup
     """Cells of an example, at most ``most``, spread evenly over it."""
     geometry = example.geometry
     if example.kind in ("box", "polygon"):
+        # Of a boundary larger than the raster only what lies on it is thinned out.
+        geometry = simplest(shapely.intersection(geometry, _ground(lattice, cell)))
+        if geometry.is_empty:
+            return []
         places = _inside(geometry, cell)
         if not places:
             geometry = geometry.representative_point()
@@ -104,6 +109,12 @@ def _cells(example: Example, cell: int, lattice: CellBox, most: int) -> list[tup
     ]
     step = max(1, -(-len(kept) // most))
     return kept[step // 2 :: step]
+
+
+def _ground(lattice: CellBox, cell: int) -> Any:
+    """The cells' ground in working pixels."""
+    sides = lattice.col0, lattice.row0, lattice.col1, lattice.row1
+    return shapely.box(*(cell * side for side in sides))
 
 
 def _along(geometry: Any, cell: int) -> list[tuple[int, int]]:

@@ -217,6 +217,8 @@ def _parts(geometry: Any) -> list[Any]:
 
 def _is_box(geometry: Any) -> bool:
     """Whether a polygon is a rectangle along the axes of its own CRS, as a box tool draws it."""
+    if geometry.geom_type == "MultiPolygon" and len(geometry.geoms) == 1:
+        geometry = geometry.geoms[0]  # as a GeoPackage holds it
     if geometry.geom_type != "Polygon" or shapely.get_num_coordinates(geometry) != 5:
         return False
     return bool(shapely.equals(geometry, shapely.box(*geometry.bounds)))

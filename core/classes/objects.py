@@ -97,7 +97,7 @@ class ObjectClasses:
 
     def mark(self, examples: Sequence[Example]) -> Marked:
         """The objects that examples mean; see :func:`~.assign.assign`."""
-        return assign(examples, self.layer.polygons, self.layer.score)
+        return assign(examples, self.layer.polygons, self.layer.score, self.layer.table.seen)
 
     def train(self, marked: Marked, *, presume: bool = False) -> Classifier:
         """A classifier of marked objects.

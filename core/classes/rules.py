@@ -160,7 +160,7 @@ def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float) -> Any:
     if rule.smooth > 0:
         plane = LocalPlane(shape, crs)
         flat = plane.there(shape)
-        radius = rule.smooth
+        radius = rule.smooth / plane.metres(shape)
         # Closing, then opening: notches are filled before spikes are cut.
         for step in (radius, -2 * radius, radius):
             flat = flat.buffer(step, quad_segs=ARC)

@@ -19,8 +19,9 @@ def label_cells(
     """The class of every cell of a block.
 
     Pieces of fewer cells than ``speck`` go to the classes around them. ``wide`` must reach at
-    least ``speck`` cells beyond the block: then a speck is seen whole wherever it meets the block,
-    and what becomes of it does not depend on where blocks begin.
+    least ``speck`` cells beyond the block: then a speck is seen whole wherever it meets the block.
+    What becomes of it depends on where blocks begin only where other specks are all around it, so
+    that the nearest larger piece may lie beyond ``wide``.
 
     Args:
         logits: (k, h, w) on ``wide``, smoothed.

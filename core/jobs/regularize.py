@@ -94,7 +94,8 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
     # says goes on; a field that has the name by chance gets another.
     anew = {"area_m2", "perimeter_m", *(field.name for field in measured)}
     same = [f.name for f in FIELDS if f.name in first and f.holds(first[f.name])]
-    fields, names = carried_fields(first.drop(columns=[*same, *(anew & {*first} - {*same})]))
+    others = first.drop(columns=[*same, *(anew & {*first} - {*same})])
+    fields, names = carried_fields(others, [field.name for field in measured])
     geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
     extra = (*fields, *measured)
     changed = 0
@@ -206,11 +207,12 @@ def _lines(
     for row, geometry in enumerate(frame.geometry):
         plane = LocalPlane(geometry, crs)
         flat = plane.there(shapely.force_2d(geometry))
+        metres = plane.metres(geometry)
         for line, width in _stretches(flat, tolerance):
             if width >= params.min_width:
                 rows.append(row)
                 shapes.append(plane.back(line))
-                widths.append(width)
+                widths.append(width * metres)
     table: pd.DataFrame = pd.DataFrame(frame.drop(columns=frame.geometry.name)).iloc[rows]
     table = table.reset_index(drop=True)
     sizes = measure(shapes, crs)

@@ -14,14 +14,16 @@ import pyproj
 import shapely
 
 from ..earth.crs import degrees_per_unit, known_crs
+from .geodesic import measure
 from .right_angles import right_angles
 
 
 class LocalPlane:
-    """Metres around a place; the plane of a projected CRS is taken as it is."""
+    """Metres around a place; the plane of a projected CRS is taken as it is, in its own units."""
 
     def __init__(self, geometry: Any, crs: pyproj.CRS | None) -> None:
         self.origin = np.array([geometry.centroid.x, geometry.centroid.y])
+        self.crs = crs
         self.scale = np.ones(2)
         if crs is not None and crs.is_geographic:
             geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
@@ -32,6 +34,17 @@ class LocalPlane:
             north = geod.inv(lon, lat - step, lon, lat + step)[2] / (2 * step)
             if np.isfinite((east, north)).all():  # else no place on Earth, and no metres
                 self.scale = np.array([max(east, 1e-6), max(north, 1e-6)]) * unit
+
+    def metres(self, geometry: Any) -> float:
+        """Metres on the ground in one unit of the plane, by the area of a polygon in the CRS.
+
+        A projected CRS may count in feet, and its scale may differ from place to place: a unit of
+        Web Mercator at 60 degrees is half a metre.
+        """
+        if self.crs is None or self.crs.is_geographic:
+            return 1.0
+        square = float(measure([geometry], self.crs).area[0]) / max(float(geometry.area), 1e-12)
+        return float(np.sqrt(square)) if np.isfinite(square) and square > 0 else 1.0
 
     def there(self, geometry: Any) -> Any:
         return shapely.transform(geometry, lambda xy: (xy - self.origin) * self.scale)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,25 +61,30 @@ LENGTH = Field("length_m", "real")
 RESERVED = frozenset({"fid", "ogc_fid", GEOMETRY, "geom", "ogr_geometry"})
 
 
-def carried_fields(frame: pd.DataFrame) -> tuple[tuple[Field, ...], dict[str, str]]:
+def carried_fields(
+    frame: pd.DataFrame, anew: Collection[str] = ()
+) -> tuple[tuple[Field, ...], dict[str, str]]:
     """Fields for the attributes of a prompt layer that the features carry on.
 
     Args:
         frame: The prompts; a geometry column is left out.
+        anew: Names of columns that are said anew of each feature.
 
     Returns:
         Fields, and for each of the frame's columns its name as a field: names that the schema
-        uses itself, in whatever case, get the prefix ``prompt_``.
+        uses itself, in whatever case, get the prefix ``prompt_``, and those said anew ``old_``.
     """
-    taken = {field.name for field in FIELDS} | RESERVED
+    said = {name.lower() for name in anew}
+    taken = {field.name for field in FIELDS} | RESERVED | said
+    given = {str(column).lower() for column in frame.columns}
     fields, names = [], {}
     for column in frame.columns:
         values = frame[column]
         if isinstance(values.dtype, gpd.array.GeometryDtype):
             continue
         name = str(column)
-        while name.lower() in taken:
-            name = f"prompt_{name}"
+        while name.lower() in taken or (name != str(column) and name.lower() in given):
+            name = f"{'old' if str(column).lower() in said else 'prompt'}_{name}"
         taken.add(name.lower())
         names[str(column)] = name
         fields.append(Field(name, _kind(values)))

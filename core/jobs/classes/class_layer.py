@@ -201,19 +201,33 @@ def _pixel_in(crs: Any, raster: Raster) -> float:
 def carried(
     frame: gpd.GeoDataFrame, said: Sequence[Field] = ()
 ) -> tuple[tuple[Field, ...], dict[str, str]]:
-    """Columns of the output: the layer's own, and those of the classes.
+    """Columns of the output: the layer's own, and those that are said anew.
+
+    Where the layer has all that is said, an earlier run has said it, and the new takes its place.
+    Any other column of such a name is the user's own and goes on under another one.
 
     Returns:
-        The columns besides those of every layer, and new names of columns that give way.
+        The columns besides those of every layer, and new names of columns that give way: to be
+        used before anything is said.
     """
     same = [f.name for f in FIELDS if f.name in frame and f.holds(frame[f.name])]
-    anew = {"area_m2", "perimeter_m", *(field.name for field in said)}
-    fields, names = carried_fields(frame.drop(columns=[*same, *(anew & {*frame} - {*same})]))
+    anew = {field.name for field in said}
+    earlier = anew if anew <= {*frame} else set()
+    anew |= {"area_m2", "perimeter_m"}
+    fields, names = carried_fields(frame.drop(columns=[*same, *earlier]), anew)
+    other = [f"{name} is called {new}" for name, new in names.items() if name.lower() in anew]
+    if other:
+        warnings.warn(
+            "Fields of the layer have names that the output needs for its own: there "
+            f"{', '.join(other)}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     return (*fields, *said), names
 
 
-def write(frame: gpd.GeoDataFrame, writer: LayerWriter, names: dict[str, str]) -> int:
-    frame = frame.rename(columns=names)
+def write(frame: gpd.GeoDataFrame, writer: LayerWriter) -> int:
+    """Write those columns of a frame that the layer has."""
     known = {field.name for field in writer.fields} | {GEOMETRY}
     with writer:
         if len(frame):

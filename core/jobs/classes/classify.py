@@ -92,6 +92,7 @@ def classify_layer(
         placed = place_layer(params.input, params.input_layer, raster, may_be_empty=may_be_empty)
         examples = class_examples(params, raster)
         fields, names = carried(placed.frame, (CLASS, CLASS_PROBABILITY))
+        placed = replace(placed, frame=placed.frame.rename(columns=names))
         inputs = [
             *layer_input("the layer of objects", params.input, params.input_layer),
             *inputs_of_classes(params),
@@ -131,7 +132,7 @@ def classify_layer(
                 return JobResult(str(writer.path), writer.layer_name, len(frame), tiles)
 
             announce(result)
-            write(frame, writer, names)
+            write(frame, writer)
             return result()
 
         with output.begun(grid.cell, description) as store:

@@ -131,7 +131,7 @@ def segment_classes(
 
             announce(result)
             writer.finishing = output.writer.finishing
-            write(frame, writer, names)
+            write(frame.rename(columns=names), writer)
             return result()
 
         with output.begun(1, description) as store:
@@ -214,7 +214,8 @@ class _Steps:
             frame = ruled(_frame(found), self.rules, self.raster)
             found = str(folder / "ruled.gpkg")
             fields, names = carried(frame)
-            write(frame, LayerWriter(found, frame.crs, overwrite=True, fields=fields), names)
+            writer = LayerWriter(found, frame.crs, overwrite=True, fields=fields)
+            write(frame.rename(columns=names), writer)
         if lines:
             straight = RegularizeParameters(
                 found, str(folder / "lines.gpkg"), method="centerlines", overwrite=True

@@ -49,6 +49,7 @@ WHOLE_LAYER = 0.5
 def changed_frame(
     params: UpdateParameters,
     layer: VectorLayer,
+    names: dict[str, str],
     plane: EqualAreaPlane,
     raster: Raster,
     gathered: Gathered,
@@ -56,6 +57,8 @@ def changed_frame(
     layer_name: str,
 ) -> gpd.GeoDataFrame:
     """One feature for each old polygon, in the layer's order, and one for each new object.
+
+    Fields of the layer get their new ``names`` before anything is said of the polygons.
 
     Returns:
         Geometries in the layer's CRS: what stands there now; the old outline, moved by as much as
@@ -83,6 +86,7 @@ def changed_frame(
     old = (
         pd.DataFrame(layer.attributes)
         .reset_index(drop=True)
+        .rename(columns=names)
         .assign(
             old_id=ids,
             old_fid=_numbers(layer),

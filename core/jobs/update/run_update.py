@@ -28,7 +28,7 @@ from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...sources.vector_input import open_vector
 from ...vectors.equal_area_plane import EqualAreaPlane
-from ..classes.class_layer import carried
+from ..classes.class_layer import carried, write
 from ..classes.class_options import model_factory
 from ..classes.feature_stage import FeatureSource, feature_grid
 from ..classes.segment_classes import LoadedOnce
@@ -178,9 +178,8 @@ def update_layer(
             if not params.new_objects:
                 changes = replace(changes, new=changes.new[:0], new_probability=np.empty(0))
             frame = changed_frame(
-                params, layer, plane, raster, gathered, changes, _layer_name(params)
+                params, layer, names, plane, raster, gathered, changes, _layer_name(params)
             )
-            frame = frame.rename(columns=names)
             done = _result(output.writer, frame, gathered)
             if params.apply:
                 edits = changed_rows(params, layer, frame)
@@ -189,11 +188,8 @@ def update_layer(
             open_end = [f"{params.input} has not been changed yet"] if params.apply else []
             announce(lambda: replace(done, failed=open_end))
             begun_before.touch()  # a killed run's own layer may be replaced
-            with before:
-                before.write(before_frame(params, layer, names))
-            with output.writer as writer:
-                known = {field.name for field in writer.fields} | {frame.geometry.name}
-                writer.write(frame[[name for name in frame.columns if name in known]])
+            write(before_frame(params, layer, names), before)
+            write(frame, output.writer)
             if params.apply:
                 note = noting(store, asked, done)
                 edit_layer(params.input, _layer_name(params), edits, note)

@@ -58,6 +58,16 @@ def test_points_strokes_boxes_and_polygons_come_from_any_crs(tmp_path, to):
     assert (point.x, point.y) == pytest.approx((20, 30), abs=0.02)
 
 
+def test_a_box_is_one_in_a_layer_of_multipolygons_too(tmp_path):
+    box = shapely.box(10, 10, 40, 30)
+    rows = [
+        ("a", shapely.MultiPolygon([box])),
+        ("b", shapely.MultiPolygon([box, shapely.box(50, 10, 60, 30)])),
+    ]
+    found = read(written(tmp_path / "boxes.gpkg", rows), class_field="kind")
+    assert [(e.class_name, e.kind) for e in found] == [("a", "box"), ("b", "polygon")]
+
+
 def test_a_polygon_of_a_pixel_is_a_point_and_one_outside_is_left_out(tmp_path):
     rows = [("a", shapely.box(20, 20, 21, 21)), ("b", shapely.box(900, 900, 950, 950))]
     with pytest.warns(SamGeoWarning, match="1 of the examples lie outside"):
@@ -145,6 +155,17 @@ def test_contradictions_and_examples_on_nothing_are_said():
         assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
 
 
+def test_examples_on_objects_without_data_are_lost_and_said():
+    seen = np.array([True, True, False])
+    near, far = shapely.Point(30, 30), shapely.Point(75, 15)
+    marks = [example(near, "point"), example(far, "point")]
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on objects where the raster"):
+        found = assign(marks, OBJECTS, SCORE, seen)
+    assert (found.rows.tolist(), found.lost) == ([0], 1)
+    with pytest.raises(PromptError, match="No example of 'b' lies on the raster's data"):
+        assign([example(near, "point"), example(far, "point", "b")], OBJECTS, SCORE, seen)
+
+
 def test_drawn_polygons_that_no_object_is_like_are_objects_of_their_own():
     new = shapely.box(100, 100, 120, 120)
     drawn = [example(new, "polygon"), example(shapely.box(0, 0, 41, 40), "polygon")]
@@ -158,6 +179,16 @@ def test_ten_thousand_examples_are_read_quickly():
     examples = [example(shapely.Point(at[k % 4000] + 10), "point") for k in range(10_000)]
     found = assign(examples, objects, np.full(4000, 0.5))
     assert len(found.rows) > 3000
+
+
+def test_a_boundary_counts_as_much_however_far_it_reaches_beyond_the_raster():
+    small = Example(shapely.box(100, 100, 200, 200), "polygon", "a", "")
+    counts = []
+    for reach in (500, 5_000, 50_000, 5_000_000):
+        large = Example(shapely.box(500, 0, 500 + reach, reach + 1), "polygon", "b", "")
+        cells = cell_examples([small, large], 4, CellBox(0, 0, 250, 250))
+        counts.append(cells.names.count("b"))
+    assert min(counts) > 150
 
 
 def test_ten_thousand_strokes_give_a_bounded_number_of_cells_of_all_classes():

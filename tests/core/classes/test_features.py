@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import shapely
+from pyproj import CRS
 from samgeo_core.classes.features.object_features import add_up, appearance, pool
 from samgeo_core.classes.features.overlaps import blended, overlaps
 from samgeo_core.classes.features.shape_features import (
@@ -190,6 +191,22 @@ def test_rounding_draws_few_vertices():
     found, _ = apply_rules(np.array([corner], object), [""], [parse_rule("smooth=2")], None, 1.0)
     assert shapely.get_num_coordinates(found[0]) <= 29
     assert found[0].area == pytest.approx(100 - (4 - np.pi) * 4, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("crs", "unit", "at"),
+    [(32618, 1.0, (583_000, 4_507_000)), (2263, 0.3048006096, (980_000, 200_000)),
+     (3857, 0.5, (0, 8_399_737)), (4326, 111_320, (10, 0))],
+)  # fmt: skip
+def test_the_radius_of_rounding_is_metres_in_any_crs(crs, unit, at):
+    spike = shapely.union_all([shapely.box(0, 0, 40, 40), shapely.box(40, 18.5, 50, 21.5)])
+    shape = shapely.transform(spike, lambda xy: xy / unit + at)
+    rules = [parse_rule("smooth=1.4")]
+    wide, _ = apply_rules(np.array([shape], object), [""], rules, CRS.from_epsg(crs), 0.3 / unit)
+    assert (wide[0].bounds[2] - at[0]) * unit == pytest.approx(50, abs=0.3)  # 3 m are wider
+    rules = [parse_rule("smooth=1.6")]
+    gone, _ = apply_rules(np.array([shape], object), [""], rules, CRS.from_epsg(crs), 0.3 / unit)
+    assert (gone[0].bounds[2] - at[0]) * unit < 43
 
 
 def test_objects_that_share_ground_share_what_is_seen_of_them():

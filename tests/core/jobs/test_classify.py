@@ -93,6 +93,43 @@ def test_objects_may_be_kept_all_with_an_empty_class_for_the_others(world, tmp_p
     assert (found["class"].fillna("") == "").sum() == len(squares()) + 1
 
 
+def test_a_class_that_the_layer_has_already_goes_on_unless_an_earlier_run_said_it(world, tmp_path):
+    mine = tmp_path / "mine.gpkg"
+    gpd.read_file(world[2]).assign(Class="mine").to_file(mine)
+    for name, given in (("first", mine), ("second", tmp_path / "first.gpkg")):
+        params = parameters(world, tmp_path / f"{name}.gpkg", input=str(given))
+        notes = classify_layer(params, factory=mobile_sam).warnings
+        assert any("Class is called old_Class" in note for note in notes) == (name == "first")
+        found = gpd.read_file(tmp_path / f"{name}.gpkg", layer=name)
+        assert (found["class"] == found["truth"]).mean() > 0.95
+        assert (found["old_Class"] == "mine").all()
+        assert "old_class" not in found.columns
+
+
+def test_examples_where_the_raster_has_no_data_teach_nothing(world, tmp_path):
+    half = tmp_path / "half.tif"
+    with rasterio.open(world[1]) as file:
+        image, profile = file.read(), {**file.profile, "nodata": 0}
+    image[:, :, :200] = 0
+    with rasterio.open(half, "w", **profile) as out:
+        out.write(image)
+    seen = {k: [s for s in squares() if s[0] == k and s[1] > 220][:3] for k in ("roof", "field")}
+    lost = [s for s in squares() if s[0] == "roof" and s[1] < 150]
+    options = {"rasters": [str(half)], "keep": "all"}
+
+    def classes(name, marks):
+        points = write_points(tmp_path / f"{name}.points.gpkg", [*marks, *seen["field"]])
+        params = parameters(world, tmp_path / f"{name}.gpkg", examples=str(points), **options)
+        notes = classify_layer(params, factory=mobile_sam).warnings
+        return list(gpd.read_file(tmp_path / f"{name}.gpkg", layer=name)["class"]), notes
+
+    found, notes = classes("mixed", seen["roof"] + lost)
+    assert found == classes("seen", seen["roof"])[0]
+    assert any(f"{len(lost)} of the" in note and "has no data" in note for note in notes)
+    with pytest.raises(PromptError, match="No example of 'roof' lies on the raster's data"):
+        classes("lost", lost)
+
+
 def test_a_drawn_polygon_that_no_object_is_like_is_in_the_output_as_marked(world, tmp_path):
     frame = gpd.read_file(world[3]).to_crs("EPSG:32632")
     drawn = polygon(30, 60, 12)  # on ground between the squares

@@ -75,6 +75,20 @@ def test_a_field_that_has_a_name_of_ours_by_chance_gets_another(tmp_path, method
     assert out["area_m2"] == pytest.approx(7200 if method == "rectangles" else 0, rel=0.01)
 
 
+def test_a_width_of_the_layers_own_goes_on_where_only_its_case_differs(tmp_path):
+    road = shapely.box(500_000, 5_300_000, 500_600, 5_300_012)
+    frame = gpd.GeoDataFrame({"Width_M": ["wide"]}, geometry=[road], crs="EPSG:32633")
+    frame.to_file(tmp_path / "in.gpkg")
+    regularize_layer(
+        RegularizeParameters(
+            str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), method="centerlines"
+        ),
+        nothing,
+    )
+    out = gpd.read_file(tmp_path / "out.gpkg", layer="out").iloc[0]
+    assert (out["width_m"], out["old_Width_M"]) == (pytest.approx(12, abs=1), "wide")
+
+
 def test_places_that_are_not_on_earth_are_left_as_they_are(tmp_path):
     frame = gpd.GeoDataFrame(geometry=[shapely.box(5e5, 5e6, 5e5 + 9, 5e6 + 9)], crs="EPSG:4326")
     frame.to_file(tmp_path / "in.gpkg")
@@ -101,6 +115,23 @@ def test_a_road_becomes_its_centre_line_with_its_width(tmp_path):
     assert line.geometry.length == pytest.approx(550, rel=0.02)
     truth = shapely.LineString([(0, 0), (300, 0), (500, 150)])
     assert line.geometry.hausdorff_distance(truth) < 6
+
+
+@pytest.mark.parametrize(
+    ("crs", "unit", "at"),
+    [(32618, 1.0, (583_000, 4_507_000)), (2263, 0.3048006096, (980_000, 200_000)),
+     (3857, 0.5, (0, 8_399_737))],
+)  # fmt: skip
+def test_widths_are_metres_where_the_crs_counts_otherwise(tmp_path, crs, unit, at):
+    road = shapely.transform(shapely.box(0, 0, 200, 8), lambda xy: xy / unit + at)
+    gpd.GeoDataFrame(geometry=[road], crs=crs).to_file(tmp_path / "in.gpkg")
+    options = {"method": "centerlines", "min_width": 7 / unit}  # in units of the CRS
+    regularize_layer(
+        RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"), **options),
+        nothing,
+    )
+    lines = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert lines["width_m"].to_numpy() == pytest.approx([8], rel=0.03)
 
 
 def test_one_polygon_in_degrees_is_squared_in_metres():

@@ -234,3 +234,24 @@ def test_a_polygon_over_a_large_raster_is_not_read_pixel_by_pixel(tmp_path, monk
         visible = gather_evidence._visible(shapes, raster.crs, raster)
     assert list(visible) == [True, False]
     assert max(sizes) < 5_000_000
+
+
+def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(updated, tmp_path):
+    _, _, old, path, _, _ = updated
+    named = {"status": "built", "Review": "good", "area_m2": "12 m", "old_status": "planned"}
+    old.assign(**named).to_file(tmp_path / "old.gpkg", layer="houses")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", path.parent / "town.tif", tmp_path / "out.gpkg", threads=1
+    )
+    assert any("status is called old_old_status" in note for note in result.warnings)
+    for layer in (result.layer, f"{result.layer}_before"):
+        found = pyogrio.read_dataframe(result.output, layer=layer).iloc[: len(old)]
+        columns = ["old_old_status", "old_Review", "old_area_m2", "old_status"]
+        assert (found[columns] == list(named.values())).all(axis=None)
+    again = samgeo_core.update(
+        result.output, path.parent / "town.tif", tmp_path / "again.gpkg", threads=1,
+        input_layer=result.layer,
+    )  # fmt: skip
+    found = pyogrio.read_dataframe(again.output, layer=again.layer)
+    assert set(found["status"]) == set(again.counts)
+    assert found["old_Review"].iloc[0] == "good"
