@@ -125,14 +125,23 @@ def facts_of(
     neighbours: Sequence[QgsGeometry] = (),
     raster: Optional[QgsRectangle] = None,
     status_field: str = "status",
+    update: bool = False,
 ) -> Facts:
-    """Everything that the review needs of one feature."""
+    """Everything that the review needs of one feature.
+
+    Args:
+        feature: With its attributes.
+        neighbours: Polygons whose boxes meet its own.
+        raster: Extent of the raster that it was made from, in the layer's CRS.
+        status_field: With the decision.
+        update: Whether the layer says what became of old polygons.
+    """
     names = [field.name().lower() for field in feature.fields()]
     values = dict(zip(names, feature.attributes()))  # noqa: B905 - Python 3.9
     geometry = feature.geometry()
     reasons = doubts(values, geometry, neighbours, raster)
     centre = geometry.boundingBox().center()
-    if status_field.lower() != "status":  # an update: what has changed comes first
+    if update:  # what has changed comes first
         changed = text_of(values.get("status")) not in ("confirmed", "unseen")
         reasons = {"change": 1.0 if changed else 0.0, "probability": reasons.get("probability", 0)}
     label = next((values[name] for name in CLASSES if name in values), None)

@@ -35,6 +35,9 @@ ACCEPTED = "accepted"
 REJECTED = "rejected"
 OPEN = ""
 
+_DECISIONS = frozenset({OPEN, ACCEPTED, "corrected", REJECTED})
+"""What a field holds that is for decisions."""
+
 _BUDGET = 0.008
 """Seconds of work between two looks of the event loop."""
 
@@ -56,6 +59,27 @@ class ReviewFilter:
         if facts.area < self.least_area:
             return False
         return not (self.most_area > 0 and facts.area > self.most_area)
+
+
+def decision_field(layer: QgsVectorLayer) -> Optional[str]:
+    """The field with a layer's decisions, or the name of the one that is to be added for them.
+
+    Returns:
+        None where fields of these names hold other values, which stay as they are.
+    """
+    for name in (DECISION,) if is_update(layer) else (STATUS, DECISION):
+        index = layer.fields().lookupField(name)
+        if index < 0 or _is_for_decisions(layer, index):
+            return name
+    return None
+
+
+def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
+    field = layer.fields().at(index)
+    if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
+        return False
+    values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them
+    return {text_of(value) for value in values} <= _DECISIONS
 
 
 class Review(QObject):
@@ -83,7 +107,7 @@ class Review(QObject):
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
         self._class_index = -1
-        self._status_field = STATUS
+        self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
@@ -109,10 +133,6 @@ class Review(QObject):
         """
         self.stop()
         why = target.problem(layer)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
         update: Optional[UpdateReview] = None
         if why is None and is_update(layer):
             old = old_layer_of(layer)
@@ -122,13 +142,29 @@ class Review(QObject):
                 ).format(name=layer.name())
             else:
                 update = UpdateReview(layer, old)
-        if why is None and layer.fields().lookupField(STATUS) < 0:
-            why = self._add_status(layer)
-        if why is not None:
+        field = decision_field(layer) if why is None else None
+        if why is None and field is None:
+            why = tr(
+                "{layer} has no room for the decisions: its field “{field}” holds other values or "
+                "is no text; rename that field first."
+            ).format(layer=layer.name(), field=DECISION)
+        if why is None and not layer.isEditable() and not layer.startEditing():
+            why = tr("The layer {name} cannot be edited; choose another one.").format(
+                name=layer.name()
+            )
+        if why is None and field is not None and layer.fields().lookupField(field) < 0:
+            why = self._add_field(layer, field)
+        if why is not None or field is None:
             self.message.emit("warning", why)
             return False
-        self.layer, self.update = layer, update
-        self._status_field = STATUS if update is None else DECISION
+        self.layer, self.update, self.status_field = layer, update, field
+        if update is None and field != STATUS:
+            self.message.emit(
+                "info",
+                tr(
+                    "“{status}” of {layer} is no field for decisions; they go into “{field}”."
+                ).format(status=STATUS, layer=layer.name(), field=field),
+            )
         layer.removeSelection()  # with one, QGIS's own Delete would want the key too
         self._find_fields()
         layer.attributeValueChanged.connect(self._attribute_changed)
@@ -167,22 +203,21 @@ class Review(QObject):
         self.current_changed.emit(None)
         self.stopped.emit()
 
-    def _add_status(self, layer: QgsVectorLayer) -> Optional[str]:
-        field = QgsField(STATUS, field_types.TEXT, "text", 20)
+    def _add_field(self, layer: QgsVectorLayer, name: str) -> Optional[str]:
         layer.beginEditCommand(tr("Add a field for the review"))
-        if layer.addAttribute(field):
+        if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 20)):
             layer.endEditCommand()
             return None
         layer.destroyEditCommand()
         return tr("{layer} lets no field be added; add a text field “{field}” to it first.").format(
-            layer=layer.name(), field=STATUS
+            layer=layer.name(), field=name
         )
 
     def _find_fields(self) -> None:
         if self.layer is None:
             return
         fields = self.layer.fields()
-        self._status_index = fields.lookupField(self._status_field)
+        self._status_index = fields.lookupField(self.status_field)
         found = [fields.lookupField(name) for name in CLASSES]
         self._class_index = next((index for index in found if index >= 0), -1)
 
@@ -203,7 +238,9 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = facts_of(feature, near, raster, self._status_field)
+            self.facts[feature_id] = facts_of(
+                feature, near, raster, self.status_field, self.update is not None
+            )
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
@@ -393,7 +430,9 @@ class Review(QObject):
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = facts_of(feature, status_field=self._status_field)
+            self.facts[feature_id] = facts_of(
+                feature, status_field=self.status_field, update=self.update is not None
+            )
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_current()

@@ -2230,6 +2230,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The field “{field}” of {layer} cannot hold “{value}”: choose or add a text field that is long enough.</source>
+   <translation>Das Feld „{field}“ von {layer} kann „{value}“ nicht aufnehmen: wählen Sie ein Textfeld, das lang genug ist, oder fügen Sie eines hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The layer {name} cannot be edited; choose another one.</source>
    <translation>Der Layer {name} lässt sich nicht bearbeiten; wählen Sie einen anderen.</translation>
   </message>
@@ -2325,6 +2330,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
+   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
    <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
@@ -2332,6 +2342,11 @@
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>{name} is an update of a layer that is not open: open that layer first.</source>
    <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
+   <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
