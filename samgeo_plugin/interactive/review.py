@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
 from qgis.core import (
+    QgsFeature,
     QgsField,
     QgsGeometry,
     QgsRectangle,
@@ -26,7 +27,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from .. import field_types
 from ..i18n import tr
 from . import editing, target
-from .doubt import CLASSES, Facts, facts_of, text_of
+from .doubt import Facts, facts_of, text_of
 from .editing import EditError
 from .update_review import DECISION, UpdateReview, is_update, old_layer_of
 
@@ -107,6 +108,7 @@ class Review(QObject):
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
         self._class_index = -1
+        self._class_field = ""
         self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._timer = QTimer(self)
@@ -218,8 +220,8 @@ class Review(QObject):
             return
         fields = self.layer.fields()
         self._status_index = fields.lookupField(self.status_field)
-        found = [fields.lookupField(name) for name in CLASSES]
-        self._class_index = next((index for index in found if index >= 0), -1)
+        self._class_index = index = target.class_field(self.layer)
+        self._class_field = fields.at(index).name() if index >= 0 else ""
 
     # --- order ----------------------------------------------------------------------------------
 
@@ -238,12 +240,19 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = facts_of(
-                feature, near, raster, self.status_field, self.update is not None
-            )
+            self.facts[feature_id] = self._facts_of(feature, near, raster)
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
+
+    def _facts_of(
+        self,
+        feature: QgsFeature,
+        near: Sequence[QgsGeometry] = (),
+        raster: Optional[QgsRectangle] = None,
+    ) -> Facts:
+        update = self.update is not None
+        return facts_of(feature, near, raster, self.status_field, self._class_field, update)
 
     def _work_on(self) -> None:
         end = time.monotonic() + _BUDGET
@@ -430,9 +439,7 @@ class Review(QObject):
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = facts_of(
-                feature, status_field=self.status_field, update=self.update is not None
-            )
+            self.facts[feature_id] = self._facts_of(feature)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_current()

@@ -146,6 +146,38 @@ def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
     assert not lines.isEditable()
 
 
+@pytest.fixture
+def classified(qgis_app, wait):
+    """The review of a layer of the engine's, whose field for labels is empty."""
+    fields = "&field=label:string&field=class:string&field=class_prob:double"
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645" + fields, "objects", "memory")
+    for k, (name, probability) in enumerate((("roof", 0.95), ("roof", 0.51), ("field", 0.9))):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([None, name, probability])
+        feature.setGeometry(square(20 * k, 0))
+        made.dataProvider().addFeature(feature)
+    review = Review()
+    assert review.start(made)
+    wait(lambda: review.ready)
+    yield review
+    review.stop()
+
+
+def test_the_class_of_an_engines_layer_is_read_and_written_where_it_stands(classified):
+    assert classified.classes == ["field", "roof"]
+    classified.set_filter(ReviewFilter(label="field"))
+    current = classified.current
+    classified.set_class(2)
+    changed = classified.layer.getFeature(current)
+    assert changed["class"] == "roof"
+    assert not changed["label"]
+
+
+def test_an_improbable_class_comes_first(classified):
+    found = [classified.layer.getFeature(each)["class_prob"] for each in classified.queue]
+    assert found == [0.51, 0.9, 0.95]
+
+
 @pytest.mark.parametrize(
     ("kind", "values"),
     [("status:integer", [0, 1, 2]), ("Status:string", ["built", "", "planned"]),

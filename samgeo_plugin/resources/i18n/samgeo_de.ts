@@ -1685,11 +1685,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
-   <source>seam</source>
-   <translation>Naht</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>shape</source>
    <translation>Form</translation>
   </message>
