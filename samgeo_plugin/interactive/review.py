@@ -104,6 +104,7 @@ class Review(QObject):
         self.queue: list[int] = []
         self.filter = ReviewFilter()
         self.known_classes: Callable[[], list[str]] = list
+        self._gone: set[int] = set()
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
@@ -176,7 +177,7 @@ class Review(QObject):
         layer.updatedFields.connect(self._find_fields)
         layer.editingStopped.connect(self.stop)
         layer.willBeDeleted.connect(self.stop)
-        self.facts = {}
+        self.facts, self._gone = {}, set()
         self._work = self._gather(layer, raster)
         self._timer.start()
         self.started.emit()
@@ -244,6 +245,8 @@ class Review(QObject):
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
+        for feature_id in self._gone:
+            self.facts.pop(feature_id, None)
 
     def _facts_of(
         self,
@@ -421,6 +424,9 @@ class Review(QObject):
             self._tell_current()
 
     def _deleted(self, feature_id: int) -> None:
+        if not self.ready:
+            self._gone.add(feature_id)
+            return
         self.facts.pop(feature_id, None)
         if feature_id not in self.queue:
             return
@@ -436,6 +442,7 @@ class Review(QObject):
     def _added(self, feature_id: int) -> None:
         """A new part, or one that an undo has brought back."""
         if self.layer is None or not self.ready:
+            self._gone.discard(feature_id)
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:

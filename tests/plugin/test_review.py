@@ -136,6 +136,19 @@ def test_deleting_goes_on_and_undo_brings_it_back(review, layer):
     assert sorted(review.queue) == sorted(before)
 
 
+def test_what_is_deleted_while_the_order_is_made_is_not_in_the_queue(layer, wait):
+    review = Review()
+    assert review.start(layer)
+    for _ in range(layer.featureCount() + 1):  # all are read, the first one is measured
+        next(review._work)
+    layer.deleteFeatures([1, 5])
+    layer.deleteFeature(7)
+    layer.undoStack().undo()
+    wait(lambda: review.ready)
+    assert sorted(review.queue) == [2, 3, 4, *range(6, 13)]
+    review.stop()
+
+
 def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
     said = []
     made = Review()
