@@ -29,10 +29,9 @@ from ..i18n import tr
 from . import editing, target
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
-from .update_review import DECISION, UpdateReview, is_update, old_layer_of
+from .update_review import ACCEPTED, DECISION, UpdateReview, is_update, old_layer_of
 
 STATUS = "status"
-ACCEPTED = "accepted"
 REJECTED = "rejected"
 OPEN = ""
 
@@ -410,10 +409,11 @@ class Review(QObject):
         if facts is None:
             return
         if index == self._status_index:
-            self.facts[feature_id] = replace(facts, status=text_of(value))
-            if self.update is not None:
+            status = text_of(value)
+            self.facts[feature_id] = replace(facts, status=status)
+            if self.update is not None and (status != facts.status or status == ACCEPTED):
                 try:
-                    self.update.settle(feature_id, text_of(value) == ACCEPTED)
+                    self.update.settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
                 except EditError as error:
                     self.message.emit("warning", str(error))
         elif index == self._class_index:

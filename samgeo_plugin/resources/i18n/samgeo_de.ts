@@ -2415,6 +2415,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>How feature {id} of {layer} was before the update is not known any more; change it there by hand.</source>
+   <translation>Wie das Objekt {id} von {layer} vor der Aktualisierung war, ist nicht mehr bekannt; ändern Sie es dort von Hand.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>The layer {name} refuses the change.</source>
    <translation>Der Layer {name} lehnt die Änderung ab.</translation>
   </message>
@@ -2437,6 +2442,11 @@
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>{layer} has no feature {id} any more; the change is left out.</source>
    <translation>{layer} hat kein Objekt {id} mehr; die Änderung entfällt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} has no polygon with the outline of this new object: if you have changed it since, delete it there by hand.</source>
+   <translation>{layer} hat kein Polygon mit dem Umriss dieses neuen Objekts: falls Sie es seither geändert haben, löschen Sie es dort von Hand.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
