@@ -10,6 +10,7 @@ from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsFeature,
+    QgsFeatureRequest,
     QgsGeometry,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -23,6 +24,7 @@ from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.processing.provider import SamGeoProvider
+from samgeo_plugin.processing.update_layer import UpdateLayer
 
 CHANGES = (
     "&field=old_fid:integer&field=old_layer:string(200)&field=status:string"
@@ -286,6 +288,68 @@ def test_an_update_whose_old_layer_is_not_open_is_not_started(changes, old):
     review.message.connect(lambda level, text: said.append(text))
     assert not review.start(changes)
     assert "open that layer first" in said[0]
+
+
+@pytest.fixture
+def updated(qgis_app, tmp_path, monkeypatch):
+    """Runs the algorithm with an engine that says that every polygon is 14 by 14 metres now."""
+
+    def engine(self, given, method, params):
+        fields = CHANGES + "&field=samgeo_source_fid:integer"
+        made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "changes", "memory")
+        copy = QgsVectorLayer(params["input"], "copy", "ogr")
+        for each in copy.getFeatures():
+            feature = QgsFeature(made.fields())
+            ids = each.id(), params["input"]
+            feature.setAttributes([*ids, "reshaped", 0.9, "", each["samgeo_source_fid"]])
+            feature.setGeometry(square(each.geometry().boundingBox().xMinimum(), 14))
+            made.dataProvider().addFeature(feature)
+        saved(made, params["output"], "changes")
+        done = {"output": params["output"], "layer": "changes", "counts": {}}
+        return {**done, "shift_east_m": 0, "shift_north_m": 0}
+
+    def run(layer) -> tuple[QgsVectorLayer, str]:
+        context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+        context.setProject(QgsProject.instance())
+        results, good = provider.algorithm("updatelayer").run(
+            {"INPUT": layer, "RASTER": str(SAMPLES / "town.tif"),
+             "OUTPUT": str(tmp_path / "changes.gpkg")},
+            context, feedback,
+        )  # fmt: skip
+        assert good, feedback.textLog()
+        return QgsVectorLayer(results["OUTPUT"], "changes", "ogr"), feedback.textLog()
+
+    monkeypatch.setattr(UpdateLayer, "run_engine", engine)
+    provider = SamGeoProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    yield run
+    QgsApplication.processingRegistry().removeProvider(provider)
+
+
+def test_an_update_of_a_copy_is_reviewed_in_the_users_own_layer(old, updated, tmp_path, wait):
+    shapefile = str(tmp_path / "houses.shp")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        old, shapefile, QgsProject.instance().transformContext(), options
+    )
+    mine = QgsVectorLayer(shapefile, "mine", "ogr")
+    QgsProject.instance().addMapLayer(mine)
+    changes, log = updated(mine)
+    review = Review()
+    said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    review.stop()
+    assert not said
+    assert "Save it as a GeoPackage" not in log
+    assert [area(mine, k) for k in range(4)] == [196, 100, 100, 100]
+
+
+def test_a_layer_that_no_review_can_change_is_told_before_the_work(old, updated):
+    scratch = old.materialize(QgsFeatureRequest())
+    QgsProject.instance().addMapLayer(scratch)
+    _, log = updated(scratch)
+    assert "Save it as a GeoPackage" in log
 
 
 @needs_engine

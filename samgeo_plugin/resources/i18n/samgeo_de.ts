@@ -3608,10 +3608,10 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
 
-The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
+The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one, where the old layer is a file.</source>
    <translation>Sagt von jedem Polygon eines alten Layers, was auf einem neuen Raster daraus geworden ist: bestätigt, bewegt, umgeformt, geteilt, vereinigt oder verschwunden, jeweils mit einer Wahrscheinlichkeit; und findet neue Objekte der Klasse des Layers. Ein Versatz des ganzen Layers wird davon unterschieden.
 
-Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und neue Umrisse und übernimmt die neuen, einen nach dem anderen.</translation>
+Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und neue Umrisse und übernimmt die neuen, einen nach dem anderen, wenn der alte Layer eine Datei ist.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
@@ -3627,6 +3627,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{name} is not a file: save what you need of it as a file first.</source>
    <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} is not a layer of a file: the review cannot take changes over into it. Save it as a GeoPackage first, and update that.</source>
+   <translation>{name} ist kein Layer einer Datei: die Durchsicht kann keine Änderungen in ihn übernehmen. Speichern Sie ihn zuerst als GeoPackage und aktualisieren Sie das.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
