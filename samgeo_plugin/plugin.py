@@ -32,7 +32,7 @@ from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.place import Place
-from .interactive.review import Review
+from .interactive.review import Review, decision_field
 from .interactive.target import FormWanted
 from .log import Reporter
 from .processing.parameters import DEVICES
@@ -385,7 +385,7 @@ class SamGeoPlugin(QObject):
         plain = styles.current(layer) == styles.REVIEW
         if self.review.start(layer, extent):
             if plain:  # a style of the user's own stays
-                styles.apply(layer, styles.STATUS)
+                styles.show_status(layer, self.review.status_field)
             self.iface.setActiveLayer(layer)
             self.iface.mapCanvas().setFocus()
 
@@ -520,8 +520,9 @@ class SamGeoPlugin(QObject):
             parameters["INPUT"] = self.controller.choice.rendered or raster.id()
         if layer is not None:
             parameters["LABELS"] = layer.id()
-            if layer.fields().lookupField("status") >= 0:
-                parameters["STATUS_FIELD"] = "status"
+            field = decision_field(layer)
+            if field is not None and layer.fields().lookupField(field) >= 0:
+                parameters["STATUS_FIELD"] = field
         processing.execAlgorithmDialog("samgeo:improvemodel", parameters)
 
     # --- layers that are not files --------------------------------------------------------------

@@ -88,7 +88,7 @@ def _drawn(layer: QgsVectorLayer) -> str:
 def apply(layer: QgsVectorLayer, name: str) -> None:
     """Give a layer one of the plugin's styles."""
     if name == STATUS:
-        _show_status(layer)
+        show_status(layer, _field(layer, STATUS) or STATUS)
         return
     if name == CLASS:
         field = _field(layer, CLASS)
@@ -155,11 +155,12 @@ def _coloured(outline: Any, colour: str) -> Any:
     return symbol
 
 
-def _show_status(layer: QgsVectorLayer) -> None:
+def show_status(layer: QgsVectorLayer, field: str) -> None:
+    """Outlines by the decisions of a review, which are in this field."""
     layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
     titles = {"accepted": tr("Accepted"), "rejected": tr("Rejected"), "": tr("Open")}
     outline = layer.renderer().symbol()
-    renderer = QgsCategorizedSymbolRenderer(_field(layer, STATUS) or STATUS)
+    renderer = QgsCategorizedSymbolRenderer(field)
     for value, colour in _COLOURS:
         symbol = _coloured(outline, colour)
         renderer.addCategory(QgsRendererCategory(value, symbol, titles[value]))

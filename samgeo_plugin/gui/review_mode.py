@@ -369,7 +369,6 @@ class ReviewMode(QWidget):
             "score": tr("score"),
             "stability": tr("stability"),
             "probability": tr("class probability"),
-            "seam": tr("seam"),
             "edge": tr("edge of the raster"),
             "overlap": tr("overlap"),
             "shape": tr("shape"),

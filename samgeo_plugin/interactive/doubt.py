@@ -11,15 +11,12 @@ from typing import Any, Optional
 from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
 
 SCORES = ("score", "stability")
-PROBABILITIES = ("class_probability", "probability", "label_probability")
-SEAMS = ("seam_disagreement",)
-CLASSES = ("label", "class")
+PROBABILITIES = ("class_prob", "class_probability", "probability", "label_probability")
 
 _WEIGHTS = {
     "score": 0.9,
     "stability": 0.6,
     "probability": 0.9,
-    "seam": 0.8,
     "change": 0.6,
     "edge": 0.5,
     "overlap": 0.9,
@@ -70,12 +67,10 @@ def doubts(
         value = _share(values.get(name))
         if value is not None:
             found[name] = 1.0 - value
-    for names, reason in ((PROBABILITIES, "probability"), (SEAMS, "seam")):
-        for name in names:
-            value = _share(values.get(name))
-            if value is not None:
-                found[reason] = 1.0 - value if reason == "probability" else value
-                break
+    known = (_share(values.get(name)) for name in PROBABILITIES)
+    sure = next((value for value in known if value is not None), None)
+    if sure is not None:
+        found["probability"] = 1.0 - sure
     area = geometry.area()
     if area > 0:
         covered = 0.0
@@ -125,17 +120,31 @@ def facts_of(
     neighbours: Sequence[QgsGeometry] = (),
     raster: Optional[QgsRectangle] = None,
     status_field: str = "status",
+    class_field: str = "",
+    update: bool = False,
 ) -> Facts:
-    """Everything that the review needs of one feature."""
+    """Everything that the review needs of one feature.
+
+    Args:
+        feature: With its attributes.
+        neighbours: Polygons whose boxes meet its own.
+        raster: Extent of the raster that it was made from, in the layer's CRS.
+        status_field: With the decision.
+        class_field: With the class; empty where there is none.
+        update: Whether the layer says what became of old polygons.
+    """
     names = [field.name().lower() for field in feature.fields()]
     values = dict(zip(names, feature.attributes()))  # noqa: B905 - Python 3.9
     geometry = feature.geometry()
     reasons = doubts(values, geometry, neighbours, raster)
     centre = geometry.boundingBox().center()
-    if status_field.lower() != "status":  # an update: what has changed comes first
+    if update:  # what has changed comes first
         changed = text_of(values.get("status")) not in ("confirmed", "unseen")
-        reasons = {"change": 1.0 if changed else 0.0, "probability": reasons.get("probability", 0)}
-    label = next((values[name] for name in CLASSES if name in values), None)
+        sure = _share(values.get("probability"))  # of the change: a class has one of its own
+        reasons = {
+            "change": 1.0 if changed else 0.0,
+            "probability": 0.0 if sure is None else 1.0 - sure,
+        }
     measured = values.get("area_m2")
     try:
         area = float(measured)
@@ -146,7 +155,7 @@ def facts_of(
         together(reasons),
         reasons,
         area,
-        text_of(label),
+        text_of(values.get(class_field.lower())),
         text_of(values.get(status_field.lower())),
         (centre.x(), centre.y()),
     )

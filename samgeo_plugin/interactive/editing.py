@@ -291,9 +291,19 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
     Raises:
         EditError: The layer refuses it.
     """
+    kind = layer.fields().at(field)
+    try:
+        kind.convertCompatible(value)
+    except ValueError as error:
+        raise EditError(
+            tr(
+                "The field “{field}” of {layer} cannot hold “{value}”: choose or add a text field "
+                "that is long enough."
+            ).format(field=kind.name(), layer=layer.name(), value=value)
+        ) from error
     if not layer.changeAttributeValue(feature_id, field, value):
         raise EditError(
             tr("{field} of {layer} cannot be changed.").format(
-                field=layer.fields().at(field).name(), layer=layer.name()
+                field=kind.name(), layer=layer.name()
             )
         )

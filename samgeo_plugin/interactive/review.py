@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
 from qgis.core import (
+    QgsFeature,
     QgsField,
     QgsGeometry,
     QgsRectangle,
@@ -26,14 +27,16 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from .. import field_types
 from ..i18n import tr
 from . import editing, target
-from .doubt import CLASSES, Facts, facts_of, text_of
+from .doubt import Facts, facts_of, text_of
 from .editing import EditError
-from .update_review import DECISION, UpdateReview, is_update, old_layer_of
+from .update_review import ACCEPTED, DECISION, UpdateReview, is_update, old_layer_of
 
 STATUS = "status"
-ACCEPTED = "accepted"
 REJECTED = "rejected"
 OPEN = ""
+
+_DECISIONS = frozenset({OPEN, ACCEPTED, "corrected", REJECTED})
+"""What a field holds that is for decisions."""
 
 _BUDGET = 0.008
 """Seconds of work between two looks of the event loop."""
@@ -58,6 +61,27 @@ class ReviewFilter:
         return not (self.most_area > 0 and facts.area > self.most_area)
 
 
+def decision_field(layer: QgsVectorLayer) -> Optional[str]:
+    """The field with a layer's decisions, or the name of the one that is to be added for them.
+
+    Returns:
+        None where fields of these names hold other values, which stay as they are.
+    """
+    for name in (DECISION,) if is_update(layer) else (STATUS, DECISION):
+        index = layer.fields().lookupField(name)
+        if index < 0 or _is_for_decisions(layer, index):
+            return name
+    return None
+
+
+def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
+    field = layer.fields().at(index)
+    if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
+        return False
+    values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them
+    return {text_of(value) for value in values} <= _DECISIONS
+
+
 class Review(QObject):
     """One layer's review.
 
@@ -79,11 +103,13 @@ class Review(QObject):
         self.queue: list[int] = []
         self.filter = ReviewFilter()
         self.known_classes: Callable[[], list[str]] = list
+        self._gone: set[int] = set()
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
         self._class_index = -1
-        self._status_field = STATUS
+        self._class_field = ""
+        self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
@@ -109,10 +135,6 @@ class Review(QObject):
         """
         self.stop()
         why = target.problem(layer)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
         update: Optional[UpdateReview] = None
         if why is None and is_update(layer):
             old = old_layer_of(layer)
@@ -122,13 +144,29 @@ class Review(QObject):
                 ).format(name=layer.name())
             else:
                 update = UpdateReview(layer, old)
-        if why is None and layer.fields().lookupField(STATUS) < 0:
-            why = self._add_status(layer)
-        if why is not None:
+        field = decision_field(layer) if why is None else None
+        if why is None and field is None:
+            why = tr(
+                "{layer} has no room for the decisions: its field “{field}” holds other values or "
+                "is no text; rename that field first."
+            ).format(layer=layer.name(), field=DECISION)
+        if why is None and not layer.isEditable() and not layer.startEditing():
+            why = tr("The layer {name} cannot be edited; choose another one.").format(
+                name=layer.name()
+            )
+        if why is None and field is not None and layer.fields().lookupField(field) < 0:
+            why = self._add_field(layer, field)
+        if why is not None or field is None:
             self.message.emit("warning", why)
             return False
-        self.layer, self.update = layer, update
-        self._status_field = STATUS if update is None else DECISION
+        self.layer, self.update, self.status_field = layer, update, field
+        if update is None and field != STATUS:
+            self.message.emit(
+                "info",
+                tr(
+                    "“{status}” of {layer} is no field for decisions; they go into “{field}”."
+                ).format(status=STATUS, layer=layer.name(), field=field),
+            )
         layer.removeSelection()  # with one, QGIS's own Delete would want the key too
         self._find_fields()
         layer.attributeValueChanged.connect(self._attribute_changed)
@@ -138,7 +176,7 @@ class Review(QObject):
         layer.updatedFields.connect(self._find_fields)
         layer.editingStopped.connect(self.stop)
         layer.willBeDeleted.connect(self.stop)
-        self.facts = {}
+        self.facts, self._gone = {}, set()
         self._work = self._gather(layer, raster)
         self._timer.start()
         self.started.emit()
@@ -167,24 +205,23 @@ class Review(QObject):
         self.current_changed.emit(None)
         self.stopped.emit()
 
-    def _add_status(self, layer: QgsVectorLayer) -> Optional[str]:
-        field = QgsField(STATUS, field_types.TEXT, "text", 20)
+    def _add_field(self, layer: QgsVectorLayer, name: str) -> Optional[str]:
         layer.beginEditCommand(tr("Add a field for the review"))
-        if layer.addAttribute(field):
+        if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 20)):
             layer.endEditCommand()
             return None
         layer.destroyEditCommand()
         return tr("{layer} lets no field be added; add a text field “{field}” to it first.").format(
-            layer=layer.name(), field=STATUS
+            layer=layer.name(), field=name
         )
 
     def _find_fields(self) -> None:
         if self.layer is None:
             return
         fields = self.layer.fields()
-        self._status_index = fields.lookupField(self._status_field)
-        found = [fields.lookupField(name) for name in CLASSES]
-        self._class_index = next((index for index in found if index >= 0), -1)
+        self._status_index = fields.lookupField(self.status_field)
+        self._class_index = index = target.class_field(self.layer)
+        self._class_field = fields.at(index).name() if index >= 0 else ""
 
     # --- order ----------------------------------------------------------------------------------
 
@@ -203,10 +240,21 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = facts_of(feature, near, raster, self._status_field)
+            self.facts[feature_id] = self._facts_of(feature, near, raster)
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
+        for feature_id in self._gone:
+            self.facts.pop(feature_id, None)
+
+    def _facts_of(
+        self,
+        feature: QgsFeature,
+        near: Sequence[QgsGeometry] = (),
+        raster: Optional[QgsRectangle] = None,
+    ) -> Facts:
+        update = self.update is not None
+        return facts_of(feature, near, raster, self.status_field, self._class_field, update)
 
     def _work_on(self) -> None:
         end = time.monotonic() + _BUDGET
@@ -361,10 +409,11 @@ class Review(QObject):
         if facts is None:
             return
         if index == self._status_index:
-            self.facts[feature_id] = replace(facts, status=text_of(value))
-            if self.update is not None:
+            status = text_of(value)
+            self.facts[feature_id] = replace(facts, status=status)
+            if self.update is not None and (status != facts.status or status == ACCEPTED):
                 try:
-                    self.update.settle(feature_id, text_of(value) == ACCEPTED)
+                    self.update.settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
                 except EditError as error:
                     self.message.emit("warning", str(error))
         elif index == self._class_index:
@@ -375,6 +424,9 @@ class Review(QObject):
             self._tell_current()
 
     def _deleted(self, feature_id: int) -> None:
+        if not self.ready:
+            self._gone.add(feature_id)
+            return
         self.facts.pop(feature_id, None)
         if feature_id not in self.queue:
             return
@@ -390,10 +442,11 @@ class Review(QObject):
     def _added(self, feature_id: int) -> None:
         """A new part, or one that an undo has brought back."""
         if self.layer is None or not self.ready:
+            self._gone.discard(feature_id)
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = facts_of(feature, status_field=self._status_field)
+            self.facts[feature_id] = self._facts_of(feature)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_current()

@@ -31,7 +31,6 @@ from qgis.core import (
 from .. import field_types, styles
 from ..i18n import tr
 from . import editing, last_values
-from .doubt import CLASSES
 from .place import Place
 from .tidy import iou
 
@@ -56,6 +55,8 @@ SCHEMA: tuple[tuple[str, Any, str], ...] = (
 """The attributes of an object, as fields: the engine's, and the class that the user gives."""
 
 CLASS = "class"
+_CLASSES = (CLASS, "label")
+"""Usual names of a field with the class; the engine's layers have both."""
 
 SAME = 0.8
 """IoU from which on a new object is one that the layer has: two clicks on the same roof."""
@@ -188,7 +189,7 @@ def mapping(layer: QgsVectorLayer) -> dict[str, str]:
 def class_field(layer: QgsVectorLayer) -> int:
     """The field for the class: the one that it was mapped to, else one of the usual names; -1."""
     fields = layer.fields()
-    names = [mapping(layer).get(CLASS, ""), CLASS, *CLASSES]
+    names = [mapping(layer).get(CLASS, ""), *_CLASSES]
     found = (fields.lookupField(name) for name in names if name)
     return next((index for index in found if index >= 0), -1)
 

@@ -14,6 +14,7 @@ from typing import Optional
 from qgis.core import (
     QgsCoordinateTransform,
     QgsFeature,
+    QgsFeatureRequest,
     QgsGeometry,
     QgsProject,
     QgsProviderRegistry,
@@ -23,10 +24,12 @@ from qgis.core import (
 from qgis.PyQt import sip
 
 from ..i18n import tr
-from . import editing
+from . import editing, target
 from .doubt import text_of
 from .editing import EditError
+from .tidy import iou
 
+ACCEPTED = "accepted"
 DECISION = "review"
 """Field of the layer of changes for the decisions: ``status`` says what became of a polygon."""
 
@@ -66,6 +69,9 @@ def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
 class UpdateReview:
     """Carries decisions over to the old layer.
 
+    What was carried over is seen in the layers: a review may be ended and started again, and a
+    save gives new features other ids.
+
     Args:
         changes: The layer of changes.
         old: The layer that is to be updated.
@@ -74,89 +80,250 @@ class UpdateReview:
     def __init__(self, changes: QgsVectorLayer, old: QgsVectorLayer) -> None:
         self.changes = changes
         self.old = old
-        self._before: dict[int, QgsFeature] = {}
-        self._added: dict[int, int] = {}
+        self._kept: dict[int, QgsFeature] = {}
+        """Old features before they were changed here, by the ids of the changes."""
+        self._made: dict[int, int] = {}
+        """Ids of features that were added to the old layer, by the ids of the changes."""
+        self._outlines = _layer_before(changes)
 
     def before(self, feature_id: int) -> Optional[QgsGeometry]:
         """The old outline of a change, in the CRS of the layer of changes."""
         if sip.isdeleted(self.old):
             return None
-        kept = self._before.get(feature_id)
+        change = self.changes.getFeature(feature_id)
+        now = self._old_feature(change)
+        untouched = now is not None and not _same(now.geometry(), self._shape(change))
+        kept = self._kept.get(feature_id)
+        if kept is None and not untouched:
+            kept = self._as_it_was(change, now)
         if kept is None:
-            old_id = self._old_id(feature_id)
-            kept = None if old_id is None else editing.feature_of(self.old, old_id)
+            kept = now
         if kept is None:
             return None
         shape = QgsGeometry(kept.geometry())
         shape.transform(self._way(back=True))
         return shape
 
-    def settle(self, feature_id: int, accepted: bool) -> None:
+    def settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         """Bring the old layer to where a decision wants it.
 
+        Args:
+            feature_id: Of the change.
+            accepted: The decision.
+            was_accepted: The decision before it.
+
         Raises:
-            EditError: The old layer refuses the change.
+            EditError: The old layer refuses the change, or it is not known how it was before.
         """
         if sip.isdeleted(self.old):
             raise EditError(tr("The old layer has been removed from the project; open it again."))
-        done = feature_id in self._before or feature_id in self._added
-        if accepted and not done:
-            self._apply(feature_id)
-        elif done and not accepted:
-            self._take_back(feature_id)
-
-    def _apply(self, feature_id: int) -> None:
         change = self.changes.getFeature(feature_id)
         status = text_of(change["status"])
-        if status in _NOTHING:
+        if status in _NOTHING or not change.hasGeometry():
             return
-        shape = QgsGeometry(change.geometry())
-        shape.transform(self._way())
-        if not self.old.wkbType() or shape.isEmpty():
-            return
-        text = tr("Update: {status}").format(status=status)
         if status == "new":
-            with editing.command(self.old, text):
-                made = QgsVectorLayerUtils.createFeature(self.old, _fitting(shape, self.old))
-                if not self.old.addFeature(made):
-                    raise EditError(self._refusal())
-            self._added[feature_id] = made.id()
+            settle = self._add if accepted else self._remove
+        else:
+            settle = self._apply if accepted else self._take_back
+        settle(change, was_accepted)
+
+    # --- new objects ----------------------------------------------------------------------------
+
+    def _add(self, change: QgsFeature, was_accepted: bool) -> None:
+        if self._new_feature(change) is not None:
             return
-        old_id = self._old_id(feature_id)
-        kept = None if old_id is None else editing.feature_of(self.old, old_id)
-        if old_id is None or kept is None:
+        made = QgsVectorLayerUtils.createFeature(self.old, _fitting(self._shape(change), self.old))
+        with editing.command(self.old, _title(change)):
+            self._must(self.old.addFeature(made))
+        self._made[change.id()] = made.id()
+
+    def _remove(self, change: QgsFeature, was_accepted: bool) -> None:
+        found = self._new_feature(change)
+        if found is not None:
+            with editing.command(self.old, tr("Update taken back")):
+                self._must(self.old.deleteFeature(found))
+        elif was_accepted:
+            raise EditError(
+                tr(
+                    "{layer} has no polygon with the outline of this new object: if you have "
+                    "changed it since, delete it there by hand."
+                ).format(layer=self.old.name())
+            )
+
+    def _new_feature(self, change: QgsFeature) -> Optional[int]:
+        """The old layer's feature that a new object has become."""
+        made = self._made.get(change.id())
+        if made is not None and editing.feature_of(self.old, made) is not None:
+            return made
+        shape = self._shape(change)
+        request = QgsFeatureRequest().setFilterRect(shape.boundingBox()).setNoAttributes()
+        near = (each for each in self.old.getFeatures(request) if each.hasGeometry())
+        return next((each.id() for each in near if _same(each.geometry(), shape)), None)
+
+    # --- old polygons ---------------------------------------------------------------------------
+
+    def _apply(self, change: QgsFeature, was_accepted: bool) -> None:
+        now = self._old_feature(change)
+        shape = self._shape(change)
+        goes = text_of(change["status"]) == "gone" or any(
+            self._is_drawn(other) for other in self._merged_with(change)
+        )
+        if now is None:
+            if goes:
+                return
             raise EditError(
                 tr("{layer} has no feature {id} any more; the change is left out.").format(
-                    layer=self.old.name(), id=old_id
+                    layer=self.old.name(), id=self._old_id(change)
                 )
             )
-        with editing.command(self.old, text):
-            good = (
-                self.old.deleteFeature(old_id)
-                if status == "gone"
-                else self.old.changeGeometry(old_id, _fitting(shape, self.old))
-            )
-            if not good:
-                raise EditError(self._refusal())
-        self._before[feature_id] = kept
-
-    def _take_back(self, feature_id: int) -> None:
-        text = tr("Update taken back")
-        if feature_id in self._added:
-            with editing.command(self.old, text):
-                self.old.deleteFeature(self._added.pop(feature_id))
+        if not goes and _same(now.geometry(), shape):
             return
-        kept = self._before.pop(feature_id)
-        with editing.command(self.old, text):
-            if self.old.getFeature(kept.id()).isValid():
-                self.old.changeGeometry(kept.id(), kept.geometry())
-            else:  # its id is among its attributes, and comes back when the layer is saved
-                self.old.addFeature(QgsFeature(kept))
+        kept = self._as_it_was(change, now) if was_accepted else None
+        with editing.command(self.old, _title(change)):
+            self._must(
+                self.old.deleteFeature(now.id())
+                if goes
+                else self.old.changeGeometry(now.id(), _fitting(shape, self.old))
+            )
+        self._kept.setdefault(change.id(), now if kept is None else kept)
 
-    def _old_id(self, feature_id: int) -> Optional[int]:
-        value = self.changes.getFeature(feature_id)["old_fid"]
+    def _take_back(self, change: QgsFeature, was_accepted: bool) -> None:
+        now, status = self._old_feature(change), text_of(change["status"])
+        drawn = now is not None and _same(now.geometry(), self._shape(change))
+        if now is None:
+            done = was_accepted and status in ("gone", "merged")  # others are not deleted here
+        else:
+            done = status != "gone" and (drawn or was_accepted)
+        if not done:
+            return
+        kept = self._known(change, now)
+        with editing.command(self.old, tr("Update taken back")):
+            if now is None:
+                self._restore(change, kept, kept.geometry())
+            elif not _same(now.geometry(), kept.geometry()):
+                self._must(self.old.changeGeometry(now.id(), kept.geometry()))
+        self._kept.pop(change.id(), None)
+        others = self._merged_with(change) if drawn else []
+        if others and not any(self._is_drawn(other) for other in others):
+            self._inherit(others[0])
+
+    def _inherit(self, change: QgsFeature) -> None:
+        """What was merged away gets the outline that its partner has given up."""
+        if self._old_feature(change) is not None:
+            self._apply(change, True)
+            return
+        kept = self._known(change, None)
+        with editing.command(self.old, _title(change)):
+            self._restore(change, kept, _fitting(self._shape(change), self.old))
+        self._kept[change.id()] = kept
+
+    def _restore(self, change: QgsFeature, kept: QgsFeature, shape: QgsGeometry) -> None:
+        """Within a command: add an old feature anew.
+
+        Its id is among its attributes, and comes back when the layer is saved.
+        """
+        feature = QgsFeature(self.old.fields())
+        for index, field in enumerate(self.old.fields()):
+            place = kept.fields().lookupField(field.name())
+            if place >= 0:
+                feature.setAttribute(index, kept.attribute(place))
+        feature.setGeometry(shape)
+        self._must(self.old.addFeature(feature))
+        self._made[change.id()] = feature.id()
+
+    def _merged_with(self, change: QgsFeature) -> list[QgsFeature]:
+        """The other accepted changes that have become one polygon with this one."""
+        if text_of(change["status"]) != "merged":
+            return []
+        request = QgsFeatureRequest().setFilterRect(change.geometry().boundingBox())
+        return [
+            other
+            for other in self.changes.getFeatures(request)
+            if other.id() != change.id()
+            and text_of(other["status"]) == "merged"
+            and text_of(other[DECISION]) == ACCEPTED
+            and iou(other.geometry(), change.geometry()) >= target.SAME
+        ]
+
+    def _is_drawn(self, change: QgsFeature) -> bool:
+        """Whether the old polygon has the outline of a change."""
+        now = self._old_feature(change)
+        return now is not None and _same(now.geometry(), self._shape(change))
+
+    def _old_feature(self, change: QgsFeature) -> Optional[QgsFeature]:
+        """The old polygon of a change as it is now, also where it was deleted and added anew."""
+        old_id = self._old_id(change)
+        if old_id is None:
+            return None
+        for each in (self._made.get(change.id()), old_id):
+            found = None if each is None else editing.feature_of(self.old, each)
+            if found is not None:
+                return found
+        buffer, keys = self.old.editBuffer(), self.old.primaryKeyAttributes()
+        added = () if buffer is None else buffer.addedFeatures().values()
+        return next((f for f in added if any(f.attribute(key) == old_id for key in keys)), None)
+
+    def _known(self, change: QgsFeature, now: Optional[QgsFeature]) -> QgsFeature:
+        """The old polygon of a change as it was before.
+
+        Raises:
+            EditError: It is not known.
+        """
+        kept = self._as_it_was(change, now)
+        if kept is None:
+            raise EditError(
+                tr(
+                    "How feature {id} of {layer} was before the update is not known any more; "
+                    "change it there by hand."
+                ).format(id=self._old_id(change), layer=self.old.name())
+            )
+        return kept
+
+    def _as_it_was(self, change: QgsFeature, now: Optional[QgsFeature]) -> Optional[QgsFeature]:
+        """What was kept here, else what the next save overwrites, else what the engine kept."""
+        kept, old_id = self._kept.get(change.id()), self._old_id(change)
+        if kept is not None or old_id is None:
+            return kept
+        saved = next(self.old.dataProvider().getFeatures(QgsFeatureRequest(old_id)), None)
+        if saved is not None and saved.hasGeometry():
+            # After a save it is the polygon as it is now, or with the outline of the change.
+            fresh = now is None or not _same(saved.geometry(), now.geometry())
+            gone = text_of(change["status"]) == "gone"
+            if fresh and (gone or not _same(saved.geometry(), self._shape(change))):
+                return saved
+        return None if self._outlines is None else self._from_outlines(self._outlines, old_id)
+
+    def _from_outlines(self, outlines: QgsVectorLayer, old_id: int) -> Optional[QgsFeature]:
+        request = QgsFeatureRequest().setFilterExpression(f'"old_fid" = {old_id}')
+        found = next(outlines.getFeatures(request), None)
+        if found is None or not found.hasGeometry():
+            return None
+        kept = QgsFeature(self.old.fields())
+        for index, field in enumerate(self.old.fields()):
+            place = outlines.fields().lookupField(field.name())
+            if place >= 0:
+                kept.setAttribute(index, found.attribute(place))
+        for key in self.old.primaryKeyAttributes():
+            kept.setAttribute(key, old_id)
+        shape = QgsGeometry(found.geometry())
+        shape.transform(self._way())
+        kept.setGeometry(_fitting(shape, self.old))
+        return kept
+
+    def _shape(self, change: QgsFeature) -> QgsGeometry:
+        """What stands there now, in the old layer's CRS."""
+        shape = QgsGeometry(change.geometry())
+        shape.transform(self._way())
+        return shape
+
+    def _must(self, done: bool) -> None:
+        if not done:
+            raise EditError(tr("The layer {name} refuses the change.").format(name=self.old.name()))
+
+    @staticmethod
+    def _old_id(change: QgsFeature) -> Optional[int]:
         try:
-            return int(value)
+            return int(change["old_fid"])
         except (TypeError, ValueError):
             return None
 
@@ -164,8 +331,23 @@ class UpdateReview:
         ends = (self.changes.crs(), self.old.crs())
         return QgsCoordinateTransform(*(ends[::-1] if back else ends), QgsProject.instance())
 
-    def _refusal(self) -> str:
-        return tr("The layer {name} refuses the change.").format(name=self.old.name())
+
+def _layer_before(changes: QgsVectorLayer) -> Optional[QgsVectorLayer]:
+    """The engine's layer of old outlines beside a layer of changes; None where there is none."""
+    if changes.providerType() != "ogr":
+        return None
+    parts = QgsProviderRegistry.instance().decodeUri("ogr", changes.source())
+    name = f"{parts.get('layerName')}_before"
+    layer = QgsVectorLayer(f"{parts.get('path')}|layername={name}", name, "ogr")
+    return layer if layer.isValid() and layer.fields().lookupField("old_fid") >= 0 else None
+
+
+def _title(change: QgsFeature) -> str:
+    return tr("Update: {status}").format(status=text_of(change["status"]))
+
+
+def _same(one: QgsGeometry, other: QgsGeometry) -> bool:
+    return bool(one.equals(other) or one.isGeosEqual(other))
 
 
 def _fitting(shape: QgsGeometry, layer: QgsVectorLayer) -> QgsGeometry:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Optional
 
+from osgeo import gdal
 from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
@@ -42,6 +44,7 @@ class UpdateLayer(EngineAlgorithm):
         super().__init__()
         self._raster: Optional[str] = None
         self._file: Optional[tuple[str, str]] = None
+        self._whole = False
 
     def title(self) -> str:
         return tr("Update a layer from a new raster")
@@ -52,7 +55,7 @@ class UpdateLayer(EngineAlgorithm):
             "moved, reshaped, split, merged or gone, each with a probability; and finds new "
             "objects of the layer’s class. A shift of the whole layer is told apart.\n\n"
             "The old layer stays as it is. “Review a result” shows old and new outlines and "
-            "takes the new ones over, one by one."
+            "takes the new ones over, one by one, where the old layer is a file."
         )
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
@@ -109,13 +112,21 @@ class UpdateLayer(EngineAlgorithm):
             given.selectedFeaturesOnly or bool(given.filterExpression)
         )
         layer = self.parameterAsVectorLayer(parameters, self.INPUT, context)
-        self._file = None if some or layer is None else _geopackage(layer)
+        self._file = None if layer is None else _file_and_layer(layer)
+        self._whole = self._file is not None and not some and _is_as_saved(layer)
         return True
 
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.INPUT)
         ids = given.fields(self.ID)
-        if self._file is not None:  # the result names the layer, so that a review finds it
+        if self._file is None:
+            given.feedback.pushWarning(
+                tr(
+                    "{name} is not a layer of a file: the review cannot take changes over into it. "
+                    "Save it as a GeoPackage first, and update that."
+                ).format(name=source.sourceName())
+            )
+        if self._file is not None and self._whole:
             path, layer = self._file
             id_field = ids[0] if ids else None
         else:
@@ -147,20 +158,20 @@ class UpdateLayer(EngineAlgorithm):
                     north=f"{north:+.2f}",
                 )
             )
+        if self._file is not None and not self._whole:
+            _name_source(str(result["output"]), str(result["layer"]), *self._file)
         changes = ResultLayer(str(result["output"]), str(result["layer"]), styles.REVIEW)
         results = self.write_result(given, changes)
         results.update({name.upper(): count for name, count in (result["counts"] or {}).items()})
         return {**results, "SHIFT_EAST_M": east, "SHIFT_NORTH_M": north}
 
 
-def _geopackage(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
-    """File and layer name of a layer of a GeoPackage that is saved and shown as a whole."""
-    if layer.isModified() or layer.subsetString() or layer.providerType() != "ogr":
+def _file_and_layer(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
+    """Where a review finds a layer again: its file, and its name there; None for no file."""
+    if layer.providerType() != "ogr":
         return None
     parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
     path = str(parts.get("path") or "")
-    if not path.lower().endswith(".gpkg"):
-        return None
     name = parts.get("layerName")
     if not name:
         sublayers = layer.dataProvider().subLayers()
@@ -168,3 +179,22 @@ def _geopackage(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
             return None
         name = sublayers[0].split("!!::!!")[1]
     return path, str(name)
+
+
+def _is_as_saved(layer: QgsVectorLayer) -> bool:
+    """Whether the engine finds in a layer's GeoPackage what QGIS shows: all of it, as it is."""
+    if layer.isModified() or layer.subsetString():
+        return False
+    parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
+    return str(parts.get("path") or "").lower().endswith(".gpkg")
+
+
+def _name_source(changes: str, changes_layer: str, path: str, layer: str) -> None:
+    """Name the user's layer and its ids in the engine's result, which knows only the copy."""
+    text = f"{Path(path).absolute()}|layername={layer}".replace("'", "''")
+    file = gdal.OpenEx(changes, gdal.OF_VECTOR | gdal.OF_UPDATE)
+    file.ExecuteSQL(
+        f"UPDATE \"{changes_layer}\" SET old_fid = {SOURCE_FID}, old_layer = '{text}' "
+        "WHERE old_fid IS NOT NULL"
+    )
+    file = None  # closes it

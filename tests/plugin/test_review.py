@@ -10,7 +10,13 @@ from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin import styles
 from samgeo_plugin.interactive.doubt import doubts, together
-from samgeo_plugin.interactive.review import ACCEPTED, REJECTED, Review, ReviewFilter
+from samgeo_plugin.interactive.review import (
+    ACCEPTED,
+    REJECTED,
+    Review,
+    ReviewFilter,
+    decision_field,
+)
 
 FIELDS = "&field=score:double&field=label:string&field=area_m2:double"
 
@@ -130,6 +136,19 @@ def test_deleting_goes_on_and_undo_brings_it_back(review, layer):
     assert sorted(review.queue) == sorted(before)
 
 
+def test_what_is_deleted_while_the_order_is_made_is_not_in_the_queue(layer, wait):
+    review = Review()
+    assert review.start(layer)
+    for _ in range(layer.featureCount() + 1):  # all are read, the first one is measured
+        next(review._work)
+    layer.deleteFeatures([1, 5])
+    layer.deleteFeature(7)
+    layer.undoStack().undo()
+    wait(lambda: review.ready)
+    assert sorted(review.queue) == [2, 3, 4, *range(6, 13)]
+    review.stop()
+
+
 def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
     said = []
     made = Review()
@@ -138,6 +157,95 @@ def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
     assert not made.start(lines)
     assert "no polygons" in said[0][1]
     assert not lines.isEditable()
+
+
+@pytest.fixture
+def classified(qgis_app, wait):
+    """The review of a layer of the engine's, whose field for labels is empty."""
+    fields = "&field=label:string&field=class:string&field=class_prob:double"
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645" + fields, "objects", "memory")
+    for k, (name, probability) in enumerate((("roof", 0.95), ("roof", 0.51), ("field", 0.9))):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([None, name, probability])
+        feature.setGeometry(square(20 * k, 0))
+        made.dataProvider().addFeature(feature)
+    review = Review()
+    assert review.start(made)
+    wait(lambda: review.ready)
+    yield review
+    review.stop()
+
+
+def test_the_class_of_an_engines_layer_is_read_and_written_where_it_stands(classified):
+    assert classified.classes == ["field", "roof"]
+    classified.set_filter(ReviewFilter(label="field"))
+    current = classified.current
+    classified.set_class(2)
+    changed = classified.layer.getFeature(current)
+    assert changed["class"] == "roof"
+    assert not changed["label"]
+
+
+def test_an_improbable_class_comes_first(classified):
+    found = [classified.layer.getFeature(each)["class_prob"] for each in classified.queue]
+    assert found == [0.51, 0.9, 0.95]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("status:integer", [0, 1, 2]), ("Status:string", ["built", "", "planned"]),
+     ("status:string(4)", ["", "", ""])],
+)  # fmt: skip
+def test_a_status_of_the_users_own_stays_and_decisions_go_elsewhere(qgis_app, wait, kind, values):
+    made = QgsVectorLayer(f"Polygon?crs=EPSG:32645&field={kind}", "plots", "memory")
+    for k, value in enumerate(values):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([value])
+        feature.setGeometry(square(20 * k, 0))
+        made.dataProvider().addFeature(feature)
+    said = []
+    review = Review()
+    review.message.connect(lambda *args: said.append(args))
+    assert review.start(made)
+    wait(lambda: review.ready)
+    for _ in values:
+        review.decide(ACCEPTED)
+    review.stop()
+    assert made.commitChanges()
+    assert [feature[0] for feature in made.getFeatures()] == values
+    assert [feature["review"] for feature in made.getFeatures()] == [ACCEPTED] * 3
+    assert "they go into “review”" in said[0][1]
+    assert decision_field(made) == "review"
+
+
+def test_a_layer_whose_fields_hold_other_values_is_refused(qgis_app):
+    fields = "&field=status:integer&field=review:double"
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645" + fields, "plots", "memory")
+    said = []
+    review = Review()
+    review.message.connect(lambda *args: said.append(args))
+    assert not review.start(made)
+    assert "no room for the decisions" in said[0][1]
+    assert not made.isEditable()
+
+
+def test_a_class_that_its_field_cannot_hold_is_refused(qgis_app, wait):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:integer", "plots", "memory")
+    feature = QgsFeature(made.fields())
+    feature.setAttributes([7])
+    feature.setGeometry(square(0, 0))
+    made.dataProvider().addFeature(feature)
+    said = []
+    review = Review()
+    review.message.connect(lambda *args: said.append(args))
+    review.known_classes = lambda: ["roof"]
+    assert review.start(made)
+    wait(lambda: review.ready)
+    review.set_class(1)
+    assert "cannot hold “roof”" in said[0][1]
+    assert made.getFeature(1)["class"] == 7
+    assert review.counts[ACCEPTED] == 0
+    review.stop()
 
 
 def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, wait):

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsFeature,
+    QgsFeatureRequest,
     QgsGeometry,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -21,6 +24,7 @@ from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.processing.provider import SamGeoProvider
+from samgeo_plugin.processing.update_layer import UpdateLayer
 
 CHANGES = (
     "&field=old_fid:integer&field=old_layer:string(200)&field=status:string"
@@ -34,6 +38,20 @@ def square(x: float, side: float = 10.0) -> QgsGeometry:
     )
 
 
+def saved(made: QgsVectorLayer, path: str, name: str) -> QgsVectorLayer:
+    """A copy as a layer of a GeoPackage."""
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.layerName = name
+    if Path(path).exists():
+        options.actionOnExistingFile = (
+            QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
+        )
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        made, path, QgsProject.instance().transformContext(), options
+    )
+    return QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+
+
 @pytest.fixture
 def old(qgis_app, tmp_path):
     """Four houses with names, in a GeoPackage."""
@@ -43,13 +61,7 @@ def old(qgis_app, tmp_path):
         feature.setAttributes([f"house {k}"])
         feature.setGeometry(square(20.0 * k))
         made.dataProvider().addFeature(feature)
-    path = str(tmp_path / "houses.gpkg")
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.layerName = "houses"
-    QgsVectorFileWriter.writeAsVectorFormatV3(
-        made, path, QgsProject.instance().transformContext(), options
-    )
-    layer = QgsVectorLayer(f"{path}|layername=houses", "houses", "ogr")
+    layer = saved(made, str(tmp_path / "houses.gpkg"), "houses")
     QgsProject.instance().addMapLayer(layer)
     yield layer
     QgsProject.instance().removeAllMapLayers()
@@ -57,11 +69,16 @@ def old(qgis_app, tmp_path):
 
 @pytest.fixture
 def changes(old):
+    return changes_of(
+        old,
+        [(1, "confirmed", square(0)), (2, "reshaped", square(20, 14)), (3, "gone", square(40)),
+         (4, "moved", square(63)), (None, "new", square(100))],
+    )  # fmt: skip
+
+
+def changes_of(old, rows) -> QgsVectorLayer:
+    """A layer of changes with old ids, statuses and outlines."""
     made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + CHANGES, "changes", "memory")
-    rows = [
-        (1, "confirmed", square(0)), (2, "reshaped", square(20, 14)), (3, "gone", square(40)),
-        (4, "moved", square(63)), (None, "new", square(100)),
-    ]  # fmt: skip
     for fid, status, shape in rows:
         feature = QgsFeature(made.fields())
         feature.setAttributes([fid, old.source() if fid else None, status, 0.9, ""])
@@ -85,6 +102,16 @@ def decide(review, status: str, decision: str) -> None:
     while review.layer.getFeature(review.current)["status"] != status:
         review.go(1)
     review.decide(decision)
+
+
+def begin(review, changes, wait) -> list:
+    """Start a review, as after a restart of QGIS; returns the list that its messages go to."""
+    review.stop()
+    assert review.start(changes)
+    wait(lambda: review.ready)
+    said = []
+    review.message.connect(lambda level, text: said.append(text))
+    return said
 
 
 def area(old, fid: int) -> float:
@@ -135,6 +162,117 @@ def test_a_polygon_that_went_comes_back_with_its_id_and_attributes(review, chang
     assert back.geometry().equals(square(40))
 
 
+def test_a_review_that_is_started_again_takes_back_what_was_accepted(review, changes, old, wait):
+    for status in ("reshaped", "gone", "new"):
+        decide(review, status, ACCEPTED)
+    said = begin(review, changes, wait)
+    for status in ("reshaped", "gone", "new"):
+        decide(review, status, REJECTED)
+    assert old.commitChanges()
+    assert [(f.id(), f["name"], f.geometry().area()) for f in old.getFeatures()] == [
+        (k + 1, f"house {k}", 100) for k in range(4)
+    ]
+    assert not said
+
+
+def test_what_is_accepted_twice_is_done_once(review, changes, old, wait):
+    for save in (False, True):
+        for status in ("reshaped", "gone", "new"):
+            decide(review, status, ACCEPTED)
+        assert old.featureCount() == 4
+        assert not save or old.commitChanges(False)
+        assert not begin(review, changes, wait)
+    decide(review, "new", ACCEPTED)
+    assert old.featureCount() == 4
+    for decision in (OPEN, ACCEPTED, ACCEPTED):
+        decide(review, "gone", decision)
+    assert old.featureCount() == 4
+    assert not any(f["name"] == "house 2" for f in old.getFeatures())
+
+
+def test_a_new_polygon_that_was_saved_is_taken_back(review, old):
+    decide(review, "new", ACCEPTED)
+    assert old.commitChanges(False)
+    decide(review, "new", REJECTED)
+    assert old.featureCount() == 4
+
+
+def test_what_was_undone_in_the_old_layer_can_be_accepted_again(review, old):
+    decide(review, "reshaped", ACCEPTED)
+    old.undoStack().undo()
+    decide(review, "reshaped", ACCEPTED)
+    assert area(old, 2) == pytest.approx(196)
+    decide(review, "reshaped", OPEN)
+    assert area(old, 2) == 100
+
+
+def test_what_cannot_be_taken_back_is_said(review, changes, old, wait):
+    for status in ("reshaped", "gone", "new"):
+        decide(review, status, ACCEPTED)
+    new = next(f.id() for f in old.getFeatures() if f.geometry().equals(square(100)))
+    old.changeGeometry(new, square(101))
+    assert old.commitChanges()
+    said = begin(review, changes, wait)
+    for status in ("reshaped", "gone", "new"):
+        decide(review, status, REJECTED)
+    assert len(said) == 3
+    assert "by hand" in said[0]
+    assert area(old, 2) == pytest.approx(196)
+
+
+def test_old_outlines_come_from_the_engines_layer_of_them(changes, old, tmp_path, wait):
+    path = str(tmp_path / "changes.gpkg")
+    before = QgsVectorLayer(
+        "MultiPolygon?crs=EPSG:32645&field=old_fid:integer&field=name:string", "before", "memory"
+    )
+    for house in old.getFeatures():
+        feature = QgsFeature(before.fields())
+        feature.setAttributes([house.id(), house["name"]])
+        feature.setGeometry(house.geometry())
+        before.dataProvider().addFeature(feature)
+    stored = saved(changes, path, "changes")
+    saved(before, path, "changes_before")
+    review = Review()
+    begin(review, stored, wait)
+    decide(review, "reshaped", ACCEPTED)
+    decide(review, "gone", ACCEPTED)
+    assert old.commitChanges()
+    said = begin(review, stored, wait)
+    decide(review, "reshaped", REJECTED)
+    decide(review, "gone", REJECTED)
+    review.stop()
+    assert not said
+    assert old.commitChanges()
+    assert area(old, 2) == 100
+    assert old.getFeature(3)["name"] == "house 2"
+
+
+def test_polygons_that_merged_become_one(old, wait):
+    whole = QgsGeometry.fromWkt("MULTIPOLYGON(((0 0,30 0,30 10,0 10,0 0)))")
+    changes = changes_of(old, [(1, "merged", whole), (2, "merged", whole)])
+    review = Review()
+    said = begin(review, changes, wait)
+    review.decide(ACCEPTED)
+    assert (area(old, 1), area(old, 2)) == (300, 100)
+    review.decide(ACCEPTED)
+    assert area(old, 1) == 300
+    assert not old.getFeature(2).isValid()
+
+    review.go(-100)
+    review.decide(REJECTED)  # the other one is merged still
+    assert area(old, 1) == 100
+    heir = [f for f in old.getFeatures() if f["name"] == "house 1"]
+    assert [f.geometry().area() for f in heir] == [300]
+    review.decide(REJECTED)
+    assert sorted((f["name"], f.geometry().area()) for f in old.getFeatures()) == [
+        (f"house {k}", 100) for k in range(4)
+    ]
+    assert old.commitChanges()
+    assert [f.id() for f in old.getFeatures()] == [1, 2, 3, 4]
+    review.stop()
+    assert not said
+
+
 def test_the_old_outline_is_known_for_the_map(review, old):
     decide(review, "reshaped", ACCEPTED)
     review.go(-100)
@@ -150,6 +288,68 @@ def test_an_update_whose_old_layer_is_not_open_is_not_started(changes, old):
     review.message.connect(lambda level, text: said.append(text))
     assert not review.start(changes)
     assert "open that layer first" in said[0]
+
+
+@pytest.fixture
+def updated(qgis_app, tmp_path, monkeypatch):
+    """Runs the algorithm with an engine that says that every polygon is 14 by 14 metres now."""
+
+    def engine(self, given, method, params):
+        fields = CHANGES + "&field=samgeo_source_fid:integer"
+        made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "changes", "memory")
+        copy = QgsVectorLayer(params["input"], "copy", "ogr")
+        for each in copy.getFeatures():
+            feature = QgsFeature(made.fields())
+            ids = each.id(), params["input"]
+            feature.setAttributes([*ids, "reshaped", 0.9, "", each["samgeo_source_fid"]])
+            feature.setGeometry(square(each.geometry().boundingBox().xMinimum(), 14))
+            made.dataProvider().addFeature(feature)
+        saved(made, params["output"], "changes")
+        done = {"output": params["output"], "layer": "changes", "counts": {}}
+        return {**done, "shift_east_m": 0, "shift_north_m": 0}
+
+    def run(layer) -> tuple[QgsVectorLayer, str]:
+        context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
+        context.setProject(QgsProject.instance())
+        results, good = provider.algorithm("updatelayer").run(
+            {"INPUT": layer, "RASTER": str(SAMPLES / "town.tif"),
+             "OUTPUT": str(tmp_path / "changes.gpkg")},
+            context, feedback,
+        )  # fmt: skip
+        assert good, feedback.textLog()
+        return QgsVectorLayer(results["OUTPUT"], "changes", "ogr"), feedback.textLog()
+
+    monkeypatch.setattr(UpdateLayer, "run_engine", engine)
+    provider = SamGeoProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    yield run
+    QgsApplication.processingRegistry().removeProvider(provider)
+
+
+def test_an_update_of_a_copy_is_reviewed_in_the_users_own_layer(old, updated, tmp_path, wait):
+    shapefile = str(tmp_path / "houses.shp")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        old, shapefile, QgsProject.instance().transformContext(), options
+    )
+    mine = QgsVectorLayer(shapefile, "mine", "ogr")
+    QgsProject.instance().addMapLayer(mine)
+    changes, log = updated(mine)
+    review = Review()
+    said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    review.stop()
+    assert not said
+    assert "Save it as a GeoPackage" not in log
+    assert [area(mine, k) for k in range(4)] == [196, 100, 100, 100]
+
+
+def test_a_layer_that_no_review_can_change_is_told_before_the_work(old, updated):
+    scratch = old.materialize(QgsFeatureRequest())
+    QgsProject.instance().addMapLayer(scratch)
+    _, log = updated(scratch)
+    assert "Save it as a GeoPackage" in log
 
 
 @needs_engine
@@ -170,11 +370,7 @@ def test_the_algorithm_compares_and_its_result_can_be_reviewed(qgis_app, tmp_pat
         feature.setGeometry(shape)
         made.dataProvider().addFeature(feature)
     path = tmp_path / "houses.gpkg"
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.layerName = "houses"
-    QgsVectorFileWriter.writeAsVectorFormatV3(
-        made, str(path), QgsProject.instance().transformContext(), options
-    )
+    saved(made, str(path), "houses")
     before = path.read_bytes()
     provider = SamGeoProvider()
     QgsApplication.processingRegistry().addProvider(provider)

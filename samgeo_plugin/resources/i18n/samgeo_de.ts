@@ -1690,11 +1690,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/review_mode.py" />
-   <source>seam</source>
-   <translation>Naht</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/review_mode.py" />
    <source>shape</source>
    <translation>Form</translation>
   </message>
@@ -2235,6 +2230,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The field “{field}” of {layer} cannot hold “{value}”: choose or add a text field that is long enough.</source>
+   <translation>Das Feld „{field}“ von {layer} kann „{value}“ nicht aufnehmen: wählen Sie ein Textfeld, das lang genug ist, oder fügen Sie eines hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The layer {name} cannot be edited; choose another one.</source>
    <translation>Der Layer {name} lässt sich nicht bearbeiten; wählen Sie einen anderen.</translation>
   </message>
@@ -2335,6 +2335,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
+   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
+   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
    <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
@@ -2342,6 +2347,11 @@
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>{name} is an update of a layer that is not open: open that layer first.</source>
    <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
+   <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
@@ -2420,6 +2430,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>How feature {id} of {layer} was before the update is not known any more; change it there by hand.</source>
+   <translation>Wie das Objekt {id} von {layer} vor der Aktualisierung war, ist nicht mehr bekannt; ändern Sie es dort von Hand.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>The layer {name} refuses the change.</source>
    <translation>Der Layer {name} lehnt die Änderung ab.</translation>
   </message>
@@ -2442,6 +2457,11 @@
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>{layer} has no feature {id} any more; the change is left out.</source>
    <translation>{layer} hat kein Objekt {id} mehr; die Änderung entfällt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/update_review.py" />
+   <source>{layer} has no polygon with the outline of this new object: if you have changed it since, delete it there by hand.</source>
+   <translation>{layer} hat kein Polygon mit dem Umriss dieses neuen Objekts: falls Sie es seither geändert haben, löschen Sie es dort von Hand.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/update_review.py" />
@@ -3603,10 +3623,10 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
 
-The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one.</source>
+The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one, where the old layer is a file.</source>
    <translation>Sagt von jedem Polygon eines alten Layers, was auf einem neuen Raster daraus geworden ist: bestätigt, bewegt, umgeformt, geteilt, vereinigt oder verschwunden, jeweils mit einer Wahrscheinlichkeit; und findet neue Objekte der Klasse des Layers. Ein Versatz des ganzen Layers wird davon unterschieden.
 
-Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und neue Umrisse und übernimmt die neuen, einen nach dem anderen.</translation>
+Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und neue Umrisse und übernimmt die neuen, einen nach dem anderen, wenn der alte Layer eine Datei ist.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
@@ -3622,6 +3642,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{name} is not a file: save what you need of it as a file first.</source>
    <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} is not a layer of a file: the review cannot take changes over into it. Save it as a GeoPackage first, and update that.</source>
+   <translation>{name} ist kein Layer einer Datei: die Durchsicht kann keine Änderungen in ihn übernehmen. Speichern Sie ihn zuerst als GeoPackage und aktualisieren Sie das.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
