@@ -132,7 +132,7 @@ class ObjectClasses:
         """
         layer = self.layer
         probabilities = classifier.probabilities(layer.table)
-        names, probability = most_likely(probabilities, classifier.classes)
+        names, probability = most_likely(probabilities, classifier.classes, least)
         flags = np.zeros(len(layer), bool)
         numbers = np.array([classifier.classes.index(name) for name in names], np.int64)
         for row in np.flatnonzero(classifier.too_small(layer.table, numbers)).tolist():

@@ -36,10 +36,21 @@ Rivals = Mapping[int, Sequence[int]]
 """Of an object's number the numbers of those that it shares too much ground with."""
 
 
-def most_likely(probabilities: Doubles, classes: Sequence[str]) -> tuple[list[str], Doubles]:
-    """The likeliest class of each object and its probability, rounded to three decimals."""
+def most_likely(
+    probabilities: Doubles, classes: Sequence[str], least: float
+) -> tuple[list[str], Doubles]:
+    """The class of each object and its probability, rounded to three decimals.
+
+    It is the likeliest one; where that is :data:`~.examples.NONE`, and a class reaches ``least``,
+    it is the likeliest class: who asks for less than one half wants it, too.
+    """
     rounded = probabilities.round(3)
     best = rounded.argmax(axis=1)
+    if NONE in classes:
+        none = classes.index(NONE)
+        others = rounded.copy()
+        others[:, none] = -1.0
+        best = np.where((best == none) & (others.max(axis=1) >= least), others.argmax(axis=1), best)
     return [classes[k] for k in best.tolist()], rounded[np.arange(len(best)), best]
 
 

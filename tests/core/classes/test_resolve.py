@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import shapely
 from samgeo_core.classes.active import ask_next, uncertainty
+from samgeo_core.classes.examples import NONE
 from samgeo_core.classes.resolve import most_likely, resolve, rivals_among
 
 SHAPES = np.array(
@@ -60,9 +61,16 @@ def test_a_better_outlined_part_beats_a_worse_whole():
 
 
 def test_the_likeliest_class_is_named():
-    names, said = most_likely(np.array([[0.2, 0.8], [0.7004, 0.2996]]), ["a", "b"])
+    names, said = most_likely(np.array([[0.2, 0.8], [0.7004, 0.2996]]), ["a", "b"], 0.5)
     assert names == ["b", "a"]
     assert said.tolist() == [0.8, 0.7]
+
+
+@pytest.mark.parametrize(("least", "expected"), [(0.5, NONE), (0.31, NONE), (0.3, "b"), (0, "b")])
+def test_a_class_that_reaches_the_limit_is_named_before_none_of_these(least, expected):
+    names, said = most_likely(np.array([[0.1, 0.3, 0.6]]), ["a", "b", NONE], least)
+    assert names == [expected]
+    assert said.tolist() == [0.6 if expected == NONE else 0.3]
 
 
 def test_uncertain_different_and_unanswered_objects_are_asked_about():
