@@ -83,6 +83,10 @@ def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
         read(path, class_field="sort")
     with pytest.raises(PromptError, match="there is no such file"):
         read(str(tmp_path / "missing.gpkg"))
+    frame = gpd.GeoDataFrame({"kind": ["a", "b"]}, geometry=[None, shapely.Point()], crs=CRS)
+    frame.to_file(tmp_path / "empty.gpkg")
+    with pytest.raises(PromptError, match="None of the 2 examples has a geometry"):
+        read(str(tmp_path / "empty.gpkg"))
 
 
 def test_examples_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
