@@ -164,7 +164,8 @@ def segment(
             GeoDataFrame.
         prompts_layer: Layer within the prompts' file.
         prompt_as: How features become prompts; auto: points as they are, lines as strokes
-            along the object, polygons as boxes.
+            along the object, polygons as boxes. The parts of a feature ask for one object
+            together.
         prompt_id: Field whose value becomes prompt_id. None: the feature's id; of a GeoDataFrame,
             its index as text.
         prompt_label: Field whose value becomes label.

@@ -43,6 +43,7 @@ def assign(
     polygons: NDArray[Any],
     score: NDArray[np.float64],
     seen: BoolArray | None = None,
+    searched: Any | None = None,
 ) -> Marked:
     """Find the object of each example.
 
@@ -56,6 +57,7 @@ def assign(
         score: (n,) predicted IoU, NaN where unknown.
         seen: (n,) bool, False for objects off the raster's data, of which nothing can be learnt;
             None where all may be marked.
+        searched: Polygon in working pixels in which objects were looked for; None for everywhere.
 
     Raises:
         PromptError: No example lies on an object, one object is marked as two classes, or all
@@ -65,19 +67,20 @@ def assign(
     area = shapely.area(polygons)
     tree = shapely.STRtree(polygons)
     marks: dict[int, set[str]] = {}
-    lost = 0
+    lost = outside = 0
     unseen: list[str] = []
     for example in examples:
         near = np.sort(tree.query(example.geometry, predicate="intersects"))
         row = _best(example, near, polygons, order, area)
         if row is None:
             lost += 1
+            outside += searched is not None and not searched.intersects(example.geometry)
         elif seen is not None and not seen[row]:
             unseen.append(example.class_name)
         else:
             marks.setdefault(row, set()).add(example.class_name)
     _check_seen(examples, marks, unseen)
-    _check(examples, marks, lost)
+    _check(examples, marks, lost - outside, outside)
     rows = sorted(marks)
     return Marked(
         np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost + len(unseen)
@@ -144,7 +147,9 @@ def _check_seen(
         )
 
 
-def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -> None:
+def _check(
+    examples: Sequence[Example], marks: dict[int, set[str]], lost: int, outside: int
+) -> None:
     both = [names for names in marks.values() if len(names) > 1]
     if both:
         said = " and as ".join(name or "none of these" for name in sorted(both[0]))
@@ -152,18 +157,22 @@ def _check(examples: Sequence[Example], marks: dict[int, set[str]], lost: int) -
             f"{len(both)} object{'s are' if len(both) > 1 else ' is'} marked as {said}: leave one "
             "mark on each."
         )
+    beyond = f"{outside} of the {len(examples)} examples lie outside the area that is searched"
+    where = f" ({beyond})" if outside else ""
     if not marks:
         raise PromptError(
-            f"None of the {len(examples)} examples lies on an object: mark objects of the layer, "
-            "or draw polygons."
+            f"None of the {len(examples)} examples lies on an object{where}: mark objects of the "
+            "layer, or draw polygons."
         )
     asked = {example.class_name for example in examples}
     missing = sorted(asked - {name for names in marks.values() for name in names})
     if len(asked) > 1 and len(asked) - len(missing) < 2:
         raise PromptError(
             f"No example of {' or of '.join(repr(name or 'none of these') for name in missing)} "
-            "lies on an object: mark objects of the layer, or draw polygons."
+            f"lies on an object{where}: mark objects of the layer, or draw polygons."
         )
+    if outside:
+        warnings.warn(f"{beyond}: they were left out.", SamGeoWarning, stacklevel=2)
     if lost:
         warnings.warn(
             f"{lost} of the {len(examples)} examples lie on no object: they were left out. Draw "

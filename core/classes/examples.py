@@ -85,11 +85,12 @@ def read_examples(
         features. Those beside it are left out with a warning.
 
     Raises:
-        PromptError: A layer cannot be read or is empty, or no example lies on the raster.
+        PromptError: A layer cannot be read or is empty, or no example has a geometry or lies on
+            the raster.
         ParameterError: A layer lacks the class field.
     """
     found: list[Example] = []
-    outside = 0
+    outside = empty = 0
     for layer in layers:
         frame = _read(layer)
         names = _classes(frame, layer)
@@ -98,7 +99,12 @@ def read_examples(
         for geometry, name in zip(frame.geometry, names, strict=True):
             new = _examples(geometry, name, layer.path, place, shape)
             outside += not new
+            empty += geometry is None or geometry.is_empty
             found += new
+    if not found and empty == outside:
+        raise PromptError(
+            f"None of the {empty} examples has a geometry: draw them, or choose another layer."
+        )
     if not found:
         raise PromptError(
             f"None of the {outside} examples lies on the raster: check the layer and its CRS."

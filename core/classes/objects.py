@@ -95,9 +95,10 @@ class ObjectClasses:
             self._rivals = rivals_among(self.layer.polygons)
         return self._rivals
 
-    def mark(self, examples: Sequence[Example]) -> Marked:
+    def mark(self, examples: Sequence[Example], searched: Any | None = None) -> Marked:
         """The objects that examples mean; see :func:`~.assign.assign`."""
-        return assign(examples, self.layer.polygons, self.layer.score, self.layer.table.seen)
+        layer = self.layer
+        return assign(examples, layer.polygons, layer.score, layer.table.seen, searched)
 
     def train(self, marked: Marked, *, presume: bool = False) -> Classifier:
         """A classifier of marked objects.

@@ -207,7 +207,7 @@ class SegmentParameters(Parameters):
     prompts_layer: Optional[str] = option_field("Layer within the prompts' file.", group="prompts")
     prompt_as: str = option_field(
         "How features become prompts; auto: points as they are, lines as strokes along the object, "
-        "polygons as boxes.",
+        "polygons as boxes. The parts of a feature ask for one object together.",
         choices=("auto", "point", "box", "mask", "box+mask"),
         group="prompts",
     )

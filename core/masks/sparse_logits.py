@@ -135,8 +135,11 @@ class Field:
         return found
 
     def count(self, threshold: float = 0.0) -> int:
-        """Cells whose logit exceeds a threshold."""
-        return sum(int(np.count_nonzero(logits > threshold)) for logits, _ in self.blocks.values())
+        """Known cells whose logit exceeds a threshold."""
+        return sum(
+            int(np.count_nonzero((logits > threshold) & (weights > 0)))
+            for logits, weights in self.blocks.values()
+        )
 
     def stability(self, offset: float = 1.0) -> float:
         """IoU of the object cut ``offset`` above and below 0 (as in segment-anything)."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,7 +46,7 @@ class LayerPrompt:
         id: For the attribute ``prompt_id``.
         label: For the attribute ``label``.
         type: "point", "stroke", "box", "mask" or "polygon", for ``prompt_type``.
-        prompts: Usually one; several for a multi-point or a multi-line.
+        prompts: Usually one; several where the feature has several parts.
     """
 
     row: int
@@ -174,7 +173,7 @@ def _prompts(
     if points and kind != "point":
         raise PromptError(f"it is a point and cannot be used as {kind}")
     if kind == "point":
-        spots = _points(pixels, points)
+        spots = _points(pixels)
         inside = [s for s in spots if 0 <= s[0] <= height and 0 <= s[1] <= width]
         prompts = [PixelPrompt("point", np.array([spot])) for spot in inside]
         if not prompts:
@@ -209,9 +208,10 @@ def _plain(geometry: Any) -> Any:
     return make[int(dimensions.max())](kept)
 
 
-def _points(pixels: Any, points: bool) -> list[tuple[float, float]]:
-    """(row, column) of a point, of all points of several, or of a place inside a shape."""
-    places: Sequence[Any] = shapely.get_parts(pixels) if points else [pixels.point_on_surface()]
+def _points(pixels: Any) -> list[tuple[float, float]]:
+    """(row, column) of each point, or of a place inside each line or polygon."""
+    parts = [part for part in shapely.get_parts(pixels) if not part.is_empty]
+    places = [part.point_on_surface() for part in parts]
     return [(float(p.y), float(p.x)) for p in places]
 
 
@@ -228,6 +228,5 @@ def _outlined(pixels: Any, raster: Any, kind: PromptKind) -> tuple[str, tuple[Pi
     parts = [p for p in shapely.get_parts(shapely.get_parts(clipped)) if p.geom_type == "Polygon"]
     if not parts:
         raise PromptError("it has no area, so that it cannot be used as a mask")
-    largest = max(parts, key=lambda part: float(part.area))
-    ring = shapely.get_coordinates(largest.exterior)[:, ::-1]
-    return kind, (PixelPrompt(kind, ring),)
+    rings = [shapely.get_coordinates(part.exterior)[:, ::-1] for part in parts]
+    return kind, tuple(PixelPrompt(kind, ring) for ring in rings)

@@ -165,11 +165,11 @@ def along_stroke(points: Positions, count: int) -> Positions:
     )
 
 
-def polygon_logits(ring: Positions, window: PixelBox, cell: int) -> FloatArray:
-    """A polygon as a mask prompt: logits that rise with the distance from its edge.
+def polygon_logits(rings: Sequence[Positions], window: PixelBox, cell: int) -> FloatArray:
+    """Polygons as one mask prompt: logits that rise with the distance from their edge.
 
     Args:
-        ring: (n, 2) float64 (row, column) in raster pixels.
+        rings: (n, 2) float64 (row, column) in raster pixels, one for each polygon.
         window: Pixels that the logits cover.
         cell: Side of a logit's cell in pixels.
 
@@ -177,11 +177,12 @@ def polygon_logits(ring: Positions, window: PixelBox, cell: int) -> FloatArray:
         (h, w) float32, positive inside, within +-:data:`MASK_LOGIT`.
     """
     shape = (window.height // cell, window.width // cell)
-    cells = (ring - (window.row0, window.col0)) / cell
-    polygon = shapely.make_valid(shapely.Polygon(cells[:, ::-1]))
-    if polygon.is_empty or polygon.area <= 0:
+    cells = [(ring - (window.row0, window.col0)) / cell for ring in rings]
+    drawn = [shapely.make_valid(shapely.Polygon(ring[:, ::-1])) for ring in cells]
+    polygons = [polygon for polygon in drawn if polygon.area > 0]
+    if not polygons:
         raise PromptError("A polygon prompt has no area.")
-    inside: BoolArray = rasterize([polygon], out_shape=shape, all_touched=True).astype(bool)
+    inside: BoolArray = rasterize(polygons, out_shape=shape, all_touched=True).astype(bool)
     if not inside.any() or inside.all():
         return np.full(shape, MASK_LOGIT if inside.any() else -MASK_LOGIT, np.float32)
     distance = distance_transform_edt(inside) - distance_transform_edt(~inside)
@@ -202,7 +203,8 @@ def window_prompts(
     """One model prompt from all that lies in a window.
 
     Args:
-        prompts: In raster pixels. Several boxes become the one box around them.
+        prompts: In raster pixels. Several boxes become the one box around them, several polygons
+            one mask.
         window: What the model sees; positions become relative to it.
         cell: Side in pixels of the model's mask cells.
         logits: (h, w) float32 of an earlier round in the model's mask shape; goes before the
@@ -215,6 +217,7 @@ def window_prompts(
     points: list[Positions] = []
     labels: list[int] = []
     boxes: list[tuple[float, float, float, float]] = []
+    rings: list[Positions] = []
     for prompt in prompts:
         if prompt.type in ("point", "stroke"):
             spots = prompt.points
@@ -234,8 +237,10 @@ def window_prompts(
             as_mask = prompt.type == "mask" and "mask" in accepts
             if box[0] < box[2] and box[1] < box[3] and not as_mask:
                 boxes.append(box)
-            if prompt.type in ("polygon", "mask") and logits is None:
-                logits = polygon_logits(prompt.points, window, cell)
+            if prompt.type in ("polygon", "mask"):
+                rings.append(prompt.points)
+    if rings and logits is None:
+        logits = polygon_logits(rings, window, cell)
     if "mask" not in accepts:
         logits = None
     if not boxes and FOREGROUND not in labels and logits is None:

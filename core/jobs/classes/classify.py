@@ -19,6 +19,7 @@ from ...layers.provenance import ModelUsed
 from ...masks.store import JobStore
 from ...models.base import PromptableModel
 from ...parallel.executors import check_main_module
+from ...raster.areas import AreaOfInterest
 from ...raster.raster import Raster, open_raster
 from ...tiles.grid import Grid
 from ...vectors.schema import CLASS, CLASS_PROBABILITY
@@ -57,6 +58,7 @@ def classify_layer(
     *,
     factory: ModelFactory | None = None,
     may_be_empty: bool = False,
+    area: AreaOfInterest | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -66,6 +68,7 @@ def classify_layer(
         params: What to do.
         factory: Makes the model, instead of ``params.model``; picklable where there are workers.
         may_be_empty: Whether a layer without polygons gives an empty one instead of an error.
+        area: Where the layer's objects were looked for; None for the whole raster.
         progress: Called with each step.
         cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
 
@@ -121,7 +124,7 @@ def classify_layer(
                     objects = object_layer(
                         raster, placed, examples, source, folder, executor, report, model
                     )
-                classed = _classes(params, objects, examples, saved, raster, model, store)
+                classed = _classes(params, objects, examples, saved, raster, model, store, area)
                 frame = with_drawn(placed.frame, objects, raster, model)
                 frame = classed_frame(frame, classed, all_of_them=params.keep == "all")
                 frame = ruled(frame, rules, raster)
@@ -148,12 +151,13 @@ def _classes(
     raster: Raster,
     model: PromptableModel,
     store: JobStore,
+    area: AreaOfInterest | None,
 ) -> ClassedObjects:
     """Classes from the saved classifier, or from one trained here and saved where that is asked."""
     asked = ObjectClasses(objects)
     marked = None
     if saved is None:
-        marked = asked.mark(examples)
+        marked = asked.mark(examples, None if area is None else area.pixels)
         classifier = asked.train(marked)
     else:
         classifier = saved.classifier

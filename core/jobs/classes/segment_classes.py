@@ -27,7 +27,7 @@ from ...segmenters.segmenter import Segmenter
 from ...sources.vector_input import open_vector
 from ..folder import Output
 from ..make_segmenter import make_candidates
-from ..options import has_classes, raster_options, with_absolute_paths
+from ..options import area_of_interest, has_classes, raster_options, with_absolute_paths
 from ..regularize import regularize_layer
 from ..result import JobResult, Report, reported
 from ..scale import magnifies, scale_for
@@ -205,7 +205,10 @@ class _Steps:
                 save_classifier=None if save is None else str(folder / f"new{SUFFIX}"),
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
             )
-            classify_layer(asked, factory=self.model, may_be_empty=True, **self.report.given)
+            area = area_of_interest(params, self.raster)
+            classify_layer(
+                asked, factory=self.model, may_be_empty=True, area=area, **self.report.given
+            )
             if save is not None:
                 data = Path(asked.save_classifier or "").read_bytes()
                 put_classifier(save, data, folder, overwrite=params.overwrite)

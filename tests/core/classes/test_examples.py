@@ -83,6 +83,10 @@ def test_a_layer_without_a_usable_example_is_refused_in_a_sentence(tmp_path):
         read(path, class_field="sort")
     with pytest.raises(PromptError, match="there is no such file"):
         read(str(tmp_path / "missing.gpkg"))
+    frame = gpd.GeoDataFrame({"kind": ["a", "b"]}, geometry=[None, shapely.Point()], crs=CRS)
+    frame.to_file(tmp_path / "empty.gpkg")
+    with pytest.raises(PromptError, match="None of the 2 examples has a geometry"):
+        read(str(tmp_path / "empty.gpkg"))
 
 
 def test_examples_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
@@ -153,6 +157,16 @@ def test_contradictions_and_examples_on_nothing_are_said():
         )
     with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on no object"):
         assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
+
+
+def test_examples_outside_the_area_that_is_searched_are_said_to_be_there():
+    searched = shapely.box(0, 0, 95, 50)
+    far, near = example(shapely.Point(50, 80), "point"), example(shapely.Point(30, 30), "point")
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie outside the area") as said:
+        assert assign([far, near], OBJECTS, SCORE, searched=searched).lost == 1
+    assert len(said) == 1
+    with pytest.raises(PromptError, match=r"lies on an object \(1 of the 1 examples lie outside"):
+        assign([far], OBJECTS, SCORE, searched=searched)
 
 
 def test_examples_on_objects_without_data_are_lost_and_said():

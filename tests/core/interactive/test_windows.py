@@ -164,6 +164,15 @@ def test_fields_are_values():
     assert third.at(0, 0) is None
 
 
+def test_stability_does_not_count_unknown_cells():
+    box = CellBox(0, 0, 8, 10)
+    values = ones(box, 4.0)
+    values[:, 8:] = -0.5
+    field = blank().add(box, values, ones(box))
+    assert field.stability() == 0.8
+    assert blank().stability() == 0.0
+
+
 def test_exits_are_unknown_cells_beside_the_object_inside_the_raster():
     box = CellBox(90, 0, 100, 16)
     values = ones(box, -1.0)

@@ -150,6 +150,22 @@ def test_lines_run_along_objects(village, tmp_path):
     assert min(ious(features, [*chosen, wall, chosen[0]])) >= 0.97
 
 
+@pytest.mark.parametrize("prompt_as", ["mask", "box+mask", "point"])
+def test_all_parts_of_a_polygon_are_asked_with(village, tmp_path, prompt_as):
+    houses = [ground(village[1][k]) for k in (44, 45)]
+    model = oracle()
+    prompts = layer_of(tmp_path, [shapely.MultiPolygon(houses)])
+    params = parameters(village, prompts, tmp_path / "out.gpkg", prompt_as=prompt_as)
+    assert run(params, model).features == 1
+    asked = model.asked[0]
+    if prompt_as == "point":
+        assert asked.points.shape == (1, 2, 2)
+        found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+        assert min(ious(found, [shapely.union_all(houses)])) >= 0.97
+    else:
+        assert (asked.masks > 0).sum() == pytest.approx(2 * (SIDE / 2) ** 2, rel=0.15)
+
+
 def test_a_line_is_no_box_whatever_its_crs(village, tmp_path):
     house = ground(village[1][0])
     x, y = house.centroid.x, house.centroid.y

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import shapely
 from rasterio.windows import Window
-from samgeo_core.errors import ModelError, ParameterError, PromptError
+from samgeo_core.errors import ModelError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.classes import segment_classes
 from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
@@ -68,6 +68,18 @@ def test_a_few_examples_find_the_houses_of_a_scene(corner, tmp_path, monkeypatch
     assert sum(value >= 0.5 for value in iou) >= 0.8 * len(houses)
     assert len(found) <= 1.6 * len(houses)
     assert not list(tmp_path.glob("*.job"))
+
+
+def test_examples_outside_the_extent_are_counted_apart(corner, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+    folder, raster, houses = corner
+    x0, y0, x1, y1 = houses.total_bounds.tolist()
+    asked = SegmentParameters(
+        [str(raster)], str(tmp_path / "out.gpkg"), threads=1, extent=[x0, y0, (x0 + x1) / 2, y1],
+        like=[str(folder / "house.gpkg")], unlike=[str(folder / "other.gpkg")],
+    )  # fmt: skip
+    with pytest.warns(SamGeoWarning, match="examples lie outside the area that is searched"):
+        run(asked)
 
 
 def test_examples_that_cannot_be_used_are_refused_before_anything_is_segmented(

@@ -223,7 +223,7 @@ def test_a_stroke_is_eight_points_evenly_along_it():
 
 def test_a_polygon_becomes_a_box_and_logits_that_cross_zero_on_its_edge():
     ring = np.array([[120.0, 220.0], [120.0, 300.0], [200.0, 300.0], [200.0, 220.0]])
-    logits = polygon_logits(ring, WINDOW, 4)
+    logits = polygon_logits([ring], WINDOW, 4)
     assert logits.shape == (32, 32)
     assert (logits > 0).sum() == 20 * 20
     assert (logits[15, 4], logits[15, 5]) == (-1.0, 1.0)
@@ -237,7 +237,15 @@ def test_a_polygon_becomes_a_box_and_logits_that_cross_zero_on_its_edge():
     assert deaf.masks is None
     assert deaf.boxes.tolist() == [[20, 20, 100, 100]]
     with pytest.raises(PromptError, match="no area"):
-        polygon_logits(ring[[0, 1, 0]], WINDOW, 4)
+        polygon_logits([ring[[0, 1, 0]]], WINDOW, 4)
+
+
+def test_several_polygons_become_one_mask():
+    ring = np.array([[120.0, 220.0], [120.0, 240.0], [140.0, 240.0], [140.0, 220.0]])
+    parts = [PixelPrompt("mask", ring), PixelPrompt("mask", ring + 40)]
+    (logits,) = window_prompts(parts, WINDOW, 4).masks
+    assert (logits > 0).sum() == 2 * 5 * 5
+    assert (logits == polygon_logits([ring, ring + 40], WINDOW, 4)).all()
 
 
 @given(transforms, st.floats(10, 900), st.floats(10, 900))
