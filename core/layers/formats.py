@@ -28,7 +28,9 @@ import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 
+from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
 from ..sources.vector_input import for_pyogrio
@@ -245,7 +247,7 @@ def write_format(form: Format, written: Written, final: Path, *, flush: bool = T
             _write_gdal(form, written)
         else:
             _write_parquet(written)
-        _verify(form, written)
+        _verify(form, written, final)
         if form.driver == "GPKG":
             store_style(written.target, written.layer, written.geometry, modified=written.modified)
         if flush:
@@ -317,7 +319,7 @@ def _write_gdal(form: Format, written: Written) -> None:
             driver=form.driver,
             geometry_name=GEOMETRY,
             geometry_type=f"Multi{kind}" if form.multi else "Unknown",
-            crs=None if written.crs is None else written.crs.to_wkt(),
+            crs=None if written.crs is None else _wkt(form, written.crs),
             layer_options=options,
             # Version 1.4, GDAL's default, makes QGIS 3.22 warn of what it may not understand.
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
@@ -327,6 +329,46 @@ def _write_gdal(form: Format, written: Written) -> None:
         write_sidecar(sidecar(written.target), written.provenance)
     if cut:
         say_cut(written.target, cut)
+
+
+def _wkt(form: Format, crs: CRS) -> str:
+    """A CRS as GDAL is told it.
+
+    By its WKT 2, GDAL takes UTM in feet for the UTM in metres that has a code; by WKT 1, its
+    driver of GeoPackage does not.
+    """
+    odd_unit = crs.is_projected and metres_per_unit(crs) != 1.0
+    if form.driver == "GPKG" and odd_unit and crs.to_authority() is None:
+        with contextlib.suppress(CRSError):  # WKT 1 does not know all projections
+            return str(crs.to_wkt("WKT1_GDAL"))
+    return str(crs.to_wkt())
+
+
+def _check_crs(form: Format, given: CRS | None, kept: CRS | None, final: Path) -> None:
+    """Refuse a layer that would be somewhere else: a format may keep another CRS than it is given.
+
+    Only units are compared: a Shapefile may well lose the shift of a datum, or a name.
+
+    Raises:
+        OutputError: The unit is another one, or the CRS is lost.
+    """
+    if given is None or (kept is not None and _same_unit(given, kept)):
+        return
+    found = "none" if kept is None else _with_unit(kept)
+    raise OutputError(
+        f"{final.name}: {form.name} cannot hold the coordinate system {_with_unit(given)}; it "
+        f"would be read as {found}. Choose another one with {option('crs')}, such as one with an "
+        "EPSG code, or write another format, such as .gpkg or .parquet."
+    )
+
+
+def _same_unit(one: CRS, other: CRS) -> bool:
+    return math.isclose(metres_per_unit(one), metres_per_unit(other), rel_tol=1e-7)
+
+
+def _with_unit(crs: CRS) -> str:
+    unit = f" in {crs.axis_info[0].unit_name}" if crs.axis_info else ""
+    return f"{crs.name!r}{unit}"
 
 
 @contextlib.contextmanager
@@ -453,7 +495,7 @@ def _boxes(shapes: pa.ChunkedArray) -> pa.Array:
     return pa.StructArray.from_arrays([pa.array(bounds[:, k]) for k in range(4)], list(_SIDES))
 
 
-def _verify(form: Format, written: Written) -> None:
+def _verify(form: Format, written: Written, final: Path) -> None:
     """Not every driver reports a full disk: what was written is looked at again."""
     if form.suffix == ".parquet":
         files = files_of(written.target) if form.folder else [written.target]
@@ -467,5 +509,6 @@ def _verify(form: Format, written: Written) -> None:
         layer = written.layer if form.many_layers else None
         info = pyogrio.read_info(for_pyogrio(written.target), layer=layer, force_feature_count=True)
         found = info["features"]
+        _check_crs(form, written.crs, known_crs(info["crs"]), final)
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")

@@ -69,13 +69,16 @@ LINES: Collection[int] = (1, 5)
 """Type numbers of shapely."""
 
 
-def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") -> VectorLayer:
+def read_vector(
+    source: LayerLike, layer: str | None = None, *, what: str = "", carried: bool = False
+) -> VectorLayer:
     """Read a layer.
 
     Args:
         source: Path, or a GeoDataFrame.
         layer: Layer within the file.
         what: What it is for messages, e.g. "The truth"; its path otherwise.
+        carried: Its features go on into an output: say that their heights do not.
 
     Raises:
         ParameterError: It cannot be read, or has no geometries.
@@ -89,6 +92,8 @@ def read_vector(source: LayerLike, layer: str | None = None, *, what: str = "") 
     keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     coordinates, rows = shapely.get_coordinates(shapes, return_index=True)
     keep[rows[~np.isfinite(coordinates).all(axis=1)]] = False  # GEOS fails on them
+    if carried:
+        say_flattened(shapes[keep], name)
     shapes = shapely.force_2d(shapes[keep])
     wrong = np.flatnonzero(~shapely.is_valid(shapes))
     shapes[wrong] = [mended(shape) for shape in shapes[wrong]]
@@ -111,6 +116,24 @@ def say_left_out(count: int, name: str, needed: str) -> None:
             f"{count} feature{'s' if count > 1 else ''} of {re.sub('^The ', 'the ', name)} "
             f"{'are' if count > 1 else 'is'} left out: no {needed} with coordinates that a map "
             "can show.",
+            SamGeoWarning,
+            stacklevel=3,
+        )
+
+
+def say_flattened(shapes: Any, name: str) -> None:
+    """Warn that the heights of a layer's features do not go on into the output.
+
+    Args:
+        shapes: (n,) as they were read; nothing is said where none has heights.
+        name: The layer's.
+    """
+    count = int(shapely.has_z(shapes).sum())
+    if count:
+        warnings.warn(
+            f"The heights (Z) of {count} feature{'s' if count > 1 else ''} of "
+            f"{re.sub('^The ', 'the ', name)} are not carried over: outlines are written in two "
+            "dimensions.",
             SamGeoWarning,
             stacklevel=3,
         )

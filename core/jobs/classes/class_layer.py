@@ -24,7 +24,7 @@ from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
 from ...earth.crs import declared_crs
 from ...errors import ParameterError, PromptError, SamGeoWarning
-from ...layers.reader import say_left_out
+from ...layers.reader import say_flattened, say_left_out
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform, crs_on_raster
@@ -64,6 +64,7 @@ def place_layer(
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
     good &= ~frame.geometry.is_empty
     say_left_out(int((~good).sum()), path, "polygon")
+    say_flattened(frame.geometry[good].to_numpy(), path)
     frame = named(frame[good].reset_index(drop=True))
     if frame.empty and not may_be_empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")

@@ -93,6 +93,17 @@ def test_objects_may_be_kept_all_with_an_empty_class_for_the_others(world, tmp_p
     assert (found["class"].fillna("") == "").sum() == len(squares()) + 1
 
 
+def test_heights_that_are_not_carried_over_are_said_once(world, tmp_path):
+    layer = gpd.read_file(world[2])
+    layer.set_geometry(shapely.force_3d(layer.geometry, 512.5)).to_file(tmp_path / "tall.gpkg")
+    params = parameters(world, tmp_path / "out.gpkg", input=str(tmp_path / "tall.gpkg"))
+    notes = classify_layer(params, factory=mobile_sam).warnings
+    heights = f"The heights (Z) of {len(layer)} features of"
+    assert sum(note.startswith(heights) for note in notes) == 1
+    flat = classify_layer(parameters(world, tmp_path / "flat.gpkg"), factory=mobile_sam)
+    assert not any("heights" in note for note in flat.warnings)
+
+
 def test_a_class_that_the_layer_has_already_goes_on_unless_an_earlier_run_said_it(world, tmp_path):
     mine = tmp_path / "mine.gpkg"
     gpd.read_file(world[2]).assign(Class="mine").to_file(mine)

@@ -11,6 +11,7 @@ import pyogrio
 import pytest
 import rasterio
 import samgeo_core
+import shapely
 from rasterio.windows import Window
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
@@ -234,6 +235,18 @@ def test_a_polygon_over_a_large_raster_is_not_read_pixel_by_pixel(tmp_path, monk
         visible = gather_evidence._visible(shapes, raster.crs, raster)
     assert list(visible) == [True, False]
     assert max(sizes) < 5_000_000
+
+
+def test_heights_that_are_not_carried_over_are_said_once(updated, tmp_path):
+    _, _, old, path, _, _ = updated
+    tall = old.set_geometry(shapely.force_3d(old.geometry, 512.5))
+    tall.to_file(tmp_path / "old.gpkg", layer="houses")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", path.parent / "town.tif", tmp_path / "out.gpkg", threads=1
+    )
+    heights = f"The heights (Z) of {len(old)} features of the old layer"
+    assert sum(note.startswith(heights) for note in result.warnings) == 1
+    assert not any("heights" in note for note in updated[0].warnings)
 
 
 def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(updated, tmp_path):

@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import pytest
+import rasterio.crs
 import shapely
+from pyproj import CRS
 from samgeo_core.cli.commands import segment
 from samgeo_core.errors import OutputError, SamGeoWarning
 from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
@@ -278,6 +280,59 @@ def test_no_crs_is_written_as_none(tmp_path: Path, suffix: str) -> None:
 def test_geojson_needs_a_crs(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="WGS 84"):
         LayerWriter(tmp_path / "a.geojson", None)
+
+
+UTM_IN_FEET = "+proj=utm +zone=33 +datum=WGS84 +units=us-ft +type=crs"
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet"])
+@pytest.mark.parametrize("maker", ["proj", "rasterio"])
+def test_utm_in_feet_stays_in_feet(tmp_path: Path, suffix: str, maker: str) -> None:
+    crs = UTM_IN_FEET if maker == "proj" else rasterio.crs.CRS.from_string(UTM_IN_FEET)
+    with LayerWriter(tmp_path / f"a{suffix}", crs) as writer:
+        writer.write(features(crs=UTM_IN_FEET))
+    layer = read(tmp_path / f"a{suffix}")
+    assert layer.crs.equals(CRS.from_user_input(UTM_IN_FEET))
+    assert layer.total_bounds == pytest.approx(features().total_bounds)
+
+
+def test_a_crs_that_a_format_cannot_hold_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(
+        OutputError, match=r"FlatGeobuf cannot hold .* in US survey foot.* with crs"
+    ):
+        LayerWriter(tmp_path / "a.fgb", UTM_IN_FEET)
+    with pytest.raises(OutputError, match=r"Shapefile cannot hold .*read as none"):
+        LayerWriter(
+            tmp_path / "a.shp",
+            "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39 +lon_0=18 +R=6367470 "
+            "+to_meter=0.0174532925199433 +type=crs",
+        )
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb", ".parquet"])
+@pytest.mark.parametrize("crs", [2263, 3857, 25832, 4807, "EPSG:25832+5783", "ESRI:102718"])
+def test_a_crs_with_a_code_is_kept(tmp_path: Path, suffix: str, crs: object) -> None:
+    with LayerWriter(tmp_path / f"a{suffix}", crs) as writer:
+        writer.write(features(crs=None))
+    assert read(tmp_path / f"a{suffix}").crs.equals(writer.crs)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".fgb", ".parquet"])
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "+proj=tmerc +lon_0=9 +x_0=3500000 +ellps=bessel +towgs84=598,74,418 +type=crs",
+        'LOCAL_CS["site",UNIT["foot",0.3048]]',
+        'LOCAL_CS["site",UNIT["metre",1]]',
+        'ENGCRS["site",EDATUM["d"],CS[Cartesian,2],AXIS["e",east],AXIS["n",north],'
+        'LENGTHUNIT["metre",1]]',
+    ],
+)
+def test_a_crs_without_a_code_is_written(tmp_path: Path, suffix: str, crs: str) -> None:
+    with LayerWriter(tmp_path / f"a{suffix}", crs) as writer:
+        writer.write(features(crs=None))
+    assert read(tmp_path / f"a{suffix}").crs is not None
 
 
 def test_a_crs_cannot_be_made_up(tmp_path: Path) -> None:
