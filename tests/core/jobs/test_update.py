@@ -16,6 +16,7 @@ from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.jobs.update.changed_layer import old_ids
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
@@ -190,6 +191,21 @@ def test_what_cannot_be_is_refused_before_the_work(updated, tmp_path, monkeypatc
     with pytest.raises(OutputError, match="has no layer"):
         samgeo_core.update(path, raster, tmp_path / "o.gpkg", apply=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gpkg", "nowhere.gpkg"]
+
+
+def test_polygons_without_a_name_are_called_by_their_feature_id(tmp_path):
+    path = tmp_path / "old.gpkg"
+    params = UpdateParameters(str(path), ["town.tif"], "out.gpkg", id_field="name")
+
+    def names(values):
+        shapes = [box(20 * k, 0, 20 * k + 10, 10) for k in range(len(values))]
+        gpd.GeoDataFrame({"name": values}, geometry=shapes, crs="EPSG:32645").to_file(path)
+        return old_ids(params, run_update._old_layer(params))
+
+    assert names(["a", None, "", None, "fid 4"]) == ["a", "fid 2", "fid 3", "fid fid 4", "fid 4"]
+    assert names([7, None, None]) == ["7", "fid 2", "fid 3"]
+    with pytest.raises(ParameterError, match="Several polygons are called 'a' in name"):
+        names(["a", None, "a"])
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
