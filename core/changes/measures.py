@@ -33,7 +33,8 @@ class Measures:
         found: (n,) the object that stands where the polygon was, on the plane; empty where nothing
             does.
         source: (n,) number of the candidate that it is, or -1 for the polygon's answer.
-        way: (n, 2) from the old middle to the found one, m.
+        way: (n, 2) from the old middle to the found one, m; of an old polygon of several parts,
+            from those of them that the found object stands on.
         overlap: (n,) IoU of the old polygon and the found object.
         columns: (n, 9) float64, see :data:`NAMES`.
     """
@@ -69,7 +70,7 @@ def measure_all(evidence: Evidence) -> Measures:
     overlap = np.where(from_candidate, with_candidate, with_answer)
     empty = shapely.is_empty(found)
     there = np.where(empty, old, found)
-    way = _middles(there) - _middles(old)
+    way = _middles(there) - _middles(_found_again(old, there))
     aligned = iou(_moved(old, way), there)
     side = np.sqrt(shapely.area(old))
     ratio = np.abs(np.log(shapely.area(there) / np.maximum(shapely.area(old), 1e-12)))
@@ -89,6 +90,20 @@ def measure_all(evidence: Evidence) -> Measures:
     )
     columns[empty, :6] = 0.0  # nothing was found: no place, no shape, no overlap
     return Measures(found, source, way, overlap, columns)
+
+
+def _found_again(old: Shapes, there: Shapes) -> Shapes:
+    """Old polygons; of those of several parts, the parts that the object there stands on.
+
+    The model answers with one object, which is seldom more than one of the parts.
+    """
+    out = old.copy()
+    for number in np.flatnonzero(shapely.get_num_geometries(old) > 1).tolist():
+        parts = shapely.get_parts(old[number])
+        common = shapely.area(shapely.intersection(parts, there[number]))
+        share = common / np.maximum(shapely.area(parts), 1e-12)
+        out[number] = shapely.union_all(parts[share >= 0.5 * share.max()])
+    return out
 
 
 def _beyond(values: Floats, floor: Floats) -> Floats:
