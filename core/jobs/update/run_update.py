@@ -171,7 +171,10 @@ def update_layer(
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
             folder = store.folder / "features"
             folder.mkdir(parents=True, exist_ok=True)
-            given = Gathering(params, raster, layer, plane, folder, factory, progress, cancelled)
+            called = old_ids(params, layer)
+            given = Gathering(
+                params, raster, layer, called, plane, folder, factory, progress, cancelled
+            )
             with executor_for(params, store) as executor:
                 gathered = gather(given, source, executor, report, model)
             changes = compare(gathered.evidence, params.min_change_prob)

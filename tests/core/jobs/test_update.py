@@ -208,6 +208,22 @@ def test_polygons_without_a_name_are_called_by_their_feature_id(tmp_path):
         names(["a", None, "a"])
 
 
+def test_a_warning_names_the_polygon_as_the_output_does(updated, tmp_path):
+    _, _, old, path, _, _ = updated
+    houses = old.iloc[[0, 1, 2, 3, 4]].copy()
+    houses["name"] = ["a", "b", "c", "far", None]
+    houses.loc[houses.index[3:], "geometry"] = houses.geometry.iloc[3:].translate(5000, 0)
+    houses.to_file(tmp_path / "old.gpkg")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", path.parent / "town.tif", tmp_path / "out.gpkg", id_field="name",
+        threads=1, new_objects=False,
+    )  # fmt: skip
+    said = [note for note in result.warnings if "outside the raster" in note]
+    assert said == [f"Polygon {name}: it lies outside the raster." for name in ("far", "fid 5")]
+    found = pyogrio.read_dataframe(result.output, layer=result.layer)
+    assert list(found["old_id"][found["status"] == "unseen"]) == ["far", "fid 5"]
+
+
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
     _, _, old, path, before, _ = updated
     old.to_file(tmp_path / "old.geojson")
