@@ -27,14 +27,13 @@ NAMES = (
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """Of n old polygons.
+    """Of n old polygons; of one of several parts only those that the found object stands on count.
 
     Args:
         found: (n,) the object that stands where the polygon was, on the plane; empty where nothing
             does.
         source: (n,) number of the candidate that it is, or -1 for the polygon's answer.
-        way: (n, 2) from the old middle to the found one, m; of an old polygon of several parts,
-            from those of them that the found object stands on.
+        way: (n, 2) from the old middle to the found one, m.
         overlap: (n,) IoU of the old polygon and the found object.
         columns: (n, 9) float64, see :data:`NAMES`.
     """
@@ -67,10 +66,11 @@ def measure_all(evidence: Evidence) -> Measures:
     source[from_candidate] = of_class[number[from_candidate]]
     likeness = answers.likeness.copy()
     likeness[from_candidate] = same.likeness[number[from_candidate]]
-    overlap = np.where(from_candidate, with_candidate, with_answer)
     empty = shapely.is_empty(found)
     there = np.where(empty, old, found)
-    way = _middles(there) - _middles(_found_again(old, there))
+    old = _found_again(old, there)
+    overlap = iou(old, found)
+    way = _middles(there) - _middles(old)
     aligned = iou(_moved(old, way), there)
     side = np.sqrt(shapely.area(old))
     ratio = np.abs(np.log(shapely.area(there) / np.maximum(shapely.area(old), 1e-12)))
@@ -97,7 +97,7 @@ def _found_again(old: Shapes, there: Shapes) -> Shapes:
 
     The model answers with one object, which is seldom more than one of the parts.
     """
-    out = old.copy()
+    out: Shapes = old.copy()
     for number in np.flatnonzero(shapely.get_num_geometries(old) > 1).tolist():
         parts = shapely.get_parts(old[number])
         common = shapely.area(shapely.intersection(parts, there[number]))
