@@ -33,6 +33,7 @@ from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_options import model_factory
 from samgeo_core.jobs.classes.feature_stage import FeatureSource, feature_grid
 from samgeo_core.jobs.classes.segment_classes import LoadedOnce
+from samgeo_core.jobs.update.changed_layer import old_ids
 from samgeo_core.jobs.update.gather_evidence import Gathering, gather
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.parallel.executors import make_executor
@@ -172,7 +173,8 @@ def evidence_of(case: Case, folder: Path) -> tuple[Evidence, Any, EqualAreaPlane
         plane = EqualAreaPlane(layer.shapes, layer.crs)
         make = LoadedOnce(model_factory(params))
         source = FeatureSource(raster.spec, make, feature_grid(raster, None, None))
-        given = Gathering(params, raster, layer, plane, own, make, None, None)
+        called = old_ids(params, layer)
+        given = Gathering(params, raster, layer, called, plane, own, make, None, None)
         with make_executor(1, None) as executor:
             found = gather(given, source, executor, lambda *_: None, make())
     return found.evidence, found.shift, plane

@@ -57,7 +57,7 @@ class Changes:
 
     Args:
         status: (n,) one of the statuses above.
-        probability: (n,) of that status; 0 where nothing can be seen.
+        probability: (n,) of that status; 1 where nothing can be seen, which is no guess.
         found: (n,) what stands there now, on the plane: several parts where it was split, empty
             where it is gone.
         source: (n,) number of the candidate in ``found``, -1 for the polygon's answer and -2 for
@@ -114,7 +114,7 @@ def compare(evidence: Evidence, least: float = 0.5) -> Changes:
             source[number] = candidate
             partners[number] = [other for other in held if other != number]
     status[~evidence.visible] = UNSEEN
-    probability[~evidence.visible] = 0.0
+    probability[~evidence.visible] = 1.0
     found[status == GONE] = shapely.Polygon()
     new = _new(evidence, standing, status, found, least)
     return Changes(

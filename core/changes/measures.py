@@ -27,7 +27,7 @@ NAMES = (
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """Of n old polygons.
+    """Of n old polygons; of one of several parts only those that the found object stands on count.
 
     Args:
         found: (n,) the object that stands where the polygon was, on the plane; empty where nothing
@@ -66,9 +66,10 @@ def measure_all(evidence: Evidence) -> Measures:
     source[from_candidate] = of_class[number[from_candidate]]
     likeness = answers.likeness.copy()
     likeness[from_candidate] = same.likeness[number[from_candidate]]
-    overlap = np.where(from_candidate, with_candidate, with_answer)
     empty = shapely.is_empty(found)
     there = np.where(empty, old, found)
+    old = _found_again(old, there)
+    overlap = iou(old, found)
     way = _middles(there) - _middles(old)
     aligned = iou(_moved(old, way), there)
     side = np.sqrt(shapely.area(old))
@@ -89,6 +90,20 @@ def measure_all(evidence: Evidence) -> Measures:
     )
     columns[empty, :6] = 0.0  # nothing was found: no place, no shape, no overlap
     return Measures(found, source, way, overlap, columns)
+
+
+def _found_again(old: Shapes, there: Shapes) -> Shapes:
+    """Old polygons; of those of several parts, the parts that the object there stands on.
+
+    The model answers with one object, which is seldom more than one of the parts.
+    """
+    out: Shapes = old.copy()
+    for number in np.flatnonzero(shapely.get_num_geometries(old) > 1).tolist():
+        parts = shapely.get_parts(old[number])
+        common = shapely.area(shapely.intersection(parts, there[number]))
+        share = common / np.maximum(shapely.area(parts), 1e-12)
+        out[number] = shapely.union_all(parts[share >= 0.5 * share.max()])
+    return out
 
 
 def _beyond(values: Floats, floor: Floats) -> Floats:

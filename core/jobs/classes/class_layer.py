@@ -214,7 +214,7 @@ def carried(
     same = [f.name for f in FIELDS if f.name in frame and f.holds(frame[f.name])]
     anew = {field.name for field in said}
     earlier = anew if anew <= {*frame} else set()
-    anew |= {"area_m2", "perimeter_m"}
+    anew = anew | {"area_m2", "perimeter_m"}
     fields, names = carried_fields(frame.drop(columns=[*same, *earlier]), anew)
     other = [f"{name} is called {new}" for name, new in names.items() if name.lower() in anew]
     if other:

@@ -134,10 +134,23 @@ def before_frame(
 
 
 def old_ids(params: UpdateParameters, layer: VectorLayer) -> list[str]:
-    """The names of old polygons: a field's values, or their feature ids."""
-    if params.id_field is not None:
-        return layer.texts(params.id_field)
-    return [str(value) for value in layer.attributes.index]
+    """The names of old polygons: a field's values, or their feature ids.
+
+    Where the field is empty, as it is for features that an earlier run added, the name is made of
+    the feature id, and is none that the field has.
+    """
+    fids = [str(value) for value in layer.attributes.index]
+    if params.id_field is None:
+        return fids
+    names = layer.texts(params.id_field)
+    given = set(names)
+    for number, fid in enumerate(fids):
+        if not names[number].strip():
+            name = f"fid {fid}"
+            while name in given:
+                name = f"fid {name}"
+            names[number] = name
+    return names
 
 
 def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDataFrame) -> Edits:

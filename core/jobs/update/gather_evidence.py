@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from pyproj import CRS
 from ...changes.class_of_layer import learn_class, likeness
 from ...changes.common_shift import CommonShift, common_shift
 from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
+from ...errors import SamGeoWarning
 from ...job import Progress, SegmentParameters, UpdateParameters
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
@@ -56,6 +59,8 @@ COVERED = 0.8
 MOST_PIXELS = 1 << 22
 """Pixels of a polygon's box that are read to see whether it has data; others are read coarser."""
 
+_PROMPT = re.compile(r"^Prompt (\d+):")
+
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
@@ -81,6 +86,7 @@ class Gathering:
         params: Of the job.
         raster: Open.
         layer: The old polygons.
+        names: Of these, for messages.
         plane: Metres.
         folder: Of this job, for what the steps leave.
         model: Makes the model.
@@ -90,6 +96,7 @@ class Gathering:
     params: UpdateParameters
     raster: Raster
     layer: VectorLayer
+    names: Sequence[str]
     plane: EqualAreaPlane
     folder: Path
     model: ModelFactory
@@ -123,7 +130,19 @@ class Gathering:
             prompt_as="box",
             prompt_id="number",
         )
-        return self._run(asked, model=self.model)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SamGeoWarning)
+            found = self._run(asked, model=self.model)
+        for warning in caught:
+            said = warning.message
+            if isinstance(said, SamGeoWarning):
+                said = SamGeoWarning(_PROMPT.sub(self._polygon, said.template))
+            warnings.warn_explicit(said, warning.category, warning.filename, warning.lineno)
+        return found
+
+    def _polygon(self, prompt: re.Match[str]) -> str:
+        """What a warning calls an old polygon, for what it calls the prompt made of it."""
+        return f"Polygon {self.names[int(prompt[1])]}:"
 
     def _segmentation(self, name: str) -> SegmentParameters:
         return replace(

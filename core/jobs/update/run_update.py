@@ -37,7 +37,7 @@ from ..options import raster_options, with_absolute_paths
 from ..result import JobResult, reported
 from ..stages.opened import keep_model
 from .applied import applied_before, asked_of, noting
-from .changed_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows
+from .changed_layer import UPDATE_FIELDS, before_frame, changed_frame, changed_rows, old_ids
 from .gather_evidence import Gathered, Gathering, gather
 
 
@@ -171,7 +171,10 @@ def update_layer(
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
             folder = store.folder / "features"
             folder.mkdir(parents=True, exist_ok=True)
-            given = Gathering(params, raster, layer, plane, folder, factory, progress, cancelled)
+            called = old_ids(params, layer)
+            given = Gathering(
+                params, raster, layer, called, plane, folder, factory, progress, cancelled
+            )
             with executor_for(params, store) as executor:
                 gathered = gather(given, source, executor, report, model)
             changes = compare(gathered.evidence, params.min_change_prob)
@@ -242,7 +245,7 @@ def _old_layer(params: UpdateParameters) -> VectorLayer:
     if not len(layer):
         raise ParameterError(f"{layer.name} holds no polygons: only those can be updated.")
     if params.id_field is not None:
-        names = layer.texts(params.id_field)
+        names = old_ids(params, layer)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ParameterError(

@@ -189,9 +189,10 @@ def read_examples(raster: Raster, source: LayerLike, options: ExampleOptions) ->
     objects.sort(key=_place)
     rejected.sort(key=_place)
     if len(objects) < LEAST_OBJECTS:
+        rest = f" Left out: {'; '.join(left_out)}." if left_out else ""
         raise ParameterError(
             f"{len(objects)} objects are too few to train on and to measure on others: at least "
-            f"{LEAST_OBJECTS} are needed, and 30 are a good start."
+            f"{LEAST_OBJECTS} are needed, and 30 are a good start.{rest}"
         )
     _check_overlaps(objects)
     known = None

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -34,15 +36,19 @@ def world():
 
 
 def told(old, answers, found, *, weak=(), least=0.5):
-    """The comparison; houses of ``weak`` are answered for badly and look like nothing."""
+    """The comparison; see :func:`evidence_of`."""
+    return compare(evidence_of(old, answers, found, weak=weak), least)
+
+
+def evidence_of(old, answers, found, *, weak=()):
+    """Of a layer; houses of ``weak`` are answered for badly and look like nothing."""
     n = len(old)
     score, like = np.full(n, 0.9), np.full(n, 0.98)
     score[list(weak)], like[list(weak)] = 0.5, 0.05
-    evidence = Evidence(
+    return Evidence(
         shapes(old), like, np.ones(n, bool), Found(shapes(answers), score, like),
         Found(shapes(found), np.full(len(found), 0.88), np.full(len(found), 0.97)), 0.25,
     )  # fmt: skip
-    return compare(evidence, least)
 
 
 def test_what_stands_is_confirmed_and_nothing_is_new(world):
@@ -66,6 +72,22 @@ def test_a_house_that_stands_elsewhere_has_moved(world):
     changes = told(old, answers, found)
     assert changes.status[5] == "moved"
     assert changes.way[5] == pytest.approx([4.0, 1.0], abs=0.1)
+
+
+def test_a_polygon_of_two_parts_is_compared_by_the_part_that_is_found(world):
+    old, answers, found = world
+    old[5] = shapely.union(house(5), translate(house(5, 5.0), 0.0, -25.0))
+    changes = told(old, answers, found)
+    assert changes.status[5] == "confirmed"
+    assert np.hypot(*changes.way[5]) < 0.5
+
+
+def test_where_nothing_can_be_seen_that_is_certain(world):
+    evidence = evidence_of(*world)
+    visible = evidence.visible.copy()
+    visible[5] = False
+    changes = compare(replace(evidence, visible=visible))
+    assert (changes.status[5], changes.probability[5]) == ("unseen", 1.0)
 
 
 def test_a_house_that_nothing_shows_is_gone_and_its_ground_is_free(world):

@@ -117,6 +117,21 @@ def test_a_class_that_the_layer_has_already_goes_on_unless_an_earlier_run_said_i
         assert "old_class" not in found.columns
 
 
+@pytest.mark.parametrize("own", [{"area_m2": "plot 77"}, {"perim_m": 4.0}])
+def test_a_layer_with_classes_may_lack_sizes_or_have_others_of_that_name(world, tmp_path, own):
+    mine = tmp_path / "mine.gpkg"
+    gpd.read_file(world[2]).assign(**{"class": "roof", "class_prob": 1.0, **own}).to_file(mine)
+    params = parameters(world, tmp_path / "out.gpkg", input=str(mine))
+    notes = classify_layer(params, factory=mobile_sam).warnings
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert (found["class"] == found["truth"]).mean() > 0.95
+    assert (found[["area_m2", "perimeter_m"]] > 0).all(axis=None)
+    ((name, value),) = own.items()
+    renamed = name == "area_m2"
+    assert (found[f"old_{name}" if renamed else name] == value).all()
+    assert any("area_m2 is called old_area_m2" in note for note in notes) == renamed
+
+
 def test_examples_where_the_raster_has_no_data_teach_nothing(world, tmp_path):
     half = tmp_path / "half.tif"
     with rasterio.open(world[1]) as file:

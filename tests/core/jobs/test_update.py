@@ -17,6 +17,7 @@ from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.jobs.update.changed_layer import old_ids
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
@@ -191,6 +192,37 @@ def test_what_cannot_be_is_refused_before_the_work(updated, tmp_path, monkeypatc
     with pytest.raises(OutputError, match="has no layer"):
         samgeo_core.update(path, raster, tmp_path / "o.gpkg", apply=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gpkg", "nowhere.gpkg"]
+
+
+def test_polygons_without_a_name_are_called_by_their_feature_id(tmp_path):
+    path = tmp_path / "old.gpkg"
+    params = UpdateParameters(str(path), ["town.tif"], "out.gpkg", id_field="name")
+
+    def names(values):
+        shapes = [box(20 * k, 0, 20 * k + 10, 10) for k in range(len(values))]
+        gpd.GeoDataFrame({"name": values}, geometry=shapes, crs="EPSG:32645").to_file(path)
+        return old_ids(params, run_update._old_layer(params))
+
+    assert names(["a", None, "", None, "fid 4"]) == ["a", "fid 2", "fid 3", "fid fid 4", "fid 4"]
+    assert names([7, None, None]) == ["7", "fid 2", "fid 3"]
+    with pytest.raises(ParameterError, match="Several polygons are called 'a' in name"):
+        names(["a", None, "a"])
+
+
+def test_a_warning_names_the_polygon_as_the_output_does(updated, tmp_path):
+    _, _, old, path, _, _ = updated
+    houses = old.iloc[[0, 1, 2, 3, 4]].copy()
+    houses["name"] = ["a", "b", "c", "far", None]
+    houses.loc[houses.index[3:], "geometry"] = houses.geometry.iloc[3:].translate(5000, 0)
+    houses.to_file(tmp_path / "old.gpkg")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", path.parent / "town.tif", tmp_path / "out.gpkg", id_field="name",
+        threads=1, new_objects=False,
+    )  # fmt: skip
+    said = [note for note in result.warnings if "outside the raster" in note]
+    assert said == [f"Polygon {name}: it lies outside the raster." for name in ("far", "fid 5")]
+    found = pyogrio.read_dataframe(result.output, layer=result.layer)
+    assert list(found["old_id"][found["status"] == "unseen"]) == ["far", "fid 5"]
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):

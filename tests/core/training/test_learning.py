@@ -76,6 +76,13 @@ def test_status_says_what_is_an_object(scene):
     assert not any(o.rejected for o in got.objects)
 
 
+def test_where_too_few_objects_are_left_it_is_said_what_left_out_the_others(scene):
+    layer = ground(squares(), status=["existing"] * len(squares()))
+    sentence = f"0 objects .* {len(squares())} polygons whose status says that nobody looked"
+    with open_raster(str(scene)) as raster, pytest.raises(ParameterError, match=sentence):
+        read_examples(raster, layer, ExampleOptions())
+
+
 @pytest.mark.parametrize(
     ("boxes", "sentence"),
     [
