@@ -21,6 +21,7 @@ from ...merge.nodes import lattice
 from ...parallel.executors import Executor
 from ...raster.raster import Raster
 from ...types import CellBox
+from ...vectors.centre_lines import ground_widths
 from ...vectors.contours import to_ground
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
@@ -123,9 +124,13 @@ def _line_features(
     if tolerance:
         shapes = [shapely.simplify(shape, tolerance) for shape in shapes]
     length = measure(shapes, crs).perimeter if shapes else np.empty(0)
-    pixels = np.array([one.line.length for one in lines])
-    scale = length / np.maximum(pixels, 1e-12) if len(lines) else np.empty(0)
-    width = np.array([one.width for one in lines]) * scale
+    width = (
+        ground_widths(
+            np.array(shapes), np.array([one.width for one in lines]), raster.transform, crs
+        )
+        if shapes
+        else np.empty(0)
+    )
     return map_frame(
         shapes,
         {

@@ -82,6 +82,29 @@ def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_p
     assert found["class_prob"].between(0.6, 1).all()
 
 
+def test_widths_are_those_on_the_ground_where_pixels_are_in_degrees(streets, tmp_path):
+    degree = 4.5e-6  # at 60 degrees 0.5 m down, 0.25 m across
+    transform = rasterio.Affine(degree, 0, 15, 0, -degree, 60)
+    with rasterio.open(streets[0]) as file:
+        profile, image = file.profile, file.read()
+    moved = tmp_path / "degrees.tif", tmp_path / "strokes.gpkg"
+    with rasterio.open(
+        moved[0], "w", **{**profile, "crs": "EPSG:4326", "transform": transform}
+    ) as file:
+        file.write(image)
+    strokes = gpd.read_file(streets[1])
+    to_degrees = (transform @ ~TRANSFORM).to_shapely()
+    strokes.geometry = strokes.affine_transform(to_degrees)
+    strokes.set_crs(4326, allow_override=True).to_file(moved[1])
+    asked = parameters(moved, tmp_path / "out.gpkg", shapes="network", road_class="road")
+    map_classes(asked, factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    bounds = found.geometry.bounds
+    upright = bounds.maxy - bounds.miny > bounds.maxx - bounds.minx
+    assert found[upright]["width_m"].to_numpy() == pytest.approx([ROAD / 4] * 2, rel=0.4)
+    assert found[~upright]["width_m"].to_numpy() == pytest.approx([ROAD / 2] * 2, rel=0.4)
+
+
 def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tmp_path):
     map_classes(parameters(streets, tmp_path / "out.gpkg"), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
