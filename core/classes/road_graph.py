@@ -180,7 +180,7 @@ def _bridge(
     ends_tree = shapely.STRtree(shapely.points(np.array(list(ends), float)))
     offers: list[tuple[float, Cell, Cell]] = []
     for node, (ahead, width) in ends.items():
-        reach = options.max_gap or options.gap_widths * width
+        reach = options.gap_widths * width if options.max_gap is None else options.max_gap
         own = set(graph.edges[graph.at[node][0]])
         near = tree.query(shapely.Point(node), predicate="dwithin", distance=reach)
         for target in sorted({spots[k] for k in near}):

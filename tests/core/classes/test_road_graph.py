@@ -77,6 +77,11 @@ def test_a_gap_is_bridged_where_directions_and_widths_agree():
     assert len(network(far)) == 2
 
 
+def test_no_gap_is_bridged_where_the_widest_is_0():
+    along = road(road(empty(), (100, 5), (100, 130)), (100, 150), (100, 295))
+    assert len(network(along, NetworkOptions(max_gap=0.0))) == 2
+
+
 def test_a_road_that_stops_short_of_another_runs_into_it():
     mask = road(road(empty(), (100, 5), (100, 295)), (5, 150), (85, 150))
     lines = network(mask)
