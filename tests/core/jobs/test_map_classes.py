@@ -119,6 +119,28 @@ def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tm
     assert sum(len(shapely.get_coordinates(part)) for part in grass) < 200
 
 
+def test_no_polygon_is_smaller_than_asked_and_the_ground_stays_whole(streets, tmp_path):
+    """Specks of many sizes, some of which simplification makes smaller than they were."""
+    rng = np.random.default_rng(2)
+    with rasterio.open(streets[0]) as file:
+        profile, image = file.profile, file.read()
+    for row, col in rng.integers(0, (HEIGHT - 30, WIDTH - 30), (60, 2)):
+        height, width = rng.integers(6, 24, 2)
+        image[:, row : row + height, col : col + width] = np.array([40, 60, 140])[:, None, None]
+    raster = tmp_path / "specks.tif"
+    with rasterio.open(raster, "w", **profile) as file:
+        file.write(image)
+    specks = raster, streets[1]
+    asked = parameters(specks, tmp_path / "out.gpkg", min_area=10.0, simplify=4.0)
+    map_classes(asked, factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert len(found) > 20
+    assert found["area_m2"].min() >= 10
+    assert found.geometry.area.sum() == pytest.approx(HEIGHT * WIDTH * 0.25, rel=1e-6)
+    assert shapely.coverage_is_valid(shapely.get_parts(found.geometry.values))
+    assert found["class_prob"].between(0, 1).all()
+
+
 @pytest.mark.parametrize("shapes", ["network", "coverage"])
 def test_the_same_bytes_for_shuffled_tiles_and_two_workers(streets, tmp_path, monkeypatch, shapes):
     outputs = []
