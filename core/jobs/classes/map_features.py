@@ -10,13 +10,14 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import shapely
 
 from ...classes.skeleton import BLOCK
 from ...merge.nodes import lattice
 from ...raster.raster import Raster
 from ...tiles.grid import Grid
 from ...types import CellBox
-from ...vectors.geodesic import pixel_areas
+from ...vectors.geodesic import measure, pixel_areas
 
 
 def blocks_of(grid: Grid) -> list[CellBox]:
@@ -33,6 +34,18 @@ def metres_per_pixel(raster: Raster) -> float:
     middle = np.array([raster.transform @ (raster.width / 2, raster.height / 2)])
     crs = None if raster.crs is None else raster.crs.to_wkt()
     return math.sqrt(max(float(pixel_areas(middle, raster.transform, crs)[0]), 1e-12))
+
+
+def pixel_metres(raster: Raster) -> tuple[float, float]:
+    """Height and width of such a pixel, which differ where the raster is in degrees."""
+    middle = raster.height / 2, raster.width / 2
+    steps = [
+        shapely.LineString([raster.transform @ middle[::-1], raster.transform @ end])
+        for end in ((middle[1], middle[0] + 1), (middle[1] + 1, middle[0]))
+    ]
+    crs = None if raster.crs is None else raster.crs.to_wkt()
+    down, across = np.maximum(measure(steps, crs).perimeter, 1e-6).tolist()
+    return down, across
 
 
 def map_frame(
