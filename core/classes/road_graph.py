@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..vectors.skeleton_graph import Cell, SkeletonGraph
+from ..vectors.skeleton_graph import Cell, SkeletonGraph, length_of
 from .skeleton import SkeletonCells
 
 Doubles = NDArray[np.float64]
@@ -33,16 +33,18 @@ SEAM = 3
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """How a skeleton is cleaned; lengths in cells.
+    """How a skeleton is cleaned.
 
     Args:
         spur: Free branches that reach less than this many half widths beyond a road's side go.
-        min_length: Free branches and loose pieces that are shorter go.
-        max_gap: Widest gap that is bridged; None for ``gap_widths`` widths of the road.
+        min_length: Free branches and loose pieces that are shorter go; in the unit of ``steps``.
+        max_gap: Widest gap that is bridged, in the same unit; None for ``gap_widths`` widths of
+            the road.
         gap_widths: See ``max_gap``.
         angle: Degrees by which the directions of two ends, and that of the bridge, may differ.
         width_ratio: Largest ratio of the widths of two ends that are joined.
         least_bridge: Least probability of the class along a bridge, on average.
+        steps: Height and width of a cell on the ground: in degrees they differ.
     """
 
     spur: float = 2.0
@@ -52,6 +54,11 @@ class NetworkOptions:
     angle: float = 30.0
     width_ratio: float = 2.5
     least_bridge: float = 0.2
+    steps: tuple[float, float] = (1.0, 1.0)
+
+    def length(self, path: Sequence[Cell]) -> float:
+        """Length of a path on the ground."""
+        return length_of(np.array(path, np.float64) * self.steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +116,8 @@ def road_network(
     graph.contract(near)
     _join_carriageways(graph, half, likely)
     graph.prune(half, options.spur)
-    graph.prune_where(lambda edge: graph.length[edge] < options.min_length)
-    _drop_pieces(graph, options.min_length)
+    graph.prune_where(lambda edge: options.length(graph.edges[edge]) < options.min_length)
+    _drop_pieces(graph, options)
     lines = []
     for path in graph.paths():
         reach = [near[end] if len(graph.at[end]) > 2 else 0.0 for end in (path[0], path[-1])]
@@ -180,13 +187,17 @@ def _bridge(
     ends_tree = shapely.STRtree(shapely.points(np.array(list(ends), float)))
     offers: list[tuple[float, Cell, Cell]] = []
     for node, (ahead, width) in ends.items():
-        reach = options.max_gap or options.gap_widths * width
+        reach = options.gap_widths * width
+        if options.max_gap is not None:
+            reach = options.max_gap / min(options.steps)
         own = set(graph.edges[graph.at[node][0]])
         near = tree.query(shapely.Point(node), predicate="dwithin", distance=reach)
         for target in sorted({spots[k] for k in near}):
             gap = np.array(target, float) - node
             length = float(np.hypot(*gap))
             if target in own or length < 1.5 or gap @ ahead < least_cos * length:
+                continue
+            if options.max_gap is not None and options.length([node, target]) > options.max_gap:
                 continue
             if target in ends:
                 back, other = ends[target]
@@ -288,8 +299,8 @@ def _mean(path: list[Cell], values: defaultdict[Cell, float]) -> float:
     return float(np.mean([values[c] for c in path]))
 
 
-def _drop_pieces(graph: SkeletonGraph, least: float) -> None:
-    """Remove connected pieces of the network that are shorter in all than ``least``."""
+def _drop_pieces(graph: SkeletonGraph, options: NetworkOptions) -> None:
+    """Remove connected pieces of the network that are shorter in all than asked."""
     seen: set[int] = set()
     for first in sorted(graph.edges):
         if first in seen or first not in graph.edges:
@@ -303,7 +314,7 @@ def _drop_pieces(graph: SkeletonGraph, least: float) -> None:
                         piece.add(other)
                         todo.append(other)
         seen |= piece
-        if sum(graph.length[edge] for edge in piece) < least:
+        if sum(options.length(graph.edges[edge]) for edge in piece) < options.min_length:
             for edge in sorted(piece):
                 graph.remove(edge)
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 from shapely import Geometry
 from skimage import morphology
 
 from ..types import BoolArray, CellBox, FloatArray
+from .contours import to_ground
+from .geodesic import measure, pixel_areas
 from .skeleton_graph import Cell, SkeletonGraph
 
 Floats = NDArray[np.float64]
@@ -100,6 +103,29 @@ def centre_lines(
         found.append(CentreLine(shapely.LineString(((places + shift) * cell)[:, ::-1]), width))
     found.sort(key=lambda one: (-shapely.length(one.line), shapely.to_wkt(one.line)))
     return found
+
+
+def ground_widths(
+    lines: NDArray[Any], widths: Floats, transform: Affine, crs: str | None
+) -> Floats:
+    """Mean widths on the ground of roads whose widths are known in pixels.
+
+    A road's surface over its length. The pixels of a raster in degrees are no squares on the
+    ground, and a road's width counts in the side of theirs that lies across it.
+
+    Args:
+        lines: (n,) LineString or MultiLineString in ``crs``.
+        widths: (n,) float64, mean widths along them, pixels.
+        transform: (column, row) to (x, y).
+        crs: Of the ground, or None for pixels.
+
+    Returns:
+        (n,) float64, m (units of the plane without a CRS).
+    """
+    places = shapely.get_coordinates(shapely.centroid(lines))
+    pixels = shapely.length(to_ground(lines, (~transform)[:6]))
+    surface = widths * pixels * pixel_areas(places, transform, crs)
+    return np.asarray(surface / np.maximum(measure(lines, crs).perimeter, 1e-12), np.float64)
 
 
 def _widths(distance: Floats, skeleton: BoolArray) -> Floats:

@@ -11,6 +11,7 @@ price: where a border crosses a side of a block, it is held at a corner of a cel
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,69 @@ def draw_labels(
     # The last cells may reach beyond the raster; all polygons move alike, so none comes apart.
     pieces = shapely.transform(pieces, lambda xy: np.minimum(xy * cell, (width, height)))
     return [(value, piece) for value, piece in zip(values, pieces, strict=True) if value]
+
+
+def absorb_small(
+    polygons: Sequence[Geometry], labels: Sequence[int], areas: Sequence[float], least: float
+) -> list[int]:
+    """Which polygon of a coverage each one goes to, so that none is smaller than asked.
+
+    The smallest goes first, to the neighbour with the longest shared border; neighbours of the
+    same label that it kept apart become one with it. One without neighbours stays.
+
+    Args:
+        polygons: n polygons that share their borders, vertex by vertex.
+        labels: Of each.
+        areas: Of each, in the unit of ``least``.
+        least: Smallest area.
+
+    Returns:
+        n positions in ``polygons``; its own for one that stays.
+    """
+    into, area = list(range(len(polygons))), list(areas)
+    heap = [(size, number) for number, size in enumerate(area) if size < least]
+    heapq.heapify(heap)
+    near = _shared_borders(polygons) if heap else {}
+    while heap:
+        size, small = heapq.heappop(heap)
+        if into[small] != small or size != area[small] or not near[small]:
+            continue
+        best = max(near[small], key=lambda k: (near[small][k], area[k], -k))
+        alike = [k for k in sorted(near[small]) if labels[k] == labels[best] and k != best]
+        for gone in (small, *alike):
+            into[gone] = best
+            area[best] += area[gone]
+            for other, length in near.pop(gone).items():
+                del near[other][gone]
+                if other != best:
+                    near[best][other] = near[other][best] = near[best].get(other, 0.0) + length
+        if area[best] < least:
+            heapq.heappush(heap, (area[best], best))
+    for number in range(len(into)):
+        while into[into[number]] != into[number]:
+            into[number] = into[into[number]]
+    return into
+
+
+def _shared_borders(polygons: Sequence[Geometry]) -> dict[int, dict[int, float]]:
+    """The lengths of the borders that each polygon of a coverage shares with others."""
+    rings, owner = shapely.get_rings(np.array([*polygons, None], dtype=object), return_index=True)
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    edge = np.flatnonzero(ring[1:] == ring[:-1])
+    start, end = xy[edge], xy[edge + 1]
+    turned = (start[:, 0] > end[:, 0]) | ((start[:, 0] == end[:, 0]) & (start[:, 1] > end[:, 1]))
+    ends = np.where(turned[:, None], np.hstack([end, start]), np.hstack([start, end]))
+    of = owner[ring[edge]]
+    order = np.lexsort((of, *ends.T))
+    ends, of = ends[order], of[order]
+    same = np.flatnonzero((ends[1:] == ends[:-1]).all(axis=1))
+    length = np.hypot(*(ends[same, 2:] - ends[same, :2]).T)
+    near: dict[int, dict[int, float]] = {number: {} for number in range(len(polygons))}
+    for one, two, shared in zip(
+        of[same].tolist(), of[same + 1].tolist(), length.tolist(), strict=True
+    ):
+        near[one][two] = near[two][one] = near[one].get(two, 0.0) + shared
+    return near
 
 
 def label_block(

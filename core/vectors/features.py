@@ -29,7 +29,7 @@ from ..parallel.atomic_write import write_atomically
 from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid
-from .centre_lines import centre_lines, road_mask
+from .centre_lines import centre_lines, ground_widths, road_mask
 from .contours import (
     AffineTuple,
     SizeLimits,
@@ -226,5 +226,7 @@ class VectorStage:
         lengths = np.array([shapely.length(one.line) for one in found])
         width = float(np.average([one.width for one in found], weights=lengths))
         ground = shapely.simplify(to_ground(lines, maker.transform), maker.tolerance)
-        stretched = measure([ground], maker.crs).perimeter[0] / lengths.sum()
-        return ground, width * float(stretched)
+        across = ground_widths(
+            np.array([ground]), np.array([width]), Affine(*maker.transform), maker.crs
+        )
+        return ground, float(across[0])

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Geod
 
@@ -79,6 +80,23 @@ def measure(geometries: Sequence[Any] | NDArray[Any], crs: Any | None) -> Measur
     unit = metres_per_unit(known) if known is not None else 1.0
     area, length = shapely.area(shapes), shapely.length(shapes)
     return Measures(np.nan_to_num(area) * unit**2, np.nan_to_num(length) * unit)
+
+
+def pixel_areas(places: Floats, transform: Affine, crs: Any | None) -> Floats:
+    """Areas on the ground of a raster's pixels around some places.
+
+    Args:
+        places: (n, 2) float64, (x, y) in ``crs``.
+        transform: (column, row) to (x, y).
+        crs: As for :func:`measure`.
+
+    Returns:
+        (n,) float64, units as of :attr:`Measures.area`.
+    """
+    t = transform
+    corners = np.array([(-t.a - t.b, -t.d - t.e), (t.a - t.b, t.d - t.e)]) / 2
+    square = np.concatenate([corners, -corners])
+    return measure(shapely.polygons(places[:, None] + square), crs).area
 
 
 @lru_cache(maxsize=32)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Cell = tuple[int, int]
 Distance = Any
@@ -185,7 +186,7 @@ def _walk(start: Cell, step: Cell, links: dict[Cell, list[Cell]], nodes: set[Cel
     return path
 
 
-def length_of(path: list[Cell]) -> float:
-    """Length of a path, cells."""
-    steps = np.diff(np.array(path, np.float64), axis=0)
+def length_of(path: ArrayLike) -> float:
+    """Length of a path of (row, column), in their unit."""
+    steps = np.diff(np.asarray(path, np.float64), axis=0)
     return float(np.hypot(steps[:, 0], steps[:, 1]).sum())

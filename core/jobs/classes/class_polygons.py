@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from ...parallel.executors import Executor
 from ...raster.raster import Raster
 from ...types import CellBox
 from ...vectors.contours import to_ground
-from ...vectors.coverage import draw_labels
+from ...vectors.coverage import absorb_small, draw_labels
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..result import Report
@@ -92,25 +92,31 @@ def class_polygons(
         for label, piece, said in found:
             pieces[label].append((piece, said))
         report("coverage", done, len(boxes))
-    shapes: list[Any] = []
-    names: list[str] = []
-    likely: list[float] = []
-    for label in sorted(pieces):
-        for shape, probability in _joined(pieces[label]):
-            shapes.append(shape)
-            names.append(classifier.classes[label - 1])
-            likely.append(probability)
+    crs = None if raster.crs is None else raster.crs.to_wkt()
+    found = _joined(pieces)
+    shapes = [shape for _, shape, _ in found]
+    # Specks were counted in cells, and simplification has moved borders since.
+    sizes = measure([to_ground(shape, t[:6]) for shape in shapes], crs)
+    into = absorb_small(
+        shapes, [label for label, _, _ in found], sizes.area.tolist(), params.min_area
+    )
+    if into != list(range(len(found))):
+        pieces.clear()
+        for (_, shape, _), number in zip(found, into, strict=True):
+            label, _, said = found[number]
+            pieces[label].append((shape, said))
+        found = _joined(pieces)
+        shapes = [shape for _, shape, _ in found]
     if shapes:
         # Blocks had a vertex at every cell of their sides, to meet; now that they have met, those
         # on straight lines go. Where three polygons meet, all keep theirs.
         shapes = [to_ground(shape, t[:6]) for shape in shapely.coverage_simplify(shapes, 0.0)]
-    crs = None if raster.crs is None else raster.crs.to_wkt()
     sizes = measure(shapes, crs)
     return map_frame(
         shapes,
         {
-            CLASS.name: names,
-            CLASS_PROBABILITY.name: np.round(likely, 3),
+            CLASS.name: [classifier.classes[label - 1] for label, _, _ in found],
+            CLASS_PROBABILITY.name: np.round([said for _, _, said in found], 3),
             "area_m2": sizes.area.round(3),
             "perimeter_m": sizes.perimeter.round(3),
         },
@@ -119,8 +125,12 @@ def class_polygons(
     )
 
 
-def _joined(pieces: list[tuple[Any, float]]) -> Iterator[tuple[Any, float]]:
-    """Pieces of one class that meet at the sides of blocks as one polygon each."""
+def _joined(pieces: Mapping[int, list[tuple[Any, float]]]) -> list[tuple[int, Any, float]]:
+    """Label, polygon and probability, pieces of one class that meet made one polygon."""
+    return [(label, *one) for label in sorted(pieces) for one in _joined_class(pieces[label])]
+
+
+def _joined_class(pieces: list[tuple[Any, float]]) -> Iterator[tuple[Any, float]]:
     shapes = np.array([*(piece for piece, _ in pieces), None], dtype=object)[:-1]
     whole = shapely.normalize(shapely.get_parts(shapely.get_parts(shapely.union_all(shapes))))
     spots = shapely.point_on_surface(shapes)

@@ -17,8 +17,7 @@ from ...merge.nodes import lattice
 from ...raster.raster import Raster
 from ...tiles.grid import Grid
 from ...types import CellBox
-from ...vectors.contours import to_ground
-from ...vectors.geodesic import measure
+from ...vectors.geodesic import measure, pixel_areas
 
 
 def blocks_of(grid: Grid) -> list[CellBox]:
@@ -32,11 +31,21 @@ def blocks_of(grid: Grid) -> list[CellBox]:
 
 def metres_per_pixel(raster: Raster) -> float:
     """Side of a working pixel in the middle of the raster, metres on the ground (or pixels)."""
-    row, col = raster.height / 2, raster.width / 2
-    corners = np.array([(col, row), (col + 1, row), (col + 1, row + 1), (col, row + 1)])
-    square = to_ground(shapely.Polygon(corners), raster.transform[:6])
+    middle = np.array([raster.transform @ (raster.width / 2, raster.height / 2)])
     crs = None if raster.crs is None else raster.crs.to_wkt()
-    return math.sqrt(max(float(measure([square], crs).area[0]), 1e-12))
+    return math.sqrt(max(float(pixel_areas(middle, raster.transform, crs)[0]), 1e-12))
+
+
+def pixel_metres(raster: Raster) -> tuple[float, float]:
+    """Height and width of such a pixel, which differ where the raster is in degrees."""
+    middle = raster.height / 2, raster.width / 2
+    steps = [
+        shapely.LineString([raster.transform @ middle[::-1], raster.transform @ end])
+        for end in ((middle[1], middle[0] + 1), (middle[1] + 1, middle[0]))
+    ]
+    crs = None if raster.crs is None else raster.crs.to_wkt()
+    down, across = np.maximum(measure(steps, crs).perimeter, 1e-6).tolist()
+    return down, across
 
 
 def map_frame(

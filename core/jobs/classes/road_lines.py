@@ -21,13 +21,14 @@ from ...merge.nodes import lattice
 from ...parallel.executors import Executor
 from ...raster.raster import Raster
 from ...types import CellBox
+from ...vectors.centre_lines import ground_widths
 from ...vectors.contours import to_ground
 from ...vectors.geodesic import measure
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ...vectors.skeleton_graph import Cell
 from ..result import Report
 from .class_map import ClassMap
-from .map_features import blocks_of, map_frame, metres_per_pixel
+from .map_features import blocks_of, map_frame, pixel_metres
 
 HOLE = 12
 """Cells below which holes in a road are filled and islands dropped."""
@@ -80,10 +81,9 @@ def road_lines(
     sides = sorted(
         {(0, box.row0) for box in boxes if box.row0} | {(1, box.col0) for box in boxes if box.col0}
     )
-    metres = metres_per_pixel(raster) * source.grid.cell
+    down, across = (side * source.grid.cell for side in pixel_metres(raster))
     options = NetworkOptions(
-        min_length=params.min_length / metres,
-        max_gap=None if params.max_gap is None else params.max_gap / metres,
+        min_length=params.min_length, max_gap=params.max_gap, steps=(down, across)
     )
 
     def sampler(path: Sequence[Cell]) -> Any:
@@ -123,9 +123,13 @@ def _line_features(
     if tolerance:
         shapes = [shapely.simplify(shape, tolerance) for shape in shapes]
     length = measure(shapes, crs).perimeter if shapes else np.empty(0)
-    pixels = np.array([one.line.length for one in lines])
-    scale = length / np.maximum(pixels, 1e-12) if len(lines) else np.empty(0)
-    width = np.array([one.width for one in lines]) * scale
+    width = (
+        ground_widths(
+            np.array(shapes), np.array([one.width for one in lines]), raster.transform, crs
+        )
+        if shapes
+        else np.empty(0)
+    )
     return map_frame(
         shapes,
         {

@@ -77,6 +77,11 @@ def test_a_gap_is_bridged_where_directions_and_widths_agree():
     assert len(network(far)) == 2
 
 
+def test_no_gap_is_bridged_where_the_widest_is_0():
+    along = road(road(empty(), (100, 5), (100, 130)), (100, 150), (100, 295))
+    assert len(network(along, NetworkOptions(max_gap=0.0))) == 2
+
+
 def test_a_road_that_stops_short_of_another_runs_into_it():
     mask = road(road(empty(), (100, 5), (100, 295)), (5, 150), (85, 150))
     lines = network(mask)
@@ -93,6 +98,21 @@ def test_loose_pieces_shorter_than_asked_go():
     mask = road(road(empty(), (100, 5), (100, 295)), (30, 30), (30, 60))
     assert len(network(mask)) == 2
     assert len(network(mask, NetworkOptions(min_length=60))) == 1
+
+
+def test_lengths_and_gaps_count_on_the_ground_where_cells_are_no_squares():
+    mask = road(road(empty(), (100, 5), (100, 120)), (100, 150), (100, 295))
+    mask = road(road(mask, (30, 30), (30, 90)), (30, 200), (90, 200))
+    # A cell is 1 m high and 0.5 m wide: the gap has 15 m, the short road across 30 m, that down 70.
+    lines = network(mask, NetworkOptions(min_length=40, max_gap=16, steps=(1.0, 0.5)))
+    assert len(lines) == 3
+    assert max(one.line.bounds[3] - one.line.bounds[1] for one in lines) > 60
+    assert all(one.line.bounds[2] > 125 for one in lines)
+    # 0.5 m high and 1 m wide: the gap has 30 m, the short road across 60 m, that down 35.
+    lines = network(mask, NetworkOptions(min_length=40, max_gap=16, steps=(0.5, 1.0)))
+    assert len(lines) == 3
+    assert max(one.line.bounds[3] - one.line.bounds[1] for one in lines) < 10
+    assert min(one.line.bounds[2] for one in lines) < 125
 
 
 @pytest.mark.parametrize("block", [64, 100])

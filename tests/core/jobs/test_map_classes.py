@@ -82,6 +82,29 @@ def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_p
     assert found["class_prob"].between(0.6, 1).all()
 
 
+def test_widths_are_those_on_the_ground_where_pixels_are_in_degrees(streets, tmp_path):
+    degree = 4.5e-6  # at 60 degrees 0.5 m down, 0.25 m across
+    transform = rasterio.Affine(degree, 0, 15, 0, -degree, 60)
+    with rasterio.open(streets[0]) as file:
+        profile, image = file.profile, file.read()
+    moved = tmp_path / "degrees.tif", tmp_path / "strokes.gpkg"
+    with rasterio.open(
+        moved[0], "w", **{**profile, "crs": "EPSG:4326", "transform": transform}
+    ) as file:
+        file.write(image)
+    strokes = gpd.read_file(streets[1])
+    to_degrees = (transform @ ~TRANSFORM).to_shapely()
+    strokes.geometry = strokes.affine_transform(to_degrees)
+    strokes.set_crs(4326, allow_override=True).to_file(moved[1])
+    asked = parameters(moved, tmp_path / "out.gpkg", shapes="network", road_class="road")
+    map_classes(asked, factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    bounds = found.geometry.bounds
+    upright = bounds.maxy - bounds.miny > bounds.maxx - bounds.minx
+    assert found[upright]["width_m"].to_numpy() == pytest.approx([ROAD / 4] * 2, rel=0.4)
+    assert found[~upright]["width_m"].to_numpy() == pytest.approx([ROAD / 2] * 2, rel=0.4)
+
+
 def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tmp_path):
     map_classes(parameters(streets, tmp_path / "out.gpkg"), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
@@ -94,6 +117,28 @@ def test_ground_becomes_polygons_without_gaps_overlaps_or_staircases(streets, tm
     assert pond == pytest.approx(70 * 100 * 0.25, rel=0.05)
     grass = shapely.get_parts(found[found["class"] == "grass"].geometry.values)
     assert sum(len(shapely.get_coordinates(part)) for part in grass) < 200
+
+
+def test_no_polygon_is_smaller_than_asked_and_the_ground_stays_whole(streets, tmp_path):
+    """Specks of many sizes, some of which simplification makes smaller than they were."""
+    rng = np.random.default_rng(2)
+    with rasterio.open(streets[0]) as file:
+        profile, image = file.profile, file.read()
+    for row, col in rng.integers(0, (HEIGHT - 30, WIDTH - 30), (60, 2)):
+        height, width = rng.integers(6, 24, 2)
+        image[:, row : row + height, col : col + width] = np.array([40, 60, 140])[:, None, None]
+    raster = tmp_path / "specks.tif"
+    with rasterio.open(raster, "w", **profile) as file:
+        file.write(image)
+    specks = raster, streets[1]
+    asked = parameters(specks, tmp_path / "out.gpkg", min_area=10.0, simplify=4.0)
+    map_classes(asked, factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert len(found) > 20
+    assert found["area_m2"].min() >= 10
+    assert found.geometry.area.sum() == pytest.approx(HEIGHT * WIDTH * 0.25, rel=1e-6)
+    assert shapely.coverage_is_valid(shapely.get_parts(found.geometry.values))
+    assert found["class_prob"].between(0, 1).all()
 
 
 @pytest.mark.parametrize("shapes", ["network", "coverage"])

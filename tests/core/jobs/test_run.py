@@ -353,6 +353,24 @@ def test_roads_become_lines_with_their_width(raster, tmp_path):
     assert roads.width_m.between(1, 20).all()
 
 
+def test_a_road_in_degrees_covers_its_length_times_its_width(tmp_path):
+    path = write_raster(
+        tmp_path / "degrees.tif",
+        crs="EPSG:4326",
+        transform=rasterio.Affine(3e-6, 0, 25, 0, -3e-6, 60),
+    )
+    layers = {}
+    for outlines in ("contour", "centerlines"):
+        output = tmp_path / f"{outlines}.gpkg"
+        pipeline.run(job(path, output, outlines=outlines), segmenter=SceneOracle())
+        layers[outlines] = gpd.read_file(output, layer="objects").set_index("id")
+    lines, polygons = layers["centerlines"], layers["contour"]
+    roads = lines[lines.perimeter_m > 8 * lines.width_m]
+    assert len(roads) >= 1
+    covered = (roads.perimeter_m * roads.width_m).to_numpy()
+    assert covered == pytest.approx(polygons.area_m2[roads.index].to_numpy(), rel=0.15)
+
+
 def test_a_raster_in_a_local_system_is_measured_on_its_plane(tmp_path):
     local = 'LOCAL_CS["Site",UNIT["foot",0.3048]]'
     path = write_raster(tmp_path / "site.tif", crs=local)

@@ -6,11 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from rasterio.features import rasterize
 from samgeo_core.merge import fuse
 from samgeo_core.tiles.grid import Grid
 from samgeo_core.types import CellBox
-from samgeo_core.vectors.centre_lines import centre_lines, road_mask
+from samgeo_core.vectors.centre_lines import centre_lines, ground_widths, road_mask
 
 from ..merging import mask_of, merge_here, source_of
 
@@ -36,6 +37,21 @@ def test_a_straight_road_is_one_line_in_its_middle_from_end_to_end():
     assert road.width == pytest.approx(22, abs=2)
     assert road.line.bounds[0] == pytest.approx(600, abs=3)
     assert road.line.bounds[2] == pytest.approx(1000, abs=3)
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90])
+@pytest.mark.parametrize(("crs", "stretch"), [("EPSG:4326", (2, 1)), ("EPSG:3857", (2, 2))])
+def test_a_width_counts_in_the_side_of_a_pixel_that_lies_across_the_road(crs, stretch, angle):
+    corner = np.array([15.0, 60.0] if crs == "EPSG:4326" else [1_669_792.36, 8_399_737.89])
+    unit = 1 / 111_300 if crs == "EPSG:4326" else 1.0  # a pixel's side
+    metres = shapely.affinity.rotate(shapely.box(-150, -4, 150, 4), angle, origin=(0, 0))
+    middle = shapely.affinity.rotate(shapely.LineString([(-150, 0), (150, 0)]), angle)
+    road, line = (shapely.transform(shape, lambda xy: xy * stretch) for shape in (metres, middle))
+    width = road.area / line.length  # in pixels, whatever they are on the ground
+    on_map = shapely.transform(line, lambda xy: xy * unit + corner)
+    transform = Affine(unit, 0, corner[0], 0, -unit, corner[1])
+    found = ground_widths(np.array([on_map]), np.array([width]), transform, crs)
+    assert found == pytest.approx([8], rel=0.01)
 
 
 def test_a_bump_is_no_side_road_and_a_side_road_is():

@@ -13,7 +13,7 @@ from samgeo_core.testing.oracle import Noise, Oracle
 from samgeo_core.testing.scenes import make_scene
 from samgeo_core.tiles.grid import Grid
 from samgeo_core.types import CellBox
-from samgeo_core.vectors.coverage import CoverageOptions, coverage, label_block
+from samgeo_core.vectors.coverage import CoverageOptions, absorb_small, coverage, label_block
 
 from ..merging import mask_of, merge_here, source_of
 
@@ -96,6 +96,21 @@ def test_narrow_strips_between_objects_are_closed_and_wide_ones_are_not():
     assert (labels[:10] == 0).all()
     open_ = label_block(CellBox(0, 0, 60, 100), list(objects), source, grid, gap=0)
     assert (open_[10:50, 30:32] == 0).all()
+
+
+def test_small_polygons_go_to_the_neighbour_with_the_longest_shared_border():
+    sides = shapely.union_all([shapely.box(0, 0, 10, 20), shapely.box(12, 0, 30, 20)])
+    between = shapely.MultiPolygon([shapely.box(10, 0, 12, 5), shapely.box(50, 0, 51, 1)])
+    borders = shapely.union_all(shapely.boundary([sides, between, shapely.box(10, 5, 12, 20)]))
+    polygons = list(shapely.get_parts(shapely.polygonize(shapely.get_parts(borders))))
+    polygons.sort(key=lambda one: one.bounds)  # west, strip, rest, east, island
+    areas = [one.area for one in polygons]
+    assert areas == [200, 10, 30, 360, 1]
+    # The strip has 5 m in common with either side: the larger one takes it.
+    assert absorb_small(polygons, [1, 2, 3, 4, 5], areas, 20) == [0, 3, 2, 3, 4]
+    # Without the strip and the rest between them, two sides of one class are one polygon.
+    assert absorb_small(polygons, [1, 2, 3, 1, 5], areas, 40) == [3, 3, 3, 3, 4]
+    assert absorb_small(polygons, [1, 2, 3, 4, 5], areas, 0.5) == [0, 1, 2, 3, 4]
 
 
 def test_nested_objects_cut_holes_into_those_around_them():
