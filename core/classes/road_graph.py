@@ -10,7 +10,7 @@ nothing go. Lines end at nodes, and lines that meet share the node's coordinates
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +56,9 @@ class NetworkOptions:
     least_bridge: float = 0.2
     steps: tuple[float, float] = (1.0, 1.0)
 
-    def length(self, path: Sequence[Cell]) -> float:
-        """Length of a path on the ground."""
-        return length_of(np.array(path, np.float64) * self.steps)
+    def length(self, path: Sequence[Cell] | Doubles) -> float:
+        """Length of a path of (row, column) on the ground."""
+        return length_of(np.asarray(path, np.float64) * self.steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +116,22 @@ def road_network(
     graph.contract(near)
     _join_carriageways(graph, half, likely)
     graph.prune(half, options.spur)
-    graph.prune_where(lambda edge: options.length(graph.edges[edge]) < options.min_length)
-    _drop_pieces(graph, options)
-    lines = []
-    for path in graph.paths():
+
+    def drawn(path: list[Cell]) -> RoadLine:
         reach = [near[end] if len(graph.at[end]) > 2 else 0.0 for end in (path[0], path[-1])]
-        if len(path) > 1:
-            lines.append(_line(path, half, likely, cell, reach))
+        return _line(path, half, likely, cell, reach)
+
+    def is_short(edges: Iterable[int]) -> bool:
+        """Whether stretches are shorter in all than asked: as drawn, without the cells' stairs."""
+        paths = [graph.edges[edge] for edge in edges]
+        if sum(map(options.length, paths)) >= 2 * options.min_length:
+            return False
+        lines = [shapely.get_coordinates(drawn(path).line)[:, ::-1] / cell for path in paths]
+        return sum(map(options.length, lines)) < options.min_length
+
+    graph.prune_where(lambda edge: is_short([edge]))
+    _drop_pieces(graph, is_short)
+    lines = [drawn(path) for path in graph.paths() if len(path) > 1]
     lines.sort(key=lambda one: shapely.to_wkb(one.line))
     return lines
 
@@ -299,8 +308,8 @@ def _mean(path: list[Cell], values: defaultdict[Cell, float]) -> float:
     return float(np.mean([values[c] for c in path]))
 
 
-def _drop_pieces(graph: SkeletonGraph, options: NetworkOptions) -> None:
-    """Remove connected pieces of the network that are shorter in all than asked."""
+def _drop_pieces(graph: SkeletonGraph, is_short: Callable[[Iterable[int]], bool]) -> None:
+    """Remove connected pieces of the network that are short in all."""
     seen: set[int] = set()
     for first in sorted(graph.edges):
         if first in seen or first not in graph.edges:
@@ -314,7 +323,7 @@ def _drop_pieces(graph: SkeletonGraph, options: NetworkOptions) -> None:
                         piece.add(other)
                         todo.append(other)
         seen |= piece
-        if sum(options.length(graph.edges[edge]) for edge in piece) < options.min_length:
+        if is_short(sorted(piece)):
             for edge in sorted(piece):
                 graph.remove(edge)
 

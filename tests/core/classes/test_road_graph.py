@@ -100,6 +100,13 @@ def test_loose_pieces_shorter_than_asked_go():
     assert len(network(mask, NetworkOptions(min_length=60))) == 1
 
 
+def test_a_dead_end_is_as_long_as_its_line_is_drawn():
+    mask = road(road(empty(), (190, 5), (190, 295)), (190, 100), (130, 128))
+    stub = min(network(mask), key=lambda one: one.line.length).line.length
+    assert len(network(mask, NetworkOptions(min_length=stub - 0.5))) == 3
+    assert len(network(mask, NetworkOptions(min_length=stub + 0.5))) == 1
+
+
 def test_lengths_and_gaps_count_on_the_ground_where_cells_are_no_squares():
     mask = road(road(empty(), (100, 5), (100, 120)), (100, 150), (100, 295))
     mask = road(road(mask, (30, 30), (30, 90)), (30, 200), (90, 200))
