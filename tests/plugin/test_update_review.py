@@ -291,7 +291,7 @@ def test_an_update_whose_old_layer_is_not_open_is_not_started(changes, old):
 
 
 @pytest.fixture
-def updated(qgis_app, tmp_path, monkeypatch):
+def updated(town, tmp_path, monkeypatch):
     """Runs the algorithm with an engine that says that every polygon is 14 by 14 metres now."""
 
     def engine(self, given, method, params):
@@ -312,7 +312,7 @@ def updated(qgis_app, tmp_path, monkeypatch):
         context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
         context.setProject(QgsProject.instance())
         results, good = provider.algorithm("updatelayer").run(
-            {"INPUT": layer, "RASTER": str(SAMPLES / "town.tif"),
+            {"INPUT": layer, "RASTER": town.source(),
              "OUTPUT": str(tmp_path / "changes.gpkg")},
             context, feedback,
         )  # fmt: skip
