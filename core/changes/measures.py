@@ -9,11 +9,12 @@ areas and agreement count in comparison with the middle of all polygons of the l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
 
-from .evidence import Evidence, Floats, Found, Integers, Shapes, iou, overlapping
+from .evidence import Bools, Evidence, Floats, Found, Integers, Shapes, iou, overlapping
 
 OF_CLASS = 0.5
 """Likeness from which an object is of the layer's class."""
@@ -100,9 +101,20 @@ def _found_again(old: Shapes, there: Shapes) -> Shapes:
     out: Shapes = old.copy()
     for number in np.flatnonzero(shapely.get_num_geometries(old) > 1).tolist():
         parts = shapely.get_parts(old[number])
-        common = shapely.area(shapely.intersection(parts, there[number]))
-        share = common / np.maximum(shapely.area(parts), 1e-12)
-        out[number] = shapely.union_all(parts[share >= 0.5 * share.max()])
+        out[number] = shapely.union_all(parts[_stood_on(parts, there[number])])
+    return out
+
+
+def other_parts(old: Any, there: Any) -> Any:
+    """The parts of an old polygon that the object there does not stand on, as one shape."""
+    parts = shapely.get_parts(old)
+    return shapely.union_all(parts[~_stood_on(parts, there)])
+
+
+def _stood_on(parts: Shapes, there: Any) -> Bools:
+    common = shapely.area(shapely.intersection(parts, there))
+    share = common / np.maximum(shapely.area(parts), 1e-12)
+    out: Bools = share >= 0.5 * share.max()
     return out
 
 

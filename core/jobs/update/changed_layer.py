@@ -13,8 +13,9 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
-from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, UNSEEN, Changes
+from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, RESHAPED, UNSEEN, Changes
 from ...changes.evidence import Floats, Shapes
+from ...changes.measures import other_parts
 from ...earth.crs import same_crs
 from ...earth.reproject import Reprojection
 from ...job import UpdateParameters
@@ -80,6 +81,11 @@ def changed_frame(
     drawn = [_drawn(number, gathered, changes) for number in redrawn.tolist()]
     ground = _in_layer(np.array([*drawn, None], dtype=object)[:-1], layer, raster)
     shapes[redrawn] = ground
+    several = (changes.status == RESHAPED) & (shapely.get_num_geometries(layer.shapes) > 1)
+    for number in np.flatnonzero(several).tolist():
+        # One object was found: what else the polygon has stays, moved as the whole layer is.
+        whole = plane.moved(layer.shapes[[number]], layer.crs, by[[number]])[0]
+        shapes[number] = shapely.union(shapes[number], other_parts(whole, shapes[number]))
     new = _in_layer(gathered.candidates[changes.new], layer, raster)
     way = np.where((changes.status == GONE)[:, None] | ~seen, np.nan, changes.way)
     ids = old_ids(params, layer)

@@ -281,6 +281,24 @@ def test_heights_that_are_not_carried_over_are_said_once(updated, tmp_path):
     assert not any("heights" in note for note in updated[0].warnings)
 
 
+def test_a_reshaped_polygon_keeps_the_part_that_was_not_found_again(updated, tmp_path):
+    first, _, old, path, _, _ = updated
+    layer = pyogrio.read_dataframe(first.output, layer=first.layer)
+    number = layer.index[layer["status"] == "reshaped"][0]
+    shed = box(0, 0, 3, 3)
+    shape = old.geometry[number]
+    shed = translate(shed, shape.bounds[0] - 6, shape.bounds[1])
+    old = old.set_geometry(old.geometry.where(old.index != number, shapely.union(shape, shed)))
+    old.to_file(tmp_path / "old.gpkg", layer="houses")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", path.parent / "town.tif", tmp_path / "out.gpkg", threads=1
+    )
+    row = pyogrio.read_dataframe(result.output, layer=result.layer).iloc[number]
+    assert row["status"] == "reshaped"
+    there = translate(shed, result.shift_east_m, result.shift_north_m)
+    assert row.geometry.intersection(there).area > 0.9 * there.area
+
+
 def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(updated, tmp_path):
     _, _, old, path, _, _ = updated
     named = {"status": "built", "Review": "good", "area_m2": "12 m", "old_status": "planned"}
