@@ -159,7 +159,14 @@ class UpdateLayer(EngineAlgorithm):
                 )
             )
         if self._file is not None and not self._whole:
-            _name_source(str(result["output"]), str(result["layer"]), *self._file)
+            output = str(result["output"])
+            if not _name_source(output, str(result["layer"]), *self._file):
+                given.feedback.pushWarning(
+                    tr(
+                        "{file} cannot be written to again, so the review does not find the old "
+                        "layer from it. Close it in other programs and run this once more."
+                    ).format(file=output)
+                )
         changes = ResultLayer(str(result["output"]), str(result["layer"]), styles.REVIEW)
         results = self.write_result(given, changes)
         results.update({name.upper(): count for name, count in (result["counts"] or {}).items()})
@@ -189,12 +196,17 @@ def _is_as_saved(layer: QgsVectorLayer) -> bool:
     return str(parts.get("path") or "").lower().endswith(".gpkg")
 
 
-def _name_source(changes: str, changes_layer: str, path: str, layer: str) -> None:
-    """Name the user's layer and its ids in the engine's result, which knows only the copy."""
+def _name_source(changes: str, changes_layer: str, path: str, layer: str) -> bool:
+    """Name the user's layer and its ids in the engine's result, which knows only the copy; whether
+    that was possible."""
     text = f"{Path(path).absolute()}|layername={layer}".replace("'", "''")
     file = gdal.OpenEx(changes, gdal.OF_VECTOR | gdal.OF_UPDATE)
-    file.ExecuteSQL(
-        f"UPDATE \"{changes_layer}\" SET old_fid = {SOURCE_FID}, old_layer = '{text}' "
-        "WHERE old_fid IS NOT NULL"
-    )
+    gdal.ErrorReset()
+    if file is not None:
+        file.ExecuteSQL(
+            f"UPDATE \"{changes_layer}\" SET old_fid = {SOURCE_FID}, old_layer = '{text}' "
+            "WHERE old_fid IS NOT NULL"
+        )
+    failed = file is None or gdal.GetLastErrorType() >= gdal.CE_Failure
     file = None  # closes it
+    return not failed

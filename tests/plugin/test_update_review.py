@@ -23,6 +23,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
+from samgeo_plugin.processing import update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
 
@@ -343,6 +344,14 @@ def test_an_update_of_a_copy_is_reviewed_in_the_users_own_layer(old, updated, tm
     assert not said
     assert "Save it as a GeoPackage" not in log
     assert [area(mine, k) for k in range(4)] == [196, 100, 100, 100]
+
+
+def test_a_result_that_cannot_name_the_users_layer_says_so(old, updated, monkeypatch, tmp_path):
+    monkeypatch.setattr(update_layer, "_is_as_saved", lambda layer: False)
+    monkeypatch.setattr(update_layer, "SOURCE_FID", "no_such_column")
+    _, log = updated(old)
+    assert "cannot be written to again" in log
+    assert not update_layer._name_source(str(tmp_path / "none.gpkg"), "l", "old.gpkg", "houses")
 
 
 def test_a_layer_that_no_review_can_change_is_told_before_the_work(old, updated):
