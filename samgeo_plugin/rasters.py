@@ -254,14 +254,17 @@ class RenderedTiff:
             for top in range(0, plan.height, BLOCK)
             for left in range(0, plan.width, BLOCK)
         ]
-        self._file = gdal.GetDriverByName("GTiff").Create(
-            path,
-            plan.width,
-            plan.height,
-            4,
-            gdal.GDT_Byte,
-            ["TILED=YES", "COMPRESS=LZW", "ALPHA=YES", "PHOTOMETRIC=RGB"],
-        )
+        try:
+            self._file = gdal.GetDriverByName("GTiff").Create(
+                path,
+                plan.width,
+                plan.height,
+                4,
+                gdal.GDT_Byte,
+                ["TILED=YES", "COMPRESS=LZW", "ALPHA=YES", "PHOTOMETRIC=RGB"],
+            )
+        except RuntimeError:  # where another plugin has told GDAL to raise them
+            self._file = None
         if self._file is None:
             raise LayerError(tr("{file} cannot be written; is the disk full?").format(file=path))
         extent, step = plan.extent, plan.resolution
@@ -298,22 +301,31 @@ class RenderedTiff:
         return wanted
 
     def write(self, block: tuple[int, int, int, int], image: QImage) -> None:
-        """Put one rendered block in its place."""
+        """Put one rendered block in its place.
+
+        Raises:
+            LayerError: It could not be written.
+        """
         left, top, width, height = block
         rgba = image.convertToFormat(QImage.Format.Format_RGBA8888)
         bits = rgba.constBits()
         bits.setsize(rgba.sizeInBytes())
-        self._file.WriteRaster(
-            left,
-            top,
-            width,
-            height,
-            bytes(bits),
-            band_list=[1, 2, 3, 4],
-            buf_pixel_space=4,
-            buf_line_space=rgba.bytesPerLine(),
-            buf_band_space=1,
-        )
+        try:
+            failed = self._file.WriteRaster(
+                left,
+                top,
+                width,
+                height,
+                bytes(bits),
+                band_list=[1, 2, 3, 4],
+                buf_pixel_space=4,
+                buf_line_space=rgba.bytesPerLine(),
+                buf_band_space=1,
+            )
+        except RuntimeError:
+            failed = True
+        if failed:
+            raise self._not_in_full()
 
     def finish(self) -> str:
         """Close the file.
@@ -322,14 +334,20 @@ class RenderedTiff:
             LayerError: Its last bytes could not be written.
         """
         gdal.ErrorReset()
-        self._file.FlushCache()
-        failed = gdal.GetLastErrorType() >= gdal.CE_Failure
-        self._file = None
+        try:
+            self._file.FlushCache()
+            self._file = None  # closes it, which writes, too
+            failed = gdal.GetLastErrorType() >= gdal.CE_Failure
+        except RuntimeError:
+            self._file, failed = None, True
         if failed:
-            raise LayerError(
-                tr("{file} could not be written in full; is the disk full?").format(file=self.path)
-            )
+            raise self._not_in_full()
         return self.path
+
+    def _not_in_full(self) -> LayerError:
+        return LayerError(
+            tr("{file} could not be written in full; is the disk full?").format(file=self.path)
+        )
 
 
 def remove_rendering(path: str) -> None:
@@ -399,7 +417,12 @@ class LayerRenderer(QObject):
             self._file = self._job = None
             self.failed.emit(tr("The rendering was cancelled."))
             return
-        file.write(file.blocks[self._next], job.renderedImage())
+        try:
+            file.write(file.blocks[self._next], job.renderedImage())
+        except LayerError as error:
+            self._file = self._job = None
+            self.failed.emit(str(error))
+            return
         self._next += 1
         self.progress.emit(self._next, len(file.blocks))
         self._render_next()

@@ -200,13 +200,18 @@ def _name_source(changes: str, changes_layer: str, path: str, layer: str) -> boo
     """Name the user's layer and its ids in the engine's result, which knows only the copy; whether
     that was possible."""
     text = f"{Path(path).absolute()}|layername={layer}".replace("'", "''")
-    file = gdal.OpenEx(changes, gdal.OF_VECTOR | gdal.OF_UPDATE)
     gdal.ErrorReset()
-    if file is not None:
+    file = None
+    try:
+        file = gdal.OpenEx(changes, gdal.OF_VECTOR | gdal.OF_UPDATE)
+        if file is None:
+            return False
         file.ExecuteSQL(
             f"UPDATE \"{changes_layer}\" SET old_fid = {SOURCE_FID}, old_layer = '{text}' "
             "WHERE old_fid IS NOT NULL"
         )
-    failed = file is None or gdal.GetLastErrorType() >= gdal.CE_Failure
-    file = None  # closes it
-    return not failed
+        return gdal.GetLastErrorType() < gdal.CE_Failure
+    except RuntimeError:  # where another plugin has told GDAL to raise them
+        return False
+    finally:
+        file = None  # closes it

@@ -53,6 +53,28 @@ def client(qgis_app, fake_command):
         one.stop_and_wait(1.0)
 
 
+@pytest.fixture(params=["errors", "exceptions"])
+def gdal_exceptions(request):
+    """GDAL with and without exceptions, which any other plugin may have told it to raise."""
+    from osgeo import gdal
+
+    (gdal.UseExceptions if request.param == "exceptions" else gdal.DontUseExceptions)()
+    return request.param == "exceptions"
+
+
+@pytest.fixture(autouse=True)
+def gdal_as_before():
+    """No test changes for the next one whether GDAL raises exceptions."""
+    try:
+        from osgeo import gdal
+    except ImportError:
+        yield
+        return
+    before = gdal.GetUseExceptions()
+    yield
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
 @pytest.fixture
 def wait(qgis_app):
     """Run the event loop until something holds."""

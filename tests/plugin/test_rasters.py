@@ -114,3 +114,27 @@ def test_a_rendering_has_the_layers_pixels_in_their_places(town, wait, monkeypat
             rasters.render_now([layer.clone()], plan, lambda done, total: False)
     finally:
         QgsProject.instance().removeMapLayer(layer)
+
+
+def test_a_full_disk_is_said_while_a_layer_is_rendered(town, wait, monkeypatch, gdal_exceptions):
+    monkeypatch.setattr(rasters, "BLOCK", 32)
+    layer = QgsRasterLayer(str(town), "town")
+    plan = rasters.plan_rendering(layer.extent(), UTM, 0.5)
+    with pytest.raises(rasters.LayerError, match="cannot be written"):
+        rasters.RenderedTiff(plan, str(town.parent / "no such folder" / "rendered.tif"))
+
+    def to_full_disk(plan, path=None):
+        file = as_made(plan, path)
+        file.finish()
+        file._file = gdal.Open(file.path)  # which no pixel can be written to
+        return file
+
+    as_made = rasters.RenderedTiff
+    monkeypatch.setattr(rasters, "RenderedTiff", to_full_disk)
+    with pytest.raises(rasters.LayerError, match="written in full"):
+        rasters.render_now([layer.clone()], plan, lambda done, total: True)
+    renderer, failed = rasters.LayerRenderer([layer], plan), []
+    renderer.failed.connect(failed.append)
+    renderer.start()
+    wait(lambda: failed)
+    assert "written in full" in failed[0]

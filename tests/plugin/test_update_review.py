@@ -346,7 +346,9 @@ def test_an_update_of_a_copy_is_reviewed_in_the_users_own_layer(old, updated, tm
     assert [area(mine, k) for k in range(4)] == [196, 100, 100, 100]
 
 
-def test_a_result_that_cannot_name_the_users_layer_says_so(old, updated, monkeypatch, tmp_path):
+def test_a_result_that_cannot_name_the_users_layer_says_so(
+    old, updated, monkeypatch, tmp_path, gdal_exceptions
+):
     monkeypatch.setattr(update_layer, "_is_as_saved", lambda layer: False)
     monkeypatch.setattr(update_layer, "SOURCE_FID", "no_such_column")
     _, log = updated(old)
