@@ -13,13 +13,16 @@ from typing import Any, Optional
 from qgis.core import (
     NULL,
     QgsCategorizedSymbolRenderer,
+    QgsFeatureRenderer,
     QgsGraduatedSymbolRenderer,
     QgsLimitedRandomColorRamp,
+    QgsReadWriteContext,
     QgsRendererCategory,
     QgsVectorLayer,
     QgsWkbTypes,
 )
 from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtXml import QDomDocument
 
 from .i18n import tr
 from .interactive.classes import COLOURS, stored
@@ -85,6 +88,18 @@ def _drawn(layer: QgsVectorLayer) -> str:
     return "" if layer.renderer() is None else str(layer.renderer().dump())
 
 
+def _load(layer: QgsVectorLayer, name: str) -> None:
+    """Draw a layer as a style file says, and leave all else of it.
+
+    ``loadNamedStyle`` also takes away what the file does not mention: custom properties (that a
+    layer is saved by itself, where values go), labels, map tips and visible scales.
+    """
+    document = QDomDocument()
+    document.setContent((FOLDER / f"{name}.qml").read_text(encoding="utf-8"))
+    element = document.documentElement().firstChildElement("renderer-v2")
+    layer.setRenderer(QgsFeatureRenderer.load(element, QgsReadWriteContext()))
+
+
 def apply(layer: QgsVectorLayer, name: str) -> None:
     """Give a layer one of the plugin's styles."""
     if name == STATUS:
@@ -94,7 +109,7 @@ def apply(layer: QgsVectorLayer, name: str) -> None:
         field = _field(layer, CLASS)
         show_classes(layer, field or "class", _values(layer, field))
         return
-    layer.loadNamedStyle(str(FOLDER / f"{name}.qml"))
+    _load(layer, name)
     field = _field(layer, name)
     renderer = layer.renderer()
     if field and isinstance(renderer, (QgsGraduatedSymbolRenderer, QgsCategorizedSymbolRenderer)):
@@ -125,7 +140,7 @@ def show_classes(layer: QgsVectorLayer, field: str, others: Sequence[str] = ()) 
         field: With the classes.
         others: Classes that are not the project's; they get colours of their own.
     """
-    layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
+    _load(layer, REVIEW)
     outline = layer.renderer().symbol()
     renderer = QgsCategorizedSymbolRenderer(field)
     known = [(each.name, each.colour, each.name) for each in stored()]
@@ -157,7 +172,7 @@ def _coloured(outline: Any, colour: str) -> Any:
 
 def show_status(layer: QgsVectorLayer, field: str) -> None:
     """Outlines by the decisions of a review, which are in this field."""
-    layer.loadNamedStyle(str(FOLDER / f"{REVIEW}.qml"))
+    _load(layer, REVIEW)
     titles = {"accepted": tr("Accepted"), "rejected": tr("Rejected"), "": tr("Open")}
     outline = layer.renderer().symbol()
     renderer = QgsCategorizedSymbolRenderer(field)

@@ -9,13 +9,16 @@ from qgis.core import (
     QgsFeature,
     QgsFillSymbol,
     QgsGeometry,
+    QgsPalLayerSettings,
     QgsRenderContext,
     QgsSingleSymbolRenderer,
     QgsVectorLayer,
+    QgsVectorLayerSimpleLabeling,
 )
 
 from samgeo_plugin import styles
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.autosave import PROPERTY
 
 
 @pytest.fixture
@@ -78,3 +81,19 @@ def test_a_geopackage_keeps_its_style_for_whoever_opens_it(objects, tmp_path):
     assert styles.current(again) == "review"
     styles.store(again, "score")
     assert styles.current(again) == "review", "a style that is there is never replaced"
+
+
+def test_a_style_changes_nothing_else_of_a_layer(tmp_path, qgis_app):
+    crs = QgsCoordinateReferenceSystem("EPSG:32645")
+    layer = target.new_geopackage_layer(str(tmp_path / "a.gpkg"), "objects", crs)
+    layer.setCustomProperty(PROPERTY, "1")
+    layer.setMapTipTemplate("[% score %]")
+    layer.setLabeling(QgsVectorLayerSimpleLabeling(QgsPalLayerSettings()))
+    layer.setLabelsEnabled(True)
+    layer.setScaleBasedVisibility(True)
+    for name in (*styles.offered(layer), "status"):
+        styles.apply(layer, name)
+        assert layer.customProperty(PROPERTY) == "1", f"{name}: it is no longer saved by itself"
+        assert layer.mapTipTemplate() == "[% score %]", name
+        assert layer.labelsEnabled(), name
+        assert layer.hasScaleBasedVisibility(), name
