@@ -380,6 +380,8 @@ class LayerRenderer(QObject):
         self._job: Optional[QgsMapRendererParallelJob] = None
         self._next = 0
         self._cancelled = False
+        for layer in layers:
+            layer.willBeDeleted.connect(self.cancel)
 
     def start(self) -> None:
         try:

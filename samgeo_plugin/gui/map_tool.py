@@ -104,6 +104,7 @@ class PromptTool(QgsMapTool):
             canvas.destinationCrsChanged.disconnect(self._map_changed)
             canvas.extentsChanged.disconnect(self._map_changed)
         self._enter.set_in_hand(False)
+        self._end_split()
         self._stop_drawing()
         self._session.leave()
         super().deactivate()
@@ -272,8 +273,11 @@ class PromptTool(QgsMapTool):
         undo = (plain and key == Qt.Key.Key_Backspace) or (control and key == Qt.Key.Key_Z)
         if undo and (session.prompts or session.pending):
             return session.undo
-        if plain and key == Qt.Key.Key_Escape and (session.prompts or self._drawing is not None):
-            return self._escape
+        if plain and key == Qt.Key.Key_Escape:
+            if session.prompts or self._drawing is not None:
+                return self._escape
+            if self._splits:
+                return self._end_split
         editor = self._editor
         if control and key == Qt.Key.Key_Z and editor is not None and editor.can_undo:
             return editor.undo
@@ -304,6 +308,10 @@ class PromptTool(QgsMapTool):
     def _begin_split(self) -> None:
         """The next drag is a line that splits."""
         self._splits = True
+
+    def _end_split(self) -> None:
+        """The next drag is what it always is."""
+        self._splits = False
 
     def _escape(self) -> None:
         self._splits = False

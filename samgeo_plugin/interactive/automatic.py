@@ -15,10 +15,12 @@ from qgis.core import (
     QgsCsException,
     QgsGeometry,
     QgsProject,
+    QgsRasterLayer,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from .. import rasters
 from ..i18n import tr
 from .candidate_layer import Found
 from .controller import Controller
@@ -97,12 +99,19 @@ class Automatic(QObject):
         self._takes_of: tuple[dict[str, Found], set[str]] = {}, set()
         self._hides = False
         find.ended.connect(self._ended)
+        QgsProject.instance().cleared.connect(self._clear)
 
     def release(self) -> None:
         """The plugin is being unloaded."""
+        QgsProject.instance().cleared.disconnect(self._clear)
         self._take.stop()
         self._teaching.stop()
         self.runs.release()
+
+    def _clear(self) -> None:
+        """Another project: runs of this one are none of its runs."""
+        self._teaching.stop()
+        self.current = self._wanted = self._takes_run = None
 
     @property
     def busy(self) -> bool:
@@ -178,13 +187,14 @@ class Automatic(QObject):
             name = tr("Objects in {raster}").format(raster=raster.name())
         layer = controller.target_layer()
         # Starting ends another run first, whose end is noted then.
-        self._find.start(name, area, wanted.what, wanted.search)
+        self._find.start(name, area, wanted.what, wanted.search, raster.name())
         self._wanted, self._since = wanted, time.monotonic()
         self.current = self.runs.add(
             started=datetime.now().isoformat(" ", "seconds"),
             raster=raster.id(),
             raster_name=raster.name(),
             model=controller.choice.model,
+            bands=",".join(str(band) for band in controller.choice.bands or ()),
             what=wanted.what,
             where=wanted.where,
             area="" if wanted.area is None else wanted.area.asWkt(9),
@@ -250,7 +260,8 @@ class Automatic(QObject):
         if run is None or self.busy:
             return
         controller = self._controller
-        if QgsProject.instance().mapLayer(run.raster) is None:
+        there = QgsProject.instance().mapLayer(run.raster)
+        if not isinstance(there, QgsRasterLayer):
             controller.reporter.show(
                 "warning",
                 tr("{name} is not in the project any more; add it and choose it.").format(
@@ -258,7 +269,9 @@ class Automatic(QObject):
                 ),
             )
             return
-        controller.choose(raster=run.raster, model=run.model)
+        # Of a run of an earlier version nobody knows the bands.
+        bands = run.band_numbers or tuple(rasters.usual_bands(there))
+        controller.choose(raster=run.raster, bands=bands, model=run.model)
         layer = QgsProject.instance().mapLayer(run.target)
         if isinstance(layer, QgsVectorLayer):
             controller.set_target(layer)
@@ -280,10 +293,9 @@ class Automatic(QObject):
         if layer is None or self._take.busy:
             return
         model = find.model or (controller.session.info.get("model") or {}).get("name")
-        raster = controller.raster_layer()
         attributes = {
             "model": model,
-            "source": raster.name() if raster is not None else "",
+            "source": find.raster,
             "prompt_type": _PROMPT_TYPES.get(find.what, "automatic"),
         }
         objects = [

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsGeometry,
     QgsPointXY,
+    QgsProject,
 )
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
@@ -78,6 +79,7 @@ class FindLike(QObject):
         self.what = EXAMPLES
         self.search = NO_WORDS
         self.model = ""
+        self.raster = ""
         self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
@@ -106,6 +108,7 @@ class FindLike(QObject):
         session.not_opened.connect(self._not_opened)
         session.changed.connect(self._session_changed)
         examples.changed.connect(self.sort_soon)
+        QgsProject.instance().cleared.connect(self._clear)
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -140,6 +143,7 @@ class FindLike(QObject):
         area: Optional[QgsGeometry],
         what: str = EXAMPLES,
         search: WordSearch = NO_WORDS,
+        raster: str = "",
     ) -> None:
         """Look for all objects.
 
@@ -148,9 +152,11 @@ class FindLike(QObject):
             area: In the map's CRS; None for the whole raster.
             what: :data:`EXAMPLES`, :data:`EVERYTHING`, :data:`WORDS` or a class of the model.
             search: The words.
+            raster: Name of the raster's layer.
         """
         self._give_up()
         self._forget()
+        self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
         self.state, self._to_end = OPENING, True
         self.changed.emit()
@@ -227,6 +233,14 @@ class FindLike(QObject):
         self._stale = False
         self._said, self._asked_with = {}, {}
         self.taken, self.outdated = set(), set()
+
+    def _clear(self) -> None:
+        """Another project: what was found in this one is none of its objects."""
+        self._to_end = False
+        self._give_up()
+        self._forget()
+        self.state = IDLE
+        self.changed.emit()
 
     def _opened(self) -> None:
         if self.state != OPENING:
@@ -468,6 +482,7 @@ class FindLike(QObject):
 
     def release(self) -> None:
         """The plugin is being unloaded."""
+        QgsProject.instance().cleared.disconnect(self._clear)
         self._to_end = False
         self._give_up()
         self._soon.stop()

@@ -114,7 +114,6 @@ class OnlineView(QObject):
         layer_id = layer.id()  # the layer may be gone at the end
         renderer = LayerRenderer([layer], plan, self)
         self._renderer, self._running = renderer, (layer_id, plan)
-        layer.willBeDeleted.connect(renderer.cancel)
         renderer.finished.connect(lambda path: self._finished(layer_id, path, plan))
         renderer.failed.connect(self._ended)
         renderer.progress.connect(self.progress)

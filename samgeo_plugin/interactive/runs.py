@@ -47,6 +47,7 @@ class Run:
         seconds: That it took.
         words: What was looked for by words, with commas.
         detector: The engine's name of the model that understands them; empty for ``model``.
+        bands: Numbers of the bands, with commas; empty where they are not known.
     """
 
     number: int
@@ -69,6 +70,13 @@ class Run:
     seconds: float = 0.0
     words: str = ""
     detector: str = ""
+    bands: str = ""
+
+    @property
+    def band_numbers(self) -> tuple[int, ...]:
+        """The numbers of :attr:`bands`; none where they cannot be read."""
+        parts = self.bands.split(",")
+        return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
 
 
 class Runs(QObject):

@@ -6,7 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY, QgsProject
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRasterLayer,
+)
 
 from samgeo_plugin.interactive import runs
 from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING
@@ -232,3 +239,57 @@ def test_runs_are_saved_with_the_project_and_one_without_an_end_was_stopped(qgis
         assert history.items == ()
     history.release()
     project.clear()
+
+
+def test_what_was_found_is_none_of_another_projects_objects(loaded, panel, wait):
+    panel.into.setChecked(False)
+    panel.start.click()
+    finished(loaded, wait)
+    assert loaded.find.kept
+    QgsProject.instance().clear()
+    assert not loaded.find.kept
+    assert not loaded.find.found
+    assert loaded.automatic.current is None
+    wait(lambda: not panel.take.isEnabled())
+
+
+def test_objects_say_the_raster_in_which_they_were_found(loaded, panel, wait, town, tmp_path):
+    panel.into.setChecked(False)
+    panel.start.click()
+    finished(loaded, wait)
+    other = one_band(tmp_path)
+    loaded.dock.source.choose_raster(other)
+    loaded.automatic.take()
+    wait(lambda: not loaded.automatic.takes)
+    layer = loaded.controller.target_layer()
+    assert {str(f["source"]) for f in layer.getFeatures()} == {town.name()}
+
+
+def test_a_run_is_repeated_with_its_own_bands(loaded, panel, wait, tmp_path):
+    loaded.controller.choose(bands=(4, 2, 1))
+    panel.start.click()
+    finished(loaded, wait)
+    loaded.dock.source.choose_raster(one_band(tmp_path))
+    assert loaded.controller.choice.bands == (1,)
+    loaded.automatic.repeat(1)
+    assert loaded.controller.choice.bands == (4, 2, 1)
+    assert [box.currentBand() for box in loaded.dock.source.bands] == [4, 2, 1]
+    finished(loaded, wait)
+    # Runs of an earlier version do not say their bands.
+    (run, _) = loaded.automatic.runs.items
+    loaded.automatic.runs.update(run.number, bands="")
+    loaded.dock.source.choose_raster(QgsProject.instance().mapLayersByName("height")[0])
+    loaded.automatic.repeat(1)
+    assert loaded.controller.choice.bands == (1, 2, 3)
+    finished(loaded, wait)
+
+
+def one_band(folder) -> QgsRasterLayer:
+    path = str(folder / "height.tif")
+    file = gdal.GetDriverByName("GTiff").Create(path, 60, 40, 1, gdal.GDT_Byte)
+    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
+    file.SetProjection(CRS.toWkt())
+    file = None
+    layer = QgsRasterLayer(path, "height")
+    QgsProject.instance().addMapLayer(layer)
+    return layer

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import MagicMock
+
 import pytest
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsRectangle
 from qgis.gui import QgsMapCanvas, QgsMapToolPan
@@ -296,3 +298,20 @@ def test_nothing_stays_on_the_canvas(bench, wait):
     hand.canvas.unsetMapTool(tool)
     tool.dispose()
     assert len(hand.canvas.scene().items()) < before
+
+
+def test_escape_or_another_tool_ends_splitting_and_the_next_box_cuts_nothing(bench):
+    hand, session, tool = bench
+    tool._editor = MagicMock(layer=object(), chosen=[], can_undo=False)
+    for end in ("escape", "tool"):
+        assert hand.key(Qt.Key.Key_S)
+        if end == "escape":
+            assert hand.key(Qt.Key.Key_Escape)
+            assert not hand.key(Qt.Key.Key_Escape), "the next one is QGIS's"
+        else:
+            hand.canvas.unsetMapTool(tool)
+            hand.canvas.setMapTool(tool)
+        hand.drag([(100, 100), (150, 150), (200, 180)])
+        assert session.prompts[-1].type == "box", end
+        session.clear()
+    tool._editor.split.assert_not_called()

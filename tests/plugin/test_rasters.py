@@ -138,3 +138,16 @@ def test_a_full_disk_is_said_while_a_layer_is_rendered(town, wait, monkeypatch, 
     renderer.start()
     wait(lambda: failed)
     assert "written in full" in failed[0]
+
+
+def test_a_layer_that_is_removed_while_it_is_rendered_ends_that(town, wait):
+    layer = QgsRasterLayer(str(town), "town")
+    QgsProject.instance().addMapLayer(layer)
+    renderer = rasters.LayerRenderer([layer], rasters.plan_rendering(layer.extent(), UTM, 0.01))
+    failed = []
+    renderer.failed.connect(failed.append)
+    renderer.start()
+    wait(lambda: renderer._next >= 1)
+    QgsProject.instance().removeMapLayer(layer.id())
+    wait(lambda: failed)
+    assert "cancelled" in failed[0]
