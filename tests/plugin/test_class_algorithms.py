@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from qgis.core import (
     QgsFeature,
+    QgsField,
     QgsGeometry,
     QgsProcessingParameterEnum,
     QgsProcessingUtils,
@@ -16,6 +17,7 @@ from qgis.core import (
 )
 from test_processing import Refused, engine, layer_of, provider, run, town  # noqa: F401
 
+from samgeo_plugin import field_types
 from samgeo_plugin.job import ClassifyParameters, MapParameters
 from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from samgeo_plugin.processing.engine_run import EngineRun
@@ -61,15 +63,29 @@ def asked(monkeypatch):
 
 def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, layers):  # noqa: F811
     objects, examples, other = layers
-    results, context, _ = run("classifyobjects", {
+    results, context, feedback = run("classifyobjects", {
         "OBJECTS": objects, "INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind",
         "UNLIKE": other, "KEEP": "all", "OUTPUT": "memory:",
     })  # fmt: skip
     layer = layer_of(results, context)
-    assert layer.fields().names() == ["name", "score", "class", "class_prob"]
+    assert layer.fields().names() == ["name", "score", "old_class", "class", "class_prob"]
     (feature,) = layer.getFeatures()
-    assert feature.attributes() == ["a", 0.9, "roof", 0.9]
+    assert feature.attributes() == ["a", 0.9, "old", "roof", 0.9]
     assert results["COUNT"] == 1
+    assert "class → old_class" in feedback.warnings[0]
+
+
+def test_classes_of_an_earlier_run_are_replaced(provider, engine, town, layers):  # noqa: F811
+    objects, examples, _ = layers
+    objects.dataProvider().addAttributes([QgsField("class_prob", field_types.REAL)])
+    objects.updateFields()
+    results, context, feedback = run("classifyobjects", {
+        "OBJECTS": objects, "INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind",
+        "OUTPUT": "memory:",
+    })  # fmt: skip
+    layer = layer_of(results, context)
+    assert layer.fields().names() == ["name", "score", "class", "class_prob"]
+    assert not feedback.warnings
 
 
 def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layers, asked):  # noqa: F811
