@@ -156,7 +156,8 @@ def show_classes(layer: QgsVectorLayer, field: str, others: Sequence[str] = ()) 
 
 def has_class_colours(layer: QgsVectorLayer) -> bool:
     """Whether a layer is drawn as :func:`show_classes` left it: then it may be done anew."""
-    return _drawn(layer) == str(layer.customProperty(CLASSES_PROPERTY, ""))
+    drawn = _drawn(layer)  # empty for what is not drawn: tables, broken layers
+    return bool(drawn) and drawn == str(layer.customProperty(CLASSES_PROPERTY, ""))
 
 
 def _coloured(outline: Any, colour: str) -> Any:

@@ -24,6 +24,7 @@ from .. import rasters
 from ..i18n import tr
 from .candidate_layer import Found
 from .controller import Controller
+from .editing import EditError
 from .examples import Examples
 from .find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from .in_steps import InSteps
@@ -312,7 +313,7 @@ class Automatic(QObject):
                 set(find.outdated),
                 set(find.taken),
             )
-        except TargetError as error:
+        except (TargetError, EditError) as error:
             controller.reporter.show("error", str(error))
             return
         find.taken |= {one.id for one, _ in objects}

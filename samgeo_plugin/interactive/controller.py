@@ -441,7 +441,7 @@ class Controller(QObject):
 
     def _write_anew(self, accepted: Accepted) -> None:
         self.set_target(None)
-        self._write(accepted)
+        self._write(replace(accepted, place=None))  # a correction's own layer has refused it
 
     # --- refinement -----------------------------------------------------------------------------
 

@@ -285,15 +285,15 @@ def right_angles(layer: QgsVectorLayer, feature_id: int) -> bool:
     return True
 
 
-def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) -> None:
-    """Within a command: another value for a field.
+def value_for(layer: QgsVectorLayer, field: int, value: Any) -> Any:
+    """A value as a field of the layer holds it.
 
     Raises:
-        EditError: The layer refuses it.
+        EditError: The field cannot hold it.
     """
     kind = layer.fields().at(field)
     try:
-        kind.convertCompatible(value)
+        return kind.convertCompatible(value)
     except ValueError as error:
         raise EditError(
             tr(
@@ -301,9 +301,17 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
                 "that is long enough."
             ).format(field=kind.name(), layer=layer.name(), value=value)
         ) from error
-    if not layer.changeAttributeValue(feature_id, field, value):
+
+
+def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) -> None:
+    """Within a command: another value for a field.
+
+    Raises:
+        EditError: The layer refuses it.
+    """
+    if not layer.changeAttributeValue(feature_id, field, value_for(layer, field, value)):
         raise EditError(
             tr("{field} of {layer} cannot be changed.").format(
-                field=kind.name(), layer=layer.name()
+                field=layer.fields().at(field).name(), layer=layer.name()
             )
         )

@@ -87,6 +87,7 @@ class TakeOver(QObject):
 
         Raises:
             TargetError: The layer takes nothing.
+            EditError: The field for the class cannot hold one of the classes.
         """
         why = target.problem(layer)
         if why is None and not layer.isEditable() and not layer.startEditing():
@@ -95,7 +96,10 @@ class TakeOver(QObject):
             )
         if why is not None:
             raise target.TargetError(why)
-        target.with_class_field(layer)
+        chosen = target.with_class_field(layer)
+        if chosen >= 0:
+            for name in dict.fromkeys(name for _, name in objects if name):
+                editing.value_for(layer, chosen, name)
         self._added = self._left = 0
         work = self._work(layer, crs, objects, attributes, refinement, outdated, taken)
         self._why = tr(

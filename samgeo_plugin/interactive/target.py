@@ -249,7 +249,8 @@ def add_object(
 
     Raises:
         TargetError: The layer refuses it.
-        EditError: Nothing would be left of it beside existing objects.
+        EditError: Nothing would be left of it beside existing objects, or the field for the class
+            cannot hold its class.
         FormWanted: Its form must be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
@@ -313,7 +314,11 @@ def same_object(
 
 
 def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:
-    """An object's attributes by the layer's fields; a class gets a field where there is none."""
+    """An object's attributes by the layer's fields; a class gets a field where there is none.
+
+    Raises:
+        EditError: The field for the class cannot hold its class.
+    """
     said = attributes.get(CLASS)
     chosen = with_class_field(layer) if said else -1
     fields = layer.fields()
@@ -324,7 +329,7 @@ def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int,
         if index >= 0 and value not in (None, "") and name != CLASS:
             values[index] = _fitting(fields.at(index), value)
     if chosen >= 0:
-        values[chosen] = _fitting(fields.at(chosen), said)
+        values[chosen] = editing.value_for(layer, chosen, said)
     return values
 
 
@@ -340,7 +345,8 @@ def correct_object(
 
     Raises:
         TargetError: The layer or the feature is gone, or refuses it.
-        EditError: Nothing would be left of it beside existing objects.
+        EditError: Nothing would be left of it beside existing objects, or the field for the class
+            cannot hold its class.
     """
     layer = QgsProject.instance().mapLayer(place.layer_id)
     why = problem(layer if isinstance(layer, QgsVectorLayer) else None)
@@ -362,8 +368,7 @@ def correct_object(
                 value = _fitting(fields.at(index), attributes[name])
                 layer.changeAttributeValue(place.feature_id, index, value)
         if chosen >= 0:
-            value = _fitting(fields.at(chosen), said)
-            layer.changeAttributeValue(place.feature_id, chosen, value)
+            editing.set_value(layer, place.feature_id, chosen, said)
     return Written(layer.id(), (place.feature_id,))
 
 

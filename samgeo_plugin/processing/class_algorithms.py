@@ -102,7 +102,11 @@ class ClassifyObjects(ClassAlgorithm):
             carried=Carried.all_of(source, SOURCE_FID),
             names={"class": "class", "class_prob": "class_prob"},
         )
-        return {**self.write_result(given, layer), "COUNT": result.get("features")}
+        return {
+            **self.write_result(given, layer),
+            **self.kept_classifier(job.save_classifier),
+            "COUNT": result.get("features"),
+        }
 
 
 class MapAlgorithm(ClassAlgorithm):
@@ -132,7 +136,11 @@ class MapAlgorithm(ClassAlgorithm):
             self.style,
             single=self.shapes == "network",
         )
-        return {**self.write_result(given, layer), "COUNT": result.get("features")}
+        return {
+            **self.write_result(given, layer),
+            **self.kept_classifier(job.save_classifier),
+            "COUNT": result.get("features"),
+        }
 
 
 class ClassifyGround(MapAlgorithm):
@@ -221,7 +229,7 @@ class RoadNetwork(MapAlgorithm):
 
     def map_options(self, given: Given) -> dict[str, Any]:
         return {
-            "road_class": str(given.parameters.get(self.ROAD_CLASS) or "").strip() or None,
+            "road_class": given.text(self.ROAD_CLASS),
             "min_length": given.number(self.MIN_LENGTH),
             "max_gap": given.number(self.MAX_GAP),
         }

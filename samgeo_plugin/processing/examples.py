@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from qgis.core import (
     QgsFeatureSource,
@@ -65,12 +65,9 @@ class ExampleAlgorithm(EngineAlgorithm):
         Raises:
             QgsProcessingException: The examples have no field with the class.
         """
-        keep = str(given.parameters.get(self.SAVE_CLASSIFIER) or "")
-        if keep and not keep.endswith(SUFFIX):
-            keep += SUFFIX
         options: dict[str, Any] = {
-            "classifier": str(given.parameters.get(self.CLASSIFIER) or "") or None,
-            "save_classifier": keep or None,
+            "classifier": given.text(self.CLASSIFIER),
+            "save_classifier": self._file_to_keep(given),
             "min_class_prob": given.number(self.PROBABILITY),
         }
         if given.has(self.EXAMPLES):
@@ -78,6 +75,17 @@ class ExampleAlgorithm(EngineAlgorithm):
         if given.has(self.UNLIKE):
             options["unlike"] = [given.vector_path(given.source(self.UNLIKE), "unlike")]
         return options
+
+    def kept_classifier(self, path: Optional[str]) -> dict[str, str]:
+        """The saved classifier as an output, so that a model or a script can use it."""
+        return {} if path is None else {self.SAVE_CLASSIFIER: path}
+
+    def _file_to_keep(self, given: Given) -> Optional[str]:
+        """Where the classifier is saved; a temporary file has another name each time."""
+        if not given.has(self.SAVE_CLASSIFIER):
+            return None
+        path = self.parameterAsFileOutput(given.parameters, self.SAVE_CLASSIFIER, given.context)
+        return f"{path.removesuffix(SUFFIX)}{SUFFIX}" if path else None
 
     def _examples(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
         fields = given.fields(self.CLASS_FIELD)

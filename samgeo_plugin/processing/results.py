@@ -14,6 +14,7 @@ from qgis.core import (
     QgsFeatureSink,
     QgsFeatureSource,
     QgsField,
+    QgsFieldConstraints,
     QgsFields,
     QgsProcessingContext,
     QgsProcessingException,
@@ -104,17 +105,19 @@ class Carried:
         fields: The input's fields.
         columns: A field's values, feature by feature.
         rows: A feature's place in the columns by its id.
+        prefix: Of fields whose names the result needs for its own, as the engine gives it.
     """
 
     key: str
     fields: QgsFields
     columns: list[list[Any]]
     rows: dict[str, int]
+    prefix: str = "old_"
 
     @classmethod
-    def all_of(cls, source: QgsFeatureSource, key: str) -> Carried:
+    def all_of(cls, source: QgsFeatureSource, key: str, prefix: str = "old_") -> Carried:
         """All attributes of a layer but its table's own key."""
-        kept = [i for i, f in enumerate(source.fields()) if f.name().lower() != "fid"]
+        kept = [index for index, each in enumerate(source.fields()) if not _is_key(each)]
         fields = QgsFields()
         for index in kept:
             fields.append(source.fields().at(index))
@@ -125,12 +128,20 @@ class Carried:
             rows[str(feature.id())] = len(rows)
             for column, index in zip(columns, kept):  # noqa: B905 - Python 3.9
                 column.append(plain(values[index]))
-        return cls(key, fields, columns, rows)
+        return cls(key, fields, columns, rows, prefix)
 
     def of(self, feature: QgsFeature, fields: Sequence[int]) -> list[Any]:
         """Values of some of the fields for one of the engine's features."""
         row = self.rows.get(str(feature[self.key]))
         return [None if row is None else self.columns[index][row] for index in fields]
+
+
+def _is_key(each: QgsField) -> bool:
+    """Whether a field is the id that a GeoPackage gives its features; others may be called so."""
+    constraints = each.constraints()
+    origin = constraints.constraintOrigin(QgsFieldConstraints.Constraint.ConstraintUnique)
+    by_source = QgsFieldConstraints.ConstraintOrigin.ConstraintOriginProvider
+    return each.name().lower() == "fid" and origin == by_source
 
 
 def plain(value: Any) -> Any:
@@ -174,11 +185,19 @@ class ResultLayer:
 
 @dataclass
 class _Columns:
-    """Which values a feature of the sink gets, in the order of its fields."""
+    """Which values a feature of the sink gets, in the order of its fields.
+
+    Args:
+        fields: Of the sink.
+        engine: Places of the engine's values.
+        carried: Places of the input's values.
+        renamed: Fields of the input that are called otherwise in the sink.
+    """
 
     fields: QgsFields = field(default_factory=QgsFields)
     engine: list[int] = field(default_factory=list)
     carried: list[int] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, wanted: ResultLayer, result: QgsVectorLayer) -> _Columns:
@@ -188,20 +207,43 @@ class _Columns:
         if names is None:
             names = {f.name(): f.name() for f in own}
         kept = [f for f in own if f.name() in names]
-        taken = {names[f.name()].lower() for f in kept}
-        inputs: Sequence[QgsField] = [] if wanted.carried is None else list(wanted.carried.fields)
-        columns.carried = [i for i, f in enumerate(inputs) if f.name().lower() not in taken]
         columns.engine = [result.fields().lookupField(f.name()) for f in kept]
-        made = []
-        for each in kept:
-            renamed = QgsField(each)
-            renamed.setName(names[each.name()])
-            made.append(renamed)
-        brought = [inputs[index] for index in columns.carried]
+        made = [_called(each, names[each.name()]) for each in kept]
+        brought = []
+        if wanted.carried is not None:
+            brought = columns._bring(wanted.carried, {each.name().lower() for each in made})
         # Where the engine only adds to the user's own attributes, theirs come first.
         for each in [*made, *brought] if wanted.names is None else [*brought, *made]:
             columns.fields.append(each)
         return columns
+
+    def _bring(self, carried: Carried, said: set[str]) -> list[QgsField]:
+        """The input's fields, under names that are free in the sink.
+
+        Where the input has all that is said, an earlier run has said it, and the new takes its
+        place. Any other field of such a name is the user's own and goes on under another one.
+
+        Args:
+            carried: What the input's features bring along.
+            said: Names of the fields that the result has anyway, in small letters.
+        """
+        inputs = list(carried.fields)
+        given = {each.name().lower() for each in inputs}
+        earlier = said if said <= given else set()
+        taken = said | {"fid"}  # the key of a GeoPackage
+        brought = []
+        for index, each in enumerate(inputs):
+            if each.name().lower() in earlier:
+                continue
+            name = each.name()
+            while name.lower() in taken or (name != each.name() and name.lower() in given):
+                name = carried.prefix + name
+            if name != each.name():
+                self.renamed[each.name()] = name
+                taken.add(name.lower())
+            self.carried.append(index)
+            brought.append(_called(each, name))
+        return brought
 
     def row(self, wanted: ResultLayer, feature: QgsFeature) -> list[Any]:
         values = feature.attributes()
@@ -210,6 +252,13 @@ class _Columns:
         if wanted.carried is not None:
             brought = wanted.carried.of(feature, self.carried)
         return made + brought if wanted.names is None else brought + made
+
+
+def _called(each: QgsField, name: str) -> QgsField:
+    """A copy of a field under a name."""
+    made = QgsField(each)
+    made.setName(name)
+    return made
 
 
 def write(given: Given, wanted: ResultLayer) -> str:
@@ -223,6 +272,13 @@ def write(given: Given, wanted: ResultLayer) -> str:
     algorithm, context = given.algorithm, given.context
     result = wanted.open()
     columns = _Columns.of(wanted, result)
+    if columns.renamed:
+        given.feedback.pushWarning(
+            tr(
+                "Fields of the input have names that the result needs for its own; there they are "
+                "called otherwise: {names}"
+            ).format(names=", ".join(f"{old} → {new}" for old, new in columns.renamed.items()))
+        )
     kind = result.wkbType()
     if kind in (QgsWkbTypes.Type.Unknown, QgsWkbTypes.Type.NoGeometry):
         kind = QgsWkbTypes.Type.MultiPolygon

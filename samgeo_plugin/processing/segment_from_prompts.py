@@ -74,5 +74,5 @@ class SegmentFromPrompts(SegmentAlgorithm):
             },
         )
         if given.flag(self.KEEP):
-            layer = replace(layer, carried=Carried.all_of(source, "prompt_id"))
+            layer = replace(layer, carried=Carried.all_of(source, "prompt_id", "prompt_"))
         return {**self.write_result(given, layer), "COUNT": result.get("features")}

@@ -253,7 +253,12 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             written = self.write_result(given, layer)
         if not result.get("failed"):
             jobs.forget(folder)
-        return {**written, "COUNT": result.get("features"), "TILES": result.get("tiles")}
+        return {
+            **written,
+            **self.kept_classifier(params["save_classifier"]),
+            "COUNT": result.get("features"),
+            "TILES": result.get("tiles"),
+        }
 
 
 def _parts(text: Optional[str], separator: str) -> list[str]:

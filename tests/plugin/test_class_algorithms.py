@@ -6,14 +6,18 @@ from __future__ import annotations
 import pytest
 from qgis.core import (
     QgsFeature,
+    QgsField,
     QgsGeometry,
     QgsProcessingParameterEnum,
+    QgsProcessingUtils,
     QgsProject,
+    QgsProperty,
     QgsVectorLayer,
     QgsWkbTypes,
 )
 from test_processing import Refused, engine, layer_of, provider, run, town  # noqa: F401
 
+from samgeo_plugin import field_types
 from samgeo_plugin.job import ClassifyParameters, MapParameters
 from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from samgeo_plugin.processing.engine_run import EngineRun
@@ -42,28 +46,49 @@ def layers(qgis_app):
     QgsProject.instance().removeAllMapLayers()
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """What the engine was asked for last."""
+    params: dict = {}
+    real = EngineRun.call
+
+    def spy(self, method, given, on_progress=None):
+        params.clear()
+        params.update(given)
+        return real(self, method, given, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    return params
+
+
 def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, layers):  # noqa: F811
     objects, examples, other = layers
-    results, context, _ = run("classifyobjects", {
+    results, context, feedback = run("classifyobjects", {
         "OBJECTS": objects, "INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind",
         "UNLIKE": other, "KEEP": "all", "OUTPUT": "memory:",
     })  # fmt: skip
     layer = layer_of(results, context)
-    assert layer.fields().names() == ["name", "score", "class", "class_prob"]
+    assert layer.fields().names() == ["name", "score", "old_class", "class", "class_prob"]
     (feature,) = layer.getFeatures()
-    assert feature.attributes() == ["a", 0.9, "roof", 0.9]
+    assert feature.attributes() == ["a", 0.9, "old", "roof", 0.9]
     assert results["COUNT"] == 1
+    assert "class → old_class" in feedback.warnings[0]
 
 
-def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layers, monkeypatch):  # noqa: F811
-    asked = {}
-    real = EngineRun.call
+def test_classes_of_an_earlier_run_are_replaced(provider, engine, town, layers):  # noqa: F811
+    objects, examples, _ = layers
+    objects.dataProvider().addAttributes([QgsField("class_prob", field_types.REAL)])
+    objects.updateFields()
+    results, context, feedback = run("classifyobjects", {
+        "OBJECTS": objects, "INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind",
+        "OUTPUT": "memory:",
+    })  # fmt: skip
+    layer = layer_of(results, context)
+    assert layer.fields().names() == ["name", "score", "class", "class_prob"]
+    assert not feedback.warnings
 
-    def spy(self, method, params, on_progress=None):
-        asked.update(params)
-        return real(self, method, params, on_progress)
 
-    monkeypatch.setattr(EngineRun, "call", spy)
+def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layers, asked):  # noqa: F811
     _, examples, other = layers
     given = {
         "EXAMPLES": examples, "CLASS_FIELD": "kind", "UNLIKE": other, "MIN_CLASS_PROB": 0.6,
@@ -90,6 +115,38 @@ def test_examples_words_and_rules_go_to_the_engine(provider, engine, town, layer
     given |= {"EXAMPLES": examples, "CLASS_FIELD": "kind"}
     with pytest.raises(Refused, match="of the same name for the class"):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", **given})
+
+
+@pytest.mark.parametrize("name", ["segmentraster", "classifyobjects", "classifyground"])
+def test_a_kept_classifier_is_an_output(provider, engine, town, layers, asked, tmp_path, name):  # noqa: F811
+    objects, examples, _ = layers
+    given = {"INPUT": town, "EXAMPLES": examples, "CLASS_FIELD": "kind", "OUTPUT": "memory:"}
+    if name == "classifyobjects":
+        given["OBJECTS"] = objects
+    results, *_ = run(name, given)
+    assert asked["save_classifier"] is None
+    assert "SAVE_CLASSIFIER" not in results
+    results, *_ = run(name, {**given, "SAVE_CLASSIFIER": "TEMPORARY_OUTPUT"})
+    kept = asked["save_classifier"]
+    assert results["SAVE_CLASSIFIER"] == kept
+    assert kept.endswith(".samgeo-classes")
+    assert kept.startswith(QgsProcessingUtils.tempFolder()), "not the folder that QGIS runs in"
+    chosen = QgsProperty.fromExpression(f"'{tmp_path}/' || 'town'")
+    results, *_ = run(name, {**given, "SAVE_CLASSIFIER": chosen})
+    assert results["SAVE_CLASSIFIER"] == asked["save_classifier"]
+    assert results["SAVE_CLASSIFIER"] == str(tmp_path / "town.samgeo-classes")
+
+
+def test_texts_may_be_expressions(provider, engine, town, asked):  # noqa: F811
+    given = {
+        "INPUT": town,
+        "OUTPUT": "memory:",
+        "CLASSIFIER": QgsProperty.fromExpression("'/a/' || 'b.samgeo-classes'"),
+        "ROAD_CLASS": QgsProperty.fromExpression("'ro' || 'ad'"),
+    }
+    run("roadnetwork", given)
+    assert asked["classifier"] == "/a/b.samgeo-classes"
+    assert asked["road_class"] == "road"
 
 
 def test_ground_becomes_polygons_and_roads_become_lines(provider, engine, town, layers):  # noqa: F811

@@ -18,8 +18,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from samgeo_plugin.interactive import editing, last_values, target
+from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.place import Place
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -179,6 +181,33 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     assert loaded.editor.undo()
     assert layer.getFeature(known).geometry().area() == 25
     layer.rollBack()
+
+
+def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
+    loaded, roofs, tmp_path, monkeypatch
+):
+    """The classes of this layer are codes: "roof" is none of them."""
+    controller, said = loaded.controller, []
+    monkeypatch.setattr(
+        "samgeo_plugin.interactive.controller.new_path", lambda name: tmp_path / "new.gpkg"
+    )
+    monkeypatch.setattr(
+        controller.reporter, "show", lambda *text, **more: said.append((text, more))
+    )
+    target.set_mapping(roofs, {"class": "n"})
+    assert controller.set_target(roofs)
+    corrected, place = square(0, 0, 9), Place(roofs.id(), ids(roofs)["a"], square(0, 0))
+    controller._write(Accepted(corrected, corrected, UTM, {"class": "roof"}, place))
+    (((_, sentence), more),) = said
+    assert "“n” of r cannot hold “roof”" in sentence
+    assert shapes(roofs)["a"].area() == 100
+    ((_, use_a_new_layer),) = more["actions"]
+    use_a_new_layer()
+    new = controller.target_layer()
+    assert new.name() != "r"
+    assert [feature["class"] for feature in new.getFeatures()] == ["roof"]
+    new.rollBack()
+    roofs.rollBack()
 
 
 def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wait):

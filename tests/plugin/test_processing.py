@@ -28,6 +28,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
     QgsProject,
+    QgsVectorFileWriter,
     QgsVectorLayer,
 )
 
@@ -272,7 +273,7 @@ def test_prompts_carry_their_attributes_over(provider, engine, town):
         prompts.dataProvider().addFeatures([feature])
     QgsProject.instance().addMapLayer(prompts)
     try:
-        results, context, _ = run(
+        results, context, feedback = run(
             "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"}
         )
         layer = layer_of(results, context)
@@ -281,11 +282,42 @@ def test_prompts_carry_their_attributes_over(provider, engine, town):
         }  # fmt: skip
         names = [field.name() for field in layer.fields()]
         assert names.count("score") == 1
+        assert {f["prompt_score"] for f in layer.getFeatures()} == {0.1}
+        assert any("score → prompt_score" in text for text in feedback.warnings)
         prompts.dataProvider().truncate()
         with pytest.raises(Refused, match="no features"):
             run("segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"})
     finally:
         QgsProject.instance().removeMapLayer(prompts)
+
+
+@pytest.mark.parametrize("is_key", [True, False])
+def test_a_field_fid_goes_on_where_it_is_not_the_tables_key(
+    provider, engine, town, tmp_path, is_key
+):
+    prompts = QgsVectorLayer(
+        "Point?crs=EPSG:4326&field=fid:integer&field=Label:string&field=prompt_label:string",
+        "p", "memory",
+    )  # fmt: skip
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes([70 + k, "a", "b"])
+        prompts.dataProvider().addFeatures([feature])
+    path = str(tmp_path / "prompts.gpkg")
+    if is_key:
+        options = QgsVectorFileWriter.SaveVectorOptions()
+        QgsVectorFileWriter.writeAsVectorFormatV3(
+            prompts, path, QgsProject.instance().transformContext(), options
+        )
+    else:
+        QgsProject.instance().addMapLayer(prompts)
+    given = {"INPUT": town, "PROMPTS": path if is_key else prompts.id(), "OUTPUT": "memory:"}
+    results, context, _ = run("segmentfromprompts", given)
+    names = layer_of(results, context).fields().names()
+    assert ("prompt_fid" in names) is not is_key
+    assert {"prompt_prompt_Label", "prompt_label"} < set(names)
+    QgsProject.instance().removeAllMapLayers()
 
 
 def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):

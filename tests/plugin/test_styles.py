@@ -74,6 +74,14 @@ def test_only_what_suits_a_layer_is_offered(qgis_app):
     assert styles.current(plain) == "score"
 
 
+def test_a_table_without_geometry_has_no_style_of_ours(qgis_app):
+    """Each change of the project's classes asks every layer of the project."""
+    table = QgsVectorLayer("NoGeometry?field=class:string", "table", "memory")
+    assert table.renderer() is None
+    assert not styles.has_class_colours(table)
+    assert styles.current(table) is None
+
+
 def test_a_geopackage_keeps_its_style_for_whoever_opens_it(objects, tmp_path):
     path = str(tmp_path / "objects.gpkg")
     target.new_geopackage_layer(path, "objects", objects.crs())

@@ -10,6 +10,7 @@ import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsDefaultValue,
+    QgsFeature,
     QgsField,
     QgsGeometry,
     QgsProject,
@@ -20,6 +21,8 @@ from samgeo_plugin import field_types
 from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.editing import EditError
+from samgeo_plugin.interactive.place import Place
 from samgeo_plugin.interactive.take_over import TakeOver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +112,42 @@ def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
     layer.undoStack().undo()
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer)["quality"] == 0.87
+
+
+@pytest.fixture
+def numbered(qgis_app):
+    """A layer of the user's own, whose classes are codes."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:integer", "codes", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(SQUARE)
+    feature["class"] = 3
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbered):
+    known, larger = only(numbered).id(), SQUARE.buffer(5, 1)
+    place = Place(numbered.id(), known, SQUARE)
+    with pytest.raises(EditError, match="“class” of codes cannot hold “roof”"):
+        target.correct_object(place, larger, UTM, {"class": "roof"})
+    with pytest.raises(EditError, match="cannot hold “roof”"):
+        target.add_object(numbered, larger, UTM, {"class": "roof"})
+    assert numbered.featureCount() == 1
+    assert only(numbered)["class"] == 3
+    assert only(numbered).geometry().area() == 100
+    target.correct_object(place, larger, UTM, {"class": "7"})
+    assert only(numbered)["class"] == 7
+    assert only(numbered).geometry().area() > 100
+
+
+def test_a_text_field_that_is_too_short_for_a_class_is_named(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string(3)", "short", "memory")
+    with pytest.raises(EditError, match="“class” of short cannot hold “road”"):
+        target.add_object(layer, SQUARE, UTM, {"class": "road"})
+    assert layer.featureCount() == 0
 
 
 @pytest.mark.parametrize(
@@ -226,6 +265,15 @@ def test_nothing_is_taken_over_where_editing_ends_meanwhile_and_that_is_said(hal
     assert "Editing of the layer roofs ended" in take.heard[0]
     assert layer.featureCount() == 0
     assert not layer.isEditable()
+
+
+def test_a_class_that_the_layer_cannot_hold_stops_before_anything_is_taken_over(numbered):
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    with pytest.raises(EditError, match="cannot hold “roof”"):
+        take.start(numbered, UTM, squares(3), {}, Refinement())
+    assert not heard
+    assert numbered.featureCount() == 1
 
 
 def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_one_by_one(

@@ -3293,6 +3293,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/results.py" />
+   <source>Fields of the input have names that the result needs for its own; there they are called otherwise: {names}</source>
+   <translation>Felder der Eingabe haben Namen, die das Ergebnis selbst braucht; dort heißen sie anders: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/results.py" />
    <source>The engine's result {file} cannot be read; see the log.</source>
    <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
   </message>
