@@ -291,8 +291,15 @@ class Review(QObject):
 
     @property
     def hidden(self) -> list[int]:
-        """What the filter leaves out."""
-        return [each for each, facts in self.facts.items() if not self.filter.lets(facts)]
+        """What the filter leaves out; what was decided since it was set is shown still."""
+        if not self.ready:
+            return []
+        shown = set(self.queue)
+        return [
+            each
+            for each, facts in self.facts.items()
+            if each not in shown and not self.filter.lets(facts)
+        ]
 
     @property
     def counts(self) -> Counter[str]:
@@ -387,20 +394,26 @@ class Review(QObject):
         self._edit(lambda layer, current: editing.delete(layer, [current]))
 
     def remove_hidden(self) -> int:
-        """Delete what the filter leaves out, as one step of undo."""
-        hidden = self.hidden
-        if hidden:
-            self._edit(lambda layer, _: editing.delete(layer, hidden))
-        return len(hidden)
+        """Delete what the filter leaves out, as one step of undo; returns how many were deleted."""
+        layer, hidden = self.layer, self.hidden
+        if layer is None or not hidden:
+            return 0
+        return len(hidden) if self._try(lambda: editing.delete(layer, hidden)) else 0
 
-    def _edit(self, change) -> None:  # type: ignore[no-untyped-def]
+    def _edit(self, change: Callable[[QgsVectorLayer, int], object]) -> None:
+        """Change the current polygon."""
         layer, current = self.layer, self.current
-        if layer is None or current is None:
-            return
+        if layer is not None and current is not None:
+            self._try(lambda: change(layer, current))
+
+    def _try(self, change: Callable[[], object]) -> bool:
+        """Change the layer; False, with a sentence, where it refuses."""
         try:
-            change(layer, current)
+            change()
         except EditError as error:
             self.message.emit("warning", str(error))
+            return False
+        return True
 
     # --- what the layer tells -------------------------------------------------------------------
 
@@ -429,6 +442,7 @@ class Review(QObject):
             return
         self.facts.pop(feature_id, None)
         if feature_id not in self.queue:
+            self.queue_changed.emit()
             return
         place = self.queue.index(feature_id)
         self.queue.pop(place)
