@@ -94,6 +94,7 @@ class Review(QObject):
     queue_changed = pyqtSignal()
     current_changed = pyqtSignal(object)
     message = pyqtSignal(str, str)
+    form_wanted = pyqtSignal(object)
     progress = pyqtSignal(int, int)
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
@@ -425,12 +426,28 @@ class Review(QObject):
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
             if self.update is not None and (status != facts.status or status == ACCEPTED):
-                try:
-                    self.update.settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
-                except EditError as error:
-                    self.message.emit("warning", str(error))
+                self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
+
+    def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
+        if self.update is None:
+            return
+        try:
+            self.update.settle(feature_id, accepted, was_accepted)
+        except target.FormWanted as wanted:
+            if feature_id == self.current:
+                self.form_wanted.emit(wanted)
+            else:  # many at once, as by QGIS's field calculator: no window for each
+                self.message.emit(
+                    "warning",
+                    tr(
+                        "A new object is not in {layer} yet ({why}). In the review, accept such "
+                        "objects one by one and fill in the form."
+                    ).format(layer=wanted.layer.name(), why=wanted.why),
+                )
+        except EditError as error:
+            self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         if feature_id == self.current:
