@@ -99,6 +99,7 @@ class SamGeoPlugin(QObject):
         self.tool_action.triggered.connect(self._choose_tool)
         self.review = Review(self)
         self.review.message.connect(controller.reporter.show)
+        self.review.form_wanted.connect(self._show_form)
         self.review.known_classes = lambda: controller.classes.names
         canvas = self.iface.mapCanvas()
         self.examples = Examples(self)

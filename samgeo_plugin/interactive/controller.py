@@ -377,20 +377,20 @@ class Controller(QObject):
             accepted: The object.
             again: Also where the layer has it already.
         """
-        layer = self.some_target()
-        if layer is None:
-            return
         try:
-            if accepted.place is None and not again:
-                there = target.same_object(layer, accepted.geometry, accepted.crs)
-                if there is not None:
-                    self._ask_about(layer, there, accepted)
-                    return
             if accepted.place is not None:
                 written = target.correct_object(
                     accepted.place, accepted.geometry, accepted.crs, accepted.attributes
                 )
             else:
+                layer = self.some_target()
+                if layer is None:
+                    return
+                if not again:
+                    there = target.same_object(layer, accepted.geometry, accepted.crs)
+                    if there is not None:
+                        self._ask_about(layer, there, accepted)
+                        return
                 written = target.add_object(
                     layer, accepted.geometry, accepted.crs, accepted.attributes
                 )

@@ -11,6 +11,7 @@ from qgis.core import (
     QgsApplication,
     QgsFeature,
     QgsFeatureRequest,
+    QgsFieldConstraints,
     QgsGeometry,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -142,6 +143,49 @@ def test_what_is_gone_goes_and_what_is_new_comes(review, old):
     assert not old.getFeature(3).isValid()
     assert old.featureCount() == 4
     assert any(f.geometry().equals(square(100)) for f in old.getFeatures())
+
+
+def needs_name(old) -> None:
+    """The old layer takes no polygon without a name."""
+    strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
+    name = old.fields().lookupField("name")
+    old.setFieldConstraint(name, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
+
+
+def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, changes, old, wait):
+    loaded.iface.setActiveLayer = lambda chosen: None
+    needs_name(old)
+    review = loaded.review
+    loaded.start_review(changes)
+    wait(lambda: review.ready)
+    decide(review, "new", ACCEPTED)
+    assert old.featureCount() == 4, "without a name it could not be saved"
+    (form,) = loaded._forms
+    form.attributeForm().changeAttribute("name", "house 4")
+    form.accept()
+    assert old.featureCount() == 5
+    decide(review, "new", ACCEPTED)
+    assert not loaded._forms, "it is there already"
+    assert old.commitChanges(), old.commitErrors()
+    assert [f["name"] for f in old.getFeatures() if f.geometry().isGeosEqual(square(100))] == [
+        "house 4"
+    ]
+    decide(review, "new", OPEN)
+    assert old.featureCount() == 4
+    review.stop()
+
+
+def test_many_new_objects_at_once_open_no_forms(review, changes, old):
+    needs_name(old)
+    forms, said = [], []
+    review.form_wanted.connect(forms.append)
+    review.message.connect(lambda level, text: said.append(text))
+    review.go(100)
+    new = next(each for each in changes.getFeatures() if each["status"] == "new").id()
+    assert review.current != new
+    changes.changeAttributeValue(new, changes.fields().lookupField("review"), ACCEPTED)
+    assert not forms
+    assert "one by one" in said[0]
 
 
 def test_undo_and_the_key_for_open_bring_the_old_outline_back(review, changes, old):

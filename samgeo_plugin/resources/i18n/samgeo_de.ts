@@ -2315,6 +2315,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
+   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
+   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
    <source>Add a field for the review</source>
    <translation>Feld für die Prüfung hinzufügen</translation>
   </message>
