@@ -183,7 +183,6 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     layer.rollBack()
 
 
-<<<<<<< HEAD
 def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     loaded, roofs, tmp_path, monkeypatch
 ):
@@ -209,7 +208,8 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     assert [feature["class"] for feature in new.getFeatures()] == ["roof"]
     new.rollBack()
     roofs.rollBack()
-=======
+
+
 def test_a_polygon_that_is_saved_while_it_is_corrected_is_known_still(roofs):
     roofs.commitChanges(False)
     (made,) = target.add_object(roofs, square(100, 0), UTM, {}).feature_ids
@@ -249,7 +249,6 @@ def test_a_correction_needs_no_target_layer(loaded, roofs):
     assert roofs.getFeature(known).geometry().area() == 64
     assert set(QgsProject.instance().mapLayers()) == before
     assert loaded.controller.target_layer() is None
->>>>>>> fix-pluginc
 
 
 def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wait):
