@@ -12,12 +12,11 @@ import geopandas as gpd
 import numpy as np
 
 from .errors import ParameterError
-from .in_memory import ArrayRaster, layer_path, raster_paths, with_index_field
+from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
 from .job import MessageError, Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
 from .segmenters.segmenter import Segmenter
-from .sources.vector_input import for_pyogrio
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ def segment(
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
-        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
+        return frame_of(target, params.layer or target.stem)
 
 
 def _plain(value: object) -> object:
