@@ -157,7 +157,7 @@ def segment(
         min_area: Smallest object, square metres.
         min_hole: Smallest hole, square metres.
         simplify: Tolerance of simplification, units of the raster's CRS. None: half a working
-            pixel.
+            pixel; coverages: one and a half.
         crs: CRS of the output, e.g. EPSG:4326. None: the raster's.
         prompts: Layer of prompts: one polygon per feature, instead of automatic mode. A path or a
             GeoDataFrame.
