@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rasterio
 import shapely
 from affine import Affine
@@ -195,7 +196,8 @@ def _crowds(found: VectorLayer, field: str) -> BoolArray:
         ParameterError: The field has other values than numbers and truth values.
     """
     try:
-        out: BoolArray = found.column(field).fillna(0).astype(float).to_numpy() > 0
+        values = found.column(field).to_numpy(object)
+        out: BoolArray = np.where(pd.isna(values), 0, values).astype(float) > 0
     except (TypeError, ValueError) as error:
         raise ParameterError(
             f"The field {field} of {found.name} says which features stand for several objects by "
