@@ -194,6 +194,12 @@ def _box(item: Mapping[str, Any], where: str) -> Any:
     return shapely.box(x, y, x + width, y + height)
 
 
+def _id(item: Mapping[str, Any]) -> tuple[str, bool]:
+    """The id of an annotation, and whether it is that of a feature that our export noted."""
+    source = item.get("source_id")
+    return (str(item.get("id", "")), False) if source in (None, "") else (str(source), True)
+
+
 def read_coco(path: Path) -> Iterator[ReadImage]:
     """Images of a COCO file; warns of annotations of which only the bbox is known.
 
@@ -216,9 +222,9 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
                 shape = _box(item, where)
             else:
                 shape = _shape_of(item["segmentation"], size, where)
-            name = str(item.get("source_id", item.get("id", "")))
+            name, ours = _id(item)
             objects[item["image_id"]].append(
-                Labelled(name, label, shape, bool(item.get("iscrowd")))
+                Labelled(name, label, shape, bool(item.get("iscrowd")), of_layer=ours)
             )
         if boxes:
             warnings.warn(
@@ -247,14 +253,13 @@ def read_sa1b(path: Path) -> Iterator[ReadImage]:
     try:
         image = data["image"]
         size = int(image["height"]), int(image["width"])
-        objects = [
-            Labelled(
-                str(item.get("source_id", item.get("id", ""))),
-                str(item.get("class", NO_CLASS)),
-                _shape_of(item["segmentation"], size, f"Annotation {item.get('id')} of {path}"),
-            )
-            for item in data["annotations"]
-        ]
+        objects = []
+        for item in data["annotations"]:
+            name, ours = _id(item)
+            label = str(item.get("class", NO_CLASS))
+            where = f"Annotation {item.get('id')} of {path}"
+            shape = _shape_of(item["segmentation"], size, where)
+            objects.append(Labelled(name, label, shape, of_layer=ours))
         yield ReadImage(str(image["file_name"]), size, tuple(objects), path.parent.name)
     except (KeyError, TypeError) as error:
         raise ParameterError(
@@ -316,8 +321,9 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
                 "number and x y pairs."
             ) from error
         shape = shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
-        name = ids[len(objects)] if len(objects) < len(ids) else ""
-        objects.append(Labelled(name, label, shape))
+        ours = len(objects) < len(ids)
+        name = ids[len(objects)] if ours else ""
+        objects.append(Labelled(name, label, shape, of_layer=ours))
     return ReadImage(path.stem, (0, 0), tuple(objects), path.parent.name)
 
 
@@ -357,6 +363,7 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
         if len(bands) > 1:
             kind = int(np.bincount(bands[1][mask]).argmax())
             label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
-        name = ids[value - 1] if value <= len(ids) else str(value)
-        objects.append(Labelled(name, label, shape))
+        ours = value <= len(ids)
+        name = ids[value - 1] if ours else str(value)
+        objects.append(Labelled(name, label, shape, of_layer=ours))
     return ReadImage(path.name, bands.shape[1:], tuple(objects), path.parent.name)

@@ -179,11 +179,11 @@ def _to_ground(shape: Any, transform: Affine) -> Any:
 def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled, Any, ReadImage]]:
     """Parts of one object that chips had cut as one again.
 
-    Parts belong together where our export named them so: ids of one source, one class, touching.
+    Parts belong together where our export named them so: one id of a layer, one class, touching.
     """
     groups: dict[tuple[str, str, bool], list[int]] = {}
     for number, (item, _, _) in enumerate(rows):
-        if item.id:
+        if item.of_layer:
             groups.setdefault((item.id, item.label, item.crowd), []).append(number)
     out = dict(enumerate(rows))
     for numbers in groups.values():

@@ -296,6 +296,47 @@ def test_annotations_without_a_segmentation_are_boxes_and_that_is_said(scene, tm
         import_labels(path, tmp_path / "none.gpkg", images=scene[0])
 
 
+def image(path, east, pixels=None, **profile):
+    """A GeoTIFF of 64 x 64 pixels of a metre, whose west side is at an easting."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands = np.zeros((1, 64, 64), np.uint8) if pixels is None else pixels.reshape(-1, 64, 64)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=len(bands), dtype=bands.dtype,
+        crs="EPSG:32632", transform=Affine(1, 0, east, 0, -1, 5_500_000), **profile,
+    ) as file:  # fmt: skip
+        file.write(bands)
+
+
+def coco_of(path, *files, box=(0, 0, 32, 32)):
+    """A COCO file of another program: a rectangle on each image, numbered from 1."""
+    numbers = range(1, len(files) + 1)
+    size = {"width": 64, "height": 64}
+    images = [{"id": k, "file_name": f} | size for k, f in zip(numbers, files, strict=True)]
+    ring = shapely.get_coordinates(shapely.box(*box)).ravel().tolist()
+    outlines = [{"id": k, "image_id": k, "segmentation": [ring]} for k in numbers]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"images": images, "annotations": outlines}))
+
+
+@pytest.mark.parametrize("form", ["coco", "sa1b", "masks"])
+def test_neighbours_with_one_number_are_two_objects_where_another_program_counts(tmp_path, form):
+    for name, east, left in (("west", 500_000, 32), ("east", 500_064, 0)):
+        labels = tmp_path / f"labels/{name}.json"
+        coco_of(labels, f"{name}.tif", box=(left, 8, left + 32, 40))
+        pixels = np.zeros((64, 64), np.uint8)
+        pixels[8:40, left : left + 32] = 1
+        image(tmp_path / f"labels/{name}.tif", east, pixels)
+        if form == "sa1b":
+            data = json.loads(labels.read_text())
+            labels.write_text(json.dumps(data | {"image": data.pop("images")[0]}))
+        elif form == "masks":
+            labels.unlink()
+    import_labels(tmp_path / "labels", tmp_path / "back.gpkg")
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert list(back["source_id"]) == ["1", "1"]
+    assert list(back.area) == pytest.approx([1024, 1024], rel=1e-3)
+
+
 def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     export(scene, tmp_path / "out", form="yolo")
     (tmp_path / "out" / "chips.json").unlink()
