@@ -40,12 +40,15 @@ class ReadImage:
 
     Args:
         file: The image's file name, as the labels give it; or the label file's own.
+        where: Where the format has the image, without suffix: one path or several. A path without
+            folders stands for any folder.
         size: (height, width), pixels; (0, 0) where the labels do not say it.
         objects: In the file's order.
         split: Name of the split, or "".
     """
 
     file: str
+    where: tuple[Path, ...]
     size: tuple[int, int]
     objects: tuple[Labelled, ...]
     split: str = ""
@@ -54,6 +57,10 @@ class ReadImage:
 def parts(shape: Any) -> list[Any]:
     """All polygons of a shape."""
     return [p for p in shapely.get_parts(shape) if p.geom_type == "Polygon" and not p.is_empty]
+
+
+def _no_suffix(path: Path) -> Path:
+    return path.parent / path.stem
 
 
 # --- COCO and SA-1B ------------------------------------------------------------------------------
@@ -236,7 +243,11 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
             )
         for number, image in images.items():
             size = int(image["height"]), int(image["width"])
-            yield ReadImage(str(image["file_name"]), size, tuple(objects[number]), path.stem)
+            file = str(image["file_name"])
+            stem = _no_suffix(Path(file))
+            # Images of a split lie beside its JSON, or in a folder of the JSON's name.
+            paths = stem, path.parent / stem, path.with_suffix("") / stem
+            yield ReadImage(file, paths, size, tuple(objects[number]), path.stem)
     except (KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is no COCO file: images, annotations and what they need are missing ({error})."
@@ -260,7 +271,9 @@ def read_sa1b(path: Path) -> Iterator[ReadImage]:
             where = f"Annotation {item.get('id')} of {path}"
             shape = _shape_of(item["segmentation"], size, where)
             objects.append(Labelled(name, label, shape, of_layer=ours))
-        yield ReadImage(str(image["file_name"]), size, tuple(objects), path.parent.name)
+        file = str(image["file_name"])
+        paths = (path.parent / _no_suffix(Path(file)),)
+        yield ReadImage(file, paths, size, tuple(objects), path.parent.name)
     except (KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is no SA-1B file: its image or annotations are incomplete ({error})."
@@ -324,7 +337,18 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
         ours = len(objects) < len(ids)
         name = ids[len(objects)] if ours else ""
         objects.append(Labelled(name, label, shape, of_layer=ours))
-    return ReadImage(path.stem, (0, 0), tuple(objects), path.parent.name)
+    beside = path.with_suffix("")
+    where = _image_of_text(beside), beside
+    return ReadImage(path.stem, where, (0, 0), tuple(objects), path.parent.name)
+
+
+def _image_of_text(path: Path) -> Path:
+    """Where YOLO's programs look for a text's image: in ``images`` instead of ``labels``."""
+    folders = list(path.parts[:-1])
+    if "labels" in folders:
+        last = len(folders) - 1 - folders[::-1].index("labels")
+        folders[last] = "images"
+    return Path(*folders, path.name)
 
 
 # --- masks ---------------------------------------------------------------------------------------
@@ -366,4 +390,6 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
         ours = value <= len(ids)
         name = ids[value - 1] if ours else str(value)
         objects.append(Labelled(name, label, shape, of_layer=ours))
-    return ReadImage(path.name, bands.shape[1:], tuple(objects), path.parent.name)
+    name = path.with_suffix("")
+    where = name, Path(name.name)  # several masks of an image may lie in folders of their own
+    return ReadImage(path.name, where, bands.shape[1:], tuple(objects), path.parent.name)

@@ -337,6 +337,56 @@ def test_neighbours_with_one_number_are_two_objects_where_another_program_counts
     assert list(back.area) == pytest.approx([1024, 1024], rel=1e-3)
 
 
+def text_of(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("0 0 0 0.5 0 0.5 0.5 0 0.5\n")
+
+
+def west_sides(source, output, **options):
+    import_labels(source, output, overwrite=True, **options)
+    return sorted(gpd.read_file(output, layer=output.stem).bounds.minx)
+
+
+SPLITS = (("train", 500_000), ("val", 600_000))
+
+
+def test_images_of_one_name_in_several_folders_are_told_apart(tmp_path):
+    out = tmp_path / "out.gpkg"
+    both = [500_000, 600_000]
+    for split, east in SPLITS:
+        image(tmp_path / f"images/{split}/1.v2.tif", east)
+        text_of(tmp_path / f"yolo/labels/{split}/1.v2.txt")
+        coco_of(tmp_path / f"by_split/{split}.json", "1.v2.tif")
+        image(tmp_path / f"roboflow/{split}/images/1.tif", east)
+        text_of(tmp_path / f"roboflow/{split}/labels/1.txt")
+        image(tmp_path / f"masks/{split}/1.tif", east, np.eye(64, dtype=np.uint8))
+    coco_of(tmp_path / "c.json", "train/1.v2.jpg", "val/1.v2.jpg")
+    images = tmp_path / "images"
+    assert west_sides(tmp_path / "c.json", out, images=images) == both
+    assert west_sides(tmp_path / "by_split", out, images=images) == both
+    assert west_sides(tmp_path / "yolo/labels", out, images=images) == both
+    assert west_sides(tmp_path / "roboflow", out) == both
+    assert west_sides(tmp_path / "masks", out) == both
+
+
+def test_an_image_that_may_be_one_of_several_is_not_guessed(tmp_path):
+    for split, east in SPLITS:
+        image(tmp_path / f"both/{split}/1.tif", east)
+    image(tmp_path / "one/1.tif", 500_000)
+    coco_of(tmp_path / "bare.json", "1.tif")
+    coco_of(tmp_path / "two.json", "train/1.tif", "val/1.tif")
+    coco_of(tmp_path / "twice/roofs.json", "1.tif")
+    coco_of(tmp_path / "twice/roads.json", "images/1.tif")
+    out = tmp_path / "out.gpkg"
+    with pytest.raises(ParameterError, match=r"image 1.tif .* may be .*1.tif or .*1.tif.*images"):
+        import_labels(tmp_path / "bare.json", out, images=tmp_path / "both")
+    with pytest.raises(ParameterError, match=r"only image for train.1 and val.1 .* which are two"):
+        import_labels(tmp_path / "two.json", out, images=tmp_path / "one")
+    assert not out.exists()
+    assert west_sides(tmp_path / "bare.json", out, images=tmp_path / "both/val") == [600_000]
+    assert west_sides(tmp_path / "twice", out, images=tmp_path / "one") == [500_000, 500_000]
+
+
 def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     export(scene, tmp_path / "out", form="yolo")
     (tmp_path / "out" / "chips.json").unlink()
