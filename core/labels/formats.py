@@ -363,7 +363,9 @@ def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> int:
 
 
 def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:
-    """Objects of a mask: each number of the first band is one.
+    """Objects of a mask: each number above 0 of the first band is one, no data is none.
+
+    The class of an object is the most frequent number of the second band in it.
 
     Raises:
         ParameterError: It cannot be read, or has no whole numbers.
@@ -371,22 +373,26 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
     try:
         with rasterio.open(path) as file:
             bands = file.read()
+            valid = file.read_masks() > 0
     except RasterioIOError as error:
         raise ParameterError(f"{path} cannot be read as a raster: {error}") from error
     if not np.issubdtype(bands.dtype, np.integer):
         raise ParameterError(
             f"{path} holds {bands.dtype} values: a mask has whole numbers, 0 for no object."
         )
+    valid &= bands >= 0
     objects = []
-    for value in np.unique(bands[0]).tolist():
+    for value in np.unique(bands[0][valid[0]]).tolist():
         if value == 0:
             continue
-        mask = bands[0] == value
+        mask = (bands[0] == value) & valid[0]
         shape = outlined(mask)
         label = NO_CLASS
         if len(bands) > 1:
-            kind = int(np.bincount(bands[1][mask]).argmax())
-            label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
+            kinds, counts = np.unique(bands[1][mask & valid[1]], return_counts=True)
+            if len(kinds):
+                kind = int(kinds[counts.argmax()])
+                label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
         ours = value <= len(ids)
         name = ids[value - 1] if ours else str(value)
         objects.append(Labelled(name, label, shape, of_layer=ours))

@@ -347,6 +347,25 @@ def west_sides(source, output, **options):
     return sorted(gpd.read_file(output, layer=output.stem).bounds.minx)
 
 
+def test_negative_numbers_and_no_data_of_a_mask_are_no_objects(tmp_path):
+    out = tmp_path / "out.gpkg"
+    numbers = np.zeros((64, 64), np.int16)
+    numbers[5:15, 5:15], numbers[20:30, 20:30], numbers[40:, :] = 1, -1, 255
+    kinds = np.full((64, 64), -1, np.int16)
+    kinds[5:7, 5:15], kinds[7:9, 5:15] = 2, 255
+    image(tmp_path / "one/m.tif", 500_000, numbers, nodata=255)
+    image(tmp_path / "two/m.tif", 500_000, np.stack([numbers, kinds]), nodata=255)
+    image(tmp_path / "none/m.tif", 500_000, np.stack([numbers, kinds * 0 - 1]), nodata=255)
+    for folder, kind in (("one", "object"), ("two", "pond"), ("none", "object")):
+        got = import_labels(tmp_path / folder, out, names=["roof", "pond"], overwrite=True)
+        back = gpd.read_file(out, layer="out")
+        assert (got.classes, list(back["source_id"])) == ([kind], ["1"])
+        assert back.area[0] == pytest.approx(100, rel=0.01)
+    image(tmp_path / "empty/m.tif", 500_000, kinds * 0 - 1)
+    with pytest.raises(ParameterError, match="no objects"):
+        import_labels(tmp_path / "empty", tmp_path / "empty.gpkg")
+
+
 SPLITS = (("train", 500_000), ("val", 600_000))
 
 
