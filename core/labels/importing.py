@@ -31,6 +31,7 @@ from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..vectors.schema import Field
 from .chips import Labelled
+from .data_yaml import class_names
 from .exporting import INDEX
 from .formats import ReadImage, read_coco, read_mask, read_sa1b, read_yolo
 
@@ -389,38 +390,7 @@ def _read_json(path: Path) -> Iterator[ReadImage]:
 
 
 def _yolo_names(folder: Path) -> list[str]:
-    """Class names of a ``data.yaml``: a list or numbered lines, as its programs write them."""
     for path in (folder / "data.yaml", folder.parent / "data.yaml", folder / "dataset.yaml"):
-        if not path.exists():
-            continue
-        names: dict[int, str] = {}
-        inside = False
-        for line in path.read_text("utf-8").splitlines():
-            if line.startswith("names:"):
-                inside, rest = True, line[len("names:") :].strip()
-                if rest.startswith("["):
-                    try:
-                        return [str(name) for name in json.loads(rest)]
-                    except ValueError:
-                        return [_unquoted(part) for part in rest.strip("[]").split(",")]
-            elif inside and line[:1] in (" ", "-"):
-                head, _, tail = line.strip().partition(":")
-                if head.lstrip("- ").isdigit() and tail:
-                    names[int(head)] = _unquoted(tail)
-                elif line.strip().startswith("-"):
-                    names[len(names)] = _unquoted(line.strip()[1:])
-            elif inside and line.strip():
-                break
-        return [names.get(k, str(k)) for k in range(max(names, default=-1) + 1)]
+        if path.exists():
+            return class_names(path)
     return []
-
-
-def _unquoted(value: str) -> str:
-    """A scalar of YAML; in double quotes its escapes are those of JSON."""
-    text = value.strip()
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
-    return text.strip("'\"")

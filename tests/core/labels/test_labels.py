@@ -17,6 +17,7 @@ from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.labels import rle
 from samgeo_core.labels.chips import ChipOptions, read_polygons
+from samgeo_core.labels.data_yaml import class_names
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole
 from samgeo_core.labels.importing import import_labels
@@ -425,6 +426,45 @@ def test_yolo_classes_with_quotes_and_umlauts_come_back(scene, tmp_path):
     listed = json.dumps(sorted(names))
     (tmp_path / "out" / "data.yaml").write_text(f"names: {listed}\n", "utf-8")
     assert import_labels(tmp_path / "out", tmp_path / "b.gpkg").classes == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nc: 3\nnames: ['roof', 'king''s road',\n        'C# hut']  # of YOLOv5\nx: [1]\n",
+        "names: [\n  roof,  # with ridges, [or] 'flat'\n  king's road, C# hut,\n]\n",
+        "names: {0: roof, 1: king's road, 2: 'C# hut'}\nnc: 3\n",
+        'names: {\n  "0":"roof",\n  "1":"king\\x27s\n  road",\n  "2": C# hut}\n',
+        "names:  # classes\n  0: roof  # of any kind\n\n  # paved\n  1: king's road\n  2: C# hut\n",
+        "\ufeff'names':\n- roof\n-   'king''s road' # x\n- \"C# hut\"\n--- \n- none\n",
+        "names:\r\n\t2: C# hut\r\n\t1: king's road\r\n\t'0': roof\r\npath: .\r\n",
+    ],
+)
+def test_class_names_are_read_as_programs_and_people_write_them(tmp_path, text):
+    path = tmp_path / "data.yaml"
+    path.write_bytes(text.encode())
+    assert class_names(path) == ["roof", "king's road", "C# hut"]
+
+
+@pytest.mark.parametrize("text", ["nc: 3\n", "names:\nnc: 3\n", "names: []  # none\n", "names: {}"])
+def test_no_class_names_are_none(tmp_path, text):
+    (tmp_path / "data.yaml").write_text(text)
+    assert class_names(tmp_path / "data.yaml") == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["[roof, road", "[[roof], road]", "{roof: 0}", "[a, , b]", '["a\\qb"]', '[" #\\\n b"]',
+     "[\xff]", "coco.names", "&n\n - roof", "|\n roof", "\n  roof\n  road", "\n  - *roof",
+     "\n  0:\n  1: road", "\n  - a: roof"],
+)  # fmt: skip
+def test_class_names_that_cannot_be_read_are_said_and_not_numbered(tmp_path, names):
+    text_of(tmp_path / "labels/1.txt")
+    image(tmp_path / "images/1.tif", 500_000)
+    (tmp_path / "data.yaml").write_bytes(f"names: {names}\nnc: 2\n".encode("latin-1"))
+    with pytest.raises(ParameterError, match=r"class names in .*data.yaml cannot .*\(names\)"):
+        import_labels(tmp_path, tmp_path / "out.gpkg")
+    assert import_labels(tmp_path, tmp_path / "out.gpkg", names=["roof"]).classes == ["roof"]
 
 
 def test_a_keyhole_fills_to_the_same_shape():
