@@ -38,11 +38,13 @@ class Labelled:
     """An object, or the part of it that lies on a chip.
 
     Args:
-        id: Of the feature in its layer.
+        id: Of the feature in its layer; or what labels of other programs have.
         label: Its class.
         shape: Polygon or multi-polygon, (column, row).
         crowd: It stands for several objects that were not told apart.
         whole: It is not cut by the chip's edge.
+        of_layer: The id is the feature's, so that all its parts have it, whatever chip they are on.
+            Other programs number the objects of each image, or of each file, from 1.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Labelled:
     shape: Any
     crowd: bool = False
     whole: bool = True
+    of_layer: bool = True
 
 
 @dataclass(frozen=True, eq=False)
