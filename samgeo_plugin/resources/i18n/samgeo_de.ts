@@ -2165,11 +2165,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for the project too.</source>
-   <translation>Die Datei von {name} hat kein eigenes KBS; wählen Sie das KBS des Layers, {crs}, auch für das Projekt.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
