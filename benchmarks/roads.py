@@ -26,8 +26,9 @@ import shapely
 import shapely.ops
 from samgeo_core.job import MapParameters
 from samgeo_core.jobs.classes.class_map import ClassMap
-from samgeo_core.jobs.classes.feature_stage import feature_grid
+from samgeo_core.jobs.classes.feature_stage import map_grid
 from samgeo_core.jobs.classes.map_classes import map_classes
+from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -133,10 +134,10 @@ def apls(found: np.ndarray, truth: np.ndarray) -> float:
     return 0.0 if min(ways) <= 0 else float(2 / (1 / ways[0] + 1 / ways[1]))
 
 
-def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int) -> float:
+def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int, model: str) -> float:
     """Of a class map that a job has left."""
     with open_raster(RASTER) as raster:
-        grid = feature_grid(raster, None, None)
+        grid = map_grid(raster, load_model(model).info, None, None)
         maps = next(folder.glob("features/map-*"))
         found = ClassMap(maps, grid, 2)
         from samgeo_core.merge.nodes import lattice
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("--strokes", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--model", default="embedded")
-    parser.add_argument("--min-class-prob", type=float, default=0.6)
+    parser.add_argument("--min-class-prob", type=float, default=0.65)
     args = parser.parse_args()
     with open_raster(RASTER) as raster:
         crs, bounds = raster.crs, raster.info.bounds
@@ -203,7 +204,7 @@ def main() -> None:
                 seconds = time.monotonic() - started
                 result = gpd.read_file(out, layer="network")
                 found = lines_of(result, metric)
-                auc = cell_auc(folder / "job", truth, metric, 0)
+                auc = cell_auc(folder / "job", truth, metric, 0, args.model)
                 eight, four = relaxed(found, truth, 8), relaxed(found, truth, 4)
                 row = (auc, *eight, *four, apls(found, truth), len(found), seconds)
                 rows.append(row)

@@ -106,7 +106,7 @@ class MapParameters(Parameters):
         "Class whose lines are drawn, where there are several.", group="roads"
     )
     min_class_prob: float = shared(
-        "min_class_prob", 0.6, "Smallest probability of a cell of a road.", group="roads"
+        "min_class_prob", 0.65, "Smallest probability of a cell of a road.", group="roads"
     )
     min_length: float = option_field(
         "Shortest dead end and shortest loose piece, metres.", 20.0, least=0, group="roads"

@@ -209,7 +209,7 @@ class RoadNetwork(MapAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
-        self.add_examples(tr("Strokes"), 0.6)
+        self.add_examples(tr("Strokes"), 0.65)
         self.add_text(
             self.ROAD_CLASS,
             tr("Class of the roads"),

@@ -2,8 +2,9 @@
 """What is known of a window's ground: the model's feature maps, and colours, on one lattice.
 
 The lattice of cells is the raster's own (``types.py``), the same for all windows, so that values
-of neighbouring windows can be blended. A cell's side is a 256th of the window's: the resolution at
-which classes are told apart, four pixels of a window of 1024.
+of neighbouring windows can be blended. Features of objects are pooled on cells whose side is a
+256th of the window's, four pixels of a window of 1024; a map of classes has finer ones, which do
+not depend on the window where the model's own do not (:func:`map_cell`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from ...tiles.mask_grid import choose_cell, pad_image, resample, taps, valid_cel
 from ...types import AnyArray, BoolArray, ByteArray, CellBox, FloatArray
 
 CELLS_ALONG_WINDOW = 256
-"""Cells along a window's side."""
+"""Cells along a window's side, for features of objects."""
+
+MAP_CELLS_ALONG_WINDOW = 512
+"""The same for a map of classes, of a model that brings every window to one size."""
 
 COLOURS = (
     *("red", "green", "blue", "red2", "green2", "blue2"),
@@ -36,6 +40,18 @@ can be pooled), chromaticities, and the strength of the brightness gradient and 
 def feature_cell(window_size: int) -> int:
     """Side in pixels of the cells on which features are pooled, for windows of a size."""
     return choose_cell(window_size / CELLS_ALONG_WINDOW, window_size)
+
+
+def map_cell(window_size: int, own: float | None) -> int:
+    """Side in pixels of the cells of a map of classes: those of the model's masks, which say what
+    the model can tell apart.
+
+    Args:
+        window_size: Side of the windows, pixels.
+        own: Side of the model's cells where that is the same for windows of any size
+            (:attr:`~.models.base.ModelInfo.cell`); else a map has as many cells for each window.
+    """
+    return choose_cell(own or window_size / MAP_CELLS_ALONG_WINDOW, window_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,7 @@ import shapely
 from ...classes.classifier import Classifier, class_probabilities
 from ...classes.skeleton import smoothed
 from ...classes.surfaces import LARGEST_SPECK, label_cells
-from ...errors import ParameterError
-from ...job import MapParameters, option
+from ...job import MapParameters
 from ...merge.nodes import lattice
 from ...parallel.executors import Executor
 from ...raster.raster import Raster
@@ -29,6 +28,9 @@ from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..result import Report
 from .class_map import ClassMap
 from .map_features import blocks_of, map_frame, metres_per_pixel
+
+LEAST_SPECK = 32
+"""Cells below which a piece of ground is noise, whatever the user asks for."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,8 @@ def class_polygons(
 ) -> gpd.GeoDataFrame:
     grid = source.grid
     cell_area = (metres_per_pixel(raster) * grid.cell) ** 2
-    speck = max(8, math.ceil(params.min_area / cell_area))
-    if speck > LARGEST_SPECK:
-        raise ParameterError(
-            f"{option('min_area')} {params.min_area:g} is more than {LARGEST_SPECK} cells of "
-            f"{cell_area:.3g} m2: choose at most {LARGEST_SPECK * cell_area:.4g}, or a coarser "
-            f"{option('resolution')}."
-        )
+    # Larger pieces are absorbed as polygons.
+    speck = min(LARGEST_SPECK, max(LEAST_SPECK, math.ceil(params.min_area / cell_area)))
     t = raster.transform
     pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
     tolerance = 2.0 * grid.cell if params.simplify is None else params.simplify / pixel

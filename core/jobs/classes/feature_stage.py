@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ import shapely
 from numpy.typing import NDArray
 
 from ...classes.features.object_features import PooledSums, add_up, pool
-from ...classes.features.window_features import WindowFeatures, feature_cell, window_features
+from ...classes.features.window_features import (
+    WindowFeatures,
+    feature_cell,
+    map_cell,
+    window_features,
+)
 from ...errors import JobError
 from ...merge.fuse import tile_weights
-from ...models.base import PromptableModel
+from ...models.base import ModelInfo, PromptableModel
 from ...models.embedding_cache import EmbeddingCache
 from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -42,7 +48,7 @@ class FeatureSource:
     Args:
         spec: The raster with the job's stretch (``Raster.spec``).
         factory: Makes the model; called once per process.
-        grid: The tiles; its cells are those of :func:`feature_cell`.
+        grid: The tiles, of :func:`feature_grid` or :func:`map_grid`.
         cached: Whether encodings are kept on disk for later jobs and sessions.
         run: Names this run of the job among all others.
     """
@@ -99,8 +105,14 @@ class ScaledModel:
 
 
 def feature_grid(raster: Raster, tile_size: int | None, margin: int | None) -> Grid:
-    """The tiles in which a raster's features are computed."""
+    """The tiles in which the features of a raster's objects are computed."""
     return choose_grid(raster.height, raster.width, feature_cell, tile_size, margin)
+
+
+def map_grid(raster: Raster, model: ModelInfo, tile_size: int | None, margin: int | None) -> Grid:
+    """The tiles in which a raster's map of classes is computed."""
+    cell = partial(map_cell, own=model.cell)
+    return choose_grid(raster.height, raster.width, cell, tile_size, margin)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from .class_options import (
     saved_classifier,
 )
 from .class_polygons import class_polygons
-from .feature_stage import FeatureSource, ScaledModel, feature_grid
+from .feature_stage import FeatureSource, ScaledModel, map_grid
 from .road_lines import road_lines
 
 
@@ -86,11 +86,7 @@ def map_classes(
             "line" if lines else "polygon",
             inputs_of_classes(params),
         )
-        grid = feature_grid(raster, params.tile_size, params.margin)
-        marked = None
-        if params.classifier is None:
-            examples = class_examples(params, raster)
-            marked = cell_examples(examples, grid.cell, lattice(grid))
+        examples = None if params.classifier is not None else class_examples(params, raster)
         report("stretch", 0, 1)
         spec = raster.spec
         report("stretch", 1, 1)
@@ -99,6 +95,8 @@ def map_classes(
         )
         model = factory()
         saved = saved_classifier(params, "cells", model)
+        grid = map_grid(raster, model.info, params.tile_size, params.margin)
+        marked = None if examples is None else cell_examples(examples, grid.cell, lattice(grid))
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
         output.says(ModelUsed.of(model.info))

@@ -30,7 +30,7 @@ from ..result import Report
 from .class_map import ClassMap
 from .map_features import blocks_of, map_frame, pixel_metres
 
-HOLE = 12
+HOLE = 48
 """Cells below which holes in a road are filled and islands dropped."""
 
 
