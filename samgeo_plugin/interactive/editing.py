@@ -73,6 +73,8 @@ def avoid_overlaps(
 ) -> QgsGeometry:
     """Leave out what other features cover, where the project avoids overlaps.
 
+    Where that cuts a single polygon into several, the largest one stays.
+
     Args:
         layer: The one that the polygon goes into.
         geometry: In the layer's CRS.
@@ -91,7 +93,8 @@ def avoid_overlaps(
         layers = list(project.avoidIntersectionsLayers())
     else:
         return geometry
-    was_multipart = geometry.isMultipart()
+    multi = QgsWkbTypes.isMultiType(layer.wkbType())
+    keeps_parts = geometry.isMultipart() and (multi or geometry.constGet().partCount() > 1)
     left = QgsGeometry(geometry)
     for other in layers:
         is_own = other.id() == layer.id()
@@ -103,7 +106,7 @@ def avoid_overlaps(
         raise EditError(
             tr("Existing objects cover this one wholly, and the project avoids overlaps.")
         )
-    return left if was_multipart else largest_part(left)
+    return left if keeps_parts else largest_part(left)
 
 
 def _near(
@@ -161,7 +164,13 @@ def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
                 name=layer.name()
             )
         )
-    return max(made, key=lambda part: part.area())
+    if len(made) > 1:
+        raise EditError(
+            tr("{layer} holds single polygons, and this change has several parts.").format(
+                layer=layer.name()
+            )
+        )
+    return made[0]
 
 
 def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:

@@ -132,7 +132,9 @@ class UpdateReview:
     def _add(self, change: QgsFeature, was_accepted: bool) -> None:
         if self._new_feature(change) is not None:
             return
-        made = QgsVectorLayerUtils.createFeature(self.old, _fitting(self._shape(change), self.old))
+        made = QgsVectorLayerUtils.createFeature(
+            self.old, editing.fitted(self.old, self._shape(change))
+        )
         with editing.command(self.old, _title(change)):
             self._must(self.old.addFeature(made))
         self._made[change.id()] = made.id()
@@ -183,7 +185,7 @@ class UpdateReview:
             self._must(
                 self.old.deleteFeature(now.id())
                 if goes
-                else self.old.changeGeometry(now.id(), _fitting(shape, self.old))
+                else self.old.changeGeometry(now.id(), editing.fitted(self.old, shape))
             )
         self._kept.setdefault(change.id(), now if kept is None else kept)
 
@@ -214,7 +216,7 @@ class UpdateReview:
             return
         kept = self._known(change, None)
         with editing.command(self.old, _title(change)):
-            self._restore(change, kept, _fitting(self._shape(change), self.old))
+            self._restore(change, kept, editing.fitted(self.old, self._shape(change)))
         self._kept[change.id()] = kept
 
     def _restore(self, change: QgsFeature, kept: QgsFeature, shape: QgsGeometry) -> None:
@@ -307,7 +309,7 @@ class UpdateReview:
             kept.setAttribute(key, old_id)
         shape = QgsGeometry(found.geometry())
         shape.transform(self._way())
-        kept.setGeometry(_fitting(shape, self.old))
+        kept.setGeometry(editing.fitted(self.old, shape))
         return kept
 
     def _shape(self, change: QgsFeature) -> QgsGeometry:
@@ -348,15 +350,3 @@ def _title(change: QgsFeature) -> str:
 
 def _same(one: QgsGeometry, other: QgsGeometry) -> bool:
     return bool(one.equals(other) or one.isGeosEqual(other))
-
-
-def _fitting(shape: QgsGeometry, layer: QgsVectorLayer) -> QgsGeometry:
-    """A shape as a layer's type wants it: single or multi, with Z and M where it has them."""
-    parts = shape.coerceToType(layer.wkbType())
-    if len(parts) > 1:
-        raise EditError(
-            tr("{layer} holds single polygons, and this change has several parts.").format(
-                layer=layer.name()
-            )
-        )
-    return parts[0] if parts else shape

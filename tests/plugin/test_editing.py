@@ -142,6 +142,25 @@ def test_right_angles_and_largest_part(roofs):
     assert not editing.keep_largest_part(roofs, known["a"])
 
 
+def test_a_correction_of_several_parts_is_refused_by_a_layer_of_single_polygons(roofs):
+    known = ids(roofs)
+    two = QgsGeometry.collectGeometry([square(0, 0), square(30, 0, 8)])
+    with pytest.raises(EditError, match="single polygons"):
+        target.correct_object(Place(roofs.id(), known["a"], two), two, UTM, {})
+    assert shapes(roofs)["a"].equals(square(0, 0))
+    one = QgsGeometry.collectGeometry([square(0, 0, 9)])
+    target.correct_object(Place(roofs.id(), known["a"], one), one, UTM, {})
+    assert shapes(roofs)["a"].area() == 81
+
+
+def test_of_one_part_that_a_neighbour_cuts_in_two_the_larger_piece_stays(roofs):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    bar = QgsGeometry.fromWkt("MULTIPOLYGON(((40 2,65 2,65 4,40 4,40 2)))")
+    target.correct_object(Place(roofs.id(), ids(roofs)["b"], bar), bar, UTM, {})
+    assert shapes(roofs)["b"].area() == 20
+
+
 def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait):
     controller, tool = loaded.controller, loaded.tool
     layer = QgsVectorLayer(
