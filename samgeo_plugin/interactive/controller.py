@@ -64,7 +64,9 @@ class Controller(QObject):
     accepted_as = pyqtSignal(object, object, str)
     """Geometry, CRS and class of an object that was written."""
 
-    form_wanted = pyqtSignal(object)
+    form_wanted = pyqtSignal(object, object)
+    """What says so, and the accepted object; :meth:`note` hears of it when it is in the layer."""
+
     setup_wanted = pyqtSignal()
 
     def __init__(
@@ -395,7 +397,7 @@ class Controller(QObject):
                     layer, accepted.geometry, accepted.crs, accepted.attributes
                 )
         except target.FormWanted as wanted:
-            self.form_wanted.emit(wanted)
+            self.form_wanted.emit(wanted, accepted)
             return
         except (target.TargetError, EditError) as error:
             self.reporter.show(
@@ -404,6 +406,10 @@ class Controller(QObject):
                 actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
             )
             return
+        self.note(accepted, written)
+
+    def note(self, accepted: Accepted, written: target.Written) -> None:
+        """An accepted object is in the layer now."""
         self._kept.append(_Kept(accepted, written))
         self.written.emit(written)
         said = str(accepted.attributes.get(target.CLASS) or "")

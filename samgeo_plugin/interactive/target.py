@@ -71,14 +71,15 @@ class FormWanted(Exception):
 
     Args:
         layer: The layer.
-        feature: The object with what is known of it.
+        features: The object with what is known of it; several for an object of several parts in a
+            layer of single ones.
         why: What the form is wanted for; empty where the layer asks for it anyway.
     """
 
-    def __init__(self, layer: QgsVectorLayer, feature: QgsFeature, why: str) -> None:
+    def __init__(self, layer: QgsVectorLayer, features: list[QgsFeature], why: str) -> None:
         super().__init__(why)
         self.layer = layer
-        self.feature = feature
+        self.features = features
         self.why = why
 
 
@@ -272,9 +273,9 @@ def add_object(
                 name=layer.name()
             )
         )
-    broken = broken_constraints(layer, made[0])
+    broken = broken_constraints(layer, made[0])  # all parts have the same values
     if broken or wants_form(layer):
-        raise FormWanted(layer, made[0], broken)
+        raise FormWanted(layer, made, broken)
     layer.beginEditCommand(tr("Add segmented object"))
     ids = []
     for one in made:

@@ -119,7 +119,7 @@ def test_hard_constraints_and_forms_are_not_passed_over(roofs):
     roofs.setFieldConstraint(0, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
     with pytest.raises(target.FormWanted, match="name") as wanted:
         target.add_object(roofs, square(100, 0), UTM, {})
-    assert wanted.value.feature.geometry().area() == 100
+    assert wanted.value.features[0].geometry().area() == 100
     assert roofs.featureCount() == 3
     target.set_mapping(roofs, {"label": "name"})
     target.add_object(roofs, square(100, 0), UTM, {"label": "roof"})
@@ -129,6 +129,47 @@ def test_hard_constraints_and_forms_are_not_passed_over(roofs):
     roofs.setEditFormConfig(config)
     with pytest.raises(target.FormWanted):
         target.add_object(roofs, square(200, 0), UTM, {"label": "roof"})
+
+
+@pytest.fixture
+def with_form(roofs):
+    """A layer that asks for its form at each new feature."""
+    config = roofs.editFormConfig()
+    config.setSuppress(config.FeatureFormSuppress.SuppressOff)
+    roofs.setEditFormConfig(config)
+    return roofs
+
+
+def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
+    written = []
+    loaded.controller.written.connect(written.append)
+    assert loaded.controller.set_target(with_form)
+    two = QgsGeometry.collectGeometry([square(100, 0), square(130, 0, 8)])
+    loaded.controller._write(Accepted(two, two, UTM, {}))
+    for count in (4, 5):
+        loaded._forms[0].accept()
+        wait(lambda count=count: with_form.featureCount() == count)
+    assert not loaded._forms
+    assert [len(each.feature_ids) for each in written] == [2]
+    assert sum(f.geometry().area() for f in with_form.getFeatures()) == 300 + 100 + 64
+    with_form.rollBack()
+
+
+def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_form, wait):
+    controller, written, examples = loaded.controller, [], []
+    controller.written.connect(written.append)
+    controller.accepted_as.connect(lambda *told: examples.append(told))
+    assert controller.set_target(with_form)
+    controller._write(Accepted(square(100, 0), square(100, 0), UTM, {"class": "roof"}))
+    with_form.addFeature(QgsFeature(with_form.fields()))  # not the form's
+    assert not written
+    loaded._forms[0].accept()
+    wait(lambda: written)
+    (feature_id,) = written[0].feature_ids
+    assert with_form.getFeature(feature_id).geometry().area() == 100
+    assert [told[2] for told in examples] == ["roof"]
+    assert controller._kept[-1].written == written[0], "can be refined"
+    with_form.rollBack()
 
 
 def test_right_angles_and_largest_part(roofs):
