@@ -151,8 +151,16 @@ def share_vertices(layer: QgsVectorLayer, geometry: QgsGeometry) -> None:
         layer.addTopologicalPoints(geometry)
 
 
-def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
+def fitted(
+    layer: QgsVectorLayer, geometry: QgsGeometry, before: Optional[QgsGeometry] = None
+) -> QgsGeometry:
     """As the layer's geometry type wants it.
+
+    Args:
+        layer: The one that the polygon goes into.
+        geometry: In the layer's CRS.
+        before: The outline that it replaces: heights (and M) come from it, where the layer has
+            some and the new outline has none.
 
     Raises:
         EditError: It does not fit into one feature.
@@ -170,7 +178,34 @@ def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
                 layer=layer.name()
             )
         )
+    with_z, with_m = geometry.constGet().is3D(), geometry.constGet().isMeasure()
+    if before is not None:
+        _carry_over(before, made[0], not with_z, not with_m)
     return made[0]
+
+
+def _carry_over(before: QgsGeometry, geometry: QgsGeometry, z: bool, m: bool) -> None:
+    """Vertices get the Z or M that the outline before has there: a vertex that stays keeps its own,
+    another one takes it from between the ends of the nearest edge."""
+    old, new = before.constGet(), geometry.get()
+    z = z and old.is3D() and new.is3D()
+    m = m and old.isMeasure() and new.isMeasure()
+    if not (z or m) or before.isEmpty():
+        return
+    for number in range(new.nCoordinates()):
+        found, place = geometry.vertexIdFromVertexNr(number)
+        if not found:
+            continue
+        vertex = new.vertexAt(place)
+        _, near, end, _ = before.closestSegmentWithContext(QgsPointXY(vertex))
+        first, last = before.vertexAt(end - 1), before.vertexAt(end)
+        length = first.distance(last)
+        share = first.distance(QgsPoint(near)) / length if length > 0 else 0.0
+        if z:
+            vertex.setZ(first.z() + share * (last.z() - first.z()))
+        if m:
+            vertex.setM(first.m() + share * (last.m() - first.m()))
+        new.moveVertex(place, vertex)
 
 
 def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
@@ -179,7 +214,8 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
     Raises:
         EditError: The layer refuses it.
     """
-    geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]))
+    before = layer.getFeature(feature_id).geometry()
+    geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]), before)
     if not layer.changeGeometry(feature_id, geometry):
         raise EditError(
             tr("The layer {name} refused the change; see its form's constraints.").format(

@@ -185,7 +185,9 @@ class UpdateReview:
             self._must(
                 self.old.deleteFeature(now.id())
                 if goes
-                else self.old.changeGeometry(now.id(), editing.fitted(self.old, shape))
+                else self.old.changeGeometry(
+                    now.id(), editing.fitted(self.old, shape, now.geometry())
+                )
             )
         self._kept.setdefault(change.id(), now if kept is None else kept)
 
@@ -216,7 +218,8 @@ class UpdateReview:
             return
         kept = self._known(change, None)
         with editing.command(self.old, _title(change)):
-            self._restore(change, kept, editing.fitted(self.old, self._shape(change)))
+            shape = editing.fitted(self.old, self._shape(change), kept.geometry())
+            self._restore(change, kept, shape)
         self._kept[change.id()] = kept
 
     def _restore(self, change: QgsFeature, kept: QgsFeature, shape: QgsGeometry) -> None:
@@ -293,9 +296,11 @@ class UpdateReview:
             gone = text_of(change["status"]) == "gone"
             if fresh and (gone or not _same(saved.geometry(), self._shape(change))):
                 return saved
-        return None if self._outlines is None else self._from_outlines(self._outlines, old_id)
+        return None if self._outlines is None else self._from_outlines(self._outlines, old_id, now)
 
-    def _from_outlines(self, outlines: QgsVectorLayer, old_id: int) -> Optional[QgsFeature]:
+    def _from_outlines(
+        self, outlines: QgsVectorLayer, old_id: int, now: Optional[QgsFeature]
+    ) -> Optional[QgsFeature]:
         request = QgsFeatureRequest().setFilterExpression(f'"old_fid" = {old_id}')
         found = next(outlines.getFeatures(request), None)
         if found is None or not found.hasGeometry():
@@ -309,7 +314,8 @@ class UpdateReview:
             kept.setAttribute(key, old_id)
         shape = QgsGeometry(found.geometry())
         shape.transform(self._way())
-        kept.setGeometry(editing.fitted(self.old, shape))
+        drawn = None if now is None else now.geometry()
+        kept.setGeometry(editing.fitted(self.old, shape, drawn))
         return kept
 
     def _shape(self, change: QgsFeature) -> QgsGeometry:

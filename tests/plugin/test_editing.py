@@ -202,6 +202,37 @@ def test_of_one_part_that_a_neighbour_cuts_in_two_the_larger_piece_stays(roofs):
     assert shapes(roofs)["b"].area() == 20
 
 
+HEIGHTS = "POLYGONZ((0 0 101,10 0 102,10 10 103,0 10 104,0 0 101))"
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("PolygonZ", HEIGHTS, [101, 101.4, 102.8, 104, 101]),
+        ("MultiPolygonZM", HEIGHTS, [101, 101.4, 102.8, 104, 101]),
+        (
+            "PolygonZ",
+            "POLYGONZ((0 0 7,10 0 7,10 10 7,0 0 7),(1 0.5 9,2 1 9,2 0.5 9,1 0.5 9))",
+            None,
+        ),
+    ],
+)
+def test_a_corrected_polygon_keeps_its_heights(qgis_app, kind, before, after):
+    layer = QgsVectorLayer(f"{kind}?crs=EPSG:32645", "roof", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt(before).coerceToType(layer.wkbType())[0])
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    (known,) = layer.getFeatures()
+    new = QgsGeometry.fromWkt("POLYGON((0 0,4 0,12 8,0 10,0 0))")
+    target.correct_object(Place(layer.id(), known.id(), new), new, UTM, {})
+    heights = [vertex.z() for vertex in layer.getFeature(known.id()).geometry().vertices()]
+    assert heights == pytest.approx(after or [7, 7, 7, 7, 7])
+    assert layer.getFeature(known.id()).geometry().area() == new.area()
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
 def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait):
     controller, tool = loaded.controller, loaded.tool
     layer = QgsVectorLayer(
