@@ -133,6 +133,7 @@ def _near(
             Qgis.GeometryOperationResult.Success
         ):
             continue
+        shape.get().dropZValue()  # else what is cut gets the neighbour's heights
         shapes.append(shape)
     return shapes
 

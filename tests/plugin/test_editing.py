@@ -233,6 +233,23 @@ def test_a_corrected_polygon_keeps_its_heights(qgis_app, kind, before, after):
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_a_neighbour_that_is_cut_out_gives_no_heights(roofs):
+    project = QgsProject.instance()
+    layer = QgsVectorLayer("PolygonZ?crs=EPSG:32645", "z", "memory")
+    for wkt in (HEIGHTS, "POLYGONZ((10 0 9,20 0 9,20 10 9,10 0 9))"):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        layer.dataProvider().addFeatures([feature])
+    project.addMapLayer(layer)
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    known = next(layer.getFeatures()).id()
+    target.correct_object(Place(layer.id(), known, square(0, 0)), square(2, 0), UTM, {})
+    shape = layer.getFeature(known).geometry()
+    assert {vertex.x() for vertex in shape.vertices()} >= {2, 10, 12}
+    assert all(101 <= vertex.z() <= 104 for vertex in shape.vertices()), shape.asWkt(1)
+    layer.rollBack()
+
+
 def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait):
     controller, tool = loaded.controller, loaded.tool
     layer = QgsVectorLayer(
