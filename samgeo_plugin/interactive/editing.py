@@ -226,6 +226,25 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
     share_vertices(layer, geometry)
 
 
+def set_shapes(layer: QgsVectorLayer, shapes: dict[int, QgsGeometry], text: str) -> None:
+    """Other shapes for features, as one step of the undo history; what the layer does not let be
+    changed stays as it is.
+
+    Raises:
+        EditError: It refuses all of them.
+    """
+    changed, refused = 0, None
+    with command(layer, text):
+        for feature_id, geometry in shapes.items():
+            try:
+                set_shape(layer, feature_id, geometry)
+                changed += 1
+            except EditError as error:
+                refused = error
+        if refused is not None and not changed:
+            raise refused
+
+
 def delete(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> None:
     """Delete features."""
     with command(layer, tr("Delete objects")):

@@ -397,34 +397,6 @@ def wants_form(layer: QgsVectorLayer) -> bool:
     return bool(config.suppress() == QgsEditFormConfig.FeatureFormSuppress.SuppressOff)
 
 
-def change_geometries(
-    layer: QgsVectorLayer,
-    geometries: dict[int, QgsGeometry],
-    crs: QgsCoordinateReferenceSystem,
-    text: str,
-) -> int:
-    """Give features of the edit buffer new shapes, as one step of its undo history."""
-    if not layer.isEditable() or not geometries:
-        return 0
-    request = QgsFeatureRequest(list(geometries)).setNoAttributes()
-    present = {feature.id() for feature in layer.getFeatures(request)}
-    layer.beginEditCommand(text)
-    changed = 0
-    for feature_id, geometry in geometries.items():
-        if feature_id not in present:
-            continue
-        moved = to_layer_crs(geometry, crs, layer)
-        fitted = layer.dataProvider().convertToProviderType(moved)
-        if layer.changeGeometry(feature_id, moved if fitted.isNull() else fitted):
-            changed += 1
-    if changed:
-        layer.endEditCommand()
-        layer.triggerRepaint()
-    else:
-        layer.destroyEditCommand()
-    return changed
-
-
 def _fitting(field: QgsField, value: Any) -> Any:
     """The value as the field's type: numbers into text and back, cut to the field's length."""
     kind = field.type()

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsDefaultValue,
     QgsFeature,
     QgsFieldConstraints,
     QgsGeometry,
     QgsPointXY,
     QgsProject,
+    QgsRectangle,
     QgsSettings,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import Qt
 
 from samgeo_plugin.interactive import editing, last_values, target
-from samgeo_plugin.interactive.candidates import Accepted
+from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place
@@ -316,6 +320,76 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     assert [feature["class"] for feature in new.getFeatures()] == ["roof"]
     new.rollBack()
     roofs.rollBack()
+
+
+def test_several_features_get_new_shapes_in_one_step(roofs):
+    known = ids(roofs)
+    two = QgsGeometry.collectGeometry([square(0, 0), square(30, 0)])
+    changed = {known["a"]: square(0, 0, 6), known["b"]: two, known["c"]: square(50, 0, 5)}
+    editing.set_shapes(roofs, changed, "Refine")
+    assert {name: shape.area() for name, shape in shapes(roofs).items()} == {
+        "a": 36, "b": 100, "c": 25,
+    }  # fmt: skip
+    roofs.undoStack().undo()
+    assert {shape.area() for shape in shapes(roofs).values()} == {100}
+    with pytest.raises(EditError, match="single polygons"):
+        editing.set_shapes(roofs, {known["b"]: two}, "Refine")
+    assert not roofs.undoStack().canUndo()
+
+
+@pytest.fixture
+def accepted(loaded, roofs):
+    """Accepts squares into the layer and returns their features' ids."""
+    controller = loaded.controller
+    assert controller.set_target(roofs)
+
+    def accept(x: float, crs: QgsCoordinateReferenceSystem = UTM) -> int:
+        shape = square(x, 3000000)
+        shape.transform(QgsCoordinateTransform(UTM, crs, QgsProject.instance()))
+        controller._write(Accepted(shape, shape, crs, {}))
+        return controller._kept[-1].written.feature_ids[0]
+
+    yield accept
+    roofs.rollBack()
+
+
+def refine(loaded) -> None:
+    """As if a slider had been moved: each shape is made half as wide in the engine's place."""
+    for one in loaded.controller._kept:
+        box = one.accepted.raw.boundingBox()
+        half = QgsRectangle(box.xMinimum(), box.yMinimum(), box.center().x(), box.yMaximum())
+        one.accepted = replace(one.accepted, raw=QgsGeometry.fromRect(half))
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+
+
+def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
+    first, second, third = (accepted(300000 + 100 * k) for k in range(3))
+    roofs.changeGeometry(second, square(300100, 3000000, 12))
+    editing.split(roofs, [third], [QgsPointXY(300204, 2999990), QgsPointXY(300204, 3000020)])
+    refine(loaded)
+    assert roofs.getFeature(first).geometry().area() == 50
+    assert roofs.getFeature(second).geometry().area() == 144
+    assert roofs.getFeature(third).geometry().area() == 60
+    roofs.undoStack().undo()
+    assert roofs.getFeature(first).geometry().area() == 100
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    assert roofs.getFeature(first).geometry().area() == 50, "again, after an undo"
+
+
+def test_refinement_takes_each_object_from_its_own_crs(loaded, roofs, accepted):
+    accepted(300000)
+    second = accepted(300100, QgsCoordinateReferenceSystem("EPSG:3857"))
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    assert roofs.getFeature(second).geometry().intersection(square(300100, 3000000)).area() > 99
+
+
+def test_refinement_avoids_overlaps_where_the_project_does(loaded, roofs, accepted):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    first, second = accepted(300000), accepted(300006)
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    one, other = (roofs.getFeature(each).geometry() for each in (first, second))
+    assert one.intersection(other).area() == pytest.approx(0)
 
 
 def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wait):

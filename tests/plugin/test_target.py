@@ -192,20 +192,6 @@ def test_a_geopackage_where_nothing_can_be_written_is_refused(qgis_app, tmp_path
         target.new_geopackage_layer(str(tmp_path / "no" / "folder.gpkg"), "roofs", UTM)
 
 
-def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
-    layer = target.new_scratch_layer("roofs", UTM)
-    first = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
-    second = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
-    small = SQUARE.buffer(-2, 1)
-    changed = target.change_geometries(
-        layer, {first: small, second: small, 999: small}, UTM, "Refine"
-    )
-    assert changed == 2
-    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {36}
-    layer.undoStack().undo()
-    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {100}
-
-
 def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     text = (ROOT / "core" / "vectors" / "schema.py").read_text(encoding="utf-8")
     values = {
