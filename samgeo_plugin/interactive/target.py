@@ -167,6 +167,11 @@ def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:
     return None
 
 
+def is_stored(layer: QgsVectorLayer, field: int) -> bool:
+    """A field's values are kept in the layer itself: it is neither virtual nor of a join."""
+    return layer.fields().fieldOrigin(field) in (QgsFields.OriginProvider, QgsFields.OriginEdit)
+
+
 def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
     """Fields of the same name, whatever their case."""
     by_name = {field.name().lower(): field.name() for field in layer.fields()}

@@ -13,6 +13,7 @@ from qgis.core import (
     QgsFeature,
     QgsField,
     QgsGeometry,
+    QgsPoint,
     QgsProject,
     QgsVectorLayer,
 )
@@ -236,7 +237,7 @@ def test_what_is_accepted_while_found_objects_are_taken_over_is_a_step_of_its_ow
     clicked.translate(0, 500)
     target.add_object(layer, clicked, UTM, ATTRIBUTES)
     wait(lambda: take.heard)
-    assert take.heard == [(200, 0)]
+    assert take.heard == [(200, 0, 0)]
     assert layer.featureCount() == 201
     layer.undoStack().undo()
     assert [feature["id"] for feature in layer.getFeatures()] == ["f00d"]
@@ -280,9 +281,60 @@ def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_on
     take.start(layer, UTM, squares(3, apart=8), {}, Refinement())
     wait(lambda: heard)
     project.setAvoidIntersectionsMode(QgsProject.AvoidIntersectionsMode.AllowIntersections)
-    assert heard == [(3, 0)]
+    assert heard == [(3, 0, 0)]
     assert [feature["nr"] for feature in layer.getFeatures()] == [1, 2, 3]
     areas = [feature.geometry().area() for feature in layer.getFeatures()]
     assert areas == pytest.approx([100, 80, 80])
     layer.rollBack()
     project.removeAllMapLayers()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
+    qgis_app, tmp_path, wait, saved
+):
+    path = str(tmp_path / "roofs.gpkg")
+    layer = target.new_geopackage_layer(path, "roofs", UTM)
+    layer.startEditing()
+    layer.addAttribute(QgsField("owner", field_types.TEXT))
+    QgsProject.instance().addMapLayer(layer)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(4), {}, Refinement())
+    wait(lambda: heard)
+    assert not saved or layer.commitChanges(False)
+    known = {feature["id"]: feature.id() for feature in layer.getFeatures()}
+    layer.changeAttributeValue(known["1"], layer.fields().lookupField("owner"), "Miller")
+    layer.changeGeometry(known["2"], SQUARE.buffer(1, 1))
+    assert not saved or layer.commitChanges(False)
+    whole = QgsGeometry.fromRect(SQUARE.boundingBox().buffered(100))
+    larger = Found("9", whole, 0.9, 0.9, 1.0)
+    take.start(layer, UTM, [(larger, "roof")], {}, Refinement(), set("0123"), set("0123"))
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (-1, 0, 2)
+    left = {feature["id"]: feature["owner"] for feature in layer.getFeatures()}
+    assert set(left) == {"1", "2", "9"}
+    assert left["1"] == "Miller"
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_other_parts_stay_where_a_changed_one_stands_for_the_larger_object(qgis_app, wait):
+    layer = target.new_scratch_layer("roofs", UTM)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    first = next(feature.id() for feature in layer.getFeatures() if feature["id"] == "0")
+    both = QgsGeometry.collectGeometry([shape.geometry for shape, _ in squares(2)])
+    box = QgsGeometry.fromRect(both.boundingBox())
+    wider = QgsGeometry.fromRect(SQUARE.boundingBox())
+    wider.get().moveVertex(wider.vertexIdFromVertexNr(1)[1], QgsPoint(300018, 3000000))
+    wider.get().moveVertex(wider.vertexIdFromVertexNr(2)[1], QgsPoint(300018, 3000010))
+    layer.changeGeometry(first, wider)
+    larger = [(Found("9", box, 0.9, 0.9, 1.0), "roof")]
+    take.start(layer, UTM, larger, {}, Refinement(), {"0", "1"}, {"0", "1"})
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (0, 1, 1)
+    assert {feature["id"] for feature in layer.getFeatures()} == {"0", "1"}
+    layer.rollBack()
