@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from qgis.core import QgsVectorLayer
+from qgis.core import QgsFieldProxyModel, QgsVectorLayer
 from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
 
@@ -26,6 +26,9 @@ class FieldDialog(QDialog):
         for name, _, kind in target.SCHEMA:
             box = QgsFieldComboBox()
             box.setLayer(layer)
+            box.setFilters(
+                QgsFieldProxyModel.Filter.AllTypes | QgsFieldProxyModel.Filter.HideReadOnly
+            )
             box.setAllowEmptyFieldName(True)
             box.setField(chosen.get(name, ""))
             self.boxes[name] = box

@@ -76,6 +76,8 @@ def decision_field(layer: QgsVectorLayer) -> Optional[str]:
 
 def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
     field = layer.fields().at(index)
+    if not target.is_stored(layer, index):
+        return False
     if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
         return False
     values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them

@@ -168,28 +168,37 @@ def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:
 
 
 def is_stored(layer: QgsVectorLayer, field: int) -> bool:
-    """A field's values are kept in the layer itself: it is neither virtual nor of a join."""
+    """A field's values are the layer's own: it is neither virtual nor of a join."""
     return layer.fields().fieldOrigin(field) in (QgsFields.OriginProvider, QgsFields.OriginEdit)
 
 
 def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
     """Fields of the same name, whatever their case."""
-    by_name = {field.name().lower(): field.name() for field in layer.fields()}
+    by_name = {name.lower(): name for name in _stored_names(layer)}
     return {name: by_name[name] for name, _, _ in SCHEMA if name in by_name}
 
 
 def mapping(layer: QgsVectorLayer) -> dict[str, str]:
     """The layer's own mapping, or the default one; fields that are gone are left out."""
-    stored = layer.customProperty(MAPPING_PROPERTY, "")
-    if stored:
-        try:
-            values = json.loads(str(stored))
-        except ValueError:
-            values = None
-        if isinstance(values, dict):
-            names = set(layer.fields().names())
-            return {str(k): str(v) for k, v in values.items() if v in names}
-    return default_mapping(layer)
+    chosen = _chosen_mapping(layer)
+    if chosen is None:
+        return default_mapping(layer)
+    names = set(_stored_names(layer))
+    return {name: field for name, field in chosen.items() if field in names}
+
+
+def _stored_names(layer: QgsVectorLayer) -> list[str]:
+    fields = layer.fields()
+    return [field.name() for index, field in enumerate(fields) if is_stored(layer, index)]
+
+
+def _chosen_mapping(layer: QgsVectorLayer) -> Optional[dict[str, str]]:
+    """What the user has chosen for the layer; None where nobody has."""
+    try:
+        values = json.loads(str(layer.customProperty(MAPPING_PROPERTY, "")))
+    except ValueError:
+        return None
+    return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else None
 
 
 def class_field(layer: QgsVectorLayer) -> int:
@@ -197,18 +206,24 @@ def class_field(layer: QgsVectorLayer) -> int:
     fields = layer.fields()
     names = [mapping(layer).get(CLASS, ""), *_CLASSES]
     found = (fields.lookupField(name) for name in names if name)
-    return next((index for index in found if index >= 0), -1)
+    return next((index for index in found if index >= 0 and is_stored(layer, index)), -1)
 
 
 def with_class_field(layer: QgsVectorLayer) -> int:
     """The field for the class, added through the edit buffer where there is none; -1 where the
-    layer lets none be added."""
-    index = class_field(layer)
-    if index >= 0 or not layer.isEditable():
-        return index
+    layer lets none be added, or the user has left the class out of its mapping."""
+    index, chosen = class_field(layer), _chosen_mapping(layer)
+    if index >= 0:
+        left_out = chosen is not None and CLASS not in chosen
+        return -1 if left_out else index
+    name = next((name for name in _CLASSES if layer.fields().lookupField(name) < 0), None)
+    if name is None or not layer.isEditable():
+        return -1
     layer.beginEditCommand(tr("Add a field for the class"))
-    if layer.addAttribute(QgsField(CLASS, field_types.TEXT, "text", 80)):
+    if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 80)):
         layer.endEditCommand()
+        if chosen is not None:
+            set_mapping(layer, {**chosen, CLASS: name})
     else:
         layer.destroyEditCommand()
     return class_field(layer)

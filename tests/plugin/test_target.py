@@ -19,6 +19,7 @@ from qgis.core import (
 )
 
 from samgeo_plugin import field_types
+from samgeo_plugin.gui.field_dialog import FieldDialog
 from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
@@ -113,6 +114,40 @@ def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
     layer.undoStack().undo()
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer)["quality"] == 0.87
+
+
+@pytest.mark.parametrize(
+    ("fields", "virtual", "expected"),
+    [("", "label", "class"), ("", "class", "label"), ("&field=label:string", "class", "label")],
+)
+def test_a_virtual_field_is_not_written_into(qgis_app, fields, virtual, expected):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string" + fields, "mine", "memory")
+    layer.addExpressionField("name || '!'", QgsField(virtual, field_types.TEXT))
+    target.add_object(layer, SQUARE, UTM, {"class": "roof", "label": ""})
+    assert only(layer)[expected] == "roof"
+    assert virtual not in target.mapping(layer).values()
+    dialog = FieldDialog(layer)
+    dialog.boxes["class"].setField(virtual)
+    assert dialog.boxes["class"].currentField() != virtual, "it is not offered"
+
+
+def test_a_class_that_the_user_has_left_out_is_not_written(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=label:string", "mine", "memory")
+    dialog = FieldDialog(layer)
+    for name in ("class", "label"):
+        dialog.boxes[name].setField("")
+    dialog.accept()
+    target.add_object(layer, SQUARE, UTM, {"class": "roof", "label": "roof"})
+    assert layer.fields().names() == ["label"]
+    assert not only(layer)["label"]
+
+
+def test_where_no_field_for_the_class_could_be_chosen_one_is_added(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string", "mine", "memory")
+    FieldDialog(layer).accept()
+    for _ in range(2):
+        target.add_object(layer, SQUARE, UTM, {"class": "roof"})
+    assert [feature["class"] for feature in layer.getFeatures()] == ["roof", "roof"]
 
 
 @pytest.fixture
