@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from qgis.core import QgsFieldProxyModel, QgsVectorLayer
+from qgis.core import QgsFields, QgsVectorLayer
 from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
 
@@ -22,13 +22,13 @@ class FieldDialog(QDialog):
         self._layer = layer
         self.boxes: dict[str, QgsFieldComboBox] = {}
         form = QFormLayout()
-        chosen = target.mapping(layer)
+        chosen, fields = target.mapping(layer), QgsFields()
+        for index, field in enumerate(layer.fields()):
+            if target.is_stored(layer, index):
+                fields.append(field)
         for name, _, kind in target.SCHEMA:
             box = QgsFieldComboBox()
-            box.setLayer(layer)
-            box.setFilters(
-                QgsFieldProxyModel.Filter.AllTypes | QgsFieldProxyModel.Filter.HideReadOnly
-            )
+            box.setFields(fields)
             box.setAllowEmptyFieldName(True)
             box.setField(chosen.get(name, ""))
             self.boxes[name] = box

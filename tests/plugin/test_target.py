@@ -131,6 +131,15 @@ def test_a_virtual_field_is_not_written_into(qgis_app, fields, virtual, expected
     assert dialog.boxes["class"].currentField() != virtual, "it is not offered"
 
 
+def test_fields_that_the_form_does_not_let_be_edited_are_offered(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=area_m2:double", "mine", "memory")
+    form = layer.editFormConfig()
+    form.setReadOnly(0, True)
+    layer.setEditFormConfig(form)
+    FieldDialog(layer).accept()
+    assert target.mapping(layer) == {"area_m2": "area_m2"}
+
+
 def test_a_class_that_the_user_has_left_out_is_not_written(qgis_app):
     layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=label:string", "mine", "memory")
     dialog = FieldDialog(layer)
