@@ -7,6 +7,8 @@ avoided where it says so, and neighbours get the vertices of a shared border.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -28,9 +30,13 @@ from qgis.core import (
 )
 
 from ..i18n import tr
+from . import field_mapping
 from .tidy import iou, largest_part
 
 _POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
+_OUR_ID = re.compile("[0-9a-f]{16}")
+"""An object's id as the engine writes it; no two objects have the same."""
+
 LEAST_RIGHT_ANGLED_IOU = 0.85
 """An outline with right angles that agrees less with its original is refused."""
 
@@ -223,7 +229,20 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
                 name=layer.name()
             )
         )
+    _measure_anew(layer, feature_id, geometry)
     share_vertices(layer, geometry)
+
+
+def measure(layer: QgsVectorLayer, features: Sequence[QgsFeature]) -> None:
+    """Features that are about to be added get their own area and perimeter."""
+    for feature in features:
+        for index, value in field_mapping.measures(layer, feature.geometry()).items():
+            feature.setAttribute(index, value)
+
+
+def _measure_anew(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
+    for index, value in field_mapping.measures(layer, geometry).items():
+        layer.changeAttributeValue(feature_id, index, value)
 
 
 def set_shapes(layer: QgsVectorLayer, shapes: dict[int, QgsGeometry], text: str) -> None:
@@ -302,12 +321,18 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
             if result != Qgis.GeometryOperationResult.Success or not others:
                 continue
             parts = sorted([rest, *others], key=lambda part: -part.area())
-            layer.changeGeometry(feature_id, fitted(layer, parts[0]))
+            shape = fitted(layer, parts[0])
+            layer.changeGeometry(feature_id, shape)
+            _measure_anew(layer, feature_id, shape)
+            known = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
             for part in parts[1:]:
                 values = dict(enumerate(feature.attributes()))
                 for key in layer.primaryKeyAttributes():
                     values.pop(key, None)
+                if _OUR_ID.fullmatch(str(values.get(known))):
+                    values[known] = secrets.token_hex(8)
                 new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
+                measure(layer, [new])
                 if not layer.addFeature(new):
                     raise EditError(
                         tr("The layer {name} refused the object; see its form's constraints.")

@@ -24,7 +24,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
 from ..i18n import tr
-from . import editing, target
+from . import editing, field_mapping, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
@@ -131,7 +131,7 @@ class TakeOver(QObject):
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
         shapes: dict[int, QgsGeometry] = {}
-        ids = layer.fields().lookupField(target.mapping(layer).get("id", ""))
+        ids = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
         parts: dict[int, QgsGeometry] = {}
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
@@ -204,7 +204,7 @@ def _same(layer: QgsVectorLayer, given: QgsFeature, now: QgsFeature) -> bool:
     for index, field in enumerate(fields):
         saved = fields.fieldOrigin(index) == QgsFields.OriginProvider
         by_source = saved and provider.defaultValueClause(fields.fieldOriginIndex(index))
-        if target.is_stored(layer, index) and not by_source:
+        if field_mapping.is_stored(layer, index) and not by_source:
             place = given.fields().lookupField(field.name())
             before = given.attribute(place) if place >= 0 else NULL
             if _plain(before) != _plain(now.attribute(index)):
@@ -255,4 +255,5 @@ def _features(
     """One object as features that the layer takes; none where it takes none."""
     feature = QgsVectorLayerUtils.createFeature(layer, shape, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
+    editing.measure(layer, made)
     return [] if not made or target.broken_constraints(layer, made[0]) else made

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -30,29 +29,9 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing, last_values
+from . import editing, field_mapping, last_values
 from .place import Place
 from .tidy import iou
-
-MAPPING_PROPERTY = "samgeo_seamless/fields"
-"""Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
-
-SCHEMA: tuple[tuple[str, Any, str], ...] = (
-    ("id", field_types.TEXT, "text"),
-    ("score", field_types.REAL, "double"),
-    ("stability", field_types.REAL, "double"),
-    ("area_m2", field_types.REAL, "double"),
-    ("perimeter_m", field_types.REAL, "double"),
-    ("prompt_id", field_types.TEXT, "text"),
-    ("prompt_type", field_types.TEXT, "text"),
-    ("label", field_types.TEXT, "text"),
-    ("model", field_types.TEXT, "text"),
-    ("source", field_types.TEXT, "text"),
-    ("tiles", field_types.INTEGER, "integer"),
-    ("parent_id", field_types.TEXT, "text"),
-    ("class", field_types.TEXT, "text"),
-)
-"""The attributes of an object, as fields: the engine's, and the class that the user gives."""
 
 CLASS = "class"
 _CLASSES = (CLASS, "label")
@@ -93,7 +72,7 @@ class Written:
 
 def schema_fields() -> QgsFields:
     fields = QgsFields()
-    for name, kind, _ in SCHEMA:
+    for name, kind, _ in field_mapping.SCHEMA:
         fields.append(QgsField(name, kind))
     return fields
 
@@ -167,52 +146,20 @@ def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:
     return None
 
 
-def is_stored(layer: QgsVectorLayer, field: int) -> bool:
-    """A field's values are the layer's own: it is neither virtual nor of a join."""
-    return layer.fields().fieldOrigin(field) in (QgsFields.OriginProvider, QgsFields.OriginEdit)
-
-
-def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
-    """Fields of the same name, whatever their case."""
-    by_name = {name.lower(): name for name in _stored_names(layer)}
-    return {name: by_name[name] for name, _, _ in SCHEMA if name in by_name}
-
-
-def mapping(layer: QgsVectorLayer) -> dict[str, str]:
-    """The layer's own mapping, or the default one; fields that are gone are left out."""
-    chosen = _chosen_mapping(layer)
-    if chosen is None:
-        return default_mapping(layer)
-    names = set(_stored_names(layer))
-    return {name: field for name, field in chosen.items() if field in names}
-
-
-def _stored_names(layer: QgsVectorLayer) -> list[str]:
-    fields = layer.fields()
-    return [field.name() for index, field in enumerate(fields) if is_stored(layer, index)]
-
-
-def _chosen_mapping(layer: QgsVectorLayer) -> Optional[dict[str, str]]:
-    """What the user has chosen for the layer; None where nobody has."""
-    try:
-        values = json.loads(str(layer.customProperty(MAPPING_PROPERTY, "")))
-    except ValueError:
-        return None
-    return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else None
-
-
 def class_field(layer: QgsVectorLayer) -> int:
     """The field for the class: the one that it was mapped to, else one of the usual names; -1."""
     fields = layer.fields()
-    names = [mapping(layer).get(CLASS, ""), *_CLASSES]
+    names = [field_mapping.mapping(layer).get(CLASS, ""), *_CLASSES]
     found = (fields.lookupField(name) for name in names if name)
-    return next((index for index in found if index >= 0 and is_stored(layer, index)), -1)
+    return next(
+        (index for index in found if index >= 0 and field_mapping.is_stored(layer, index)), -1
+    )
 
 
 def with_class_field(layer: QgsVectorLayer) -> int:
     """The field for the class, added through the edit buffer where there is none; -1 where the
     layer lets none be added, or the user has left the class out of its mapping."""
-    index, chosen = class_field(layer), _chosen_mapping(layer)
+    index, chosen = class_field(layer), field_mapping.chosen_mapping(layer)
     if index >= 0:
         left_out = chosen is not None and CLASS not in chosen
         return -1 if left_out else index
@@ -223,14 +170,10 @@ def with_class_field(layer: QgsVectorLayer) -> int:
     if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 80)):
         layer.endEditCommand()
         if chosen is not None:
-            set_mapping(layer, {**chosen, CLASS: name})
+            field_mapping.set_mapping(layer, {**chosen, CLASS: name})
     else:
         layer.destroyEditCommand()
     return class_field(layer)
-
-
-def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
-    layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
 
 
 def to_layer_crs(
@@ -283,7 +226,7 @@ def add_object(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
         )
     values = field_values(layer, attributes)
-    engines = {layer.fields().lookupField(name) for name in mapping(layer).values()}
+    engines = {layer.fields().lookupField(name) for name in field_mapping.mapping(layer).values()}
     values.update(last_values.reused(layer, {*values, *engines}))
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
@@ -293,6 +236,7 @@ def add_object(
                 name=layer.name()
             )
         )
+    editing.measure(layer, made)
     broken = broken_constraints(layer, made[0])  # all parts have the same values
     if broken or wants_form(layer):
         raise FormWanted(layer, made, broken)
@@ -344,11 +288,11 @@ def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int,
     chosen = with_class_field(layer) if said else -1
     fields = layer.fields()
     values: dict[int, Any] = {}
-    for name, target in mapping(layer).items():
+    for name, target in field_mapping.mapping(layer).items():
         index = fields.lookupField(target)
         value = attributes.get(name)
         if index >= 0 and value not in (None, "") and name != CLASS:
-            values[index] = _fitting(fields.at(index), value)
+            values[index] = field_mapping.fitting(fields.at(index), value)
     if chosen >= 0:
         values[chosen] = editing.value_for(layer, chosen, said)
     return values
@@ -380,14 +324,8 @@ def correct_object(
     if said and not layer.isEditable():
         layer.startEditing()
     chosen = with_class_field(layer) if said else -1
-    fields, names = layer.fields(), mapping(layer)
     with editing.command(layer, tr("Correct object")):
         editing.set_shape(layer, place.feature_id, moved)
-        for name in ("area_m2", "perimeter_m"):
-            index = fields.lookupField(names.get(name, ""))
-            if index >= 0 and attributes.get(name) is not None:
-                value = _fitting(fields.at(index), attributes[name])
-                layer.changeAttributeValue(place.feature_id, index, value)
         if chosen >= 0:
             editing.set_value(layer, place.feature_id, chosen, said)
     return Written(layer.id(), (place.feature_id,))
@@ -415,21 +353,3 @@ def wants_form(layer: QgsVectorLayer) -> bool:
     """
     config = layer.editFormConfig()
     return bool(config.suppress() == QgsEditFormConfig.FeatureFormSuppress.SuppressOff)
-
-
-def _fitting(field: QgsField, value: Any) -> Any:
-    """The value as the field's type: numbers into text and back, cut to the field's length."""
-    kind = field.type()
-    try:
-        if kind == field_types.TEXT:
-            text = str(value)
-            return text[: field.length()] if field.length() > 0 else text
-        if kind in field_types.WHOLE:
-            return round(float(value))
-        if kind == field_types.REAL:
-            return float(value)
-        if kind == field_types.TRUTH:
-            return bool(value)
-    except (TypeError, ValueError):
-        return None
-    return value

@@ -21,7 +21,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import Qt
 
-from samgeo_plugin.interactive import editing, last_values, target
+from samgeo_plugin.interactive import editing, field_mapping, last_values, target
 from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
@@ -95,6 +95,60 @@ def test_split_leaves_the_larger_part_to_the_feature_and_copies_its_attributes(r
         editing.split(roofs, [known["c"]], line)
 
 
+@pytest.fixture
+def measured(qgis_app):
+    """Two squares side by side as the engine writes them: ids, areas, perimeters."""
+    fields = "&field=id:string&field=area_m2:double&field=perimeter_m:double"
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "measured", "memory")
+    for k in range(2):
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([f"{k:016x}", 100.0, 40.0])
+        feature.setGeometry(square(500000 + 10 * k, 3000000))
+        layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def sizes(layer) -> list:
+    """Whole square metres and metres on the map of UTM, whose scale here is 0.9996."""
+    return sorted(
+        (round(f["area_m2"] * 0.9996**2), round(f["perimeter_m"] * 0.9996))
+        for f in layer.getFeatures()
+    )
+
+
+def test_area_and_perimeter_are_those_of_the_shape_after_every_edit(measured):
+    first, second = (feature.id() for feature in measured.getFeatures())
+    editing.merge(measured, [first, second])
+    assert sizes(measured) == [(200, 60)]
+    editing.split(measured, [first], [QgsPointXY(500005, 2999990), QgsPointXY(500005, 3000020)])
+    assert sizes(measured) == [(50, 30), (150, 50)]
+    with editing.command(measured, "two parts"):
+        two = QgsGeometry.collectGeometry([square(500000, 3000000), square(500040, 3000000, 20)])
+        editing.set_shape(measured, first, two)
+    assert sizes(measured) == [(50, 30), (500, 120)]
+    editing.keep_largest_part(measured, first)
+    assert sizes(measured) == [(50, 30), (400, 80)]
+    editing.delete(measured, [feature.id() for feature in measured.getFeatures()])
+    larger = {"area_m2": 999.0, "perimeter_m": 99.0}  # as before the project's rules
+    target.add_object(measured, square(500000, 3000000), UTM, larger)
+    assert sizes(measured) == [(100, 40)]
+
+
+def test_a_part_that_was_split_off_gets_an_id_of_its_own_where_it_is_the_engines(measured):
+    first, second = (feature.id() for feature in measured.getFeatures())
+    measured.startEditing()
+    measured.changeAttributeValue(second, 0, "plot 7")
+    line = [QgsPointXY(499990, 3000004), QgsPointXY(500030, 3000004)]
+    assert editing.split(measured, [first, second], line) == 2
+    known = sorted(feature["id"] for feature in measured.getFeatures())
+    assert known.count("plot 7") == 2, "the user's own, as QGIS copies it"
+    assert known.count(f"{0:016x}") == 1
+    assert len(set(known)) == 3
+
+
 def test_overlaps_are_avoided_where_the_project_says_so(roofs):
     project = QgsProject.instance()
     over = square(5, 2, 10)
@@ -125,7 +179,7 @@ def test_hard_constraints_and_forms_are_not_passed_over(roofs):
         target.add_object(roofs, square(100, 0), UTM, {})
     assert wanted.value.features[0].geometry().area() == 100
     assert roofs.featureCount() == 3
-    target.set_mapping(roofs, {"label": "name"})
+    field_mapping.set_mapping(roofs, {"label": "name"})
     target.add_object(roofs, square(100, 0), UTM, {"label": "roof"})
     assert roofs.featureCount() == 4
     config = roofs.editFormConfig()
@@ -306,7 +360,7 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     monkeypatch.setattr(
         controller.reporter, "show", lambda *text, **more: said.append((text, more))
     )
-    target.set_mapping(roofs, {"class": "n"})
+    field_mapping.set_mapping(roofs, {"class": "n"})
     assert controller.set_target(roofs)
     corrected, place = square(0, 0, 9), Place(roofs.id(), ids(roofs)["a"], square(0, 0))
     controller._write(Accepted(corrected, corrected, UTM, {"class": "roof"}, place))

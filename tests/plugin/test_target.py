@@ -20,7 +20,7 @@ from qgis.core import (
 
 from samgeo_plugin import field_types
 from samgeo_plugin.gui.field_dialog import FieldDialog
-from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
 from samgeo_plugin.interactive.editing import EditError
@@ -106,11 +106,11 @@ def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
         "mine",
         "memory",
     )
-    assert target.mapping(layer) == {"score": "SCORE", "tiles": "tiles"}
+    assert field_mapping.mapping(layer) == {"score": "SCORE", "tiles": "tiles"}
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer).attributes()[0] == "0.8"
-    target.set_mapping(layer, {"score": "quality", "label": "gone"})
-    assert target.mapping(layer) == {"score": "quality"}
+    field_mapping.set_mapping(layer, {"score": "quality", "label": "gone"})
+    assert field_mapping.mapping(layer) == {"score": "quality"}
     layer.undoStack().undo()
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer)["quality"] == 0.87
@@ -125,7 +125,7 @@ def test_a_virtual_field_is_not_written_into(qgis_app, fields, virtual, expected
     layer.addExpressionField("name || '!'", QgsField(virtual, field_types.TEXT))
     target.add_object(layer, SQUARE, UTM, {"class": "roof", "label": ""})
     assert only(layer)[expected] == "roof"
-    assert virtual not in target.mapping(layer).values()
+    assert virtual not in field_mapping.mapping(layer).values()
     dialog = FieldDialog(layer)
     dialog.boxes["class"].setField(virtual)
     assert dialog.boxes["class"].currentField() != virtual, "it is not offered"
@@ -137,7 +137,7 @@ def test_fields_that_the_form_does_not_let_be_edited_are_offered(qgis_app):
     form.setReadOnly(0, True)
     layer.setEditFormConfig(form)
     FieldDialog(layer).accept()
-    assert target.mapping(layer) == {"area_m2": "area_m2"}
+    assert field_mapping.mapping(layer) == {"area_m2": "area_m2"}
 
 
 def test_a_class_that_the_user_has_left_out_is_not_written(qgis_app):
@@ -246,7 +246,9 @@ def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     }
     calls = [*values["FIELDS"].elts, values["CLASS"]]
     names = [tuple(word.value for word in call.args) for call in calls]
-    assert [(name, kind.replace("double", "real")) for name, _, kind in target.SCHEMA] == names
+    assert [
+        (name, kind.replace("double", "real")) for name, _, kind in field_mapping.SCHEMA
+    ] == names
 
 
 # --- found objects ------------------------------------------------------------------------------
@@ -329,6 +331,7 @@ def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_on
     assert [feature["nr"] for feature in layer.getFeatures()] == [1, 2, 3]
     areas = [feature.geometry().area() for feature in layer.getFeatures()]
     assert areas == pytest.approx([100, 80, 80])
+    assert [feature["area_m2"] for feature in layer.getFeatures()] == pytest.approx(areas, rel=0.01)
     layer.rollBack()
     project.removeAllMapLayers()
 
