@@ -106,8 +106,18 @@ def avoid_overlaps(
         is_own = other.id() == layer.id()
         near = _near(other, layer, geometry, own if is_own else ())
         for shape in [*near, *(coming if is_own else ())]:
-            if left.intersects(shape):
-                left = _polygons(left.difference(shape))
+            covered = _valid(shape)
+            if covered.isEmpty() or not left.intersects(covered):
+                continue
+            cut = _valid(left).difference(covered)
+            if cut.isNull():
+                raise EditError(
+                    tr(
+                        "What other objects cover of this one cannot be computed ({why}); repair "
+                        "their outlines."
+                    ).format(why=cut.lastError() or tr("unknown reason"))
+                )
+            left = _polygons(cut)
     if left.isEmpty():
         raise EditError(
             tr("Existing objects cover this one wholly, and the project avoids overlaps.")
@@ -150,6 +160,11 @@ def _polygons(geometry: QgsGeometry) -> QgsGeometry:
         return geometry
     parts = [part for part in geometry.asGeometryCollection() if part.type() == _POLYGON]
     return QgsGeometry.unaryUnion(parts) if parts else QgsGeometry()
+
+
+def _valid(geometry: QgsGeometry) -> QgsGeometry:
+    """A polygon that geometry can be computed with: what crosses itself becomes several."""
+    return geometry if geometry.isGeosValid() else _polygons(geometry.makeValid())
 
 
 def share_vertices(layer: QgsVectorLayer, geometry: QgsGeometry) -> None:
@@ -283,7 +298,7 @@ def merge(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> int:
     shapes = [feature.geometry() for feature in features if feature is not None]
     if len(shapes) < 2:
         raise EditError(tr("Ctrl+click two polygons or more, then merge them."))
-    whole = QgsGeometry.unaryUnion(shapes)
+    whole = QgsGeometry.unaryUnion([_valid(shape) for shape in shapes])
     if whole.isMultipart() and QgsWkbTypes.isSingleType(layer.wkbType()):
         raise EditError(tr("These polygons do not touch; the layer holds single parts only."))
     with command(layer, tr("Merge objects")):

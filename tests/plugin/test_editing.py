@@ -166,6 +166,33 @@ def test_overlaps_are_avoided_where_the_project_says_so(roofs):
         target.add_object(roofs, square(1, 1, 5), UTM, {})
 
 
+BROKEN = (
+    "POLYGON((0 0,10 10,10 0,0 10,0 0))",
+    "POLYGON((0 0,10 0,10 10,0 10,0 0),(5 5,15 5,15 7,5 7,5 5))",
+    "POLYGON((0 0,10 0,10 10,5 -5,0 10,0 0))",
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_polygon_that_crosses_itself_is_cut_out_and_merged_like_others(roofs, broken):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    known = ids(roofs)
+    neighbour = QgsGeometry.fromWkt(broken)
+    roofs.changeGeometry(known["a"], neighbour)
+    written = target.add_object(roofs, square(-20, -20, 28), UTM, {})
+    added = roofs.getFeature(written.feature_ids[0]).geometry()
+    valid = neighbour.makeValid()
+    assert added.area() > 600
+    assert added.intersection(valid).area() == pytest.approx(0)
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AllowIntersections)
+    roofs.changeGeometry(written.feature_ids[0], square(-20, -20, 36))
+    editing.merge(roofs, [known["a"], written.feature_ids[0]])
+    merged = shapes(roofs)["a"]
+    assert merged.isGeosValid()
+    assert merged.intersection(valid).area() == pytest.approx(valid.area())
+
+
 def test_neighbours_get_the_vertices_of_a_shared_border(roofs):
     QgsProject.instance().setTopologicalEditing(True)
     target.add_object(roofs, square(-4, 3, 4), UTM, {})

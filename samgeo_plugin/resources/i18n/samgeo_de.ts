@@ -2270,6 +2270,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>What other objects cover of this one cannot be computed ({why}); repair their outlines.</source>
+   <translation>Was andere Objekte von diesem bedecken, lässt sich nicht berechnen ({why}); reparieren Sie deren Umrisse.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>unknown reason</source>
+   <translation>unbekannter Grund</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>{field} of {layer} cannot be changed.</source>
    <translation>{field} von {layer} kann nicht geändert werden.</translation>
   </message>
@@ -2422,11 +2432,6 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>The object that was corrected has been deleted meanwhile.</source>
    <translation>Das korrigierte Objekt ist inzwischen gelöscht worden.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/target.py" />
-   <source>unknown reason</source>
-   <translation>unbekannter Grund</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
