@@ -107,8 +107,13 @@ def measures(layer: QgsVectorLayer, geometry: QgsGeometry) -> dict[int, Any]:
 
 
 def fitting(field: QgsField, value: Any) -> Any:
-    """The value as the field's type: numbers into text and back, cut to the field's length."""
+    """The value as the field's type, text cut to its length; None where it does not fit.
+
+    A text is no number, whatever it looks like: of ids in hexadecimal digits, some look like one.
+    """
     kind = field.type()
+    if isinstance(value, str) and (kind in field_types.WHOLE or kind == field_types.REAL):
+        return None
     try:
         if kind == field_types.TEXT:
             text = str(value)
@@ -119,6 +124,6 @@ def fitting(field: QgsField, value: Any) -> Any:
             return float(value)
         if kind == field_types.TRUTH:
             return bool(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return value

@@ -159,6 +159,15 @@ def test_where_no_field_for_the_class_could_be_chosen_one_is_added(qgis_app):
     assert [feature["class"] for feature in layer.getFeatures()] == ["roof", "roof"]
 
 
+@pytest.mark.parametrize("kind", ["integer", "int8", "double"])
+@pytest.mark.parametrize("key", ["12e4567890123456", "1234567890123456", "f00d567890123456"])
+def test_an_id_does_not_go_into_a_field_of_numbers(qgis_app, kind, key):
+    layer = QgsVectorLayer(f"Polygon?crs=EPSG:32645&field=id:{kind}", "mine", "memory")
+    target.add_object(layer, SQUARE, UTM, {"id": key})
+    assert not only(layer)["id"]
+    assert layer.commitChanges(), layer.commitErrors()
+
+
 @pytest.fixture
 def numbered(qgis_app):
     """A layer of the user's own, whose classes are codes."""
