@@ -12,12 +12,11 @@ import geopandas as gpd
 import numpy as np
 
 from .errors import ParameterError
-from .in_memory import ArrayRaster, layer_path, raster_paths, with_index_field
+from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
 from .job import MessageError, Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
 from .segmenters.segmenter import Segmenter
-from .sources.vector_input import for_pyogrio
 from .types import MergeMode, Shapes
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def segment(
         min_area: Smallest object, square metres.
         min_hole: Smallest hole, square metres.
         simplify: Tolerance of simplification, units of the raster's CRS. None: half a working
-            pixel.
+            pixel; coverages: one and a half.
         crs: CRS of the output, e.g. EPSG:4326. None: the raster's.
         prompts: Layer of prompts: one polygon per feature, instead of automatic mode. A path or a
             GeoDataFrame.
@@ -220,7 +219,7 @@ def segment(
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
-        return gpd.read_file(for_pyogrio(target), layer=params.layer or target.stem)
+        return frame_of(target, params.layer or target.stem)
 
 
 def _plain(value: object) -> object:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rasters and layers in memory as the files that jobs read."""
+"""Rasters and layers in memory as the files that jobs read, and layers of files in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import rasterio
 import rasterio.errors
 from numpy.typing import NDArray
 
 from .errors import ParameterError
+from .sources.vector_input import as_text, open_vector
+from .vectors.schema import GEOMETRY
 
 if TYPE_CHECKING:
     from affine import Affine
+    from rasterio.io import DatasetWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,8 @@ class ArrayRaster:
     """A raster in memory.
 
     Args:
-        pixels: (height, width) or (bands, height, width), a dtype that GeoTIFF holds.
+        pixels: (height, width) or (bands, height, width), numbers or truth values. Where an array
+            of ``numpy.ma`` is masked (``read(masked=True)``), there are no data.
         transform: Of pixel corners to the ground; None for pixels.
         crs: Anything rasterio understands; None for none.
         nodata: Value that stands for no data.
@@ -39,13 +45,19 @@ class ArrayRaster:
     nodata: float | None = None
 
     def write(self, path: Path) -> Path:
-        """The raster as a GeoTIFF."""
+        """The raster as a GeoTIFF.
+
+        Raises:
+            ParameterError: The array is none of a raster, or what is said of it cannot be.
+        """
         bands = self.pixels if self.pixels.ndim == 3 else self.pixels[None]
         if bands.ndim != 3 or 0 in bands.shape:
             raise ParameterError(
                 "A raster in memory is an array of (height, width) or (bands, height, width), not "
                 f"of {self.pixels.shape}."
             )
+        wider = {"bool": np.uint8, "float16": np.float32}.get(bands.dtype.name)
+        bands = bands if wider is None else bands.astype(wider)
         profile = {
             "driver": "GTiff",
             "count": bands.shape[0],
@@ -59,10 +71,26 @@ class ArrayRaster:
         with warnings.catch_warnings():
             # Pixels without a place are meant: what reads the file says so once.
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            file = rasterio.open(path, "w", **profile)
-        with file:
-            file.write(np.ascontiguousarray(bands))
+            try:
+                with rasterio.open(path, "w", **profile) as file:
+                    _write_bands(file, bands)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ParameterError(
+                    f"The raster in memory cannot be used ({error}): check its dtype "
+                    f"({self.pixels.dtype}), transform, coordinate system and nodata."
+                ) from error
         return path
+
+
+def _write_bands(file: DatasetWriter, bands: NDArray[Any]) -> None:
+    """Write all bands; where they are masked, the file has no data."""
+    if not np.ma.isMaskedArray(bands):
+        file.write(np.ascontiguousarray(bands))
+    elif file.nodata is not None:
+        file.write(np.ma.filled(bands, file.nodata))
+    else:
+        file.write(np.ascontiguousarray(np.ma.getdata(bands)))
+        file.write_mask(~np.ma.getmaskarray(bands).any(axis=0))
 
 
 def raster_paths(raster: Any, folder: Path) -> list[str]:
@@ -101,8 +129,9 @@ def with_index_field(layer: Any) -> tuple[Any, str | None]:
         layer = gpd.GeoDataFrame(geometry=layer)
     if not isinstance(layer, gpd.GeoDataFrame):
         return layer, None
+    known = {str(column).casefold() for column in layer.columns}
     name = "index"
-    while name in layer.columns:
+    while name in known:
         name += "_"
     return layer.assign(**{name: layer.index.map(str)}), name
 
@@ -125,11 +154,62 @@ def _stac_path(stac: Any, path: Path) -> str:
 
 
 def layer_path(layer: Any, folder: Path, name: str) -> Any:
-    """The path of a layer; a GeoDataFrame is written to a folder first."""
+    """The path of a layer; a GeoDataFrame is written to a folder first, as GeoParquet.
+
+    That holds columns of any name and most types as they are; the others become text.
+
+    Raises:
+        ParameterError: A GeoDataFrame has no geometries.
+    """
     if isinstance(layer, gpd.GeoSeries):
         layer = gpd.GeoDataFrame(geometry=layer)
     if not isinstance(layer, gpd.GeoDataFrame):
         return layer
-    path = folder / f"{name}.gpkg"
-    layer.to_file(path, layer=name)
+    if layer.active_geometry_name is None:
+        raise ParameterError(f"The GeoDataFrame of {name} has no geometries: set_geometry first.")
+    columns: dict[str, Any] = {}
+    for level, title in enumerate(layer.index.names):
+        if title is not None and title not in layer.columns:
+            columns[str(title)] = _storable(layer.index.get_level_values(level).array)
+    for number, column in enumerate(layer.columns):
+        values = layer.iloc[:, number].array
+        if isinstance(values.dtype, gpd.array.GeometryDtype):
+            continue  # the active one is written anyway
+        title = str(column)
+        while title in (*columns, GEOMETRY):
+            title += "_"
+        columns[title] = _storable(values)
+    path = folder / f"{name}.parquet"
+    frame = gpd.GeoDataFrame(columns, geometry=layer.geometry.array, crs=layer.crs)
+    try:
+        frame.to_parquet(path, index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The GeoDataFrame of {name} cannot be used ({error}): keep only the columns that are "
+            "needed."
+        ) from error
     return path
+
+
+def frame_of(path: Path, layer: str) -> gpd.GeoDataFrame:
+    """A written layer in memory, as GeoPandas reads it; but numbers with gaps keep all digits."""
+    frame = open_vector(path, layer, parameter="layer").read().reset_index(drop=True)
+    for name in frame.columns:
+        values = frame[name]
+        if isinstance(values.dtype, pd.ArrowDtype):
+            frame[name] = values.astype("datetime64[ms]")
+        elif hasattr(values.dtype, "numpy_dtype") and not values.isna().any():
+            frame[name] = values.astype(values.dtype.numpy_dtype)
+    return frame
+
+
+def _storable(values: Any) -> Any:
+    """Values of a column as a table can hold them: single values of one type."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.categories.dtype)
+    try:
+        if not pa.types.is_nested(pa.array(pd.Series(values), from_pandas=True).type):
+            return values
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass  # of several types, or of one that only Python has
+    return [as_text(value) or None for value in values]

@@ -100,6 +100,7 @@ class SamGeoPlugin(QObject):
         self.tool_action.triggered.connect(self._choose_tool)
         self.review = Review(self)
         self.review.message.connect(controller.reporter.show)
+        self.review.form_wanted.connect(self._show_form)
         self.review.known_classes = lambda: controller.classes.names
         canvas = self.iface.mapCanvas()
         self.examples = Examples(self)
@@ -346,9 +347,9 @@ class SamGeoPlugin(QObject):
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
 
-    def _show_form(self, wanted: FormWanted, accepted: Accepted) -> None:
+    def _show_form(self, wanted: FormWanted, accepted: Optional[Accepted] = None) -> None:
         """The layer's form for each part of a new object, one after the other; it writes them
-        itself."""
+        itself. The object was accepted in the panel, or else in the review of an update."""
         if not wanted.layer.isEditable():
             wanted.layer.startEditing()
         if wanted.why and self.controller is not None:
@@ -359,14 +360,14 @@ class SamGeoPlugin(QObject):
         self,
         layer: QgsVectorLayer,
         features: list[QgsFeature],
-        accepted: Accepted,
+        accepted: Optional[Accepted],
         written: list[int],
     ) -> None:
         """The form for the first of the features; with none left, what was written is told."""
         if self.controller is None or sip.isdeleted(layer):
             return
         if not features:
-            if written:
+            if written and accepted is not None:
                 self.controller.note(accepted, Written(layer.id(), tuple(written)))
             return
         dialog = QgsAttributeDialog(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -32,6 +33,10 @@ from . import settings
 from .i18n import tr
 
 _PREFIX = "samgeo-rendered-"
+
+_ONE = r'<MDI key="STATISTICS_[^"]*">[^<]*</MDI>\s*'
+_STATISTICS = re.compile(rf"<Metadata>\s*(?:{_ONE})+</Metadata>\s*|{_ONE}")
+"""What GDAL writes about a raster while somebody looks at it, in the XML of a virtual raster."""
 
 BLOCK = 1024
 """Side of the pieces that are rendered one after the other: a few milliseconds each to write."""
@@ -72,9 +77,23 @@ def file_of(layer: QgsMapLayer) -> Optional[str]:
     return path
 
 
-def crs_of_file(layer: QgsRasterLayer) -> QgsCoordinateReferenceSystem:
-    """What the file says; the layer may have been given another one in QGIS."""
-    return layer.dataProvider().crs()
+def file_as_shown(layer: QgsMapLayer, folder: Path) -> Optional[str]:
+    """A raster layer's data for the engine, in the CRS that QGIS shows the layer in.
+
+    Args:
+        layer: The layer.
+        folder: For a virtual raster, where the file says another CRS than the layer has.
+
+    Returns:
+        As of :func:`file_of`; None where it is not a file.
+
+    Raises:
+        LayerError: The layer is broken, its file is gone, or the virtual raster cannot be written.
+    """
+    path = file_of(layer)
+    if path is not None and layer.dataProvider().crs() != layer.crs():
+        path = with_crs(path, layer.crs(), folder)
+    return path
 
 
 def with_crs(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
@@ -83,7 +102,8 @@ def with_crs(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
     Args:
         path: The file.
         crs: Its CRS in truth.
-        folder: Where to put it; the same raster has the same place there.
+        folder: Where to put it; the same raster has the same place there until its file is
+            replaced. STAC items beside the file, which tell its date, go along.
 
     Raises:
         LayerError: It cannot be written.
@@ -91,22 +111,30 @@ def with_crs(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
     virtual = "/vsimem/samgeo-declared.vrt"
     wkt = crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED_GDAL)
     try:
-        made = gdal.Translate(virtual, path, format="VRT", outputSRS=wkt or "none")
+        made = gdal.Translate(virtual, path, format="VRT", outputSRS=wkt or None)
+        if made is not None and not wkt:
+            made.SetProjection("")  # not every GDAL knows the SRS "none"
     except RuntimeError:  # where another plugin has told GDAL to raise them
         made = None
     if made is None:
         raise LayerError(tr("{file} cannot be read; repair the layer's source.").format(file=path))
-    text = made.GetMetadata("xml:VRT")[0]
+    text = _STATISTICS.sub("", made.GetMetadata("xml:VRT")[0])
     made = None
     gdal.Unlink(virtual)
-    name = hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
-    target = folder / name / f"{Path(path).stem}.vrt"
+    name = hashlib.sha256(f"{text}{stamp(path)}".encode()).hexdigest()[:20]
+    source = Path(path)
+    target = folder / name / f"{source.stem}.vrt"
     try:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_suffix(f".{os.getpid()}.part")
             part.write_text(text, encoding="utf-8")
             part.replace(target)
+        for item, copy in ((f"{source.stem}.json", f"{source.stem}.json"),
+                           (f"{source.name}.json", f"{target.name}.json")):  # fmt: skip
+            if source.with_name(item).is_file():
+                shutil.copyfile(source.with_name(item), target.with_name(copy))
+        os.utime(target.parent)  # folders of jobs are removed by their age
     except OSError as error:
         raise LayerError(
             tr("{file} cannot be written ({why}); make room for it.").format(

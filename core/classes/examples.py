@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import geopandas as gpd
-import numpy as np
 import shapely
 from affine import Affine
 
@@ -21,7 +20,7 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform, crs_on_raster
-from ..sources.vector_input import open_vector
+from ..sources.vector_input import as_text, open_vector
 
 NONE = ""
 """Class of what belongs to none of the classes."""
@@ -177,12 +176,8 @@ def _classes(frame: gpd.GeoDataFrame, layer: ExampleLayer) -> list[str]:
 
 def class_name(value: Any) -> str:
     """A field's value as the name of a class."""
-    if value is None or value != value:  # NaN and NaT differ from themselves
-        return NONE
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))  # a field with gaps is read as floats
-    text = str(value).strip()
-    return NONE if text.lower() in NONE_WORDS or text == "<NA>" else text
+    text = as_text(value).strip()
+    return NONE if text.lower() in NONE_WORDS else text
 
 
 def _examples(

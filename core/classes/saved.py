@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import ModelError, PromptError
 from ..job import option
 from ..layers.publish import exists_already
+from ..models.base import number_type_in
 from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
 from .resolve import WHOLE
@@ -159,10 +160,17 @@ def check_model(saved: SavedClassifier, fingerprint: str, name: str) -> None:
     """Refuse a classifier of another model.
 
     Raises:
-        PromptError: Names both models.
+        PromptError: Names both models, or the number types in which one model computes.
     """
     if saved.classifier.model != fingerprint:
         trained = saved.about.get("model", "another model")
+        (before, wanted), (now, other) = map(number_type_in, (saved.classifier.model, fingerprint))
+        if before == now:
+            raise PromptError(
+                f"The classifier was trained with the model {trained} computing in {wanted}, and "
+                f"it computes in {other} now: choose {option('precision')} {wanted}, or train it "
+                "again from the examples."
+            )
         raise PromptError(
             f"The classifier was trained with the model {trained} in other weights, of another "
             f"version or for pixels of another size than {name} now: choose that model and a like "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Union
 
-from ..earth.geometry import half_pixel
+from ..earth.geometry import half_pixel, pixel_side
 from ..errors import ParameterError
 from ..job import (
     ClassifyParameters,
@@ -21,6 +21,7 @@ from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
 from ..types import GroundBox
+from ..vectors.coverage import CoverageOptions
 
 JobParameters = Union[SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters]
 """Of any job that reads a raster and writes a layer."""
@@ -230,7 +231,12 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
 
 
 def tolerance_of(params: SegmentParameters, raster: Raster) -> float:
-    """Tolerance of simplification, units of the raster's CRS: half a working pixel by default."""
+    """Tolerance of simplification, units of the raster's CRS.
+
+    Half a working pixel by default; a coverage is drawn along the cells' sides and has its own.
+    """
     if params.simplify is not None:
         return params.simplify
+    if params.shapes == "coverage":
+        return CoverageOptions.tolerance * pixel_side(raster.transform)
     return half_pixel(raster.transform)

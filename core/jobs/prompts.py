@@ -243,7 +243,7 @@ def _write(
         carried = layer.attributes.iloc[features["row"].to_numpy()].rename(columns=dict(names))
         features = features.drop(columns="row")
         for column in carried.columns:
-            features[column] = carried[column].to_numpy()
+            features[column] = carried[column].array
         writer.write(features)
     return writer.count
 

@@ -25,6 +25,7 @@ from ..errors import OutputError, ParameterError, SamGeoWarning
 from ..job import RegularizeParameters
 from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.provenance import provenance
+from ..layers.reader import say_flattened
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
 from ..sources.vector_input import VectorInput, open_vector, parts_of
@@ -98,7 +99,7 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
     fields, names = carried_fields(others, [field.name for field in measured])
     geometry: Literal["line", "polygon"] = "line" if lines else "polygon"
     extra = (*fields, *measured)
-    changed = 0
+    changed = heights = 0
     writer = LayerWriter(
         params.output,
         crs,
@@ -119,6 +120,7 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
             if start > 0:
                 frame, lost = _read(opened, start, BATCH)
                 missing += lost
+            heights += int(frame.has_z.sum())
             frame = frame.rename(columns=names)
             make = _lines if lines else _angles
             features, count = make(frame, params, tolerance, crs)
@@ -126,6 +128,7 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
             known = {field.name for field in writer.fields} | {features.geometry.name}
             writer.write(features[[c for c in features.columns if c in known]])
         report("features", total, total)
+    say_flattened(heights, params.input)
     if missing:
         warnings.warn(
             f"{missing} features of {params.input} are left out: they have no polygon with "

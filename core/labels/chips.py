@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rasterio
 import shapely
 from affine import Affine
@@ -37,11 +38,13 @@ class Labelled:
     """An object, or the part of it that lies on a chip.
 
     Args:
-        id: Of the feature in its layer.
+        id: Of the feature in its layer; or what labels of other programs have.
         label: Its class.
         shape: Polygon or multi-polygon, (column, row).
         crowd: It stands for several objects that were not told apart.
         whole: It is not cut by the chip's edge.
+        of_layer: The id is the feature's, so that all its parts have it, whatever chip they are on.
+            Other programs number the objects of each image, or of each file, from 1.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Labelled:
     shape: Any
     crowd: bool = False
     whole: bool = True
+    of_layer: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +199,8 @@ def _crowds(found: VectorLayer, field: str) -> BoolArray:
         ParameterError: The field has other values than numbers and truth values.
     """
     try:
-        out: BoolArray = found.column(field).fillna(0).astype(float).to_numpy() > 0
+        values = found.column(field).to_numpy(object)
+        out: BoolArray = np.where(pd.isna(values), 0, values).astype(float) > 0
     except (TypeError, ValueError) as error:
         raise ParameterError(
             f"The field {field} of {found.name} says which features stand for several objects by "

@@ -40,12 +40,15 @@ class ReadImage:
 
     Args:
         file: The image's file name, as the labels give it; or the label file's own.
+        where: Where the format has the image, without suffix: one path or several. A path without
+            folders stands for any folder.
         size: (height, width), pixels; (0, 0) where the labels do not say it.
         objects: In the file's order.
         split: Name of the split, or "".
     """
 
     file: str
+    where: tuple[Path, ...]
     size: tuple[int, int]
     objects: tuple[Labelled, ...]
     split: str = ""
@@ -54,6 +57,10 @@ class ReadImage:
 def parts(shape: Any) -> list[Any]:
     """All polygons of a shape."""
     return [p for p in shapely.get_parts(shape) if p.geom_type == "Polygon" and not p.is_empty]
+
+
+def _no_suffix(path: Path) -> Path:
+    return path.parent / path.stem
 
 
 # --- COCO and SA-1B ------------------------------------------------------------------------------
@@ -194,6 +201,12 @@ def _box(item: Mapping[str, Any], where: str) -> Any:
     return shapely.box(x, y, x + width, y + height)
 
 
+def _id(item: Mapping[str, Any]) -> tuple[str, bool]:
+    """The id of an annotation, and whether it is that of a feature that our export noted."""
+    source = item.get("source_id")
+    return (str(item.get("id", "")), False) if source in (None, "") else (str(source), True)
+
+
 def read_coco(path: Path) -> Iterator[ReadImage]:
     """Images of a COCO file; warns of annotations of which only the bbox is known.
 
@@ -216,9 +229,9 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
                 shape = _box(item, where)
             else:
                 shape = _shape_of(item["segmentation"], size, where)
-            name = str(item.get("source_id", item.get("id", "")))
+            name, ours = _id(item)
             objects[item["image_id"]].append(
-                Labelled(name, label, shape, bool(item.get("iscrowd")))
+                Labelled(name, label, shape, bool(item.get("iscrowd")), of_layer=ours)
             )
         if boxes:
             warnings.warn(
@@ -230,7 +243,11 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
             )
         for number, image in images.items():
             size = int(image["height"]), int(image["width"])
-            yield ReadImage(str(image["file_name"]), size, tuple(objects[number]), path.stem)
+            file = str(image["file_name"])
+            stem = _no_suffix(Path(file))
+            # Images of a split lie beside its JSON, or in a folder of the JSON's name.
+            paths = stem, path.parent / stem, path.with_suffix("") / stem
+            yield ReadImage(file, paths, size, tuple(objects[number]), path.stem)
     except (KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is no COCO file: images, annotations and what they need are missing ({error})."
@@ -247,15 +264,16 @@ def read_sa1b(path: Path) -> Iterator[ReadImage]:
     try:
         image = data["image"]
         size = int(image["height"]), int(image["width"])
-        objects = [
-            Labelled(
-                str(item.get("source_id", item.get("id", ""))),
-                str(item.get("class", NO_CLASS)),
-                _shape_of(item["segmentation"], size, f"Annotation {item.get('id')} of {path}"),
-            )
-            for item in data["annotations"]
-        ]
-        yield ReadImage(str(image["file_name"]), size, tuple(objects), path.parent.name)
+        objects = []
+        for item in data["annotations"]:
+            name, ours = _id(item)
+            label = str(item.get("class", NO_CLASS))
+            where = f"Annotation {item.get('id')} of {path}"
+            shape = _shape_of(item["segmentation"], size, where)
+            objects.append(Labelled(name, label, shape, of_layer=ours))
+        file = str(image["file_name"])
+        paths = (path.parent / _no_suffix(Path(file)),)
+        yield ReadImage(file, paths, size, tuple(objects), path.parent.name)
     except (KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is no SA-1B file: its image or annotations are incomplete ({error})."
@@ -316,9 +334,21 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
                 "number and x y pairs."
             ) from error
         shape = shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
-        name = ids[len(objects)] if len(objects) < len(ids) else ""
-        objects.append(Labelled(name, label, shape))
-    return ReadImage(path.stem, (0, 0), tuple(objects), path.parent.name)
+        ours = len(objects) < len(ids)
+        name = ids[len(objects)] if ours else ""
+        objects.append(Labelled(name, label, shape, of_layer=ours))
+    beside = path.with_suffix("")
+    where = _image_of_text(beside), beside
+    return ReadImage(path.stem, where, (0, 0), tuple(objects), path.parent.name)
+
+
+def _image_of_text(path: Path) -> Path:
+    """Where YOLO's programs look for a text's image: in ``images`` instead of ``labels``."""
+    folders = list(path.parts[:-1])
+    if "labels" in folders:
+        last = len(folders) - 1 - folders[::-1].index("labels")
+        folders[last] = "images"
+    return Path(*folders, path.name)
 
 
 # --- masks ---------------------------------------------------------------------------------------
@@ -333,7 +363,9 @@ def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> int:
 
 
 def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:
-    """Objects of a mask: each number of the first band is one.
+    """Objects of a mask: each number above 0 of the first band is one, no data is none.
+
+    The class of an object is the most frequent number of the second band in it.
 
     Raises:
         ParameterError: It cannot be read, or has no whole numbers.
@@ -341,22 +373,29 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
     try:
         with rasterio.open(path) as file:
             bands = file.read()
+            valid = file.read_masks() > 0
     except RasterioIOError as error:
         raise ParameterError(f"{path} cannot be read as a raster: {error}") from error
     if not np.issubdtype(bands.dtype, np.integer):
         raise ParameterError(
             f"{path} holds {bands.dtype} values: a mask has whole numbers, 0 for no object."
         )
+    valid &= bands >= 0
     objects = []
-    for value in np.unique(bands[0]).tolist():
+    for value in np.unique(bands[0][valid[0]]).tolist():
         if value == 0:
             continue
-        mask = bands[0] == value
+        mask = (bands[0] == value) & valid[0]
         shape = outlined(mask)
         label = NO_CLASS
         if len(bands) > 1:
-            kind = int(np.bincount(bands[1][mask]).argmax())
-            label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
-        name = ids[value - 1] if value <= len(ids) else str(value)
-        objects.append(Labelled(name, label, shape))
-    return ReadImage(path.name, bands.shape[1:], tuple(objects), path.parent.name)
+            kinds, counts = np.unique(bands[1][mask & valid[1]], return_counts=True)
+            if len(kinds):
+                kind = int(kinds[counts.argmax()])
+                label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
+        ours = value <= len(ids)
+        name = ids[value - 1] if ours else str(value)
+        objects.append(Labelled(name, label, shape, of_layer=ours))
+    name = path.with_suffix("")
+    where = name, Path(name.name)  # several masks of an image may lie in folders of their own
+    return ReadImage(path.name, where, bands.shape[1:], tuple(objects), path.parent.name)

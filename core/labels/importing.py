@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..vectors.schema import Field
 from .chips import Labelled
+from .data_yaml import class_names
 from .exporting import INDEX
 from .formats import ReadImage, read_coco, read_mask, read_sa1b, read_yolo
 
@@ -96,7 +98,7 @@ def import_labels(
     rows: list[tuple[Labelled, Any, ReadImage]] = []
     count = empty = 0
     for image in _read(path, read, finder, names):
-        place = finder.place(image.file)
+        place = finder.place(image)
         if count == 0:
             crs = place.crs
         count += 1
@@ -179,11 +181,11 @@ def _to_ground(shape: Any, transform: Affine) -> Any:
 def _joined(rows: list[tuple[Labelled, Any, ReadImage]]) -> list[tuple[Labelled, Any, ReadImage]]:
     """Parts of one object that chips had cut as one again.
 
-    Parts belong together where our export named them so: ids of one source, one class, touching.
+    Parts belong together where our export named them so: one id of a layer, one class, touching.
     """
     groups: dict[tuple[str, str, bool], list[int]] = {}
     for number, (item, _, _) in enumerate(rows):
-        if item.id:
+        if item.of_layer:
             groups.setdefault((item.id, item.label, item.crowd), []).append(number)
     out = dict(enumerate(rows))
     for numbers in groups.values():
@@ -235,32 +237,36 @@ class _Finder:
                 except ValueError as error:
                     raise ParameterError(f"{folder / INDEX} is damaged: {error}") from error
                 break
-        self.known = {Path(chip["image"]).stem: chip for chip in self.facts.get("chips", [])}
-        self.files: dict[str, Path] | None = None
+        self.chips = {self.root / chip["image"]: chip for chip in self.facts.get("chips", [])}
+        self.known = _by_stem(self.chips)
+        self.files: dict[str, list[Path]] | None = None
+        self.taken: dict[Path, ReadImage] = {}
 
-    def ids(self, name: str) -> list[str]:
-        """Ids of an image's objects, where our export noted them."""
-        return [str(i) for i in self.known.get(Path(name).stem, {}).get("ids", [])]
+    def ids(self, labels: Path) -> list[str]:
+        """Ids of the objects of a label file, where our export noted them."""
+        chip = _nearest(labels.name, (labels.with_suffix(""),), self.known.get(labels.stem, []))
+        return [] if chip is None else [str(i) for i in self.chips[chip].get("ids", [])]
 
-    def place(self, name: str) -> _Place:
+    def place(self, image: ReadImage) -> _Place:
         """Where an image lies.
 
         Raises:
-            ParameterError: Nothing says so.
+            ParameterError: Nothing says so, or it may be one of several.
         """
-        chip = self.known.get(Path(name).stem)
-        if chip is not None:
+        known = _nearest(image.file, image.where, self.known.get(image.where[0].name, []))
+        if known is not None:
+            chip = self.chips[known]
             size = int(chip["height"]), int(chip["width"])
             return _Place(Affine(*chip["transform"]), known_crs(chip["crs"]), size)
-        file = self._file(name)
+        file = self._file(image)
         if file is None:
             raise ParameterError(
-                f"The image {name} of the labels is not in {self.images or self.folder}: name the "
-                f"folder of the georeferenced images ({option('images')})."
+                f"The image {image.file} of the labels is not in {self.images or self.folder}: "
+                f"name the folder of the georeferenced images ({option('images')})."
             )
         try:
-            with rasterio.open(file) as image:
-                transform, crs, size = image.transform, image.crs, image.shape
+            with rasterio.open(file) as opened:
+                transform, crs, size = opened.transform, opened.crs, opened.shape
         except RasterioIOError as error:
             raise ParameterError(f"The image {file} cannot be read: {error}") from error
         if transform == Affine.identity():
@@ -270,7 +276,7 @@ class _Finder:
             )
         return _Place(transform, known_crs(crs), size)
 
-    def _file(self, name: str) -> Path | None:
+    def _file(self, image: ReadImage) -> Path | None:
         if self.files is None:
             folder = self.images or self.folder
             if not folder.is_dir():
@@ -278,11 +284,60 @@ class _Finder:
             if self.images is None and folder.name in ("train", "val", "test"):
                 folder = folder.parent.parent  # YOLO's labels/train beside images/train
             found = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGES)
-            self.files = {}
-            for path in found:
-                if "masks" not in path.relative_to(folder).parts[:-1]:
-                    self.files.setdefault(path.stem, path)
-        return self.files.get(Path(name).stem)
+            self.files = _by_stem(
+                p for p in found if "masks" not in p.relative_to(folder).parts[:-1]
+            )
+        file = _nearest(image.file, image.where, self.files.get(image.where[0].name, []))
+        if file is None:
+            return None
+        other = self.taken.setdefault(file, image)
+        if not any(_may_be_one(a, b) for a in image.where for b in other.where):
+            raise ParameterError(
+                f"{file} is the only image for {other.where[0]} and {image.where[0]} of the "
+                f"labels, which are two: name the folder that has both ({option('images')}), or "
+                "import the labels of each by themselves."
+            )
+        return file
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    out: dict[str, list[Path]] = {}
+    for path in paths:
+        out.setdefault(path.stem, []).append(path)
+    return out
+
+
+def _alike(one: Path, other: Path) -> int:
+    """How many parts two paths share, from the end."""
+    pairs = zip(reversed(one.parts), reversed(other.parts), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def _may_be_one(one: Path, other: Path) -> bool:
+    return _alike(one, other) == min(len(one.parts), len(other.parts))
+
+
+def _nearest(file: str, where: Sequence[Path], found: Sequence[Path]) -> Path | None:
+    """Of images of one name the one whose folders are most like those that the labels say.
+
+    Args:
+        file: The image's name in the labels.
+        where: Its paths as of :class:`ReadImage`.
+        found: Images that have its name, whatever their suffix.
+
+    Raises:
+        ParameterError: Several are equally like.
+    """
+    alike = [max(_alike(path, image.with_suffix("")) for path in where) for image in found]
+    most = max(alike, default=0)
+    best = [image for image, n in zip(found, alike, strict=True) if n == most]
+    best = [image for image in best if image.name == Path(file).name] or best
+    if len({image.with_suffix("") for image in best}) > 1:
+        raise ParameterError(
+            f"The image {file} of the labels may be {best[0]} or {best[1]}: import the labels of "
+            f"each folder by themselves, with the folder of their images ({option('images')})."
+        )
+    return best[0] if best else None
 
 
 def _label_files(path: Path, output: Path) -> list[Path]:
@@ -314,14 +369,14 @@ def _read(
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:
-            yield read_mask(file, classes, finder.ids(file.name))
+            yield read_mask(file, classes, finder.ids(file))
     elif jsons:
         for file in jsons:
             yield from _read_json(file)
     else:
         known = classes or _yolo_names(path)
         for file in texts:
-            yield read_yolo(file, known, finder.ids(file.name))
+            yield read_yolo(file, known, finder.ids(file))
 
 
 def _read_json(path: Path) -> Iterator[ReadImage]:
@@ -335,38 +390,7 @@ def _read_json(path: Path) -> Iterator[ReadImage]:
 
 
 def _yolo_names(folder: Path) -> list[str]:
-    """Class names of a ``data.yaml``: a list or numbered lines, as its programs write them."""
     for path in (folder / "data.yaml", folder.parent / "data.yaml", folder / "dataset.yaml"):
-        if not path.exists():
-            continue
-        names: dict[int, str] = {}
-        inside = False
-        for line in path.read_text("utf-8").splitlines():
-            if line.startswith("names:"):
-                inside, rest = True, line[len("names:") :].strip()
-                if rest.startswith("["):
-                    try:
-                        return [str(name) for name in json.loads(rest)]
-                    except ValueError:
-                        return [_unquoted(part) for part in rest.strip("[]").split(",")]
-            elif inside and line[:1] in (" ", "-"):
-                head, _, tail = line.strip().partition(":")
-                if head.lstrip("- ").isdigit() and tail:
-                    names[int(head)] = _unquoted(tail)
-                elif line.strip().startswith("-"):
-                    names[len(names)] = _unquoted(line.strip()[1:])
-            elif inside and line.strip():
-                break
-        return [names.get(k, str(k)) for k in range(max(names, default=-1) + 1)]
+        if path.exists():
+            return class_names(path)
     return []
-
-
-def _unquoted(value: str) -> str:
-    """A scalar of YAML; in double quotes its escapes are those of JSON."""
-    text = value.strip()
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
-    return text.strip("'\"")

@@ -19,7 +19,7 @@ from pyproj import CRS
 
 from ..earth.crs import declared_crs
 from ..errors import ParameterError, SamGeoWarning
-from ..sources.vector_input import open_vector
+from ..sources.vector_input import as_text, open_vector
 
 LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
 """A path, or features that are in memory already."""
@@ -93,7 +93,7 @@ def read_vector(
     coordinates, rows = shapely.get_coordinates(shapes, return_index=True)
     keep[rows[~np.isfinite(coordinates).all(axis=1)]] = False  # GEOS fails on them
     if carried:
-        say_flattened(shapes[keep], name)
+        say_flattened(int(shapely.has_z(shapes[keep]).sum()), name)
     shapes = shapely.force_2d(shapes[keep])
     wrong = np.flatnonzero(~shapely.is_valid(shapes))
     shapes[wrong] = [mended(shape) for shape in shapes[wrong]]
@@ -121,14 +121,13 @@ def say_left_out(count: int, name: str, needed: str) -> None:
         )
 
 
-def say_flattened(shapes: Any, name: str) -> None:
+def say_flattened(count: int, name: str) -> None:
     """Warn that the heights of a layer's features do not go on into the output.
 
     Args:
-        shapes: (n,) as they were read; nothing is said where none has heights.
+        count: How many have heights; nothing is said of none.
         name: The layer's.
     """
-    count = int(shapely.has_z(shapes).sum())
     if count:
         warnings.warn(
             f"The heights (Z) of {count} feature{'s' if count > 1 else ''} of "
@@ -147,13 +146,3 @@ def mended(shape: Any) -> Any:
         return shapely.make_valid(shape)
     except shapely.errors.GEOSException:  # e.g. a collection of polygons and lines
         return shapely.make_valid(shape)
-
-
-def as_text(value: Any) -> str:
-    """A field's value as text; "" where it is missing. Whole numbers have no decimals."""
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    # Fields with a gap are read as floats; a class of 17 must not become "17.0".
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)

@@ -42,6 +42,7 @@ _ARROW = {
     "real": pa.float64(),
     "integer": pa.int64(),
     "boolean": pa.bool_(),
+    "date": pa.date32(),
     "datetime": pa.timestamp("ms", tz="UTC"),
 }
 
@@ -439,6 +440,10 @@ def _column(values: pd.Series[Any] | None, field: Field, length: int) -> pa.Arra
         return pa.array(texts, kind)
     if field.kind == "datetime":
         return pa.array(pd.to_datetime(values, utc=True), kind, from_pandas=True)
+    if field.kind == "date":
+        return pa.array(values.to_numpy(object), kind, from_pandas=True)
+    if field.kind == "real":
+        values = pd.Series(values.to_numpy(np.float64, na_value=np.nan))
     if field.kind == "integer":
         values = values.astype("Int64")
     return pa.array(values, kind, from_pandas=True)

@@ -8,6 +8,7 @@ centre of pixel (i, j) is (i + 0.5, j + 0.5).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -54,6 +55,21 @@ class ModelInfo:
     cell: float | None = None
     context: int = 0
     step: int = 1
+
+
+_NUMBER_TYPE = re.compile(r"-(b?float16)(?=-|$)")
+"""In a fingerprint: what :func:`in_number_type` puts there."""
+
+
+def in_number_type(fingerprint: str, name: str) -> str:
+    """The fingerprint of a model that computes in "float32", "bfloat16" or "float16" as a whole."""
+    return fingerprint if name == "float32" else f"{fingerprint}-{name}"
+
+
+def number_type_in(fingerprint: str) -> tuple[str, str]:
+    """The fingerprint of the same model in float32, and the number type in which it computes."""
+    found = _NUMBER_TYPE.search(fingerprint)
+    return _NUMBER_TYPE.sub("", fingerprint), found[1] if found else "float32"
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import shapely
 from affine import Affine
 
 from ..errors import ParameterError, PromptError
-from ..sources.vector_input import VectorInput, open_vector
+from ..sources.vector_input import VectorInput, as_text, open_vector
 from .prompts import PixelPrompt, PromptKind, PromptTransform, crs_on_raster
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]
@@ -103,13 +103,13 @@ def read_prompts(
     found: list[LayerPrompt] = []
     left_out: list[tuple[str, str]] = []
     for row, (name, geometry) in enumerate(zip(ids, frame.geometry, strict=True)):
-        prompt_id = _text(name)
+        prompt_id = as_text(name)
         try:
             kind, prompts = _prompts(geometry, options.prompt_as, place, shape)
         except PromptError as error:
             left_out.append((prompt_id, str(error)))
             continue
-        label = "" if labels is None else _text(labels.iloc[row])
+        label = "" if labels is None else as_text(labels.iloc[row])
         found.append(LayerPrompt(row, prompt_id, label, kind, prompts))
     if not found:
         reason = f" (the first: {left_out[0][1]})" if left_out else ""
@@ -136,15 +136,6 @@ def _read(layer: VectorInput) -> gpd.GeoDataFrame:
     if frame.empty:
         raise PromptError(f"The layer of prompts {layer.name} has no features.")
     return frame
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
-        return ""
-    # Fields with a gap are read as floats; an id of 17 must not become "17.0".
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def _prompts(

@@ -22,7 +22,9 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from pyproj import CRS
@@ -37,6 +39,20 @@ from .references import is_remote, refuse_remote, server_of
 _LONGITUDES = "lon,long,longitude,lng"
 _LATITUDES = "lat,latitude"
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
+
+_PARQUET = (".parquet", ".geoparquet")
+
+_WITH_GAPS: Mapping[str, Any] = {
+    "bool": "boolean",
+    "datetime64[D]": pd.ArrowDtype(pa.date32()),
+    **{f"int{bits}": f"Int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"UInt{bits}" for bits in (8, 16, 32, 64)},
+}
+"""Types of fields, as NumPy calls them, that it holds without gaps only or not at all, and the
+types of pandas that hold the same values and gaps."""
+
+_EXACT = 2.0**53
+"""From here on, floats do not hold every whole number."""
 
 _UNREADABLE = (
     pyogrio.errors.DataSourceError,
@@ -68,6 +84,7 @@ class VectorInput:
         crs: Its CRS, or None.
         features: How many it has.
         geometry: Type as GDAL names it, "Unknown" for mixed ones.
+        kinds: Types of its fields, as NumPy calls them.
         options: For GDAL.
         folder: A copy that was made to read it; lives as long as this.
     """
@@ -78,11 +95,15 @@ class VectorInput:
     crs: CRS | None = None
     features: int = 0
     geometry: str = "Unknown"
+    kinds: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     folder: Any = None
 
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
         """Features as they come, with their ids as the index; those that cannot be read are None.
+
+        Fields have the types that the file describes, whichever of the features are read: whole
+        numbers and truth values may have gaps (pandas' Int64, boolean), dates are no times.
 
         Args:
             start: Number of the first one.
@@ -93,7 +114,7 @@ class VectorInput:
         """
         with _readable(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = self._frame(start, count)
+            frame = self._with_kinds(self._frame(start, count), start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
         shapes = [_sane(shape) for shape in frame.geometry]
@@ -103,7 +124,7 @@ class VectorInput:
         return frame.set_crs(self.crs, allow_override=True)
 
     def _frame(self, start: int, count: int | None) -> Any:
-        if self.path.lower().endswith((".parquet", ".geoparquet")):
+        if self.path.lower().endswith(_PARQUET):
             whole = gpd.read_parquet(self.path)
             return whole.iloc[start : None if count is None else start + count].copy()
         wanted = {"skip_features": start, "max_features": count, **self.options}
@@ -112,6 +133,40 @@ class VectorInput:
             return pyogrio.read_dataframe(self.path, **settings)
         except UnicodeDecodeError:
             return pyogrio.read_dataframe(self.path, encoding="ISO-8859-1", **settings)
+
+    def _with_kinds(self, frame: Any, start: int, count: int | None) -> Any:
+        """Fields of the types that the file describes: a gap has made floats of some."""
+        kinds = {
+            name: _WITH_GAPS[kind]
+            for name, kind in self.kinds.items()
+            if kind in _WITH_GAPS and name in frame.columns
+        }
+        floats = [name for name in kinds if pd.api.types.is_float_dtype(frame[name].dtype)]
+        rounded = [name for name in floats if frame[name].abs().max() >= _EXACT]
+        again = self._columns(rounded, start, count) if rounded else None
+        for name, kind in kinds.items():
+            values = again[name].to_pylist() if again and name in rounded else frame[name]
+            frame[name] = pd.Series(values, frame.index, dtype=kind)
+        return frame
+
+    def _columns(self, names: list[str], start: int, count: int | None) -> pa.Table:
+        """Some fields without any rounding."""
+        if self.path.lower().endswith(_PARQUET):
+            return pq.read_table(self.path, columns=names).slice(start, count)
+        wanted = {"skip_features": start, "max_features": count, **self.options}
+        return pyogrio.read_arrow(
+            self.path, layer=self.layer, columns=names, read_geometry=False, **wanted
+        )[1]
+
+
+def as_text(value: Any) -> str:
+    """A field's value as text; "" where it is missing. Whole numbers have no decimals."""
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return ""
+    # Programs write whole numbers as floats; a class of 17 must not become "17.0".
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _sane(shape: Any) -> Any:
@@ -214,7 +269,7 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     check_offline(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
-    if path.lower().endswith((".parquet", ".geoparquet")):
+    if path.lower().endswith(_PARQUET):
         return _described_parquet(opened)
     if path.lower().endswith(".shp") and not Path(path).with_suffix(".shx").exists():
         opened = _with_index(opened)
@@ -304,6 +359,7 @@ def _described(opened: VectorInput) -> VectorInput:
         crs=crs,
         features=int(info["features"]),
         geometry=str(info["geometry_type"] or "Unknown"),
+        kinds=dict(zip(map(str, info["fields"]), map(str, info["dtypes"]), strict=True)),
     )
     if "X_POSSIBLE_NAMES" in opened.options and crs is None and _has_degrees(info["fields"]):
         _say(f"{opened.name}: its longitudes and latitudes are taken to be WGS 84.")
@@ -320,7 +376,12 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     with _readable(opened.name):
         frame = gpd.read_parquet(opened.path)
         crs = declared_crs(frame.crs)
-    return replace(opened, crs=crs, features=len(frame))
+        schema = pq.read_schema(opened.path)
+    kinds = {
+        name: "datetime64[D]" if pa.types.is_date(kind) else str(kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    }
+    return replace(opened, crs=crs, features=len(frame), kinds=kinds)
 
 
 def _with_index(opened: VectorInput) -> VectorInput:

@@ -18,7 +18,7 @@ from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
-from ..layers.reader import as_text, mended
+from ..layers.reader import mended
 from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
@@ -28,7 +28,7 @@ from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
 from ..sources.dates import read_moment
-from ..sources.vector_input import open_vector
+from ..sources.vector_input import as_text, open_vector
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid

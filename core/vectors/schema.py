@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import geopandas as gpd
 import pandas as pd
+import pyarrow as pa
 
-FieldKind = Literal["text", "real", "integer", "boolean", "datetime"]
+FieldKind = Literal["text", "real", "integer", "boolean", "date", "datetime"]
 
 GEOMETRY = "geometry"
 """Name of the column of geometries between stages."""
@@ -92,6 +93,10 @@ def carried_fields(
 
 
 def _kind(values: pd.Series[Any]) -> FieldKind:
+    if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_date(values.dtype.pyarrow_dtype):
+        return "date"
+    if str(values.dtype) in ("uint64", "UInt64"):
+        return "text"  # half of them are beyond whole numbers of 64 bits with a sign
     if pd.api.types.is_bool_dtype(values.dtype):
         return "boolean"
     if pd.api.types.is_integer_dtype(values.dtype):

@@ -352,17 +352,24 @@ class ReviewMode(QWidget):
         numbered = (f"{number} {name}" for number, name in enumerate(names[:9], start=1))
         self.classes.setText(tr("Classes: {names}").format(names=", ".join(numbered)))
         self.classes.setVisible(bool(names))
-        if names != [self.class_filter.itemData(k) for k in range(1, self.class_filter.count())]:
-            blocker = QSignalBlocker(self.class_filter)
-            chosen = self.class_filter.currentData()
-            self.class_filter.clear()
-            self.class_filter.addItem(tr("All"), None)
-            for name in names:
-                self.class_filter.addItem(name, name)
-            self.class_filter.setCurrentIndex(max(self.class_filter.findData(chosen), 0))
-            del blocker
-        hidden = len(review.facts) - len(review.queue)
-        self.remove.setEnabled(hidden > 0)
+        if review.ready:  # before, not all classes are known
+            self._offer_classes(names)
+        self.remove.setEnabled(bool(review.hidden))
+
+    def _offer_classes(self, names: list[str]) -> None:
+        """The filter's classes; where the chosen one is not among them, all are shown."""
+        if names == [self.class_filter.itemData(k) for k in range(1, self.class_filter.count())]:
+            return
+        blocker = QSignalBlocker(self.class_filter)
+        chosen = self.class_filter.currentData()
+        self.class_filter.clear()
+        self.class_filter.addItem(tr("All"), None)
+        for name in names:
+            self.class_filter.addItem(name, name)
+        self.class_filter.setCurrentIndex(max(self.class_filter.findData(chosen), 0))
+        del blocker
+        if self.class_filter.currentData() != chosen:
+            self._filter()
 
     def _why(self, reasons: dict[str, float], doubt: float) -> str:
         names = {

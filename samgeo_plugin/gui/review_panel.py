@@ -29,6 +29,10 @@ _SLIDER_STEPS = 100
 _LARGEST = 10_000.0
 """Square metres at the slider's right end; it is logarithmic from 0.1."""
 
+OWN_FILTER = "samgeo_seamless/own_filter"
+WHOLE_FILTER = "samgeo_seamless/whole_filter"
+"""Custom properties of a layer: the filter that it had before the sliders', and both together."""
+
 
 class ReviewPanel(QgsCollapsibleGroupBox):
     """Style, score and size of a layer of objects; nothing is run again."""
@@ -107,7 +111,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         return 0.0 if step == 0 else round(0.1 * (_LARGEST / 0.1) ** (step / _SLIDER_STEPS), 1)
 
     def expression(self, layer: QgsVectorLayer) -> str:
-        """The filter as the layer's provider understands it."""
+        """The sliders' filter as the layer's provider understands it."""
         names = {field.name().lower(): field.name() for field in layer.fields()}
         parts = []
         for name, least in (("score", self.least_score()), ("area_m2", self.least_area())):
@@ -127,7 +131,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
                 ),
             )
             return
-        if not layer.setSubsetString(self.expression(layer)):
+        if not _filter(layer, self.expression(layer)):
             self._controller.reporter.show(
                 "warning",
                 tr("{layer} cannot be filtered; save it as a GeoPackage first.").format(
@@ -201,6 +205,27 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         layer = self.layer.currentLayer()
         count = layer.featureCount() if isinstance(layer, QgsVectorLayer) else -1
         self.count.setText(tr("{count} objects").format(count=count) if count >= 0 else "")
+
+
+def _filter(layer: QgsVectorLayer, wanted: str) -> bool:
+    """Filter a layer by the sliders, beside the filter that it has of its own; whether it can be.
+
+    Where the filter is not what was set here last, somebody has set another one since.
+    """
+    own = layer.subsetString()
+    if own and own == layer.customProperty(WHOLE_FILTER):
+        own = str(layer.customProperty(OWN_FILTER) or "")
+    if wanted and own.lstrip().upper().startswith("SELECT "):
+        return False  # a whole query of OGR's: nothing can be added to it
+    whole = f"({own}) AND {wanted}" if own and wanted else own or wanted
+    if not layer.setSubsetString(whole):
+        return False
+    layer.removeCustomProperty(OWN_FILTER)
+    layer.removeCustomProperty(WHOLE_FILTER)
+    if wanted:
+        layer.setCustomProperty(OWN_FILTER, own)
+        layer.setCustomProperty(WHOLE_FILTER, layer.subsetString())
+    return True
 
 
 def _slider() -> tuple[QSlider, QLabel]:

@@ -16,6 +16,7 @@ from ..engine.client import EngineClient
 from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
+from ..processing import jobs
 from . import editing, target
 from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
@@ -126,7 +127,6 @@ class Controller(QObject):
         self.session.object_class = self.classes.current
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
-        self.session.opened.connect(self._check_crs)
         self.session.opened.connect(self._remove_renderings)
         QgsProject.instance().cleared.connect(self._project_cleared)
         client.logged.connect(lambda level, text: write(text, level))
@@ -162,7 +162,7 @@ class Controller(QObject):
         layer = self.raster_layer()
         if layer is None:
             raise rasters.LayerError(tr("Choose a raster layer first."))
-        path = self.choice.rendered or rasters.file_of(layer)
+        path = self.choice.rendered or rasters.file_as_shown(layer, jobs.root())
         if path is None:
             path = self._online_path(layer)
         if path is None:
@@ -271,22 +271,6 @@ class Controller(QObject):
             self._use_online(layer)
         elif waits:
             self._render_view(layer)  # the map has moved meanwhile
-
-    def _check_crs(self) -> None:
-        """A CRS that only the layer has is unknown to the engine: then the map must have it too."""
-        layer = self.raster_layer()
-        rendered = layer is not None and self._is_rendered(layer)
-        if layer is None or rendered or self.session.info.get("crs") is not None:
-            return
-        crs = layer.crs()
-        if crs.isValid() and crs != self.session.crs:
-            self.reporter.show(
-                "warning",
-                tr(
-                    "The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for "
-                    "the project too."
-                ).format(name=layer.name(), crs=crs.authid() or crs.description()),
-            )
 
     def refresh_models(self) -> None:
         """Ask the engine for its models; quiet where there is no engine yet."""
@@ -405,20 +389,20 @@ class Controller(QObject):
             accepted: The object.
             again: Also where the layer has it already.
         """
-        layer = self.some_target()
-        if layer is None:
-            return
         try:
-            if accepted.place is None and not again:
-                there = target.same_object(layer, accepted.geometry, accepted.crs)
-                if there is not None:
-                    self._ask_about(layer, there, accepted)
-                    return
             if accepted.place is not None:
                 written = target.correct_object(
                     accepted.place, accepted.geometry, accepted.crs, accepted.attributes
                 )
             else:
+                layer = self.some_target()
+                if layer is None:
+                    return
+                if not again:
+                    there = target.same_object(layer, accepted.geometry, accepted.crs)
+                    if there is not None:
+                        self._ask_about(layer, there, accepted)
+                        return
                 written = target.add_object(
                     layer, accepted.geometry, accepted.crs, accepted.attributes
                 )

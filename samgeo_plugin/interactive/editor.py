@@ -99,7 +99,8 @@ class LayerEditor(QObject):
             return []
         place = self._session.place
         if place is not None and place.layer_id == layer.id():
-            return [place.feature_id]
+            found = target.feature_at(layer, place, self._crs())
+            return [place.feature_id if found is None else found]
         return sorted(layer.selectedFeatureIds(), key=abs)
 
     def toggle(self, point: QgsPointXY) -> bool:

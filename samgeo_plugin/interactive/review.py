@@ -96,6 +96,7 @@ class Review(QObject):
     queue_changed = pyqtSignal()
     current_changed = pyqtSignal(object)
     message = pyqtSignal(str, str)
+    form_wanted = pyqtSignal(object)
     progress = pyqtSignal(int, int)
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
@@ -293,8 +294,15 @@ class Review(QObject):
 
     @property
     def hidden(self) -> list[int]:
-        """What the filter leaves out."""
-        return [each for each, facts in self.facts.items() if not self.filter.lets(facts)]
+        """What the filter leaves out; what was decided since it was set is shown still."""
+        if not self.ready:
+            return []
+        shown = set(self.queue)
+        return [
+            each
+            for each, facts in self.facts.items()
+            if each not in shown and not self.filter.lets(facts)
+        ]
 
     @property
     def counts(self) -> Counter[str]:
@@ -389,20 +397,26 @@ class Review(QObject):
         self._edit(lambda layer, current: editing.delete(layer, [current]))
 
     def remove_hidden(self) -> int:
-        """Delete what the filter leaves out, as one step of undo."""
-        hidden = self.hidden
-        if hidden:
-            self._edit(lambda layer, _: editing.delete(layer, hidden))
-        return len(hidden)
+        """Delete what the filter leaves out, as one step of undo; returns how many were deleted."""
+        layer, hidden = self.layer, self.hidden
+        if layer is None or not hidden:
+            return 0
+        return len(hidden) if self._try(lambda: editing.delete(layer, hidden)) else 0
 
-    def _edit(self, change) -> None:  # type: ignore[no-untyped-def]
+    def _edit(self, change: Callable[[QgsVectorLayer, int], object]) -> None:
+        """Change the current polygon."""
         layer, current = self.layer, self.current
-        if layer is None or current is None:
-            return
+        if layer is not None and current is not None:
+            self._try(lambda: change(layer, current))
+
+    def _try(self, change: Callable[[], object]) -> bool:
+        """Change the layer; False, with a sentence, where it refuses."""
         try:
-            change(layer, current)
+            change()
         except EditError as error:
             self.message.emit("warning", str(error))
+            return False
+        return True
 
     # --- what the layer tells -------------------------------------------------------------------
 
@@ -414,12 +428,28 @@ class Review(QObject):
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
             if self.update is not None and (status != facts.status or status == ACCEPTED):
-                try:
-                    self.update.settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
-                except EditError as error:
-                    self.message.emit("warning", str(error))
+                self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
+
+    def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
+        if self.update is None:
+            return
+        try:
+            self.update.settle(feature_id, accepted, was_accepted)
+        except target.FormWanted as wanted:
+            if feature_id == self.current:
+                self.form_wanted.emit(wanted)
+            else:  # many at once, as by QGIS's field calculator: no window for each
+                self.message.emit(
+                    "warning",
+                    tr(
+                        "A new object is not in {layer} yet ({why}). In the review, accept such "
+                        "objects one by one and fill in the form."
+                    ).format(layer=wanted.layer.name(), why=wanted.why),
+                )
+        except EditError as error:
+            self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         if feature_id == self.current:
@@ -431,6 +461,7 @@ class Review(QObject):
             return
         self.facts.pop(feature_id, None)
         if feature_id not in self.queue:
+            self.queue_changed.emit()
             return
         place = self.queue.index(feature_id)
         self.queue.pop(place)

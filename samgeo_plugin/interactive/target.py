@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -278,6 +278,27 @@ def same_object(
     return best[1]
 
 
+def feature_at(
+    layer: QgsVectorLayer, place: Place, crs: QgsCoordinateReferenceSystem
+) -> Optional[int]:
+    """The id of a place's feature as it is now; None where it has been deleted.
+
+    Until it is saved, a new feature has a negative id in the edit buffer; the save gives it
+    another one, and then it is known by its outline.
+
+    Args:
+        layer: The place's.
+        place: Where a polygon was taken up.
+        crs: The map's.
+
+    Raises:
+        TargetError: The place lies outside the layer's CRS.
+    """
+    if editing.feature_of(layer, place.feature_id) is not None:
+        return place.feature_id
+    return same_object(layer, place.geometry, crs) if place.feature_id < 0 else None
+
+
 def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:
     """An object's attributes by the layer's fields; a class gets a field where there is none.
 
@@ -317,8 +338,10 @@ def correct_object(
     why = problem(layer if isinstance(layer, QgsVectorLayer) else None)
     if why is not None:
         raise TargetError(why)
-    if editing.feature_of(layer, place.feature_id) is None:
+    feature_id = feature_at(layer, place, crs)
+    if feature_id is None:
         raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
+    place = replace(place, feature_id=feature_id)
     moved = to_layer_crs(geometry, crs, layer)
     said = attributes.get(CLASS)
     if said and not layer.isEditable():

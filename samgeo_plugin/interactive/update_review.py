@@ -114,6 +114,7 @@ class UpdateReview:
 
         Raises:
             EditError: The old layer refuses the change, or it is not known how it was before.
+            FormWanted: A new object needs values that only a person knows.
         """
         if sip.isdeleted(self.old):
             raise EditError(tr("The old layer has been removed from the project; open it again."))
@@ -135,6 +136,9 @@ class UpdateReview:
         made = QgsVectorLayerUtils.createFeature(
             self.old, editing.fitted(self.old, self._shape(change))
         )
+        broken = target.broken_constraints(self.old, made)
+        if broken:
+            raise target.FormWanted(self.old, [made], broken)
         with editing.command(self.old, _title(change)):
             self._must(self.old.addFeature(made))
         self._made[change.id()] = made.id()

@@ -195,7 +195,7 @@ class SegmentParameters(Parameters):
     simplify: Optional[float] = option_field(
         "Tolerance of simplification, units of the raster's CRS.",
         least=0,
-        unset="half a working pixel",
+        unset="half a working pixel; coverages: one and a half",
         group="objects",
     )
     crs: Optional[str] = option_field(

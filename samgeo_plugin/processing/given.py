@@ -36,6 +36,13 @@ from .parameters import ParameterAlgorithm
 SOURCE_FID = "samgeo_source_fid"
 """Field of a layer that is handed to the engine: the feature's own id."""
 
+_KEY, _SHAPE = "samgeo_fid", "samgeo_geom"
+"""What a GeoPackage that is handed to the engine calls its key and its shapes: GDAL's own names,
+fid and geom, are names of users' fields, too."""
+
+_OWN_COLUMNS = (SOURCE_FID, _KEY, _SHAPE, "geometry")
+"""Names that no field has in such a file; the last one is what the engine calls the shapes."""
+
 _METRES_A_DEGREE = 111_195.0
 """Along a meridian, as the engine counts."""
 
@@ -206,7 +213,8 @@ class Given:
         Args:
             source: The input.
             name: Of the file and its layer.
-            attributes: The fields that the engine needs.
+            attributes: The fields that the engine needs; in the file they have the names that
+                :func:`column_names` gives them.
 
         Raises:
             QgsProcessingException: It has no features, it does not reach into the project's CRS,
@@ -219,12 +227,16 @@ class Given:
         path = str(self.folder / f"{name}.gpkg")
         fields = QgsFields()
         fields.append(QgsField(SOURCE_FID, field_types.LONG))
-        kept = [source.fields().lookupField(attribute) for attribute in attributes]
-        for index in kept:
-            fields.append(source.fields().at(index))
+        columns = column_names(attributes)
+        kept = [source.fields().lookupField(attribute) for attribute in columns]
+        for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
+            field = QgsField(source.fields().at(index))
+            field.setName(column)
+            fields.append(field)
         options = QgsVectorFileWriter.SaveVectorOptions()
         options.driverName = "GPKG"
         options.layerName = name
+        options.layerOptions = [f"FID={_KEY}", f"GEOMETRY_NAME={_SHAPE}"]
         writer = QgsVectorFileWriter.create(
             path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
@@ -283,7 +295,7 @@ class Given:
         if layer is None:
             raise QgsProcessingException(tr("Choose a raster layer first."))
         try:
-            path = _file_of(layer)
+            path = rasters.file_as_shown(layer, jobs.root())
             if path is not None:
                 return path, False
             extent = self.extent()
@@ -310,7 +322,7 @@ class Given:
         paths = []
         for layer in (self.layer, *self.others):
             try:
-                path_or_none = _file_of(layer)
+                path_or_none = rasters.file_as_shown(layer, jobs.root())
             except rasters.LayerError as error:
                 raise QgsProcessingException(str(error)) from error
             if path_or_none is None:
@@ -335,16 +347,27 @@ class Given:
         return rasters.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
 
 
-def _file_of(layer: Optional[QgsRasterLayer]) -> Optional[str]:
-    """The file of a raster layer, in the CRS that QGIS shows it in; None where there is none.
+def column_names(attributes: Sequence[str]) -> dict[str, str]:
+    """Names of a layer's fields in the GeoPackage that is handed to the engine.
 
-    Raises:
-        rasters.LayerError: The layer is broken, or its file is gone.
+    Args:
+        attributes: The fields; one may be named twice.
+
+    Returns:
+        A name for each field: its own, with a number where the file has a column of that name in
+        whatever case of letters.
     """
-    path = rasters.file_of(layer)
-    if path is not None and rasters.crs_of_file(layer) != layer.crs():
-        path = rasters.with_crs(path, layer.crs(), jobs.root())
-    return path
+    fields = {attribute.lower() for attribute in attributes}
+    taken = {*_OWN_COLUMNS}
+    names: dict[str, str] = {}
+    for attribute in dict.fromkeys(attributes):
+        column, number = attribute, 1
+        while column.lower() in taken or (number > 1 and column.lower() in fields):
+            number += 1
+            column = f"{attribute}_{number}"
+        taken.add(column.lower())
+        names[attribute] = column
+    return names
 
 
 def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:

@@ -23,8 +23,9 @@ from qgis.core import (
 from .. import rasters, styles
 from ..i18n import tr
 from ..job import TrackParameters
+from . import jobs
 from .base import EngineAlgorithm
-from .given import SOURCE_FID, Given
+from .given import SOURCE_FID, Given, column_names
 from .html import line_chart, page, paragraph, table
 from .parameters import POLYGONS
 from .results import ResultLayer, Times
@@ -54,6 +55,7 @@ class TrackObjects(EngineAlgorithm):
     def __init__(self) -> None:
         super().__init__()
         self._paths: list[str] = []
+        self._names: dict[str, str] = {}
 
     def title(self) -> str:
         return tr("Track objects through time")
@@ -131,10 +133,10 @@ class TrackObjects(EngineAlgorithm):
         """On the main thread: layers may only be asked there."""
         if not super().prepareAlgorithm(parameters, context, feedback):
             return False
-        self._paths = []
+        self._paths, self._names = [], {}
         for layer in self.parameterAsLayerList(parameters, self.RASTERS, context) or []:
             try:
-                path = rasters.file_of(layer)
+                path = rasters.file_as_shown(layer, jobs.root())
             except rasters.LayerError as error:
                 raise QgsProcessingException(str(error)) from error
             if path is None:
@@ -144,6 +146,8 @@ class TrackObjects(EngineAlgorithm):
                     )
                 )
             self._paths.append(path)
+            file = str(rasters.file_of(layer))  # or its name alone, as a table of dates has them
+            self._names.update({file: path, Path(file).name: Path(path).name})
         if len(self._paths) < 2:
             raise QgsProcessingException(tr("Choose rasters of at least two dates."))
         return True
@@ -151,14 +155,15 @@ class TrackObjects(EngineAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.INPUT)
         ids, labels = given.fields(self.ID), given.fields(self.LABEL)
+        names = column_names([*ids, *labels])
         params = TrackParameters(
             given.vector_path(source, "polygons", [*ids, *labels]),
             self._paths,
             str(given.folder / "tracks.gpkg"),
             at=given.text(self.AT),
-            dates=given.text(self.DATES),
-            id_field=ids[0] if ids else SOURCE_FID,
-            label_field=labels[0] if labels else None,
+            dates=self._dates(given),
+            id_field=names[ids[0]] if ids else SOURCE_FID,
+            label_field=names[labels[0]] if labels else None,
             resolution=given.number(self.RESOLUTION) or None,
             reach=given.number(self.REACH) or 0.0,
             clouds=given.flag(self.CLOUDS),
@@ -185,6 +190,24 @@ class TrackObjects(EngineAlgorithm):
             Path(target).write_text(_report(areas), encoding="utf-8")
             results[self.HTML] = target
         return results
+
+    def _dates(self, given: Given) -> Optional[str]:
+        """The table of dates; a copy where rasters have other names for the engine than in it."""
+        table = given.text(self.DATES)
+        if table is None or all(name == other for name, other in self._names.items()):
+            return table
+        try:
+            with Path(table).open(newline="", encoding="utf-8-sig") as file:
+                head, *rows = [row for row in csv.reader(file) if row]
+            column = head.index("raster")
+            for row in rows:
+                row[column] = self._names.get(row[column], row[column])
+        except (OSError, ValueError, IndexError, csv.Error):
+            return table  # the engine says what is wrong with it
+        copy = given.folder / "dates.csv"
+        with copy.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([head, *rows])
+        return str(copy)
 
 
 def _report(areas: str) -> str:

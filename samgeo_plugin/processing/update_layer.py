@@ -21,8 +21,9 @@ from qgis.core import (
 from .. import rasters, styles
 from ..i18n import tr
 from ..job import UpdateParameters
+from . import jobs
 from .base import EngineAlgorithm
-from .given import SOURCE_FID, Given
+from .given import SOURCE_FID, Given, column_names
 from .parameters import POLYGONS
 from .results import ResultLayer
 
@@ -45,6 +46,7 @@ class UpdateLayer(EngineAlgorithm):
         self._raster: Optional[str] = None
         self._file: Optional[tuple[str, str]] = None
         self._whole = False
+        self._keys: set[str] = set()
 
     def title(self) -> str:
         return tr("Update a layer from a new raster")
@@ -98,7 +100,7 @@ class UpdateLayer(EngineAlgorithm):
         if raster is None:
             raise QgsProcessingException(self.invalidRasterError(parameters, self.RASTER))
         try:
-            self._raster = rasters.file_of(raster)
+            self._raster = rasters.file_as_shown(raster, jobs.root())
         except rasters.LayerError as error:
             raise QgsProcessingException(str(error)) from error
         if self._raster is None:
@@ -108,12 +110,17 @@ class UpdateLayer(EngineAlgorithm):
                 )
             )
         given = parameters.get(self.INPUT)
-        some = isinstance(given, QgsProcessingFeatureSourceDefinition) and (
-            given.selectedFeaturesOnly or bool(given.filterExpression)
-        )
+        everything = True
+        if isinstance(given, QgsProcessingFeatureSourceDefinition):
+            everything = _is_all_of_it(given)
+            parameters = {**parameters, self.INPUT: given.source}  # else QGIS finds no layer
         layer = self.parameterAsVectorLayer(parameters, self.INPUT, context)
         self._file = None if layer is None else _file_and_layer(layer)
-        self._whole = self._file is not None and not some and _is_as_saved(layer)
+        self._whole = self._file is not None and everything and _is_as_saved(layer)
+        self._keys = set()
+        if self._file is not None:
+            names = layer.fields().names()
+            self._keys = {names[index] for index in layer.primaryKeyAttributes()}
         return True
 
     def work(self, given: Given) -> dict[str, Any]:
@@ -126,13 +133,14 @@ class UpdateLayer(EngineAlgorithm):
                     "Save it as a GeoPackage first, and update that."
                 ).format(name=source.sourceName())
             )
+        named = ids[0] if ids and ids[0] not in self._keys else None  # a key is the feature's id
         if self._file is not None and self._whole:
             path, layer = self._file
-            id_field = ids[0] if ids else None
+            id_field = named
         else:
-            names = [field.name() for field in source.fields()]
+            names = [name for name in source.fields().names() if name not in self._keys]
             path, layer = given.vector_path(source, "polygons", names), "polygons"
-            id_field = ids[0] if ids else SOURCE_FID
+            id_field = column_names(names)[named] if named else SOURCE_FID
         params = UpdateParameters(
             path,
             [str(self._raster)],
@@ -188,9 +196,16 @@ def _file_and_layer(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
     return path, str(name)
 
 
+def _is_all_of_it(given: QgsProcessingFeatureSourceDefinition) -> bool:
+    """Whether source options let all features of a layer through, as they are."""
+    expression = getattr(given, "filterExpression", "")  # since QGIS 3.32
+    limited = given.selectedFeaturesOnly or given.featureLimit >= 0 or bool(expression)
+    return not limited and not given.flags  # they say how invalid geometries are treated
+
+
 def _is_as_saved(layer: QgsVectorLayer) -> bool:
     """Whether the engine finds in a layer's GeoPackage what QGIS shows: all of it, as it is."""
-    if layer.isModified() or layer.subsetString():
+    if layer.isModified() or layer.subsetString() or layer.dataProvider().crs() != layer.crs():
         return False
     parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
     return str(parts.get("path") or "").lower().endswith(".gpkg")

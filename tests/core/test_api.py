@@ -12,15 +12,18 @@ from pathlib import Path
 import geopandas as gpd
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import samgeo_core
 import shapely
+from affine import Affine
 from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import ParameterError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.sources.vector_input import open_vector
 
+from .layers.typed_fields import DATE, LARGE, typed
 from .scenes import MARGIN, TILE, SceneOracle, write_raster
 
 matplotlib.use("Agg")
@@ -99,6 +102,34 @@ def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
         assert other.crs == wanted.crs
 
 
+@pytest.mark.parametrize("nodata", [None, 7])
+def test_what_is_masked_in_an_array_has_no_data(tmp_path, nodata):
+    pixels = np.ma.MaskedArray(np.full((3, 60, 60), 9, np.uint8), False)
+    pixels[:, :20] = np.ma.masked
+    array = samgeo_core.ArrayRaster(pixels, Affine(1, 0, 5e5, 0, -1, 5e6), "EPSG:32632", nodata)
+    with rasterio.open(array.write(tmp_path / "a.tif")) as file:
+        assert (file.dataset_mask() == np.repeat([[0], [255]], [20, 40], axis=0)).all()
+        assert (file.read()[:, 20:] == 9).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float16"])
+def test_arrays_of_truth_values_and_short_floats_are_rasters(tmp_path, dtype):
+    pixels = np.zeros((60, 60), dtype)
+    pixels[10:20, 10:20] = 1
+    with rasterio.open(samgeo_core.ArrayRaster(pixels).write(tmp_path / "a.tif")) as file:
+        assert (file.read(1) == pixels).all()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"nodata": -1}, {"crs": "EPSG:1"}, {"transform": 1}, {"pixels": np.zeros((9, 9), "U1")}],
+)
+def test_an_array_that_is_no_raster_is_one_sentence(tmp_path, more):
+    array = samgeo_core.ArrayRaster(**{"pixels": np.zeros((9, 9), np.uint8), **more})
+    with pytest.raises(ParameterError, match="raster in memory cannot be used"):
+        array.write(tmp_path / "a.tif")
+
+
 def test_an_area_is_a_geodataframe_too(path, tmp_path):
     whole = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
     x0, y0, x1, y1 = whole.total_bounds
@@ -147,6 +178,53 @@ def test_prompt_id_is_the_index_of_a_geodataframe(path):
         at = points.geometry.loc[found["prompt_id"]].reset_index(drop=True)
         own = [found.distance(point).idxmin() for point in at]
         assert own == list(range(len(found)))
+
+
+SPOT = shapely.box(18, -42, 42, -18)
+TWO = {"geometry": [SPOT, SPOT], "crs": 32632}
+ODD_FRAMES = {
+    "ids that are not unique": gpd.GeoDataFrame({"fid": [1, 1]}, **TWO),
+    "ids that are text": gpd.GeoDataFrame({"fid": ["x", "y"]}, **TWO),
+    "names that differ by case": gpd.GeoDataFrame({"Index": ["q", "r"], "INDEX": [1, 2]}, **TWO),
+    "an index like a column": gpd.GeoDataFrame({"id": [1, 2]}, **TWO).set_index("id", drop=False),
+    "two geometries": gpd.GeoDataFrame({"c": gpd.GeoSeries([SPOT, SPOT]).centroid}, **TWO),
+    "times between": gpd.GeoDataFrame({"a": pd.to_timedelta([1, 2], unit="D")}, **TWO),
+    "names that are numbers": gpd.GeoDataFrame({0: [1, 2], "0": [3, 4]}, **TWO),
+    "values of several types": gpd.GeoDataFrame({"a": [1, "b"], "l": [[1], {}]}, **TWO),
+    "categories": gpd.GeoDataFrame({"a": pd.Categorical([5, 6])}, **TWO),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def house():
+    pixels = np.zeros((3, 128, 128), np.uint8)
+    pixels[:, 20:40, 20:40] = 255
+    return samgeo_core.ArrayRaster(pixels, Affine(1, 0, 0, 0, -1, 0), "EPSG:32632")
+
+
+@pytest.mark.parametrize("name", ODD_FRAMES)
+def test_a_geodataframe_need_not_be_a_geopackage(house, name):
+    frame = ODD_FRAMES[name]
+    found = samgeo_core.segment(house, prompts=frame)
+    assert sorted(found["prompt_id"]) == sorted(frame.index.map(str))
+
+
+def test_a_geodataframes_own_fields_come_back_with_all_digits(house):
+    frame = typed([SPOT] * 3, 32632, gap=1, Class=["x", "y", "z"], **{"class": ["u", "v", "w"]})
+    found = samgeo_core.segment(house, prompts=frame, prompt_id="cadastre", prompt_label="class")
+    found = found.sort_values("floors").reset_index(drop=True)
+    assert found["prompt_id"].to_list() == [str(LARGE), str(LARGE + 2), ""]
+    assert found["label"].to_list() == ["u", "w", "v"]
+    assert found["Class"].to_list() == ["x", "z", "y"]
+    assert found["cadastre"].to_list() == [LARGE, LARGE + 2, pd.NA]
+    assert found["flag"].to_list() == [True, True, pd.NA]
+    assert found["built"].to_list() == [pd.Timestamp(DATE), pd.Timestamp(DATE), pd.NaT]
+    assert found["tiles"].dtype == np.int64
+
+
+def test_a_geodataframe_without_geometries_is_one_sentence(house):
+    with pytest.raises(ParameterError, match="GeoDataFrame of prompts has no geometries"):
+        samgeo_core.segment(house, prompts=gpd.GeoDataFrame({"a": [1]}))
 
 
 def test_a_picture_is_drawn_of_a_raster_in_memory_and_of_an_open_one(path):

@@ -107,14 +107,29 @@ def test_a_raster_without_a_crs_is_worked_on_in_its_own_units(window, wait, tmp_
     assert session.candidates or "finds no object" in said, said
     for candidate in session.candidates:
         assert candidate.geometry.boundingBox().intersects(layer.extent())
-    # A CRS that was given to the layer alone must be the project's, and that is said.
-    session.close()
-    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32644"))
+
+
+@needs_engine
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("declared", [None, "EPSG:32644"])
+def test_a_raster_lies_where_its_layers_crs_says(window, wait, tmp_path, declared):
+    """The file says no CRS, or a wrong one; the layer was given the right one."""
+    path = corner(tmp_path / "wrong.tif", "-a_srs", declared) if declared else without_crs(tmp_path)
+    use(window, path).setCrs(UTM)
+    session = window.controller.session
+    degrees = QgsCoordinateReferenceSystem("EPSG:4326")
+    session.use_map(degrees, 0.25 / 111_195)
     assert window.controller.open()
-    wait(lambda: session.state == READY, 60)
-    said = window.iface.text()
-    assert "EPSG:32644" in said
-    assert is_one_sentence(said), said
+    wait(lambda: session.state != OPENING, 60)
+    assert session.state == READY, window.iface.text()
+    move = QgsCoordinateTransform(UTM, degrees, QgsProject.instance())
+    middle = move.transform(*MIDDLE)
+    click(window, middle.x(), middle.y())
+    wait(lambda: not session.is_waiting, 60)
+    assert session.candidates, window.iface.text()
+    ground = move.transformBoundingBox(QgsRectangle(351300, 3057400, 351340, 3057440))
+    for candidate in session.candidates:
+        assert candidate.geometry.boundingBox().intersects(ground)
 
 
 @needs_engine

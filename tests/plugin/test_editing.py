@@ -473,6 +473,47 @@ def test_refinement_avoids_overlaps_where_the_project_does(loaded, roofs, accept
     assert one.intersection(other).area() == pytest.approx(0)
 
 
+def test_a_polygon_that_is_saved_while_it_is_corrected_is_known_still(roofs):
+    roofs.commitChanges(False)
+    (made,) = target.add_object(roofs, square(100, 0), UTM, {}).feature_ids
+    assert made < 0, "in the edit buffer only"
+    place = Place(roofs.id(), made, square(100, 0))
+    roofs.commitChanges(False)
+    assert target.correct_object(place, square(100, 0, 11), UTM, {}).feature_ids[0] > 0
+    assert sorted(each.geometry().area() for each in roofs.getFeatures()) == [100, 100, 100, 121]
+    roofs.deleteFeature(target.feature_at(roofs, place, UTM))
+    with pytest.raises(target.TargetError, match="deleted"):
+        target.correct_object(place, square(100, 0), UTM, {})
+
+
+def test_a_question_can_be_answered_after_a_save(loaded, roofs, monkeypatch):
+    controller, asked = loaded.controller, {}
+
+    def show(level: str, text: str, *more: object, actions=(), **named: object) -> None:
+        asked.update(actions)
+
+    monkeypatch.setattr(controller.reporter, "show", show)
+    controller.set_target(roofs)
+    for side in (10, 11):
+        shape = square(100, 0, side)
+        controller.session.accepted.emit(Accepted(shape, shape, UTM, {}))
+    assert roofs.featureCount() == 4
+    assert controller.autosave.save()
+    asked["Replace its outline"]()
+    assert sorted(each.geometry().area() for each in roofs.getFeatures()) == [100, 100, 100, 121]
+
+
+def test_a_correction_needs_no_target_layer(loaded, roofs):
+    (known, *_) = ids(roofs).values()
+    before = set(QgsProject.instance().mapLayers())
+    shape = square(0, 0, 8)
+    place = Place(roofs.id(), known, square(0, 0))
+    loaded.controller.session.accepted.emit(Accepted(shape, shape, UTM, {}, place))
+    assert roofs.getFeature(known).geometry().area() == 64
+    assert set(QgsProject.instance().mapLayers()) == before
+    assert loaded.controller.target_layer() is None
+
+
 def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wait):
     from test_plugin import click
 

@@ -10,11 +10,13 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingUtils,
+    QgsRasterLayer,
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -22,9 +24,11 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import settings
+from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.html import line_chart
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.results import Times
+from samgeo_plugin.processing.track_objects import TrackObjects
 
 pytestmark = needs_engine
 TRUTH, TOWN = SAMPLES / "town_truth.gpkg", SAMPLES / "town.tif"
@@ -161,6 +165,35 @@ def test_a_house_that_is_torn_down_is_gone_at_the_later_date(provider, tmp_path)
     times = Times("date", tuple(head[1:]))
     times.put_on(tracks)
     assert tracks.temporalProperties().isActive()
+
+
+def test_rasters_are_tracked_in_the_crs_that_qgis_shows_them_in(provider, tmp_path, monkeypatch):
+    """A virtual raster has another name than the file: the table of dates is told."""
+    asked = {}
+
+    def engine(self, given, method, params):
+        asked.update(params, table=Path(params["dates"]).read_text(encoding="utf-8"))
+        raise QgsProcessingException("enough")
+
+    monkeypatch.setattr(TrackObjects, "run_engine", engine)
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path / "jobs")
+    whole, layers = gdal.Open(str(TOWN)), []
+    for name, crs in (("wrong", "EPSG:32644"), ("right", "EPSG:32645")):
+        path = tmp_path / f"{name}.tif"
+        gdal.Translate(str(path), whole, srcWin=[0, 0, 64, 64], outputSRS=crs)
+        layers.append(QgsRasterLayer(str(path), name))
+        layers[-1].setCrs(QgsCoordinateReferenceSystem("EPSG:32645"))
+    dates = tmp_path / "dates.csv"
+    dates.write_text(f"date,raster\n2019,wrong.tif\n\n2020,{tmp_path / 'right.tif'}\n")
+    with pytest.raises(ValueError, match="enough"):
+        run(provider, "trackobjects", {"INPUT": str(TRUTH), "RASTERS": layers, "OUTPUT": "memory:",
+                                       "DATES": str(dates)})  # fmt: skip
+    layers.clear()  # the exception's frames hold the list, and a layer must not outlive QGIS
+    shown = [QgsRasterLayer(path, "shown").crs().authid() for path in asked["rasters"]]
+    assert shown == ["EPSG:32645", "EPSG:32645"]
+    assert asked["rasters"][1] == str(tmp_path / "right.tif")
+    rows = list(csv.reader(asked["table"].splitlines()))
+    assert rows == [["date", "raster"], ["2019", "wrong.vrt"], ["2020", asked["rasters"][1]]]
 
 
 def test_a_single_date_is_no_series(provider, tmp_path):

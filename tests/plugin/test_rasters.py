@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from osgeo import gdal, osr
@@ -43,6 +45,28 @@ def test_a_file_is_its_path(town):
     layer.renderer().setRedBand(3)
     layer.renderer().setBlueBand(1)
     assert rasters.usual_bands(layer) == [3, 2, 1]
+
+
+def test_a_layer_with_another_crs_than_its_file_is_a_virtual_raster(town, tmp_path):
+    layer = QgsRasterLayer(str(town), "town")
+    assert rasters.file_as_shown(layer, tmp_path) == str(town)
+    town.with_suffix(".json").write_text('{"datetime": "2019-05-03"}')
+    town.with_name("größe 1.tif.json").write_text("{}")
+    for crs in ("EPSG:32644", ""):
+        layer.setCrs(QgsCoordinateReferenceSystem(crs))
+        path = rasters.file_as_shown(layer, tmp_path)
+        virtual = QgsRasterLayer(path, "virtual")
+        assert virtual.crs().authid() == crs
+        assert virtual.extent() == layer.extent()
+        file = gdal.Open(str(town))
+        file.GetRasterBand(1).ComputeStatistics(False)
+        file = None
+        assert rasters.file_as_shown(layer, tmp_path) == path, "it was only looked at"
+        # A file beside the raster that tells its date goes along.
+        assert "2019-05-03" in Path(path).with_suffix(".json").read_text()
+        assert Path(path + ".json").exists()
+        town.write_bytes(town.read_bytes() + b" ")
+        assert rasters.file_as_shown(layer, tmp_path) != path, "it was replaced"
 
 
 def test_a_file_that_was_moved_is_said(town):

@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsFeature, QgsField, QgsGeometry, QgsProject, QgsVectorLayer
+from qgis.core import (
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsField,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
@@ -12,6 +20,7 @@ from samgeo_plugin import field_types, styles
 from samgeo_plugin.interactive.doubt import doubts, together
 from samgeo_plugin.interactive.review import (
     ACCEPTED,
+    OPEN,
     REJECTED,
     Review,
     ReviewFilter,
@@ -125,6 +134,42 @@ def test_the_filter_shows_by_class_status_and_size_and_removes_the_rest(review, 
     review.decide(REJECTED)
     review.set_filter(ReviewFilter(status=REJECTED))
     assert len(review.queue) == 1
+
+
+def test_what_is_shown_is_not_removed_with_what_is_hidden(review, layer):
+    review.decide(REJECTED)
+    rejected = review.queue[0]
+    review.set_filter(ReviewFilter(status=OPEN))
+    review.decide(ACCEPTED)
+    review.decide(ACCEPTED)
+    assert review.hidden == [rejected], "what was decided since then is still in the queue"
+    assert review.remove_hidden() == 1
+    assert layer.featureCount() == 11
+    layer.undoStack().undo()
+    assert layer.featureCount() == 12
+
+
+def test_all_can_be_removed_where_all_is_hidden(review, layer):
+    changed = []
+    review.set_filter(ReviewFilter(least_area=1e6))
+    review.queue_changed.connect(lambda: changed.append(len(review.hidden)))
+    assert review.remove_hidden() == 12
+    assert layer.featureCount() == 0
+    assert changed[-1] == 0, "the panel's button follows"
+    layer.undoStack().undo()
+    assert len(review.hidden) == 12
+
+
+def test_nothing_is_hidden_before_the_order_is_made(layer, wait):
+    review = Review()
+    assert review.start(layer)
+    for _ in range(layer.featureCount() + 3):
+        next(review._work)
+    assert review.facts
+    assert review.remove_hidden() == 0
+    wait(lambda: review.ready)
+    assert layer.featureCount() == 12
+    review.stop()
 
 
 def test_deleting_goes_on_and_undo_brings_it_back(review, layer):
@@ -289,6 +334,79 @@ def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, 
     assert sum(status == ACCEPTED for status in statuses(layer)) == 2, "the keys are given back"
     assert loaded.follower._band is None
     layer.rollBack()
+
+
+def test_a_class_that_the_layer_does_not_have_is_no_filter(loaded, layer, wait):
+    loaded.iface.setActiveLayer = lambda chosen: None
+    mode, review = loaded.dock.review.mode, loaded.review
+    box = mode.class_filter
+    loaded.start_review(layer)
+    wait(lambda: box.findData("shed") > 0)
+    box.setCurrentIndex(box.findData("shed"))
+    box.activated.emit(box.currentIndex())
+    assert len(review.queue) == 6
+    loaded.start_review(layer)
+    wait(lambda: review.ready and mode.place.text().startswith("1 of 6"))
+    assert box.currentText() == "shed", "the layer has it: it stays"
+
+    other = layer.materialize(QgsFeatureRequest().setFilterExpression("label = 'house'"))
+    QgsProject.instance().addMapLayer(other)
+    loaded.start_review(other)
+    wait(lambda: box.currentText() == "All")
+    assert len(review.queue) == 6
+    assert not review.hidden
+    box.setCurrentIndex(box.findData("house"))
+    box.activated.emit(box.currentIndex())
+    label = other.fields().lookupField("label")
+    for feature in list(other.getFeatures()):
+        other.changeAttributeValue(feature.id(), label, "barn")
+    review.go(1)
+    wait(lambda: box.currentText() == "All")
+    assert not review.hidden, "no house is left"
+    for each in (other, layer):
+        each.rollBack()
+
+
+def test_the_sliders_filter_within_the_filter_that_a_layer_has(loaded, layer, tmp_path):
+    project, panel = QgsProject.instance(), loaded.dock.review
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    path = str(tmp_path / "roofs.gpkg")
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer, path, project.transformContext(), options)
+    saved = QgsVectorLayer(path, "saved", "ogr")
+    saved.setSubsetString("\"label\" = 'house' OR \"label\" = 'barn'")
+    own = saved.subsetString()
+    project.addMapLayer(saved)
+
+    def slide(score: int) -> None:
+        panel.score.setValue(score)
+        panel.apply()
+
+    panel.layer.setLayer(saved)
+    slide(80)
+    assert saved.featureCount() == 3
+    panel.area.setValue(1)
+    slide(60)
+    assert saved.featureCount() == 5
+    assert saved.subsetString().startswith(f'({own}) AND "score" >= 0.6 AND')
+    assert project.write(str(tmp_path / "work.qgz"))
+    assert project.read(str(tmp_path / "work.qgz"))
+    (saved,) = project.mapLayersByName("saved")
+    panel.layer.setLayer(saved)
+    panel.reset.click()
+    assert saved.subsetString() == own
+    slide(50)
+    saved.setSubsetString("\"label\" = 'shed'")
+    slide(60)
+    panel.reset.click()
+    assert saved.subsetString() == "\"label\" = 'shed'", "another filter was set in between"
+    saved.setSubsetString("")
+    slide(50)
+    panel.reset.click()
+    assert saved.subsetString() == ""
+    saved.setSubsetString("SELECT * FROM roofs WHERE label = 'shed'")
+    slide(50)
+    assert saved.featureCount() == 6, "a whole query stays as it is"
+    project.clear()
 
 
 def test_a_layer_under_review_is_coloured_by_status(loaded, layer, wait):

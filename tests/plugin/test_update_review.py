@@ -9,13 +9,17 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFeatureRequest,
+    QgsFieldConstraints,
     QgsGeometry,
     QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingUtils,
     QgsProject,
+    QgsRasterLayer,
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -24,7 +28,7 @@ from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.interactive.update_review import UpdateReview
-from samgeo_plugin.processing import update_layer
+from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
 
@@ -159,6 +163,49 @@ def test_what_is_gone_goes_and_what_is_new_comes(review, old):
     assert not old.getFeature(3).isValid()
     assert old.featureCount() == 4
     assert any(f.geometry().equals(square(100)) for f in old.getFeatures())
+
+
+def needs_name(old) -> None:
+    """The old layer takes no polygon without a name."""
+    strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
+    name = old.fields().lookupField("name")
+    old.setFieldConstraint(name, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
+
+
+def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, changes, old, wait):
+    loaded.iface.setActiveLayer = lambda chosen: None
+    needs_name(old)
+    review = loaded.review
+    loaded.start_review(changes)
+    wait(lambda: review.ready)
+    decide(review, "new", ACCEPTED)
+    assert old.featureCount() == 4, "without a name it could not be saved"
+    (form,) = loaded._forms
+    form.attributeForm().changeAttribute("name", "house 4")
+    form.accept()
+    assert old.featureCount() == 5
+    decide(review, "new", ACCEPTED)
+    assert not loaded._forms, "it is there already"
+    assert old.commitChanges(), old.commitErrors()
+    assert [f["name"] for f in old.getFeatures() if f.geometry().isGeosEqual(square(100))] == [
+        "house 4"
+    ]
+    decide(review, "new", OPEN)
+    assert old.featureCount() == 4
+    review.stop()
+
+
+def test_many_new_objects_at_once_open_no_forms(review, changes, old):
+    needs_name(old)
+    forms, said = [], []
+    review.form_wanted.connect(forms.append)
+    review.message.connect(lambda level, text: said.append(text))
+    review.go(100)
+    new = next(each for each in changes.getFeatures() if each["status"] == "new").id()
+    assert review.current != new
+    changes.changeAttributeValue(new, changes.fields().lookupField("review"), ACCEPTED)
+    assert not forms
+    assert "one by one" in said[0]
 
 
 def test_undo_and_the_key_for_open_bring_the_old_outline_back(review, changes, old):
@@ -312,35 +359,46 @@ def test_an_update_whose_old_layer_is_not_open_is_not_started(changes, old):
 def updated(town, tmp_path, monkeypatch):
     """Runs the algorithm with an engine that says that every polygon is 14 by 14 metres now."""
 
+    asked = []
+
     def engine(self, given, method, params):
+        asked.append(params)
+        # The folder of the run is gone when it ends.
+        run.copy = QgsVectorLayer(params["input"], "copy", "ogr").materialize(QgsFeatureRequest())
         fields = CHANGES + "&field=samgeo_source_fid:integer"
         made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "changes", "memory")
         copy = QgsVectorLayer(params["input"], "copy", "ogr")
+        number = copy.fields().lookupField("samgeo_source_fid")
         for each in copy.getFeatures():
             feature = QgsFeature(made.fields())
             ids = each.id(), params["input"]
-            feature.setAttributes([*ids, "reshaped", 0.9, "", each["samgeo_source_fid"]])
+            own = each.id() if number < 0 else each[number]
+            feature.setAttributes([*ids, "reshaped", 0.9, "", own])
             feature.setGeometry(square(each.geometry().boundingBox().xMinimum(), 14))
             made.dataProvider().addFeature(feature)
         saved(made, params["output"], "changes")
         done = {"output": params["output"], "layer": "changes", "counts": {}}
         return {**done, "shift_east_m": 0, "shift_north_m": 0}
 
-    def run(layer) -> tuple[QgsVectorLayer, str]:
+    def run(layer, **options) -> tuple[QgsVectorLayer, str]:
+        """Besides what it returns: ``run.asked`` of the engine, and the old polygons it had."""
         context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
         context.setProject(QgsProject.instance())
         results, good = provider.algorithm("updatelayer").run(
             {"INPUT": layer, "RASTER": town.source(),
-             "OUTPUT": str(tmp_path / "changes.gpkg")},
+             "OUTPUT": str(tmp_path / "changes.gpkg"), **options},
             context, feedback,
         )  # fmt: skip
         assert good, feedback.textLog()
         return QgsVectorLayer(results["OUTPUT"], "changes", "ogr"), feedback.textLog()
 
+    run.asked = asked
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path / "jobs")
     monkeypatch.setattr(UpdateLayer, "run_engine", engine)
     provider = SamGeoProvider()
     QgsApplication.processingRegistry().addProvider(provider)
     yield run
+    run.copy = None  # a layer must not outlive QGIS
     QgsApplication.processingRegistry().removeProvider(provider)
 
 
@@ -371,6 +429,66 @@ def test_a_result_that_cannot_name_the_users_layer_says_so(
     _, log = updated(old)
     assert "cannot be written to again" in log
     assert not update_layer._name_source(str(tmp_path / "none.gpkg"), "l", "old.gpkg", "houses")
+
+
+def test_source_options_of_the_input_count(old, updated):
+    some = QgsProcessingFeatureSourceDefinition(old.id())
+    assert updated(some)[0].featureCount() == 4
+    assert updated.asked[-1]["input"] == update_layer._file_and_layer(old)[0], "all of it, as it is"
+    some.featureLimit = 2
+    changes, log = updated(some)
+    assert changes.featureCount() == 2
+    assert "not a layer of a file" not in log
+    some = QgsProcessingFeatureSourceDefinition(old.id())
+    some.flags = QgsProcessingFeatureSourceDefinition.Flag.FlagOverrideDefaultGeometryCheck
+    assert updated(some)[0].featureCount() == 4
+    assert updated.asked[-1]["input"].endswith("polygons.gpkg")
+    if hasattr(some, "filterExpression"):  # since QGIS 3.32
+        some.filterExpression = "name = 'house 1'"
+        assert updated(some)[0].featureCount() == 1
+
+
+def test_the_old_layer_and_the_raster_have_the_crs_that_qgis_shows_them_in(old, updated, town):
+    updated(old)
+    assert updated.copy.crs().authid() == "EPSG:32645"
+    assert updated.asked[-1]["rasters"] == [town.source()]
+    for layer in (old, town):
+        layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32644"))
+    updated(old)
+    assert updated.copy.crs().authid() == "EPSG:32644"
+    raster = updated.asked[-1]["rasters"][0]
+    assert QgsRasterLayer(raster, "raster").crs().authid() == "EPSG:32644"
+
+
+def test_any_names_of_fields_are_handed_over(qgis_app, updated):
+    """A GeoPackage has a key and a column of shapes of its own, and knows no case."""
+    names = ["fid", "geom", "Name", "name", "name_2", "geometry", "samgeo_source_fid"]
+    kinds = ["double", "string", "string", "string", "string", "string", "integer"]
+    fields = "".join(f"&field={name}:{kind}" for name, kind in zip(names, kinds))  # noqa: B905
+    merged = QgsVectorLayer(f"MultiPolygon?crs=EPSG:32645{fields}", "merged", "memory")
+    for number in (1, 2):
+        feature = QgsFeature(merged.fields())
+        feature.setAttributes([1.0, "g", "A", f"a{number}", "b", "c", 7])
+        feature.setGeometry(square(20.0 * number))
+        merged.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(merged)
+    updated(merged, ID_FIELD="name")
+    handed = [field.name() for field in updated.copy.fields()][1:]  # after the file's own key
+    assert handed == ["samgeo_source_fid", "fid", "geom", "Name", "name_3", "name_2", "geometry_2",
+                      "samgeo_source_fid_2"]  # fmt: skip
+    rows = [feature.attributes()[1:] for feature in updated.copy.getFeatures()]
+    assert rows == [[k, 1.0, "g", "A", f"a{k}", "b", "c", 7] for k in (1, 2)]
+    assert updated.asked[-1]["id_field"] == "name_3"
+
+
+def test_the_key_of_a_file_is_the_name_of_its_features(old, updated):
+    updated(old, ID_FIELD="fid")
+    assert updated.asked[-1]["id_field"] is None
+    old.setSubsetString("name != 'house 0'")
+    updated(old, ID_FIELD="fid")
+    assert updated.asked[-1]["id_field"] == "samgeo_source_fid"
+    assert [feature["samgeo_source_fid"] for feature in updated.copy.getFeatures()] == [2, 3, 4]
+    assert updated.copy.fields().names()[1:] == ["samgeo_source_fid", "name"]
 
 
 def test_a_layer_that_no_review_can_change_is_told_before_the_work(old, updated):

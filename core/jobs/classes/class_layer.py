@@ -64,7 +64,7 @@ def place_layer(
     good = frame.geometry.notna() & frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"])
     good &= ~frame.geometry.is_empty
     say_left_out(int((~good).sum()), path, "polygon")
-    say_flattened(frame.geometry[good].to_numpy(), path)
+    say_flattened(int(shapely.has_z(frame.geometry[good].to_numpy()).sum()), path)
     frame = named(frame[good].reset_index(drop=True))
     if frame.empty and not may_be_empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
@@ -141,7 +141,7 @@ def _ground(polygon: Any, raster: Raster) -> Any:
 def _numbers(frame: gpd.GeoDataFrame, name: str) -> NDArray[np.float64]:
     if name not in frame.columns or not pd.api.types.is_numeric_dtype(frame[name].dtype):
         return np.full(len(frame), np.nan)
-    return np.asarray(frame[name], np.float64)
+    return np.asarray(frame[name].to_numpy(np.float64, na_value=np.nan), np.float64)
 
 
 def with_drawn(

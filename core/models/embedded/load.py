@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...errors import CheckpointError
-from ..base import ModelInfo
+from ..base import ModelInfo, in_number_type
 from ..catalogue import EMBEDDED_CARD, EMBEDDED_WEIGHTS
 from ..runtime import pick_device, pick_dtype, set_threads
 from ..weights.files import check_file
@@ -153,9 +153,10 @@ def model_around(
     info = ModelInfo(
         name=name,
         family=FAMILY,
-        fingerprint=f"{FAMILY}-{VERSION}-{digest}"
-        + (f"-d{depth:g}" if depth != LEAST_DEPTH else "")
-        + ("" if dtype == torch.float32 else f"-{dtype}".replace("torch.", "")),
+        fingerprint=in_number_type(
+            f"{FAMILY}-{VERSION}-{digest}" + (f"-d{depth:g}" if depth != LEAST_DEPTH else ""),
+            str(dtype).removeprefix("torch."),
+        ),
         input_size=INPUT_SIZE,
         mask_size=INPUT_SIZE // MASK_STRIDE,
         accepts=frozenset({"point", "box", "mask"}),

@@ -2170,11 +2170,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>The file of {name} has no CRS of its own; choose the layer's CRS, {crs}, for the project too.</source>
-   <translation>Die Datei von {name} hat kein eigenes KBS; wählen Sie das KBS des Layers, {crs}, auch für das Projekt.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
@@ -2332,6 +2327,11 @@
    <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It is being restarted.</source>
    <translation>{why} Sie wird neu gestartet.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review.py" />
+   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
+   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />

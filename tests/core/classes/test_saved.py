@@ -116,6 +116,20 @@ def test_the_wrong_kind_and_the_wrong_model_are_named(tmp_path):
     check_model(some(), "fingerprint", "embedded")
 
 
+@pytest.mark.parametrize(
+    ("before", "now"), [("", "-bfloat16"), ("-float16", ""), ("-bfloat16", "-float16")]
+)
+def test_another_number_type_of_the_same_model_is_named(before, now):
+    one = replace(some().classifier, model=f"embedded-1-ab{before}-x2")
+    saved = replace(some(), classifier=one)
+    wanted, other = (one.removeprefix("-") or "float32" for one in (before, now))
+    says = f"in {wanted}, .* in {other} now: choose .*precision.* {wanted}"
+    with pytest.raises(PromptError, match=says):
+        check_model(saved, f"embedded-1-ab{now}-x2", "embedded")
+    with pytest.raises(PromptError, match="other weights"):
+        check_model(saved, f"embedded-1-ac{now}-x2", "embedded")
+
+
 def test_another_file_is_replaced_only_where_that_is_allowed(tmp_path):
     path = tmp_path / "mine.samgeo-classes"
     save_classifier(path, some(), overwrite=False)

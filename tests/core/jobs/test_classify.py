@@ -25,6 +25,7 @@ from ..classes.world import (
     write_points,
     write_world,
 )
+from ..layers.typed_fields import carried, save_typed, typed, types_of, values_of
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,25 @@ def test_heights_that_are_not_carried_over_are_said_once(world, tmp_path):
     assert sum(note.startswith(heights) for note in notes) == 1
     flat = classify_layer(parameters(world, tmp_path / "flat.gpkg"), factory=mobile_sam)
     assert not any("heights" in note for note in flat.warnings)
+
+
+def test_fields_keep_their_types_and_values_beside_objects_that_were_drawn(world, tmp_path):
+    layer = gpd.read_file(world[2])
+    shapes = list(layer.geometry)
+    given = save_typed(typed(shapes, layer.crs, 1, score=layer["score"]), tmp_path / "in.gpkg")
+    examples = gpd.read_file(world[3]).to_crs(layer.crs)
+    drawn = gpd.GeoDataFrame(
+        {"kind": ["roof"]}, geometry=[polygon(30, 60, 12)], crs=layer.crs
+    )  # on ground between the squares
+    gpd.pd.concat([examples, drawn]).to_crs("EPSG:4326").to_file(tmp_path / "examples.gpkg")
+    params = parameters(
+        world, tmp_path / "out.gpkg", input=given, examples=str(tmp_path / "examples.gpkg"),
+        keep="all",
+    )  # fmt: skip
+    classify_layer(params, factory=mobile_sam)
+    assert carried(types_of(tmp_path / "out.gpkg", "out"))
+    found = values_of(tmp_path / "out.gpkg", "out")
+    assert found == [*values_of(given, "in"), (None,) * 4]
 
 
 def test_a_class_that_the_layer_has_already_goes_on_unless_an_earlier_run_said_it(world, tmp_path):

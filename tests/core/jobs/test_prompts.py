@@ -16,6 +16,8 @@ from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as jobs
 from samgeo_core.testing.promptable_oracle import OracleModel, labels_to_pixels
 
+from ..layers.typed_fields import LARGE, carried, save_typed, typed, types_of, values_of
+
 TRANSFORM = Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)
 CRS = "EPSG:32633"
 SIDE = 40
@@ -338,6 +340,21 @@ def test_attributes_that_the_schema_has_itself_are_carried_under_another_name(vi
     assert (feature["prompt_score"], feature["height"]) == (7, 3.5)
     assert feature["score"] == pytest.approx(0.95)
     assert (feature["prompt_id"], feature["prompt_prompt_id"]) == ("1", "x")
+
+
+def test_fields_keep_their_types_and_ids_all_their_digits(village, tmp_path):
+    frame = typed([ground(box) for box in village[1][:4]], CRS, gap=2)
+    prompts = save_typed(frame, tmp_path / "prompts.gpkg")
+    result = run(
+        parameters(
+            village, prompts, tmp_path / "out.gpkg", prompt_id="cadastre", prompt_label="built"
+        )
+    )
+    assert carried(types_of(result.output, "out"))
+    assert set(values_of(result.output, "out")) == set(values_of(prompts, "prompts"))
+    found = gpd.read_file(result.output)
+    names = {"": ""} | {str(LARGE + k): "2020-01-02" for k in (0, 1, 3)}
+    assert dict(zip(found["prompt_id"], found["label"].fillna(""), strict=True)) == names
 
 
 def test_outlines_may_be_made_rectangular(village, tmp_path):

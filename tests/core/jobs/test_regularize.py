@@ -10,8 +10,11 @@ import pytest
 import shapely
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import RegularizeParameters
+from samgeo_core.jobs import regularize
 from samgeo_core.jobs.regularize import regularize_layer
 from samgeo_core.vectors.local_plane import squared
+
+from ..layers.typed_fields import carried, save_typed, typed, types_of, values_of
 
 
 def nothing(stage, done, total):
@@ -87,6 +90,33 @@ def test_a_width_of_the_layers_own_goes_on_where_only_its_case_differs(tmp_path)
     )
     out = gpd.read_file(tmp_path / "out.gpkg", layer="out").iloc[0]
     assert (out["width_m"], out["old_Width_M"]) == (pytest.approx(12, abs=1), "wide")
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("method", ["rectangles", "centerlines"])
+def test_fields_keep_their_types_and_values_whichever_batch_has_a_gap(
+    tmp_path, monkeypatch, gap, method
+):
+    monkeypatch.setattr(regularize, "BATCH", 2)
+    boxes = [shapely.box(5e5 + 50 * k, 5e6, 5e5 + 50 * k + 20, 5e6 + 10) for k in range(5)]
+    given = save_typed(typed(boxes, 32633, gap), tmp_path / "in.gpkg")
+    regularize_layer(
+        RegularizeParameters(given, str(tmp_path / "out.gpkg"), method=method), nothing
+    )
+    assert carried(types_of(tmp_path / "out.gpkg", "out"))
+    assert values_of(tmp_path / "out.gpkg", "out") == values_of(given, "in")
+
+
+def test_heights_that_are_not_carried_over_are_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(regularize, "BATCH", 2)
+    boxes = [shapely.box(5e5 + 50 * k, 5e6, 5e5 + 50 * k + 20, 5e6 + 10) for k in range(5)]
+    tall = [*shapely.force_3d(boxes[:4], 512.5), boxes[4]]
+    gpd.GeoDataFrame(geometry=tall, crs=32633).to_file(tmp_path / "in.gpkg")
+    params = RegularizeParameters(str(tmp_path / "in.gpkg"), str(tmp_path / "out.gpkg"))
+    with pytest.warns(SamGeoWarning) as said:
+        assert regularize_layer(params, nothing)["features"] == 5
+    notes = [str(note.message) for note in said]
+    assert sum(note.startswith("The heights (Z) of 4 features of ") for note in notes) == 1
 
 
 def test_places_that_are_not_on_earth_are_left_as_they_are(tmp_path):

@@ -341,6 +341,17 @@ def test_a_coverage_has_neither_gaps_nor_overlaps(raster, tmp_path):
     assert result.features == len(layer) > 20
     assert shapely.coverage_is_valid(layer.geometry.explode().array)
     assert set(layer.parent_id) == {""}
+    assert _along_pixels(layer) < 0.7
+    finest = job(raster, output, shapes="coverage", overwrite=True, simplify=0.0)
+    pipeline.run(finest, segmenter=SceneOracle())
+    assert _along_pixels(gpd.read_file(output, layer="objects")) == 1
+
+
+def _along_pixels(layer):
+    """Share of the edges that run along the sides of pixels."""
+    rings = shapely.get_rings(shapely.get_parts(layer.geometry.values))
+    edges = np.vstack([np.diff(shapely.get_coordinates(ring), axis=0) for ring in rings])
+    return (np.abs(edges) < 1e-6).any(axis=1).mean()
 
 
 def test_roads_become_lines_with_their_width(raster, tmp_path):

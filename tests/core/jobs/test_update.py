@@ -25,6 +25,7 @@ from samgeo_core.raster.raster import Raster, open_raster
 from shapely.affinity import scale, translate
 from shapely.geometry import box
 
+from ..layers.typed_fields import carried, save_typed, typed, types_of, values_of
 from ..scenes import across_the_date_line
 
 TOWN = Path(__file__).parents[3] / "sample_data"
@@ -297,6 +298,16 @@ def test_a_reshaped_polygon_keeps_the_part_that_was_not_found_again(updated, tmp
     assert row["status"] == "reshaped"
     there = translate(shed, result.shift_east_m, result.shift_north_m)
     assert row.geometry.intersection(there).area > 0.9 * there.area
+
+
+def test_fields_of_the_old_layer_keep_their_types_beside_new_objects(updated, tmp_path):
+    _, _, old, path, _, _ = updated
+    given = save_typed(typed(list(old.geometry), old.crs, gap=3), tmp_path / "old.gpkg")
+    result = samgeo_core.update(given, path.parent / "town.tif", tmp_path / "out.gpkg", threads=1)
+    assert result.counts["new"] > 0
+    for layer in (result.layer, f"{result.layer}_before"):
+        assert carried(types_of(result.output, layer))
+        assert values_of(result.output, layer)[: len(old)] == values_of(given, "old")
 
 
 def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(updated, tmp_path):

@@ -17,6 +17,7 @@ from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.labels import rle
 from samgeo_core.labels.chips import ChipOptions, read_polygons
+from samgeo_core.labels.data_yaml import class_names
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole
 from samgeo_core.labels.importing import import_labels
@@ -296,6 +297,116 @@ def test_annotations_without_a_segmentation_are_boxes_and_that_is_said(scene, tm
         import_labels(path, tmp_path / "none.gpkg", images=scene[0])
 
 
+def image(path, east, pixels=None, **profile):
+    """A GeoTIFF of 64 x 64 pixels of a metre, whose west side is at an easting."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bands = np.zeros((1, 64, 64), np.uint8) if pixels is None else pixels.reshape(-1, 64, 64)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=len(bands), dtype=bands.dtype,
+        crs="EPSG:32632", transform=Affine(1, 0, east, 0, -1, 5_500_000), **profile,
+    ) as file:  # fmt: skip
+        file.write(bands)
+
+
+def coco_of(path, *files, box=(0, 0, 32, 32)):
+    """A COCO file of another program: a rectangle on each image, numbered from 1."""
+    numbers = range(1, len(files) + 1)
+    size = {"width": 64, "height": 64}
+    images = [{"id": k, "file_name": f} | size for k, f in zip(numbers, files, strict=True)]
+    ring = shapely.get_coordinates(shapely.box(*box)).ravel().tolist()
+    outlines = [{"id": k, "image_id": k, "segmentation": [ring]} for k in numbers]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"images": images, "annotations": outlines}))
+
+
+@pytest.mark.parametrize("form", ["coco", "sa1b", "masks"])
+def test_neighbours_with_one_number_are_two_objects_where_another_program_counts(tmp_path, form):
+    for name, east, left in (("west", 500_000, 32), ("east", 500_064, 0)):
+        labels = tmp_path / f"labels/{name}.json"
+        coco_of(labels, f"{name}.tif", box=(left, 8, left + 32, 40))
+        pixels = np.zeros((64, 64), np.uint8)
+        pixels[8:40, left : left + 32] = 1
+        image(tmp_path / f"labels/{name}.tif", east, pixels)
+        if form == "sa1b":
+            data = json.loads(labels.read_text())
+            labels.write_text(json.dumps(data | {"image": data.pop("images")[0]}))
+        elif form == "masks":
+            labels.unlink()
+    import_labels(tmp_path / "labels", tmp_path / "back.gpkg")
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert list(back["source_id"]) == ["1", "1"]
+    assert list(back.area) == pytest.approx([1024, 1024], rel=1e-3)
+
+
+def text_of(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("0 0 0 0.5 0 0.5 0.5 0 0.5\n")
+
+
+def west_sides(source, output, **options):
+    import_labels(source, output, overwrite=True, **options)
+    return sorted(gpd.read_file(output, layer=output.stem).bounds.minx)
+
+
+def test_negative_numbers_and_no_data_of_a_mask_are_no_objects(tmp_path):
+    out = tmp_path / "out.gpkg"
+    numbers = np.zeros((64, 64), np.int16)
+    numbers[5:15, 5:15], numbers[20:30, 20:30], numbers[40:, :] = 1, -1, 255
+    kinds = np.full((64, 64), -1, np.int16)
+    kinds[5:7, 5:15], kinds[7:9, 5:15] = 2, 255
+    image(tmp_path / "one/m.tif", 500_000, numbers, nodata=255)
+    image(tmp_path / "two/m.tif", 500_000, np.stack([numbers, kinds]), nodata=255)
+    image(tmp_path / "none/m.tif", 500_000, np.stack([numbers, kinds * 0 - 1]), nodata=255)
+    for folder, kind in (("one", "object"), ("two", "pond"), ("none", "object")):
+        got = import_labels(tmp_path / folder, out, names=["roof", "pond"], overwrite=True)
+        back = gpd.read_file(out, layer="out")
+        assert (got.classes, list(back["source_id"])) == ([kind], ["1"])
+        assert back.area[0] == pytest.approx(100, rel=0.01)
+    image(tmp_path / "empty/m.tif", 500_000, kinds * 0 - 1)
+    with pytest.raises(ParameterError, match="no objects"):
+        import_labels(tmp_path / "empty", tmp_path / "empty.gpkg")
+
+
+SPLITS = (("train", 500_000), ("val", 600_000))
+
+
+def test_images_of_one_name_in_several_folders_are_told_apart(tmp_path):
+    out = tmp_path / "out.gpkg"
+    both = [500_000, 600_000]
+    for split, east in SPLITS:
+        image(tmp_path / f"images/{split}/1.v2.tif", east)
+        text_of(tmp_path / f"yolo/labels/{split}/1.v2.txt")
+        coco_of(tmp_path / f"by_split/{split}.json", "1.v2.tif")
+        image(tmp_path / f"roboflow/{split}/images/1.tif", east)
+        text_of(tmp_path / f"roboflow/{split}/labels/1.txt")
+        image(tmp_path / f"masks/{split}/1.tif", east, np.eye(64, dtype=np.uint8))
+    coco_of(tmp_path / "c.json", "train/1.v2.jpg", "val/1.v2.jpg")
+    images = tmp_path / "images"
+    assert west_sides(tmp_path / "c.json", out, images=images) == both
+    assert west_sides(tmp_path / "by_split", out, images=images) == both
+    assert west_sides(tmp_path / "yolo/labels", out, images=images) == both
+    assert west_sides(tmp_path / "roboflow", out) == both
+    assert west_sides(tmp_path / "masks", out) == both
+
+
+def test_an_image_that_may_be_one_of_several_is_not_guessed(tmp_path):
+    for split, east in SPLITS:
+        image(tmp_path / f"both/{split}/1.tif", east)
+    image(tmp_path / "one/1.tif", 500_000)
+    coco_of(tmp_path / "bare.json", "1.tif")
+    coco_of(tmp_path / "two.json", "train/1.tif", "val/1.tif")
+    coco_of(tmp_path / "twice/roofs.json", "1.tif")
+    coco_of(tmp_path / "twice/roads.json", "images/1.tif")
+    out = tmp_path / "out.gpkg"
+    with pytest.raises(ParameterError, match=r"image 1.tif .* may be .*1.tif or .*1.tif.*images"):
+        import_labels(tmp_path / "bare.json", out, images=tmp_path / "both")
+    with pytest.raises(ParameterError, match=r"only image for train.1 and val.1 .* which are two"):
+        import_labels(tmp_path / "two.json", out, images=tmp_path / "one")
+    assert not out.exists()
+    assert west_sides(tmp_path / "bare.json", out, images=tmp_path / "both/val") == [600_000]
+    assert west_sides(tmp_path / "twice", out, images=tmp_path / "one") == [500_000, 500_000]
+
+
 def test_yolo_classes_are_read_from_data_yaml(scene, tmp_path):
     export(scene, tmp_path / "out", form="yolo")
     (tmp_path / "out" / "chips.json").unlink()
@@ -315,6 +426,45 @@ def test_yolo_classes_with_quotes_and_umlauts_come_back(scene, tmp_path):
     listed = json.dumps(sorted(names))
     (tmp_path / "out" / "data.yaml").write_text(f"names: {listed}\n", "utf-8")
     assert import_labels(tmp_path / "out", tmp_path / "b.gpkg").classes == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nc: 3\nnames: ['roof', 'king''s road',\n        'C# hut']  # of YOLOv5\nx: [1]\n",
+        "names: [\n  roof,  # with ridges, [or] 'flat'\n  king's road, C# hut,\n]\n",
+        "names: {0: roof, 1: king's road, 2: 'C# hut'}\nnc: 3\n",
+        'names: {\n  "0":"roof",\n  "1":"king\\x27s\n  road",\n  "2": C# hut}\n',
+        "names:  # classes\n  0: roof  # of any kind\n\n  # paved\n  1: king's road\n  2: C# hut\n",
+        "\ufeff'names':\n- roof\n-   'king''s road' # x\n- \"C# hut\"\n--- \n- none\n",
+        "names:\r\n\t2: C# hut\r\n\t1: king's road\r\n\t'0': roof\r\npath: .\r\n",
+    ],
+)
+def test_class_names_are_read_as_programs_and_people_write_them(tmp_path, text):
+    path = tmp_path / "data.yaml"
+    path.write_bytes(text.encode())
+    assert class_names(path) == ["roof", "king's road", "C# hut"]
+
+
+@pytest.mark.parametrize("text", ["nc: 3\n", "names:\nnc: 3\n", "names: []  # none\n", "names: {}"])
+def test_no_class_names_are_none(tmp_path, text):
+    (tmp_path / "data.yaml").write_text(text)
+    assert class_names(tmp_path / "data.yaml") == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["[roof, road", "[[roof], road]", "{roof: 0}", "[a, , b]", '["a\\qb"]', '[" #\\\n b"]',
+     "[\xff]", "coco.names", "&n\n - roof", "|\n roof", "\n  roof\n  road", "\n  - *roof",
+     "\n  0:\n  1: road", "\n  - a: roof"],
+)  # fmt: skip
+def test_class_names_that_cannot_be_read_are_said_and_not_numbered(tmp_path, names):
+    text_of(tmp_path / "labels/1.txt")
+    image(tmp_path / "images/1.tif", 500_000)
+    (tmp_path / "data.yaml").write_bytes(f"names: {names}\nnc: 2\n".encode("latin-1"))
+    with pytest.raises(ParameterError, match=r"class names in .*data.yaml cannot .*\(names\)"):
+        import_labels(tmp_path, tmp_path / "out.gpkg")
+    assert import_labels(tmp_path, tmp_path / "out.gpkg", names=["roof"]).classes == ["roof"]
 
 
 def test_a_keyhole_fills_to_the_same_shape():

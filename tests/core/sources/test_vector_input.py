@@ -32,6 +32,8 @@ from samgeo_core.sources.vector_input import VectorInput, open_vector
 from samgeo_core.tracking import run as tracking
 from shapely.geometry import Point, box
 
+from ..layers.typed_fields import DATE, save_typed, typed
+
 SPOT = Point(500_060, 4_999_940)
 
 
@@ -111,6 +113,24 @@ def test_a_shapefile_in_another_encoding_or_without_its_index_is_read(
         path.with_suffix(suffix).unlink()
     assert opened(path).crs is None
     assert opened(path).read().geometry.iloc[0] == SPOT
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".fgb", ".parquet"])
+@pytest.mark.parametrize(("start", "count"), [(0, None), (0, 2), (3, 1)])
+def test_fields_have_the_types_of_the_file_whatever_is_read_and_large_numbers_are_exact(
+    tmp_path: Path, suffix: str, start: int, count: int | None
+) -> None:
+    frame = typed([box(0, 0, 1, 1)] * 4, 4326, gap=1)
+    path = Path(save_typed(frame, tmp_path / f"a{suffix}")).rename(tmp_path / f"odd!name{suffix}")
+    found = opened(path).read(start, count)
+    wanted = frame.iloc[start : None if count is None else start + count]
+    assert str(found["cadastre"].dtype) == "Int64"
+    assert str(found["flag"].dtype) == "boolean"
+    for name in ("cadastre", "flag"):
+        assert found[name].to_list() == wanted[name].to_list(), name
+    if suffix != ".fgb":  # has no dates, only times
+        assert found["built"].isna().to_list() == wanted["built"].isna().to_list()
+        assert set(found["built"].dropna()) == {DATE}
 
 
 def test_one_geometry_that_nobody_knows_does_not_stop_the_others(tmp_path: Path) -> None:
