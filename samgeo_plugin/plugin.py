@@ -27,13 +27,14 @@ from .engine.client import EngineClient
 from .i18n import tr
 from .interactive import last_values
 from .interactive.automatic import Automatic
+from .interactive.candidates import Accepted
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.place import Place
 from .interactive.review import Review, decision_field
-from .interactive.target import FormWanted
+from .interactive.target import FormWanted, Written
 from .log import Reporter
 from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
@@ -346,30 +347,46 @@ class SamGeoPlugin(QObject):
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
 
-    def _show_form(self, wanted: FormWanted) -> None:
-        """The layer's form for a new object; it writes the object itself."""
-        dialog = QgsAttributeDialog(
-            wanted.layer, QgsFeature(wanted.feature), False, self.iface.mainWindow(), True
-        )
-        dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._forms.append(dialog)
-        layer = wanted.layer
-
-        def added(feature_id: int) -> None:
-            last_values.remember(layer, layer.getFeature(feature_id))
-
-        def finished(_: int) -> None:
-            self._forms.remove(dialog)
-            if not sip.isdeleted(layer):
-                layer.featureAdded.disconnect(added)
-
-        layer.featureAdded.connect(added)
-        dialog.finished.connect(finished)
+    def _show_form(self, wanted: FormWanted, accepted: Optional[Accepted] = None) -> None:
+        """The layer's form for each part of a new object, one after the other; it writes them
+        itself. The object was accepted in the panel, or else in the review of an update."""
         if not wanted.layer.isEditable():
             wanted.layer.startEditing()
         if wanted.why and self.controller is not None:
             self.controller.reporter.show("info", wanted.why)
+        self._show_next_form(wanted.layer, list(wanted.features), accepted, [])
+
+    def _show_next_form(
+        self,
+        layer: QgsVectorLayer,
+        features: list[QgsFeature],
+        accepted: Optional[Accepted],
+        written: list[int],
+    ) -> None:
+        """The form for the first of the features; with none left, what was written is told."""
+        if self.controller is None or sip.isdeleted(layer):
+            return
+        if not features:
+            if written and accepted is not None:
+                self.controller.note(accepted, Written(layer.id(), tuple(written)))
+            return
+        dialog = QgsAttributeDialog(
+            layer, QgsFeature(features[0]), False, self.iface.mainWindow(), True
+        )
+        dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._forms.append(dialog)
+
+        def saved(feature: QgsFeature) -> None:
+            last_values.remember(layer, feature)
+            written.append(feature.id())
+
+        def finished(_: int) -> None:
+            self._forms.remove(dialog)
+            self._show_next_form(layer, features[1:], accepted, written)
+
+        dialog.attributeForm().featureSaved.connect(saved)
+        dialog.finished.connect(finished)
         dialog.show()
 
     def start_review(self, layer: QgsVectorLayer) -> None:

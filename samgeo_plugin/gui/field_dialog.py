@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Optional
 
-from qgis.core import QgsVectorLayer
+from qgis.core import QgsFields, QgsVectorLayer
 from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QVBoxLayout, QWidget
 
 from ..i18n import tr
-from ..interactive import target
+from ..interactive import field_mapping
 
 
 class FieldDialog(QDialog):
@@ -22,10 +22,13 @@ class FieldDialog(QDialog):
         self._layer = layer
         self.boxes: dict[str, QgsFieldComboBox] = {}
         form = QFormLayout()
-        chosen = target.mapping(layer)
-        for name, _, kind in target.SCHEMA:
+        chosen, fields = field_mapping.mapping(layer), QgsFields()
+        for index, field in enumerate(layer.fields()):
+            if field_mapping.is_stored(layer, index):
+                fields.append(field)
+        for name, _, kind in field_mapping.SCHEMA:
             box = QgsFieldComboBox()
-            box.setLayer(layer)
+            box.setFields(fields)
             box.setAllowEmptyFieldName(True)
             box.setField(chosen.get(name, ""))
             self.boxes[name] = box
@@ -41,7 +44,7 @@ class FieldDialog(QDialog):
 
     def accept(self) -> None:
         """Keep the mapping with the layer."""
-        target.set_mapping(
+        field_mapping.set_mapping(
             self._layer,
             {name: box.currentField() for name, box in self.boxes.items() if box.currentField()},
         )

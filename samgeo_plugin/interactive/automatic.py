@@ -329,7 +329,7 @@ class Automatic(QObject):
         self._controller.reporter.show("error", why)
         self.changed.emit()
 
-    def _taken(self, added: int, left: int) -> None:
+    def _taken(self, added: int, left: int, stayed: int) -> None:
         controller = self._controller
         layer = controller.target_layer()
         if layer is not None:
@@ -351,6 +351,10 @@ class Automatic(QObject):
             text = tr("Nothing is new: all objects are in {layer} already.").format(layer=name)
         if left:
             text += " " + tr("{count} were there already or do not fit.").format(count=left)
+        if stayed:
+            text += " " + tr(
+                "{count} that you have changed stay, though they are parts of larger ones now."
+            ).format(count=stayed)
         controller.reporter.show("success" if added else "info", text)
         self.changed.emit()
 

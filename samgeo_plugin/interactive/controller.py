@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
@@ -17,7 +17,7 @@ from ..i18n import tr
 from ..job import Failure, OpenParameters
 from ..log import Reporter, write
 from ..processing import jobs
-from . import target
+from . import editing, target
 from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
 from .classes import ClassList
@@ -31,11 +31,37 @@ from .words import word_models
 
 @dataclass
 class _Kept:
-    """An accepted object as the model gave it, so that it can be refined again."""
+    """An accepted object as the model gave it, so that it can be refined again.
+
+    Args:
+        accepted: The object.
+        written: Where it is.
+        refined: How it is to be, in the object's CRS.
+        shapes: What was written, one after the other, in the layer's CRS: with any other shape it
+            is the user's own work.
+    """
 
     accepted: Accepted
     written: target.Written
     refined: Optional[QgsGeometry] = None
+    shapes: list[QgsGeometry] = field(default_factory=list)
+
+    def shape(self, layer: QgsVectorLayer) -> Optional[QgsGeometry]:
+        """As it is in the layer; None where it is several features, or gone."""
+        ids = self.written.feature_ids
+        feature = editing.feature_of(layer, ids[0]) if len(ids) == 1 else None
+        return None if feature is None else feature.geometry()
+
+    def is_as_written(self, layer: QgsVectorLayer) -> bool:
+        shape = self.shape(layer)
+        return shape is not None and any(
+            shape.equals(each) or shape.isGeosEqual(each) for each in self.shapes
+        )
+
+    def remember_shape(self, layer: QgsVectorLayer) -> None:
+        shape = self.shape(layer)
+        if shape is not None:
+            self.shapes.append(shape)
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,9 @@ class Controller(QObject):
     accepted_as = pyqtSignal(object, object, str)
     """Geometry, CRS and class of an object that was written."""
 
-    form_wanted = pyqtSignal(object)
+    form_wanted = pyqtSignal(object, object)
+    """What says so, and the accepted object; :meth:`note` hears of it when it is in the layer."""
+
     setup_wanted = pyqtSignal()
 
     def __init__(
@@ -379,7 +407,7 @@ class Controller(QObject):
                     layer, accepted.geometry, accepted.crs, accepted.attributes
                 )
         except target.FormWanted as wanted:
-            self.form_wanted.emit(wanted)
+            self.form_wanted.emit(wanted, accepted)
             return
         except (target.TargetError, EditError) as error:
             self.reporter.show(
@@ -388,11 +416,17 @@ class Controller(QObject):
                 actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
             )
             return
+        self.note(accepted, written)
+
+    def note(self, accepted: Accepted, written: target.Written) -> None:
+        """An accepted object is in the layer now."""
+        layer = QgsProject.instance().mapLayer(written.layer_id)
         self._kept.append(_Kept(accepted, written))
+        self._kept[-1].remember_shape(layer)
         self.written.emit(written)
         said = str(accepted.attributes.get(target.CLASS) or "")
         if said:
-            self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
+            self.show_classes_of(layer)
         if said or accepted.place is None:
             self.accepted_as.emit(accepted.geometry, accepted.crs, said)
 
@@ -413,10 +447,10 @@ class Controller(QObject):
 
     def show_classes_of(self, layer: QgsVectorLayer) -> None:
         """Classes have their colours where the layer's style is ours."""
-        field = target.class_field(layer)
+        index = target.class_field(layer)
         plain = styles.current(layer) == styles.REVIEW
-        if plain and field >= 0 and self.classes.items:
-            styles.show_classes(layer, layer.fields().at(field).name())
+        if plain and index >= 0 and self.classes.items:
+            styles.show_classes(layer, layer.fields().at(index).name())
 
     def _classes_changed(self) -> None:
         for layer in QgsProject.instance().mapLayers().values():
@@ -441,7 +475,8 @@ class Controller(QObject):
         return bool(self._refining)
 
     def refine_accepted(self, refinement: Refinement) -> None:
-        """Refine what was accepted since the layer was last saved; the last wish counts."""
+        """Refine what was accepted since the layer was last saved, and has not been edited since;
+        the last wish counts."""
         if self._refining:
             self._next_refinement = refinement
             return
@@ -449,7 +484,7 @@ class Controller(QObject):
         if layer is None or not layer.isEditable():
             return
         kept = [k for k in self._kept if k.written.layer_id == layer.id()]
-        kept = [k for k in kept if len(k.written.feature_ids) == 1]
+        kept = [k for k in kept if k.is_as_written(layer)]
         self._refining = len(kept)
         self.refused = ""
 
@@ -484,13 +519,20 @@ class Controller(QObject):
             self.reporter.show("warning", self.refused)
         if sip.isdeleted(layer) or not kept:
             return
-        shapes = {k.written.feature_ids[0]: k.refined for k in kept if k.refined is not None}
+        kept = [k for k in kept if k.refined is not None and k.is_as_written(layer)]
+        if not kept or not layer.isEditable():
+            return
         try:
-            target.change_geometries(
-                layer, shapes, kept[0].accepted.crs, tr("Refine accepted objects")
-            )
-        except target.TargetError as error:
+            shapes = {
+                k.written.feature_ids[0]: target.to_layer_crs(k.refined, k.accepted.crs, layer)
+                for k in kept
+            }
+            editing.set_shapes(layer, shapes, tr("Refine accepted objects"))
+        except (target.TargetError, EditError) as error:
             self.reporter.show("warning", str(error))
+            return
+        for one in kept:
+            one.remember_shape(layer)
 
     def close(self) -> None:
         """QGIS ends, or the plugin is being unloaded: whichever comes first."""

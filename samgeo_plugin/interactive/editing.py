@@ -7,6 +7,8 @@ avoided where it says so, and neighbours get the vertices of a shared border.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
@@ -28,9 +30,13 @@ from qgis.core import (
 )
 
 from ..i18n import tr
+from . import field_mapping
 from .tidy import iou, largest_part
 
 _POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
+_OUR_ID = re.compile("[0-9a-f]{16}")
+"""An object's id as the engine writes it; no two objects have the same."""
+
 LEAST_RIGHT_ANGLED_IOU = 0.85
 """An outline with right angles that agrees less with its original is refused."""
 
@@ -73,6 +79,8 @@ def avoid_overlaps(
 ) -> QgsGeometry:
     """Leave out what other features cover, where the project avoids overlaps.
 
+    Where that cuts a single polygon into several, the largest one stays.
+
     Args:
         layer: The one that the polygon goes into.
         geometry: In the layer's CRS.
@@ -91,19 +99,30 @@ def avoid_overlaps(
         layers = list(project.avoidIntersectionsLayers())
     else:
         return geometry
-    was_multipart = geometry.isMultipart()
+    multi = QgsWkbTypes.isMultiType(layer.wkbType())
+    keeps_parts = geometry.isMultipart() and (multi or geometry.constGet().partCount() > 1)
     left = QgsGeometry(geometry)
     for other in layers:
         is_own = other.id() == layer.id()
         near = _near(other, layer, geometry, own if is_own else ())
         for shape in [*near, *(coming if is_own else ())]:
-            if left.intersects(shape):
-                left = _polygons(left.difference(shape))
+            covered = _valid(shape)
+            if covered.isEmpty() or not left.intersects(covered):
+                continue
+            cut = _valid(left).difference(covered)
+            if cut.isNull():
+                raise EditError(
+                    tr(
+                        "What other objects cover of this one cannot be computed ({why}); repair "
+                        "their outlines."
+                    ).format(why=cut.lastError() or tr("unknown reason"))
+                )
+            left = _polygons(cut)
     if left.isEmpty():
         raise EditError(
             tr("Existing objects cover this one wholly, and the project avoids overlaps.")
         )
-    return left if was_multipart else largest_part(left)
+    return left if keeps_parts else largest_part(left)
 
 
 def _near(
@@ -130,6 +149,7 @@ def _near(
             Qgis.GeometryOperationResult.Success
         ):
             continue
+        shape.get().dropZValue()  # else what is cut gets the neighbour's heights
         shapes.append(shape)
     return shapes
 
@@ -142,14 +162,27 @@ def _polygons(geometry: QgsGeometry) -> QgsGeometry:
     return QgsGeometry.unaryUnion(parts) if parts else QgsGeometry()
 
 
+def _valid(geometry: QgsGeometry) -> QgsGeometry:
+    """A polygon that geometry can be computed with: what crosses itself becomes several."""
+    return geometry if geometry.isGeosValid() else _polygons(geometry.makeValid())
+
+
 def share_vertices(layer: QgsVectorLayer, geometry: QgsGeometry) -> None:
     """Neighbours get the vertices of a shared border, where the project edits topologically."""
     if QgsProject.instance().topologicalEditing():
         layer.addTopologicalPoints(geometry)
 
 
-def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
+def fitted(
+    layer: QgsVectorLayer, geometry: QgsGeometry, before: Optional[QgsGeometry] = None
+) -> QgsGeometry:
     """As the layer's geometry type wants it.
+
+    Args:
+        layer: The one that the polygon goes into.
+        geometry: In the layer's CRS.
+        before: The outline that it replaces: heights (and M) come from it, where the layer has
+            some and the new outline has none.
 
     Raises:
         EditError: It does not fit into one feature.
@@ -161,7 +194,40 @@ def fitted(layer: QgsVectorLayer, geometry: QgsGeometry) -> QgsGeometry:
                 name=layer.name()
             )
         )
-    return max(made, key=lambda part: part.area())
+    if len(made) > 1:
+        raise EditError(
+            tr("{layer} holds single polygons, and this change has several parts.").format(
+                layer=layer.name()
+            )
+        )
+    with_z, with_m = geometry.constGet().is3D(), geometry.constGet().isMeasure()
+    if before is not None:
+        _carry_over(before, made[0], not with_z, not with_m)
+    return made[0]
+
+
+def _carry_over(before: QgsGeometry, geometry: QgsGeometry, z: bool, m: bool) -> None:
+    """Vertices get the Z or M that the outline before has there: a vertex that stays keeps its own,
+    another one takes it from between the ends of the nearest edge."""
+    old, new = before.constGet(), geometry.get()
+    z = z and old.is3D() and new.is3D()
+    m = m and old.isMeasure() and new.isMeasure()
+    if not (z or m) or before.isEmpty():
+        return
+    for number in range(new.nCoordinates()):
+        found, place = geometry.vertexIdFromVertexNr(number)
+        if not found:
+            continue
+        vertex = new.vertexAt(place)
+        _, near, end, _ = before.closestSegmentWithContext(QgsPointXY(vertex))
+        first, last = before.vertexAt(end - 1), before.vertexAt(end)
+        length = first.distance(last)
+        share = first.distance(QgsPoint(near)) / length if length > 0 else 0.0
+        if z:
+            vertex.setZ(first.z() + share * (last.z() - first.z()))
+        if m:
+            vertex.setM(first.m() + share * (last.m() - first.m()))
+        new.moveVertex(place, vertex)
 
 
 def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
@@ -170,14 +236,47 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
     Raises:
         EditError: The layer refuses it.
     """
-    geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]))
+    before = layer.getFeature(feature_id).geometry()
+    geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]), before)
     if not layer.changeGeometry(feature_id, geometry):
         raise EditError(
             tr("The layer {name} refused the change; see its form's constraints.").format(
                 name=layer.name()
             )
         )
+    _measure_anew(layer, feature_id, geometry)
     share_vertices(layer, geometry)
+
+
+def measure(layer: QgsVectorLayer, features: Sequence[QgsFeature]) -> None:
+    """Features that are about to be added get their own area and perimeter."""
+    for feature in features:
+        for index, value in field_mapping.measures(layer, feature.geometry()).items():
+            feature.setAttribute(index, value)
+
+
+def _measure_anew(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
+    for index, value in field_mapping.measures(layer, geometry).items():
+        layer.changeAttributeValue(feature_id, index, value)
+
+
+def set_shapes(layer: QgsVectorLayer, shapes: dict[int, QgsGeometry], text: str) -> None:
+    """Other shapes for features, as one step of the undo history; what the layer does not let be
+    changed stays as it is.
+
+    Raises:
+        EditError: It refuses all of them.
+    """
+    changed, refused = 0, None
+    with command(layer, text):
+        for feature_id, geometry in shapes.items():
+            try:
+                set_shape(layer, feature_id, geometry)
+                changed += 1
+            except EditError as error:
+                refused = error
+        if refused is not None and not changed:
+            raise refused
 
 
 def delete(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> None:
@@ -199,7 +298,7 @@ def merge(layer: QgsVectorLayer, feature_ids: Sequence[int]) -> int:
     shapes = [feature.geometry() for feature in features if feature is not None]
     if len(shapes) < 2:
         raise EditError(tr("Ctrl+click two polygons or more, then merge them."))
-    whole = QgsGeometry.unaryUnion(shapes)
+    whole = QgsGeometry.unaryUnion([_valid(shape) for shape in shapes])
     if whole.isMultipart() and QgsWkbTypes.isSingleType(layer.wkbType()):
         raise EditError(tr("These polygons do not touch; the layer holds single parts only."))
     with command(layer, tr("Merge objects")):
@@ -237,12 +336,18 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
             if result != Qgis.GeometryOperationResult.Success or not others:
                 continue
             parts = sorted([rest, *others], key=lambda part: -part.area())
-            layer.changeGeometry(feature_id, fitted(layer, parts[0]))
+            shape = fitted(layer, parts[0])
+            layer.changeGeometry(feature_id, shape)
+            _measure_anew(layer, feature_id, shape)
+            known = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
             for part in parts[1:]:
                 values = dict(enumerate(feature.attributes()))
                 for key in layer.primaryKeyAttributes():
                     values.pop(key, None)
+                if _OUR_ID.fullmatch(str(values.get(known))):
+                    values[known] = secrets.token_hex(8)
                 new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
+                measure(layer, [new])
                 if not layer.addFeature(new):
                     raise EditError(
                         tr("The layer {name} refused the object; see its form's constraints.")

@@ -26,7 +26,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types
 from ..i18n import tr
-from . import editing, target
+from . import editing, field_mapping, target
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
 from .update_review import ACCEPTED, DECISION, UpdateReview, is_update, old_layer_of
@@ -76,6 +76,8 @@ def decision_field(layer: QgsVectorLayer) -> Optional[str]:
 
 def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
     field = layer.fields().at(index)
+    if not field_mapping.is_stored(layer, index):
+        return False
     if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
         return False
     values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them

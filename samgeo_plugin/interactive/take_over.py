@@ -8,21 +8,23 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Optional
 
 from qgis.core import (
+    NULL,
     QgsCoordinateReferenceSystem,
     QgsExpression,
     QgsFeature,
     QgsFeatureRequest,
     QgsFieldConstraints,
+    QgsFields,
     QgsGeometry,
     QgsSpatialIndex,
     QgsVectorLayer,
     QgsVectorLayerUtils,
 )
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
 from ..i18n import tr
-from . import editing, target
+from . import editing, field_mapping, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
@@ -43,8 +45,9 @@ class TakeOver(QObject):
         parent: Qt's owner.
     """
 
-    ended = pyqtSignal(int, int)
-    """How many more there are, and how many were left out: there already, or refused."""
+    ended = pyqtSignal(int, int, int)
+    """How many more there are, how many were left out (there already, or refused), and how many
+    stay beside larger ones that they are parts of, as the user has changed them."""
 
     failed = pyqtSignal(str)
     """Why nothing was taken over."""
@@ -52,8 +55,10 @@ class TakeOver(QObject):
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self._steps = InSteps(self)
-        self._added = self._left = 0
+        self._added = self._left = self._stayed = 0
         self._why = ""
+        self._given: dict[tuple[str, str], list[QgsFeature]] = {}
+        """What was added, by the ids of layer and object."""
 
     @property
     def busy(self) -> bool:
@@ -81,7 +86,7 @@ class TakeOver(QObject):
             attributes: That all have in common.
             refinement: What is done to outlines in QGIS itself.
             outdated: Ids of objects that were taken before and are parts of larger ones now: their
-                features go.
+                features go, unless the user has changed them since.
             taken: Ids of objects that were taken before: those that are in the layer still are not
                 counted as left out.
 
@@ -100,7 +105,7 @@ class TakeOver(QObject):
         if chosen >= 0:
             for name in dict.fromkeys(name for _, name in objects if name):
                 editing.value_for(layer, chosen, name)
-        self._added = self._left = 0
+        self._added = self._left = self._stayed = 0
         work = self._work(layer, crs, objects, attributes, refinement, outdated, taken)
         self._why = tr(
             "Editing of the layer {name} ended before the found objects were in it; take them "
@@ -112,7 +117,7 @@ class TakeOver(QObject):
         if self._why:
             self.failed.emit(self._why)
         else:
-            self.ended.emit(self._added, self._left)
+            self.ended.emit(self._added, self._left, self._stayed)
 
     def _work(
         self,
@@ -126,17 +131,23 @@ class TakeOver(QObject):
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
         shapes: dict[int, QgsGeometry] = {}
-        ids = layer.fields().lookupField(target.mapping(layer).get("id", ""))
-        parts = []
+        ids = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
+        parts: dict[int, QgsGeometry] = {}
+        changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
         for feature in layer.getFeatures(request):
-            if ids >= 0 and str(feature.attribute(ids)) in outdated:
-                parts.append(feature.id())
-            elif feature.hasGeometry():
+            key = str(feature.attribute(ids)) if ids >= 0 else ""
+            if key in outdated:
+                if self._is_as_given(layer, feature.id(), key):
+                    parts[feature.id()] = feature.geometry()
+                    continue
+                changed.add(feature.id())
+            if feature.hasGeometry():
                 index.addFeature(feature)
                 shapes[feature.id()] = feature.geometry()
             yield
-        made: list[tuple[QgsGeometry, dict[int, Any], list[QgsFeature]]] = []
+        self._stayed = len(changed)
+        made: list[tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]] = []
         coming = QgsSpatialIndex()
         in_turn = _looks_at_others(layer)
         for one, name in objects:
@@ -144,32 +155,72 @@ class TakeOver(QObject):
             values.update(stability=one.stability, area_m2=one.area_m2)
             try:
                 moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
-                there = index.intersects(moved.boundingBox())
-                if any(iou(shapes[each], moved) >= SAME for each in there):
+                there = [
+                    each
+                    for each in index.intersects(moved.boundingBox())
+                    if iou(shapes[each], moved) >= SAME
+                ]
+                if there:
                     self._left += one.id not in taken
+                    if not changed.isdisjoint(there):  # its other parts have nothing in their place
+                        parts = {k: part for k, part in parts.items() if not _within(part, moved)}
                 else:
-                    near = [made[each][0] for each in coming.intersects(moved.boundingBox())]
-                    shape = editing.avoid_overlaps(layer, moved, parts, near)
+                    near = [made[each][1] for each in coming.intersects(moved.boundingBox())]
+                    shape = editing.avoid_overlaps(layer, moved, list(parts), near)
                     given = target.field_values(layer, values)
                     features = [] if in_turn else _features(layer, shape, given)
                     if features or in_turn:
                         coming.addFeature(len(made), shape.boundingBox())
-                        made.append((shape, given, features))
+                        made.append((one.id, shape, given, features))
                     else:
                         self._left += 1
             except (target.TargetError, EditError):
                 self._left += 1
             yield
         with editing.command(layer, tr("Take found objects over")):
-            layer.deleteFeatures(parts)
+            layer.deleteFeatures(list(parts))
             self._added -= len(parts)
-            for shape, given, features in made:
+            for key, shape, given, features in made:
                 features = features or _features(layer, shape, given)
                 if features and all(layer.addFeature(each) for each in features):
                     self._added += 1
+                    self._given[layer.id(), key] = features
                 else:
                     self._left += 1
         self._why = ""
+
+    def _is_as_given(self, layer: QgsVectorLayer, feature_id: int, key: str) -> bool:
+        """Nobody has changed a feature since it was added here as an object of this id."""
+        now = layer.getFeature(feature_id)
+        return any(_same(layer, each, now) for each in self._given.get((layer.id(), key), ()))
+
+
+def _same(layer: QgsVectorLayer, given: QgsFeature, now: QgsFeature) -> bool:
+    """Same shape and values, but for those that the source fills in."""
+    shape, other = given.geometry(), now.geometry()
+    if not (shape.equals(other) or shape.isGeosEqual(other)):
+        return False
+    provider, fields = layer.dataProvider(), layer.fields()
+    for index, field in enumerate(fields):
+        saved = fields.fieldOrigin(index) == QgsFields.OriginProvider
+        by_source = saved and provider.defaultValueClause(fields.fieldOriginIndex(index))
+        if field_mapping.is_stored(layer, index) and not by_source:
+            place = given.fields().lookupField(field.name())
+            before = given.attribute(place) if place >= 0 else NULL
+            if _plain(before) != _plain(now.attribute(index)):
+                return False
+    return True
+
+
+def _plain(value: Any) -> Any:
+    """To be compared: formats keep moments to the second at least, each its own way."""
+    if isinstance(value, QDateTime):
+        return value.toSecsSinceEpoch() if value.isValid() else None
+    return None if value == NULL else value
+
+
+def _within(part: QgsGeometry, whole: QgsGeometry) -> bool:
+    return bool(part.intersection(whole).area() >= 0.5 * part.area())
 
 
 def _while_editable(layer: QgsVectorLayer, work: Iterator[None]) -> Iterator[None]:
@@ -204,4 +255,5 @@ def _features(
     """One object as features that the layer takes; none where it takes none."""
     feature = QgsVectorLayerUtils.createFeature(layer, shape, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
+    editing.measure(layer, made)
     return [] if not made or target.broken_constraints(layer, made[0]) else made

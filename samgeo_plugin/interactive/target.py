@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -30,29 +29,9 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing, last_values
+from . import editing, field_mapping, last_values
 from .place import Place
 from .tidy import iou
-
-MAPPING_PROPERTY = "samgeo_seamless/fields"
-"""Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
-
-SCHEMA: tuple[tuple[str, Any, str], ...] = (
-    ("id", field_types.TEXT, "text"),
-    ("score", field_types.REAL, "double"),
-    ("stability", field_types.REAL, "double"),
-    ("area_m2", field_types.REAL, "double"),
-    ("perimeter_m", field_types.REAL, "double"),
-    ("prompt_id", field_types.TEXT, "text"),
-    ("prompt_type", field_types.TEXT, "text"),
-    ("label", field_types.TEXT, "text"),
-    ("model", field_types.TEXT, "text"),
-    ("source", field_types.TEXT, "text"),
-    ("tiles", field_types.INTEGER, "integer"),
-    ("parent_id", field_types.TEXT, "text"),
-    ("class", field_types.TEXT, "text"),
-)
-"""The attributes of an object, as fields: the engine's, and the class that the user gives."""
 
 CLASS = "class"
 _CLASSES = (CLASS, "label")
@@ -71,14 +50,15 @@ class FormWanted(Exception):
 
     Args:
         layer: The layer.
-        feature: The object with what is known of it.
+        features: The object with what is known of it; several for an object of several parts in a
+            layer of single ones.
         why: What the form is wanted for; empty where the layer asks for it anyway.
     """
 
-    def __init__(self, layer: QgsVectorLayer, feature: QgsFeature, why: str) -> None:
+    def __init__(self, layer: QgsVectorLayer, features: list[QgsFeature], why: str) -> None:
         super().__init__(why)
         self.layer = layer
-        self.feature = feature
+        self.features = features
         self.why = why
 
 
@@ -92,7 +72,7 @@ class Written:
 
 def schema_fields() -> QgsFields:
     fields = QgsFields()
-    for name, kind, _ in SCHEMA:
+    for name, kind, _ in field_mapping.SCHEMA:
         fields.append(QgsField(name, kind))
     return fields
 
@@ -166,50 +146,34 @@ def problem(layer: Optional[QgsVectorLayer]) -> Optional[str]:
     return None
 
 
-def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
-    """Fields of the same name, whatever their case."""
-    by_name = {field.name().lower(): field.name() for field in layer.fields()}
-    return {name: by_name[name] for name, _, _ in SCHEMA if name in by_name}
-
-
-def mapping(layer: QgsVectorLayer) -> dict[str, str]:
-    """The layer's own mapping, or the default one; fields that are gone are left out."""
-    stored = layer.customProperty(MAPPING_PROPERTY, "")
-    if stored:
-        try:
-            values = json.loads(str(stored))
-        except ValueError:
-            values = None
-        if isinstance(values, dict):
-            names = set(layer.fields().names())
-            return {str(k): str(v) for k, v in values.items() if v in names}
-    return default_mapping(layer)
-
-
 def class_field(layer: QgsVectorLayer) -> int:
     """The field for the class: the one that it was mapped to, else one of the usual names; -1."""
     fields = layer.fields()
-    names = [mapping(layer).get(CLASS, ""), *_CLASSES]
+    names = [field_mapping.mapping(layer).get(CLASS, ""), *_CLASSES]
     found = (fields.lookupField(name) for name in names if name)
-    return next((index for index in found if index >= 0), -1)
+    return next(
+        (index for index in found if index >= 0 and field_mapping.is_stored(layer, index)), -1
+    )
 
 
 def with_class_field(layer: QgsVectorLayer) -> int:
     """The field for the class, added through the edit buffer where there is none; -1 where the
-    layer lets none be added."""
-    index = class_field(layer)
-    if index >= 0 or not layer.isEditable():
-        return index
+    layer lets none be added, or the user has left the class out of its mapping."""
+    index, chosen = class_field(layer), field_mapping.chosen_mapping(layer)
+    if index >= 0:
+        left_out = chosen is not None and CLASS not in chosen
+        return -1 if left_out else index
+    name = next((name for name in _CLASSES if layer.fields().lookupField(name) < 0), None)
+    if name is None or not layer.isEditable():
+        return -1
     layer.beginEditCommand(tr("Add a field for the class"))
-    if layer.addAttribute(QgsField(CLASS, field_types.TEXT, "text", 80)):
+    if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 80)):
         layer.endEditCommand()
+        if chosen is not None:
+            field_mapping.set_mapping(layer, {**chosen, CLASS: name})
     else:
         layer.destroyEditCommand()
     return class_field(layer)
-
-
-def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
-    layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
 
 
 def to_layer_crs(
@@ -262,7 +226,7 @@ def add_object(
             tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
         )
     values = field_values(layer, attributes)
-    engines = {layer.fields().lookupField(name) for name in mapping(layer).values()}
+    engines = {layer.fields().lookupField(name) for name in field_mapping.mapping(layer).values()}
     values.update(last_values.reused(layer, {*values, *engines}))
     feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
     made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
@@ -272,9 +236,10 @@ def add_object(
                 name=layer.name()
             )
         )
-    broken = broken_constraints(layer, made[0])
+    editing.measure(layer, made)
+    broken = broken_constraints(layer, made[0])  # all parts have the same values
     if broken or wants_form(layer):
-        raise FormWanted(layer, made[0], broken)
+        raise FormWanted(layer, made, broken)
     layer.beginEditCommand(tr("Add segmented object"))
     ids = []
     for one in made:
@@ -344,11 +309,11 @@ def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int,
     chosen = with_class_field(layer) if said else -1
     fields = layer.fields()
     values: dict[int, Any] = {}
-    for name, target in mapping(layer).items():
+    for name, target in field_mapping.mapping(layer).items():
         index = fields.lookupField(target)
         value = attributes.get(name)
         if index >= 0 and value not in (None, "") and name != CLASS:
-            values[index] = _fitting(fields.at(index), value)
+            values[index] = field_mapping.fitting(fields.at(index), value)
     if chosen >= 0:
         values[chosen] = editing.value_for(layer, chosen, said)
     return values
@@ -382,14 +347,8 @@ def correct_object(
     if said and not layer.isEditable():
         layer.startEditing()
     chosen = with_class_field(layer) if said else -1
-    fields, names = layer.fields(), mapping(layer)
     with editing.command(layer, tr("Correct object")):
         editing.set_shape(layer, place.feature_id, moved)
-        for name in ("area_m2", "perimeter_m"):
-            index = fields.lookupField(names.get(name, ""))
-            if index >= 0 and attributes.get(name) is not None:
-                value = _fitting(fields.at(index), attributes[name])
-                layer.changeAttributeValue(place.feature_id, index, value)
         if chosen >= 0:
             editing.set_value(layer, place.feature_id, chosen, said)
     return Written(layer.id(), (place.feature_id,))
@@ -417,49 +376,3 @@ def wants_form(layer: QgsVectorLayer) -> bool:
     """
     config = layer.editFormConfig()
     return bool(config.suppress() == QgsEditFormConfig.FeatureFormSuppress.SuppressOff)
-
-
-def change_geometries(
-    layer: QgsVectorLayer,
-    geometries: dict[int, QgsGeometry],
-    crs: QgsCoordinateReferenceSystem,
-    text: str,
-) -> int:
-    """Give features of the edit buffer new shapes, as one step of its undo history."""
-    if not layer.isEditable() or not geometries:
-        return 0
-    request = QgsFeatureRequest(list(geometries)).setNoAttributes()
-    present = {feature.id() for feature in layer.getFeatures(request)}
-    layer.beginEditCommand(text)
-    changed = 0
-    for feature_id, geometry in geometries.items():
-        if feature_id not in present:
-            continue
-        moved = to_layer_crs(geometry, crs, layer)
-        fitted = layer.dataProvider().convertToProviderType(moved)
-        if layer.changeGeometry(feature_id, moved if fitted.isNull() else fitted):
-            changed += 1
-    if changed:
-        layer.endEditCommand()
-        layer.triggerRepaint()
-    else:
-        layer.destroyEditCommand()
-    return changed
-
-
-def _fitting(field: QgsField, value: Any) -> Any:
-    """The value as the field's type: numbers into text and back, cut to the field's length."""
-    kind = field.type()
-    try:
-        if kind == field_types.TEXT:
-            text = str(value)
-            return text[: field.length()] if field.length() > 0 else text
-        if kind in field_types.WHOLE:
-            return round(float(value))
-        if kind == field_types.REAL:
-            return float(value)
-        if kind == field_types.TRUTH:
-            return bool(value)
-    except (TypeError, ValueError):
-        return None
-    return value

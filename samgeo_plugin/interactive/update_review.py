@@ -133,10 +133,12 @@ class UpdateReview:
     def _add(self, change: QgsFeature, was_accepted: bool) -> None:
         if self._new_feature(change) is not None:
             return
-        made = QgsVectorLayerUtils.createFeature(self.old, _fitting(self._shape(change), self.old))
+        made = QgsVectorLayerUtils.createFeature(
+            self.old, editing.fitted(self.old, self._shape(change))
+        )
         broken = target.broken_constraints(self.old, made)
         if broken:
-            raise target.FormWanted(self.old, made, broken)
+            raise target.FormWanted(self.old, [made], broken)
         with editing.command(self.old, _title(change)):
             self._must(self.old.addFeature(made))
         self._made[change.id()] = made.id()
@@ -187,7 +189,9 @@ class UpdateReview:
             self._must(
                 self.old.deleteFeature(now.id())
                 if goes
-                else self.old.changeGeometry(now.id(), _fitting(shape, self.old))
+                else self.old.changeGeometry(
+                    now.id(), editing.fitted(self.old, shape, now.geometry())
+                )
             )
         self._kept.setdefault(change.id(), now if kept is None else kept)
 
@@ -218,7 +222,8 @@ class UpdateReview:
             return
         kept = self._known(change, None)
         with editing.command(self.old, _title(change)):
-            self._restore(change, kept, _fitting(self._shape(change), self.old))
+            shape = editing.fitted(self.old, self._shape(change), kept.geometry())
+            self._restore(change, kept, shape)
         self._kept[change.id()] = kept
 
     def _restore(self, change: QgsFeature, kept: QgsFeature, shape: QgsGeometry) -> None:
@@ -295,9 +300,11 @@ class UpdateReview:
             gone = text_of(change["status"]) == "gone"
             if fresh and (gone or not _same(saved.geometry(), self._shape(change))):
                 return saved
-        return None if self._outlines is None else self._from_outlines(self._outlines, old_id)
+        return None if self._outlines is None else self._from_outlines(self._outlines, old_id, now)
 
-    def _from_outlines(self, outlines: QgsVectorLayer, old_id: int) -> Optional[QgsFeature]:
+    def _from_outlines(
+        self, outlines: QgsVectorLayer, old_id: int, now: Optional[QgsFeature]
+    ) -> Optional[QgsFeature]:
         request = QgsFeatureRequest().setFilterExpression(f'"old_fid" = {old_id}')
         found = next(outlines.getFeatures(request), None)
         if found is None or not found.hasGeometry():
@@ -311,7 +318,8 @@ class UpdateReview:
             kept.setAttribute(key, old_id)
         shape = QgsGeometry(found.geometry())
         shape.transform(self._way())
-        kept.setGeometry(_fitting(shape, self.old))
+        drawn = None if now is None else now.geometry()
+        kept.setGeometry(editing.fitted(self.old, shape, drawn))
         return kept
 
     def _shape(self, change: QgsFeature) -> QgsGeometry:
@@ -352,15 +360,3 @@ def _title(change: QgsFeature) -> str:
 
 def _same(one: QgsGeometry, other: QgsGeometry) -> bool:
     return bool(one.equals(other) or one.isGeosEqual(other))
-
-
-def _fitting(shape: QgsGeometry, layer: QgsVectorLayer) -> QgsGeometry:
-    """A shape as a layer's type wants it: single or multi, with Z and M where it has them."""
-    parts = shape.coerceToType(layer.wkbType())
-    if len(parts) > 1:
-        raise EditError(
-            tr("{layer} holds single polygons, and this change has several parts.").format(
-                layer=layer.name()
-            )
-        )
-    return parts[0] if parts else shape

@@ -19,7 +19,7 @@ from qgis.PyQt.QtGui import QColor
 from samgeo_plugin import styles
 from samgeo_plugin.gui.class_panel import ClassPanel
 from samgeo_plugin.gui.map_tool import PromptTool
-from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.classes import ClassList
 from samgeo_plugin.interactive.review import ACCEPTED, Review
 from samgeo_plugin.job import Prompt
@@ -133,7 +133,7 @@ def test_the_class_goes_into_the_layers_own_field_or_a_new_one(classes, fields, 
 
 def test_a_mapping_of_the_users_own_decides(classes):
     layer = layer_with("&field=class:string&field=kind:string")
-    target.set_mapping(layer, {"class": "kind"})
+    field_mapping.set_mapping(layer, {"class": "kind"})
     target.add_object(layer, square(), CRS, {"class": "roof"})
     assert [f["kind"] for f in layer.getFeatures()] == ["roof"]
 

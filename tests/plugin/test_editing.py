@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsDefaultValue,
     QgsFeature,
     QgsFieldConstraints,
     QgsGeometry,
     QgsPointXY,
     QgsProject,
+    QgsRectangle,
     QgsSettings,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import Qt
 
-from samgeo_plugin.interactive import editing, last_values, target
-from samgeo_plugin.interactive.candidates import Accepted
+from samgeo_plugin.interactive import editing, field_mapping, last_values, target
+from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place
@@ -91,6 +95,60 @@ def test_split_leaves_the_larger_part_to_the_feature_and_copies_its_attributes(r
         editing.split(roofs, [known["c"]], line)
 
 
+@pytest.fixture
+def measured(qgis_app):
+    """Two squares side by side as the engine writes them: ids, areas, perimeters."""
+    fields = "&field=id:string&field=area_m2:double&field=perimeter_m:double"
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "measured", "memory")
+    for k in range(2):
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([f"{k:016x}", 100.0, 40.0])
+        feature.setGeometry(square(500000 + 10 * k, 3000000))
+        layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def sizes(layer) -> list:
+    """Whole square metres and metres on the map of UTM, whose scale here is 0.9996."""
+    return sorted(
+        (round(f["area_m2"] * 0.9996**2), round(f["perimeter_m"] * 0.9996))
+        for f in layer.getFeatures()
+    )
+
+
+def test_area_and_perimeter_are_those_of_the_shape_after_every_edit(measured):
+    first, second = (feature.id() for feature in measured.getFeatures())
+    editing.merge(measured, [first, second])
+    assert sizes(measured) == [(200, 60)]
+    editing.split(measured, [first], [QgsPointXY(500005, 2999990), QgsPointXY(500005, 3000020)])
+    assert sizes(measured) == [(50, 30), (150, 50)]
+    with editing.command(measured, "two parts"):
+        two = QgsGeometry.collectGeometry([square(500000, 3000000), square(500040, 3000000, 20)])
+        editing.set_shape(measured, first, two)
+    assert sizes(measured) == [(50, 30), (500, 120)]
+    editing.keep_largest_part(measured, first)
+    assert sizes(measured) == [(50, 30), (400, 80)]
+    editing.delete(measured, [feature.id() for feature in measured.getFeatures()])
+    larger = {"area_m2": 999.0, "perimeter_m": 99.0}  # as before the project's rules
+    target.add_object(measured, square(500000, 3000000), UTM, larger)
+    assert sizes(measured) == [(100, 40)]
+
+
+def test_a_part_that_was_split_off_gets_an_id_of_its_own_where_it_is_the_engines(measured):
+    first, second = (feature.id() for feature in measured.getFeatures())
+    measured.startEditing()
+    measured.changeAttributeValue(second, 0, "plot 7")
+    line = [QgsPointXY(499990, 3000004), QgsPointXY(500030, 3000004)]
+    assert editing.split(measured, [first, second], line) == 2
+    known = sorted(feature["id"] for feature in measured.getFeatures())
+    assert known.count("plot 7") == 2, "the user's own, as QGIS copies it"
+    assert known.count(f"{0:016x}") == 1
+    assert len(set(known)) == 3
+
+
 def test_overlaps_are_avoided_where_the_project_says_so(roofs):
     project = QgsProject.instance()
     over = square(5, 2, 10)
@@ -108,6 +166,33 @@ def test_overlaps_are_avoided_where_the_project_says_so(roofs):
         target.add_object(roofs, square(1, 1, 5), UTM, {})
 
 
+BROKEN = (
+    "POLYGON((0 0,10 10,10 0,0 10,0 0))",
+    "POLYGON((0 0,10 0,10 10,0 10,0 0),(5 5,15 5,15 7,5 7,5 5))",
+    "POLYGON((0 0,10 0,10 10,5 -5,0 10,0 0))",
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_polygon_that_crosses_itself_is_cut_out_and_merged_like_others(roofs, broken):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    known = ids(roofs)
+    neighbour = QgsGeometry.fromWkt(broken)
+    roofs.changeGeometry(known["a"], neighbour)
+    written = target.add_object(roofs, square(-20, -20, 28), UTM, {})
+    added = roofs.getFeature(written.feature_ids[0]).geometry()
+    valid = neighbour.makeValid()
+    assert added.area() > 600
+    assert added.intersection(valid).area() == pytest.approx(0)
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AllowIntersections)
+    roofs.changeGeometry(written.feature_ids[0], square(-20, -20, 36))
+    editing.merge(roofs, [known["a"], written.feature_ids[0]])
+    merged = shapes(roofs)["a"]
+    assert merged.isGeosValid()
+    assert merged.intersection(valid).area() == pytest.approx(valid.area())
+
+
 def test_neighbours_get_the_vertices_of_a_shared_border(roofs):
     QgsProject.instance().setTopologicalEditing(True)
     target.add_object(roofs, square(-4, 3, 4), UTM, {})
@@ -119,9 +204,9 @@ def test_hard_constraints_and_forms_are_not_passed_over(roofs):
     roofs.setFieldConstraint(0, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
     with pytest.raises(target.FormWanted, match="name") as wanted:
         target.add_object(roofs, square(100, 0), UTM, {})
-    assert wanted.value.feature.geometry().area() == 100
+    assert wanted.value.features[0].geometry().area() == 100
     assert roofs.featureCount() == 3
-    target.set_mapping(roofs, {"label": "name"})
+    field_mapping.set_mapping(roofs, {"label": "name"})
     target.add_object(roofs, square(100, 0), UTM, {"label": "roof"})
     assert roofs.featureCount() == 4
     config = roofs.editFormConfig()
@@ -129,6 +214,47 @@ def test_hard_constraints_and_forms_are_not_passed_over(roofs):
     roofs.setEditFormConfig(config)
     with pytest.raises(target.FormWanted):
         target.add_object(roofs, square(200, 0), UTM, {"label": "roof"})
+
+
+@pytest.fixture
+def with_form(roofs):
+    """A layer that asks for its form at each new feature."""
+    config = roofs.editFormConfig()
+    config.setSuppress(config.FeatureFormSuppress.SuppressOff)
+    roofs.setEditFormConfig(config)
+    return roofs
+
+
+def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
+    written = []
+    loaded.controller.written.connect(written.append)
+    assert loaded.controller.set_target(with_form)
+    two = QgsGeometry.collectGeometry([square(100, 0), square(130, 0, 8)])
+    loaded.controller._write(Accepted(two, two, UTM, {}))
+    for count in (4, 5):
+        loaded._forms[0].accept()
+        wait(lambda count=count: with_form.featureCount() == count)
+    assert not loaded._forms
+    assert [len(each.feature_ids) for each in written] == [2]
+    assert sum(f.geometry().area() for f in with_form.getFeatures()) == 300 + 100 + 64
+    with_form.rollBack()
+
+
+def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_form, wait):
+    controller, written, examples = loaded.controller, [], []
+    controller.written.connect(written.append)
+    controller.accepted_as.connect(lambda *told: examples.append(told))
+    assert controller.set_target(with_form)
+    controller._write(Accepted(square(100, 0), square(100, 0), UTM, {"class": "roof"}))
+    with_form.addFeature(QgsFeature(with_form.fields()))  # not the form's
+    assert not written
+    loaded._forms[0].accept()
+    wait(lambda: written)
+    (feature_id,) = written[0].feature_ids
+    assert with_form.getFeature(feature_id).geometry().area() == 100
+    assert [told[2] for told in examples] == ["roof"]
+    assert controller._kept[-1].written == written[0], "can be refined"
+    with_form.rollBack()
 
 
 def test_right_angles_and_largest_part(roofs):
@@ -140,6 +266,73 @@ def test_right_angles_and_largest_part(roofs):
     angles = [made.angleAtVertex(k) for k in range(4)]
     assert len({round(angle * 1e4) % round(1e4 * 3.14159265 / 2) for angle in angles}) <= 2
     assert not editing.keep_largest_part(roofs, known["a"])
+
+
+def test_a_correction_of_several_parts_is_refused_by_a_layer_of_single_polygons(roofs):
+    known = ids(roofs)
+    two = QgsGeometry.collectGeometry([square(0, 0), square(30, 0, 8)])
+    with pytest.raises(EditError, match="single polygons"):
+        target.correct_object(Place(roofs.id(), known["a"], two), two, UTM, {})
+    assert shapes(roofs)["a"].equals(square(0, 0))
+    one = QgsGeometry.collectGeometry([square(0, 0, 9)])
+    target.correct_object(Place(roofs.id(), known["a"], one), one, UTM, {})
+    assert shapes(roofs)["a"].area() == 81
+
+
+def test_of_one_part_that_a_neighbour_cuts_in_two_the_larger_piece_stays(roofs):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    bar = QgsGeometry.fromWkt("MULTIPOLYGON(((40 2,65 2,65 4,40 4,40 2)))")
+    target.correct_object(Place(roofs.id(), ids(roofs)["b"], bar), bar, UTM, {})
+    assert shapes(roofs)["b"].area() == 20
+
+
+HEIGHTS = "POLYGONZ((0 0 101,10 0 102,10 10 103,0 10 104,0 0 101))"
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("PolygonZ", HEIGHTS, [101, 101.4, 102.8, 104, 101]),
+        ("MultiPolygonZM", HEIGHTS, [101, 101.4, 102.8, 104, 101]),
+        (
+            "PolygonZ",
+            "POLYGONZ((0 0 7,10 0 7,10 10 7,0 0 7),(1 0.5 9,2 1 9,2 0.5 9,1 0.5 9))",
+            None,
+        ),
+    ],
+)
+def test_a_corrected_polygon_keeps_its_heights(qgis_app, kind, before, after):
+    layer = QgsVectorLayer(f"{kind}?crs=EPSG:32645", "roof", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt(before).coerceToType(layer.wkbType())[0])
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    (known,) = layer.getFeatures()
+    new = QgsGeometry.fromWkt("POLYGON((0 0,4 0,12 8,0 10,0 0))")
+    target.correct_object(Place(layer.id(), known.id(), new), new, UTM, {})
+    heights = [vertex.z() for vertex in layer.getFeature(known.id()).geometry().vertices()]
+    assert heights == pytest.approx(after or [7, 7, 7, 7, 7])
+    assert layer.getFeature(known.id()).geometry().area() == new.area()
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_neighbour_that_is_cut_out_gives_no_heights(roofs):
+    project = QgsProject.instance()
+    layer = QgsVectorLayer("PolygonZ?crs=EPSG:32645", "z", "memory")
+    for wkt in (HEIGHTS, "POLYGONZ((10 0 9,20 0 9,20 10 9,10 0 9))"):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        layer.dataProvider().addFeatures([feature])
+    project.addMapLayer(layer)
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    known = next(layer.getFeatures()).id()
+    target.correct_object(Place(layer.id(), known, square(0, 0)), square(2, 0), UTM, {})
+    shape = layer.getFeature(known).geometry()
+    assert {vertex.x() for vertex in shape.vertices()} >= {2, 10, 12}
+    assert all(101 <= vertex.z() <= 104 for vertex in shape.vertices()), shape.asWkt(1)
+    layer.rollBack()
 
 
 def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait):
@@ -194,7 +387,7 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     monkeypatch.setattr(
         controller.reporter, "show", lambda *text, **more: said.append((text, more))
     )
-    target.set_mapping(roofs, {"class": "n"})
+    field_mapping.set_mapping(roofs, {"class": "n"})
     assert controller.set_target(roofs)
     corrected, place = square(0, 0, 9), Place(roofs.id(), ids(roofs)["a"], square(0, 0))
     controller._write(Accepted(corrected, corrected, UTM, {"class": "roof"}, place))
@@ -208,6 +401,76 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     assert [feature["class"] for feature in new.getFeatures()] == ["roof"]
     new.rollBack()
     roofs.rollBack()
+
+
+def test_several_features_get_new_shapes_in_one_step(roofs):
+    known = ids(roofs)
+    two = QgsGeometry.collectGeometry([square(0, 0), square(30, 0)])
+    changed = {known["a"]: square(0, 0, 6), known["b"]: two, known["c"]: square(50, 0, 5)}
+    editing.set_shapes(roofs, changed, "Refine")
+    assert {name: shape.area() for name, shape in shapes(roofs).items()} == {
+        "a": 36, "b": 100, "c": 25,
+    }  # fmt: skip
+    roofs.undoStack().undo()
+    assert {shape.area() for shape in shapes(roofs).values()} == {100}
+    with pytest.raises(EditError, match="single polygons"):
+        editing.set_shapes(roofs, {known["b"]: two}, "Refine")
+    assert not roofs.undoStack().canUndo()
+
+
+@pytest.fixture
+def accepted(loaded, roofs):
+    """Accepts squares into the layer and returns their features' ids."""
+    controller = loaded.controller
+    assert controller.set_target(roofs)
+
+    def accept(x: float, crs: QgsCoordinateReferenceSystem = UTM) -> int:
+        shape = square(x, 3000000)
+        shape.transform(QgsCoordinateTransform(UTM, crs, QgsProject.instance()))
+        controller._write(Accepted(shape, shape, crs, {}))
+        return controller._kept[-1].written.feature_ids[0]
+
+    yield accept
+    roofs.rollBack()
+
+
+def refine(loaded) -> None:
+    """As if a slider had been moved: each shape is made half as wide in the engine's place."""
+    for one in loaded.controller._kept:
+        box = one.accepted.raw.boundingBox()
+        half = QgsRectangle(box.xMinimum(), box.yMinimum(), box.center().x(), box.yMaximum())
+        one.accepted = replace(one.accepted, raw=QgsGeometry.fromRect(half))
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+
+
+def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
+    first, second, third = (accepted(300000 + 100 * k) for k in range(3))
+    roofs.changeGeometry(second, square(300100, 3000000, 12))
+    editing.split(roofs, [third], [QgsPointXY(300204, 2999990), QgsPointXY(300204, 3000020)])
+    refine(loaded)
+    assert roofs.getFeature(first).geometry().area() == 50
+    assert roofs.getFeature(second).geometry().area() == 144
+    assert roofs.getFeature(third).geometry().area() == 60
+    roofs.undoStack().undo()
+    assert roofs.getFeature(first).geometry().area() == 100
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    assert roofs.getFeature(first).geometry().area() == 50, "again, after an undo"
+
+
+def test_refinement_takes_each_object_from_its_own_crs(loaded, roofs, accepted):
+    accepted(300000)
+    second = accepted(300100, QgsCoordinateReferenceSystem("EPSG:3857"))
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    assert roofs.getFeature(second).geometry().intersection(square(300100, 3000000)).area() > 99
+
+
+def test_refinement_avoids_overlaps_where_the_project_does(loaded, roofs, accepted):
+    project = QgsProject.instance()
+    project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
+    first, second = accepted(300000), accepted(300006)
+    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    one, other = (roofs.getFeature(each).geometry() for each in (first, second))
+    assert one.intersection(other).area() == pytest.approx(0)
 
 
 def test_a_polygon_that_is_saved_while_it_is_corrected_is_known_still(roofs):

@@ -7,6 +7,7 @@ import pytest
 from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
+    QgsField,
     QgsGeometry,
     QgsProject,
     QgsVectorFileWriter,
@@ -15,7 +16,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
-from samgeo_plugin import styles
+from samgeo_plugin import field_types, styles
 from samgeo_plugin.interactive.doubt import doubts, together
 from samgeo_plugin.interactive.review import (
     ACCEPTED,
@@ -259,6 +260,12 @@ def test_a_status_of_the_users_own_stays_and_decisions_go_elsewhere(qgis_app, wa
     assert [feature[0] for feature in made.getFeatures()] == values
     assert [feature["review"] for feature in made.getFeatures()] == [ACCEPTED] * 3
     assert "they go into “review”" in said[0][1]
+    assert decision_field(made) == "review"
+
+
+def test_a_virtual_status_is_no_field_for_decisions(qgis_app):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645", "plots", "memory")
+    made.addExpressionField("NULL", QgsField("status", field_types.TEXT))
     assert decision_field(made) == "review"
 
 

@@ -13,12 +13,14 @@ from qgis.core import (
     QgsFeature,
     QgsField,
     QgsGeometry,
+    QgsPoint,
     QgsProject,
     QgsVectorLayer,
 )
 
 from samgeo_plugin import field_types
-from samgeo_plugin.interactive import target
+from samgeo_plugin.gui.field_dialog import FieldDialog
+from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
 from samgeo_plugin.interactive.editing import EditError
@@ -104,14 +106,66 @@ def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
         "mine",
         "memory",
     )
-    assert target.mapping(layer) == {"score": "SCORE", "tiles": "tiles"}
+    assert field_mapping.mapping(layer) == {"score": "SCORE", "tiles": "tiles"}
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer).attributes()[0] == "0.8"
-    target.set_mapping(layer, {"score": "quality", "label": "gone"})
-    assert target.mapping(layer) == {"score": "quality"}
+    field_mapping.set_mapping(layer, {"score": "quality", "label": "gone"})
+    assert field_mapping.mapping(layer) == {"score": "quality"}
     layer.undoStack().undo()
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer)["quality"] == 0.87
+
+
+@pytest.mark.parametrize(
+    ("fields", "virtual", "expected"),
+    [("", "label", "class"), ("", "class", "label"), ("&field=label:string", "class", "label")],
+)
+def test_a_virtual_field_is_not_written_into(qgis_app, fields, virtual, expected):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string" + fields, "mine", "memory")
+    layer.addExpressionField("name || '!'", QgsField(virtual, field_types.TEXT))
+    target.add_object(layer, SQUARE, UTM, {"class": "roof", "label": ""})
+    assert only(layer)[expected] == "roof"
+    assert virtual not in field_mapping.mapping(layer).values()
+    dialog = FieldDialog(layer)
+    dialog.boxes["class"].setField(virtual)
+    assert dialog.boxes["class"].currentField() != virtual, "it is not offered"
+
+
+def test_fields_that_the_form_does_not_let_be_edited_are_offered(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=area_m2:double", "mine", "memory")
+    form = layer.editFormConfig()
+    form.setReadOnly(0, True)
+    layer.setEditFormConfig(form)
+    FieldDialog(layer).accept()
+    assert field_mapping.mapping(layer) == {"area_m2": "area_m2"}
+
+
+def test_a_class_that_the_user_has_left_out_is_not_written(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=label:string", "mine", "memory")
+    dialog = FieldDialog(layer)
+    for name in ("class", "label"):
+        dialog.boxes[name].setField("")
+    dialog.accept()
+    target.add_object(layer, SQUARE, UTM, {"class": "roof", "label": "roof"})
+    assert layer.fields().names() == ["label"]
+    assert not only(layer)["label"]
+
+
+def test_where_no_field_for_the_class_could_be_chosen_one_is_added(qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string", "mine", "memory")
+    FieldDialog(layer).accept()
+    for _ in range(2):
+        target.add_object(layer, SQUARE, UTM, {"class": "roof"})
+    assert [feature["class"] for feature in layer.getFeatures()] == ["roof", "roof"]
+
+
+@pytest.mark.parametrize("kind", ["integer", "int8", "double"])
+@pytest.mark.parametrize("key", ["12e4567890123456", "1234567890123456", "f00d567890123456"])
+def test_an_id_does_not_go_into_a_field_of_numbers(qgis_app, kind, key):
+    layer = QgsVectorLayer(f"Polygon?crs=EPSG:32645&field=id:{kind}", "mine", "memory")
+    target.add_object(layer, SQUARE, UTM, {"id": key})
+    assert not only(layer)["id"]
+    assert layer.commitChanges(), layer.commitErrors()
 
 
 @pytest.fixture
@@ -192,20 +246,6 @@ def test_a_geopackage_where_nothing_can_be_written_is_refused(qgis_app, tmp_path
         target.new_geopackage_layer(str(tmp_path / "no" / "folder.gpkg"), "roofs", UTM)
 
 
-def test_accepted_objects_get_new_shapes_in_one_step(qgis_app):
-    layer = target.new_scratch_layer("roofs", UTM)
-    first = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
-    second = target.add_object(layer, SQUARE, UTM, ATTRIBUTES).feature_ids[0]
-    small = SQUARE.buffer(-2, 1)
-    changed = target.change_geometries(
-        layer, {first: small, second: small, 999: small}, UTM, "Refine"
-    )
-    assert changed == 2
-    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {36}
-    layer.undoStack().undo()
-    assert {round(f.geometry().area()) for f in layer.getFeatures()} == {100}
-
-
 def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     text = (ROOT / "core" / "vectors" / "schema.py").read_text(encoding="utf-8")
     values = {
@@ -215,7 +255,9 @@ def test_the_fields_are_those_that_the_engine_writes_and_the_class():
     }
     calls = [*values["FIELDS"].elts, values["CLASS"]]
     names = [tuple(word.value for word in call.args) for call in calls]
-    assert [(name, kind.replace("double", "real")) for name, _, kind in target.SCHEMA] == names
+    assert [
+        (name, kind.replace("double", "real")) for name, _, kind in field_mapping.SCHEMA
+    ] == names
 
 
 # --- found objects ------------------------------------------------------------------------------
@@ -250,7 +292,7 @@ def test_what_is_accepted_while_found_objects_are_taken_over_is_a_step_of_its_ow
     clicked.translate(0, 500)
     target.add_object(layer, clicked, UTM, ATTRIBUTES)
     wait(lambda: take.heard)
-    assert take.heard == [(200, 0)]
+    assert take.heard == [(200, 0, 0)]
     assert layer.featureCount() == 201
     layer.undoStack().undo()
     assert [feature["id"] for feature in layer.getFeatures()] == ["f00d"]
@@ -294,9 +336,61 @@ def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_on
     take.start(layer, UTM, squares(3, apart=8), {}, Refinement())
     wait(lambda: heard)
     project.setAvoidIntersectionsMode(QgsProject.AvoidIntersectionsMode.AllowIntersections)
-    assert heard == [(3, 0)]
+    assert heard == [(3, 0, 0)]
     assert [feature["nr"] for feature in layer.getFeatures()] == [1, 2, 3]
     areas = [feature.geometry().area() for feature in layer.getFeatures()]
     assert areas == pytest.approx([100, 80, 80])
+    assert [feature["area_m2"] for feature in layer.getFeatures()] == pytest.approx(areas, rel=0.01)
     layer.rollBack()
     project.removeAllMapLayers()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
+    qgis_app, tmp_path, wait, saved
+):
+    path = str(tmp_path / "roofs.gpkg")
+    layer = target.new_geopackage_layer(path, "roofs", UTM)
+    layer.startEditing()
+    layer.addAttribute(QgsField("owner", field_types.TEXT))
+    QgsProject.instance().addMapLayer(layer)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(4), {}, Refinement())
+    wait(lambda: heard)
+    assert not saved or layer.commitChanges(False)
+    known = {feature["id"]: feature.id() for feature in layer.getFeatures()}
+    layer.changeAttributeValue(known["1"], layer.fields().lookupField("owner"), "Miller")
+    layer.changeGeometry(known["2"], SQUARE.buffer(1, 1))
+    assert not saved or layer.commitChanges(False)
+    whole = QgsGeometry.fromRect(SQUARE.boundingBox().buffered(100))
+    larger = Found("9", whole, 0.9, 0.9, 1.0)
+    take.start(layer, UTM, [(larger, "roof")], {}, Refinement(), set("0123"), set("0123"))
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (-1, 0, 2)
+    left = {feature["id"]: feature["owner"] for feature in layer.getFeatures()}
+    assert set(left) == {"1", "2", "9"}
+    assert left["1"] == "Miller"
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_other_parts_stay_where_a_changed_one_stands_for_the_larger_object(qgis_app, wait):
+    layer = target.new_scratch_layer("roofs", UTM)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    first = next(feature.id() for feature in layer.getFeatures() if feature["id"] == "0")
+    both = QgsGeometry.collectGeometry([shape.geometry for shape, _ in squares(2)])
+    box = QgsGeometry.fromRect(both.boundingBox())
+    wider = QgsGeometry.fromRect(SQUARE.boundingBox())
+    wider.get().moveVertex(wider.vertexIdFromVertexNr(1)[1], QgsPoint(300018, 3000000))
+    wider.get().moveVertex(wider.vertexIdFromVertexNr(2)[1], QgsPoint(300018, 3000010))
+    layer.changeGeometry(first, wider)
+    larger = [(Found("9", box, 0.9, 0.9, 1.0), "roof")]
+    take.start(layer, UTM, larger, {}, Refinement(), {"0", "1"}, {"0", "1"})
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (0, 1, 1)
+    assert {feature["id"] for feature in layer.getFeatures()} == {"0", "1"}
+    layer.rollBack()

@@ -27,6 +27,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
+from samgeo_plugin.interactive.update_review import UpdateReview
 from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
@@ -138,6 +139,22 @@ def test_an_accepted_outline_goes_to_the_same_feature_and_a_rejected_one_does_no
     assert area(old, 1) == 100
     assert old.commitChanges()
     assert [f.id() for f in old.getFeatures()] == [1, 2, 3, 4]
+
+
+def test_an_accepted_outline_keeps_the_heights_of_the_old_polygon(qgis_app):
+    old = QgsVectorLayer("PolygonZ?crs=EPSG:32645", "roofs", "memory")
+    feature = QgsFeature(old.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGONZ((0 0 7,10 0 7,10 10 7,0 10 7,0 0 7))"))
+    old.dataProvider().addFeatures([feature])
+    (known,) = old.getFeatures()
+    changes = changes_of(old, [(known.id(), "reshaped", square(0, 12))])
+    (change,) = changes.getFeatures()
+    UpdateReview(changes, old).settle(change.id(), accepted=True, was_accepted=False)
+    shape = old.getFeature(known.id()).geometry()
+    assert shape.area() == 144
+    assert {vertex.z() for vertex in shape.vertices()} == {7}
+    old.rollBack()
+    QgsProject.instance().removeAllMapLayers()
 
 
 def test_what_is_gone_goes_and_what_is_new_comes(review, old):

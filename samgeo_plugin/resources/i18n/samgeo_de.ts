@@ -2115,6 +2115,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} that you have changed stay, though they are parts of larger ones now.</source>
+   <translation>{count}, die Sie geändert haben, bleiben, obwohl sie jetzt Teile größerer sind.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>{count} were there already or do not fit.</source>
    <translation>{count} waren schon da oder passen nicht.</translation>
   </message>
@@ -2260,8 +2265,23 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>What other objects cover of this one cannot be computed ({why}); repair their outlines.</source>
+   <translation>Was andere Objekte von diesem bedecken, lässt sich nicht berechnen ({why}); reparieren Sie deren Umrisse.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>unknown reason</source>
+   <translation>unbekannter Grund</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>{field} of {layer} cannot be changed.</source>
    <translation>{field} von {layer} kann nicht geändert werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>{layer} holds single polygons, and this change has several parts.</source>
+   <translation>{layer} enthält einteilige Polygone, und diese Änderung hat mehrere Teile.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editor.py" />
@@ -2415,11 +2435,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
-   <source>unknown reason</source>
-   <translation>unbekannter Grund</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/target.py" />
    <source>{file} cannot be written ({why}); choose another folder.</source>
    <translation>{file} kann nicht geschrieben werden ({why}); wählen Sie einen anderen Ordner.</translation>
   </message>
@@ -2462,11 +2477,6 @@
    <location filename="samgeo_plugin/interactive/update_review.py" />
    <source>{layer} has no polygon with the outline of this new object: if you have changed it since, delete it there by hand.</source>
    <translation>{layer} hat kein Polygon mit dem Umriss dieses neuen Objekts: falls Sie es seither geändert haben, löschen Sie es dort von Hand.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/update_review.py" />
-   <source>{layer} holds single polygons, and this change has several parts.</source>
-   <translation>{layer} enthält einteilige Polygone, und diese Änderung hat mehrere Teile.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/log.py" />
