@@ -33,7 +33,7 @@ from pyproj.exceptions import CRSError
 from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
-from ..sources.vector_input import for_pyogrio
+from ..sources.vector_input import for_pyogrio, misread_by_pyogrio
 from .shapefile import (
     SIDECAR,
     for_shapefile,
@@ -373,12 +373,12 @@ def _with_unit(crs: CRS) -> str:
 
 @contextlib.contextmanager
 def _as_is(path: Path) -> Iterator[None]:
-    """Let pyogrio write to a path with "!" in it, which it takes for an archive's end.
+    """Let pyogrio write to a path that it would take for another one.
 
     Its writer wants an exact ``str``, so that ``for_pyogrio`` cannot help: its parser of names is
     left out for the time of the call.
     """
-    if "!" not in str(path):
+    if not misread_by_pyogrio(path):
         yield
         return
     parser = pyogrio.raw.vsi_path
