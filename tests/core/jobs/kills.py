@@ -366,7 +366,8 @@ def content(folder: Path, *, rows: bool) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.is_file() and inside.parts[0].startswith("o") and not path.name.endswith(_LEFT):
+        output = inside.parts[0].startswith("o") and not inside.parts[0].endswith(".job")
+        if path.is_file() and output and not path.name.endswith(_LEFT):
             by_rows = path.suffix == ".gpkg" and (rows or path.name == "old.gpkg")
             data = _rows(path) if by_rows else path.read_bytes()
             found[str(inside)] = hashlib.sha256(data).hexdigest()
