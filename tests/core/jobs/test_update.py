@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -227,6 +228,15 @@ def test_a_warning_names_the_polygon_as_the_output_does(updated, tmp_path):
     assert said == [f"Polygon {name}: it lies outside the raster." for name in ("far", "fid 5")]
     found = pyogrio.read_dataframe(result.output, layer=result.layer)
     assert list(found["old_id"][found["status"] == "unseen"]) == ["far", "fid 5"]
+
+
+def test_an_exclamation_mark_or_a_semicolon_in_a_path_is_part_of_it(updated, tmp_path):
+    folder = tmp_path / "!work"
+    folder.mkdir()
+    shutil.copy(updated[3], folder / "old;1.gpkg")
+    raster = updated[3].parent / "town.tif"
+    result = samgeo_core.update(folder / "old;1.gpkg", raster, folder / "out;1.gpkg", threads=1)
+    assert result.counts == updated[0].counts
 
 
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
