@@ -3,7 +3,8 @@
 
 Confirmed, moved, reshaped and gone are told apart by a multinomial logistic regression on
 :mod:`.measures`. Where several objects of the class lie in one polygon it may be split, and where
-one object covers several polygons these may be merged; that is counted, not learnt.
+one object covers several polygons these may be merged; that is counted, not learnt. A polygon of
+several parts is gone where none of them stands, and reshaped where some do.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import shapely
 
 from ..classes.resolve import resolve
 from .class_of_layer import OF_CLASS as CLASS_NAME
-from .evidence import Bools, Evidence, Floats, Integers, Shapes, overlapping
-from .measures import OF_CLASS, Measures, measure_all
+from .evidence import Bools, Evidence, Floats, Integers, Shapes, iou, overlapping
+from .measures import OF_CLASS, Measures, found_again, measure_all, middles
 from .weights import BIAS, WEIGHTS
 
 CONFIRMED, MOVED, RESHAPED, GONE = "confirmed", "moved", "reshaped", "gone"
@@ -37,7 +38,8 @@ TOGETHER = 0.6
 """Share of an old polygon that its pieces cover together."""
 
 ITSELF = 0.6
-"""IoU with one object from which an old polygon is that object, and neither split nor merged."""
+"""IoU with one object from which an old polygon is that object, and neither split nor merged; and
+from which a part of a polygon stands."""
 
 FREE = 0.2
 """Share of a new object that may lie on old polygons or on what stands in their place."""
@@ -61,10 +63,12 @@ class Changes:
         found: (n,) what stands there now, on the plane: several parts where it was split, empty
             where it is gone.
         source: (n,) number of the candidate in ``found``, -1 for the polygon's answer and -2 for
-            pieces.
+            several.
         way: (n, 2) from the old middle to the found one, m, without the common shift.
         overlap: (n,) IoU of the old polygon (after the common shift) and what stands there.
         pieces: Candidates of each polygon that was split.
+        kept: Candidates on the parts that stand of each polygon whose other parts are gone; it is
+            reshaped.
         partners: Polygons that each one merged with.
         new: (k,) candidates that are new objects.
         new_probability: (k,) of being one.
@@ -77,6 +81,7 @@ class Changes:
     way: Floats
     overlap: Floats
     pieces: dict[int, list[int]]
+    kept: dict[int, list[int]]
     partners: dict[int, list[int]]
     new: Integers
     new_probability: Floats
@@ -98,6 +103,7 @@ def compare(evidence: Evidence, least: float = 0.5) -> Changes:
     status = np.array(LEARNT, dtype=object)[chosen]
     probability = said[np.arange(len(said)), chosen]
     found, source = measures.found.copy(), measures.source.copy()
+    way, overlap = measures.way.copy(), measures.overlap.copy()
     standing = _standing(evidence)
     pieces = _split(evidence, measures, standing, least)
     for number, parts in pieces.items():
@@ -113,18 +119,31 @@ def compare(evidence: Evidence, least: float = 0.5) -> Changes:
             found[number] = evidence.candidates.shapes[candidate]
             source[number] = candidate
             partners[number] = [other for other in held if other != number]
+    kept = _kept(evidence, standing, np.flatnonzero((status == GONE) & evidence.visible))
+    for number, parts in kept.items():
+        status[number] = RESHAPED
+        found[number] = shapely.union_all(evidence.candidates.shapes[parts])
+        source[number] = -2
+    again = list(kept)
+    stood = found_again(evidence.old[again], found[again])
+    way[again] = middles(found[again]) - middles(stood)
+    overlap[again] = iou(stood, found[again])
     status[~evidence.visible] = UNSEEN
     probability[~evidence.visible] = 1.0
     found[status == GONE] = shapely.Polygon()
-    new = _new(evidence, standing, status, found, least)
+    stays = status != GONE
+    stays[again] = False  # what stands of it is among what was found
+    taken = np.concatenate([evidence.old[stays], found])
+    new = _new(evidence, standing, taken, least)
     return Changes(
         status,
         probability,
         found,
         source,
-        measures.way,
-        measures.overlap,
+        way,
+        overlap,
         pieces,
+        kept,
         partners,
         new,
         evidence.candidates.likeness[new],
@@ -197,10 +216,29 @@ def _merged(
     }
 
 
-def _new(
-    evidence: Evidence, standing: Integers, status: np.ndarray, found: Shapes, least: float
-) -> Integers:
-    """Candidates of the class that stand where no old polygon does."""
+def _kept(evidence: Evidence, standing: Integers, gone: Integers) -> dict[int, list[int]]:
+    """Polygons of several parts, of which the one that was asked for is gone and others stand.
+
+    Args:
+        evidence: Of both.
+        standing: From :func:`_standing`.
+        gone: Numbers of the polygons that are told as gone.
+
+    Returns:
+        The candidates that stand on parts of a polygon, by its number.
+    """
+    several = gone[shapely.get_num_geometries(evidence.old[gone]) > 1]
+    parts, part_of = shapely.get_parts(evidence.old[several], return_index=True)
+    of_class = standing[evidence.candidates.likeness[standing] >= OF_CLASS]
+    pairs = overlapping(parts, evidence.candidates.shapes[of_class])
+    held: defaultdict[int, list[int]] = defaultdict(list)
+    for k in np.flatnonzero(pairs.iou >= ITSELF).tolist():
+        held[int(several[part_of[pairs.one[k]]])].append(int(of_class[pairs.other[k]]))
+    return dict(held)
+
+
+def _new(evidence: Evidence, standing: Integers, taken: Shapes, least: float) -> Integers:
+    """Candidates of the class that stand where no old polygon does, nor what took its place."""
     candidates = evidence.candidates
     good: Bools = candidates.likeness[standing] >= least
     if len(evidence.old):
@@ -208,7 +246,6 @@ def _new(
         good &= candidates.score[standing] >= usual - WEAK
         size = np.quantile(shapely.area(evidence.old), 0.1)
         good &= shapely.area(candidates.shapes[standing]) >= SMALLEST * size
-    taken = np.concatenate([evidence.old[status != GONE], found[status != GONE]])
     taken = taken[~shapely.is_empty(taken)]
     shapes = candidates.shapes[standing]
     pairs = overlapping(shapes, taken)

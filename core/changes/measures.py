@@ -69,9 +69,9 @@ def measure_all(evidence: Evidence) -> Measures:
     likeness[from_candidate] = same.likeness[number[from_candidate]]
     empty = shapely.is_empty(found)
     there = np.where(empty, old, found)
-    old = _found_again(old, there)
+    old = found_again(old, there)
     overlap = iou(old, found)
-    way = _middles(there) - _middles(old)
+    way = middles(there) - middles(old)
     aligned = iou(_moved(old, way), there)
     side = np.sqrt(shapely.area(old))
     ratio = np.abs(np.log(shapely.area(there) / np.maximum(shapely.area(old), 1e-12)))
@@ -93,7 +93,7 @@ def measure_all(evidence: Evidence) -> Measures:
     return Measures(found, source, way, overlap, columns)
 
 
-def _found_again(old: Shapes, there: Shapes) -> Shapes:
+def found_again(old: Shapes, there: Shapes) -> Shapes:
     """Old polygons; of those of several parts, the parts that the object there stands on.
 
     The model answers with one object, which is seldom more than one of the parts.
@@ -101,17 +101,12 @@ def _found_again(old: Shapes, there: Shapes) -> Shapes:
     out: Shapes = old.copy()
     for number in np.flatnonzero(shapely.get_num_geometries(old) > 1).tolist():
         parts = shapely.get_parts(old[number])
-        out[number] = shapely.union_all(parts[_stood_on(parts, there[number])])
+        out[number] = shapely.union_all(parts[stood_on(parts, there[number])])
     return out
 
 
-def other_parts(old: Any, there: Any) -> Any:
-    """The parts of an old polygon that the object there does not stand on, as one shape."""
-    parts = shapely.get_parts(old)
-    return shapely.union_all(parts[~_stood_on(parts, there)])
-
-
-def _stood_on(parts: Shapes, there: Any) -> Bools:
+def stood_on(parts: Shapes, there: Any) -> Bools:
+    """(n,) bool: the parts of a polygon that the object there stands on."""
     common = shapely.area(shapely.intersection(parts, there))
     share = common / np.maximum(shapely.area(parts), 1e-12)
     out: Bools = share >= 0.5 * share.max()
@@ -131,7 +126,8 @@ def _logit(probability: Floats) -> Floats:
     return out
 
 
-def _middles(shapes: Shapes) -> Floats:
+def middles(shapes: Shapes) -> Floats:
+    """(n, 2) x and y of the shapes' centroids."""
     out: Floats = shapely.get_coordinates(shapely.centroid(shapes))
     return out
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -20,7 +21,7 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform, crs_on_raster
-from ..sources.vector_input import as_text, open_vector
+from ..sources.vector_input import as_text, open_vector, parts_of
 
 NONE = ""
 """Class of what belongs to none of the classes."""
@@ -49,6 +50,11 @@ class ExampleLayer:
     class_field: str | None = None
     class_name: str = NONE
     layer: str | None = None
+
+    @classmethod
+    def named_as_file(cls, path: str) -> ExampleLayer:
+        """A layer of one class, which is called as its file, whatever layer of it is named."""
+        return cls(path, class_name=Path(parts_of(path, None)[0]).stem)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ def made_by(
     names = [name for name in named if name not in changed]
     paths = [getattr(params, name, None) for name in names]
     paths += [*getattr(params, "like", ()), *getattr(params, "unlike", ())]
-    stamps = [_stamp(path) for path in paths]
+    stamps = [sizes_and_times(path) for path in paths]
     text = json.dumps([__version__, options, stamps, description], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
@@ -76,8 +76,13 @@ def earlier_result(
     return None
 
 
-def _stamp(path: str | None) -> list[int]:
-    """Sizes and times of a file with or without ``|layername=...``; none where there is no file."""
+def sizes_and_times(path: str | None) -> list[int]:
+    """What tells a layer from an edited one, for ``path`` and ``path|layername=...`` alike.
+
+    Returns:
+        As from :func:`~samgeo_core.layers.record.stamps`, without names; empty where there is no
+        file.
+    """
     if not path:
         return []
     found = stamps(parts_of(path, None)[0])

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import geopandas as gpd
@@ -27,6 +26,7 @@ from ..prompts.prompt_layer import LayerOptions, LayerPrompt, PromptAs, PromptLa
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
+from .finished import sizes_and_times
 from .folder import Output, executor_for
 from .options import area_of_interest
 from .result import JobResult, Report
@@ -252,19 +252,17 @@ def _describe(
     params: SegmentParameters, raster: Raster, model: PromptableModel, cell: int
 ) -> dict[str, Any]:
     """What the features depend on, and with it the right to go on with a job's batches."""
-    path = Path(params.prompts or "")
-    status = path.stat() if path.exists() else None
     return {
         "raster": raster.description,
         "cell": cell,
         "model": asdict(model.info) | {"accepts": sorted(model.info.accepts)},
         "prompts": [
-            without_secrets(str(path)),
+            without_secrets(params.prompts or ""),
             params.prompts_layer,
             params.prompt_as,
             params.prompt_id,
             params.prompt_label,
-            None if status is None else [status.st_size, status.st_mtime_ns],
+            sizes_and_times(params.prompts),
         ],
         "shapes": [params.simplify, params.min_hole, params.outlines],
     }

@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import OutputError, ParameterError, SamGeoWarning
+from ..in_memory import ArrayRaster, raster_paths
 from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
 from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
 
 INDEX = "chips.json"
 """File that says where each chip lies; import needs it where images carry no georeference."""
@@ -43,7 +48,7 @@ class Exported:
 
 
 def export_labels(
-    raster: str | Path | Sequence[str | Path],
+    raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
     labels: LayerLike,
     folder: str | Path,
     *,
@@ -80,12 +85,17 @@ def export_labels(
         raise ParameterError(f"Images as {image_format!r} are unknown: use {', '.join(DRIVERS)}.")
     target = Path(folder)
     options = options or ChipOptions()
-    names = [raster] if isinstance(raster, (str, Path)) else list(raster)
     asked = (form, layer, options, image_format, as_runs)
-    run = ShortRun(target, None, "labels", (seen(labels, options.area), stamps(*names), asked))
-    if target.exists() and not run.owns_output and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target} exists and is not empty: choose a new folder.")
-    with open_raster(names, RasterOptions(allow_remote=allow_remote)) as opened:
+    with (
+        tempfile.TemporaryDirectory(prefix="samgeo-") as memory,
+        open_raster(
+            names := raster_paths(raster, Path(memory)), RasterOptions(allow_remote=allow_remote)
+        ) as opened,
+    ):
+        run = ShortRun(target, None, "labels", (seen(labels, options.area), stamps(*names), asked))
+        free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+        if not free and not run.owns_output:
+            raise OutputError(f"{target} exists and is not empty: choose a new folder.")
         chips = list(cut_chips(opened, labels, layer, options))
         classes = sorted({item.label for chip in chips for item in chip.objects})
         try:

@@ -33,7 +33,7 @@ from pyproj.exceptions import CRSError
 from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
-from ..sources.vector_input import for_pyogrio
+from ..sources.vector_input import for_pyogrio, misread_by_pyogrio
 from .shapefile import (
     SIDECAR,
     for_shapefile,
@@ -309,7 +309,7 @@ def _write_gdal(form: Format, written: Written) -> None:
         options["NATIVE_DATA"] = json.dumps({"type": "FeatureCollection", PROVENANCE: document})
         options["NATIVE_MEDIA_TYPE"] = "application/vnd.geo+json"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
-    with warnings.catch_warnings(), _driver_options(written.modified), _as_is(written.target):
+    with warnings.catch_warnings(), _driver_options(written.modified), as_is(written.target):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
@@ -372,13 +372,13 @@ def _with_unit(crs: CRS) -> str:
 
 
 @contextlib.contextmanager
-def _as_is(path: Path) -> Iterator[None]:
-    """Let pyogrio write to a path with "!" in it, which it takes for an archive's end.
+def as_is(path: Path) -> Iterator[None]:
+    """Let pyogrio write to a path that it would take for another one.
 
-    Its writer wants an exact ``str``, so that ``for_pyogrio`` cannot help: its parser of names is
+    Its writers want an exact ``str``, so that ``for_pyogrio`` cannot help: their parser of names is
     left out for the time of the call.
     """
-    if "!" not in str(path):
+    if not misread_by_pyogrio(path):
         yield
         return
     parser = pyogrio.raw.vsi_path

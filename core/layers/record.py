@@ -181,14 +181,17 @@ def stamps(*paths: str | Path) -> list[tuple[str, int, int]]:
     """Name, size and time of change of files; what is not on this machine counts by its name.
 
     What was committed to a GeoPackage may still be in the file ``-wal`` beside it, which QGIS uses:
-    where that is not empty, it follows its file.
+    where that is not empty, it follows its file. So does the ``.dbf`` of a Shapefile, which holds
+    its attributes.
     """
     found = []
-    for path in paths:
-        found.append(_stamp(str(path)) or (str(path), 0, 0))
-        log = _stamp(f"{path}-wal")
-        if log is not None and log[1]:
-            found.append(log)
+    for path in map(str, paths):
+        found.append(_stamp(path) or (path, 0, 0))
+        beside = [f"{path}-wal"]
+        if path.lower().endswith(".shp"):
+            beside += [f"{path[:-4]}.dbf", f"{path[:-4]}.DBF"]
+        stamped = map(_stamp, beside)
+        found += [stamp for stamp in stamped if stamp is not None and stamp[1]]
     return found
 
 

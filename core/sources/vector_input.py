@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
+from pyogrio.util import vsi_path
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
@@ -177,7 +178,7 @@ def _sane(shape: Any) -> Any:
 
 
 class _WholePath(str):
-    """A path that pyogrio hands to GDAL as it is: elsewhere it takes "!" for an archive's end."""
+    """A path that pyogrio hands to GDAL as it is."""
 
     __slots__ = ()
 
@@ -188,11 +189,24 @@ class _WholePath(str):
         return prefix == "/vsi" or super().startswith(prefix, *span)
 
 
-def for_pyogrio(path: str | Path) -> str:
-    """A name for pyogrio's functions; "!" in a path stays what it is."""
+def misread_by_pyogrio(path: str | Path) -> bool:
+    """Whether pyogrio takes a path of this machine for another one.
+
+    It reads names as addresses: "!" ends an archive's name, and ";" the whole name.
+    """
     text = str(path)
-    local = "!" in text and "://" not in text and not text.startswith("/vsi")
-    return _WholePath(text) if local else text
+    if "://" in text or text.startswith("/vsi"):
+        return False
+    return vsi_path(text) not in (text, f"/vsizip/{text}")
+
+
+def for_pyogrio(path: str | Path) -> str:
+    """A name for pyogrio's functions that read; what is in a path of this machine stays as it is.
+
+    For those that write, see ``layers/formats.py``.
+    """
+    text = str(path)
+    return _WholePath(text) if misread_by_pyogrio(text) else text
 
 
 def check_offline(path: str) -> None:

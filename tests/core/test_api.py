@@ -247,12 +247,17 @@ def test_a_picture_is_drawn_of_a_raster_in_memory_and_of_an_open_one(path):
         "!work/o.parquet",
         "a!b.gpkg",
         "wow!.geojson",
+        "roofs;2024.gpkg",
+        "roofs;2024.shp",
+        "roofs;2024.geojson",
+        "roofs;2024.fgb",
+        "roofs;2024.parquet",
     ],
 )
-def test_an_exclamation_mark_in_a_path_is_part_of_it(tmp_path, name):
+def test_an_exclamation_mark_or_a_semicolon_in_a_path_is_part_of_it(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
-    raster = write_raster(path.parent / "r!.tif")
+    raster = write_raster(path.parent / "r!;.tif")
     samgeo_core.segment(raster, path, segmenter=SceneOracle(), simplify=0.0)
     read = gpd.read_parquet if path.suffix == ".parquet" else None
     whole = read(path) if read else open_vector(path, parameter="area_layer").read()

@@ -91,7 +91,7 @@ def example_layers(params: ClassParameters) -> list[ExampleLayer]:
     layers = []
     if params.examples is not None:
         layers.append(ExampleLayer(params.examples, class_field=params.class_field))
-    layers += [ExampleLayer(path, class_name=Path(path).stem) for path in params.like]
+    layers += map(ExampleLayer.named_as_file, params.like)
     layers += [ExampleLayer(path, class_name=NONE) for path in params.unlike]
     return layers
 

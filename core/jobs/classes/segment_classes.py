@@ -192,15 +192,16 @@ class _Steps:
             plain = candidates if magnifies(params) else plain
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
+        # Before the rules and after them, for they change shapes.
+        least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
         if classes:
             save = params.save_classifier
-            least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
             asked = ClassifyParameters(
                 input=found,
                 output=str(folder / "classes.gpkg"),
                 overwrite=True,
                 job_folder=str(folder / "classes.job"),
-                rules=[*least, *params.rules],
+                rules=[*least, *params.rules, *least],
                 class_field=params.class_field if params.examples is not None else None,
                 save_classifier=None if save is None else str(folder / f"new{SUFFIX}"),
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
@@ -214,7 +215,8 @@ class _Steps:
                 put_classifier(save, data, folder, overwrite=params.overwrite)
             found = asked.output
         elif self.rules:
-            frame = ruled(_frame(found), self.rules, self.raster)
+            rules = [*self.rules, *map(parse_rule, least)]
+            frame = ruled(_frame(found), rules, self.raster)
             found = str(folder / "ruled.gpkg")
             fields, names = carried(frame)
             writer = LayerWriter(found, frame.crs, overwrite=True, fields=fields)

@@ -143,13 +143,14 @@ def _folder(params: SegmentParameters) -> Path:
         ParameterError: The name does not suit what is asked for.
     """
     output = Path(params.output)
+    folder = Path(params.job_folder or f"{params.output}.job")
     if params.scenes == "layer":
         if NAME in params.output:
             raise ParameterError(
                 f"{params.output} names a layer per scene: give {option('scenes')} each, or "
                 f"leave {NAME} out."
             )
-        return Path(params.job_folder or f"{params.output}.job")
+        return folder
     if NAME not in output.name:
         raise ParameterError(
             f"{option('scenes')} each writes one layer per scene: put {NAME} into the output's "
@@ -162,7 +163,7 @@ def _folder(params: SegmentParameters) -> Path:
         raise OutputError(
             f"The folder {output.parent} cannot be made: {error.strerror or error}."
         ) from error
-    return Path(params.job_folder or output.parent / "scenes.job")
+    return folder
 
 
 def _check_outputs(stage: SceneStage, scenes: Sequence[Scene]) -> None:
@@ -222,7 +223,8 @@ def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: R
             JobFolder(path.with_name(f"{path.name}.job")).remove()
         if changed or not outcome.good:
             return False
-        return outcome.status == OUTSIDE or stage.path(outcome.id).exists()
+        path = stage.path(outcome.id)
+        return outcome.status == OUTSIDE or (outcome.output == path.name and path.exists())
 
     kept = journal.begin(keeps)
     pending = [scene for scene in scenes if scene.id not in kept]

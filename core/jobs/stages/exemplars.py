@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import shapely
 
@@ -24,8 +23,9 @@ def read_exemplars(params: SegmentParameters, raster: Raster) -> tuple[ExemplarB
     """
     if params.exemplars is None:
         return ()
-    name = "" if params.class_field is not None else Path(params.exemplars).stem
-    layer = ExampleLayer(params.exemplars, params.class_field, name)
+    layer = ExampleLayer.named_as_file(params.exemplars)
+    if params.class_field is not None:
+        layer = ExampleLayer(params.exemplars, params.class_field)
     return exemplar_boxes(read_examples([layer], raster.transform, raster.crs, raster.shape))
 
 

@@ -15,7 +15,7 @@ from pyproj import CRS
 
 from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, RESHAPED, UNSEEN, Changes
 from ...changes.evidence import Floats, Shapes
-from ...changes.measures import other_parts
+from ...changes.measures import stood_on
 from ...earth.crs import same_crs
 from ...earth.reproject import Reprojection
 from ...job import UpdateParameters
@@ -63,7 +63,8 @@ def changed_frame(
 
     Returns:
         Geometries in the layer's CRS: what stands there now; the old outline, moved by as much as
-        the polygon moved, where the shape is the same; the old outline where it is gone.
+        the polygon moved, where the shape is the same; the old outline where it is gone. Of a
+        polygon of several parts, each one by itself.
     """
     common = np.array([gathered.shift.east, gathered.shift.north])
     change = changes.status.astype(object).copy()
@@ -72,20 +73,30 @@ def changed_frame(
         change[change == CONFIRMED] = MOVED  # with the whole layer, not by itself
     own = np.where((changes.status == MOVED)[:, None], changes.way, 0.0)
     seen = (changes.status != UNSEEN)[:, None]
-    by = np.where(seen, (common if shifted else 0.0) + own, 0.0)
+    with_all = common if shifted else np.zeros(2)
+    by = np.where(seen, with_all + own, 0.0)
     kept = np.isin(changes.status, (CONFIRMED, MOVED, UNSEEN, GONE))
     shapes = layer.shapes.copy()
     moved = kept & (np.abs(by).max(axis=1) > 0) & (changes.status != GONE)
     shapes[moved] = plane.moved(layer.shapes[moved], layer.crs, by[moved])
-    redrawn = np.flatnonzero(~kept)
+    several = np.isin(changes.status, (MOVED, RESHAPED))
+    several &= shapely.get_num_geometries(layer.shapes) > 1
+    redrawn = np.flatnonzero(~kept | several)
     drawn = [_drawn(number, gathered, changes) for number in redrawn.tolist()]
     ground = _in_layer(np.array([*drawn, None], dtype=object)[:-1], layer, raster)
     shapes[redrawn] = ground
-    several = (changes.status == RESHAPED) & (shapely.get_num_geometries(layer.shapes) > 1)
     for number in np.flatnonzero(several).tolist():
         # One object was found: what else the polygon has stays, moved as the whole layer is.
-        whole = plane.moved(layer.shapes[[number]], layer.crs, by[[number]])[0]
-        shapes[number] = shapely.union(shapes[number], other_parts(whole, shapes[number]))
+        parts = shapely.get_parts(layer.shapes[number])
+        at = plane.moved(parts, layer.crs, np.tile(with_all, (len(parts), 1)))
+        found = stood_on(at, shapes[number])
+        if number in changes.kept:  # the others are gone
+            shapes[number] = _together(at[found])
+        elif changes.status[number] == MOVED:
+            at[found] = plane.moved(parts, layer.crs, np.tile(by[number], (len(parts), 1)))[found]
+            shapes[number] = _together(at)
+        else:
+            shapes[number] = shapely.union(shapes[number], shapely.union_all(at[~found]))
     new = _in_layer(gathered.candidates[changes.new], layer, raster)
     way = np.where((changes.status == GONE)[:, None] | ~seen, np.nan, changes.way)
     ids = old_ids(params, layer)
@@ -209,10 +220,17 @@ def _numbers(layer: VectorLayer) -> np.ndarray:
     )
 
 
+def _together(parts: Shapes) -> Any:
+    """Parts as one shape; their vertices stay what they are unless parts overlap."""
+    whole = shapely.multipolygons(parts)
+    return whole if shapely.is_valid(whole) else shapely.union_all(parts)
+
+
 def _drawn(number: int, gathered: Gathered, changes: Changes) -> Any:
     """What stands at an old polygon, in the raster's CRS."""
-    if number in changes.pieces:
-        return shapely.union_all(gathered.candidates[changes.pieces[number]])
+    several = changes.pieces.get(number) or changes.kept.get(number)
+    if several:
+        return shapely.union_all(gathered.candidates[several])
     source = int(changes.source[number])
     return gathered.answers[number] if source < 0 else gathered.candidates[source]
 

@@ -29,9 +29,11 @@ from ...changes.common_shift import CommonShift, common_shift
 from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ...errors import SamGeoWarning
 from ...job import Progress, SegmentParameters, UpdateParameters
+from ...layers.formats import as_is
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
 from ...raster.raster import Raster, coarser
+from ...sources.vector_input import for_pyogrio
 from ...types import PixelBox
 from ...vectors.equal_area_plane import EqualAreaPlane
 from ...vectors.schema import GEOMETRY
@@ -121,7 +123,8 @@ class Gathering:
         )
         if not path.exists():  # written anew it would be another layer, and its job begin again
             unfinished = path.with_name("old.unfinished.gpkg")
-            pyogrio.write_dataframe(frame, unfinished, layer="old")
+            with as_is(unfinished):
+                pyogrio.write_dataframe(frame, unfinished, layer="old")
             unfinished.replace(path)
         asked = replace(
             self._segmentation("answers"),
@@ -156,7 +159,7 @@ class Gathering:
     def _run(self, params: SegmentParameters, **given: Any) -> gpd.GeoDataFrame:
         done = segment_raster(params, progress=self.progress, cancelled=self.cancelled, **given)
         done.raise_if_incomplete()
-        frame = pyogrio.read_dataframe(done.output, layer=done.layer)
+        frame = pyogrio.read_dataframe(for_pyogrio(done.output), layer=done.layer)
         return frame if frame.geometry.name == GEOMETRY else frame.rename_geometry(GEOMETRY)
 
 
@@ -233,11 +236,11 @@ def _likeness(
     series = gpd.GeoSeries([*ground, *shapes[n:]], crs=crs)
     there = np.flatnonzero(~(series.is_empty | series.isna()).to_numpy())
     path = given.folder / "objects.gpkg"
-    pyogrio.write_dataframe(
-        gpd.GeoDataFrame({"number": there}, geometry=series.iloc[there].reset_index(drop=True)),
-        path,
-        layer="objects",
+    everything = gpd.GeoDataFrame(
+        {"number": there}, geometry=series.iloc[there].reset_index(drop=True)
     )
+    with as_is(path):
+        pyogrio.write_dataframe(everything, path, layer="objects")
     placed = place_layer(str(path), "objects", given.raster)
     number = placed.frame["number"].to_numpy()
     objects = object_layer(

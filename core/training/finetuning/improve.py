@@ -13,13 +13,15 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ...errors import JobError, OutputError
+from ...in_memory import ArrayRaster, raster_paths
 from ...job import Progress, TrainParameters, option
 from ...layers.reader import LayerLike
 from ...models.weights import checkpoints
@@ -37,12 +39,15 @@ from .finetune import STATE, LoopOptions
 from .learners import What
 from .training_job import EMBEDDINGS, Trained, TrainOptions, prepare
 
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
 LOCK = "train.lock"
 """What a run leaves in its folder besides its checkpoint and embeddings."""
 
 
 def train(
-    raster: str | Path | Sequence[str | Path],
+    raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
     labels: LayerLike,
     name: str,
     options: TrainOptions | None = None,
@@ -55,7 +60,8 @@ def train(
     """Train a model on a user's own polygons, and keep it where it gains.
 
     Args:
-        raster: As for :func:`~samgeo_core.segment`.
+        raster: As for :func:`~samgeo_core.segment`. A run of an array that was killed cannot go on:
+            the next one must be ``fresh``.
         labels: Polygons in any CRS: accepted and corrected ones, and rejected ones by a status
             field.
         name: Of the model to make.
@@ -87,11 +93,11 @@ def train(
         if progress is not None:
             progress(Progress(None, stage, done, total))
 
-    names = [raster] if isinstance(raster, (str, Path)) else list(raster)
     looking = RasterOptions(allow_remote=options.allow_remote)
     with (
         _working(folder, fresh=fresh),
-        open_raster([str(n) for n in names], looking) as opened,
+        tempfile.TemporaryDirectory(prefix="samgeo-") as memory,
+        open_raster(raster_paths(raster, Path(memory)), looking) as opened,
     ):
         job = prepare(opened, labels, options, folder, report)
         done = job.run(name, report)

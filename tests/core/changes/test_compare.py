@@ -82,6 +82,21 @@ def test_a_polygon_of_two_parts_is_compared_by_the_part_that_is_found(world):
     assert np.hypot(*changes.way[5]) < 0.5
 
 
+def test_a_polygon_is_not_gone_while_one_of_its_parts_stands(world):
+    old, answers, found = world
+    shed = house(6, 1.0)
+    found[6] = shed
+    old[7] = shapely.union(house(7), shed)
+    answers[7] = scale(house(7), 0.7, 0.7)
+    del old[6], answers[6], found[7]
+    changes = told(old, answers, found, weak=[6])
+    assert changes.status[6] == "reshaped"
+    assert changes.kept == {6: [6]}
+    assert changes.found[6].equals(shed)
+    assert np.hypot(*changes.way[6]) < 0.01
+    assert changes.overlap[6] == pytest.approx(1.0)
+
+
 def test_where_nothing_can_be_seen_that_is_certain(world):
     evidence = evidence_of(*world)
     visible = evidence.visible.copy()

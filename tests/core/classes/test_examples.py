@@ -110,6 +110,14 @@ def test_the_order_of_a_layers_features_says_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "layer", ["", "|layername=v1.2", "|layername=a/b", '|layername=tiled|subset="h" > 2.5']
+)
+def test_a_class_is_named_as_its_file_whatever_the_layer_in_it_is_called(tmp_path, layer):
+    named = ExampleLayer.named_as_file(f"{tmp_path / 'roofs.gpkg'}{layer}")
+    assert named.class_name == "roofs"
+
+
+@pytest.mark.parametrize(
     ("value", "name"),
     [(None, ""), (float("nan"), ""), ("None", ""), (" roof ", "roof"), (3.0, "3"), (3, "3")],
 )

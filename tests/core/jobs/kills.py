@@ -307,8 +307,10 @@ OF_ONE_LAYER = ("regularize", "track", "errors", "import")
 ALL_FORMATS = ("automatic", "prompts", "layer", "each")
 GEOPACKAGES = ("update", "apply")
 
-KEPT = {"each": ["scenes.job"]}
-"""Folders that a job leaves to be found: a run of scenes is told by it which are done."""
+
+def kept(kind: str, suffix: str) -> list[str]:
+    """Folders that a job leaves to be found: a run of scenes is told by it which are done."""
+    return [f"o_{{scene}}{suffix}.job"] if kind == "each" else []
 
 
 # -- kills -----------------------------------------------------------------------------------------
@@ -364,7 +366,8 @@ def content(folder: Path, *, rows: bool) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.is_file() and inside.parts[0].startswith("o") and not path.name.endswith(_LEFT):
+        output = inside.parts[0].startswith("o") and not inside.parts[0].endswith(".job")
+        if path.is_file() and output and not path.name.endswith(_LEFT):
             by_rows = path.suffix == ".gpkg" and (rows or path.name == "old.gpkg")
             data = _rows(path) if by_rows else path.read_bytes()
             found[str(inside)] = hashlib.sha256(data).hexdigest()
@@ -466,7 +469,7 @@ def try_all(
         alone = child(kind, folder, suffix, given)
         assert alone.get("ok"), alone
         wanted, seen, says = content(folder, rows=rows), alone["seen"], told(folder)
-        assert left(folder) == KEPT.get(kind, []), left(folder)
+        assert left(folder) == kept(kind, suffix), left(folder)
         shutil.rmtree(folder)
         # The last operations put the output in place: most of the points are there.
         rng = random.Random(seed)
@@ -499,7 +502,7 @@ def try_all(
                 wrong.append(again["message"])
             elif content(folder, rows=rows) != wanted:
                 wrong.append("another output")
-            if left(folder) != KEPT.get(kind, []):
+            if left(folder) != kept(kind, suffix):
                 wrong.append(f"left: {left(folder)}")
             if wrong:
                 faults.append([number, seen[number - 1], *wrong])

@@ -134,3 +134,13 @@ def test_examples_that_changed_are_another_job(tmp_path, ending):
         editor.commit()
         assert path.stat() == file
         assert all_are_new(before)
+
+
+def test_attributes_of_a_shapefile_that_changed_are_another_job(tmp_path):
+    path = tmp_path / "marks.shp"
+    frame = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[box(0, 0, 1, 1)], crs=32632)
+    pyogrio.write_dataframe(frame, path)
+    before = seen(path)
+    pyogrio.write_dataframe(frame.assign(kind="b" * 90), tmp_path / "edited.shp")
+    (tmp_path / "edited.dbf").replace(tmp_path / "marks.dbf")
+    assert seen(path) != before

@@ -315,6 +315,18 @@ def test_a_job_that_was_begun_otherwise_is_refused(village, tmp_path):
         run(parameters(village, prompts, tmp_path / "out.gpkg", prompt_as="point"))
 
 
+@pytest.mark.parametrize("ending", ["", "|layername=prompts"])
+def test_a_job_does_not_go_on_with_edited_prompts(village, tmp_path, ending):
+    shapes = [ground(box) for box in village[1]]
+    prompts = layer_of(tmp_path, shapes[:20])
+    params = parameters(village, f"{prompts}{ending}", tmp_path / "out.gpkg")
+    with pytest.raises(Cancelled):
+        run(params, cancelled=lambda: (tmp_path / "out.gpkg.job/features").exists())
+    layer_of(tmp_path, shapes[20:])
+    with pytest.raises(JobError, match="prompts was"):
+        run(params)
+
+
 def test_wrong_layers_and_fields_are_refused_in_words(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(village[1][0])], code=[1])
     for more, error, words in (

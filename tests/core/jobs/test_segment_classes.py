@@ -16,6 +16,7 @@ from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_se
 from samgeo_core.jobs.run import run
 from samgeo_core.models import words
 from samgeo_core.models.base import Concept, ModelInfo
+from samgeo_core.testing.bright import Bright
 
 TOWN = Path(__file__).parents[3] / "sample_data" / "town.tif"
 TRUTH = TOWN.with_name("town_truth.gpkg")
@@ -155,3 +156,19 @@ def test_what_a_word_finds_is_classed_by_examples(corner, tmp_path, monkeypatch)
     assert inside.sum() >= 0.7 * len(houses)
     assert inside.mean() > 0.85
     assert (found["prompt_type"] == "text").all()
+
+
+def test_no_object_is_smaller_than_asked_after_the_rules(tmp_path):
+    pixels = np.zeros((3, 60, 60), np.uint8)
+    pixels[:, 5:11, 5:11] = 220  # 30.5 m2, and 26.7 m2 with rounded corners
+    pixels[:, 20:40, 20:40] = 220
+    path = tmp_path / "r.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=60, height=60, count=3, dtype="uint8", crs="EPSG:32632",
+        transform=rasterio.transform.from_origin(500_000, 5_000_000, 1, 1),
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    asked = SegmentParameters([str(path)], str(tmp_path / "o.gpkg"), min_area=30.0,
+                              rules=["smooth=2"], stretch=[(0, 255)])  # fmt: skip
+    run(asked, segmenter=Bright())
+    assert gpd.read_file(tmp_path / "o.gpkg", layer="o").area.round().tolist() == [377]

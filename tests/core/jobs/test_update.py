@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,15 +14,19 @@ import rasterio
 import samgeo_core
 import shapely
 from rasterio.windows import Window
+from samgeo_core.changes.common_shift import CommonShift
+from samgeo_core.changes.compare import Changes
 from samgeo_core.errors import OutputError, ParameterError
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import gather_evidence, run_update
-from samgeo_core.jobs.update.changed_layer import old_ids
+from samgeo_core.jobs.update.changed_layer import changed_frame, old_ids
+from samgeo_core.jobs.update.gather_evidence import Gathered
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.raster.raster import Raster, open_raster
+from samgeo_core.vectors.equal_area_plane import EqualAreaPlane
 from shapely.affinity import scale, translate
 from shapely.geometry import box
 
@@ -226,6 +231,15 @@ def test_a_warning_names_the_polygon_as_the_output_does(updated, tmp_path):
     assert list(found["old_id"][found["status"] == "unseen"]) == ["far", "fid 5"]
 
 
+def test_an_exclamation_mark_or_a_semicolon_in_a_path_is_part_of_it(updated, tmp_path):
+    folder = tmp_path / "!work"
+    folder.mkdir()
+    shutil.copy(updated[3], folder / "old;1.gpkg")
+    raster = updated[3].parent / "town.tif"
+    result = samgeo_core.update(folder / "old;1.gpkg", raster, folder / "out;1.gpkg", threads=1)
+    assert result.counts == updated[0].counts
+
+
 def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
     _, _, old, path, before, _ = updated
     old.to_file(tmp_path / "old.geojson")
@@ -308,6 +322,40 @@ def test_fields_of_the_old_layer_keep_their_types_beside_new_objects(updated, tm
     for layer in (result.layer, f"{result.layer}_before"):
         assert carried(types_of(result.output, layer))
         assert values_of(result.output, layer)[: len(old)] == values_of(given, "old")
+
+
+@pytest.mark.parametrize("status", ["moved", "reshaped"])
+def test_of_several_parts_only_that_which_moved_is_moved_and_that_which_is_gone_goes(
+    updated, tmp_path, status
+):
+    houses = updated[2].geometry.iloc[:2]
+    large, small = houses.iloc[0], box(0, 0, 4, 4)
+    small = translate(small, large.bounds[2] + 9, large.bounds[1])
+    path = tmp_path / "old.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.union(large, small)], crs=houses.crs).to_file(path)
+    params = UpdateParameters(str(path), [str(updated[3].parent / "town.tif")], "out.gpkg")
+    layer = run_update._old_layer(params)
+    plane = EqualAreaPlane(layer.shapes, layer.crs)
+    way, own = np.array([3.0, 0.0]), np.array([4.0, 2.0])
+
+    def by(shape, metres):
+        return plane.moved(np.array([shape]), layer.crs, np.array([metres]))[0]
+
+    there = {"moved": by(large, way + own), "reshaped": by(small, way)}[status]
+    objects = np.array([there])
+    moves, one = np.array([own if status == "moved" else 0 * own]), np.ones(1)
+    kept = {0: [0]} if status == "reshaped" else {}
+    source, none = np.zeros(1, np.int64), np.empty(0)
+    changes = Changes(np.array([status], object), one, objects, source, moves, one, {}, kept, {},
+                      none.astype(np.int64), none)  # fmt: skip
+    gathered = Gathered(None, CommonShift(*way), objects, objects)
+    with open_raster(params.rasters) as raster:
+        frame = changed_frame(params, layer, {}, plane, raster, gathered, changes, "old")
+    expected = [by(small, way)]
+    if status == "moved":
+        expected.append(there)
+    found = shapely.multipolygons(expected)
+    assert frame.geometry[0].normalize().equals_exact(found.normalize(), 1e-6)
 
 
 def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(updated, tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
+from samgeo_core.in_memory import ArrayRaster
 from samgeo_core.labels import rle
 from samgeo_core.labels.chips import ChipOptions, read_polygons
 from samgeo_core.labels.data_yaml import class_names
@@ -248,6 +249,17 @@ def test_a_crowd_field_with_texts_is_named(scene, tmp_path):
 
 
 # --- labels of others ----------------------------------------------------------------------------
+
+
+def test_rasters_in_memory_and_open_ones_are_cut_like_files(scene, tmp_path):
+    folder, labels, pixels = scene
+    chips = ChipOptions(128, class_field="kind", val_share=0.0)
+    wanted = export(scene, tmp_path / "file")
+    with rasterio.open(folder / "raster.tif") as file:
+        array = ArrayRaster(pixels, file.transform, file.crs)
+        for number, raster in enumerate((array, file, [file])):
+            done = export_labels(raster, labels, tmp_path / f"{number}", options=chips)
+            assert (done.chips, done.objects) == (wanted.chips, wanted.objects)
 
 
 def test_labels_of_others_need_georeferenced_images(scene, tmp_path):

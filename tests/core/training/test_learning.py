@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import CheckpointError, JobError, ModelError, OutputError, ParameterError
+from samgeo_core.in_memory import ArrayRaster
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.models.load import load_model, with_changes
@@ -508,6 +509,22 @@ def test_a_raster_that_changed_ends_an_unfinished_training(tmp_path, models):
     with pytest.raises(JobError, match="the raster or the labels may have changed"):
         train(raster, ground(squares()), "mine", options(path))
     assert not list(models.rglob("*.safetensors"))
+
+
+def test_rasters_in_memory_and_open_ones_are_trained_on(scene, models, monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def see(opened, *_):
+        raise Seen(opened.shape)
+
+    monkeypatch.setattr(improve, "prepare", see)
+    with rasterio.open(scene) as file:
+        array = ArrayRaster(file.read(), file.transform, file.crs)
+        for raster in (array, file, [file]):
+            with pytest.raises(Seen) as seen:
+                train(raster, ground(squares()), "mine")
+            assert seen.value.args == (file.shape,)
 
 
 def test_labels_at_random_places_bring_no_model(scene, tmp_path, models):

@@ -69,10 +69,30 @@ def test_a_run_goes_on_with_what_is_left_and_what_has_changed(scenes, tmp_path):
         run(job(scenes, tmp_path / "maps/{scene}.fgb", min_area=2.0), segmenter=Bright())
 
 
+def test_a_folder_holds_the_results_of_several_runs(scenes, tmp_path):
+    few = tmp_path / "maps/{scene}_few.fgb"
+    assert run(job(scenes, tmp_path / "maps/{scene}.fgb"), segmenter=Bright()).features == 4 * 36
+    assert run(job(scenes, few, min_area=1e6), segmenter=Bright()).features == 0
+    calls = []
+    assert run(job(scenes, few, min_area=1e6), segmenter=Counted(calls)).scenes == 4
+    assert not calls
+
+
+def test_a_layer_of_another_name_is_not_the_one_that_was_made(scenes, tmp_path):
+    folder = str(tmp_path / "job")
+    run(job(scenes, tmp_path / "maps/{scene}.fgb", job_folder=folder), segmenter=Bright())
+    (tmp_path / "maps/s0_2024-01-01_b.fgb").write_bytes(b"of somebody else")
+    other = job(scenes, tmp_path / "maps/{scene}_b.fgb", job_folder=folder)
+    result = run(other, segmenter=Bright())
+    assert [name.split(":")[0] for name in result.failed] == ["s0_2024-01-01"]
+    assert "exists already" in result.failed[0]
+    assert result.features == 3 * 36
+
+
 def test_a_line_that_was_cut_off_is_passed_over(scenes, tmp_path):
     params = job(scenes, tmp_path / "maps/{scene}.fgb")
     run(params, segmenter=Bright())
-    journal = tmp_path / "maps/scenes.job/scenes.jsonl"
+    journal = tmp_path / "maps/{scene}.fgb.job/scenes.jsonl"
     text = journal.read_text()
     journal.write_text(text[:-40])
     (tmp_path / "maps/s3_2024-01-04.fgb").unlink()
@@ -214,7 +234,7 @@ def test_a_run_that_was_killed_before_it_noted_a_finished_scene_makes_it_again(
     assert result.features == 3 * 36
     assert [name.split(":")[0] for name in result.failed] == ["s2_2024-01-03"]
     assert theirs.read_bytes() == b"of somebody else"
-    assert not list((theirs.parent / "scenes.job" / "begun").iterdir())
+    assert not list((theirs.parent / "{scene}.fgb.job" / "begun").iterdir())
 
 
 def test_objects_that_no_scene_shows_whole_are_counted(tmp_path):
