@@ -386,7 +386,7 @@ def updated(town, tmp_path, monkeypatch):
         context.setProject(QgsProject.instance())
         results, good = provider.algorithm("updatelayer").run(
             {"INPUT": layer, "RASTER": town.source(),
-             "OUTPUT": str(tmp_path / "changes.gpkg"), **options},
+             "OUTPUT": str(tmp_path / f"changes{len(asked)}.gpkg"), **options},
             context, feedback,
         )  # fmt: skip
         assert good, feedback.textLog()
