@@ -22,7 +22,8 @@ from ...classes.examples import NONE, Example
 from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
-from ...earth.crs import declared_crs
+from ...earth.crs import declared_crs, known_crs, same_crs
+from ...earth.place import RasterPlace
 from ...errors import ParameterError, PromptError, SamGeoWarning
 from ...layers.reader import say_flattened, say_left_out
 from ...layers.writer import LayerWriter
@@ -183,7 +184,9 @@ def ruled(frame: gpd.GeoDataFrame, rules: Sequence[Rule], raster: Raster) -> gpd
     if rules:
         names = list(frame[CLASS.name]) if CLASS.name in frame else [NONE] * len(frame)
         pixel = _pixel_in(frame.crs, raster)
-        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel)
+        place = RasterPlace(raster.transform, raster.shape, raster.crs)
+        bounds = place.frame if same_crs(known_crs(frame.crs), raster.crs) else None
+        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel, bounds)
         frame, shapes = frame[keep].reset_index(drop=True), shapes[keep]
         frame = frame.set_geometry(gpd.GeoSeries(shapes, crs=frame.crs, index=frame.index))
     sizes = measure(list(shapes), frame.crs)

@@ -176,6 +176,18 @@ def test_one_polygon_in_degrees_is_squared_in_metres():
     assert back.area == pytest.approx(288, rel=0.05)
 
 
+def test_right_angles_do_not_lead_beyond_the_raster():
+    frame = shapely.box(0, 0, 60, 60)
+    house = shapely.affinity.translate(turned(shapely.box(0, 0, 24, 12), 20), -2, 20)
+    seen = shapely.intersection(house, frame)
+    assert squared(seen, None, 1.5).bounds[0] < -0.5
+    inside = squared(seen, None, 1.5, frame)
+    assert inside.bounds[0] == 0
+    assert inside.area == pytest.approx(seen.area, rel=0.05)
+    # A polygon that somebody drew beyond the raster is meant so.
+    assert squared(house, None, 1.5, frame).equals(squared(house, None, 1.5))
+
+
 def test_what_cannot_be_straightened_is_refused(tmp_path):
     points = tmp_path / "points.gpkg"
     gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs=4326).to_file(points)
