@@ -32,7 +32,15 @@ from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
 from ...sources.vector_input import open_vector
 from ...vectors.geodesic import measure
-from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, carried_fields
+from ...vectors.schema import (
+    CLASS,
+    CLASS_PROBABILITY,
+    FIELDS,
+    GEOMETRY,
+    Field,
+    carried_fields,
+    full_names,
+)
 from .feature_stage import FeatureSource, pool_objects
 
 Tell = Callable[[str, int, int], None]
@@ -211,9 +219,11 @@ def carried(
     Any other column of such a name is the user's own and goes on under another one.
 
     Returns:
-        The columns besides those of every layer, and new names of columns that give way: to be
-        used before anything is said.
+        The columns besides those of every layer, and new names of columns that give way, or that
+        a Shapefile has cut: to be used before anything is said.
     """
+    cut = full_names(frame)
+    frame = frame.rename(columns=cut)
     same = [f.name for f in FIELDS if f.name in frame and f.holds(frame[f.name])]
     anew = {field.name for field in said}
     earlier = anew if anew <= {*frame} else set()
@@ -227,7 +237,7 @@ def carried(
             SamGeoWarning,
             stacklevel=2,
         )
-    return (*fields, *said), names
+    return (*fields, *said), {**cut, **names}
 
 
 def write(frame: gpd.GeoDataFrame, writer: LayerWriter) -> int:
