@@ -102,7 +102,12 @@ def _number(value: str, text: str) -> float:
 
 
 def apply_rules(
-    polygons: NDArray[Any], names: Sequence[str], rules: Sequence[Rule], crs: Any, pixel: float
+    polygons: NDArray[Any],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    crs: Any,
+    pixel: float,
+    frame: Any = None,
 ) -> tuple[NDArray[Any], BoolArray]:
     """Shapes as the rules want them, and which of them stay.
 
@@ -112,6 +117,8 @@ def apply_rules(
         rules: Applied in their order, each to its class.
         crs: Of the ground, or None for a plane.
         pixel: Side of a pixel in the units of ``crs``: right angles ignore shorter sides.
+        frame: The raster's outline in ``crs``: right angles do not lead beyond it. None for no
+            bounds.
     """
     _say_unknown(rules, names)
     shapes = polygons.copy()
@@ -119,7 +126,7 @@ def apply_rules(
     for rule in rules:
         rows = [k for k, name in enumerate(names) if rule.class_name in (ALL, name) and keep[k]]
         for row in rows:
-            shapes[row] = _shaped(shapes[row], rule, crs, pixel)
+            shapes[row] = _shaped(shapes[row], rule, crs, pixel, frame)
         rows = [row for row in rows if not shapes[row].is_empty]
         chosen = shapes[rows]
         empty = np.array([shape.is_empty for shape in shapes], bool).reshape(-1)
@@ -153,7 +160,7 @@ def _say_unknown(rules: Sequence[Rule], names: Sequence[str]) -> None:
         )
 
 
-def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float) -> Any:
+def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float, frame: Any) -> Any:
     if rule.largest_part:
         parts = list(polygon_parts(shape))
         shape = max(parts, key=lambda part: (float(part.area), part.wkb)) if parts else shape
@@ -166,5 +173,5 @@ def _shaped(shape: Any, rule: Rule, crs: Any, pixel: float) -> Any:
             flat = flat.buffer(step, quad_segs=ARC)
         shape = plane.back(flat.simplify(ROUND * radius))
     if rule.square and not shape.is_empty:
-        shape = squared(shape, crs, 1.5 * pixel)
+        shape = squared(shape, crs, 1.5 * pixel, frame)
     return shape

@@ -34,7 +34,7 @@ from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
 from ..vectors.local_plane import LocalPlane, short_side
 from ..vectors.right_angles import right_angles
-from ..vectors.schema import FIELDS, Field, carried_fields
+from ..vectors.schema import FIELDS, Field, carried_fields, full_names
 
 BATCH = 500
 """Features in memory at a time."""
@@ -90,6 +90,8 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
     else:
         tolerance = params.simplify
     first, missing = _read(opened, 0, min(BATCH, total))
+    cut = full_names(first)
+    first = first.rename(columns=cut)
     measured = (Field("width_m", "real"),) if lines else ()
     # What is measured anew takes the place of a field of the same name, and what one of our layers
     # says goes on; a field that has the name by chance gets another.
@@ -121,7 +123,7 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
                 frame, lost = _read(opened, start, BATCH)
                 missing += lost
             heights += int(frame.has_z.sum())
-            frame = frame.rename(columns=names)
+            frame = frame.rename(columns={**cut, **names})
             make = _lines if lines else _angles
             features, count = make(frame, params, tolerance, crs)
             changed += count

@@ -24,6 +24,7 @@ import shapely
 from rasterio.errors import RasterioIOError
 
 from ..errors import ParameterError, SamGeoWarning
+from ..job import option
 from .chips import NO_CLASS, Chip, Labelled, instance_masks, write_masks
 from .rle import burnt, from_runs, from_text, outlined, to_runs, to_text
 
@@ -368,10 +369,16 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
     The class of an object is the most frequent number of the second band in it.
 
     Raises:
-        ParameterError: It cannot be read, or has no whole numbers.
+        ParameterError: It cannot be read, is a picture, or has no whole numbers.
     """
     try:
         with rasterio.open(path) as file:
+            if file.count > 2:
+                raise ParameterError(
+                    f"{path} has {file.count} bands: it is a picture, not a mask, which has one "
+                    "band, or two (objects and their classes). Name the folder of the labels, and "
+                    f"that of the pictures with {option('images')}."
+                )
             bands = file.read()
             valid = file.read_masks() > 0
     except RasterioIOError as error:

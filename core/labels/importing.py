@@ -86,6 +86,8 @@ def import_labels(
         ParameterError: The labels cannot be read, or nothing says where an image lies.
         OutputError: The layer cannot be written.
     """
+    if not str(source).strip():  # a shell's variable that is not set; a path would be the folder
+        raise ParameterError("There are no labels '': name a file or a folder.")
     path = Path(source)
     read = _label_files(path, Path(output))
     run = ShortRun(output, None, "labels", (stamps(*read), str(images), names))

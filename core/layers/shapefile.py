@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import SamGeoWarning
+from ..vectors.schema import SHORT_NAMES
 
 SIDECAR = ".shp.xml"
 """Extension of the file with a Shapefile's metadata."""
@@ -75,11 +76,10 @@ def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
 
     GDAL writes them in the encoding that the .cpg names, and reads them by it.
     """
-    short = {"perimeter_m": "perim_m", "prompt_type": "prompt_typ"}
     result: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        candidate = _cut(short.get(name, name), MOST_NAME)
+        candidate = _cut(SHORT_NAMES.get(name, name), MOST_NAME)
         number = 1
         while candidate.lower() in taken:
             number += 1

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from shapely import Geometry
 
 from ..earth.geometry import pixel_side
+from ..earth.place import RasterPlace
 from ..masks.store import JobStore
 from ..merge import MaskSource, MergedObject, cached, fuse
 from ..merge.objects import ObjectColumns
@@ -205,8 +206,11 @@ class VectorStage:
         drawn = draw_objects(objects, tiles, self.grid)
         shapes = all_to_ground(drawn, maker.transform)
         if self.outlines == "rectangles":
-            side = 1.5 * maker.pixel
-            shapes = [s if shapely.is_empty(s) else squared(s, maker.crs, side) for s in shapes]
+            side, size = 1.5 * maker.pixel, (self.grid.height, self.grid.width)
+            frame = RasterPlace(Affine(*maker.transform), size, None).frame
+            shapes = [
+                s if shapely.is_empty(s) else squared(s, maker.crs, side, frame) for s in shapes
+            ]
         shapes = simplified(shapes, maker.tolerance)
         if maker.min_hole > 0:
             limits = SizeLimits(hole=maker.min_hole, area=maker.square_metres)

@@ -14,8 +14,12 @@ import pyproj
 import shapely
 
 from ..earth.crs import degrees_per_unit, known_crs
+from .contours import simplest
 from .geodesic import measure
 from .right_angles import right_angles
+
+MEANT_BEYOND = 1e-3
+"""Share of a polygon beyond the raster from which on it is not there by rounding."""
 
 
 class LocalPlane:
@@ -53,7 +57,7 @@ class LocalPlane:
         return shapely.transform(geometry, lambda xy: xy / self.scale + self.origin)
 
 
-def squared(geometry: Any, crs: Any, tolerance: float | None = None) -> Any:
+def squared(geometry: Any, crs: Any, tolerance: float | None = None, frame: Any = None) -> Any:
     """One polygon with right angles, where they suit it.
 
     Args:
@@ -61,13 +65,22 @@ def squared(geometry: Any, crs: Any, tolerance: float | None = None) -> Any:
         crs: Anything pyproj understands, or None for a plane.
         tolerance: Sides shorter than this are noise, units of ``crs``; None for
             :func:`short_side`.
+        frame: The raster's outline in ``crs``, beyond which right angles must not lead: a polygon
+            within it is cut to it. None for no bounds.
     """
     plane = LocalPlane(geometry, known_crs(crs))
     flat = plane.there(geometry)
     if tolerance is not None:
         tolerance *= float(plane.scale[1])
     wanted = tolerance if tolerance else short_side(flat)
-    return plane.back(right_angles(flat, wanted)) if wanted > 0 else geometry
+    if wanted <= 0:
+        return geometry
+    straight = plane.back(right_angles(flat, wanted))
+    if frame is None or frame.covers(straight):
+        return straight
+    if shapely.difference(geometry, frame).area > MEANT_BEYOND * geometry.area:
+        return straight
+    return simplest(shapely.intersection(straight, frame))
 
 
 def short_side(geometry: Any) -> float:

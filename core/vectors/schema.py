@@ -47,6 +47,9 @@ FIELDS = (
 """What every feature says of itself. ``area_m2`` and ``perimeter_m`` are on the ellipsoid, or in
 pixels where the raster has no CRS; ``parent_id`` is empty for objects that lie in no other."""
 
+SHORT_NAMES = {"perimeter_m": "perim_m", "prompt_type": "prompt_typ"}
+"""What those of them are called in a Shapefile whose names it cannot hold."""
+
 WIDTH = Field("width_m", "real")
 """Mean width of a road, metres on the ground; only where centre lines are drawn."""
 
@@ -60,6 +63,18 @@ LENGTH = Field("length_m", "real")
 """Length of a line, metres on the ground; only where lines are drawn."""
 
 RESERVED = frozenset({"fid", "ogc_fid", GEOMETRY, "geom", "ogr_geometry"})
+
+
+def full_names(frame: pd.DataFrame) -> dict[str, str]:
+    """Short names of :data:`FIELDS` in a layer of ours that was a Shapefile -> their full names.
+
+    Nothing of a layer that lacks one of the fields: its columns have such names by chance.
+    """
+    short = {SHORT_NAMES.get(field.name, field.name): field for field in FIELDS}
+    ours = all(name in frame and field.holds(frame[name]) for name, field in short.items())
+    if not ours or any(name in frame for name in SHORT_NAMES):
+        return {}
+    return {name: full for full, name in SHORT_NAMES.items()}
 
 
 def carried_fields(

@@ -19,6 +19,7 @@ from shapely.geometry import shape as from_geojson
 
 from .. import job
 from ..earth.geometry import pixel_side
+from ..earth.place import RasterPlace
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
@@ -341,7 +342,8 @@ class Engine:
         if asked.outlines == "rectangles":
             from ..vectors.local_plane import squared
 
-            geometry = squared(geometry, raster.crs, 1.5 * pixel_side(raster.transform))
+            frame = RasterPlace(raster.transform, raster.shape, raster.crs).frame
+            geometry = squared(geometry, raster.crs, 1.5 * pixel_side(raster.transform), frame)
         elif asked.outlines != "contour":
             raise ParameterError(
                 f"Outlines {asked.outlines!r:.40} are unknown: use contour or rectangles."

@@ -27,9 +27,11 @@ def scene(size: int = SIZE) -> Scene:
     return make_scene(size, seed=5, tile=TILE // 2, detail=0.6, least=12)
 
 
-def write_raster(path: Path, size: int = SIZE, **profile) -> Path:
-    """A raster of noise as large as the scene, 0.3 m, UTM 45 N."""
-    values = np.random.default_rng(3).integers(1, 255, (3, size, size), dtype=np.uint8)
+def write_raster(path: Path, size: int = SIZE, pixels=None, **profile) -> Path:
+    """A raster of noise, or of some pixels, as large as the scene, 0.3 m, UTM 45 N."""
+    values = pixels
+    if values is None:
+        values = np.random.default_rng(3).integers(1, 255, (3, size, size), dtype=np.uint8)
     settings = {
         "driver": "GTiff",
         "count": 3,

@@ -22,7 +22,8 @@ from ...classes.examples import NONE, Example
 from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
-from ...earth.crs import declared_crs
+from ...earth.crs import declared_crs, known_crs, same_crs
+from ...earth.place import RasterPlace
 from ...errors import ParameterError, PromptError, SamGeoWarning
 from ...layers.reader import say_flattened, say_left_out
 from ...layers.writer import LayerWriter
@@ -31,7 +32,15 @@ from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
 from ...sources.vector_input import open_vector
 from ...vectors.geodesic import measure
-from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, GEOMETRY, Field, carried_fields
+from ...vectors.schema import (
+    CLASS,
+    CLASS_PROBABILITY,
+    FIELDS,
+    GEOMETRY,
+    Field,
+    carried_fields,
+    full_names,
+)
 from .feature_stage import FeatureSource, pool_objects
 
 Tell = Callable[[str, int, int], None]
@@ -183,7 +192,9 @@ def ruled(frame: gpd.GeoDataFrame, rules: Sequence[Rule], raster: Raster) -> gpd
     if rules:
         names = list(frame[CLASS.name]) if CLASS.name in frame else [NONE] * len(frame)
         pixel = _pixel_in(frame.crs, raster)
-        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel)
+        place = RasterPlace(raster.transform, raster.shape, raster.crs)
+        bounds = place.frame if same_crs(known_crs(frame.crs), raster.crs) else None
+        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel, bounds)
         frame, shapes = frame[keep].reset_index(drop=True), shapes[keep]
         frame = frame.set_geometry(gpd.GeoSeries(shapes, crs=frame.crs, index=frame.index))
     sizes = measure(list(shapes), frame.crs)
@@ -208,9 +219,11 @@ def carried(
     Any other column of such a name is the user's own and goes on under another one.
 
     Returns:
-        The columns besides those of every layer, and new names of columns that give way: to be
-        used before anything is said.
+        The columns besides those of every layer, and new names of columns that give way, or that
+        a Shapefile has cut: to be used before anything is said.
     """
+    cut = full_names(frame)
+    frame = frame.rename(columns=cut)
     same = [f.name for f in FIELDS if f.name in frame and f.holds(frame[f.name])]
     anew = {field.name for field in said}
     earlier = anew if anew <= {*frame} else set()
@@ -224,7 +237,7 @@ def carried(
             SamGeoWarning,
             stacklevel=2,
         )
-    return (*fields, *said), names
+    return (*fields, *said), {**cut, **names}
 
 
 def write(frame: gpd.GeoDataFrame, writer: LayerWriter) -> int:

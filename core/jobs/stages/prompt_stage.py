@@ -22,6 +22,7 @@ import geopandas as gpd
 import shapely
 
 from ...earth.geometry import half_pixel, pixel_side
+from ...earth.place import RasterPlace
 from ...errors import Cancelled, OutputError, SamGeoError
 from ...interactive.batch import ask_all
 from ...interactive.first_prediction import Candidate
@@ -150,7 +151,8 @@ class PromptStage:
             0.0 if straight else self.simplify,
         )
         if straight and not shape.is_empty:
-            shape = squared(shape, source.crs, 1.5 * pixel_side(source.transform))
+            frame = RasterPlace(source.transform, source.shape, source.crs).frame
+            shape = squared(shape, source.crs, 1.5 * pixel_side(source.transform), frame)
             tolerance = half_pixel(source.transform) if self.simplify is None else self.simplify
             shape = simplify(shape, tolerance)
         if self.min_hole > 0:

@@ -60,6 +60,16 @@ def parameters(world, output, **options):
     return ClassifyParameters.from_dict(values)
 
 
+def test_the_short_names_of_a_shapefile_that_was_written_here_are_known(world, tmp_path):
+    with pytest.warns(SamGeoWarning, match="perimeter_m -> perim_m, prompt_type -> prompt_typ"):
+        classify_layer(parameters(world, tmp_path / "one.shp"), factory=mobile_sam)
+    again = parameters(world, tmp_path / "two.gpkg", input=str(tmp_path / "one.shp"))
+    classify_layer(again, factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "two.gpkg", layer="two")
+    assert list(found.columns).count("perimeter_m") == 1
+    assert not {"perim_m", "prompt_typ"} & {*found.columns}
+
+
 @pytest.mark.parametrize("factory", [mobile_sam, sam2])
 def test_every_object_gets_its_class_once_with_any_model_family(world, tmp_path, factory):
     result = classify_layer(parameters(world, tmp_path / "out.gpkg"), factory=factory)

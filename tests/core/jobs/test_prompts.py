@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from rasterio.features import rasterize
 from samgeo_core.errors import Cancelled, IncompleteError, JobError, ParameterError, PromptError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as jobs
@@ -384,6 +385,22 @@ def test_outlines_may_be_made_rectangular(village, tmp_path):
         assert shape.area / shape.minimum_rotated_rectangle.area > 0.999
         true = ground(house)
         assert shape.intersection(true).area / shape.union(true).area > 0.9
+
+
+def test_right_angles_end_where_the_raster_ends(tmp_path):
+    house = shapely.affinity.rotate(shapely.box(-6, 60, 60, 96), 20)
+    labels = rasterize([house], (256, 256), dtype="int32")
+    path = tmp_path / "house.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8", crs=CRS,
+        transform=TRANSFORM, photometric="RGB",
+    ) as file:  # fmt: skip
+        file.write(np.moveaxis(labels_to_pixels(labels), -1, 0))
+    prompts = layer_of(tmp_path, [ground((60, 0, 100, 50))])
+    params = parameters((path, []), prompts, tmp_path / "out.gpkg", outlines="rectangles")
+    (shape,) = gpd.read_file(run(params).output).geometry
+    assert shapely.get_num_coordinates(shape) < 8
+    assert shape.bounds[0] == TRANSFORM.c
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from samgeo_core.job import RegularizeParameters
 from samgeo_core.jobs import regularize
 from samgeo_core.jobs.regularize import regularize_layer
 from samgeo_core.vectors.local_plane import squared
+from samgeo_core.vectors.schema import FIELDS, SHORT_NAMES
 
 from ..layers.typed_fields import carried, save_typed, typed, types_of, values_of
 
@@ -164,6 +165,22 @@ def test_widths_are_metres_where_the_crs_counts_otherwise(tmp_path, crs, unit, a
     assert lines["width_m"].to_numpy() == pytest.approx([8], rel=0.03)
 
 
+def test_the_short_names_of_a_shapefile_that_was_written_here_are_known(tmp_path):
+    values = {"text": "x", "real": 1.5, "integer": 1}
+    row = {SHORT_NAMES.get(field.name, field.name): [values[field.kind]] for field in FIELDS}
+    frame = gpd.GeoDataFrame(row, geometry=[shapely.box(0, 0, 20, 10)], crs="EPSG:32633")
+    own = frame.drop(columns="tiles")  # of somebody else, who calls a column so by chance
+    for name, layer in (("ours", frame), ("own", own)):
+        layer.to_file(tmp_path / f"{name}.shp")
+        paths = str(tmp_path / f"{name}.shp"), str(tmp_path / f"{name}.gpkg")
+        regularize_layer(RegularizeParameters(*paths), nothing)
+    found = gpd.read_file(tmp_path / "ours.gpkg", layer="ours")
+    assert [*found.columns] == [*(field.name for field in FIELDS), "geometry"]
+    assert (found["prompt_type"][0], found["perimeter_m"][0]) == ("x", pytest.approx(60, rel=0.01))
+    found = gpd.read_file(tmp_path / "own.gpkg", layer="own")
+    assert (found["prompt_typ"][0], found["perim_m"][0]) == ("x", 1.5)
+
+
 def test_one_polygon_in_degrees_is_squared_in_metres():
     rng = np.random.default_rng(3)
     metre = 1 / 111_195
@@ -174,6 +191,18 @@ def test_one_polygon_in_degrees_is_squared_in_metres():
     back = shapely.transform(found, lambda p: (p - [15, 60]) * np.array([x, 1]) / metre)
     assert shapely.get_num_coordinates(back) == 5
     assert back.area == pytest.approx(288, rel=0.05)
+
+
+def test_right_angles_do_not_lead_beyond_the_raster():
+    frame = shapely.box(0, 0, 60, 60)
+    house = shapely.affinity.translate(turned(shapely.box(0, 0, 24, 12), 20), -2, 20)
+    seen = shapely.intersection(house, frame)
+    assert squared(seen, None, 1.5).bounds[0] < -0.5
+    inside = squared(seen, None, 1.5, frame)
+    assert inside.bounds[0] == 0
+    assert inside.area == pytest.approx(seen.area, rel=0.05)
+    # A polygon that somebody drew beyond the raster is meant so.
+    assert squared(house, None, 1.5, frame).equals(squared(house, None, 1.5))
 
 
 def test_what_cannot_be_straightened_is_refused(tmp_path):

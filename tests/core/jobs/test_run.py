@@ -27,6 +27,7 @@ from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
 from samgeo_core.layers.publish import output_digest
 from samgeo_core.parallel.cancellation import check
+from samgeo_core.testing.bright import Bright
 from samgeo_core.vectors.schema import FIELDS
 
 from ..scenes import MARGIN, SIZE, TILE, SceneOracle, scene, write_raster
@@ -444,6 +445,17 @@ def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):
             corners.append(np.abs(np.abs((np.diff(turn) + 180) % 360 - 180) - 90).max())
     assert len(corners) > 10
     assert np.median(corners) < 0.5
+
+
+@pytest.mark.parametrize("kind", [{"outlines": "rectangles"}, {"rules": ["square"]}])
+def test_right_angles_end_where_the_raster_ends(tmp_path, kind):
+    house = shapely.affinity.rotate(shapely.box(-6, 60, 60, 96), 20)
+    pixels = np.where(rasterize([house], (SIZE, SIZE)), 200, 20).astype(np.uint8)
+    path = write_raster(tmp_path / "house.tif", pixels=np.stack([pixels] * 3))
+    pipeline.run(job(path, tmp_path / "a.gpkg", **kind), segmenter=Bright())
+    (shape,) = gpd.read_file(tmp_path / "a.gpkg", layer="objects").geometry
+    assert shapely.get_num_coordinates(shape) < 8
+    assert shape.bounds[0] == 400_000
 
 
 def test_a_raster_without_a_crs_can_be_given_one(tmp_path):

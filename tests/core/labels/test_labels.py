@@ -379,6 +379,18 @@ def test_negative_numbers_and_no_data_of_a_mask_are_no_objects(tmp_path):
         import_labels(tmp_path / "empty", tmp_path / "empty.gpkg")
 
 
+def test_a_picture_is_no_mask_and_an_empty_name_no_folder(scene, tmp_path, monkeypatch):
+    with pytest.raises(
+        ParameterError, match=r"raster.tif has 3 bands: it is a picture.*with images"
+    ):
+        import_labels(scene[0], tmp_path / "out.gpkg")
+    image(tmp_path / "masks/m.tif", 500_000, np.eye(64, dtype=np.uint8))
+    monkeypatch.chdir(tmp_path / "masks")
+    assert import_labels(".", tmp_path / "out.gpkg").images == 1
+    with pytest.raises(ParameterError, match="name a file or a folder"):
+        import_labels("", tmp_path / "none.gpkg")
+
+
 SPLITS = (("train", 500_000), ("val", 600_000))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -23,11 +24,12 @@ import shapely
 from pyproj import CRS
 from samgeo_core.cli.commands import segment
 from samgeo_core.errors import OutputError, SamGeoWarning
+from samgeo_core.jobs.update.changed_layer import UPDATE_FIELDS
 from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
 from samgeo_core.layers.publish import recover
 from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
 from samgeo_core.vectors.geodesic import measure
-from samgeo_core.vectors.schema import FIELDS, Field, carried_fields
+from samgeo_core.vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field, carried_fields
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,6 +80,16 @@ def test_every_format_is_named_where_users_read_of_formats() -> None:
         assert form.name in help_text
         assert form.name in readme
         assert f"`{suffix}`" in page
+
+
+def test_every_field_is_named_where_users_read_of_fields() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = next(text for text in readme.splitlines() if "Every polygon explains itself" in text)
+    named = set(re.findall(r"\w+", line))
+    assert {field.name for field in (*FIELDS, CLASS, CLASS_PROBABILITY)} <= named
+    page = (ROOT / "docs" / "update.md").read_text(encoding="utf-8")
+    rows = "".join(text for text in page.splitlines() if text.startswith("| `"))
+    assert {field.name for field in UPDATE_FIELDS} <= set(re.findall(r"`(\w+)`", rows))
 
 
 # -- formats ---------------------------------------------------------------------------------------

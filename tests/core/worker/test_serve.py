@@ -19,6 +19,7 @@ from samgeo_core.parallel.priority import NICENESS, WHILE_TRAINING
 from samgeo_core.testing.promptable_oracle import labels_to_pixels
 from samgeo_core.worker import serve as worker
 from samgeo_core.worker.serve import lines
+from shapely import affinity
 from shapely.geometry import box, mapping, shape
 
 from ..worker_client import Client
@@ -115,6 +116,11 @@ def test_a_day_with_the_worker(shared, town):
     assert bar["tiles"] > 3
     tidy = shared.ask("refine", session=session, geometry=bar["geometry"], simplify=2.0)
     assert len(tidy["geometry"]["coordinates"][0]) < len(bar["geometry"]["coordinates"][0])
+    x, y = at(200, 0)
+    roof = affinity.rotate(box(x - 3, y, x + 30, y + 15), 20)
+    roof = roof.intersection(box(x, y - 99, x + 99, y + 99))
+    squared = shared.ask("refine", session=session, geometry=mapping(roof), outlines="rectangles")
+    assert shape(squared["geometry"]).bounds[0] == x
     shared.ask("close", session=session)
     assert "session" in shared.fails("reset", session=session)["message"]
 

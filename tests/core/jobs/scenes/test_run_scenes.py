@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import geopandas as gpd
 import pytest
@@ -51,6 +52,18 @@ def test_each_scene_has_its_layer_and_a_bad_one_stops_no_other(scenes, tmp_path)
     assert len(result.outputs) == 4
     assert result.outputs == sorted(map(str, (tmp_path / "maps").glob("*.gpkg")))
     assert len(gpd.read_file(tmp_path / "maps/s2_2024-01-03.gpkg", layer="s2_2024-01-03")) == 36
+
+
+def test_layers_of_scenes_are_read_together_as_the_documentation_says(
+    scenes, tmp_path, monkeypatch
+):
+    run(job(scenes, tmp_path / "maps/{scene}.parquet"), segmenter=Bright())
+    page = (Path(__file__).parents[4] / "docs/scale.md").read_text("utf-8")
+    code = next(text for text in page.split("```python\n")[1:] if "maps" in text)
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(code.split("```")[0], found)
+    assert len(found["town"]) == 4 * 36
 
 
 def test_a_run_goes_on_with_what_is_left_and_what_has_changed(scenes, tmp_path):
