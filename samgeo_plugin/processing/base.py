@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 from typing import Any, Optional
@@ -148,9 +149,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         except QgsProcessingException as error:
             why, cancelled = str(error), feedback.isCanceled()
         except OSError as error:
-            why = tr("A file could not be written ({why}); make room and run it again.").format(
-                why=error
-            )
+            why = _not_written(error)
         finally:
             self._layer = None
             self._others = []
@@ -241,3 +240,12 @@ class EngineAlgorithm(ParameterAlgorithm):
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""
         return {self.OUTPUT: write(given, result)}
+
+
+def _not_written(error: OSError) -> str:
+    """What a person can do about a file that could not be written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        why = tr("A file could not be written ({why}); make room and run it again.")
+    else:
+        why = tr("A file could not be written ({why}); choose another folder and run it again.")
+    return why.format(why=error)

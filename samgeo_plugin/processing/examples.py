@@ -84,7 +84,7 @@ class ExampleAlgorithm(EngineAlgorithm):
         """Where the classifier is saved; a temporary file has another name each time."""
         if not given.has(self.SAVE_CLASSIFIER):
             return None
-        path = self.parameterAsFileOutput(given.parameters, self.SAVE_CLASSIFIER, given.context)
+        path = given.destination(self.SAVE_CLASSIFIER)
         return f"{path.removesuffix(SUFFIX)}{SUFFIX}" if path else None
 
     def _examples(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,23 @@ class Given:
             "precision": self.word(names.PRECISION),
             "threads": self.whole(names.THREADS),
         }
+
+    def destination(self, name: str) -> Optional[str]:
+        """Where a file is to be written, in a folder that is there now; None for nowhere.
+
+        A temporary file has another name each time: this is asked once, before the work.
+
+        Raises:
+            OSError: The folder cannot be made, or nothing can be written to it.
+        """
+        path = self.algorithm.parameterAsFileOutput(self.parameters, name, self.context)
+        if not path:
+            return None
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return str(path)
 
     # --- places ---------------------------------------------------------------------------------
 

@@ -156,6 +156,7 @@ class TrackObjects(EngineAlgorithm):
         source = given.source(self.INPUT)
         ids, labels = given.fields(self.ID), given.fields(self.LABEL)
         names = column_names([*ids, *labels])
+        csv_file, report = given.destination(self.TABLE), given.destination(self.HTML)
         params = TrackParameters(
             given.vector_path(source, "polygons", [*ids, *labels]),
             self._paths,
@@ -181,14 +182,12 @@ class TrackObjects(EngineAlgorithm):
         for key in ("objects", "present", "gone", "hidden"):
             results[key.upper()] = result.get(key)
         areas = Path(result["tables"][1]).read_text(encoding="utf-8")
-        target = self.parameterAsFileOutput(given.parameters, self.TABLE, given.context)
-        if target:
-            Path(target).write_text(areas, encoding="utf-8")
-            results[self.TABLE] = target
-        target = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
-        if target:
-            Path(target).write_text(_report(areas), encoding="utf-8")
-            results[self.HTML] = target
+        if csv_file is not None:
+            Path(csv_file).write_text(areas, encoding="utf-8")
+            results[self.TABLE] = csv_file
+        if report is not None:
+            Path(report).write_text(_report(areas), encoding="utf-8")
+            results[self.HTML] = report
         return results
 
     def _dates(self, given: Given) -> Optional[str]:

@@ -434,6 +434,20 @@ def test_statistics_give_a_report(provider, engine, town, tmp_path):
     assert "<td>255</td>" in page.read_text()
 
 
+def test_a_reports_folder_is_made_before_the_work(provider, engine, town, tmp_path):
+    page = tmp_path / "new" / "folder" / "report.html"
+    results, _, _ = run("rasterstatistics", {"INPUT": town, "OUTPUT_HTML_FILE": str(page)})
+    assert results["OUTPUT_HTML_FILE"] == str(page)
+    assert page.is_file()
+    (tmp_path / "file").write_text("no folder")
+    engine("crash=statistics")  # would be heard of, if the engine were asked
+    with pytest.raises(Refused, match="choose another folder"):
+        run(
+            "rasterstatistics",
+            {"INPUT": town, "OUTPUT_HTML_FILE": str(tmp_path / "file" / "report.html")},
+        )
+
+
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     provider, engine, town, monkeypatch
 ):

@@ -2535,6 +2535,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>A file could not be written ({why}); choose another folder and run it again.</source>
+   <translation>Eine Datei ließ sich nicht schreiben ({why}); wählen Sie einen anderen Ordner und starten Sie erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>A file could not be written ({why}); make room and run it again.</source>
    <translation>Eine Datei ließ sich nicht schreiben ({why}); schaffen Sie Platz und starten Sie erneut.</translation>
   </message>
