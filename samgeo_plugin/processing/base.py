@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -24,6 +26,7 @@ from ..gui.icons import FOLDER as ICONS
 from ..i18n import tr
 from ..job import Progress
 from ..setup import environment
+from . import jobs
 from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
@@ -176,8 +179,10 @@ class EngineAlgorithm(ParameterAlgorithm):
         feedback = given.feedback
         bar = ProgressBar()
         last = [""]
+        in_use = jobs.folders_in(params)
 
         def advance(progress: Progress) -> None:
+            jobs.touch(in_use)
             if progress.stage != last[0]:
                 last[0] = progress.stage
                 feedback.setProgressText(stage_text(progress.stage))
@@ -198,7 +203,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         except EngineRunError as error:
             if error.detail:
                 feedback.pushDebugInfo(error.detail)
-            raise QgsProcessingException(self._in_qgis(str(error), given.folder)) from error
+            raise QgsProcessingException(self._in_qgis(str(error), given.folder, in_use)) from error
         for warning in result.get("warnings") or []:
             feedback.pushWarning(str(warning))
         failed = [str(name) for name in result.get("failed") or []]
@@ -218,8 +223,14 @@ class EngineAlgorithm(ParameterAlgorithm):
             )
         return result
 
-    def _in_qgis(self, sentence: str, folder: Path) -> str:
-        """The engine's sentence without the names of temporary files."""
+    def _in_qgis(self, sentence: str, folder: Path, others: Sequence[Path] = ()) -> str:
+        """The engine's sentence without the names of temporary files.
+
+        Args:
+            sentence: The engine's.
+            folder: Of the run.
+            others: Folders of inputs that outlast the run.
+        """
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
@@ -231,11 +242,20 @@ class EngineAlgorithm(ParameterAlgorithm):
             "exemplars": tr("the exemplar boxes"),
             "rendered": tr("the rendered raster"),
         }
-        for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):
-            title = titles.get(path.stem, tr("the result"))
-            for text in (str(path), path.name):
-                sentence = sentence.replace(text, title)
-        return sentence.replace(str(folder), tr("the temporary folder"))
+
+        def title(path: Path) -> str:
+            what = tr("the temporary folder") if path == folder else tr("the result")
+            return tr("“{what}”").format(what=titles.get(path.stem, what))
+
+        inputs = [path for other in others for path in other.glob("*.gpkg")]
+        for path in inputs:
+            sentence = sentence.replace(str(path), title(path))
+        whole = re.escape(str(folder)) + r"(?:[/\\][\w.-]*\w)*"
+        sentence = re.sub(whole, lambda found: title(Path(found[0])), sentence)
+        for path in [*inputs, *folder.glob("*.*")]:
+            name = rf"(?<![\w.-]){re.escape(path.name)}(?![\w-])"
+            sentence = re.sub(name, lambda found: title(Path(found[0])), sentence)
+        return sentence
 
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""

@@ -73,7 +73,9 @@ class ExampleAlgorithm(EngineAlgorithm):
         if given.has(self.EXAMPLES):
             options.update(self._examples(given, given.source(self.EXAMPLES)))
         if given.has(self.UNLIKE):
-            options["unlike"] = [given.vector_path(given.source(self.UNLIKE), "unlike")]
+            options["unlike"] = [
+                given.vector_path(given.source(self.UNLIKE), "unlike", lasting=True)
+            ]
         return options
 
     def kept_classifier(self, path: Optional[str]) -> dict[str, str]:
@@ -93,5 +95,5 @@ class ExampleAlgorithm(EngineAlgorithm):
             raise QgsProcessingException(
                 tr("Choose the field of the examples that holds their class.")
             )
-        path = given.vector_path(source, "examples", fields)
+        path = given.vector_path(source, "examples", fields, lasting=True)
         return {"examples": path, "class_field": source.fields().field(fields[0]).name()}

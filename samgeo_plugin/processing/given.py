@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from qgis.core import (
     QgsUnitTypes,
     QgsVectorFileWriter,
 )
+from qgis.PyQt.QtCore import QVariant
 
 from .. import field_types, rasters, settings
 from ..crs import crs_text
@@ -193,7 +195,7 @@ class Given:
             corners = [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]
             return {"extent": corners, "extent_crs": crs_text(self._raster_crs())}
         if area is not None:
-            return {"area": self.vector_path(area, "area")}
+            return {"area": self.vector_path(area, "area", lasting=True)}
         return {}
 
     def _raster_crs(self) -> QgsCoordinateReferenceSystem:
@@ -222,7 +224,11 @@ class Given:
         return source
 
     def vector_path(
-        self, source: QgsFeatureSource, name: str, attributes: Sequence[str] = ()
+        self,
+        source: QgsFeatureSource,
+        name: str,
+        attributes: Sequence[str] = (),
+        lasting: bool = False,
     ) -> str:
         """A vector input as a GeoPackage with its features' ids; the engine reads only files.
 
@@ -234,6 +240,7 @@ class Given:
             name: Of the file and its layer.
             attributes: The fields that the engine needs; in the file they have the names that
                 :func:`column_names` gives them.
+            lasting: The job may go on in another run, where the same contents have the same path.
 
         Raises:
             QgsProcessingException: It has no features, it does not reach into the project's CRS,
@@ -260,7 +267,9 @@ class Given:
             path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
         )  # fmt: skip
-        count = 0
+        count, digest = 0, hashlib.sha256()
+        types = [(each.name(), each.typeName()) for each in fields]
+        digest.update(repr((name, crs_text(crs), source.wkbType(), types)).encode())
         for feature in source.getFeatures():
             if self.feedback.isCanceled() or writer.hasError():
                 break
@@ -280,6 +289,9 @@ class Given:
             copy.setGeometry(geometry)
             values = feature.attributes()
             copy.setAttributes([feature.id(), *(values[index] for index in kept)])
+            if lasting:
+                digest.update(bytes(geometry.asWkb()))
+                digest.update(repr([plain(each) for each in copy.attributes()]).encode())
             if not writer.addFeature(copy, QgsFeatureSink.Flag.FastInsert):
                 break
             count += 1
@@ -298,7 +310,7 @@ class Given:
                     name=source.sourceName()
                 )
             )
-        return path
+        return str(jobs.keep(Path(path), digest.hexdigest())) if lasting else path
 
     def raster_path(self, resolution: Optional[float] = None) -> tuple[str, bool]:
         """The input raster's file, and whether it was rendered for want of one.
@@ -387,6 +399,11 @@ def column_names(attributes: Sequence[str]) -> dict[str, str]:
         taken.add(column.lower())
         names[attribute] = column
     return names
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value; None for what QGIS hands over as a null with a type."""
+    return None if isinstance(value, QVariant) and value.isNull() else value
 
 
 def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:

@@ -406,6 +406,64 @@ def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
     assert jobs.folder_for(params) != first
 
 
+def test_a_cancelled_run_with_examples_goes_on_with_the_same_files(
+    provider, engine, town, monkeypatch
+):
+    """The engine goes on only in the same folder, with inputs of the same paths and times."""
+    asked = []
+    real = EngineRun.call
+
+    def spy(self, method, params, on_progress=None):
+        paths = [params["examples"], *params["unlike"], params["exemplars"], params["area"]]
+        facts = [(path, Path(path).stat().st_mtime_ns) for path in paths]
+        asked.append((params["job_folder"], facts))
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    layers = []
+    for name in ("examples", "none", "exemplars", "area"):
+        layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", name, "memory")
+        for number in (0.0, 0.001):
+            feature = QgsFeature(layer.fields())
+            wkt = f"POLYGON((85.51 27.6, 85.52 27.6, {85.52 + number} 27.61, 85.51 27.6))"
+            feature.setGeometry(QgsGeometry.fromWkt(wkt))
+            feature.setAttributes(["roof" if number else None])
+            layer.dataProvider().addFeatures([feature])
+        layers.append(layer)
+    QgsProject.instance().addMapLayers(layers)
+    examples, none, exemplars, area = (layer.id() for layer in layers)
+    given = {
+        "INPUT": town, "OUTPUT": "memory:", "EXAMPLES": examples, "CLASS_FIELD": "class",
+        "UNLIKE": none, "EXEMPLARS": exemplars, "EXEMPLAR_FIELD": "class", "AREA": area,
+    }  # fmt: skip
+    try:
+        for _ in range(2):
+            run("segmentraster", given, Feedback(cancel_at=5))
+        assert asked[0] == asked[1]
+        layers[0].dataProvider().changeAttributeValues({1: {0: "road"}})
+        run("segmentraster", given, Feedback(cancel_at=5))
+        assert asked[2][0] != asked[0][0]
+        assert asked[2][1][1:] == asked[0][1][1:]
+    finally:
+        QgsProject.instance().removeAllMapLayers()
+
+
+def test_inputs_of_a_job_are_forgotten_when_none_has_used_them_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path / "jobs")
+    kept = []
+    for name in ("used", "old"):
+        file = tmp_path / f"{name}.gpkg"
+        file.write_text(name)
+        kept.append(jobs.keep(file, 20 * name))
+        os.utime(str(kept[-1].parent), (1.0, 1.0))
+        assert not file.exists()
+    used = jobs.folders_in({"unlike": [str(kept[0])], "output": str(tmp_path / "x"), "scale": 1})
+    assert used == [kept[0].parent]
+    jobs.touch(used)
+    jobs.forget(tmp_path / "jobs" / "another")
+    assert [path.exists() for path in kept] == [True, False]
+
+
 def test_a_job_folder_that_an_engine_works_in_is_not_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "root", lambda: tmp_path)
     done, busy, old = tmp_path / "done", tmp_path / "busy", tmp_path / "old"
@@ -518,6 +576,17 @@ def test_the_models_that_the_engine_listed_are_offered(provider, monkeypatch):
 
 def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
     algorithm = provider.algorithm("segmentraster").create()
-    (tmp_path / "prompts.gpkg").touch()
-    said = algorithm._in_qgis(f"{tmp_path}/prompts.gpkg holds no features.", tmp_path)
-    assert said == "the layer of prompts holds no features."
+    folder, kept = tmp_path / "run", tmp_path / "kept"
+    for place, name in ((folder, "prompts.gpkg"), (kept, "examples.gpkg"), (kept, "lock")):
+        place.mkdir(exist_ok=True)
+        (place / name).touch()
+    for said, wanted in (
+        ("{run}/prompts.gpkg holds no features.", "“the layer of prompts” holds no features."),
+        ("The layer prompts.gpkg is empty.", "The layer “the layer of prompts” is empty."),
+        ("See my-prompts.gpkg or a lock.", "See my-prompts.gpkg or a lock."),
+        ("None in {run}/result.gpkg.job/features/7.arrow.", "None in “the result”."),
+        ("{run} is full.", "“the temporary folder” is full."),
+        ("{kept}/examples.gpkg: no class.", "“the examples”: no class."),
+    ):
+        sentence = said.format(run=folder, kept=kept)
+        assert algorithm._in_qgis(sentence, folder, [kept]) == wanted

@@ -2629,6 +2629,11 @@
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>“{what}”</source>
+   <translation>„{what}“</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>A few road widths where nothing is said</source>
    <translation>Ein paar Straßenbreiten, wenn nichts gesagt wird</translation>
