@@ -66,7 +66,7 @@ class ExampleAlgorithm(EngineAlgorithm):
             QgsProcessingException: The examples have no field with the class.
         """
         options: dict[str, Any] = {
-            "classifier": given.text(self.CLASSIFIER),
+            "classifier": given.path(self.CLASSIFIER),
             "save_classifier": self._file_to_keep(given),
             "min_class_prob": given.number(self.PROBABILITY),
         }

@@ -95,8 +95,13 @@ class Given:
         """One of a choice's words."""
         return self.algorithm.chosen(self.parameters, name, self.context)
 
+    def path(self, name: str) -> Optional[str]:
+        """A file or folder, in full: the engine works in another folder than QGIS."""
+        path = self.text(name)
+        return None if path is None else os.path.abspath(path)
+
     def text(self, name: str) -> Optional[str]:
-        """A text or the path of a file; None where the user left it out."""
+        """A text; None where the user left it out."""
         text = self.algorithm.parameterAsString(self.parameters, name, self.context)
         return text.strip() or None
 
@@ -116,16 +121,17 @@ class Given:
     def engine_options(self) -> dict[str, Any]:
         """Model, device, number type, threads, and whether servers may be asked."""
         names = self.algorithm
+        model = str(self.parameters.get(names.MODEL) or "embedded")
         return {
             "allow_remote": bool(settings.ALLOW_REMOTE.get()),
-            "model": str(self.parameters.get(names.MODEL) or "embedded"),
+            "model": os.path.abspath(model) if os.path.isfile(model) else model,
             "device": self.word(names.DEVICE),
             "precision": self.word(names.PRECISION),
             "threads": self.whole(names.THREADS),
         }
 
     def destination(self, name: str) -> Optional[str]:
-        """Where a file is to be written, in a folder that is there now; None for nowhere.
+        """Where a file is to be written, in full, in a folder that is there now; None for nowhere.
 
         A temporary file has another name each time: this is asked once, before the work.
 
@@ -139,7 +145,7 @@ class Given:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-        return str(path)
+        return os.path.abspath(path)
 
     # --- places ---------------------------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class TrackObjects(EngineAlgorithm):
 
     def _dates(self, given: Given) -> Optional[str]:
         """The table of dates; a copy where rasters have other names for the engine than in it."""
-        table = given.text(self.DATES)
+        table = given.path(self.DATES)
         if table is None or all(name == other for name, other in self._names.items()):
             return table
         try:

@@ -254,6 +254,57 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
     assert (asked["proposals"], asked["classes"], asked["scale"]) == ("auto", [], None)
 
 
+def test_paths_are_those_of_the_folder_that_qgis_works_in(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    """The engine works in another one."""
+    asked = {}
+
+    def spy(self, method, params, on_progress=None):
+        asked.update(params)
+        raise EngineRunError("That is enough.")
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.pt").touch()
+    (tmp_path / "old.samgeo-classes").touch()
+    with pytest.raises(Refused, match="enough"):
+        run(
+            "segmentraster",
+            {
+                "INPUT": "town.tif", "MORE_RASTERS": ["town.tif"], "SCENES": "each",
+                "OUTPUT_FOLDER": "layers", "MODEL": "own.pt", "CLASSIFIER": "old.samgeo-classes",
+                "SAVE_CLASSIFIER": "kept/new.samgeo-classes",
+            },
+        )  # fmt: skip
+    assert asked["rasters"] == [town]
+    assert asked["output"] == str(tmp_path / "layers" / "{scene}.gpkg")
+    assert asked["model"] == str(tmp_path / "own.pt")
+    assert asked["classifier"] == str(tmp_path / "old.samgeo-classes")
+    assert asked["save_classifier"] == str(tmp_path / "kept" / "new.samgeo-classes")
+    with pytest.raises(Refused, match="enough"):
+        run("importlabels", {"FOLDER": ".", "IMAGES": "images", "OUTPUT": "memory:"})
+    assert (asked["source"], asked["images"]) == (str(tmp_path), str(tmp_path / "images"))
+    _save_square(tmp_path / "square.gpkg")
+    with pytest.raises(Refused, match="enough"):
+        run("exportlabels", {"INPUT": "town.tif", "LABELS": "square.gpkg", "FOLDER": "chips"})
+    assert asked["folder"] == str(tmp_path / "chips")
+    with pytest.raises(Refused, match="enough"):
+        run("updatelayer", {"INPUT": "square.gpkg", "RASTER": "town.tif", "OUTPUT": "memory:"})
+    assert (asked["input"], asked["rasters"]) == (str(tmp_path / "square.gpkg"), [town])
+
+
+def _save_square(path: Path) -> None:
+    """A GeoPackage with one polygon."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "square", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((85.51 27.6, 85.52 27.6, 85.52 27.61))"))
+    layer.dataProvider().addFeatures([feature])
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(path), context, options)
+
+
 def test_an_extent_that_misses_the_raster_is_refused(provider, engine, town):
     with pytest.raises(Refused, match="misses the raster"):
         run(
