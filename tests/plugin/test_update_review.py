@@ -140,6 +140,31 @@ def test_an_accepted_outline_goes_to_the_same_feature_and_a_rejected_one_does_no
     assert [f.id() for f in old.getFeatures()] == [1, 2, 3, 4]
 
 
+def test_a_change_that_the_old_layer_refuses_is_not_accepted(review, changes, old, wait):
+    found = QgsFeatureRequest().setFilterExpression("status = 'reshaped'")
+    change = next(changes.getFeatures(found))
+    change["old_fid"] = 77  # somebody has deleted that one
+    changes.updateFeature(change)
+    said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    assert len(said) == 1
+    assert "no feature 77" in said[0]
+    assert changes.getFeature(change.id())["review"] == OPEN
+    assert review.counts[ACCEPTED] == 0
+    decide(review, "moved", ACCEPTED)
+    assert review.counts[ACCEPTED] == 1
+    assert old.getFeature(4).geometry().equals(square(63))
+
+
+def test_an_update_of_a_layer_that_cannot_be_edited_is_not_started(changes, old):
+    said = []
+    review = Review()
+    review.message.connect(lambda level, text: said.append(text))
+    old.setReadOnly(True)
+    assert not review.start(changes)
+    assert "houses is read-only" in said[0]
+
+
 def test_what_is_gone_goes_and_what_is_new_comes(review, old):
     decide(review, "gone", ACCEPTED)
     decide(review, "new", ACCEPTED)
