@@ -171,32 +171,39 @@ class EngineAlgorithm(ParameterAlgorithm):
     # --- the engine -----------------------------------------------------------------------------
 
     def run_engine(self, given: Given, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One request, with its progress on the bar and its warnings in the log.
+        """One request, with its progress on the bar and its warnings in the log, each once.
 
         Raises:
             QgsProcessingException: With the engine's own sentence, or with what became of it.
         """
         feedback = given.feedback
         bar = ProgressBar()
-        last = [""]
+        last = ["", ""]  # a stage and a message
+        warned: set[str] = set()
         in_use = jobs.folders_in(params)
+
+        def warn(text: str) -> None:
+            text = self._in_qgis(text, given.folder, in_use)
+            if text not in warned:
+                warned.add(text)
+                feedback.pushWarning(text)
 
         def advance(progress: Progress) -> None:
             jobs.touch(in_use)
-            if progress.stage != last[0]:
-                last[0] = progress.stage
+            begins = progress.stage != last[0]
+            if begins:
                 feedback.setProgressText(stage_text(progress.stage))
-                if progress.message:
-                    feedback.pushDebugInfo(progress.message)
-            elif progress.message and progress.stage == "scenes":
-                feedback.pushInfo(progress.message)  # the time left; failures are named at the end
-            elif progress.message:
-                feedback.pushWarning(progress.message)
+            if progress.message and progress.message != last[1]:
+                # No warning: what has failed is named at the end.
+                push = feedback.pushDebugInfo if begins else feedback.pushInfo
+                push(self._in_qgis(progress.message, given.folder, in_use))
+            last[:] = progress.stage, progress.message
             feedback.setProgress(bar.advance(progress))
 
         try:
             command = environment.engine_command()
-            with EngineRun(command, feedback, environment.qgis_prefix()) as engine:
+            prefix = environment.qgis_prefix()
+            with EngineRun(command, feedback, prefix, warn=warn) as engine:
                 result = engine.call(method, params, advance)
         except NoEngine as error:
             raise QgsProcessingException(str(error)) from error
@@ -205,7 +212,7 @@ class EngineAlgorithm(ParameterAlgorithm):
                 feedback.pushDebugInfo(error.detail)
             raise QgsProcessingException(self._in_qgis(str(error), given.folder, in_use)) from error
         for warning in result.get("warnings") or []:
-            feedback.pushWarning(str(warning))
+            warn(str(warning))
         failed = [str(name) for name in result.get("failed") or []]
         if failed and result.get("scenes"):
             feedback.pushWarning(

@@ -172,10 +172,6 @@ class TrackObjects(EngineAlgorithm):
             **given.engine_options(),
         )
         result = self.run_engine(given, "track", params.to_dict())
-        for name, reason in result.get("left_out") or []:
-            given.feedback.pushWarning(
-                tr("Object {name} was left out: {reason}.").format(name=name, reason=reason)
-            )
         times = Times("date", tuple(result.get("dates") or ()))
         layer = ResultLayer(str(result["output"]), style=styles.REVIEW, times=times)
         results = self.write_result(given, layer)

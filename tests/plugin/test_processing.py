@@ -625,6 +625,17 @@ def test_the_models_that_the_engine_listed_are_offered(provider, monkeypatch):
         settings.MODEL.clear()
 
 
+def test_a_warning_of_the_engine_comes_once_and_in_qgis_words(provider, engine, town, tmp_path):
+    engine("warns")
+    _save_square(tmp_path / "square.gpkg")
+    prompts = str(tmp_path / "square.gpkg")
+    _, _, feedback = run(
+        "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts, "OUTPUT": "memory:"}
+    )
+    assert feedback.warnings == ["1 feature of “the layer of prompts” is left out."]
+    assert "window 1" in feedback.textLog(), "what a stage says on its way is no warning"
+
+
 def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
     algorithm = provider.algorithm("segmentraster").create()
     folder, kept = tmp_path / "run", tmp_path / "kept"

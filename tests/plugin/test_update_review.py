@@ -447,6 +447,11 @@ def test_source_options_of_the_input_count(old, updated):
     changes, log = updated(some)
     assert changes.featureCount() == 2
     assert "not a layer of a file" not in log
+    old.selectByIds([3])
+    changes, log = updated(QgsProcessingFeatureSourceDefinition(old.id(), True))
+    (change,) = changes.getFeatures()
+    assert (change["old_fid"], change["old_layer"]) == (3, old.source())
+    assert "not a layer of a file" not in log
     some = QgsProcessingFeatureSourceDefinition(old.id())
     some.flags = QgsProcessingFeatureSourceDefinition.Flag.FlagOverrideDefaultGeometryCheck
     assert updated(some)[0].featureCount() == 4

@@ -3576,11 +3576,6 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Object {name} was left out: {reason}.</source>
-   <translation>Objekt {name} wurde ausgelassen: {reason}.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Objects at each date</source>
    <translation>Objekte zu jedem Datum</translation>
   </message>
