@@ -325,8 +325,8 @@ class Given:
             resolution: Of the rendering, ground units of the layer's CRS a pixel.
 
         Raises:
-            QgsProcessingException: Nothing is chosen, the file is gone, or a rendering lacks
-                extent or resolution.
+            QgsProcessingException: Nothing is chosen, the file is gone, a rendering lacks extent
+                or resolution, or the algorithm takes none.
         """
         layer = self.layer
         if layer is None:
@@ -335,6 +335,15 @@ class Given:
             path = rasters.file_as_shown(layer, jobs.root())
             if path is not None:
                 return path, False
+            names = self.algorithm
+            if any(
+                names.parameterDefinition(name) is None for name in (names.EXTENT, names.RESOLUTION)
+            ):
+                raise rasters.LayerError(
+                    tr("{name} is not a file: save what you need of it as a file first.").format(
+                        name=layer.name()
+                    )
+                )
             extent = self.extent()
             if extent is None or extent.isEmpty() or not resolution:
                 raise rasters.LayerError(

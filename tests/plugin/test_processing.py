@@ -564,6 +564,9 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     monkeypatch.setattr(rasters, "file_of", lambda layer: None)
     with pytest.raises(Refused, match="extent and a resolution"):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+    for name in ("encoderaster", "rasterstatistics"):  # which take no resolution
+        with pytest.raises(Refused, match="save what you need of it as a file first"):
+            run(name, {"INPUT": town})
     asked = {}
     real = EngineRun.call
 

@@ -2861,6 +2861,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
+   <source>{name} is not a file: save what you need of it as a file first.</source>
+   <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
    <source>{name} is not a file: several rasters must all be files.</source>
    <translation>{name} ist keine Datei: mehrere Raster müssen alle Dateien sein.</translation>
   </message>
@@ -3652,11 +3657,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{file} cannot be written to again, so the review does not find the old layer from it. Close it in other programs and run this once more.</source>
    <translation>{file} lässt sich nicht noch einmal schreiben; die Durchsicht findet den alten Layer von dort aus nicht. Schließen Sie die Datei in anderen Programmen und führen Sie dies noch einmal aus.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/update_layer.py" />
-   <source>{name} is not a file: save what you need of it as a file first.</source>
-   <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
