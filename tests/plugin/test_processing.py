@@ -266,6 +266,7 @@ def test_paths_are_those_of_the_folder_that_qgis_works_in(
 
     monkeypatch.setattr(EngineRun, "call", spy)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GDAL_PAM_ENABLED", "NO")  # it writes where we are when the raster is closed
     (tmp_path / "own.pt").touch()
     (tmp_path / "old.samgeo-classes").touch()
     with pytest.raises(Refused, match="enough"):
