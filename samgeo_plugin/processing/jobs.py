@@ -75,6 +75,7 @@ def keep(file: Path, digest: str) -> Path:
         part = folder / f".{secrets.token_hex(4)}.part"
         shutil.move(str(file), str(part))  # the temporary folder may be on another drive
         part.replace(kept)
+    _forget_old()
     return kept
 
 
@@ -101,6 +102,10 @@ def forget(folder: Path) -> None:
     A folder whose lock an engine holds is at work and stays, whatever its age.
     """
     _remove(folder)
+    _forget_old()
+
+
+def _forget_old() -> None:
     limit = time.time() - _KEPT_DAYS * 86400
     if not root().is_dir():
         return

@@ -514,6 +514,11 @@ def test_inputs_of_a_job_are_forgotten_when_none_has_used_them_for_long(tmp_path
     jobs.touch(used)
     jobs.forget(tmp_path / "jobs" / "another")
     assert [path.exists() for path in kept] == [True, False]
+    os.utime(str(kept[0].parent), (1.0, 1.0))
+    file = tmp_path / "next.gpkg"
+    file.touch()
+    assert jobs.keep(file, 20 * "n").exists()
+    assert not kept[0].exists(), "not every algorithm has a job that it forgets"
 
 
 def test_a_job_folder_that_an_engine_works_in_is_not_forgotten(tmp_path, monkeypatch):
