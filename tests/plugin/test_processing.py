@@ -262,6 +262,7 @@ def test_paths_are_those_of_the_folder_that_qgis_works_in(
 
     def spy(self, method, params, on_progress=None):
         asked.update(params)
+        self._feedback.cancel()  # without an exception, QGIS lets go of the layers
         raise EngineRunError("That is enough.")
 
     monkeypatch.setattr(EngineRun, "call", spy)
@@ -269,29 +270,25 @@ def test_paths_are_those_of_the_folder_that_qgis_works_in(
     monkeypatch.setenv("GDAL_PAM_ENABLED", "NO")  # it writes where we are when the raster is closed
     (tmp_path / "own.pt").touch()
     (tmp_path / "old.samgeo-classes").touch()
-    with pytest.raises(Refused, match="enough"):
-        run(
-            "segmentraster",
-            {
-                "INPUT": "town.tif", "MORE_RASTERS": ["town.tif"], "SCENES": "each",
-                "OUTPUT_FOLDER": "layers", "MODEL": "own.pt", "CLASSIFIER": "old.samgeo-classes",
-                "SAVE_CLASSIFIER": "kept/new.samgeo-classes",
-            },
-        )  # fmt: skip
+    run(
+        "segmentraster",
+        {
+            "INPUT": "town.tif", "MORE_RASTERS": ["town.tif"], "SCENES": "each",
+            "OUTPUT_FOLDER": "layers", "MODEL": "own.pt", "CLASSIFIER": "old.samgeo-classes",
+            "SAVE_CLASSIFIER": "kept/new.samgeo-classes",
+        },
+    )  # fmt: skip
     assert asked["rasters"] == [town]
     assert asked["output"] == str(tmp_path / "layers" / "{scene}.gpkg")
     assert asked["model"] == str(tmp_path / "own.pt")
     assert asked["classifier"] == str(tmp_path / "old.samgeo-classes")
     assert asked["save_classifier"] == str(tmp_path / "kept" / "new.samgeo-classes")
-    with pytest.raises(Refused, match="enough"):
-        run("importlabels", {"FOLDER": ".", "IMAGES": "images", "OUTPUT": "memory:"})
+    run("importlabels", {"FOLDER": ".", "IMAGES": "images", "OUTPUT": "memory:"})
     assert (asked["source"], asked["images"]) == (str(tmp_path), str(tmp_path / "images"))
     _save_square(tmp_path / "square.gpkg")
-    with pytest.raises(Refused, match="enough"):
-        run("exportlabels", {"INPUT": "town.tif", "LABELS": "square.gpkg", "FOLDER": "chips"})
+    run("exportlabels", {"INPUT": "town.tif", "LABELS": "square.gpkg", "FOLDER": "chips"})
     assert asked["folder"] == str(tmp_path / "chips")
-    with pytest.raises(Refused, match="enough"):
-        run("updatelayer", {"INPUT": "square.gpkg", "RASTER": "town.tif", "OUTPUT": "memory:"})
+    run("updatelayer", {"INPUT": "square.gpkg", "RASTER": "town.tif", "OUTPUT": "memory:"})
     assert (asked["input"], asked["rasters"]) == (str(tmp_path / "square.gpkg"), [town])
 
 
@@ -507,8 +504,9 @@ def test_inputs_of_a_job_are_forgotten_when_none_has_used_them_for_long(tmp_path
         file = tmp_path / f"{name}.gpkg"
         file.write_text(name)
         kept.append(jobs.keep(file, 20 * name))
-        os.utime(str(kept[-1].parent), (1.0, 1.0))
         assert not file.exists()
+    for path in kept:
+        os.utime(str(path.parent), (1.0, 1.0))
     used = jobs.folders_in({"unlike": [str(kept[0])], "output": str(tmp_path / "x"), "scale": 1})
     assert used == [kept[0].parent]
     jobs.touch(used)
