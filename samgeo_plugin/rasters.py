@@ -74,7 +74,8 @@ def file_of(layer: QgsMapLayer) -> Optional[str]:
         raise LayerError(
             tr("The layer {name} cannot be read; repair its data source.").format(name=layer.name())
         )
-    return path
+    # The engine works in another folder than QGIS, which knows also names that are no paths.
+    return path if os.path.isabs(path) or not os.path.exists(path) else os.path.abspath(path)
 
 
 def file_as_shown(layer: QgsMapLayer, folder: Path) -> Optional[str]:

@@ -235,7 +235,9 @@ def track(
                 names = {field.name for field in writer.fields} | {features.geometry.name}
                 writer.write(features[[name for name in features.columns if name in names]])
     for name, reason in left_out:
-        warnings.warn(f"Object {name}: {reason}.", SamGeoWarning, stacklevel=2)
+        warnings.warn(
+            f"Object {name} is left out: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2
+        )
     return Tracks(
         table,
         wide_table(table),

@@ -30,6 +30,10 @@ _FIELDS = (
     ("area_m2", field_types.REAL, "double"),
 )
 _CLASS, _PROBABILITY = 1, 2
+
+_MARK = "samgeo_seamless/candidates"
+"""Property of such a layer: projects are saved with it, but without its objects."""
+
 _AT_ONCE = 25
 """Features that one step writes: a few milliseconds."""
 
@@ -71,6 +75,11 @@ class CandidateLayer(QObject):
         self._steps = InSteps(self)
         self._there: dict[str, tuple[int, str, Optional[float]]] = {}
         self._shapes: dict[str, QgsGeometry] = {}
+        QgsProject.instance().readProject.connect(self._remove_left)
+
+    def release(self) -> None:
+        """The project is left alone from now on."""
+        QgsProject.instance().readProject.disconnect(self._remove_left)
 
     def begin(self, name: str, crs: QgsCoordinateReferenceSystem, classes: bool = True) -> None:
         """A new, empty layer; the one before goes.
@@ -81,6 +90,7 @@ class CandidateLayer(QObject):
             classes: They are drawn in the colours of classes.
         """
         self.remove()
+        self._remove_left()
         layer = QgsVectorLayer("MultiPolygon", name, "memory")
         layer.setCrs(crs)
         fields = [QgsField(field, kind, text) for field, kind, text in _FIELDS]
@@ -89,6 +99,7 @@ class CandidateLayer(QObject):
         layer.setReadOnly(True)
         # QGIS would ask whether it may be lost, which would be asked of every search.
         layer.setCustomProperty("skipMemoryLayersCheck", 1)
+        layer.setCustomProperty(_MARK, 1)
         styles.apply(layer, styles.CLASS if classes else styles.REVIEW)
         self.layer = layer
         layer.willBeDeleted.connect(self._gone)
@@ -104,6 +115,21 @@ class CandidateLayer(QObject):
         self._gone()
         if layer is not None and not sip.isdeleted(layer):
             QgsProject.instance().removeMapLayer(layer.id())
+
+    def _remove_left(self, *_: object) -> None:
+        """Take off the project what an earlier session has left in it, which is empty now."""
+        project = QgsProject.instance()
+        left = [
+            layer.id()
+            for layer in project.mapLayers().values()
+            if isinstance(layer, QgsVectorLayer)
+            and layer is not self.layer
+            and layer.providerType() == "memory"
+            and layer.customProperty(_MARK)
+            and not layer.featureCount()
+        ]
+        if left:
+            project.removeMapLayers(left)
 
     def hide(self) -> None:
         """Off the map; it stays in the list of layers."""

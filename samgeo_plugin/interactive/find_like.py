@@ -488,3 +488,4 @@ class FindLike(QObject):
         self._soon.stop()
         self._collection = ""
         self.candidates.remove()
+        self.candidates.release()

@@ -114,6 +114,9 @@ class Review(QObject):
         self._class_field = ""
         self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
+        self._deciding = False
+        self._refused: Optional[EditError] = None
+        """Why the old layer does not take the change that is being accepted."""
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
@@ -146,6 +149,7 @@ class Review(QObject):
                     "{name} is an update of a layer that is not open: open that layer first."
                 ).format(name=layer.name())
             else:
+                why = target.problem(old)
                 update = UpdateReview(layer, old)
         field = decision_field(layer) if why is None else None
         if why is None and field is None:
@@ -377,13 +381,18 @@ class Review(QObject):
         layer, current = self.layer, self.current
         if layer is None or current is None or not self.ready:
             return
+        self._deciding = True
         try:
             with editing.command(layer, text):
                 for index, value in values.items():
                     editing.set_value(layer, current, index, value)
+                if self._refused is not None:  # a slot's exception would not reach this place
+                    raise self._refused
         except EditError as error:
             self.message.emit("warning", str(error))
             return
+        finally:
+            self._deciding, self._refused = False, None
         self.go(1)
         self.queue_changed.emit()
 
@@ -427,7 +436,7 @@ class Review(QObject):
         if index == self._status_index:
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
-            if self.update is not None and (status != facts.status or status == ACCEPTED):
+            if self._refused is None and (status != facts.status or status == ACCEPTED):
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
@@ -449,7 +458,10 @@ class Review(QObject):
                     ).format(layer=wanted.layer.name(), why=wanted.why),
                 )
         except EditError as error:
-            self.message.emit("warning", str(error))
+            if accepted and self._deciding:
+                self._refused = error
+            else:
+                self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         if feature_id == self.current:

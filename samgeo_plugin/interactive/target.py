@@ -95,9 +95,10 @@ def new_geopackage_layer(path: str, name: str, crs: QgsCoordinateReferenceSystem
     """
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
-    options.layerName = name
+    table = name.replace("|", "_")  # which ends a name in QGIS's sources of layers
+    options.layerName = table
     if Path(path).exists():
-        existing = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+        existing = QgsVectorLayer(f"{path}|layername={table}", name, "ogr")
         if existing.isValid():
             raise TargetError(
                 tr("{file} has a layer {name} already; choose another name.").format(
@@ -117,7 +118,7 @@ def new_geopackage_layer(path: str, name: str, crs: QgsCoordinateReferenceSystem
     )
     error, message = writer.hasError(), writer.errorMessage()
     del writer
-    layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
+    layer = QgsVectorLayer(f"{path}|layername={table}", name, "ogr")
     if error != QgsVectorFileWriter.WriterError.NoError or not layer.isValid():
         raise TargetError(
             tr("{file} cannot be written ({why}); choose another folder.").format(

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,6 +26,7 @@ from ..gui.icons import FOLDER as ICONS
 from ..i18n import tr
 from ..job import Progress
 from ..setup import environment
+from . import jobs
 from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
@@ -148,9 +152,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         except QgsProcessingException as error:
             why, cancelled = str(error), feedback.isCanceled()
         except OSError as error:
-            why = tr("A file could not be written ({why}); make room and run it again.").format(
-                why=error
-            )
+            why = _not_written(error)
         finally:
             self._layer = None
             self._others = []
@@ -169,39 +171,48 @@ class EngineAlgorithm(ParameterAlgorithm):
     # --- the engine -----------------------------------------------------------------------------
 
     def run_engine(self, given: Given, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One request, with its progress on the bar and its warnings in the log.
+        """One request, with its progress on the bar and its warnings in the log, each once.
 
         Raises:
             QgsProcessingException: With the engine's own sentence, or with what became of it.
         """
         feedback = given.feedback
         bar = ProgressBar()
-        last = [""]
+        last = ["", ""]  # a stage and a message
+        warned: set[str] = set()
+        in_use = jobs.folders_in(params)
+
+        def warn(text: str) -> None:
+            text = self._in_qgis(text, given.folder, in_use)
+            if text not in warned:
+                warned.add(text)
+                feedback.pushWarning(text)
 
         def advance(progress: Progress) -> None:
-            if progress.stage != last[0]:
-                last[0] = progress.stage
+            jobs.touch(in_use)
+            begins = progress.stage != last[0]
+            if begins:
                 feedback.setProgressText(stage_text(progress.stage))
-                if progress.message:
-                    feedback.pushDebugInfo(progress.message)
-            elif progress.message and progress.stage == "scenes":
-                feedback.pushInfo(progress.message)  # the time left; failures are named at the end
-            elif progress.message:
-                feedback.pushWarning(progress.message)
+            if progress.message and progress.message != last[1]:
+                # No warning: what has failed is named at the end.
+                push = feedback.pushDebugInfo if begins else feedback.pushInfo
+                push(self._in_qgis(progress.message, given.folder, in_use))
+            last[:] = progress.stage, progress.message
             feedback.setProgress(bar.advance(progress))
 
         try:
             command = environment.engine_command()
-            with EngineRun(command, feedback, environment.qgis_prefix()) as engine:
+            prefix = environment.qgis_prefix()
+            with EngineRun(command, feedback, prefix, warn=warn) as engine:
                 result = engine.call(method, params, advance)
         except NoEngine as error:
             raise QgsProcessingException(str(error)) from error
         except EngineRunError as error:
             if error.detail:
                 feedback.pushDebugInfo(error.detail)
-            raise QgsProcessingException(self._in_qgis(str(error), given.folder)) from error
+            raise QgsProcessingException(self._in_qgis(str(error), given.folder, in_use)) from error
         for warning in result.get("warnings") or []:
-            feedback.pushWarning(str(warning))
+            warn(str(warning))
         failed = [str(name) for name in result.get("failed") or []]
         if failed and result.get("scenes"):
             feedback.pushWarning(
@@ -219,8 +230,14 @@ class EngineAlgorithm(ParameterAlgorithm):
             )
         return result
 
-    def _in_qgis(self, sentence: str, folder: Path) -> str:
-        """The engine's sentence without the names of temporary files."""
+    def _in_qgis(self, sentence: str, folder: Path, others: Sequence[Path] = ()) -> str:
+        """The engine's sentence without the names of temporary files.
+
+        Args:
+            sentence: The engine's.
+            folder: Of the run.
+            others: Folders of inputs that outlast the run.
+        """
         titles = {
             "prompts": tr("the layer of prompts"),
             "polygons": tr("the input layer"),
@@ -232,12 +249,30 @@ class EngineAlgorithm(ParameterAlgorithm):
             "exemplars": tr("the exemplar boxes"),
             "rendered": tr("the rendered raster"),
         }
-        for path in sorted(folder.glob("*"), key=lambda each: -len(each.name)):
-            title = titles.get(path.stem, tr("the result"))
-            for text in (str(path), path.name):
-                sentence = sentence.replace(text, title)
-        return sentence.replace(str(folder), tr("the temporary folder"))
+
+        def title(path: Path) -> str:
+            what = tr("the temporary folder") if path == folder else tr("the result")
+            return tr("“{what}”").format(what=titles.get(path.stem, what))
+
+        inputs = [path for other in others for path in other.glob("*.gpkg")]
+        for path in inputs:
+            sentence = sentence.replace(str(path), title(path))
+        whole = re.escape(str(folder)) + r"(?:[/\\][\w.-]*\w)*"
+        sentence = re.sub(whole, lambda found: title(Path(found[0])), sentence)
+        for path in [*inputs, *folder.glob("*.*")]:
+            name = rf"(?<![\w.-]){re.escape(path.name)}(?![\w-])"
+            sentence = re.sub(name, lambda found: title(Path(found[0])), sentence)
+        return sentence
 
     def write_result(self, given: Given, result: ResultLayer) -> dict[str, Any]:
         """The engine's layer into the user's sink, with its style."""
         return {self.OUTPUT: write(given, result)}
+
+
+def _not_written(error: OSError) -> str:
+    """What a person can do about a file that could not be written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        why = tr("A file could not be written ({why}); make room and run it again.")
+    else:
+        why = tr("A file could not be written ({why}); choose another folder and run it again.")
+    return why.format(why=error)

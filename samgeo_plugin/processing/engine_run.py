@@ -63,6 +63,7 @@ class EngineRun:
         feedback: Progress, log and cancel.
         prefix: QGIS's own folder.
         patience: When to give up.
+        warn: Gets the engine's warnings instead of the feedback.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class EngineRun:
         feedback: QgsProcessingFeedback,
         prefix: str = "",
         patience: Optional[Patience] = None,
+        warn: Optional[Callable[[str], None]] = None,
     ) -> None:
         self._feedback = feedback
+        self._warn = warn or feedback.pushWarning
         self._patience = patience or Patience()
         self._out = LineBuffer()
         self._err = LineBuffer(limit=1 << 20)
@@ -204,7 +207,7 @@ class EngineRun:
                 on_progress(message)
             elif isinstance(message, Log):
                 if message.level in ("warning", "error"):
-                    self._feedback.pushWarning(message.message)
+                    self._warn(message.message)
                 else:
                     self._feedback.pushDebugInfo(message.message)
         return None

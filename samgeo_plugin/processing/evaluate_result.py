@@ -74,6 +74,7 @@ class EvaluateResult(EngineAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         result, truth = given.source(self.INPUT), given.source(self.TRUTH)
         classes, true_classes = given.fields(self.CLASS), given.fields(self.TRUTH_CLASS)
+        report = given.destination(self.HTML)
         known = {field.name() for field in result.fields()}
         kept = [*classes, *(["score"] if "score" in known and "score" not in classes else [])]
         area = given.source(self.AREA) if given.has(self.AREA) else None
@@ -95,13 +96,12 @@ class EvaluateResult(EngineAlgorithm):
         overall = figures.get("overall") or {}
         for key in ("recall", "precision", "pq", "mean_iou"):
             results[key.upper()] = overall.get(key)
-        target = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
-        if target:
+        if report is not None:
             title = tr("{result} against {truth}").format(
                 result=result.sourceName(), truth=truth.sourceName()
             )
-            Path(target).write_text(page(title, table(rows, head=True)), encoding="utf-8")
-            results[self.HTML] = target
+            Path(report).write_text(page(title, table(rows, head=True)), encoding="utf-8")
+            results[self.HTML] = report
         return results
 
 

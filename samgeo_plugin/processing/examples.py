@@ -66,14 +66,16 @@ class ExampleAlgorithm(EngineAlgorithm):
             QgsProcessingException: The examples have no field with the class.
         """
         options: dict[str, Any] = {
-            "classifier": given.text(self.CLASSIFIER),
+            "classifier": given.path(self.CLASSIFIER),
             "save_classifier": self._file_to_keep(given),
             "min_class_prob": given.number(self.PROBABILITY),
         }
         if given.has(self.EXAMPLES):
             options.update(self._examples(given, given.source(self.EXAMPLES)))
         if given.has(self.UNLIKE):
-            options["unlike"] = [given.vector_path(given.source(self.UNLIKE), "unlike")]
+            options["unlike"] = [
+                given.vector_path(given.source(self.UNLIKE), "unlike", lasting=True)
+            ]
         return options
 
     def kept_classifier(self, path: Optional[str]) -> dict[str, str]:
@@ -84,7 +86,7 @@ class ExampleAlgorithm(EngineAlgorithm):
         """Where the classifier is saved; a temporary file has another name each time."""
         if not given.has(self.SAVE_CLASSIFIER):
             return None
-        path = self.parameterAsFileOutput(given.parameters, self.SAVE_CLASSIFIER, given.context)
+        path = given.destination(self.SAVE_CLASSIFIER)
         return f"{path.removesuffix(SUFFIX)}{SUFFIX}" if path else None
 
     def _examples(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
@@ -93,5 +95,5 @@ class ExampleAlgorithm(EngineAlgorithm):
             raise QgsProcessingException(
                 tr("Choose the field of the examples that holds their class.")
             )
-        path = given.vector_path(source, "examples", fields)
+        path = given.vector_path(source, "examples", fields, lasting=True)
         return {"examples": path, "class_field": source.fields().field(fields[0]).name()}

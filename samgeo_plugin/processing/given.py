@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ from qgis.core import (
     QgsUnitTypes,
     QgsVectorFileWriter,
 )
+from qgis.PyQt.QtCore import QVariant
 
 from .. import field_types, rasters, settings
 from ..crs import crs_text
@@ -91,8 +95,13 @@ class Given:
         """One of a choice's words."""
         return self.algorithm.chosen(self.parameters, name, self.context)
 
+    def path(self, name: str) -> Optional[str]:
+        """A file or folder, in full: the engine works in another folder than QGIS."""
+        path = self.text(name)
+        return None if path is None else os.path.abspath(path)
+
     def text(self, name: str) -> Optional[str]:
-        """A text or the path of a file; None where the user left it out."""
+        """A text; None where the user left it out."""
         text = self.algorithm.parameterAsString(self.parameters, name, self.context)
         return text.strip() or None
 
@@ -112,13 +121,31 @@ class Given:
     def engine_options(self) -> dict[str, Any]:
         """Model, device, number type, threads, and whether servers may be asked."""
         names = self.algorithm
+        model = str(self.parameters.get(names.MODEL) or "embedded")
         return {
             "allow_remote": bool(settings.ALLOW_REMOTE.get()),
-            "model": str(self.parameters.get(names.MODEL) or "embedded"),
+            "model": os.path.abspath(model) if os.path.isfile(model) else model,
             "device": self.word(names.DEVICE),
             "precision": self.word(names.PRECISION),
             "threads": self.whole(names.THREADS),
         }
+
+    def destination(self, name: str) -> Optional[str]:
+        """Where a file is to be written, in full, in a folder that is there now; None for nowhere.
+
+        A temporary file has another name each time: this is asked once, before the work.
+
+        Raises:
+            OSError: The folder cannot be made, or nothing can be written to it.
+        """
+        path = self.algorithm.parameterAsFileOutput(self.parameters, name, self.context)
+        if not path:
+            return None
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return os.path.abspath(path)
 
     # --- places ---------------------------------------------------------------------------------
 
@@ -174,7 +201,7 @@ class Given:
             corners = [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]
             return {"extent": corners, "extent_crs": crs_text(self._raster_crs())}
         if area is not None:
-            return {"area": self.vector_path(area, "area")}
+            return {"area": self.vector_path(area, "area", lasting=True)}
         return {}
 
     def _raster_crs(self) -> QgsCoordinateReferenceSystem:
@@ -203,7 +230,11 @@ class Given:
         return source
 
     def vector_path(
-        self, source: QgsFeatureSource, name: str, attributes: Sequence[str] = ()
+        self,
+        source: QgsFeatureSource,
+        name: str,
+        attributes: Sequence[str] = (),
+        lasting: bool = False,
     ) -> str:
         """A vector input as a GeoPackage with its features' ids; the engine reads only files.
 
@@ -215,6 +246,7 @@ class Given:
             name: Of the file and its layer.
             attributes: The fields that the engine needs; in the file they have the names that
                 :func:`column_names` gives them.
+            lasting: The job may go on in another run, where the same contents have the same path.
 
         Raises:
             QgsProcessingException: It has no features, it does not reach into the project's CRS,
@@ -241,7 +273,9 @@ class Given:
             path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
         )  # fmt: skip
-        count = 0
+        count, digest = 0, hashlib.sha256()
+        types = [(each.name(), each.typeName()) for each in fields]
+        digest.update(repr((name, crs_text(crs), source.wkbType(), types)).encode())
         for feature in source.getFeatures():
             if self.feedback.isCanceled() or writer.hasError():
                 break
@@ -261,6 +295,9 @@ class Given:
             copy.setGeometry(geometry)
             values = feature.attributes()
             copy.setAttributes([feature.id(), *(values[index] for index in kept)])
+            if lasting:
+                digest.update(bytes(geometry.asWkb()))
+                digest.update(repr([plain(each) for each in copy.attributes()]).encode())
             if not writer.addFeature(copy, QgsFeatureSink.Flag.FastInsert):
                 break
             count += 1
@@ -279,7 +316,7 @@ class Given:
                     name=source.sourceName()
                 )
             )
-        return path
+        return str(jobs.keep(Path(path), digest.hexdigest())) if lasting else path
 
     def raster_path(self, resolution: Optional[float] = None) -> tuple[str, bool]:
         """The input raster's file, and whether it was rendered for want of one.
@@ -288,8 +325,8 @@ class Given:
             resolution: Of the rendering, ground units of the layer's CRS a pixel.
 
         Raises:
-            QgsProcessingException: Nothing is chosen, the file is gone, or a rendering lacks
-                extent or resolution.
+            QgsProcessingException: Nothing is chosen, the file is gone, a rendering lacks extent
+                or resolution, or the algorithm takes none.
         """
         layer = self.layer
         if layer is None:
@@ -298,6 +335,15 @@ class Given:
             path = rasters.file_as_shown(layer, jobs.root())
             if path is not None:
                 return path, False
+            names = self.algorithm
+            if any(
+                names.parameterDefinition(name) is None for name in (names.EXTENT, names.RESOLUTION)
+            ):
+                raise rasters.LayerError(
+                    tr("{name} is not a file: save what you need of it as a file first.").format(
+                        name=layer.name()
+                    )
+                )
             extent = self.extent()
             if extent is None or extent.isEmpty() or not resolution:
                 raise rasters.LayerError(
@@ -368,6 +414,11 @@ def column_names(attributes: Sequence[str]) -> dict[str, str]:
         taken.add(column.lower())
         names[attribute] = column
     return names
+
+
+def plain(value: Any) -> Any:
+    """An attribute's value; None for what QGIS hands over as a null with a type."""
+    return None if isinstance(value, QVariant) and value.isNull() else value
 
 
 def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:

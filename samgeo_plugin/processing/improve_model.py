@@ -129,6 +129,7 @@ class ImproveModel(EngineAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.LABELS)
         status, classes = given.fields(self.STATUS), given.fields(self.CLASS)
+        report = given.destination(self.HTML)
         path, _ = given.raster_path()
         engine = given.engine_options()
         complete = given.source(self.COMPLETE) if given.has(self.COMPLETE) else None
@@ -164,10 +165,9 @@ class ImproveModel(EngineAlgorithm):
             self.OFFERED: offered,
             self.REASON: str(verdict.get("reason") or ""),
         }
-        target = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
-        if target:
-            Path(target).write_text(_report(params.name, verdict), encoding="utf-8")
-            results[self.HTML] = target
+        if report is not None:
+            Path(report).write_text(_report(params.name, verdict), encoding="utf-8")
+            results[self.HTML] = report
         return results
 
     def postProcessAlgorithm(  # noqa: N802

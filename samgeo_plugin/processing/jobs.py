@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Job folders of algorithms, so that a cancelled run can resume."""
+"""Job folders of algorithms, and inputs of jobs, so that a cancelled run can resume."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,57 @@ def folder_for(params: dict[str, Any]) -> Path:
     return root() / hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
 
 
+def keep(file: Path, digest: str) -> Path:
+    """Move an input that a run has written to where each run with the same contents has it.
+
+    A job goes on only where its inputs have the same paths, sizes and times. Like folders of jobs
+    they are forgotten some days after their last use.
+
+    Args:
+        file: The run's own.
+        digest: Of its contents, which need not be the same bytes.
+    """
+    folder = root() / digest[:20]
+    kept = folder / file.name
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(str(folder))
+    if kept.exists():
+        file.unlink()
+    else:
+        part = folder / f".{secrets.token_hex(4)}.part"
+        shutil.move(str(file), str(part))  # the temporary folder may be on another drive
+        part.replace(kept)
+    _forget_old()
+    return kept
+
+
+def folders_in(params: Mapping[str, Any]) -> list[Path]:
+    """The folders under :func:`root` that a request's parameters name."""
+    found = set()
+    for value in params.values():
+        for text in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(text, str) and root() in Path(text).parents:
+                found.add(root() / Path(text).relative_to(root()).parts[0])
+    return sorted(found)
+
+
+def touch(folders: Iterable[Path]) -> None:
+    """Say that folders are in use: :func:`forget` passes over them."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # a job's own, which the engine makes later
+            os.utime(str(folder))
+
+
 def forget(folder: Path) -> None:
-    """Remove a finished job's folder, and old folders that were not resumed.
+    """Remove a finished job's folder, and old folders that were not resumed or used.
 
     A folder whose lock an engine holds is at work and stays, whatever its age.
     """
     _remove(folder)
+    _forget_old()
+
+
+def _forget_old() -> None:
     limit = time.time() - _KEPT_DAYS * 86400
     if not root().is_dir():
         return

@@ -115,6 +115,7 @@ class ExportLabels(EngineAlgorithm):
         folder = self.parameterAsString(given.parameters, self.FOLDER, given.context)
         if folder in ("", QgsProcessing.TEMPORARY_OUTPUT):
             folder = str(Path(tempfile.mkdtemp(prefix="samgeo-labels-")) / "labels")
+        folder = os.path.abspath(folder)  # the engine works in another folder than QGIS
         params = ExportLabelsParameters(
             [path],
             given.vector_path(source, "polygons", [*classes, *crowds]),
@@ -192,13 +193,13 @@ class ImportLabels(EngineAlgorithm):
         self.add_sink(tr("Labels"), POLYGONS)
 
     def work(self, given: Given) -> dict[str, Any]:
-        paths = [text for text in (given.text(self.SOURCE), given.text(self.FOLDER)) if text]
+        paths = [text for text in (given.path(self.SOURCE), given.path(self.FOLDER)) if text]
         if len(paths) != 1:
             raise QgsProcessingException(tr("Give a file of labels, or a folder of labels."))
         params = ImportLabelsParameters(
-            os.path.abspath(paths[0]),
+            paths[0],
             str(given.folder / "labels.gpkg"),
-            images=given.text(self.IMAGES),
+            images=given.path(self.IMAGES),
             names=given.text(self.NAMES),
         )
         done = self.run_engine(given, "import_labels", params.to_dict())

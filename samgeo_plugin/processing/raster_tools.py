@@ -100,6 +100,7 @@ class RasterStatistics(EngineAlgorithm):
         self.addOutput(QgsProcessingOutputString(self.STRETCH, tr("Stretch, as JSON")))
 
     def work(self, given: Given) -> dict[str, Any]:
+        report = given.destination(self.HTML)
         path, _ = given.raster_path()
         result = self.run_engine(
             given,
@@ -119,8 +120,7 @@ class RasterStatistics(EngineAlgorithm):
                 tr("Band {number}: {low} to {high}").format(number=number, low=low, high=high)
             )
         results: dict[str, Any] = {self.STRETCH: json.dumps(stretch)}
-        report = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
-        if report:
+        if report is not None:
             page = stretch_report(Path(path).name, stretch, info)
             Path(report).write_text(page, encoding="utf-8")
             results[self.HTML] = report

@@ -25,12 +25,11 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QVariant
 
 from .. import styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from .given import SOURCE_FID, Given
+from .given import SOURCE_FID, Given, plain
 
 PROVENANCE = "samgeo_provenance"
 """What the engine calls the metadata of a layer that tell what made it."""
@@ -142,11 +141,6 @@ def _is_key(each: QgsField) -> bool:
     origin = constraints.constraintOrigin(QgsFieldConstraints.Constraint.ConstraintUnique)
     by_source = QgsFieldConstraints.ConstraintOrigin.ConstraintOriginProvider
     return each.name().lower() == "fid" and origin == by_source
-
-
-def plain(value: Any) -> Any:
-    """An attribute's value; None for what QGIS hands over as a null with a type."""
-    return None if isinstance(value, QVariant) and value.isNull() else value
 
 
 @dataclass(frozen=True)

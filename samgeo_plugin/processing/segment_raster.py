@@ -216,7 +216,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             raise QgsProcessingException(
                 tr("Examples and exemplar boxes need a field of the same name for the class.")
             )
-        path = given.vector_path(source, "exemplars", fields)
+        path = given.vector_path(source, "exemplars", fields, lasting=True)
         options: dict[str, Any] = {"exemplars": path}
         if fields:
             options["class_field"] = source.fields().field(fields[0]).name()

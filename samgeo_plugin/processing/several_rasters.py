@@ -160,7 +160,8 @@ class SeveralRasters(EngineAlgorithm):
         scenes = given.word(self.SCENES)
         options = {"scenes": scenes, "duplicates": given.word(self.DUPLICATES)}
         if scenes == "each":
-            folder = Path(self.parameterAsFileOutput(given.parameters, self.FOLDER, given.context))
+            path = self.parameterAsFileOutput(given.parameters, self.FOLDER, given.context)
+            folder = Path(path).absolute()  # the engine works in another folder than QGIS
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

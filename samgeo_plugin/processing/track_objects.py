@@ -156,6 +156,7 @@ class TrackObjects(EngineAlgorithm):
         source = given.source(self.INPUT)
         ids, labels = given.fields(self.ID), given.fields(self.LABEL)
         names = column_names([*ids, *labels])
+        csv_file, report = given.destination(self.TABLE), given.destination(self.HTML)
         params = TrackParameters(
             given.vector_path(source, "polygons", [*ids, *labels]),
             self._paths,
@@ -171,29 +172,23 @@ class TrackObjects(EngineAlgorithm):
             **given.engine_options(),
         )
         result = self.run_engine(given, "track", params.to_dict())
-        for name, reason in result.get("left_out") or []:
-            given.feedback.pushWarning(
-                tr("Object {name} was left out: {reason}.").format(name=name, reason=reason)
-            )
         times = Times("date", tuple(result.get("dates") or ()))
         layer = ResultLayer(str(result["output"]), style=styles.REVIEW, times=times)
         results = self.write_result(given, layer)
         for key in ("objects", "present", "gone", "hidden"):
             results[key.upper()] = result.get(key)
         areas = Path(result["tables"][1]).read_text(encoding="utf-8")
-        target = self.parameterAsFileOutput(given.parameters, self.TABLE, given.context)
-        if target:
-            Path(target).write_text(areas, encoding="utf-8")
-            results[self.TABLE] = target
-        target = self.parameterAsFileOutput(given.parameters, self.HTML, given.context)
-        if target:
-            Path(target).write_text(_report(areas), encoding="utf-8")
-            results[self.HTML] = target
+        if csv_file is not None:
+            Path(csv_file).write_text(areas, encoding="utf-8")
+            results[self.TABLE] = csv_file
+        if report is not None:
+            Path(report).write_text(_report(areas), encoding="utf-8")
+            results[self.HTML] = report
         return results
 
     def _dates(self, given: Given) -> Optional[str]:
         """The table of dates; a copy where rasters have other names for the engine than in it."""
-        table = given.text(self.DATES)
+        table = given.path(self.DATES)
         if table is None or all(name == other for name, other in self._names.items()):
             return table
         try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Optional
 
@@ -193,7 +194,7 @@ def _file_and_layer(layer: QgsVectorLayer) -> Optional[tuple[str, str]]:
         if len(sublayers) != 1:
             return None
         name = sublayers[0].split("!!::!!")[1]
-    return path, str(name)
+    return os.path.abspath(path), str(name)
 
 
 def _is_all_of_it(given: QgsProcessingFeatureSourceDefinition) -> bool:

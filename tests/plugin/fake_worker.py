@@ -7,8 +7,8 @@ standard output before the greeting), ``flood`` (nothing but prints), ``protocol
 (greets, then says nothing), ``mute`` (never greets), ``long`` (a line beyond the limit), ``split``
 (every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
 ``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
-``nothing`` (a collection finds nothing), ``asked=PATH`` (what a collection is asked for goes into
-this file).
+``nothing`` (a collection finds nothing), ``warns`` (a segmentation warns of its prompts),
+``asked=PATH`` (what a collection is asked for goes into this file).
 """
 
 from __future__ import annotations
@@ -139,6 +139,13 @@ class Worker:
             return self.classified(method, params)
         if method == "segment":
             done = job.SegmentParameters.from_dict(params)
+            notes = ["One band only."]
+            if "warns" in WORDS:
+                notes = [f"1 feature of {done.prompts} is left out."]
+                say(job.Log("warning", notes[0], request.id))
+                for step in (0, 1):
+                    say(job.Progress(request.id, "model", step, 1, "fake"))
+                    say(job.Progress(request.id, "windows", step, 1, f"window {step}"))
             for step in range(20):
                 if request.id in self.cancelled:
                     raise Refusal("Cancelled", "Cancelled after a tile.")
@@ -156,7 +163,7 @@ class Worker:
             text = json.dumps({"type": "FeatureCollection", "features": features})
             gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
             return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
-                    "failed": [], "seconds": 0.2, "warnings": ["One band only."]}  # fmt: skip
+                    "failed": [], "seconds": 0.2, "warnings": notes}  # fmt: skip
         if method == "models":
             return {"models": [
                 {"name": "embedded", "family": "fake", "title": "Embedded", "size": 5_000_000,

@@ -199,6 +199,23 @@ def test_what_the_search_drops_while_candidates_are_shown_stops_nothing(qgis_app
     candidates.remove()
 
 
+def test_candidates_of_a_saved_project_are_gone_when_it_is_opened(qgis_app, tmp_path, wait):
+    project, path = QgsProject.instance(), str(tmp_path / "project.qgz")
+    candidates = CandidateLayer()
+    try:
+        candidates.begin("roofs", CRS)
+        wait(lambda: candidates.layer.id() in project.mapLayers())
+        of_the_user = QgsVectorLayer("Polygon?crs=EPSG:32645", "mine", "memory")
+        project.addMapLayer(of_the_user)
+        assert project.write(path)
+        assert project.read(path)
+        assert [layer.name() for layer in project.mapLayers().values()] == ["mine"]
+        assert not project.isDirty()
+    finally:
+        candidates.release()
+        project.clear()
+
+
 def test_the_slider_shows_fewer(searching, wait):
     searching.dock.find.start.click()
     found(searching, wait)

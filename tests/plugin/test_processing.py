@@ -254,6 +254,55 @@ def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, m
     assert (asked["proposals"], asked["classes"], asked["scale"]) == ("auto", [], None)
 
 
+def test_paths_are_those_of_the_folder_that_qgis_works_in(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    """The engine works in another one."""
+    asked = {}
+
+    def spy(self, method, params, on_progress=None):
+        asked.update(params)
+        self._feedback.cancel()  # without an exception, QGIS lets go of the layers
+        raise EngineRunError("That is enough.")
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GDAL_PAM_ENABLED", "NO")  # it writes where we are when the raster is closed
+    (tmp_path / "own.pt").touch()
+    (tmp_path / "old.samgeo-classes").touch()
+    run(
+        "segmentraster",
+        {
+            "INPUT": "town.tif", "MORE_RASTERS": ["town.tif"], "SCENES": "each",
+            "OUTPUT_FOLDER": "layers", "MODEL": "own.pt", "CLASSIFIER": "old.samgeo-classes",
+            "SAVE_CLASSIFIER": "kept/new.samgeo-classes",
+        },
+    )  # fmt: skip
+    assert asked["rasters"] == [town]
+    assert asked["output"] == str(tmp_path / "layers" / "{scene}.gpkg")
+    assert asked["model"] == str(tmp_path / "own.pt")
+    assert asked["classifier"] == str(tmp_path / "old.samgeo-classes")
+    assert asked["save_classifier"] == str(tmp_path / "kept" / "new.samgeo-classes")
+    run("importlabels", {"FOLDER": ".", "IMAGES": "images", "OUTPUT": "memory:"})
+    assert (asked["source"], asked["images"]) == (str(tmp_path), str(tmp_path / "images"))
+    _save_square(tmp_path / "square.gpkg")
+    run("exportlabels", {"INPUT": "town.tif", "LABELS": "square.gpkg", "FOLDER": "chips"})
+    assert asked["folder"] == str(tmp_path / "chips")
+    run("updatelayer", {"INPUT": "square.gpkg", "RASTER": "town.tif", "OUTPUT": "memory:"})
+    assert (asked["input"], asked["rasters"]) == (str(tmp_path / "square.gpkg"), [town])
+
+
+def _save_square(path: Path) -> None:
+    """A GeoPackage with one polygon."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326", "square", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((85.51 27.6, 85.52 27.6, 85.52 27.61))"))
+    layer.dataProvider().addFeatures([feature])
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(path), context, options)
+
+
 def test_an_extent_that_misses_the_raster_is_refused(provider, engine, town):
     with pytest.raises(Refused, match="misses the raster"):
         run(
@@ -406,6 +455,70 @@ def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
     assert jobs.folder_for(params) != first
 
 
+def test_a_cancelled_run_with_examples_goes_on_with_the_same_files(
+    provider, engine, town, monkeypatch
+):
+    """The engine goes on only in the same folder, with inputs of the same paths and times."""
+    asked = []
+    real = EngineRun.call
+
+    def spy(self, method, params, on_progress=None):
+        paths = [params["examples"], *params["unlike"], params["exemplars"], params["area"]]
+        facts = [(path, Path(path).stat().st_mtime_ns) for path in paths]
+        asked.append((params["job_folder"], facts))
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    layers = []
+    for name in ("examples", "none", "exemplars", "area"):
+        layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", name, "memory")
+        for number in (0.0, 0.001):
+            feature = QgsFeature(layer.fields())
+            wkt = f"POLYGON((85.51 27.6, 85.52 27.6, {85.52 + number} 27.61, 85.51 27.6))"
+            feature.setGeometry(QgsGeometry.fromWkt(wkt))
+            feature.setAttributes(["roof" if number else None])
+            layer.dataProvider().addFeatures([feature])
+        layers.append(layer)
+    QgsProject.instance().addMapLayers(layers)
+    examples, none, exemplars, area = (layer.id() for layer in layers)
+    given = {
+        "INPUT": town, "OUTPUT": "memory:", "EXAMPLES": examples, "CLASS_FIELD": "class",
+        "UNLIKE": none, "EXEMPLARS": exemplars, "EXEMPLAR_FIELD": "class", "AREA": area,
+    }  # fmt: skip
+    try:
+        for _ in range(2):
+            run("segmentraster", given, Feedback(cancel_at=5))
+        assert asked[0] == asked[1]
+        layers[0].dataProvider().changeAttributeValues({1: {0: "road"}})
+        run("segmentraster", given, Feedback(cancel_at=5))
+        assert asked[2][0] != asked[0][0]
+        assert asked[2][1][1:] == asked[0][1][1:]
+    finally:
+        QgsProject.instance().removeAllMapLayers()
+
+
+def test_inputs_of_a_job_are_forgotten_when_none_has_used_them_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "root", lambda: tmp_path / "jobs")
+    kept = []
+    for name in ("used", "old"):
+        file = tmp_path / f"{name}.gpkg"
+        file.write_text(name)
+        kept.append(jobs.keep(file, 20 * name))
+        assert not file.exists()
+    for path in kept:
+        os.utime(str(path.parent), (1.0, 1.0))
+    used = jobs.folders_in({"unlike": [str(kept[0])], "output": str(tmp_path / "x"), "scale": 1})
+    assert used == [kept[0].parent]
+    jobs.touch(used)
+    jobs.forget(tmp_path / "jobs" / "another")
+    assert [path.exists() for path in kept] == [True, False]
+    os.utime(str(kept[0].parent), (1.0, 1.0))
+    file = tmp_path / "next.gpkg"
+    file.touch()
+    assert jobs.keep(file, 20 * "n").exists()
+    assert not kept[0].exists(), "not every algorithm has a job that it forgets"
+
+
 def test_a_job_folder_that_an_engine_works_in_is_not_forgotten(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "root", lambda: tmp_path)
     done, busy, old = tmp_path / "done", tmp_path / "busy", tmp_path / "old"
@@ -434,6 +547,20 @@ def test_statistics_give_a_report(provider, engine, town, tmp_path):
     assert "<td>255</td>" in page.read_text()
 
 
+def test_a_reports_folder_is_made_before_the_work(provider, engine, town, tmp_path):
+    page = tmp_path / "new" / "folder" / "report.html"
+    results, _, _ = run("rasterstatistics", {"INPUT": town, "OUTPUT_HTML_FILE": str(page)})
+    assert results["OUTPUT_HTML_FILE"] == str(page)
+    assert page.is_file()
+    (tmp_path / "file").write_text("no folder")
+    engine("crash=statistics")  # would be heard of, if the engine were asked
+    with pytest.raises(Refused, match="choose another folder"):
+        run(
+            "rasterstatistics",
+            {"INPUT": town, "OUTPUT_HTML_FILE": str(tmp_path / "file" / "report.html")},
+        )
+
+
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     provider, engine, town, monkeypatch
 ):
@@ -441,6 +568,9 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     monkeypatch.setattr(rasters, "file_of", lambda layer: None)
     with pytest.raises(Refused, match="extent and a resolution"):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+    for name in ("encoderaster", "rasterstatistics"):  # which take no resolution
+        with pytest.raises(Refused, match="save what you need of it as a file first"):
+            run(name, {"INPUT": town})
     asked = {}
     real = EngineRun.call
 
@@ -502,8 +632,30 @@ def test_the_models_that_the_engine_listed_are_offered(provider, monkeypatch):
         settings.MODEL.clear()
 
 
+def test_a_warning_of_the_engine_comes_once_and_in_qgis_words(provider, engine, town, tmp_path):
+    engine("warns")
+    _save_square(tmp_path / "square.gpkg")
+    prompts = str(tmp_path / "square.gpkg")
+    _, _, feedback = run(
+        "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts, "OUTPUT": "memory:"}
+    )
+    assert feedback.warnings == ["1 feature of “the layer of prompts” is left out."]
+    assert "window 1" in feedback.textLog(), "what a stage says on its way is no warning"
+
+
 def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
     algorithm = provider.algorithm("segmentraster").create()
-    (tmp_path / "prompts.gpkg").touch()
-    said = algorithm._in_qgis(f"{tmp_path}/prompts.gpkg holds no features.", tmp_path)
-    assert said == "the layer of prompts holds no features."
+    folder, kept = tmp_path / "run", tmp_path / "kept"
+    for place, name in ((folder, "prompts.gpkg"), (kept, "examples.gpkg"), (kept, "lock")):
+        place.mkdir(exist_ok=True)
+        (place / name).touch()
+    for said, wanted in (
+        ("{run}/prompts.gpkg holds no features.", "“the layer of prompts” holds no features."),
+        ("The layer prompts.gpkg is empty.", "The layer “the layer of prompts” is empty."),
+        ("See my-prompts.gpkg or a lock.", "See my-prompts.gpkg or a lock."),
+        ("None in {run}/result.gpkg.job/features/7.arrow.", "None in “the result”."),
+        ("{run} is full.", "“the temporary folder” is full."),
+        ("{kept}/examples.gpkg: no class.", "“the examples”: no class."),
+    ):
+        sentence = said.format(run=folder, kept=kept)
+        assert algorithm._in_qgis(sentence, folder, [kept]) == wanted

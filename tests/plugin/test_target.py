@@ -241,6 +241,15 @@ def test_a_geopackage_layer_is_saved_and_read_back(qgis_app, tmp_path):
     assert QgsVectorLayer(f"{path}|layername=roofs", "still", "ogr").featureCount() == 1
 
 
+def test_a_name_with_a_bar_is_a_layers_but_not_a_tables(qgis_app, tmp_path):
+    path = str(tmp_path / "a.gpkg")
+    layer = target.new_geopackage_layer(path, "town | 2024", UTM)
+    assert layer.name() == "town | 2024"
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert layer.commitChanges(), layer.commitErrors()
+    assert QgsVectorLayer(f"{path}|layername=town _ 2024", "again", "ogr").featureCount() == 1
+
+
 def test_a_geopackage_where_nothing_can_be_written_is_refused(qgis_app, tmp_path):
     with pytest.raises(target.TargetError, match="cannot be written"):
         target.new_geopackage_layer(str(tmp_path / "no" / "folder.gpkg"), "roofs", UTM)

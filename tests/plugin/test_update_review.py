@@ -157,6 +157,31 @@ def test_an_accepted_outline_keeps_the_heights_of_the_old_polygon(qgis_app):
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_a_change_that_the_old_layer_refuses_is_not_accepted(review, changes, old, wait):
+    found = QgsFeatureRequest().setFilterExpression("status = 'reshaped'")
+    change = next(changes.getFeatures(found))
+    change["old_fid"] = 77  # somebody has deleted that one
+    changes.updateFeature(change)
+    said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    assert len(said) == 1
+    assert "no feature 77" in said[0]
+    assert changes.getFeature(change.id())["review"] == OPEN
+    assert review.counts[ACCEPTED] == 0
+    decide(review, "moved", ACCEPTED)
+    assert review.counts[ACCEPTED] == 1
+    assert old.getFeature(4).geometry().equals(square(63))
+
+
+def test_an_update_of_a_layer_that_cannot_be_edited_is_not_started(changes, old):
+    said = []
+    review = Review()
+    review.message.connect(lambda level, text: said.append(text))
+    old.setReadOnly(True)
+    assert not review.start(changes)
+    assert "houses is read-only" in said[0]
+
+
 def test_what_is_gone_goes_and_what_is_new_comes(review, old):
     decide(review, "gone", ACCEPTED)
     decide(review, "new", ACCEPTED)
@@ -438,6 +463,11 @@ def test_source_options_of_the_input_count(old, updated):
     some.featureLimit = 2
     changes, log = updated(some)
     assert changes.featureCount() == 2
+    assert "not a layer of a file" not in log
+    old.selectByIds([3])
+    changes, log = updated(QgsProcessingFeatureSourceDefinition(old.id(), True))
+    (change,) = changes.getFeatures()
+    assert (change["old_fid"], change["old_layer"]) == (3, old.source())
     assert "not a layer of a file" not in log
     some = QgsProcessingFeatureSourceDefinition(old.id())
     some.flags = QgsProcessingFeatureSourceDefinition.Flag.FlagOverrideDefaultGeometryCheck

@@ -2545,6 +2545,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
+   <source>A file could not be written ({why}); choose another folder and run it again.</source>
+   <translation>Eine Datei ließ sich nicht schreiben ({why}); wählen Sie einen anderen Ordner und starten Sie erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
    <source>A file could not be written ({why}); make room and run it again.</source>
    <translation>Eine Datei ließ sich nicht schreiben ({why}); schaffen Sie Platz und starten Sie erneut.</translation>
   </message>
@@ -2632,6 +2637,11 @@
    <location filename="samgeo_plugin/processing/base.py" />
    <source>{count} tiles failed and are missing: {names}</source>
    <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/base.py" />
+   <source>“{what}”</source>
+   <translation>„{what}“</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2858,6 +2868,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/given.py" />
    <source>{name} is not a file: name an extent and a resolution, with which it is rendered.</source>
    <translation>{name} ist keine Datei: nennen Sie eine Ausdehnung und eine Auflösung, mit der gerendert wird.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>{name} is not a file: save what you need of it as a file first.</source>
+   <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -3576,11 +3591,6 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
   </message>
   <message>
    <location filename="samgeo_plugin/processing/track_objects.py" />
-   <source>Object {name} was left out: {reason}.</source>
-   <translation>Objekt {name} wurde ausgelassen: {reason}.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/track_objects.py" />
    <source>Objects at each date</source>
    <translation>Objekte zu jedem Datum</translation>
   </message>
@@ -3657,11 +3667,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{file} cannot be written to again, so the review does not find the old layer from it. Close it in other programs and run this once more.</source>
    <translation>{file} lässt sich nicht noch einmal schreiben; die Durchsicht findet den alten Layer von dort aus nicht. Schließen Sie die Datei in anderen Programmen und führen Sie dies noch einmal aus.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/update_layer.py" />
-   <source>{name} is not a file: save what you need of it as a file first.</source>
-   <translation>{name} ist keine Datei: speichern Sie zuerst als Datei, was Sie davon brauchen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />

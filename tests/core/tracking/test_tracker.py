@@ -165,7 +165,7 @@ def test_an_object_without_an_area_is_left_out(pond, tmp_path):
     layer, paths = pond
     x, y = shapely.get_coordinates(layer.geometry[0].centroid)[0]
     shapes = [layer.geometry[0], shapely.Polygon([(x, y), (x + 5, y), (x, y)])]
-    with pytest.warns(SamGeoWarning, match="Object flat: it has no area"):
+    with pytest.warns(SamGeoWarning, match="Object flat is left out: it has no area"):
         found = track(
             gpd.GeoDataFrame({"name": ["still", "flat"]}, geometry=shapes, crs=layer.crs),
             paths, tmp_path / "a.gpkg", id_field="name", model=ColourOracle(),
