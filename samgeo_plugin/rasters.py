@@ -295,6 +295,7 @@ class RenderedTiff:
         except RuntimeError:  # where another plugin has told GDAL to raise them
             self._file = None
         if self._file is None:
+            self.give_up()
             raise LayerError(tr("{file} cannot be written; is the disk full?").format(file=path))
         extent, step = plan.extent, plan.resolution
         self._file.SetGeoTransform([extent.xMinimum(), step, 0, extent.yMaximum(), 0, -step])
@@ -373,7 +374,13 @@ class RenderedTiff:
             raise self._not_in_full()
         return self.path
 
+    def give_up(self) -> None:
+        """Close and delete a file that nobody will use."""
+        self._file = None
+        remove_rendering(self.path)
+
     def _not_in_full(self) -> LayerError:
+        self.give_up()
         return LayerError(
             tr("{file} could not be written in full; is the disk full?").format(file=self.path)
         )
@@ -445,6 +452,7 @@ class LayerRenderer(QObject):
         if job is None or file is None:
             return
         if self._cancelled:
+            file.give_up()
             self._file = self._job = None
             self.failed.emit(tr("The rendering was cancelled."))
             return
@@ -489,5 +497,6 @@ def render_now(
         painter.end()
         file.write(block, image)
         if not keep_going(number, len(file.blocks)):
+            file.give_up()
             raise LayerError(tr("The rendering was cancelled."))
     return file.finish()

@@ -21,13 +21,13 @@ _KEPT_DAYS = 7
 _ONLY_AFTER_TILES = (
     "output", "layer", "overwrite", "fresh", "job_folder", "threads", "workers", "cluster",
     "device", "mode", "shapes", "outlines", "min_area", "min_hole", "simplify", "crs", "area",
-    "extent", "extent_crs",
+    "extent", "extent_crs", "save_classifier",
 )  # fmt: skip
 """Parameters that a tile's masks do not depend on: with others of these, tiles are used again."""
 
 _NOT_OF_THE_LAYERS = (
     "output", "layer", "overwrite", "fresh", "job_folder", "threads", "workers", "cluster",
-    "device", "duplicates",
+    "device", "duplicates", "save_classifier",
 )  # fmt: skip
 """Parameters that the layers of rasters do not depend on that are worked on one by one."""
 

@@ -381,6 +381,7 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
 ):
     """The classes of this layer are codes: "roof" is none of them."""
     controller, said = loaded.controller, []
+    QgsProject.instance().setCrs(UTM)  # of the new layer; later versions of QGIS begin without one
     monkeypatch.setattr(
         "samgeo_plugin.interactive.controller.new_path", lambda name: tmp_path / "new.gpkg"
     )

@@ -450,6 +450,7 @@ def test_the_same_job_has_the_same_folder_and_another_raster_another(tmp_path):
     params = {"rasters": [str(raster)], "model": "embedded", "output": "x", "min_area": 1.0}
     first = jobs.folder_for(params)
     assert jobs.folder_for({**params, "output": "y", "min_area": 5.0}) == first
+    assert jobs.folder_for({**params, "save_classifier": "/tmp/of_this_run"}) == first
     assert jobs.folder_for({**params, "model": "other"}) != first
     raster.write_text("longer")
     assert jobs.folder_for(params) != first

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,11 @@ def town(tmp_path, qgis_app):
         file.GetRasterBand(band).WriteArray(values.astype(np.uint8))
     file = None
     return path
+
+
+def renderings() -> set:
+    """The folders of temporary renderings."""
+    return set(Path(tempfile.gettempdir()).glob(rasters._PREFIX + "*"))
 
 
 def test_a_file_is_its_path(town):
@@ -134,8 +140,10 @@ def test_a_rendering_has_the_layers_pixels_in_their_places(town, wait, monkeypat
         check_rendered(done[0], town)
         path = rasters.render_now([layer.clone()], plan, lambda done, total: True)
         check_rendered(path, town)
+        before = renderings()
         with pytest.raises(rasters.LayerError, match="cancelled"):
             rasters.render_now([layer.clone()], plan, lambda done, total: False)
+        assert renderings() == before, "what was given up is deleted"
     finally:
         QgsProject.instance().removeMapLayer(layer)
 
@@ -144,6 +152,7 @@ def test_a_full_disk_is_said_while_a_layer_is_rendered(town, wait, monkeypatch, 
     monkeypatch.setattr(rasters, "BLOCK", 32)
     layer = QgsRasterLayer(str(town), "town")
     plan = rasters.plan_rendering(layer.extent(), UTM, 0.5)
+    before = renderings()
     with pytest.raises(rasters.LayerError, match="cannot be written"):
         rasters.RenderedTiff(plan, str(town.parent / "no such folder" / "rendered.tif"))
 
@@ -162,6 +171,7 @@ def test_a_full_disk_is_said_while_a_layer_is_rendered(town, wait, monkeypatch, 
     renderer.start()
     wait(lambda: failed)
     assert "written in full" in failed[0]
+    assert renderings() == before
 
 
 def test_a_layer_that_is_removed_while_it_is_rendered_ends_that(town, wait):
@@ -170,8 +180,11 @@ def test_a_layer_that_is_removed_while_it_is_rendered_ends_that(town, wait):
     renderer = rasters.LayerRenderer([layer], rasters.plan_rendering(layer.extent(), UTM, 0.01))
     failed = []
     renderer.failed.connect(failed.append)
+    before = renderings()
     renderer.start()
     wait(lambda: renderer._next >= 1)
+    assert renderings() != before
     QgsProject.instance().removeMapLayer(layer.id())
     wait(lambda: failed)
     assert "cancelled" in failed[0]
+    assert renderings() == before
