@@ -32,7 +32,7 @@ from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
-from .interactive.place import Place
+from .interactive.place import Place, largest_part_number
 from .interactive.review import Review, decision_field
 from .interactive.target import FormWanted, Written
 from .log import Reporter
@@ -421,7 +421,7 @@ class SamGeoPlugin(QObject):
         moved.transform(move)
         if canvas.mapTool() is not self.tool:
             self._choose_tool(True)
-        self.tool.correct(Place(layer.id(), current, moved))
+        self.tool.correct(Place(layer.id(), current, moved, largest_part_number(moved)))
 
     def _cancel(self) -> None:
         if self._renderer is not None:

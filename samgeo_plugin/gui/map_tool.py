@@ -14,7 +14,7 @@ from qgis.PyQt.QtWidgets import QApplication
 from .. import settings
 from ..interactive.classes import ClassList
 from ..interactive.editor import LayerEditor
-from ..interactive.place import Place
+from ..interactive.place import Place, largest_part_number, parts_of
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
 from .accept_shortcut import AcceptShortcut
@@ -197,7 +197,7 @@ class PromptTool(QgsMapTool):
 
     def correct(self, place: Place) -> bool:
         """Take an existing polygon up; False where it has no outline."""
-        ring = outer_ring(place.geometry)
+        ring = place.ring
         if ring is None:
             return False
         self.wanted.emit()
@@ -241,8 +241,9 @@ class PromptTool(QgsMapTool):
 
     def add_polygon(self, geometry: QgsGeometry) -> None:
         """A polygon (in the map's CRS) as a mask prompt: its largest part's outer ring."""
-        ring = outer_ring(geometry)
-        if ring is not None:
+        number = largest_part_number(geometry)
+        if number is not None:
+            ring = [[p.x(), p.y()] for p in parts_of(geometry)[number][0]]
             self._add(Prompt("polygon", ring))
 
     # --- keys -----------------------------------------------------------------------------------
@@ -338,13 +339,3 @@ class PromptTool(QgsMapTool):
         if self._overlay is not None:
             shown = geometry if self._listening and settings.HOVER.get() else None
             self._overlay.show_hover(shown)
-
-
-def outer_ring(geometry: QgsGeometry) -> Optional[list[list[float]]]:
-    """The outer ring of a polygon's largest part; None where it has none."""
-    parts = geometry.asMultiPolygon() if geometry.isMultipart() else [geometry.asPolygon()]
-    rings = [part[0] for part in parts if part]
-    if not rings:
-        return None
-    ring = max(rings, key=lambda each: QgsGeometry.fromPolygonXY([each]).area())
-    return [[p.x(), p.y()] for p in ring]

@@ -8,11 +8,11 @@ engine gets when the ones before it are done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from qgis.core import QgsGeometry
+from qgis.core import QgsGeometry, QgsPointXY
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..geojson import to_geometry
@@ -266,6 +266,7 @@ class AcceptQueue(QObject):
                     closed.view.crs,
                     {**(result.get("attributes") or {}), CLASS: closed.object_class},
                     closed.place,
+                    _inside(closed.prompts),
                 )
             )
         self._ended()
@@ -288,3 +289,9 @@ class AcceptQueue(QObject):
             self.free.emit()
         if not self._closed:
             self.drained.emit()
+
+
+def _inside(prompts: Sequence[Prompt]) -> tuple[QgsPointXY, ...]:
+    """Where clicks and strokes say that the object is, in the map's CRS."""
+    drawn = (each for each in prompts if each.positive and each.type in ("point", "stroke"))
+    return tuple(QgsPointXY(x, y) for each in drawn for x, y in each.coordinates)

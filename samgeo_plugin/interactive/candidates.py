@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 
 from ..geojson import to_geometry
 from ..job import MessageError
@@ -74,7 +74,8 @@ class Accepted:
         raw: As the engine made it.
         crs: Of both.
         attributes: The engine's.
-        place: The existing feature that it corrects (:class:`.target.Place`); None for a new one.
+        place: The existing feature that it corrects (:class:`.place.Place`); None for a new one.
+        inside: Where the user clicked or drew that the object is.
     """
 
     geometry: QgsGeometry
@@ -82,3 +83,4 @@ class Accepted:
     crs: QgsCoordinateReferenceSystem
     attributes: dict[str, Any]
     place: Any = None
+    inside: tuple[QgsPointXY, ...] = ()

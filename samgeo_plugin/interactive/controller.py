@@ -392,7 +392,11 @@ class Controller(QObject):
         try:
             if accepted.place is not None:
                 written = target.correct_object(
-                    accepted.place, accepted.geometry, accepted.crs, accepted.attributes
+                    accepted.place,
+                    accepted.geometry,
+                    accepted.crs,
+                    accepted.attributes,
+                    accepted.inside,
                 )
             else:
                 layer = self.some_target()
@@ -485,6 +489,8 @@ class Controller(QObject):
             return
         kept = [k for k in self._kept if k.written.layer_id == layer.id()]
         kept = [k for k in kept if k.is_as_written(layer)]
+        # Of these the engine knows one part, without its holes.
+        kept = [k for k in kept if k.accepted.place is None or not k.accepted.place.keeps]
         self._refining = len(kept)
         self.refused = ""
 

@@ -22,7 +22,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 from ..i18n import tr
 from . import editing, target
 from .editing import EditError
-from .place import Place
+from .place import Place, part_at
 from .session import InteractiveSession
 
 
@@ -87,7 +87,7 @@ class LayerEditor(QObject):
         found, layer = self.at(point), self.layer
         if found is None or layer is None:
             return None
-        return Place(layer.id(), found[0], found[1])
+        return Place(layer.id(), *found, part_at(found[1], point))
 
     # --- selection ------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -20,6 +21,7 @@ from qgis.core import (
     QgsFieldConstraints,
     QgsFields,
     QgsGeometry,
+    QgsPointXY,
     QgsProject,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -30,7 +32,7 @@ from qgis.core import (
 from .. import field_types, styles
 from ..i18n import tr
 from . import editing, field_mapping, last_values
-from .place import Place
+from .place import Place, parts_of, put_back
 from .tidy import iou
 
 CLASS = "class"
@@ -325,10 +327,12 @@ def correct_object(
     geometry: QgsGeometry,
     crs: QgsCoordinateReferenceSystem,
     attributes: dict[str, Any],
+    inside: Sequence[QgsPointXY] = (),
 ) -> Written:
     """Write a corrected polygon back to its feature, as one step of the layer's undo history.
 
-    Its attributes stay, except for its area and perimeter, and its class where one was said.
+    Its attributes stay, except for its area and perimeter, and its class where one was said. So do
+    the feature's other parts, and holes in which no ``inside`` (in ``crs``) lies.
 
     Raises:
         TargetError: The layer or the feature is gone, or refuses it.
@@ -344,6 +348,12 @@ def correct_object(
         raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
     place = replace(place, feature_id=feature_id)
     moved = to_layer_crs(geometry, crs, layer)
+    if place.keeps:
+        now = layer.getFeature(feature_id).geometry()
+        if len(parts_of(now)) != len(parts_of(place.geometry)):
+            raise TargetError(tr("The object that was corrected has been changed meanwhile."))
+        spots = [to_layer_crs(QgsGeometry.fromPointXY(p), crs, layer).asPoint() for p in inside]
+        moved = put_back(now, place.part, moved, spots)
     said = attributes.get(CLASS)
     if said and not layer.isEditable():
         layer.startEditing()

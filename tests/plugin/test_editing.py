@@ -25,7 +25,7 @@ from samgeo_plugin.interactive import editing, field_mapping, last_values, targe
 from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
-from samgeo_plugin.interactive.place import Place
+from samgeo_plugin.interactive.place import Place, part_at
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -564,3 +564,82 @@ def test_last_values_are_used_again_where_qgis_says_so(qgis_app):
     owners = [str(f["owner"] or "") for f in layer.getFeatures() if f["owner"] == "Ama"]
     assert len(owners) == 1, "only where QGIS's setting asks for it"
     layer.rollBack()
+
+
+COURT = "((0 0 5,20 0 5,20 20 5,0 20 5,0 0 5),(8 8 5,8 12 5,12 12 5,12 8 5,8 8 5))"
+SHED = "((40 0 9,44 0 9,44 4 9,40 4 9,40 0 9))"
+
+
+@pytest.fixture
+def houses(qgis_app):
+    """A house with a courtyard and its shed, as one feature with heights."""
+    layer = QgsVectorLayer("MultiPolygonZ?crs=EPSG:32645&field=name:string", "houses", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt(f"MULTIPOLYGONZ({COURT},{SHED})"))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    layer.startEditing()
+    yield layer
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def taken_up(layer, x: float, y: float) -> Place:
+    (feature,) = layer.getFeatures()
+    shape, point = feature.geometry(), QgsPointXY(x, y)
+    return Place(layer.id(), feature.id(), shape, part_at(shape, point))
+
+
+def test_a_click_takes_up_the_part_that_it_is_on(houses):
+    assert {x for x, _ in taken_up(houses, 42, 2).ring} == {40, 44}
+    assert {x for x, _ in taken_up(houses, 2, 2).ring} == {0, 20}
+    assert {x for x, _ in taken_up(houses, 900, 2).ring} == {0, 20}, "the largest"
+    assert taken_up(houses, 42, 2).keeps
+
+
+def test_a_corrected_part_leaves_the_other_parts_and_their_holes_as_they_were(houses):
+    answer = square(40, 0, 6)
+    target.correct_object(taken_up(houses, 42, 2), answer, UTM, {})
+    (feature,) = houses.getFeatures()
+    house, shed = (QgsGeometry(part.clone()) for part in feature.geometry().constParts())
+    assert house.asWkt(0).replace(" ", "") == f"PolygonZ({COURT})".replace(" ", "")
+    assert shed.area() == 36
+    assert {vertex.z() for vertex in shed.vertices()} == {9}
+
+
+def test_a_corrected_part_keeps_its_courtyard_unless_somebody_clicks_into_it(houses):
+    answer = square(0, 0, 21)
+    target.correct_object(taken_up(houses, 2, 2), answer, UTM, {}, [QgsPointXY(20.5, 20.5)])
+    (feature,) = houses.getFeatures()
+    assert feature.geometry().area() == 21 * 21 - 16 + 16, "without courtyard, with shed"
+    assert len(feature.geometry().asMultiPolygon()) == 2
+    target.correct_object(taken_up(houses, 2, 2), answer, UTM, {}, [QgsPointXY(10, 10)])
+    (feature,) = houses.getFeatures()
+    assert feature.geometry().area() == 21 * 21 + 16, "the courtyard is filled, the shed stays"
+
+
+def test_a_part_that_grows_into_another_one_is_one_with_it(houses):
+    target.correct_object(taken_up(houses, 42, 2), square(10, 0, 34), UTM, {})
+    (feature,) = houses.getFeatures()
+    shape = feature.geometry()
+    assert shape.isGeosValid()
+    assert shape.constGet().partCount() == 1
+    assert shape.area() == pytest.approx(400 - 16 + 34 * 34 - (200 - 8))
+
+
+def test_a_feature_whose_parts_are_others_meanwhile_is_not_corrected(houses):
+    place = taken_up(houses, 42, 2)
+    houses.changeGeometry(place.feature_id, QgsGeometry.fromWkt(f"MULTIPOLYGONZ({COURT})"))
+    with pytest.raises(target.TargetError, match="changed meanwhile"):
+        target.correct_object(place, square(40, 0, 6), UTM, {})
+
+
+def test_what_was_corrected_beside_other_parts_is_not_refined(loaded, houses):
+    controller = loaded.controller
+    controller.set_target(houses)
+    shape = square(40, 0, 6)
+    controller.session.accepted.emit(Accepted(shape, shape, UTM, {}, taken_up(houses, 42, 2)))
+    (before,) = houses.getFeatures()
+    assert before.geometry().area() == 400 - 16 + 36
+    controller.refine_accepted(Refinement())
+    assert not controller.is_refining

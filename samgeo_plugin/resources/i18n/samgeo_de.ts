@@ -2430,6 +2430,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The object that was corrected has been changed meanwhile.</source>
+   <translation>Das korrigierte Objekt ist inzwischen verändert worden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
    <source>The object that was corrected has been deleted meanwhile.</source>
    <translation>Das korrigierte Objekt ist inzwischen gelöscht worden.</translation>
   </message>
