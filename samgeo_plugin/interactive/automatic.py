@@ -18,7 +18,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import rasters
 from ..i18n import tr
@@ -93,6 +93,10 @@ class Automatic(QObject):
         self._wanted: Optional[Wanted] = None
         self._since = 0.0
         self._teaching = InSteps(self)
+        self._take_soon = QTimer(self)
+        self._take_soon.setSingleShot(True)
+        self._take_soon.setInterval(0)
+        self._take_soon.timeout.connect(self._take_found)
         self._take = TakeOver(self)
         self._take.ended.connect(self._taken)
         self._take.failed.connect(self._not_taken)
@@ -106,12 +110,14 @@ class Automatic(QObject):
         """The plugin is being unloaded."""
         QgsProject.instance().cleared.disconnect(self._clear)
         self._take.stop()
+        self._take_soon.stop()
         self._teaching.stop()
         self.runs.release()
 
     def _clear(self) -> None:
         """Another project: runs of this one are none of its runs."""
         self._teaching.stop()
+        self._take_soon.stop()
         self.current = self._wanted = self._takes_run = None
 
     @property
@@ -121,8 +127,8 @@ class Automatic(QObject):
 
     @property
     def takes(self) -> bool:
-        """Objects are being written into the target layer."""
-        return self._take.busy
+        """Objects are being written into the target layer, or are about to be."""
+        return self._take.busy or self._take_soon.isActive()
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -230,9 +236,13 @@ class Automatic(QObject):
                 tr("Nothing was found for {words}: try other words.").format(words=run.words),
             )
         if self._wanted is not None and self._wanted.into and find.kept:
-            self._hides = True  # what was found is seen in the target layer from now on
-            self.take(number)
+            self._take_soon.start()  # where the project is being closed, not any more
         self.changed.emit()
+
+    def _take_found(self) -> None:
+        if self.current is not None and self._find.kept:
+            self._hides = True  # what was found is seen in the target layer from now on
+            self.take(self.current)
 
     # --- the history ----------------------------------------------------------------------------
 

@@ -77,7 +77,13 @@ def put_back(
         part: Number of the part that was corrected.
         answer: What it is now, in the CRS of ``old``.
         inside: Where somebody said that the object is: a hole in which one of these lies is filled.
+
+    Returns:
+        The whole shape, flat: what writes it takes heights from the old one (``editing.fitted``).
     """
+    old = QgsGeometry(old)
+    old.get().dropZValue()
+    old.get().dropMValue()
     for ring in parts_of(old)[part][1:]:
         hole = QgsGeometry.fromPolygonXY([ring])
         if not any(hole.contains(QgsGeometry.fromPointXY(point)) for point in inside):

@@ -118,6 +118,7 @@ class UpdateLayer(EngineAlgorithm):
         layer = self.parameterAsVectorLayer(parameters, self.INPUT, context)
         self._file = None if layer is None else _file_and_layer(layer)
         self._whole = self._file is not None and everything and _is_as_saved(layer)
+        self._in_part = not everything or (layer is not None and bool(layer.subsetString()))
         self._keys = set()
         if self._file is not None:
             names = layer.fields().names()
@@ -132,6 +133,15 @@ class UpdateLayer(EngineAlgorithm):
                 tr(
                     "{name} is not a layer of a file: the review cannot take changes over into it. "
                     "Save it as a GeoPackage first, and update that."
+                ).format(name=source.sourceName())
+            )
+        new_objects = given.flag(self.NEW)
+        if new_objects and self._in_part:
+            new_objects = False  # polygons that were left out would come as new ones
+            given.feedback.pushWarning(
+                tr(
+                    "Only some polygons of {name} are compared, so no new objects are looked for: "
+                    "the others would be among them."
                 ).format(name=source.sourceName())
             )
         named = ids[0] if ids and ids[0] not in self._keys else None  # a key is the feature's id
@@ -149,7 +159,7 @@ class UpdateLayer(EngineAlgorithm):
             input_layer=layer,
             id_field=id_field,
             outlines=given.word(self.OUTLINES),
-            new_objects=given.flag(self.NEW),
+            new_objects=new_objects,
             min_change_prob=given.number(self.MIN_PROBABILITY) or 0.0,
             resolution=given.number(self.RESOLUTION) or None,
             **given.engine_options(),

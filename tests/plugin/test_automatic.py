@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
 )
+from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin.interactive import runs
 from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING
@@ -293,3 +294,22 @@ def one_band(folder) -> QgsRasterLayer:
     layer = QgsRasterLayer(path, "height")
     QgsProject.instance().addMapLayer(layer)
     return layer
+
+
+def test_a_project_that_is_closed_while_objects_are_found_leaves_nothing_behind(
+    loaded, panel, wait, monkeypatch, tmp_path
+):
+    made = tmp_path / "made.gpkg"
+    monkeypatch.setattr("samgeo_plugin.interactive.controller.new_path", lambda name: made)
+    layer = loaded.controller.target_layer()
+    loaded.controller.set_target(None)
+    loaded.words["text"] = "tile=0.2"
+    panel.start.click()
+    wait(lambda: loaded.find.done == 1)
+    assert loaded.find.found
+    QgsProject.instance().removeMapLayer(layer.id())
+    QgsProject.instance().clear()
+    QTest.qWait(100)
+    assert not made.exists()
+    assert not QgsProject.instance().mapLayers()
+    assert "objects are in" not in loaded.iface.text()

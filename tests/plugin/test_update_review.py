@@ -460,10 +460,13 @@ def test_source_options_of_the_input_count(old, updated):
     some = QgsProcessingFeatureSourceDefinition(old.id())
     assert updated(some)[0].featureCount() == 4
     assert updated.asked[-1]["input"] == update_layer._file_and_layer(old)[0], "all of it, as it is"
+    assert updated.asked[-1]["new_objects"]
     some.featureLimit = 2
     changes, log = updated(some)
     assert changes.featureCount() == 2
     assert "not a layer of a file" not in log
+    assert not updated.asked[-1]["new_objects"], "the old polygons beyond the limit are not new"
+    assert "no new objects are looked for" in log
     old.selectByIds([3])
     changes, log = updated(QgsProcessingFeatureSourceDefinition(old.id(), True))
     (change,) = changes.getFeatures()

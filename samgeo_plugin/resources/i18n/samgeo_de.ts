@@ -3651,6 +3651,11 @@ Das Ergebnis lässt sich mit der Zeitsteuerung von QGIS abspielen. Die Tabelle h
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>Only some polygons of {name} are compared, so no new objects are looked for: the others would be among them.</source>
+   <translation>Nur einige Polygone von {name} werden verglichen, also werden keine neuen Objekte gesucht: Die übrigen wären darunter.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>Says of each polygon of an old layer what became of it on a new raster: confirmed, moved, reshaped, split, merged or gone, each with a probability; and finds new objects of the layer’s class. A shift of the whole layer is told apart.
 
 The old layer stays as it is. “Review a result” shows old and new outlines and takes the new ones over, one by one, where the old layer is a file.</source>
