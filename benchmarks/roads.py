@@ -137,7 +137,7 @@ def apls(found: np.ndarray, truth: np.ndarray) -> float:
 def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int, model: str) -> float:
     """Of a class map that a job has left."""
     with open_raster(RASTER) as raster:
-        grid = map_grid(raster, load_model(model).info, None, None)
+        grid = map_grid(raster, load_model(model).info, None, None, lines=True)
         maps = next(folder.glob("features/map-*"))
         found = ClassMap(maps, grid, 2)
         from samgeo_core.merge.nodes import lattice

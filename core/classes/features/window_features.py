@@ -3,8 +3,8 @@
 
 The lattice of cells is the raster's own (``types.py``), the same for all windows, so that values
 of neighbouring windows can be blended. Features of objects are pooled on cells whose side is a
-256th of the window's, four pixels of a window of 1024; a map of classes has finer ones, which do
-not depend on the window where the model's own do not (:func:`map_cell`).
+256th of the window's, four pixels of a window of 1024; cells of a map of classes do not depend on
+the window where the model's own do not (:func:`map_cell`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ from ...tiles.mask_grid import choose_cell, pad_image, resample, taps, valid_cel
 from ...types import AnyArray, BoolArray, ByteArray, CellBox, FloatArray
 
 CELLS_ALONG_WINDOW = 256
-"""Cells along a window's side, for features of objects."""
-
-MAP_CELLS_ALONG_WINDOW = 512
-"""The same for a map of classes, of a model that brings every window to one size."""
+"""Cells along a window's side."""
 
 COLOURS = (
     *("red", "green", "blue", "red2", "green2", "blue2"),
@@ -42,16 +39,21 @@ def feature_cell(window_size: int) -> int:
     return choose_cell(window_size / CELLS_ALONG_WINDOW, window_size)
 
 
-def map_cell(window_size: int, own: float | None) -> int:
-    """Side in pixels of the cells of a map of classes: those of the model's masks, which say what
-    the model can tell apart.
+def map_cell(window_size: int, own: float | None, *, lines: bool) -> int:
+    """Side in pixels of the cells of a map of classes.
+
+    For lines it is that of the cells of the model's masks, the finest that the model can tell
+    apart; for surfaces, whose borders are simplified anyway, twice that.
 
     Args:
         window_size: Side of the windows, pixels.
-        own: Side of the model's cells where that is the same for windows of any size
-            (:attr:`~.models.base.ModelInfo.cell`); else a map has as many cells for each window.
+        own: Side of the mask's cells where that is the same for windows of any size
+            (:attr:`~.models.base.ModelInfo.cell`); else a map of surfaces has
+            :data:`CELLS_ALONG_WINDOW` in each window.
+        lines: Centre lines are drawn from it.
     """
-    return choose_cell(own or window_size / MAP_CELLS_ALONG_WINDOW, window_size)
+    native = window_size / CELLS_ALONG_WINDOW if own is None else 2 * own
+    return choose_cell(native / 2 if lines else native, window_size)
 
 
 @dataclass(frozen=True, eq=False)

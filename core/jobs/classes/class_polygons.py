@@ -29,7 +29,7 @@ from ..result import Report
 from .class_map import ClassMap
 from .map_features import blocks_of, map_frame, metres_per_pixel
 
-LEAST_SPECK = 32
+LEAST_SPECK = 8
 """Cells below which a piece of ground is noise, whatever the user asks for."""
 
 

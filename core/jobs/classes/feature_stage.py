@@ -109,9 +109,11 @@ def feature_grid(raster: Raster, tile_size: int | None, margin: int | None) -> G
     return choose_grid(raster.height, raster.width, feature_cell, tile_size, margin)
 
 
-def map_grid(raster: Raster, model: ModelInfo, tile_size: int | None, margin: int | None) -> Grid:
-    """The tiles in which a raster's map of classes is computed."""
-    cell = partial(map_cell, own=model.cell)
+def map_grid(
+    raster: Raster, model: ModelInfo, tile_size: int | None, margin: int | None, *, lines: bool
+) -> Grid:
+    """The tiles in which a raster's map of classes is computed, for surfaces or for ``lines``."""
+    cell = partial(map_cell, own=model.cell, lines=lines)
     return choose_grid(raster.height, raster.width, cell, tile_size, margin)
 
 

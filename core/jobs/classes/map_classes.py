@@ -95,7 +95,7 @@ def map_classes(
         )
         model = factory()
         saved = saved_classifier(params, "cells", model)
-        grid = map_grid(raster, model.info, params.tile_size, params.margin)
+        grid = map_grid(raster, model.info, params.tile_size, params.margin, lines=lines)
         marked = None if examples is None else cell_examples(examples, grid.cell, lattice(grid))
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)

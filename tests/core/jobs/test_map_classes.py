@@ -185,9 +185,14 @@ def test_ground_below_any_least_area_goes_to_what_is_beside_it(streets, tmp_path
 @pytest.mark.parametrize("side", [192, 256, 384])
 def test_the_cells_of_a_map_do_not_depend_on_the_tiles(streets, side):
     with open_raster(str(streets[0])) as raster:
-        grids = [map_grid(raster, load_model("embedded").scaled(scale).info, side, 32)
-                 for scale in (0.5, 1.0, 2.0)]  # fmt: skip
-    assert [grid.cell for grid in grids] == [4, 2, 1]
+        cells = [
+            [
+                map_grid(raster, load_model("embedded").scaled(k).info, side, 32, lines=lines).cell
+                for k in (0.5, 1.0, 2.0)
+            ]
+            for lines in (True, False)
+        ]
+    assert cells == [[4, 2, 1], [8, 4, 2]]
 
 
 def test_bad_parameters_are_refused_in_a_sentence(streets, tmp_path):
