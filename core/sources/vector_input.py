@@ -390,7 +390,7 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     with _readable(opened.name):
         frame = gpd.read_parquet(opened.path)
         crs = declared_crs(frame.crs)
-        schema = pq.read_schema(opened.path)
+        schema = pq.ParquetDataset(opened.path).schema  # of a file, or of a folder of parts
     kinds = {
         name: "datetime64[D]" if pa.types.is_date(kind) else str(kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
