@@ -9,12 +9,15 @@ import rasterio
 import shapely
 from affine import Affine
 from samgeo_core import segment
+from samgeo_core.classes.rules import Rule
 from samgeo_core.errors import JobError, OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import folder as jobs
+from samgeo_core.jobs.classes.class_layer import ruled
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.models import load
+from samgeo_core.raster.raster import open_raster
 
 from ..classes.world import (
     ShuffledExecutor,
@@ -296,6 +299,21 @@ def test_rules_change_and_filter_by_class(world, tmp_path):
     assert set(found["class"]) == {"roof"}  # fields have 289 m2
     assert (found["area_m2"] < 121).all()  # corners of 11 m squares are rounded
     assert np.allclose(found["area_m2"], found.geometry.area, rtol=2e-3)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:3035", "EPSG:4326", None])
+def test_right_angles_end_where_the_raster_ends_whatever_the_layers_crs(world, crs):
+    with open_raster(str(world[1])) as raster:
+        x, y = raster.transform @ (0, 100)
+        house = shapely.affinity.rotate(shapely.box(x - 3, y, x + 21, y + 12), 20)
+        seen = house.intersection(shapely.box(x, y - 60, x + 60, y + 60))
+        frame = gpd.GeoDataFrame({"geometry": [seen]}, crs=raster.crs)
+        frame = frame.to_crs(crs) if crs else frame.set_crs(None, allow_override=True)
+        made = ruled(frame, [Rule(square=True)], raster)
+    (shape,) = made.to_crs(raster.crs).geometry if crs else made.geometry
+    assert not shape.equals(seen)
+    assert shape.bounds[0] == pytest.approx(x, abs=0.01)
+    assert shape.area == pytest.approx(seen.area, rel=0.05)
 
 
 def test_a_layer_may_join_the_layer_that_it_is_made_from(world, tmp_path):
