@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ...classes.assign import unlike_all
-from ...classes.examples import NONE, Example
+from ...classes.examples import NONE, Example, class_name
 from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
@@ -190,7 +190,8 @@ def ruled(frame: gpd.GeoDataFrame, rules: Sequence[Rule], raster: Raster) -> gpd
     """Features after post-processing, measured anew."""
     shapes = np.array([*frame.geometry, None], dtype=object)[:-1]
     if rules:
-        names = list(frame[CLASS.name]) if CLASS.name in frame else [NONE] * len(frame)
+        given = frame[CLASS.name] if CLASS.name in frame else [NONE] * len(frame)
+        names = [class_name(value) for value in given]
         pixel, outline = _pixel_in(frame.crs, raster), _outline_in(frame.crs, raster)
         shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel, outline)
         frame, shapes = frame[keep].reset_index(drop=True), shapes[keep]

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 from affine import Affine
 from samgeo_core import segment
-from samgeo_core.classes.rules import Rule
+from samgeo_core.classes.rules import Rule, parse_rule
 from samgeo_core.errors import JobError, OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import folder as jobs
@@ -126,7 +127,7 @@ def test_fields_keep_their_types_and_values_beside_objects_that_were_drawn(world
     drawn = gpd.GeoDataFrame(
         {"kind": ["roof"]}, geometry=[polygon(30, 60, 12)], crs=layer.crs
     )  # on ground between the squares
-    gpd.pd.concat([examples, drawn]).to_crs("EPSG:4326").to_file(tmp_path / "examples.gpkg")
+    pd.concat([examples, drawn]).to_crs("EPSG:4326").to_file(tmp_path / "examples.gpkg")
     params = parameters(
         world, tmp_path / "out.gpkg", input=given, examples=str(tmp_path / "examples.gpkg"),
         keep="all",
@@ -194,7 +195,7 @@ def test_a_drawn_polygon_that_no_object_is_like_is_in_the_output_as_marked(world
     drawn = polygon(30, 60, 12)  # on ground between the squares
     more = gpd.GeoDataFrame({"kind": ["roof"]}, geometry=[drawn], crs=frame.crs)
     path = tmp_path / "examples.geojson"
-    gpd.pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
+    pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
     classify_layer(parameters(world, tmp_path / "out.gpkg", examples=str(path)), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
     same = found[found.geometry.apply(lambda g: shapely.hausdorff_distance(g, drawn) < 1.0)]
@@ -314,6 +315,18 @@ def test_right_angles_end_where_the_raster_ends_whatever_the_layers_crs(world, c
     assert not shape.equals(seen)
     assert shape.bounds[0] == pytest.approx(x, abs=0.01)
     assert shape.area == pytest.approx(seen.area, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "object"])
+def test_rules_name_classes_that_are_numbers_and_features_may_have_none(world, kind):
+    shapes = [polygon(col, 100, 20) for col in (20, 60, 100)]
+    classes = pd.Series([1, None, 2], dtype="Int64").astype(kind)
+    frame = gpd.GeoDataFrame({"class": classes}, geometry=shapes, crs="EPSG:32632")
+    rules = [parse_rule(text) for text in ("square", "1: max-area=10", "3: square")]
+    said = r"class '3' that .* the classes found are 1, 2\."
+    with open_raster(str(world[1])) as raster, pytest.warns(SamGeoWarning, match=said):
+        made = ruled(frame, rules, raster)
+    assert made["class"].to_list() == [pd.NA, 2]
 
 
 def test_a_layer_may_join_the_layer_that_it_is_made_from(world, tmp_path):
