@@ -206,7 +206,11 @@ def frame_of(path: Path, layer: str) -> gpd.GeoDataFrame:
 def _storable(values: Any) -> Any:
     """Values of a column as a table can hold them: single values of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.categories.dtype)
+        # By way of types that have gaps: a missing value is of no category.
+        kinds = pd.Series(values.categories).convert_dtypes(
+            infer_objects=False, convert_string=False, convert_floating=False
+        )
+        values = kinds.array.take(values.codes, allow_fill=True)
     try:
         if not pa.types.is_nested(pa.array(pd.Series(values), from_pandas=True).type):
             return values

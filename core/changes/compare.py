@@ -122,6 +122,9 @@ def compare(evidence: Evidence, least: float = 0.5) -> Changes:
     kept = _kept(evidence, standing, np.flatnonzero((status == GONE) & evidence.visible))
     for number, parts in kept.items():
         status[number] = RESHAPED
+        # Some of it is gone, and the rest stands: no more probable than either.
+        stands = float(np.min(evidence.candidates.likeness[parts]))
+        probability[number] = min(float(probability[number]), stands)
         found[number] = shapely.union_all(evidence.candidates.shapes[parts])
         source[number] = -2
     again = list(kept)

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class VectorInput:
         """
         with _readable(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = self._with_kinds(self._frame(start, count), start, count)
+            frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
         shapes = [_sane(shape) for shape in frame.geometry]
@@ -125,9 +126,20 @@ class VectorInput:
         return frame.set_crs(self.crs, allow_override=True)
 
     def _frame(self, start: int, count: int | None) -> Any:
-        if self.path.lower().endswith(_PARQUET):
-            whole = gpd.read_parquet(self.path)
-            return whole.iloc[start : None if count is None else start + count].copy()
+        if not self.path.lower().endswith(_PARQUET):
+            return self._with_kinds(self._from_gdal(start, count), start, count)
+        whole = self._from_parquet() if count is None else self._kept
+        return whole.iloc[start : None if count is None else start + count].copy()
+
+    @cached_property
+    def _kept(self) -> Any:
+        """All features of a GeoParquet file, for batches: reading a few takes as long as all."""
+        return self._from_parquet()
+
+    def _from_parquet(self) -> Any:
+        return self._with_kinds(gpd.read_parquet(self.path), 0, None)
+
+    def _from_gdal(self, start: int, count: int | None) -> Any:
         wanted = {"skip_features": start, "max_features": count, **self.options}
         settings = {"layer": self.layer, "fid_as_index": True, "on_invalid": "ignore", **wanted}
         try:
@@ -390,7 +402,7 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     with _readable(opened.name):
         frame = gpd.read_parquet(opened.path)
         crs = declared_crs(frame.crs)
-        schema = pq.read_schema(opened.path)
+        schema = pq.ParquetDataset(opened.path).schema  # of a file, or of a folder of parts
     kinds = {
         name: "datetime64[D]" if pa.types.is_date(kind) else str(kind)
         for name, kind in zip(schema.names, schema.types, strict=True)

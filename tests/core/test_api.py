@@ -192,6 +192,8 @@ ODD_FRAMES = {
     "names that are numbers": gpd.GeoDataFrame({0: [1, 2], "0": [3, 4]}, **TWO),
     "values of several types": gpd.GeoDataFrame({"a": [1, "b"], "l": [[1], {}]}, **TWO),
     "categories": gpd.GeoDataFrame({"a": pd.Categorical([5, 6])}, **TWO),
+    "categories of mixed types": gpd.GeoDataFrame({"a": pd.Categorical([5, "b"])}, **TWO),
+    "no categories": gpd.GeoDataFrame({"a": pd.Categorical([None, None])}, **TWO),
 }  # fmt: skip
 
 
@@ -211,12 +213,15 @@ def test_a_geodataframe_need_not_be_a_geopackage(house, name):
 
 def test_a_geodataframes_own_fields_come_back_with_all_digits(house):
     frame = typed([SPOT] * 3, 32632, gap=1, Class=["x", "y", "z"], **{"class": ["u", "v", "w"]})
+    frame["zone"] = frame["cadastre"].astype("category")
+    frame["plain"] = pd.Categorical([LARGE, None, LARGE + 2])
     found = samgeo_core.segment(house, prompts=frame, prompt_id="cadastre", prompt_label="class")
     found = found.sort_values("floors").reset_index(drop=True)
     assert found["prompt_id"].to_list() == [str(LARGE), str(LARGE + 2), ""]
     assert found["label"].to_list() == ["u", "w", "v"]
     assert found["Class"].to_list() == ["x", "z", "y"]
-    assert found["cadastre"].to_list() == [LARGE, LARGE + 2, pd.NA]
+    for name in ("cadastre", "zone", "plain"):
+        assert found[name].to_list() == [LARGE, LARGE + 2, pd.NA], name
     assert found["flag"].to_list() == [True, True, pd.NA]
     assert found["built"].to_list() == [pd.Timestamp(DATE), pd.Timestamp(DATE), pd.NaT]
     assert found["tiles"].dtype == np.int64

@@ -18,11 +18,11 @@ import shapely
 from numpy.typing import NDArray
 
 from ...classes.assign import unlike_all
-from ...classes.examples import NONE, Example
+from ...classes.examples import NONE, Example, class_name
 from ...classes.features.object_table import object_table
 from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
-from ...earth.crs import declared_crs, known_crs, same_crs
+from ...earth.crs import declared_crs
 from ...earth.place import RasterPlace
 from ...errors import ParameterError, PromptError, SamGeoWarning
 from ...layers.reader import say_flattened, say_left_out
@@ -160,7 +160,7 @@ def with_drawn(
     drawn = objects.polygons[len(frame) :]
     if not len(drawn):
         return frame
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else frame.crs)
+    place = _place_in(frame.crs, raster)
     shapes = [shapely.transform(shape, lambda xy: place.to_ground(xy[:, ::-1])) for shape in drawn]
     new = gpd.GeoDataFrame(
         {
@@ -190,11 +190,10 @@ def ruled(frame: gpd.GeoDataFrame, rules: Sequence[Rule], raster: Raster) -> gpd
     """Features after post-processing, measured anew."""
     shapes = np.array([*frame.geometry, None], dtype=object)[:-1]
     if rules:
-        names = list(frame[CLASS.name]) if CLASS.name in frame else [NONE] * len(frame)
-        pixel = _pixel_in(frame.crs, raster)
-        place = RasterPlace(raster.transform, raster.shape, raster.crs)
-        bounds = place.frame if same_crs(known_crs(frame.crs), raster.crs) else None
-        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel, bounds)
+        given = frame[CLASS.name] if CLASS.name in frame else [NONE] * len(frame)
+        names = [class_name(value) for value in given]
+        pixel, outline = _pixel_in(frame.crs, raster), _outline_in(frame.crs, raster)
+        shapes, keep = apply_rules(shapes, names, rules, frame.crs, pixel, outline)
         frame, shapes = frame[keep].reset_index(drop=True), shapes[keep]
         frame = frame.set_geometry(gpd.GeoSeries(shapes, crs=frame.crs, index=frame.index))
     sizes = measure(list(shapes), frame.crs)
@@ -203,11 +202,26 @@ def ruled(frame: gpd.GeoDataFrame, rules: Sequence[Rule], raster: Raster) -> gpd
 
 def _pixel_in(crs: Any, raster: Raster) -> float:
     """Side of a working pixel in the middle of the raster, in the units of a CRS."""
-    place = PromptTransform(raster.transform, raster.crs, None if raster.crs is None else crs)
+    place = _place_in(crs, raster)
     row, col = raster.height / 2, raster.width / 2
     spots = place.to_ground([(row, col), (row, col + 1), (row + 1, col)])
     right, down = spots[1] - spots[0], spots[2] - spots[0]
     return math.sqrt(abs(float(right[0] * down[1] - right[1] * down[0])))
+
+
+def _outline_in(crs: Any, raster: Raster) -> Any:
+    """The raster's outline in a CRS; None where the CRS cannot show all of it."""
+    place = RasterPlace(raster.transform, raster.shape, raster.crs)
+    try:
+        return _place_in(crs, raster).shape_from_raster(place.frame)
+    except PromptError:
+        return None
+
+
+def _place_in(crs: Any, raster: Raster) -> PromptTransform:
+    """From a layer's CRS to the raster; where one of them has none, both are of one plane."""
+    own = None if raster.crs is None else crs
+    return PromptTransform(raster.transform, raster.crs, own, raster.shape)
 
 
 def carried(

@@ -89,9 +89,13 @@ def test_a_polygon_is_not_gone_while_one_of_its_parts_stands(world):
     old[7] = shapely.union(house(7), shed)
     answers[7] = scale(house(7), 0.7, 0.7)
     del old[6], answers[6], found[7]
-    changes = told(old, answers, found, weak=[6])
+    evidence = evidence_of(old, answers, found, weak=[6])
+    changes = compare(evidence)
     assert changes.status[6] == "reshaped"
     assert changes.kept == {6: [6]}
+    assert 0.7 < changes.probability[6] <= 0.97
+    evidence.candidates.likeness[6] = 0.7  # what stands is less certain than what is gone
+    assert compare(evidence).probability[6] == 0.7
     assert changes.found[6].equals(shed)
     assert np.hypot(*changes.way[6]) < 0.01
     assert changes.overlap[6] == pytest.approx(1.0)

@@ -4,17 +4,21 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 from affine import Affine
 from samgeo_core import segment
+from samgeo_core.classes.rules import Rule, parse_rule
 from samgeo_core.errors import JobError, OutputError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters
 from samgeo_core.jobs import folder as jobs
+from samgeo_core.jobs.classes.class_layer import ruled
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.models import load
+from samgeo_core.raster.raster import open_raster
 
 from ..classes.world import (
     ShuffledExecutor,
@@ -123,7 +127,7 @@ def test_fields_keep_their_types_and_values_beside_objects_that_were_drawn(world
     drawn = gpd.GeoDataFrame(
         {"kind": ["roof"]}, geometry=[polygon(30, 60, 12)], crs=layer.crs
     )  # on ground between the squares
-    gpd.pd.concat([examples, drawn]).to_crs("EPSG:4326").to_file(tmp_path / "examples.gpkg")
+    pd.concat([examples, drawn]).to_crs("EPSG:4326").to_file(tmp_path / "examples.gpkg")
     params = parameters(
         world, tmp_path / "out.gpkg", input=given, examples=str(tmp_path / "examples.gpkg"),
         keep="all",
@@ -191,7 +195,7 @@ def test_a_drawn_polygon_that_no_object_is_like_is_in_the_output_as_marked(world
     drawn = polygon(30, 60, 12)  # on ground between the squares
     more = gpd.GeoDataFrame({"kind": ["roof"]}, geometry=[drawn], crs=frame.crs)
     path = tmp_path / "examples.geojson"
-    gpd.pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
+    pd.concat([frame, more]).to_crs("EPSG:4326").to_file(path)
     classify_layer(parameters(world, tmp_path / "out.gpkg", examples=str(path)), factory=mobile_sam)
     found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
     same = found[found.geometry.apply(lambda g: shapely.hausdorff_distance(g, drawn) < 1.0)]
@@ -296,6 +300,33 @@ def test_rules_change_and_filter_by_class(world, tmp_path):
     assert set(found["class"]) == {"roof"}  # fields have 289 m2
     assert (found["area_m2"] < 121).all()  # corners of 11 m squares are rounded
     assert np.allclose(found["area_m2"], found.geometry.area, rtol=2e-3)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:3035", "EPSG:4326", None])
+def test_right_angles_end_where_the_raster_ends_whatever_the_layers_crs(world, crs):
+    with open_raster(str(world[1])) as raster:
+        x, y = raster.transform @ (0, 100)
+        house = shapely.affinity.rotate(shapely.box(x - 3, y, x + 21, y + 12), 20)
+        seen = house.intersection(shapely.box(x, y - 60, x + 60, y + 60))
+        frame = gpd.GeoDataFrame({"geometry": [seen]}, crs=raster.crs)
+        frame = frame.to_crs(crs) if crs else frame.set_crs(None, allow_override=True)
+        made = ruled(frame, [Rule(square=True)], raster)
+    (shape,) = made.to_crs(raster.crs).geometry if crs else made.geometry
+    assert not shape.equals(seen)
+    assert shape.bounds[0] == pytest.approx(x, abs=0.01)
+    assert shape.area == pytest.approx(seen.area, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "object"])
+def test_rules_name_classes_that_are_numbers_and_features_may_have_none(world, kind):
+    shapes = [polygon(col, 100, 20) for col in (20, 60, 100)]
+    classes = pd.Series([1, None, 2], dtype="Int64").astype(kind)
+    frame = gpd.GeoDataFrame({"class": classes}, geometry=shapes, crs="EPSG:32632")
+    rules = [parse_rule(text) for text in ("square", "1: max-area=10", "3: square")]
+    said = r"class '3' that .* the classes found are 1, 2\."
+    with open_raster(str(world[1])) as raster, pytest.warns(SamGeoWarning, match=said):
+        made = ruled(frame, rules, raster)
+    assert made["class"].to_list() == [pd.NA, 2]
 
 
 def test_a_layer_may_join_the_layer_that_it_is_made_from(world, tmp_path):

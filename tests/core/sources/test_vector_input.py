@@ -133,6 +133,38 @@ def test_fields_have_the_types_of_the_file_whatever_is_read_and_large_numbers_ar
         assert set(found["built"].dropna()) == {DATE}
 
 
+def test_a_folder_of_geoparquet_parts_is_one_layer(tmp_path: Path) -> None:
+    frame = typed([box(k, 0, k + 1, 1) for k in range(4)], 32633, gap=3)
+    folder = tmp_path / "odd!name.parquet"
+    folder.mkdir()
+    for number in range(2):
+        save_typed(frame[2 * number : 2 * number + 2], folder / f"part-000{number}.parquet")
+    layer = opened(folder)
+    assert (layer.features, layer.crs) == (4, frame.crs)
+    found = layer.read()
+    assert found.geometry.to_list() == frame.geometry.to_list()
+    for name in ("cadastre", "flag"):
+        assert found[name].to_list() == frame[name].to_list(), name
+    (last,) = layer.read(2, 1)["cadastre"]
+    assert last == frame["cadastre"][2]
+
+
+def test_batches_of_a_geoparquet_file_are_read_from_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = typed([box(k, 0, k + 1, 1) for k in range(6)], 32633, gap=3)
+    layer = opened(save_typed(frame, tmp_path / "a.parquet"))
+    reads = []
+    whole = gpd.read_parquet
+    monkeypatch.setattr(gpd, "read_parquet", lambda path: reads.append(path) or whole(path))
+    batches = [layer.read(start, 2) for start in (0, 2, 4)]
+    assert len(reads) == 1
+    batches[0]["cadastre"] = 0  # its own copy
+    assert layer.read(0, 2)["cadastre"].to_list() == frame["cadastre"][:2].to_list()
+    assert batches[1]["cadastre"].to_list() == frame["cadastre"][2:4].to_list()
+    assert batches[2].geometry.to_list() == frame.geometry[4:].to_list()
+
+
 def test_one_geometry_that_nobody_knows_does_not_stop_the_others(tmp_path: Path) -> None:
     path = tmp_path / "a.gpkg"
     gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1), box(0, 0, 2, 2)], crs=32633).to_file(path)
