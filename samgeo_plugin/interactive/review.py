@@ -103,10 +103,11 @@ class Review(QObject):
         super().__init__(parent)
         self.layer: Optional[QgsVectorLayer] = None
         self.facts: dict[int, Facts] = {}
-        self.queue: list[int] = []
+        self._queue: list[int] = []
         self.filter = ReviewFilter()
         self.known_classes: Callable[[], list[str]] = list
         self._gone: set[int] = set()
+        """Deleted features that are in the queue still, or were read before its order was made."""
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
@@ -120,6 +121,11 @@ class Review(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
+        self._tell_soon = QTimer(self)
+        """For changes by the layer, of which thousands come at once."""
+        self._tell_soon.setSingleShot(True)
+        self._tell_soon.setInterval(0)
+        self._tell_soon.timeout.connect(self._tell_current)
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -194,8 +200,9 @@ class Review(QObject):
         layer, self.layer = self.layer, None
         self.update = None
         self._timer.stop()
+        self._tell_soon.stop()
         self._work = None
-        self.queue, self._at = [], 0
+        self._queue, self._at = [], 0
         if layer is None:
             return
         if not sip.isdeleted(layer):
@@ -281,11 +288,11 @@ class Review(QObject):
         current = self.current if keep else None
         let = [facts for facts in self.facts.values() if self.filter.lets(facts)]
         let.sort(key=lambda facts: (-round(facts.doubt, 6), facts.at))
-        self.queue = [facts.feature_id for facts in let]
-        if current is not None and current in self.queue:
-            self._at = self.queue.index(current)
+        self._queue, self._gone = [facts.feature_id for facts in let], set()
+        if current is not None and current in self._queue:
+            self._at = self._queue.index(current)
         else:
-            waiting = [k for k, each in enumerate(self.queue) if not self.facts[each].status]
+            waiting = [k for k, each in enumerate(self._queue) if not self.facts[each].status]
             self._at = waiting[0] if waiting else 0
             self._tell_current()
         self.queue_changed.emit()
@@ -323,13 +330,25 @@ class Review(QObject):
     # --- where we are ---------------------------------------------------------------------------
 
     @property
+    def queue(self) -> list[int]:
+        """The features in their order."""
+        if self._gone and self.ready:  # all at once: to search the queue for each takes minutes
+            left = [each for each in self._queue if each not in self._gone]
+            self._at -= sum(each in self._gone for each in self._queue[: self._at])
+            self._at = min(self._at, max(len(left) - 1, 0))
+            self._queue, self._gone = left, set()
+        return self._queue
+
+    @property
     def current(self) -> Optional[int]:
         """The feature that is looked at."""
-        return self.queue[self._at] if 0 <= self._at < len(self.queue) else None
+        queue = self.queue
+        return queue[self._at] if 0 <= self._at < len(queue) else None
 
     @property
     def position(self) -> int:
-        return self._at
+        """Of the current one in the queue."""
+        return self._at if self.queue else 0
 
     def geometry(self) -> Optional[QgsGeometry]:
         """The current feature's shape, in the layer's CRS."""
@@ -348,7 +367,7 @@ class Review(QObject):
         """To the next or the previous one of the queue."""
         if not self.queue:
             return
-        self._at = min(max(self._at + step, 0), len(self.queue) - 1)
+        self._at = min(max(self.position + step, 0), len(self.queue) - 1)
         self._tell_current()
 
     def _tell_current(self) -> None:
@@ -468,20 +487,12 @@ class Review(QObject):
             self._tell_current()
 
     def _deleted(self, feature_id: int) -> None:
+        self._gone.add(feature_id)
         if not self.ready:
-            self._gone.add(feature_id)
             return
         self.facts.pop(feature_id, None)
-        if feature_id not in self.queue:
-            self.queue_changed.emit()
-            return
-        place = self.queue.index(feature_id)
-        self.queue.pop(place)
-        if place < self._at:
-            self._at -= 1
-        elif place == self._at:
-            self._at = min(self._at, max(len(self.queue) - 1, 0))
-            self._tell_current()
+        if self._queue[self._at : self._at + 1] == [feature_id]:
+            self._tell_soon.start()
         self.queue_changed.emit()
 
     def _added(self, feature_id: int) -> None:
@@ -494,5 +505,5 @@ class Review(QObject):
             self.facts[feature_id] = self._facts_of(feature)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
-                self._tell_current()
+                self._tell_soon.start()
             self.queue_changed.emit()
