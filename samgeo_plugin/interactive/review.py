@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Optional, Union
 
 from qgis.core import (
     QgsFeature,
@@ -96,7 +96,12 @@ class Review(QObject):
     queue_changed = pyqtSignal()
     current_changed = pyqtSignal(object)
     message = pyqtSignal(str, str)
-    form_wanted = pyqtSignal(object)
+    form_wanted = pyqtSignal(object, object)
+    """Why, and the id of the change that is accepted once :meth:`form_ended` says so."""
+
+    form_unwanted = pyqtSignal(object)
+    """The id of a change that is not to be accepted any more."""
+
     progress = pyqtSignal(int, int)
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
@@ -116,8 +121,10 @@ class Review(QObject):
         self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._deciding = False
-        self._refused: Optional[EditError] = None
+        self._refused: Union[EditError, target.FormWanted, None] = None
         """Why the old layer does not take the change that is being accepted."""
+        self._in_forms: dict[int, tuple[dict[int, str], str]] = {}
+        """What is to be set where the old layer's form is filled in, by the ids of the changes."""
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
@@ -197,6 +204,8 @@ class Review(QObject):
 
     def stop(self) -> None:
         """The review ends; what was decided stays in the layer's edit buffer."""
+        for feature_id in list(self._in_forms):
+            self._close_form(feature_id)
         layer, self.layer = self.layer, None
         self.update = None
         self._timer.stop()
@@ -397,23 +406,42 @@ class Review(QObject):
             self._set(values, tr("Review: {status}").format(status=label))
 
     def _set(self, values: dict[int, str], text: str) -> None:
-        layer, current = self.layer, self.current
-        if layer is None or current is None or not self.ready:
+        """Values of the current one, by fields, as one step of undo."""
+        if self.current is not None and self.ready:
+            self._set_of(self.current, values, text)
+
+    def _set_of(self, feature_id: int, values: dict[int, str], text: str) -> None:
+        if self.layer is None:
             return
         self._deciding = True
         try:
-            with editing.command(layer, text):
+            with editing.command(self.layer, text):
                 for index, value in values.items():
-                    editing.set_value(layer, current, index, value)
+                    editing.set_value(self.layer, feature_id, index, value)
                 if self._refused is not None:  # a slot's exception would not reach this place
                     raise self._refused
+        except target.FormWanted as wanted:
+            self._in_forms[feature_id] = values, text
+            self.form_wanted.emit(wanted, feature_id)
+            return
         except EditError as error:
             self.message.emit("warning", str(error))
             return
         finally:
             self._deciding, self._refused = False, None
-        self.go(1)
+        if feature_id == self.current:
+            self.go(1)
         self.queue_changed.emit()
+
+    def form_ended(self, feature_id: int, filled: bool) -> None:
+        """The form for a new object was closed: filled in, the object is in the old layer now."""
+        decided = self._in_forms.pop(feature_id, None)
+        if decided is not None and filled:
+            self._set_of(feature_id, *decided)
+
+    def _close_form(self, feature_id: int) -> None:
+        if self._in_forms.pop(feature_id, None) is not None:
+            self.form_unwanted.emit(feature_id)
 
     def largest_part(self) -> None:
         self._edit(lambda layer, current: editing.keep_largest_part(layer, current))
@@ -455,7 +483,11 @@ class Review(QObject):
         if index == self._status_index:
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
-            if self._refused is None and (status != facts.status or status == ACCEPTED):
+            if self._refused is not None:
+                return
+            if status != ACCEPTED:
+                self._close_form(feature_id)
+            if status != facts.status or status == ACCEPTED:
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
@@ -466,8 +498,8 @@ class Review(QObject):
         try:
             self.update.settle(feature_id, accepted, was_accepted)
         except target.FormWanted as wanted:
-            if feature_id == self.current:
-                self.form_wanted.emit(wanted)
+            if self._deciding:
+                self._refused = wanted
             else:  # many at once, as by QGIS's field calculator: no window for each
                 self.message.emit(
                     "warning",
@@ -483,11 +515,13 @@ class Review(QObject):
                 self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
+        self._close_form(feature_id)  # it holds the outline before
         if feature_id == self.current:
             self._tell_current()
 
     def _deleted(self, feature_id: int) -> None:
         self._gone.add(feature_id)
+        self._close_form(feature_id)
         if not self.ready:
             return
         self.facts.pop(feature_id, None)
