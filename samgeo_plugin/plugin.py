@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any, Optional
 
 from qgis.core import (
@@ -66,6 +67,7 @@ class SamGeoPlugin(QObject):
         self._previous_tool: Any = None
         self._trained = self._untrained = ""
         self._forms: list[Any] = []
+        self._forms_of_changes: dict[int, Any] = {}
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -100,7 +102,8 @@ class SamGeoPlugin(QObject):
         self.tool_action.triggered.connect(self._choose_tool)
         self.review = Review(self)
         self.review.message.connect(controller.reporter.show)
-        self.review.form_wanted.connect(self._show_form)
+        self.review.form_wanted.connect(self._show_form_of_change)
+        self.review.form_unwanted.connect(self._close_form_of_change)
         self.review.known_classes = lambda: controller.classes.names
         canvas = self.iface.mapCanvas()
         self.examples = Examples(self)
@@ -158,7 +161,7 @@ class SamGeoPlugin(QObject):
             lambda level, text: controller.reporter.show(level, text) if level else None
         )
         self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
-        controller.form_wanted.connect(self._show_form)
+        controller.form_wanted.connect(self._show_form_of_accepted)
         controller.online.progress.connect(
             lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
         )
@@ -347,29 +350,66 @@ class SamGeoPlugin(QObject):
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
 
-    def _show_form(self, wanted: FormWanted, accepted: Optional[Accepted] = None) -> None:
+    def _show_form_of_accepted(self, wanted: FormWanted, accepted: Accepted) -> None:
+        """An object that was accepted in the panel; what was written of it is told."""
+
+        def done(written: list[int]) -> None:
+            if written and self.controller is not None:
+                self.controller.note(accepted, Written(wanted.layer.id(), tuple(written)))
+
+        self._show_form(wanted, done)
+
+    def _show_form_of_change(self, wanted: FormWanted, change: int) -> None:
+        """A new object that was accepted in the review of an update: it has one form at most."""
+        form = self._forms_of_changes.get(change)
+        if form is not None:
+            form.raise_()
+            form.activateWindow()
+            return
+
+        def done(written: list[int]) -> None:
+            self._forms_of_changes.pop(change, None)
+            self.review.form_ended(change, bool(written))
+
+        self._forms_of_changes[change] = self._show_form(wanted, done)
+
+    def _close_form_of_change(self, change: int) -> None:
+        """The new object is not accepted any more."""
+        form = self._forms_of_changes.get(change)
+        if form is not None:
+            form.reject()
+
+    def _show_form(self, wanted: FormWanted, done: Callable[[list[int]], None]) -> Any:
         """The layer's form for each part of a new object, one after the other; it writes them
-        itself. The object was accepted in the panel, or else in the review of an update."""
+        itself.
+
+        Args:
+            wanted: The layer and the parts.
+            done: Called at the end with the ids of what was written.
+
+        Returns:
+            The first form.
+        """
         if not wanted.layer.isEditable():
             wanted.layer.startEditing()
         if wanted.why and self.controller is not None:
             self.controller.reporter.show("info", wanted.why)
-        self._show_next_form(wanted.layer, list(wanted.features), accepted, [])
+        return self._show_next_form(wanted.layer, list(wanted.features), done, [])
 
     def _show_next_form(
         self,
         layer: QgsVectorLayer,
         features: list[QgsFeature],
-        accepted: Optional[Accepted],
+        done: Callable[[list[int]], None],
         written: list[int],
-    ) -> None:
+    ) -> Any:
         """The form for the first of the features; with none left, what was written is told."""
-        if self.controller is None or sip.isdeleted(layer):
-            return
-        if not features:
-            if written and accepted is not None:
-                self.controller.note(accepted, Written(layer.id(), tuple(written)))
-            return
+        if self.controller is None:
+            return None
+        gone = sip.isdeleted(layer)
+        if gone or not features:
+            done([] if gone else written)
+            return None
         dialog = QgsAttributeDialog(
             layer, QgsFeature(features[0]), False, self.iface.mainWindow(), True
         )
@@ -383,11 +423,12 @@ class SamGeoPlugin(QObject):
 
         def finished(_: int) -> None:
             self._forms.remove(dialog)
-            self._show_next_form(layer, features[1:], accepted, written)
+            self._show_next_form(layer, features[1:], done, written)
 
         dialog.attributeForm().featureSaved.connect(saved)
         dialog.finished.connect(finished)
         dialog.show()
+        return dialog
 
     def start_review(self, layer: QgsVectorLayer) -> None:
         """Go through a layer's polygons; QGIS's own undo and saving work on it."""

@@ -22,7 +22,6 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import rasters
 from ..i18n import tr
-from .candidate_layer import Found
 from .controller import Controller
 from .editing import EditError
 from .examples import Examples
@@ -101,7 +100,6 @@ class Automatic(QObject):
         self._take.ended.connect(self._taken)
         self._take.failed.connect(self._not_taken)
         self._takes_run: Optional[int] = None
-        self._takes_of: tuple[dict[str, Found], set[str]] = {}, set()
         self._hides = False
         find.ended.connect(self._ended)
         QgsProject.instance().cleared.connect(self._clear)
@@ -327,15 +325,11 @@ class Automatic(QObject):
             controller.reporter.show("error", str(error))
             return
         find.taken |= {one.id for one, _ in objects}
-        self._takes_of, find.outdated = (find.found, find.outdated), set()
         self.changed.emit()
 
     def _not_taken(self, why: str) -> None:
         """The candidates stay, to be taken again."""
         self._hides = False
-        found, outdated = self._takes_of
-        if found is self._find.found:  # no other search has begun
-            self._find.outdated |= outdated
         self._controller.reporter.show("error", why)
         self.changed.emit()
 

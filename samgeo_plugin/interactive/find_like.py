@@ -84,6 +84,8 @@ class FindLike(QObject):
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
         self.outdated: set[str] = set()
+        """All that were taken once and are parts of larger ones now: an undo in the target layer
+        brings them back."""
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
@@ -337,6 +339,7 @@ class FindLike(QObject):
     def _keep(self, value: dict[str, Any]) -> None:
         key = str(value["id"])
         self._drop(key)
+        self.outdated.discard(key)
         one = Found(
             key,
             to_geometry(value["geometry"]),

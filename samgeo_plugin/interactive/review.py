@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Optional, Union
 
 from qgis.core import (
     QgsFeature,
@@ -96,17 +96,23 @@ class Review(QObject):
     queue_changed = pyqtSignal()
     current_changed = pyqtSignal(object)
     message = pyqtSignal(str, str)
-    form_wanted = pyqtSignal(object)
+    form_wanted = pyqtSignal(object, object)
+    """Why, and the id of the change that is accepted once :meth:`form_ended` says so."""
+
+    form_unwanted = pyqtSignal(object)
+    """The id of a change that is not to be accepted any more."""
+
     progress = pyqtSignal(int, int)
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self.layer: Optional[QgsVectorLayer] = None
         self.facts: dict[int, Facts] = {}
-        self.queue: list[int] = []
+        self._queue: list[int] = []
         self.filter = ReviewFilter()
         self.known_classes: Callable[[], list[str]] = list
         self._gone: set[int] = set()
+        """Deleted features that are in the queue still, or were read before its order was made."""
         self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._status_index = -1
@@ -115,11 +121,18 @@ class Review(QObject):
         self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._deciding = False
-        self._refused: Optional[EditError] = None
+        self._refused: Union[EditError, target.FormWanted, None] = None
         """Why the old layer does not take the change that is being accepted."""
+        self._in_forms: dict[int, tuple[dict[int, str], str]] = {}
+        """What is to be set where the old layer's form is filled in, by the ids of the changes."""
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._work_on)
+        self._tell_soon = QTimer(self)
+        """For changes by the layer, of which thousands come at once."""
+        self._tell_soon.setSingleShot(True)
+        self._tell_soon.setInterval(0)
+        self._tell_soon.timeout.connect(self._tell_current)
 
     # --- start and end --------------------------------------------------------------------------
 
@@ -191,11 +204,14 @@ class Review(QObject):
 
     def stop(self) -> None:
         """The review ends; what was decided stays in the layer's edit buffer."""
+        for feature_id in list(self._in_forms):
+            self._close_form(feature_id)
         layer, self.layer = self.layer, None
         self.update = None
         self._timer.stop()
+        self._tell_soon.stop()
         self._work = None
-        self.queue, self._at = [], 0
+        self._queue, self._at = [], 0
         if layer is None:
             return
         if not sip.isdeleted(layer):
@@ -281,11 +297,11 @@ class Review(QObject):
         current = self.current if keep else None
         let = [facts for facts in self.facts.values() if self.filter.lets(facts)]
         let.sort(key=lambda facts: (-round(facts.doubt, 6), facts.at))
-        self.queue = [facts.feature_id for facts in let]
-        if current is not None and current in self.queue:
-            self._at = self.queue.index(current)
+        self._queue, self._gone = [facts.feature_id for facts in let], set()
+        if current is not None and current in self._queue:
+            self._at = self._queue.index(current)
         else:
-            waiting = [k for k, each in enumerate(self.queue) if not self.facts[each].status]
+            waiting = [k for k, each in enumerate(self._queue) if not self.facts[each].status]
             self._at = waiting[0] if waiting else 0
             self._tell_current()
         self.queue_changed.emit()
@@ -323,13 +339,25 @@ class Review(QObject):
     # --- where we are ---------------------------------------------------------------------------
 
     @property
+    def queue(self) -> list[int]:
+        """The features in their order."""
+        if self._gone and self.ready:  # all at once: to search the queue for each takes minutes
+            left = [each for each in self._queue if each not in self._gone]
+            self._at -= sum(each in self._gone for each in self._queue[: self._at])
+            self._at = min(self._at, max(len(left) - 1, 0))
+            self._queue, self._gone = left, set()
+        return self._queue
+
+    @property
     def current(self) -> Optional[int]:
         """The feature that is looked at."""
-        return self.queue[self._at] if 0 <= self._at < len(self.queue) else None
+        queue = self.queue
+        return queue[self._at] if 0 <= self._at < len(queue) else None
 
     @property
     def position(self) -> int:
-        return self._at
+        """Of the current one in the queue."""
+        return self._at if self.queue else 0
 
     def geometry(self) -> Optional[QgsGeometry]:
         """The current feature's shape, in the layer's CRS."""
@@ -348,7 +376,7 @@ class Review(QObject):
         """To the next or the previous one of the queue."""
         if not self.queue:
             return
-        self._at = min(max(self._at + step, 0), len(self.queue) - 1)
+        self._at = min(max(self.position + step, 0), len(self.queue) - 1)
         self._tell_current()
 
     def _tell_current(self) -> None:
@@ -378,23 +406,42 @@ class Review(QObject):
             self._set(values, tr("Review: {status}").format(status=label))
 
     def _set(self, values: dict[int, str], text: str) -> None:
-        layer, current = self.layer, self.current
-        if layer is None or current is None or not self.ready:
+        """Values of the current one, by fields, as one step of undo."""
+        if self.current is not None and self.ready:
+            self._set_of(self.current, values, text)
+
+    def _set_of(self, feature_id: int, values: dict[int, str], text: str) -> None:
+        if self.layer is None:
             return
         self._deciding = True
         try:
-            with editing.command(layer, text):
+            with editing.command(self.layer, text):
                 for index, value in values.items():
-                    editing.set_value(layer, current, index, value)
+                    editing.set_value(self.layer, feature_id, index, value)
                 if self._refused is not None:  # a slot's exception would not reach this place
                     raise self._refused
+        except target.FormWanted as wanted:
+            self._in_forms[feature_id] = values, text
+            self.form_wanted.emit(wanted, feature_id)
+            return
         except EditError as error:
             self.message.emit("warning", str(error))
             return
         finally:
             self._deciding, self._refused = False, None
-        self.go(1)
+        if feature_id == self.current:
+            self.go(1)
         self.queue_changed.emit()
+
+    def form_ended(self, feature_id: int, filled: bool) -> None:
+        """The form for a new object was closed: filled in, the object is in the old layer now."""
+        decided = self._in_forms.pop(feature_id, None)
+        if decided is not None and filled:
+            self._set_of(feature_id, *decided)
+
+    def _close_form(self, feature_id: int) -> None:
+        if self._in_forms.pop(feature_id, None) is not None:
+            self.form_unwanted.emit(feature_id)
 
     def largest_part(self) -> None:
         self._edit(lambda layer, current: editing.keep_largest_part(layer, current))
@@ -436,7 +483,11 @@ class Review(QObject):
         if index == self._status_index:
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
-            if self._refused is None and (status != facts.status or status == ACCEPTED):
+            if self._refused is not None:
+                return
+            if status != ACCEPTED:
+                self._close_form(feature_id)
+            if status != facts.status or status == ACCEPTED:
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         elif index == self._class_index:
             self.facts[feature_id] = replace(facts, label=text_of(value))
@@ -447,8 +498,8 @@ class Review(QObject):
         try:
             self.update.settle(feature_id, accepted, was_accepted)
         except target.FormWanted as wanted:
-            if feature_id == self.current:
-                self.form_wanted.emit(wanted)
+            if self._deciding:
+                self._refused = wanted
             else:  # many at once, as by QGIS's field calculator: no window for each
                 self.message.emit(
                     "warning",
@@ -464,24 +515,18 @@ class Review(QObject):
                 self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
+        self._close_form(feature_id)  # it holds the outline before
         if feature_id == self.current:
             self._tell_current()
 
     def _deleted(self, feature_id: int) -> None:
+        self._gone.add(feature_id)
+        self._close_form(feature_id)
         if not self.ready:
-            self._gone.add(feature_id)
             return
         self.facts.pop(feature_id, None)
-        if feature_id not in self.queue:
-            self.queue_changed.emit()
-            return
-        place = self.queue.index(feature_id)
-        self.queue.pop(place)
-        if place < self._at:
-            self._at -= 1
-        elif place == self._at:
-            self._at = min(self._at, max(len(self.queue) - 1, 0))
-            self._tell_current()
+        if self._queue[self._at : self._at + 1] == [feature_id]:
+            self._tell_soon.start()
         self.queue_changed.emit()
 
     def _added(self, feature_id: int) -> None:
@@ -494,5 +539,5 @@ class Review(QObject):
             self.facts[feature_id] = self._facts_of(feature)
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
-                self._tell_current()
+                self._tell_soon.start()
             self.queue_changed.emit()

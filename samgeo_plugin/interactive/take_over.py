@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Optional
@@ -13,6 +14,7 @@ from qgis.core import (
     QgsExpression,
     QgsFeature,
     QgsFeatureRequest,
+    QgsField,
     QgsFieldConstraints,
     QgsFields,
     QgsGeometry,
@@ -23,6 +25,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
+from .. import field_types
 from ..i18n import tr
 from . import editing, field_mapping, target
 from .candidate_layer import Found
@@ -33,6 +36,9 @@ from .tidy import iou
 
 SAME = 0.5
 """IoU from which on an object is in the layer already."""
+
+SINGLE_PRECISION = 1e-7
+"""Relative; some formats and databases keep real numbers in 32 bits."""
 
 
 class TakeOver(QObject):
@@ -207,16 +213,34 @@ def _same(layer: QgsVectorLayer, given: QgsFeature, now: QgsFeature) -> bool:
         if field_mapping.is_stored(layer, index) and not by_source:
             place = given.fields().lookupField(field.name())
             before = given.attribute(place) if place >= 0 else NULL
-            if _plain(before) != _plain(now.attribute(index)):
+            if not _alike(field, before, now.attribute(index)):
                 return False
     return True
 
 
-def _plain(value: Any) -> Any:
-    """To be compared: formats keep moments to the second at least, each its own way."""
+def _alike(field: QgsField, given: Any, now: Any) -> bool:
+    """A value that was given to a field is what a format gives back after a save: numbers lose
+    digits."""
+    given, now = _plain(field, given), _plain(field, now)
+    if isinstance(given, float) and isinstance(now, float):
+        places = field.precision()
+        last = 0.51 * 10.0**-places if places > 0 else 0.0  # a half is rounded up or down
+        return math.isclose(given, now, rel_tol=SINGLE_PRECISION, abs_tol=last)
+    return bool(given == now)
+
+
+def _plain(field: QgsField, value: Any) -> Any:
+    """To be compared: as the field's type; formats know no empty text, and keep moments to the
+    second at least, each its own way."""
+    is_real = field.type() == field_types.REAL and isinstance(value, float)
+    if value != NULL and not is_real:  # would be rounded, a half in another way than in files
+        try:
+            value = field.convertCompatible(value)
+        except ValueError:
+            value = field_mapping.fitting(field, value)
     if isinstance(value, QDateTime):
         return value.toSecsSinceEpoch() if value.isValid() else None
-    return None if value == NULL else value
+    return None if value == NULL or value == "" else value
 
 
 def _within(part: QgsGeometry, whole: QgsGeometry) -> bool:

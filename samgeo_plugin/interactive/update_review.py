@@ -9,7 +9,7 @@ old feature is what it was. Attributes and ids stay.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateTransform,
@@ -84,6 +84,8 @@ class UpdateReview:
         """Old features before they were changed here, by the ids of the changes."""
         self._made: dict[int, int] = {}
         """Ids of features that were added to the old layer, by the ids of the changes."""
+        self._filled: dict[int, QgsFeature] = {}
+        """New objects that were taken back, with their values, by the ids of the changes."""
         self._outlines = _layer_before(changes)
 
     def before(self, feature_id: int) -> Optional[QgsGeometry]:
@@ -133,8 +135,12 @@ class UpdateReview:
     def _add(self, change: QgsFeature, was_accepted: bool) -> None:
         if self._new_feature(change) is not None:
             return
+        filled, keys = self._filled.get(change.id()), self.old.primaryKeyAttributes()
+        values = {} if filled is None else self._values(filled)
         made = QgsVectorLayerUtils.createFeature(
-            self.old, editing.fitted(self.old, self._shape(change))
+            self.old,
+            editing.fitted(self.old, self._shape(change)),
+            {index: value for index, value in values.items() if index not in keys},
         )
         broken = target.broken_constraints(self.old, made)
         if broken:
@@ -146,8 +152,10 @@ class UpdateReview:
     def _remove(self, change: QgsFeature, was_accepted: bool) -> None:
         found = self._new_feature(change)
         if found is not None:
+            filled = self.old.getFeature(found)
             with editing.command(self.old, tr("Update taken back")):
                 self._must(self.old.deleteFeature(found))
+            self._filled[change.id()] = filled
         elif was_accepted:
             raise EditError(
                 tr(
@@ -232,13 +240,19 @@ class UpdateReview:
         Its id is among its attributes, and comes back when the layer is saved.
         """
         feature = QgsFeature(self.old.fields())
-        for index, field in enumerate(self.old.fields()):
-            place = kept.fields().lookupField(field.name())
-            if place >= 0:
-                feature.setAttribute(index, kept.attribute(place))
+        for index, value in self._values(kept).items():
+            feature.setAttribute(index, value)
         feature.setGeometry(shape)
         self._must(self.old.addFeature(feature))
         self._made[change.id()] = feature.id()
+
+    def _values(self, kept: QgsFeature) -> dict[int, Any]:
+        """Of a feature from elsewhere or from before, by the old layer's fields."""
+        places = {
+            index: kept.fields().lookupField(field.name())
+            for index, field in enumerate(self.old.fields())
+        }
+        return {index: kept.attribute(place) for index, place in places.items() if place >= 0}
 
     def _merged_with(self, change: QgsFeature) -> list[QgsFeature]:
         """The other accepted changes that have become one polygon with this one."""
@@ -310,10 +324,8 @@ class UpdateReview:
         if found is None or not found.hasGeometry():
             return None
         kept = QgsFeature(self.old.fields())
-        for index, field in enumerate(self.old.fields()):
-            place = outlines.fields().lookupField(field.name())
-            if place >= 0:
-                kept.setAttribute(index, found.attribute(place))
+        for index, value in self._values(found).items():
+            kept.setAttribute(index, value)
         for key in self.old.primaryKeyAttributes():
             kept.setAttribute(key, old_id)
         shape = QgsGeometry(found.geometry())

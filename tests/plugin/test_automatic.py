@@ -100,12 +100,17 @@ def test_a_class_of_the_model_is_asked_for_and_written(loaded, panel, wait):
     assert loaded.controller.classes.current == "", "the class of the next click stays"
 
 
-def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, wait):
+@pytest.fixture
+def stopped(loaded, panel, wait):
+    """A run that was stopped after its first tile; what it has is in the target layer."""
     loaded.words["text"] = "tile=0.5"
     panel.start.click()
     wait(lambda: loaded.find.done == 1 and loaded.find.state == FINDING)
     panel.start.click()
     finished(loaded, wait)
+
+
+def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, stopped, wait):
     assert ids(loaded) == {"o0", "o1", "o2", "o3"}
     (run,) = loaded.automatic.runs.items
     assert (run.state, run.done, run.taken) == (runs.STOPPED, 1, 4)
@@ -119,6 +124,20 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, wait):
     assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
     assert not dialog.go_on.isEnabled()
     assert "already" not in loaded.iface.text(), "the run's own objects are not counted as left out"
+
+
+def test_a_larger_object_is_taken_again_in_place_of_its_part_after_an_undo(
+    loaded, panel, stopped, wait
+):
+    panel.show_runs()
+    panel._runs_dialog.go_on.click()
+    finished(loaded, wait)
+    loaded.controller.target_layer().undoStack().undo()
+    assert ids(loaded) == {"o0", "o1", "o2", "o3"}
+    for _ in range(2):
+        loaded.automatic.take()
+        finished(loaded, wait)
+        assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}
 
 
 def test_a_run_is_repeated_and_what_is_there_is_left_out(loaded, panel, wait):

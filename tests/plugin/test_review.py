@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 from qgis.core import (
+    QgsApplication,
     QgsFeature,
     QgsFeatureRequest,
     QgsField,
@@ -179,6 +183,37 @@ def test_deleting_goes_on_and_undo_brings_it_back(review, layer):
     assert review.current == before[1]
     layer.undoStack().undo()
     assert sorted(review.queue) == sorted(before)
+
+
+def test_the_queue_stays_in_order_through_deletions_and_undo(review, layer):
+    told = []
+    review.current_changed.connect(told.append)
+    review.go(5)
+    current, before = review.current, list(review.queue)
+    layer.deleteFeatures([before[1], before[8]])
+    assert (review.current, review.position) == (current, 4)
+    layer.deleteFeature(current)
+    layer.undoStack().undo()  # before anybody has looked
+    assert (review.current, review.position) == (current, 4)
+    for _ in range(2):
+        layer.undoStack().undo()
+    assert sorted(review.queue) == sorted(before)
+    layer.deleteFeatures(before[1:])
+    QgsApplication.processEvents()
+    assert (review.queue, review.position, told[-1]) == (before[:1], 0, before[0])
+
+
+def test_many_are_deleted_at_once_in_a_moment(review, layer):
+    one = review.facts[1]
+    review.facts = {k: replace(one, feature_id=k) for k in range(60000)}
+    for hidden in range(40000, 60000):
+        review.facts[hidden] = replace(review.facts[hidden], label="other")
+    review.set_filter(ReviewFilter(label=one.label))
+    began = time.process_time()
+    for k in range(20000, 60000):
+        layer.featureDeleted.emit(k)
+    assert len(review.queue) == 20000
+    assert time.process_time() - began < 1, "the queue is not searched for each"
 
 
 def test_what_is_deleted_while_the_order_is_made_is_not_in_the_queue(layer, wait):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from qgis.core import (
     QgsGeometry,
     QgsPoint,
     QgsProject,
+    QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsWkbTypes,
 )
 
 from samgeo_plugin import field_types
@@ -380,6 +383,45 @@ def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
     left = {feature["id"]: feature["owner"] for feature in layer.getFeatures()}
     assert set(left) == {"1", "2", "9"}
     assert left["1"] == "Miller"
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize("score", ["double", "double(10,3)"])
+def test_what_a_shapefile_gives_back_otherwise_is_not_taken_for_a_change(
+    qgis_app, tmp_path, wait, score
+):
+    kinds = {
+        "id": "string(20)",
+        "class": "string(80)",
+        "score": score,
+        "note": "string",
+        "day": "date",
+    }
+    named = "".join(f"&field={name}:{kind}" for name, kind in kinds.items())
+    fields = QgsVectorLayer(f"Polygon?crs=EPSG:32645{named}", "roofs", "memory").fields()
+    path, options = str(tmp_path / "roofs.shp"), QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    context = QgsProject.instance().transformContext()
+    polygons = QgsWkbTypes.Type.Polygon
+    QgsVectorFileWriter.create(path, fields, polygons, UTM, context, options)
+    layer = QgsVectorLayer(path, "roofs", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    for name, default in (("note", "''"), ("day", "now()")):
+        layer.setDefaultValueDefinition(layer.fields().lookupField(name), QgsDefaultValue(default))
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    scored = [(replace(one, score=0.8765432154655457), name) for one, name in squares(2)]
+    take.start(layer, UTM, scored, {}, Refinement())
+    wait(lambda: heard)
+    assert layer.commitChanges(False)
+    changed = next(feature.id() for feature in layer.getFeatures() if feature["id"] == "1")
+    layer.changeAttributeValue(changed, layer.fields().lookupField("score"), 0.878)
+    larger = Found("9", SQUARE.buffer(100, 5), 0.9, 0.9, 1.0)
+    take.start(layer, UTM, [(larger, "roof")], {}, Refinement(), {"0", "1"}, {"0", "1"})
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (0, 0, 1)
+    assert {feature["id"] for feature in layer.getFeatures()} == {"1", "9"}
     layer.rollBack()
     QgsProject.instance().removeAllMapLayers()
 

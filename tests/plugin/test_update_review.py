@@ -197,17 +197,72 @@ def needs_name(old) -> None:
     old.setFieldConstraint(name, QgsFieldConstraints.Constraint.ConstraintNotNull, strength)
 
 
-def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, changes, old, wait):
+@pytest.fixture
+def needing(loaded, changes, old, wait):
+    """The plugin's review of an update; the old layer wants a name for each new polygon."""
     loaded.iface.setActiveLayer = lambda chosen: None
     needs_name(old)
-    review = loaded.review
     loaded.start_review(changes)
-    wait(lambda: review.ready)
+    wait(lambda: loaded.review.ready)
+    yield loaded.review
+    loaded.review.stop()
+    changes.rollBack()
+
+
+def fill(form) -> None:
+    form.attributeForm().changeAttribute("name", "house 4")
+    form.accept()
+
+
+def test_a_new_object_is_accepted_once_its_form_is_filled_in(loaded, needing, changes, old):
+    for _ in range(2):
+        decide(needing, "new", ACCEPTED)
+        (form,) = loaded._forms  # one, however often it is accepted
+        form.reject()
+        assert (needing.counts[ACCEPTED], old.featureCount()) == (0, 4)
+    for _ in range(2):
+        decide(needing, "new", ACCEPTED)
+    (form,) = loaded._forms
+    assert needing.counts[ACCEPTED] == 0
+    fill(form)
+    assert (needing.counts[ACCEPTED], old.featureCount()) == (1, 5)
+    for count, step in ((4, changes.undoStack().undo), (5, changes.undoStack().redo)):
+        step()
+        assert old.featureCount() == count
+    assert not loaded._forms, "what was entered is known"
+    assert "house 4" in {feature["name"] for feature in old.getFeatures()}
+    assert old.commitChanges(False), old.commitErrors()
+
+
+def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, changes, old, wait):
+    status = changes.fields().lookupField("review")
+    for ends in (
+        lambda: decide(needing, "new", REJECTED),
+        lambda: changes.changeAttributeValue(needing.current, status, OPEN),
+        lambda: changes.changeGeometry(needing.current, square(100, 12)),
+        needing.stop,
+    ):
+        decide(needing, "new", ACCEPTED)
+        assert len(loaded._forms) == 1
+        ends()
+        assert not loaded._forms
+        assert old.featureCount() == 4
+
+
+def test_a_form_whose_layer_is_removed_is_forgotten(loaded, needing, changes, old, wait):
+    decide(needing, "new", ACCEPTED)
+    QgsProject.instance().removeMapLayer(old.id())
+    wait(lambda: not loaded._forms)
+    assert not loaded._forms_of_changes
+    needing.stop()
+
+
+def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, needing, old):
+    review = needing
     decide(review, "new", ACCEPTED)
     assert old.featureCount() == 4, "without a name it could not be saved"
     (form,) = loaded._forms
-    form.attributeForm().changeAttribute("name", "house 4")
-    form.accept()
+    fill(form)
     assert old.featureCount() == 5
     decide(review, "new", ACCEPTED)
     assert not loaded._forms, "it is there already"
@@ -217,7 +272,6 @@ def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, changes, ol
     ]
     decide(review, "new", OPEN)
     assert old.featureCount() == 4
-    review.stop()
 
 
 def test_many_new_objects_at_once_open_no_forms(review, changes, old):
