@@ -478,8 +478,9 @@ class Review(QObject):
 
     def _attribute_changed(self, feature_id: int, index: int, value: object) -> None:
         facts = self.facts.get(feature_id)
-        if facts is None:
+        if facts is None or index not in (self._status_index, self._class_index):
             return
+        self.queue_changed.emit()  # counts are other ones, after an undo as well
         if index == self._status_index:
             status = text_of(value)
             self.facts[feature_id] = replace(facts, status=status)
@@ -489,7 +490,7 @@ class Review(QObject):
                 self._close_form(feature_id)
             if status != facts.status or status == ACCEPTED:
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
-        elif index == self._class_index:
+        else:
             self.facts[feature_id] = replace(facts, label=text_of(value))
 
     def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:

@@ -360,6 +360,10 @@ def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, 
     QTest.keyClick(canvas, Qt.Key.Key_1)
     assert review.counts[ACCEPTED] == 2
     wait(lambda: "accepted 2" in panel.mode.place.text())
+    layer.undoStack().undo()
+    wait(lambda: "accepted 1" in panel.mode.place.text())
+    layer.undoStack().redo()
+    wait(lambda: "accepted 2" in panel.mode.place.text())
     QTest.keyClick(canvas, Qt.Key.Key_Delete)
     assert layer.featureCount() == 11
     layer.undoStack().undo()
