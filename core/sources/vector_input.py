@@ -57,6 +57,7 @@ _EXACT = 2.0**53
 """From here on, floats do not hold every whole number."""
 
 _UNREADABLE = (
+    ImportError,  # what an address needs that is not installed
     pyogrio.errors.DataSourceError,
     pyogrio.errors.DataLayerError,
     pyogrio.errors.FeatureError,
