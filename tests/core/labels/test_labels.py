@@ -461,7 +461,7 @@ def test_yolo_classes_with_quotes_and_umlauts_come_back(scene, tmp_path):
         'names: {\n  "0":"roof",\n  "1":"king\\x27s\n  road",\n  "2": C# hut}\n',
         "names:  # classes\n  0: roof  # of any kind\n\n  # paved\n  1: king's road\n  2: C# hut\n",
         "\ufeff'names':\n- roof\n-   'king''s road' # x\n- \"C# hut\"\n--- \n- none\n",
-        "names:\r\n\t2: C# hut\r\n\t1: king's road\r\n\t'0': roof\r\npath: .\r\n",
+        "names:\r\n  2: C# hut\r\n  1: king's road\r\n  '0': roof\r\npath: .\r\n",
     ],
 )
 def test_class_names_are_read_as_programs_and_people_write_them(tmp_path, text):
@@ -470,7 +470,14 @@ def test_class_names_are_read_as_programs_and_people_write_them(tmp_path, text):
     assert class_names(path) == ["roof", "king's road", "C# hut"]
 
 
-@pytest.mark.parametrize("text", ["nc: 3\n", "names:\nnc: 3\n", "names: []  # none\n", "names: {}"])
+def test_a_class_may_be_called_no_or_7(tmp_path):
+    (tmp_path / "data.yaml").write_text("names: [no, 7, 1e3, ~, null, 2026-11-29]")
+    assert class_names(tmp_path / "data.yaml") == ["no", "7", "1e3", "~", "null", "2026-11-29"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nc: 3\n", "names:\nnc: 3\n", "names: []  # none\n", "names: {}"]
+)
 def test_no_class_names_are_none(tmp_path, text):
     (tmp_path / "data.yaml").write_text(text)
     assert class_names(tmp_path / "data.yaml") == []
@@ -478,9 +485,9 @@ def test_no_class_names_are_none(tmp_path, text):
 
 @pytest.mark.parametrize(
     "names",
-    ["[roof, road", "[[roof], road]", "{roof: 0}", "[a, , b]", '["a\\qb"]', '[" #\\\n b"]',
-     "[\xff]", "coco.names", "&n\n - roof", "|\n roof", "\n  roof\n  road", "\n  - *roof",
-     "\n  0:\n  1: road", "\n  - a: roof"],
+    ["[roof, road", "[[roof], road]", "{roof: 0}", "[a, , b]", '["a\\qb"]', "[\xff]",
+     "coco.names", "|\n roof", "\n  roof\n  road", "\n  - *roof", "\n  0:\n  1: road",
+     "\n  - a: roof", "\n\t0: roof"],
 )  # fmt: skip
 def test_class_names_that_cannot_be_read_are_said_and_not_numbered(tmp_path, names):
     text_of(tmp_path / "labels/1.txt")
