@@ -39,7 +39,7 @@ _STATISTICS = re.compile(rf"<Metadata>\s*(?:{_ONE})+</Metadata>\s*|{_ONE}")
 """What GDAL writes about a raster while somebody looks at it, in the XML of a virtual raster."""
 
 BLOCK = 1024
-"""Side of the pieces that are rendered one after the other: a few milliseconds each to write."""
+"""Side of the pieces that are rendered one after the other: some 30 ms each to write."""
 
 
 class LayerError(Exception):
@@ -340,8 +340,9 @@ class RenderedTiff:
         rgba = image.convertToFormat(QImage.Format.Format_RGBA8888)
         bits = rgba.constBits()
         bits.setsize(rgba.sizeInBytes())
+        gdal.ErrorReset()
         try:
-            failed = self._file.WriteRaster(
+            self._file.WriteRaster(
                 left,
                 top,
                 width,
@@ -352,6 +353,8 @@ class RenderedTiff:
                 buf_line_space=rgba.bytesPerLine(),
                 buf_band_space=1,
             )
+            self._file.FlushCache()  # now: at the end, all blocks would be compressed at once
+            failed = gdal.GetLastErrorType() >= gdal.CE_Failure
         except RuntimeError:
             failed = True
         if failed:
