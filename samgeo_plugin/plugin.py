@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from typing import Any, Optional
 
 from qgis.core import (
@@ -12,30 +11,24 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateTransform,
     QgsCsException,
-    QgsFeature,
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.gui import QgsAttributeDialog, QgsAttributeEditorContext
-from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
-from . import i18n, rasters, styles
+from . import i18n, styles
 from .engine.client import EngineClient
 from .i18n import tr
-from .interactive import last_values
 from .interactive.automatic import Automatic
-from .interactive.candidates import Accepted
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.place import Place, largest_part_number
 from .interactive.review import Review, decision_field
-from .interactive.target import FormWanted, Written
 from .log import Reporter
 from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
@@ -63,11 +56,8 @@ class SamGeoPlugin(QObject):
         self._factory: Any = None
         self._setup_dialog: Any = None
         self._models_dialog: Any = None
-        self._renderer: Optional[rasters.LayerRenderer] = None
         self._previous_tool: Any = None
         self._trained = self._untrained = ""
-        self._forms: list[Any] = []
-        self._forms_of_changes: dict[int, Any] = {}
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -79,8 +69,10 @@ class SamGeoPlugin(QObject):
     def initGui(self) -> None:  # noqa: N802
         from .gui.dock import Dock
         from .gui.example_tool import ExampleTool
+        from .gui.feature_forms import FeatureForms
         from .gui.find_panel import FindPanel
         from .gui.icons import icon
+        from .gui.layer_rendering import LayerRendering
         from .gui.map_tool import PromptTool
         from .gui.options_page import OptionsFactory
         from .gui.review_mode import MapFollower
@@ -102,8 +94,7 @@ class SamGeoPlugin(QObject):
         self.tool_action.triggered.connect(self._choose_tool)
         self.review = Review(self)
         self.review.message.connect(controller.reporter.show)
-        self.review.form_wanted.connect(self._show_form_of_change)
-        self.review.form_unwanted.connect(self._close_form_of_change)
+        self.forms = FeatureForms(window, controller, self.review, self)
         self.review.known_classes = lambda: controller.classes.names
         canvas = self.iface.mapCanvas()
         self.examples = Examples(self)
@@ -161,10 +152,12 @@ class SamGeoPlugin(QObject):
             lambda level, text: controller.reporter.show(level, text) if level else None
         )
         self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
-        controller.form_wanted.connect(self._show_form_of_accepted)
-        controller.online.progress.connect(
-            lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
-        )
+        self.layer_rendering = LayerRendering(controller, canvas, window, self)
+        for rendering in (controller.online, self.layer_rendering):
+            rendering.progress.connect(
+                lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
+            )
+        self.layer_rendering.ended.connect(lambda: self.dock.show_progress("", 0, 0))
         self._moved = QTimer(self)
         self._moved.setSingleShot(True)
         self._moved.setInterval(300)
@@ -183,7 +176,7 @@ class SamGeoPlugin(QObject):
         self.dock.about_wanted.connect(self.open_about)
         self.dock.cancel_wanted.connect(self._cancel)
         self.dock.source.models_wanted.connect(self.open_models)
-        self.dock.source.render_wanted.connect(self.render_layer)
+        self.dock.source.render_wanted.connect(self.layer_rendering.ask)
         self.dock.object.polygon_wanted.connect(self._use_selected_polygon)
 
         self._factory = OptionsFactory(client, self.setup)
@@ -223,6 +216,7 @@ class SamGeoPlugin(QObject):
         self.dock.review.release()
         self.dock.find.release()
         self.follower.clear()
+        self.forms.release()
         for action in (
             *self._actions[1:],
             self.example_action,
@@ -238,8 +232,8 @@ class SamGeoPlugin(QObject):
         self._setup_dialog = self._models_dialog = None
 
     def _stop_processes(self) -> None:
-        if self._renderer is not None:
-            self._renderer.cancel()
+        if self.controller is not None:
+            self.layer_rendering.cancel()
         if self.setup is not None:
             self.setup.shut_down()
         if self.controller is not None:
@@ -350,86 +344,6 @@ class SamGeoPlugin(QObject):
             self._choose_tool(True)
         self.tool.add_polygon(geometry)
 
-    def _show_form_of_accepted(self, wanted: FormWanted, accepted: Accepted) -> None:
-        """An object that was accepted in the panel; what was written of it is told."""
-
-        def done(written: list[int]) -> None:
-            if written and self.controller is not None:
-                self.controller.note(accepted, Written(wanted.layer.id(), tuple(written)))
-
-        self._show_form(wanted, done)
-
-    def _show_form_of_change(self, wanted: FormWanted, change: int) -> None:
-        """A new object that was accepted in the review of an update: it has one form at most."""
-        form = self._forms_of_changes.get(change)
-        if form is not None:
-            form.raise_()
-            form.activateWindow()
-            return
-
-        def done(written: list[int]) -> None:
-            self._forms_of_changes.pop(change, None)
-            self.review.form_ended(change, bool(written))
-
-        self._forms_of_changes[change] = self._show_form(wanted, done)
-
-    def _close_form_of_change(self, change: int) -> None:
-        """The new object is not accepted any more."""
-        form = self._forms_of_changes.get(change)
-        if form is not None:
-            form.reject()
-
-    def _show_form(self, wanted: FormWanted, done: Callable[[list[int]], None]) -> Any:
-        """The layer's form for each part of a new object, one after the other; it writes them
-        itself.
-
-        Args:
-            wanted: The layer and the parts.
-            done: Called at the end with the ids of what was written.
-
-        Returns:
-            The first form.
-        """
-        if not wanted.layer.isEditable():
-            wanted.layer.startEditing()
-        if wanted.why and self.controller is not None:
-            self.controller.reporter.show("info", wanted.why)
-        return self._show_next_form(wanted.layer, list(wanted.features), done, [])
-
-    def _show_next_form(
-        self,
-        layer: QgsVectorLayer,
-        features: list[QgsFeature],
-        done: Callable[[list[int]], None],
-        written: list[int],
-    ) -> Any:
-        """The form for the first of the features; with none left, what was written is told."""
-        if self.controller is None:
-            return None
-        gone = sip.isdeleted(layer)
-        if gone or not features:
-            done([] if gone else written)
-            return None
-        dialog = QgsAttributeDialog(
-            layer, QgsFeature(features[0]), False, self.iface.mainWindow(), True
-        )
-        dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._forms.append(dialog)
-
-        def saved(feature: QgsFeature) -> None:
-            last_values.remember(layer, feature)
-            written.append(feature.id())
-
-        def finished(_: int) -> None:
-            self._forms.remove(dialog)
-            self._show_next_form(layer, features[1:], done, written)
-
-        dialog.attributeForm().featureSaved.connect(saved)
-        dialog.finished.connect(finished)
-        dialog.show()
-        return dialog
-
     def start_review(self, layer: QgsVectorLayer) -> None:
         """Go through a layer's polygons; QGIS's own undo and saving work on it."""
         if self.controller is None:
@@ -465,9 +379,8 @@ class SamGeoPlugin(QObject):
         self.tool.correct(Place(layer.id(), current, moved, largest_part_number(moved)))
 
     def _cancel(self) -> None:
-        if self._renderer is not None:
-            self._renderer.cancel()
         if self.controller is not None:
+            self.layer_rendering.cancel()
             self.controller.session.cancel()
 
     # --- windows --------------------------------------------------------------------------------
@@ -583,55 +496,6 @@ class SamGeoPlugin(QObject):
             if field is not None and layer.fields().lookupField(field) >= 0:
                 parameters["STATUS_FIELD"] = field
         processing.execAlgorithmDialog("samgeo:improvemodel", parameters)
-
-    # --- layers that are not files --------------------------------------------------------------
-
-    def render_layer(self) -> None:
-        """Render the visible extent of the chosen layer, then use the picture."""
-        from .gui.render_dialog import RenderDialog
-
-        controller = self.controller
-        if controller is None or self._renderer is not None:
-            return
-        layer = controller.raster_layer()
-        if layer is None:
-            return
-        dialog = RenderDialog(layer.name(), self.iface.mapCanvas(), self.iface.mainWindow())
-        if not dialog.exec() or dialog.plan is None:
-            return
-        self.start_rendering(layer, dialog.plan)
-
-    def start_rendering(self, layer: Any, plan: rasters.RenderPlan) -> None:
-        """Without the dialog: render a layer by a plan and use the picture."""
-        controller = self.controller
-        if controller is None:
-            return
-        layer_id = layer.id()
-        self._renderer = rasters.LayerRenderer([layer], plan, self)
-
-        def finished(path: str) -> None:
-            self._rendering_ended()
-            if controller.choice.raster == layer_id:
-                controller.choose(rendered=path)
-                controller.reporter.show("success", tr("The visible extent is ready."))
-
-        def failed(sentence: str) -> None:
-            self._rendering_ended()
-            controller.reporter.show("warning", sentence)
-
-        self._renderer.finished.connect(finished)
-        self._renderer.failed.connect(failed)
-        self._renderer.progress.connect(
-            lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
-        )
-        self.dock.show_progress(tr("Rendering the map"), 0, 0)
-        self._renderer.start()
-
-    def _rendering_ended(self) -> None:
-        self.dock.show_progress("", 0, 0)
-        if self._renderer is not None:
-            self._renderer.deleteLater()
-        self._renderer = None
 
 
 def _polygon_type() -> Any:

@@ -16,7 +16,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from .. import rasters, settings
+from .. import rasters, rendering, settings
 from ..i18n import tr
 
 
@@ -28,7 +28,7 @@ class RenderDialog(QDialog):
         self.setWindowTitle(tr("Render {layer}").format(layer=name))
         self._extent: QgsRectangle = canvas.extent()
         self._crs: QgsCoordinateReferenceSystem = canvas.mapSettings().destinationCrs()
-        self.plan: Optional[rasters.RenderPlan] = None
+        self.plan: Optional[rendering.RenderPlan] = None
         self.resolution = QgsDoubleSpinBox()
         degrees = self._crs.isGeographic()
         self.resolution.setDecimals(8 if degrees else 3)
@@ -63,7 +63,7 @@ class RenderDialog(QDialog):
     def _show(self, *_: object) -> None:
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
         try:
-            plan = rasters.plan_rendering(
+            plan = rendering.plan_rendering(
                 self._extent, self._crs, self.resolution.value(), settings.RENDER_LIMIT.get()
             )
         except rasters.LayerError as error:

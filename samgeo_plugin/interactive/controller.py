@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.core import QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
-from qgis.PyQt import sip
+from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-from .. import rasters, settings, styles
+from .. import rasters, rendering, settings, styles
 from ..engine.client import EngineClient
 from ..i18n import tr
-from ..job import Failure, OpenParameters
+from ..job import OpenParameters
 from ..log import Reporter, write
 from ..processing import jobs
-from . import editing, target
+from . import target
+from .accepted_objects import AcceptedObjects
 from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
 from .classes import ClassList
@@ -27,41 +27,6 @@ from .opening import READY
 from .place import Place
 from .session import InteractiveSession
 from .words import word_models
-
-
-@dataclass
-class _Kept:
-    """An accepted object as the model gave it, so that it can be refined again.
-
-    Args:
-        accepted: The object.
-        written: Where it is.
-        refined: How it is to be, in the object's CRS.
-        shapes: What was written, one after the other, in the layer's CRS: with any other shape it
-            is the user's own work.
-    """
-
-    accepted: Accepted
-    written: target.Written
-    refined: Optional[QgsGeometry] = None
-    shapes: list[QgsGeometry] = field(default_factory=list)
-
-    def shape(self, layer: QgsVectorLayer) -> Optional[QgsGeometry]:
-        """As it is in the layer; None where it is several features, or gone."""
-        ids = self.written.feature_ids
-        feature = editing.feature_of(layer, ids[0]) if len(ids) == 1 else None
-        return None if feature is None else feature.geometry()
-
-    def is_as_written(self, layer: QgsVectorLayer) -> bool:
-        shape = self.shape(layer)
-        return shape is not None and any(
-            shape.equals(each) or shape.isGeosEqual(each) for each in self.shapes
-        )
-
-    def remember_shape(self, layer: QgsVectorLayer) -> None:
-        shape = self.shape(layer)
-        if shape is not None:
-            self.shapes.append(shape)
 
 
 @dataclass(frozen=True)
@@ -106,7 +71,6 @@ class Controller(QObject):
         self.choice = Choice(model=str(settings.MODEL.get()), device=str(settings.DEVICE.get()))
         self.models: list[dict[str, Any]] = []
         self.target_id: Optional[str] = None
-        self._kept: list[_Kept] = []
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
@@ -118,9 +82,7 @@ class Controller(QObject):
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
-        self._refining = 0
-        self.refused = ""
-        self._next_refinement: Optional[Refinement] = None
+        self.accepted_objects = AcceptedObjects(self.session, reporter, self)
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
         self.classes.current_changed.connect(self.session.say_class)
@@ -425,8 +387,7 @@ class Controller(QObject):
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
         layer = QgsProject.instance().mapLayer(written.layer_id)
-        self._kept.append(_Kept(accepted, written))
-        self._kept[-1].remember_shape(layer)
+        self.accepted_objects.add(accepted, written)
         self.written.emit(written)
         said = str(accepted.attributes.get(target.CLASS) or "")
         if said:
@@ -471,74 +432,7 @@ class Controller(QObject):
         """Show a refinement on the current polygon and, where wanted, on the accepted ones."""
         self.session.set_refinement(refinement)
         if accepted_too:
-            self.refine_accepted(refinement)
-
-    @property
-    def is_refining(self) -> bool:
-        """Accepted objects are being refined."""
-        return bool(self._refining)
-
-    def refine_accepted(self, refinement: Refinement) -> None:
-        """Refine what was accepted since the layer was last saved, and has not been edited since;
-        the last wish counts."""
-        if self._refining:
-            self._next_refinement = refinement
-            return
-        layer = self.target_layer()
-        if layer is None or not layer.isEditable():
-            return
-        kept = [k for k in self._kept if k.written.layer_id == layer.id()]
-        kept = [k for k in kept if k.is_as_written(layer)]
-        # Of these the engine knows one part, without its holes.
-        kept = [k for k in kept if k.accepted.place is None or not k.accepted.place.keeps]
-        self._refining = len(kept)
-        self.refused = ""
-
-        def done(one: _Kept, geometry: Optional[QgsGeometry], failure: Optional[Failure]) -> None:
-            if geometry is not None:
-                one.refined = refinement.tidy(geometry)
-            elif failure is not None:
-                write(failure.message, "warning")
-                self.refused = failure.message
-            self._refining -= 1
-            if not self._refining:
-                self._put_refined(layer, kept)
-
-        for one in kept:
-            raw = one.accepted.raw
-            if not refinement.needs_engine:
-                done(one, raw, None)
-            else:
-                self.session.refine(
-                    raw,
-                    one.accepted.crs,
-                    refinement,
-                    lambda geometry, failure, one=one: done(one, geometry, failure),
-                )
-
-    def _put_refined(self, layer: QgsVectorLayer, kept: list[_Kept]) -> None:
-        following, self._next_refinement = self._next_refinement, None
-        if following is not None:
-            self.refine_accepted(following)
-            return
-        if self.refused:
-            self.reporter.show("warning", self.refused)
-        if sip.isdeleted(layer) or not kept:
-            return
-        kept = [k for k in kept if k.refined is not None and k.is_as_written(layer)]
-        if not kept or not layer.isEditable():
-            return
-        try:
-            shapes = {
-                k.written.feature_ids[0]: target.to_layer_crs(k.refined, k.accepted.crs, layer)
-                for k in kept
-            }
-            editing.set_shapes(layer, shapes, tr("Refine accepted objects"))
-        except (target.TargetError, EditError) as error:
-            self.reporter.show("warning", str(error))
-            return
-        for one in kept:
-            one.remember_shape(layer)
+            self.accepted_objects.refine(self.target_layer(), refinement)
 
     def close(self) -> None:
         """QGIS ends, or the plugin is being unloaded: whichever comes first."""
@@ -562,5 +456,5 @@ class Controller(QObject):
     def _remove_renderings(self) -> None:
         """Delete temporary renderings that are no longer in use."""
         for path in [path for path in self._renderings if path != self.choice.rendered]:
-            rasters.remove_rendering(path)
+            rendering.remove_rendering(path)
             self._renderings.remove(path)

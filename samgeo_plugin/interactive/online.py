@@ -14,8 +14,9 @@ from typing import Optional
 from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-from .. import rasters, settings
-from ..rasters import LayerError, LayerRenderer, RenderPlan
+from .. import rendering, settings
+from ..rasters import LayerError
+from ..rendering import LayerRenderer, RenderPlan
 from .engine_session import View
 
 _AROUND = 0.5
@@ -98,12 +99,12 @@ class OnlineView(QObject):
         limit = int(settings.RENDER_LIMIT.get())
         around = QgsRectangle(extent)
         around.grow(_AROUND * max(extent.width(), extent.height()))
-        plan = rasters.plan_rendering(around, view.crs, view.pixel_size, limit)
+        plan = rendering.plan_rendering(around, view.crs, view.pixel_size, limit)
         if not plan.fits:
-            plan = rasters.plan_rendering(extent, view.crs, view.pixel_size, limit)
+            plan = rendering.plan_rendering(extent, view.crs, view.pixel_size, limit)
         if not plan.fits:
             side = max(extent.width(), extent.height())
-            plan = rasters.plan_rendering(extent, view.crs, side / (limit - 1), limit)
+            plan = rendering.plan_rendering(extent, view.crs, side / (limit - 1), limit)
         if self._renderer is not None:
             self._next = (layer.id(), plan)
             self._renderer.cancel()
@@ -145,7 +146,7 @@ class OnlineView(QObject):
             if self.megabytes <= limit:
                 break
             if each.path != in_use:
-                rasters.remove_rendering(each.path)
+                rendering.remove_rendering(each.path)
                 self.kept.remove(each)
         self.changed.emit()
 
@@ -155,6 +156,6 @@ class OnlineView(QObject):
         if self._renderer is not None:
             self._renderer.cancel()
         for each in self.kept:
-            rasters.remove_rendering(each.path)
+            rendering.remove_rendering(each.path)
         self.kept = []
         self.changed.emit()

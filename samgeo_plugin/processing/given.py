@@ -31,7 +31,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QVariant
 
-from .. import field_types, rasters, settings
+from .. import field_types, rasters, rendering, settings
 from ..crs import crs_text
 from ..i18n import tr
 from . import jobs
@@ -381,7 +381,7 @@ class Given:
         return list(dict.fromkeys(paths)), False
 
     def _rendered(self, layer: QgsRasterLayer, extent: QgsRectangle, resolution: float) -> str:
-        plan = rasters.plan_rendering(extent, layer.crs(), resolution)
+        plan = rendering.plan_rendering(extent, layer.crs(), resolution)
         self.feedback.pushInfo(
             tr("Rendering {width} × {height} pixels").format(width=plan.width, height=plan.height)
         )
@@ -390,7 +390,7 @@ class Given:
             self.feedback.setProgress(3.0 * done / total)
             return not self.feedback.isCanceled()
 
-        return rasters.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
+        return rendering.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
 
 
 def column_names(attributes: Sequence[str]) -> dict[str, str]:

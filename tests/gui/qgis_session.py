@@ -256,9 +256,13 @@ class Session(Window):
         panel.outlines.setCurrentIndex(1)
         controller = self.plugin.controller
         self.wait(0.5)
-        self.until(lambda: not controller.is_refining, "right angles on the accepted roofs", 30)
-        if controller.refused:
-            raise Failed(f"right angles: {controller.refused}")
+        self.until(
+            lambda: not controller.accepted_objects.is_refining,
+            "right angles on the accepted roofs",
+            30,
+        )
+        if controller.accepted_objects.refused:
+            raise Failed(f"right angles: {controller.accepted_objects.refused}")
         self.wait(0.3)
         self.picture("right_angles")
         self.step(

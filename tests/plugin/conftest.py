@@ -111,6 +111,25 @@ def town(tmp_path, qgis_app):
 
 
 @pytest.fixture
+def town_file(tmp_path, qgis_app):
+    """A raster of 60 x 40 pixels of 0.5 m whose red is the column and whose green is the row."""
+    import numpy as np
+    from osgeo import gdal, osr
+
+    path = tmp_path / "größe 1.tif"
+    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 3, gdal.GDT_Byte)
+    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    file.SetProjection(reference.ExportToWkt())
+    rows, columns = np.mgrid[0:40, 0:60]
+    for band, values in enumerate((columns * 4, rows * 6, columns * 0), start=1):
+        file.GetRasterBand(band).WriteArray(values.astype(np.uint8))
+    file = None
+    return path
+
+
+@pytest.fixture
 def window(qgis_app):
     """A window with the plugin in it, and nothing set."""
     from qgis.core import QgsCoordinateReferenceSystem, QgsProject, QgsRectangle, QgsSettings

@@ -232,9 +232,9 @@ def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
     two = QgsGeometry.collectGeometry([square(100, 0), square(130, 0, 8)])
     loaded.controller._write(Accepted(two, two, UTM, {}))
     for count in (4, 5):
-        loaded._forms[0].accept()
+        loaded.forms.open[0].accept()
         wait(lambda count=count: with_form.featureCount() == count)
-    assert not loaded._forms
+    assert not loaded.forms.open
     assert [len(each.feature_ids) for each in written] == [2]
     assert sum(f.geometry().area() for f in with_form.getFeatures()) == 300 + 100 + 64
     with_form.rollBack()
@@ -248,12 +248,12 @@ def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_for
     controller._write(Accepted(square(100, 0), square(100, 0), UTM, {"class": "roof"}))
     with_form.addFeature(QgsFeature(with_form.fields()))  # not the form's
     assert not written
-    loaded._forms[0].accept()
+    loaded.forms.open[0].accept()
     wait(lambda: written)
     (feature_id,) = written[0].feature_ids
     assert with_form.getFeature(feature_id).geometry().area() == 100
     assert [told[2] for told in examples] == ["roof"]
-    assert controller._kept[-1].written == written[0], "can be refined"
+    assert controller.accepted_objects.kept[-1].written == written[0], "can be refined"
     with_form.rollBack()
 
 
@@ -429,19 +429,23 @@ def accepted(loaded, roofs):
         shape = square(x, 3000000)
         shape.transform(QgsCoordinateTransform(UTM, crs, QgsProject.instance()))
         controller._write(Accepted(shape, shape, crs, {}))
-        return controller._kept[-1].written.feature_ids[0]
+        return controller.accepted_objects.kept[-1].written.feature_ids[0]
 
     yield accept
     roofs.rollBack()
 
 
+def refine_accepted(controller, refinement: Refinement) -> None:
+    controller.accepted_objects.refine(controller.target_layer(), refinement)
+
+
 def refine(loaded) -> None:
     """As if a slider had been moved: each shape is made half as wide in the engine's place."""
-    for one in loaded.controller._kept:
+    for one in loaded.controller.accepted_objects.kept:
         box = one.accepted.raw.boundingBox()
         half = QgsRectangle(box.xMinimum(), box.yMinimum(), box.center().x(), box.yMaximum())
         one.accepted = replace(one.accepted, raw=QgsGeometry.fromRect(half))
-    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    refine_accepted(loaded.controller, Refinement(max_vertices=0))
 
 
 def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
@@ -454,14 +458,14 @@ def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
     assert roofs.getFeature(third).geometry().area() == 60
     roofs.undoStack().undo()
     assert roofs.getFeature(first).geometry().area() == 100
-    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    refine_accepted(loaded.controller, Refinement(max_vertices=0))
     assert roofs.getFeature(first).geometry().area() == 50, "again, after an undo"
 
 
 def test_refinement_takes_each_object_from_its_own_crs(loaded, roofs, accepted):
     accepted(300000)
     second = accepted(300100, QgsCoordinateReferenceSystem("EPSG:3857"))
-    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    refine_accepted(loaded.controller, Refinement(max_vertices=0))
     assert roofs.getFeature(second).geometry().intersection(square(300100, 3000000)).area() > 99
 
 
@@ -469,7 +473,7 @@ def test_refinement_avoids_overlaps_where_the_project_does(loaded, roofs, accept
     project = QgsProject.instance()
     project.setAvoidIntersectionsMode(project.AvoidIntersectionsMode.AvoidIntersectionsCurrentLayer)
     first, second = accepted(300000), accepted(300006)
-    loaded.controller.refine_accepted(Refinement(max_vertices=0))
+    refine_accepted(loaded.controller, Refinement(max_vertices=0))
     one, other = (roofs.getFeature(each).geometry() for each in (first, second))
     assert one.intersection(other).area() == pytest.approx(0)
 
@@ -641,5 +645,5 @@ def test_what_was_corrected_beside_other_parts_is_not_refined(loaded, houses):
     controller.session.accepted.emit(Accepted(shape, shape, UTM, {}, taken_up(houses, 42, 2)))
     (before,) = houses.getFeatures()
     assert before.geometry().area() == 400 - 16 + 36
-    controller.refine_accepted(Refinement())
-    assert not controller.is_refining
+    refine_accepted(controller, Refinement())
+    assert not controller.accepted_objects.is_refining

@@ -331,14 +331,14 @@ def test_python_is_tidied_up_once_qgis_has_started_and_not_in_the_next_job(loade
 
 
 def test_a_layer_that_is_no_file_is_rendered_and_used(loaded, town, wait, monkeypatch):
-    from samgeo_plugin import rasters
+    from samgeo_plugin import rasters, rendering
 
     monkeypatch.setattr(rasters, "file_of", lambda layer: None)
     loaded.iface.active = town
     loaded.tool_action.trigger()
     assert not loaded.dock.source.render.isHidden(), "another extent can still be chosen"
-    plan = rasters.plan_rendering(town.extent(), UTM, 0.5)
-    loaded.start_rendering(town, plan)
+    plan = rendering.plan_rendering(town.extent(), UTM, 0.5)
+    loaded.layer_rendering.start(town, plan)
     wait(lambda: loaded.controller.choice.rendered)
     session = loaded.controller.session
     wait(lambda: session.state == READY)

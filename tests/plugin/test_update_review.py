@@ -217,19 +217,19 @@ def fill(form) -> None:
 def test_a_new_object_is_accepted_once_its_form_is_filled_in(loaded, needing, changes, old):
     for _ in range(2):
         decide(needing, "new", ACCEPTED)
-        (form,) = loaded._forms  # one, however often it is accepted
+        (form,) = loaded.forms.open  # one, however often it is accepted
         form.reject()
         assert (needing.counts[ACCEPTED], old.featureCount()) == (0, 4)
     for _ in range(2):
         decide(needing, "new", ACCEPTED)
-    (form,) = loaded._forms
+    (form,) = loaded.forms.open
     assert needing.counts[ACCEPTED] == 0
     fill(form)
     assert (needing.counts[ACCEPTED], old.featureCount()) == (1, 5)
     for count, step in ((4, changes.undoStack().undo), (5, changes.undoStack().redo)):
         step()
         assert old.featureCount() == count
-    assert not loaded._forms, "what was entered is known"
+    assert not loaded.forms.open, "what was entered is known"
     assert "house 4" in {feature["name"] for feature in old.getFeatures()}
     assert old.commitChanges(False), old.commitErrors()
 
@@ -243,17 +243,17 @@ def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, ch
         needing.stop,
     ):
         decide(needing, "new", ACCEPTED)
-        assert len(loaded._forms) == 1
+        assert len(loaded.forms.open) == 1
         ends()
-        assert not loaded._forms
+        assert not loaded.forms.open
         assert old.featureCount() == 4
 
 
 def test_a_form_whose_layer_is_removed_is_forgotten(loaded, needing, changes, old, wait):
     decide(needing, "new", ACCEPTED)
     QgsProject.instance().removeMapLayer(old.id())
-    wait(lambda: not loaded._forms)
-    assert not loaded._forms_of_changes
+    wait(lambda: not loaded.forms.open)
+    assert not loaded.forms.of_changes
     needing.stop()
 
 
@@ -261,11 +261,11 @@ def test_a_new_object_that_needs_values_gets_the_layers_form(loaded, needing, ol
     review = needing
     decide(review, "new", ACCEPTED)
     assert old.featureCount() == 4, "without a name it could not be saved"
-    (form,) = loaded._forms
+    (form,) = loaded.forms.open
     fill(form)
     assert old.featureCount() == 5
     decide(review, "new", ACCEPTED)
-    assert not loaded._forms, "it is there already"
+    assert not loaded.forms.open, "it is there already"
     assert old.commitChanges(), old.commitErrors()
     assert [f["name"] for f in old.getFeatures() if f.geometry().isGeosEqual(square(100))] == [
         "house 4"

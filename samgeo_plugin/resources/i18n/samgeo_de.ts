@@ -1189,6 +1189,11 @@
    <translation>{name} ({probability})? Y ja, X keine der Klassen, 1–9 Klasse, N weiter</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/layer_rendering.py" />
+   <source>The visible extent is ready.</source>
+   <translation>Der sichtbare Ausschnitt ist bereit.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>A file of weights</source>
    <translation>Eine Datei mit Gewichten</translation>
@@ -2064,6 +2069,11 @@
    <translation>{count} übernommene Objekte konnten nicht erzeugt werden; klicken Sie sie noch einmal an.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/accepted_objects.py" />
+   <source>Refine accepted objects</source>
+   <translation>Übernommene Objekte verfeinern</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Accept some objects of a class first: click each, then Enter.</source>
    <translation>Nehmen Sie zuerst einige Objekte einer Klasse an: jedes anklicken, dann Enter.</translation>
@@ -2152,11 +2162,6 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Objects of {raster}</source>
    <translation>Objekte von {raster}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>Refine accepted objects</source>
-   <translation>Übernommene Objekte verfeinern</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2542,11 +2547,6 @@
    <location filename="samgeo_plugin/plugin.py" />
    <source>The polygon lies outside the map's CRS.</source>
    <translation>Das Polygon liegt außerhalb des Karten-KBS.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/plugin.py" />
-   <source>The visible extent is ready.</source>
-   <translation>Der sichtbare Ausschnitt ist bereit.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
@@ -3685,11 +3685,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
-   <source>The extent is empty; zoom to the place that you mean.</source>
-   <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/rasters.py" />
    <source>The layer {name} cannot be read; repair its data source.</source>
    <translation>Der Layer {name} ist nicht lesbar; reparieren Sie seine Datenquelle.</translation>
   </message>
@@ -3697,16 +3692,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/rasters.py" />
    <source>The layer {name} is broken; repair its data source.</source>
    <translation>Der Layer {name} ist defekt; reparieren Sie seine Datenquelle.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/rasters.py" />
-   <source>The rendering was cancelled.</source>
-   <translation>Das Rendern wurde abgebrochen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/rasters.py" />
-   <source>The resolution must be a positive number.</source>
-   <translation>Die Auflösung muss eine positive Zahl sein.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
@@ -3720,16 +3705,6 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/rasters.py" />
-   <source>{file} cannot be written; is the disk full?</source>
-   <translation>{file} kann nicht geschrieben werden; ist der Datenträger voll?</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/rasters.py" />
-   <source>{file} could not be written in full; is the disk full?</source>
-   <translation>{file} konnte nicht ganz geschrieben werden; ist der Datenträger voll?</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/rasters.py" />
    <source>{file} was moved or deleted; repair the layer's data source.</source>
    <translation>{file} wurde verschoben oder gelöscht; reparieren Sie die Datenquelle des Layers.</translation>
   </message>
@@ -3739,7 +3714,32 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <translation>{name} ist kein Rasterlayer; wählen Sie einen.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/rasters.py" />
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>The extent is empty; zoom to the place that you mean.</source>
+   <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>The rendering was cancelled.</source>
+   <translation>Das Rendern wurde abgebrochen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>The resolution must be a positive number.</source>
+   <translation>Die Auflösung muss eine positive Zahl sein.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>{file} cannot be written; is the disk full?</source>
+   <translation>{file} kann nicht geschrieben werden; ist der Datenträger voll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>{file} could not be written in full; is the disk full?</source>
+   <translation>{file} konnte nicht ganz geschrieben werden; ist der Datenträger voll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
    <source>{width} × {height} pixels exceed the limit of {limit}; zoom in or choose a coarser resolution.</source>
    <translation>{width} × {height} Pixel überschreiten die Grenze von {limit}; zoomen Sie hinein oder wählen Sie eine gröbere Auflösung.</translation>
   </message>
