@@ -32,7 +32,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from samgeo_plugin import rasters, styles
+from samgeo_plugin import rasters, rendering, styles
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
@@ -590,7 +590,7 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     assert layer_of(results, context).featureCount() == 3
     assert asked["size"] == (40, 40, 4)
     assert asked["resolution"] is None
-    monkeypatch.setattr(rasters.settings.RENDER_LIMIT.__class__, "get", lambda self: 16)
+    monkeypatch.setattr(rendering.settings.RENDER_LIMIT.__class__, "get", lambda self: 16)
     with pytest.raises(Refused, match="limit of 16"):
         run(
             "segmentraster",
