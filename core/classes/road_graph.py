@@ -9,8 +9,8 @@ nothing go. Lines end at nodes, and lines that meet share the node's coordinates
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,10 @@ Doubles = NDArray[np.float64]
 
 WIDEST = 2.0
 """Times the usual half width beyond which a place is no road but a square."""
+
+MANNERS = ((1.0, True), (1.0, False), (0.0, True), (0.0, False))
+"""How far a line runs straight from its nodes, times their width, and whether it is smoothed: what
+is tried in turn where it would cross another line beside their node."""
 
 SEAM = 3
 """Cells up to which two blocks' skeletons that miss one another at their common side are joined."""
@@ -116,10 +120,14 @@ def road_network(
     graph.contract(near)
     _join_carriageways(graph, half, likely)
     graph.prune(half, options.spur)
+    users = Counter(c for path in graph.paths() for c in set(path[1:-1]))
 
-    def drawn(path: list[Cell]) -> RoadLine:
-        reach = [near[end] if len(graph.at[end]) > 2 else 0.0 for end in (path[0], path[-1])]
-        return _line(path, half, likely, cell, reach)
+    def drawn(path: list[Cell], manner: int = 0) -> RoadLine:
+        straight, smooth = MANNERS[manner]
+        ends = path[0], path[-1]
+        wide = [straight * near[end] if len(graph.at[end]) > 2 else 0.0 for end in ends]
+        reach = [max(wide[k], _shared(path[:: 1 - 2 * k], users)) for k in (0, 1)]
+        return _line(path, half, likely, cell, reach, smooth=smooth)
 
     def is_short(edges: Iterable[int]) -> bool:
         """Whether stretches are shorter in all than asked: as drawn, without the cells' stairs."""
@@ -131,7 +139,7 @@ def road_network(
 
     graph.prune_where(lambda edge: is_short([edge]))
     _drop_pieces(graph, is_short)
-    lines = [drawn(path) for path in graph.paths() if len(path) > 1]
+    lines = _without_crossings([path for path in graph.paths() if len(path) > 1], drawn)
     lines.sort(key=lambda one: shapely.to_wkb(one.line))
     return lines
 
@@ -328,12 +336,63 @@ def _drop_pieces(graph: SkeletonGraph, is_short: Callable[[Iterable[int]], bool]
                 graph.remove(edge)
 
 
+def _without_crossings(
+    paths: list[list[Cell]], drawn: Callable[[list[Cell], int], RoadLine]
+) -> list[RoadLine]:
+    """Paths as lines that meet at their nodes alone.
+
+    Each line is shaped by itself, so that two of one node may cross once more beside it; such lines
+    are drawn in another manner.
+
+    Args:
+        paths: Cells from node to node.
+        drawn: A path as a line, in one of :data:`MANNERS`.
+    """
+    manner = [0] * len(paths)
+    lines = [drawn(path, 0) for path in paths]
+    for _ in MANNERS[1:]:
+        shapes = np.array([one.line for one in lines], object)
+        first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+        crossing: set[int] = set()
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            if a < b and not _meet_at_ends(shapes[a], shapes[b]):
+                crossing |= {a, b}
+        if not crossing:
+            break
+        for number in crossing:
+            manner[number] = min(manner[number] + 1, len(MANNERS) - 1)
+            lines[number] = drawn(paths[number], manner[number])
+    return lines
+
+
+def _shared(path: list[Cell], users: Mapping[Cell, int]) -> float:
+    """How far from its first cell a path runs along cells that others run along, too.
+
+    Where two junctions were made one, the stretches of the second come through what was between.
+    """
+    array = np.array(path, np.float64)
+    own = next((k for k in range(1, len(path) - 1) if users[path[k]] == 1), 1)
+    return float(np.hypot(*(array[:own] - array[0]).T).max())
+
+
+def _meet_at_ends(one: Any, other: Any) -> bool:
+    """Whether what two lines have in common are ends of both."""
+    ends = [
+        {tuple(xy) for xy in shapely.get_coordinates(line)[[0, -1]].tolist()}
+        for line in (one, other)
+    ]
+    common = shapely.get_coordinates(shapely.intersection(one, other)).tolist()
+    return all(tuple(xy) in ends[0] & ends[1] for xy in common)
+
+
 def _line(
     path: list[Cell],
     half: defaultdict[Cell, float],
     likely: defaultdict[Cell, float],
     cell: int,
     reach: Sequence[float],
+    *,
+    smooth: bool = True,
 ) -> RoadLine:
     """A path as a smooth line: within half a width of it, and through its two nodes exactly.
 
@@ -343,14 +402,13 @@ def _line(
     path = _straight_ends(path, reach)
     xy = (np.array(path, np.float64)[:, ::-1] + 0.5) * cell
     widths = np.array([half[c] for c in path])
-    sigma = max(float(np.median(widths)), 1.0)
-    smooth = _smooth(xy, sigma)
-    shift = smooth - xy
-    size = np.hypot(*shift.T)
-    limit = widths * cell / 2
-    factor = np.minimum(1.0, limit / np.maximum(size, 1e-9))
-    smooth = xy + shift * factor[:, None]
-    line = shapely.simplify(shapely.LineString(smooth), 0.35 * cell)
+    line = shapely.LineString(xy)
+    if smooth:
+        shift = _smooth(xy, max(float(np.median(widths)), 1.0)) - xy
+        size = np.hypot(*shift.T)
+        limit = widths * cell / 2
+        factor = np.minimum(1.0, limit / np.maximum(size, 1e-9))
+        line = shapely.simplify(shapely.LineString(xy + shift * factor[:, None]), 0.35 * cell)
     width = float(np.mean(2 * widths - 1)) * cell
     return RoadLine(line, max(width, float(cell)), _mean(path, likely))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -113,6 +114,12 @@ class SkeletonGraph:
                 return False
             return self.length[edge] < max(float(distance[end]) for end in (path[0], path[-1]))
 
+        def is_around_nothing(edge: int) -> bool:
+            """Whether a loop is too small to run around a hole of the surface."""
+            path = self.edges[edge]
+            half = max(float(distance[path[0]]), 1.0)
+            return path[0] == path[-1] and self.length[edge] < 2 * math.pi * half
+
         heap = [(len(self.edges[edge]), edge) for edge in self.edges if is_near(edge)]
         heapq.heapify(heap)
         while heap:
@@ -129,6 +136,9 @@ class SkeletonGraph:
                     other = other + path[::-1][1:]
                 self.add(other)
             del self.at[gone]
+            for edge in set(self.at[kept]):
+                if is_around_nothing(edge):
+                    self.remove(edge)
             self.join(kept)
             for edge in set(self.at[kept]):
                 if is_near(edge):

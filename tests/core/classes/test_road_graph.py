@@ -5,6 +5,7 @@ import shapely
 from samgeo_core.classes.road_graph import NetworkOptions, road_network
 from samgeo_core.classes.skeleton import MARGIN, SkeletonCells, block_skeleton
 from samgeo_core.types import CellBox
+from scipy import ndimage
 
 SHAPE = 200, 300
 
@@ -143,6 +144,30 @@ def test_lines_run_within_half_a_width_of_the_middle():
     assert np.abs(inner[:, 1] - 100.5 - 40 * np.sin((inner[:, 0] - 0.5) / 40)).max() < 3
     turns = np.diff(np.unwrap(np.arctan2(*np.diff(inner, axis=0).T)))
     assert np.abs(turns).max() < 0.5  # no staircase
+
+
+def maze(seed):
+    """Crooked ways of many widths, from noise."""
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=(160, 200)), rng.uniform(3, 7))
+    return np.abs(noise) < np.quantile(np.abs(noise), rng.uniform(0.25, 0.5))
+
+
+@pytest.mark.parametrize("seed", [27, 62, 84, 148])
+def test_lines_of_a_node_meet_there_alone(seed):
+    lines = np.array([one.line for one in network(maze(seed))], object)
+    first, second = shapely.STRtree(lines).query(lines, predicate="intersects")
+    for a, b in zip(first, second, strict=True):
+        if a < b:
+            ends = [set(map(tuple, shapely.get_coordinates(lines[k])[[0, -1]])) for k in (a, b)]
+            common = shapely.get_coordinates(shapely.intersection(lines[a], lines[b]))
+            assert {tuple(xy) for xy in common} <= ends[0] & ends[1]
+
+
+@pytest.mark.parametrize("seed", [84, 166, 219])
+def test_no_loop_runs_around_nothing(seed):
+    lines = [one.line for one in network(maze(seed))]
+    assert all(line.length > 2 * np.pi for line in lines if line.is_ring)
 
 
 def test_an_empty_surface_has_no_lines():
