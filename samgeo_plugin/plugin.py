@@ -472,8 +472,13 @@ class SamGeoPlugin(QObject):
         controller = self.controller
         if not self._trained or controller is None or controller.session.prompts:
             return
-        if not controller.session.pending and not self.automatic.busy:
-            controller.choose(model=self._trained)
+        if controller.session.pending or self.automatic.busy:
+            return
+        trained, self._trained = self._trained, ""
+        if controller.choice.model == trained:  # what is open is the one before of that name
+            controller.session.close()
+            self._choice_changed()
+        controller.choose(model=trained)
 
     def _forget_trained(self) -> None:
         """Another model was chosen."""

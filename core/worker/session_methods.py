@@ -20,7 +20,7 @@ from shapely.geometry import shape as from_geojson
 from .. import job
 from ..earth.geometry import pixel_side
 from ..earth.place import RasterPlace
-from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..errors import ParameterError, PromptError, SamGeoError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
 from ..interactive.windows import Level
@@ -38,6 +38,9 @@ from .job_methods import Context, Json, Method
 
 if TYPE_CHECKING:
     from .collection_methods import Collections
+
+_Asked = tuple[str, str, "int | None", str]
+_Stamp = tuple[tuple[int, int], ...]
 
 LoadModel = Callable[[str, str, "int | None", str], PromptableModel]
 
@@ -70,6 +73,23 @@ def _load_model(name: str, device: str, threads: int | None, precision: str) -> 
     return load_model(name, device, threads, precision)
 
 
+def _stamp(name: str) -> _Stamp:
+    """What changes when a model's file is replaced; empty for the embedded model and what is no
+    file."""
+    from ..models.catalogue import EMBEDDED
+    from ..models.weights import checkpoints
+
+    if name == EMBEDDED:
+        return ()
+    try:
+        path = checkpoints.locate(name).path
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        states = [file.stat() for file in files]
+    except (SamGeoError, OSError):
+        return ()  # loading it says why
+    return tuple((state.st_size, state.st_mtime_ns) for state in states)
+
+
 class Engine:
     """All methods, on the worker's main thread.
 
@@ -81,8 +101,8 @@ class Engine:
     def __init__(self, load: LoadModel = _load_model, cache: EmbeddingCache | None = None) -> None:
         self._load = load
         self._cache = cache or EmbeddingCache()
-        self._models: dict[tuple[str, str, int | None, str], PromptableModel] = {}
-        self._words: dict[str, bool] = {}
+        self._models: dict[tuple[_Asked, _Stamp], PromptableModel] = {}
+        self._words: dict[tuple[str, _Stamp], bool] = {}
         self._opened: dict[str, _Opened] = {}
         self._count = 0
         self._ahead: deque[tuple[_Opened, Level, PixelBox]] = deque()
@@ -165,7 +185,10 @@ class Engine:
         return _Opened("", session, raster, model, params), notes
 
     def _model(self, params: job.OpenParameters) -> PromptableModel:
-        key = (params.model, params.device, params.threads, params.precision)
+        asked = params.model, params.device, params.threads, params.precision
+        key = asked, _stamp(params.model)
+        for old in [old for old in self._models if old[0] == asked and old != key]:
+            del self._models[old]  # its file was replaced
         if key not in self._models:
             in_use = {id(opened.model) for opened in self._opened.values()}
             for old in list(self._models):
@@ -173,7 +196,7 @@ class Engine:
                     break
                 if id(self._models[old]) not in in_use:
                     del self._models[old]
-            self._models[key] = self._load(*key)
+            self._models[key] = self._load(*asked)
         return self._models[key]
 
     def _understands_words(self, opened: _Opened) -> bool:
@@ -181,11 +204,12 @@ class Engine:
         if opened.model.info.family != "sam3":
             return False
         name = opened.asked.model
-        if name not in self._words:
+        key = name, _stamp(name)
+        if key not in self._words:
             from ..models.load import abilities
 
-            self._words[name] = "words" in abilities(name)
-        return self._words[name]
+            self._words[key] = "words" in abilities(name)
+        return self._words[key]
 
     def _find(self, params: Json) -> _Opened:
         name = params.get("session")

@@ -449,6 +449,12 @@ def test_a_trained_model_becomes_the_panels_once_no_object_is_in_work(loaded, to
         assert loaded.controller.choice.model == "my-houses"
         session.clear()
         wait(lambda: loaded.controller.choice.model == "my-barns")
+        wait(lambda: session.state == READY)
+        opened = []
+        session.opened.connect(lambda: opened.append(True))
+        algorithm.postProcessAlgorithm(QgsProcessingContext(), QgsProcessingFeedback())
+        wait(lambda: opened)
+        assert loaded.controller.choice.model == "my-barns", "trained again under its name"
     finally:
         settings.MODEL.set(before[0])
         settings.MODELS.set(before[1])

@@ -105,6 +105,19 @@ def test_a_number_type_reaches_the_model_of_a_session(monkeypatch):
     assert asked == [("sam-vit-b", "auto", 2, kind) for kind in ("bfloat16", "float32")]
 
 
+def test_a_model_whose_file_is_replaced_is_loaded_again(tmp_path, state):
+    path = tmp_path / "mine.pth"
+    torch.save(state, path)
+    wanted = OpenParameters(["a.tif"], str(path), "cpu")
+    engine = Engine()
+    first = engine._model(wanted)
+    assert engine._model(wanted) is first
+    key = next(iter(state))
+    torch.save({**state, key: state[key] + 1}, path)
+    assert engine._model(wanted).info.fingerprint != first.info.fingerprint
+    assert len(engine._models) == 1
+
+
 def test_the_embedded_model_answers_in_bfloat16_as_in_float32():
     image = np.full((128, 160, 3), 90, np.uint8)
     image[40:90, 50:110] = 210
