@@ -452,6 +452,7 @@ def test_a_trained_model_becomes_the_panels_once_no_object_is_in_work(loaded, to
         wait(lambda: session.state == READY)
         opened = []
         session.opened.connect(lambda: opened.append(True))
+        algorithm._use = "my-barns"
         algorithm.postProcessAlgorithm(QgsProcessingContext(), QgsProcessingFeedback())
         wait(lambda: opened)
         assert loaded.controller.choice.model == "my-barns", "trained again under its name"
