@@ -44,6 +44,7 @@ _ARROW = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "datetime": pa.timestamp("ms", tz="UTC"),
+    "local_datetime": pa.timestamp("ms"),
 }
 
 
@@ -438,8 +439,9 @@ def _column(values: pd.Series[Any] | None, field: Field, length: int) -> pa.Arra
         missing = values.isna().to_numpy()
         texts = [None if gone else str(v) for v, gone in zip(values, missing, strict=True)]
         return pa.array(texts, kind)
-    if field.kind == "datetime":
-        return pa.array(pd.to_datetime(values, utc=True), kind, from_pandas=True)
+    if field.kind in ("datetime", "local_datetime"):
+        times = pd.to_datetime(values, utc=field.kind == "datetime")
+        return pa.array(times, kind, from_pandas=True, safe=False)
     if field.kind == "date":
         return pa.array(values.to_numpy(object), kind, from_pandas=True)
     if field.kind == "real":

@@ -11,7 +11,7 @@ import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
 
-FieldKind = Literal["text", "real", "integer", "boolean", "date", "datetime"]
+FieldKind = Literal["text", "real", "integer", "boolean", "date", "datetime", "local_datetime"]
 
 GEOMETRY = "geometry"
 """Name of the column of geometries between stages."""
@@ -118,6 +118,8 @@ def _kind(values: pd.Series[Any]) -> FieldKind:
         return "integer"
     if pd.api.types.is_float_dtype(values.dtype):
         return "real"
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
         return "datetime"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return "local_datetime"  # which instant it is nobody has said
     return "text"

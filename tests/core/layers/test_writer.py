@@ -754,6 +754,7 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
             "height": [3.5],
             "flag": [True],
             "seen": [pd.Timestamp("2024-01-02")],
+            "taken": [pd.Timestamp("2024-01-02T03:04:05+02:00")],
             "tags": [["a", "b"]],
         },
         geometry=[Point(0, 0)],
@@ -767,6 +768,7 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
         "height": "height",
         "flag": "flag",
         "seen": "seen",
+        "taken": "taken",
         "tags": "tags",
     }
     assert {f.name: f.kind for f in fields} == {
@@ -775,7 +777,8 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
         "prompt_fid": "integer",
         "height": "real",
         "flag": "boolean",
-        "seen": "datetime",
+        "seen": "local_datetime",
+        "taken": "datetime",
         "tags": "text",
     }
     row = prompts.drop(columns="geometry").rename(columns=names)
@@ -786,7 +789,8 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
     assert layer["height"][0] == 3.5
     assert bool(layer["flag"][0]) is True
     assert layer["tags"][0] == "['a', 'b']"
-    assert layer["seen"][0] == pd.Timestamp("2024-01-02", tz="UTC")
+    assert layer["seen"][0] == pd.Timestamp("2024-01-02"), "no zone is invented"
+    assert layer["taken"][0] == pd.Timestamp("2024-01-02T01:04:05", tz="UTC")
 
 
 def test_write_layer_streams_from_a_generator(tmp_path: Path) -> None:
