@@ -345,7 +345,7 @@ class ReviewMode(QWidget):
             change = review.layer.getFeature(facts.feature_id)
             self.reasons.setText(
                 tr("{status}, probability {probability}").format(
-                    status=change["status"], probability=f"{float(change['probability']):.2f}"
+                    status=change["status"], probability=f"{1 - facts.reasons['probability']:.2f}"
                 )
             )
         names = review.classes
@@ -353,7 +353,7 @@ class ReviewMode(QWidget):
         self.classes.setText(tr("Classes: {names}").format(names=", ".join(numbered)))
         self.classes.setVisible(bool(names))
         if review.ready:  # before, not all classes are known
-            self._offer_classes(names)
+            self._offer_classes(review.classes_to_show)
         self.remove.setEnabled(bool(review.hidden))
 
     def _offer_classes(self, names: list[str]) -> None:
@@ -398,9 +398,11 @@ class ReviewMode(QWidget):
         self.show_state()
 
     def _save(self) -> None:
-        layer = self._review.layer
-        if layer is not None and not layer.commitChanges(False):
-            self._review.message.emit("error", "; ".join(layer.commitErrors()))
+        for layer in self._review.layers:
+            if not layer.commitChanges(False):
+                why = "; ".join(layer.commitErrors())
+                self._review.message.emit("error", f"{layer.name()}: {why}")
+                return
 
     def _filter(self, *_: object) -> None:
         self._review.set_filter(

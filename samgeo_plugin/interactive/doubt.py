@@ -64,10 +64,10 @@ def doubts(
     """
     found: dict[str, float] = {}
     for name in SCORES:
-        value = _share(values.get(name))
+        value = _share(_named(values, name))
         if value is not None:
             found[name] = 1.0 - value
-    known = (_share(values.get(name)) for name in PROBABILITIES)
+    known = (_share(_named(values, name)) for name in PROBABILITIES)
     sure = next((value for value in known if value is not None), None)
     if sure is not None:
         found["probability"] = 1.0 - sure
@@ -107,6 +107,11 @@ def _oddness(geometry: QgsGeometry, area: float) -> float:
     return min(1.0, max(ragged, thin, many))
 
 
+def _named(values: dict[str, Any], name: str) -> Any:
+    """An attribute, which a Shapefile calls by the first ten letters of its name."""
+    return values.get(name, values.get(name[:10]))
+
+
 def _share(value: Any) -> Optional[float]:
     try:
         share = float(value)
@@ -140,7 +145,7 @@ def facts_of(
     centre = geometry.boundingBox().center()
     if update:  # what has changed comes first
         changed = text_of(values.get("status")) not in ("confirmed", "unseen")
-        sure = _share(values.get("probability"))  # of the change: a class has one of its own
+        sure = _share(_named(values, "probability"))  # of the change: a class has one of its own
         reasons = {
             "change": 1.0 if changed else 0.0,
             "probability": 0.0 if sure is None else 1.0 - sure,

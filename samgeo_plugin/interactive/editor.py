@@ -97,11 +97,16 @@ class LayerEditor(QObject):
         layer = self.layer
         if layer is None:
             return []
-        place = self._session.place
-        if place is not None and place.layer_id == layer.id():
+        place = self._place_in(layer)
+        if place is not None:
             found = target.feature_at(layer, place, self._crs())
-            return [place.feature_id if found is None else found]
+            return [] if found is None else [found]
         return sorted(layer.selectedFeatureIds(), key=abs)
+
+    def _place_in(self, layer: QgsVectorLayer) -> Optional[Place]:
+        """The feature of this layer that is being corrected."""
+        place = self._session.place
+        return place if place is not None and place.layer_id == layer.id() else None
 
     def toggle(self, point: QgsPointXY) -> bool:
         """Select the polygon under the point too, or no longer; False where there is none."""
@@ -136,7 +141,7 @@ class LayerEditor(QObject):
         except QgsCsException:
             return
         ids = self.chosen
-        if not ids:
+        if not ids and self._place_in(layer) is None:
             cut = QgsGeometry.fromPolylineXY(points)
             request = QgsFeatureRequest().setFilterRect(cut.boundingBox())
             ids = [f.id() for f in layer.getFeatures(request) if f.geometry().intersects(cut)]
@@ -159,6 +164,10 @@ class LayerEditor(QObject):
     def _do(self, change: Callable[[QgsVectorLayer, list[int]], object]) -> None:
         layer, ids = self.layer, self.chosen
         if layer is None:
+            return
+        if not ids and self._place_in(layer) is not None:
+            text = tr("The object that was corrected has been deleted meanwhile.")
+            self.message.emit("warning", text)
             return
         try:
             change(layer, ids)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
 from qgis.core import (
     QgsFeature,
+    QgsFeatureRequest,
     QgsField,
     QgsGeometry,
     QgsRectangle,
@@ -29,6 +30,7 @@ from ..i18n import tr
 from . import editing, field_mapping, target
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
+from .feature_ids import SavedIds
 from .update_review import ACCEPTED, DECISION, UpdateReview, is_update, old_layer_of
 
 STATUS = "status"
@@ -115,6 +117,11 @@ class Review(QObject):
         """Deleted features that are in the queue still, or were read before its order was made."""
         self._at = 0
         self._work: Optional[Iterator[None]] = None
+        self._raster: Optional[QgsRectangle] = None
+        self._ids: list[SavedIds] = []
+        """Of the layer, and of the old layer of an update."""
+        self._labels: list[str] = []
+        """Classes that polygons have or had in this review, in the order of their keys."""
         self._status_index = -1
         self._class_index = -1
         self._class_field = ""
@@ -133,12 +140,25 @@ class Review(QObject):
         self._tell_soon.setSingleShot(True)
         self._tell_soon.setInterval(0)
         self._tell_soon.timeout.connect(self._tell_current)
+        self._read_soon = QTimer(self)
+        """An undo brings a field back first, and its values then."""
+        self._read_soon.setSingleShot(True)
+        self._read_soon.setInterval(0)
+        self._read_soon.timeout.connect(self._read_decisions)
 
     # --- start and end --------------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
         return self.layer is not None
+
+    @property
+    def layers(self) -> list[QgsVectorLayer]:
+        """What is edited, in the order in which it is to be saved: a decision that is in its file
+        is taken for done, so the old layer of an update comes before."""
+        old = None if self.update is None else self.update.old
+        there = (each for each in (old, self.layer) if each is not None and not sip.isdeleted(each))
+        return [each for each in there if each.isEditable()]
 
     @property
     def ready(self) -> bool:
@@ -163,7 +183,7 @@ class Review(QObject):
                 ).format(name=layer.name())
             else:
                 why = target.problem(old)
-                update = UpdateReview(layer, old)
+                update = UpdateReview(layer, old) if why is None else None
         field = decision_field(layer) if why is None else None
         if why is None and field is None:
             why = tr(
@@ -196,9 +216,13 @@ class Review(QObject):
         layer.updatedFields.connect(self._find_fields)
         layer.editingStopped.connect(self.stop)
         layer.willBeDeleted.connect(self.stop)
-        self.facts, self._gone = {}, set()
-        self._work = self._gather(layer, raster)
-        self._timer.start()
+        self._ids = [SavedIds(layer, self)]
+        self._ids[0].changed.connect(self._saved)
+        if update is not None:
+            self._ids.append(SavedIds(update.old, self))
+            self._ids[1].changed.connect(update.old_saved)
+        self._labels, self._raster = [], raster
+        self._begin(layer)
         self.started.emit()
         return True
 
@@ -207,9 +231,13 @@ class Review(QObject):
         for feature_id in list(self._in_forms):
             self._close_form(feature_id)
         layer, self.layer = self.layer, None
-        self.update = None
+        for each in self._ids:
+            each.release()
+            each.deleteLater()
+        self._ids, self.update = [], None
         self._timer.stop()
         self._tell_soon.stop()
+        self._read_soon.stop()
         self._work = None
         self._queue, self._at = [], 0
         if layer is None:
@@ -242,13 +270,43 @@ class Review(QObject):
         if self.layer is None:
             return
         fields = self.layer.fields()
-        self._status_index = fields.lookupField(self.status_field)
+        before, self._status_index = self._status_index, fields.lookupField(self.status_field)
+        if (before < 0) != (self._status_index < 0):
+            self._read_soon.start()
         self._class_index = index = target.class_field(self.layer)
         self._class_field = fields.at(index).name() if index >= 0 else ""
 
+    def _read_decisions(self) -> None:
+        """Their field has gone, as by an undo of its adding, or it is there again."""
+        if self.layer is None or not self.ready:
+            return
+        self._catch_up()
+        index = self._status_index
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        for feature in self.layer.getFeatures(request):
+            facts = self.facts.get(feature.id())
+            if facts is not None:
+                status = text_of(feature.attribute(index)) if index >= 0 else OPEN
+                self.facts[feature.id()] = replace(facts, status=status)
+        self.queue_changed.emit()
+
+    def _has_field(self) -> bool:
+        """There is a field for the decisions, added anew where an undo has taken it away."""
+        if self.layer is not None and self._status_index < 0:
+            why = self._add_field(self.layer, self.status_field)
+            if why is not None:
+                self.message.emit("warning", why)
+            self._find_fields()
+        return self._status_index >= 0
+
     # --- order ----------------------------------------------------------------------------------
 
-    def _gather(self, layer: QgsVectorLayer, raster: Optional[QgsRectangle]) -> Iterator[None]:
+    def _begin(self, layer: QgsVectorLayer) -> None:
+        self.facts, self._gone = {}, set()
+        self._work = self._gather(layer)
+        self._timer.start()
+
+    def _gather(self, layer: QgsVectorLayer) -> Iterator[None]:
         """Read all features, then measure each against its neighbours; yields often."""
         features = {}
         index = QgsSpatialIndex()
@@ -263,7 +321,10 @@ class Review(QObject):
                 for other in index.intersects(feature.geometry().boundingBox())
                 if other != feature_id
             ]
-            self.facts[feature_id] = self._facts_of(feature, near, raster)
+            facts = self._facts_of(feature, near, self._raster)
+            self.facts[feature_id] = facts
+            if self.update is not None and facts.status == ACCEPTED:
+                self.update.taken_over(feature)
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
@@ -289,6 +350,7 @@ class Review(QObject):
                 self._work = None
                 self._timer.stop()
                 self.progress.emit(0, 0)
+                self._give_keys(facts.label for facts in self.facts.values())
                 self._fill(keep=False)
                 return
 
@@ -331,16 +393,29 @@ class Review(QObject):
 
     @property
     def classes(self) -> list[str]:
-        """The project's classes, then the layer's others, in the order of the number keys."""
+        """The project's classes, then the layer's others, in the order of the number keys.
+
+        A class keeps its key until the review ends, also where no polygon has it any more.
+        """
         known = self.known_classes()
-        others = {facts.label for facts in self.facts.values() if facts.label} - set(known)
-        return [*known, *sorted(others)]
+        return [*known, *(label for label in self._labels if label not in known)]
+
+    @property
+    def classes_to_show(self) -> list[str]:
+        """Those of :attr:`classes` that the project or a polygon has now."""
+        now = {*self.known_classes(), *(facts.label for facts in self.facts.values())}
+        return [label for label in self.classes if label in now]
+
+    def _give_keys(self, labels: Iterable[str]) -> None:
+        """Classes that are new come behind the others."""
+        self._labels += sorted({label for label in labels if label} - set(self._labels))
 
     # --- where we are ---------------------------------------------------------------------------
 
     @property
     def queue(self) -> list[int]:
         """The features in their order."""
+        self._catch_up()
         if self._gone and self.ready:  # all at once: to search the queue for each takes minutes
             left = [each for each in self._queue if each not in self._gone]
             self._at -= sum(each in self._gone for each in self._queue[: self._at])
@@ -386,7 +461,8 @@ class Review(QObject):
 
     def decide(self, status: str) -> None:
         """Accept or reject the current one, and go on."""
-        self._set({self._status_index: status}, tr("Review: {status}").format(status=status))
+        if self._has_field():
+            self._set({self._status_index: status}, tr("Review: {status}").format(status=status))
 
     def set_class(self, number: int) -> None:
         """Give the current one the class of a number key (from 1), accept it, and go on."""
@@ -400,7 +476,7 @@ class Review(QObject):
             self.message.emit(
                 "info", tr("There is no class {number} in this layer.").format(number=number)
             )
-        else:
+        elif self._has_field():
             label = classes[number - 1]
             values = {self._class_index: label, self._status_index: ACCEPTED}
             self._set(values, tr("Review: {status}").format(status=label))
@@ -476,7 +552,13 @@ class Review(QObject):
 
     # --- what the layer tells -------------------------------------------------------------------
 
+    def _catch_up(self) -> None:
+        """Know the ids that a save has given."""
+        for each in self._ids:
+            each.catch_up()
+
     def _attribute_changed(self, feature_id: int, index: int, value: object) -> None:
+        self._catch_up()
         facts = self.facts.get(feature_id)
         if facts is None or index not in (self._status_index, self._class_index):
             return
@@ -492,6 +574,7 @@ class Review(QObject):
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         else:
             self.facts[feature_id] = replace(facts, label=text_of(value))
+            self._give_keys([text_of(value)])
 
     def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         if self.update is None:
@@ -516,11 +599,36 @@ class Review(QObject):
                 self.message.emit("warning", str(error))
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
+        self._catch_up()
         self._close_form(feature_id)  # it holds the outline before
+        facts = self.facts.get(feature_id)
+        if facts is not None and facts.status == ACCEPTED:
+            self._settle(feature_id, True, True)
         if feature_id == self.current:
             self._tell_current()
 
+    def _saved(self, ids: dict[int, Optional[int]]) -> None:
+        """A save has given features other ids; the queue and the place in it stay."""
+        if self.layer is None:
+            return
+        for feature_id in ids:
+            self._close_form(feature_id)
+        if self.update is not None:
+            self.update.saved(ids)
+        if not self.ready:
+            self._begin(self.layer)
+            return
+        queue = [ids.get(each, each) for each in self.queue]
+        self._at -= sum(each is None for each in queue[: self._at])
+        self._queue = [each for each in queue if each is not None]
+        now = [(ids.get(each, each), facts) for each, facts in self.facts.items()]
+        self.facts = {k: replace(facts, feature_id=k) for k, facts in now if k is not None}
+        self.queue_changed.emit()
+
     def _deleted(self, feature_id: int) -> None:
+        if self._ids[0].saving:
+            return
+        self._catch_up()
         self._gone.add(feature_id)
         self._close_form(feature_id)
         if not self.ready:
@@ -532,12 +640,16 @@ class Review(QObject):
 
     def _added(self, feature_id: int) -> None:
         """A new part, or one that an undo has brought back."""
+        if self._ids[0].saving:
+            return
+        self._catch_up()
         if self.layer is None or not self.ready:
             self._gone.discard(feature_id)
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
             self.facts[feature_id] = self._facts_of(feature)
+            self._give_keys([self.facts[feature_id].label])
             if self.filter.lets(self.facts[feature_id]):
                 self.queue.insert(self._at, feature_id)
                 self._tell_soon.start()

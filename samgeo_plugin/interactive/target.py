@@ -31,7 +31,7 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing, field_mapping, last_values
+from . import editing, feature_ids, field_mapping, last_values
 from .place import Place, parts_of, put_back
 from .tidy import iou
 
@@ -287,7 +287,8 @@ def feature_at(
     """The id of a place's feature as it is now; None where it has been deleted.
 
     Until it is saved, a new feature has a negative id in the edit buffer; the save gives it
-    another one, and then it is known by its outline.
+    another one, and then it is known by its outline. So are all features of a file that a save
+    numbers anew.
 
     Args:
         layer: The place's.
@@ -297,9 +298,14 @@ def feature_at(
     Raises:
         TargetError: The place lies outside the layer's CRS.
     """
-    if editing.feature_of(layer, place.feature_id) is not None:
-        return place.feature_id
-    return same_object(layer, place.geometry, crs) if place.feature_id < 0 else None
+    there = editing.feature_of(layer, place.feature_id) is not None
+    known = there if place.feature_id < 0 else not feature_ids.renumbers(layer)
+    if known:
+        return place.feature_id if there else None
+    found, buffer = same_object(layer, place.geometry, crs), layer.editBuffer()
+    if found is None and there and buffer is not None:  # it has got another outline, perhaps
+        return place.feature_id if place.feature_id in buffer.changedGeometries() else None
+    return found
 
 
 def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:

@@ -24,7 +24,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 
 from ..i18n import tr
-from . import editing, target
+from . import editing, feature_ids, target
 from .doubt import text_of
 from .editing import EditError
 from .tidy import iou
@@ -35,13 +35,21 @@ DECISION = "review"
 
 _FIELDS = ("old_fid", "old_layer", "status", "probability", DECISION)
 
+_LONGEST_IN_A_SHAPEFILE = 254
+"""Bytes of a text; the rest is left out, a letter as a whole."""
+
 _NOTHING = ("confirmed", "unseen")
+_AS_IT_WAS = (*_NOTHING, "gone")
+"""What became of polygons whose outline in the layer of changes is the old one."""
+
+_MORE_THAN_HALF = 0.5
+"""Two polygons that share no ground cannot both agree with a third one by more than this (IoU)."""
 
 
 def is_update(layer: QgsVectorLayer) -> bool:
     """Whether a layer is what ``samgeo update`` has made."""
-    fields = layer.fields()
-    return all(fields.lookupField(name) >= 0 for name in _FIELDS)
+    names = {name.lower() for name in layer.fields().names()}
+    return all(not names.isdisjoint((name, name[:10])) for name in _FIELDS)  # as in a Shapefile
 
 
 def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
@@ -49,14 +57,20 @@ def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
     feature = next((f for f in layer.getFeatures() if text_of(f["old_layer"])), None)
     if feature is None:
         return None
-    path, _, name = text_of(feature["old_layer"]).partition("|layername=")
+    said = text_of(feature["old_layer"])
+    path, _, name = said.partition("|layername=")
     wanted = Path(path).resolve()
     moved: Optional[QgsVectorLayer] = None
     for other in QgsProject.instance().mapLayers().values():
         if not isinstance(other, QgsVectorLayer) or other.providerType() != "ogr":
             continue
         parts = QgsProviderRegistry.instance().decodeUri("ogr", other.source())
-        file = Path(str(parts.get("path") or "")).resolve()
+        own = str(parts.get("path") or "")
+        file = Path(own).resolve()
+        if len(said.encode()) > _LONGEST_IN_A_SHAPEFILE - 4 and (
+            f"{own}|layername={parts.get('layerName') or file.stem}".startswith(said)
+        ):
+            return other
         if str(parts.get("layerName") or name) != name:
             continue
         if file == wanted:
@@ -80,13 +94,19 @@ class UpdateReview:
     def __init__(self, changes: QgsVectorLayer, old: QgsVectorLayer) -> None:
         self.changes = changes
         self.old = old
-        self._kept: dict[int, QgsFeature] = {}
-        """Old features before they were changed here, by the ids of the changes."""
+        self._kept: dict[int, Optional[QgsFeature]] = {}
+        """Old features before they were changed here, by the ids of the changes; None where that
+        was saved over before this review began."""
         self._made: dict[int, int] = {}
         """Ids of features that were added to the old layer, by the ids of the changes."""
         self._filled: dict[int, QgsFeature] = {}
         """New objects that were taken back, with their values, by the ids of the changes."""
+        self._drawn: dict[int, QgsGeometry] = {}
+        """Outlines of accepted changes as the old layer has them, by the ids of the changes."""
         self._outlines = _layer_before(changes)
+        self._now = self._ids_now()
+        """Ids that old polygons have now, by those that the changes name, where they are others;
+        None where it is gone or not known."""
 
     def before(self, feature_id: int) -> Optional[QgsGeometry]:
         """The old outline of a change, in the CRS of the layer of changes."""
@@ -94,7 +114,7 @@ class UpdateReview:
             return None
         change = self.changes.getFeature(feature_id)
         now = self._old_feature(change)
-        untouched = now is not None and not _same(now.geometry(), self._shape(change))
+        untouched = now is not None and not self._has(now, change)
         kept = self._kept.get(feature_id)
         if kept is None and not untouched:
             kept = self._as_it_was(change, now)
@@ -129,11 +149,106 @@ class UpdateReview:
         else:
             settle = self._apply if accepted else self._take_back
         settle(change, was_accepted)
+        if accepted:
+            self.taken_over(change)
+        else:
+            self._drawn.pop(feature_id, None)
+
+    # --- what is known after a save, and in a later review --------------------------------------
+
+    def taken_over(self, change: QgsFeature) -> None:
+        """The old layer has this change as it is now."""
+        self._drawn[change.id()] = change.geometry()
+
+    def _is_as_accepted(self, change: QgsFeature) -> bool:
+        """The change has not been corrected since it was accepted."""
+        drawn = self._drawn.get(change.id())
+        return drawn is None or drawn.equals(change.geometry())
+
+    def saved(self, ids: dict[int, Optional[int]]) -> None:
+        """A save has given changes other ids (``SavedIds.changed``)."""
+        self._kept = _renamed(self._kept, ids)
+        self._made = _renamed(self._made, ids)
+        self._filled = _renamed(self._filled, ids)
+        self._drawn = _renamed(self._drawn, ids)
+
+    def old_saved(self, ids: dict[int, Optional[int]]) -> None:
+        """A save has given features of the old layer other ids (``SavedIds.changed``)."""
+        made = {change: ids.get(each, each) for change, each in self._made.items()}
+        self._made = {change: each for change, each in made.items() if each is not None}
+        self._now = {
+            named: each if each is None else ids.get(each, each)
+            for named, each in self._now.items()
+        }
+
+    def _ids_now(self) -> dict[int, Optional[int]]:
+        """For :attr:`_now`: the old layer may have been saved since the changes were found.
+
+        Where its file has been numbered anew, a polygon is known by its outline: as it was, where
+        that is known, else the change's, and at last the one that shares most ground with it.
+        """
+        if not feature_ids.renumbers(self.old):
+            return {}
+        request = QgsFeatureRequest().setNoAttributes()
+        there = {each.id(): each for each in self.old.dataProvider().getFeatures(request)}
+        there.update((each.id(), each) for each in self.old.getFeatures(request))
+        before = () if self._outlines is None else self._outlines.getFeatures()
+        shapes = {self._old_id(each): self._shape(each) for each in before if each.hasGeometry()}
+        changes = [each for each in self.changes.getFeatures() if each.hasGeometry()]
+        of_old = {self._old_id(each): each for each in changes}
+        of_old.pop(None, None)
+        as_named = all(
+            self._is_there(each, there.get(old_id), shapes.get(old_id))
+            for old_id, each in of_old.items()
+        )
+        if as_named:
+            return {old_id: self._restored(there[old_id]) or old_id for old_id in of_old}
+        outlines = feature_ids.Outlines(there.values())
+        found: dict[int, Optional[int]] = {}
+        for change in changes:
+            old_id, accepted = self._old_id(change), text_of(change[DECISION]) == ACCEPTED
+            if accepted or old_id is not None:  # an accepted new object is nobody's old polygon
+                found[change.id()] = outlines.take(self._shape(change))
+            if found.get(change.id()) is None and old_id in shapes:
+                found[change.id()] = outlines.take(shapes[old_id])
+        for change in of_old.values():
+            if found[change.id()] is None and text_of(change[DECISION]) != ACCEPTED:
+                found[change.id()] = outlines.take(self._shape(change), _MORE_THAN_HALF)
+        return {old_id: found[each.id()] for old_id, each in of_old.items()}
+
+    def _is_there(
+        self, change: QgsFeature, found: Optional[QgsFeature], before: Optional[QgsGeometry]
+    ) -> bool:
+        """Whether the feature of the id that a change names can be its old polygon.
+
+        Args:
+            change: The change.
+            found: That feature, as it is now.
+            before: The old polygon's outline, where it is known.
+        """
+        if found is None or not found.hasGeometry():
+            return False
+        shapes = [self._shape(change)] if before is None else [self._shape(change), before]
+        known = before is not None or text_of(change["status"]) in _AS_IT_WAS
+        if not known and text_of(change[DECISION]) != ACCEPTED:
+            return True
+        return any(_same(found.geometry(), shape) for shape in shapes)
+
+    def _restored(self, saved: QgsFeature) -> Optional[int]:
+        """The id under which a polygon that the edit buffer has deleted was added anew."""
+        buffer = self.old.editBuffer()
+        if buffer is None or not buffer.isFeatureDeleted(saved.id()):
+            return None
+        added = buffer.addedFeatures().items()
+        return next((k for k, each in added if _same(each.geometry(), saved.geometry())), None)
 
     # --- new objects ----------------------------------------------------------------------------
 
     def _add(self, change: QgsFeature, was_accepted: bool) -> None:
-        if self._new_feature(change) is not None:
+        found = self._new_feature(change)
+        if found is not None:
+            if not self._is_as_accepted(change):
+                self._redraw(change, self.old.getFeature(found))
             return
         filled, keys = self._filled.get(change.id()), self.old.primaryKeyAttributes()
         values = {} if filled is None else self._values(filled)
@@ -169,10 +284,13 @@ class UpdateReview:
         made = self._made.get(change.id())
         if made is not None and editing.feature_of(self.old, made) is not None:
             return made
-        shape = self._shape(change)
-        request = QgsFeatureRequest().setFilterRect(shape.boundingBox()).setNoAttributes()
-        near = (each for each in self.old.getFeatures(request) if each.hasGeometry())
-        return next((each.id() for each in near if _same(each.geometry(), shape)), None)
+        for shape in self._shapes(change):
+            request = QgsFeatureRequest().setFilterRect(shape.boundingBox()).setNoAttributes()
+            near = (each for each in self.old.getFeatures(request) if each.hasGeometry())
+            found = next((each.id() for each in near if _same(each.geometry(), shape)), None)
+            if found is not None:
+                return found
+        return None
 
     # --- old polygons ---------------------------------------------------------------------------
 
@@ -193,19 +311,27 @@ class UpdateReview:
         if not goes and _same(now.geometry(), shape):
             return
         kept = self._as_it_was(change, now) if was_accepted else None
+        if kept is None and not (was_accepted and self._has(now, change)):
+            kept = now
+        if goes:
+            with editing.command(self.old, _title(change)):
+                self._must(self.old.deleteFeature(now.id()))
+        else:
+            self._redraw(change, now)
+        self._kept.setdefault(change.id(), kept)
+
+    def _redraw(self, change: QgsFeature, now: QgsFeature) -> None:
+        """The old layer's feature gets the outline of a change."""
+        shape, before = self._shape(change), now.geometry()
+        if _same(before, shape):
+            return
         with editing.command(self.old, _title(change)):
-            self._must(
-                self.old.deleteFeature(now.id())
-                if goes
-                else self.old.changeGeometry(
-                    now.id(), editing.fitted(self.old, shape, now.geometry())
-                )
-            )
-        self._kept.setdefault(change.id(), now if kept is None else kept)
+            fitted = editing.fitted(self.old, shape, before)
+            self._must(self.old.changeGeometry(now.id(), fitted))
 
     def _take_back(self, change: QgsFeature, was_accepted: bool) -> None:
         now, status = self._old_feature(change), text_of(change["status"])
-        drawn = now is not None and _same(now.geometry(), self._shape(change))
+        drawn = now is not None and self._has(now, change)
         if now is None:
             done = was_accepted and status in ("gone", "merged")  # others are not deleted here
         else:
@@ -271,14 +397,24 @@ class UpdateReview:
     def _is_drawn(self, change: QgsFeature) -> bool:
         """Whether the old polygon has the outline of a change."""
         now = self._old_feature(change)
-        return now is not None and _same(now.geometry(), self._shape(change))
+        return now is not None and self._has(now, change)
+
+    def _has(self, now: QgsFeature, change: QgsFeature) -> bool:
+        """Whether a feature has the outline of a change, as it is or as it was accepted."""
+        return any(_same(now.geometry(), shape) for shape in self._shapes(change))
+
+    def _shapes(self, change: QgsFeature) -> list[QgsGeometry]:
+        """A change's outline, and the one that it was accepted with where that is another one."""
+        if self._is_as_accepted(change):
+            return [self._shape(change)]
+        return [self._shape(change), self._in_old_crs(self._drawn[change.id()])]
 
     def _old_feature(self, change: QgsFeature) -> Optional[QgsFeature]:
         """The old polygon of a change as it is now, also where it was deleted and added anew."""
         old_id = self._old_id(change)
         if old_id is None:
             return None
-        for each in (self._made.get(change.id()), old_id):
+        for each in (self._made.get(change.id()), self._now.get(old_id, old_id)):
             found = None if each is None else editing.feature_of(self.old, each)
             if found is not None:
                 return found
@@ -304,10 +440,11 @@ class UpdateReview:
 
     def _as_it_was(self, change: QgsFeature, now: Optional[QgsFeature]) -> Optional[QgsFeature]:
         """What was kept here, else what the next save overwrites, else what the engine kept."""
-        kept, old_id = self._kept.get(change.id()), self._old_id(change)
-        if kept is not None or old_id is None:
-            return kept
-        saved = next(self.old.dataProvider().getFeatures(QgsFeatureRequest(old_id)), None)
+        old_id = self._old_id(change)
+        if change.id() in self._kept or old_id is None:
+            return self._kept.get(change.id())
+        saved_id = self._now.get(old_id, old_id)
+        saved = None if saved_id is None else self._saved(saved_id)
         if saved is not None and saved.hasGeometry():
             # After a save it is the polygon as it is now, or with the outline of the change.
             fresh = now is None or not _same(saved.geometry(), now.geometry())
@@ -315,6 +452,9 @@ class UpdateReview:
             if fresh and (gone or not _same(saved.geometry(), self._shape(change))):
                 return saved
         return None if self._outlines is None else self._from_outlines(self._outlines, old_id, now)
+
+    def _saved(self, feature_id: int) -> Optional[QgsFeature]:
+        return next(self.old.dataProvider().getFeatures(QgsFeatureRequest(feature_id)), None)
 
     def _from_outlines(
         self, outlines: QgsVectorLayer, old_id: int, now: Optional[QgsFeature]
@@ -336,7 +476,10 @@ class UpdateReview:
 
     def _shape(self, change: QgsFeature) -> QgsGeometry:
         """What stands there now, in the old layer's CRS."""
-        shape = QgsGeometry(change.geometry())
+        return self._in_old_crs(change.geometry())
+
+    def _in_old_crs(self, geometry: QgsGeometry) -> QgsGeometry:
+        shape = QgsGeometry(geometry)
         shape.transform(self._way())
         return shape
 
@@ -371,4 +514,11 @@ def _title(change: QgsFeature) -> str:
 
 
 def _same(one: QgsGeometry, other: QgsGeometry) -> bool:
-    return bool(one.equals(other) or one.isGeosEqual(other))
+    same = one.equals(other) or one.isGeosEqual(other)
+    return bool(same or iou(one, other) >= feature_ids.ALIKE)  # a text file rounds
+
+
+def _renamed(held: dict[int, Any], ids: dict[int, Optional[int]]) -> dict[int, Any]:
+    """The same by other ids; what has none any more is left out."""
+    renamed = ((ids.get(each, each), value) for each, value in held.items())
+    return {each: value for each, value in renamed if each is not None}

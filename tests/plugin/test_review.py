@@ -229,6 +229,114 @@ def test_what_is_deleted_while_the_order_is_made_is_not_in_the_queue(layer, wait
     review.stop()
 
 
+def test_an_undo_of_the_field_for_decisions_does_not_end_them(review, layer):
+    first, second = review.queue[:2]
+    review.decide(ACCEPTED)
+    review.decide(REJECTED)
+    for _ in range(3):
+        layer.undoStack().undo()
+    assert layer.fields().lookupField("status") < 0
+    review.go(-9)
+    review.decide(ACCEPTED)
+    review.set_class(1)
+    assert [layer.getFeature(each)["status"] for each in (first, second)] == [ACCEPTED] * 2
+    assert review.counts[ACCEPTED] == 2
+
+
+def test_decisions_go_and_come_with_their_field(review, layer, wait):
+    review.decide(ACCEPTED)
+    layer.deleteAttribute(layer.fields().lookupField("status"))
+    wait(lambda: review.counts[OPEN] == 12)
+    layer.undoStack().undo()
+    wait(lambda: review.counts[ACCEPTED] == 1)
+    layer.deleteAttribute(layer.fields().lookupField("status"))
+    review.decide(REJECTED)
+    wait(lambda: (review.counts[ACCEPTED], review.counts[REJECTED]) == (0, 1))
+
+
+def test_a_number_key_keeps_its_class_until_the_review_ends(review, layer):
+    label = layer.fields().lookupField("label")
+    assert review.classes == ["house", "shed"]
+    houses = [each.id() for each in layer.getFeatures() if each["label"] == "house"]
+    layer.changeAttributeValue(houses[0], label, "barn")
+    assert review.classes == ["house", "shed", "barn"], "a new one comes behind the others"
+    for each in houses[1:]:
+        layer.changeAttributeValue(each, label, "shed")
+    assert review.classes_to_show == ["shed", "barn"]
+    current = review.current
+    review.set_class(2)
+    assert layer.getFeature(current)["label"] == "shed"
+    review.known_classes = lambda: ["shed"]
+    assert review.classes == ["shed", "house", "barn"]
+
+
+def in_file(layer, path: str, driver: str) -> QgsVectorLayer:
+    """A copy in a file."""
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = driver
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, path, QgsProject.instance().transformContext(), options
+    )
+    return QgsVectorLayer(path, "saved", "ogr")
+
+
+@pytest.mark.parametrize("driver", ["GPKG", "ESRI Shapefile", "GeoJSON", "FlatGeobuf"])
+def test_the_review_knows_its_polygons_after_a_save(layer, tmp_path, wait, driver):
+    end = {"GPKG": "gpkg", "ESRI Shapefile": "shp", "GeoJSON": "geojson", "FlatGeobuf": "fgb"}
+    saved = in_file(layer, str(tmp_path / f"roofs.{end[driver]}"), driver)
+    review = Review()
+    assert review.start(saved)
+    wait(lambda: review.ready)
+
+    def area(feature_id: int) -> float:
+        return saved.getFeature(feature_id)["area_m2"]
+
+    def areas() -> list:
+        return [area(each) for each in review.queue]
+
+    added = QgsFeature(saved.fields())
+    added["area_m2"] = 7.0
+    added.setGeometry(square(300500, 3000000))
+    saved.addFeature(added)
+    review.go(-20)
+    review.go(4)
+    review.decide(ACCEPTED)
+    review.decide(REJECTED)
+    saved.deleteFeatures([review.queue[1], review.queue[-1]])
+    before, current = areas(), area(review.current)
+    for _ in range(2):
+        assert saved.commitChanges(False), saved.commitErrors()
+        assert areas() == before
+        assert area(review.current) == current
+        assert all(review.facts[each].area == area(each) for each in review.queue)
+        saved.deleteFeature(review.queue[0])
+        before = before[1:]
+        assert areas() == before
+    decided = {f["area_m2"]: f["status"] for f in saved.getFeatures() if f["status"]}
+    assert {review.facts[k].area: review.facts[k].status for k in review.queue
+            if review.facts[k].status} == decided  # fmt: skip
+    review.set_filter(ReviewFilter(label="shed"))
+    assert review.remove_hidden() == len(before) - len(review.queue)
+    assert {feature["label"] for feature in saved.getFeatures()} == {"shed"}
+    review.stop()
+    saved.rollBack()
+
+
+def test_a_save_while_the_order_is_made_begins_it_anew(layer, tmp_path, wait):
+    saved = in_file(layer, str(tmp_path / "roofs.shp"), "ESRI Shapefile")
+    review = Review()
+    assert review.start(saved)
+    for _ in range(saved.featureCount() + 3):
+        next(review._work)
+    saved.deleteFeature(0)
+    assert saved.commitChanges(False)
+    wait(lambda: review.ready)
+    assert sorted(review.queue) == sorted(each.id() for each in saved.getFeatures())
+    assert all(facts.area == saved.getFeature(k)["area_m2"] for k, facts in review.facts.items())
+    review.stop()
+    saved.rollBack()
+
+
 def test_a_layer_of_lines_or_without_room_for_a_status_is_refused(qgis_app):
     said = []
     made = Review()

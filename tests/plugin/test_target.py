@@ -200,6 +200,42 @@ def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbe
     assert only(numbered).geometry().area() > 100
 
 
+def test_a_place_in_a_file_that_is_numbered_anew_is_found_by_its_outline(numbered, tmp_path):
+    """As a Shapefile is, where another polygon was deleted and the layer saved."""
+    other = QgsFeature(numbered.fields())
+    for code in (4, 5):
+        shape = QgsGeometry(SQUARE)
+        shape.translate(20 * code, 0)
+        other.setGeometry(shape)
+        other["class"] = code
+        numbered.dataProvider().addFeatures([other])
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    path = str(tmp_path / "codes.shp")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        numbered, path, QgsProject.instance().transformContext(), options
+    )
+    layer = QgsVectorLayer(path, "saved", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    first, second, _ = (
+        Place(layer.id(), each.id(), each.geometry()) for each in layer.getFeatures()
+    )
+    layer.startEditing()
+    layer.deleteFeature(0)
+    assert layer.commitChanges(False)
+    assert target.feature_at(layer, first, UTM) is None
+    assert target.feature_at(layer, second, UTM) == 0
+    larger = second.geometry.buffer(3, 1)
+    target.correct_object(second, larger, UTM, {})
+    assert target.feature_at(layer, second, UTM) is None, "nothing says that it is that one"
+    areas = {each["class"]: each.geometry().area() for each in layer.getFeatures()}
+    assert areas == {4: pytest.approx(larger.area()), 5: 100}
+    known = Place(layer.id(), 1, layer.getFeature(1).geometry())
+    layer.changeGeometry(1, known.geometry.buffer(5, 1))
+    assert target.feature_at(layer, known, UTM) == 1, "the id is this edit buffer's"
+    layer.rollBack()
+
+
 def test_a_text_field_that_is_too_short_for_a_class_is_named(qgis_app):
     layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string(3)", "short", "memory")
     with pytest.raises(EditError, match="“class” of short cannot hold “road”"):

@@ -26,8 +26,9 @@ from qgis.core import (
 )
 from real_engine import SAMPLES, needs_engine
 
+from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
-from samgeo_plugin.interactive.update_review import UpdateReview
+from samgeo_plugin.interactive.update_review import UpdateReview, old_layer_of
 from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
@@ -389,6 +390,259 @@ def test_old_outlines_come_from_the_engines_layer_of_them(changes, old, tmp_path
     assert old.commitChanges()
     assert area(old, 2) == 100
     assert old.getFeature(3)["name"] == "house 2"
+
+
+@pytest.mark.parametrize("status", ["reshaped", "new"])
+@pytest.mark.parametrize("save", [False, True])
+def test_a_correction_of_what_was_accepted_goes_on_to_the_old_layer(
+    review, changes, old, status, save
+):
+    decide(review, status, ACCEPTED)
+    assert not save or old.commitChanges(False)
+    at = {"reshaped": 20, "new": 100}[status]
+    change = next(each for each in changes.getFeatures() if each["status"] == status).id()
+
+    def there() -> list:
+        return sorted(
+            each.geometry().area()
+            for each in old.getFeatures(QgsFeatureRequest().setFilterRect(
+                square(at).boundingBox()))
+        )  # fmt: skip
+
+    before = there()
+    for side in (13, 12):
+        with editing.command(changes, "Correct object"):
+            changes.changeGeometry(change, square(at, side))
+        assert there() == [side * side]
+    decide(review, status, ACCEPTED)
+    assert there() == [144]
+    for _ in range(2):
+        changes.undoStack().undo()  # the second decision, and the second correction
+    assert there() == [169]
+    changes.undoStack().undo()
+    assert there() == before
+    changes.changeGeometry(change, square(at, 11))
+    decide(review, status, REJECTED)
+    assert there() == ([100] if status == "reshaped" else [])
+
+
+@pytest.mark.parametrize("status", ["reshaped", "new"])
+def test_a_correction_in_a_later_review_goes_on_to_the_old_layer(
+    review, changes, old, wait, status
+):
+    decide(review, status, ACCEPTED)
+    assert old.commitChanges()
+    said = begin(review, changes, wait)
+    at = {"reshaped": 20, "new": 100}[status]
+    change = next(each for each in changes.getFeatures() if each["status"] == status).id()
+    count = old.featureCount()
+    for side in (12, 11):
+        changes.changeGeometry(change, square(at, side))
+        assert old.featureCount() == count
+        assert any(each.geometry().area() == side * side for each in old.getFeatures())
+    assert not said
+    decide(review, status, OPEN)
+    if status == "new":
+        assert old.featureCount() == 4
+    else:
+        assert "not known any more" in said[0]
+        assert area(old, 2) == 121
+
+
+def test_what_nobody_has_accepted_is_corrected_without_the_old_layer(review, changes, old):
+    decide(review, "reshaped", REJECTED)
+    change = next(each for each in changes.getFeatures() if each["status"] == "reshaped").id()
+    changes.changeGeometry(change, square(20, 12))
+    assert area(old, 2) == 100
+    assert not old.isEditable()
+
+
+def test_a_new_object_that_was_changed_in_the_old_layer_stays_when_it_is_accepted_again(
+    review, old
+):
+    decide(review, "new", ACCEPTED)
+    (made,) = (each.id() for each in old.getFeatures() if each.id() < 0)
+    old.changeGeometry(made, square(100, 9))
+    decide(review, "new", ACCEPTED)
+    assert area(old, made) == 81
+
+
+def test_save_writes_the_old_layer_before_the_decisions(
+    loaded, changes, old, tmp_path, wait, monkeypatch
+):
+    loaded.iface.setActiveLayer = lambda chosen: None
+    stored = saved(changes, str(tmp_path / "changes.gpkg"), "changes")
+    QgsProject.instance().addMapLayer(stored)
+    loaded.start_review(stored)
+    wait(lambda: loaded.review.ready)
+    decide(loaded.review, "reshaped", ACCEPTED)
+
+    def on_disk() -> tuple:
+        request = QgsFeatureRequest(2)
+        (house,) = old.dataProvider().getFeatures(request)
+        decisions = [each["review"] for each in stored.dataProvider().getFeatures()]
+        return house.geometry().area(), decisions.count(ACCEPTED)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(old, "commitChanges", lambda stop: False)
+        broken.setattr(old, "commitErrors", lambda: ["the disk is full"])
+        loaded.dock.review.mode.save.click()
+    assert on_disk() == (100, 0), "what the old layer does not have is not done"
+    assert stored.isModified()
+    assert "houses: the disk is full" in loaded.iface.text()
+    loaded.dock.review.mode.save.click()
+    assert on_disk() == (196, 1)
+    assert not stored.isModified()
+    assert not old.isModified()
+    loaded.review.stop()
+    for layer in (stored, old):
+        layer.rollBack()
+
+
+FORMATS = {"gpkg": "GPKG", "shp": "ESRI Shapefile", "geojson": "GeoJSON", "fgb": "FlatGeobuf"}
+
+
+@pytest.fixture(params=FORMATS)
+def street(qgis_app, tmp_path, request):
+    """Six houses in a file, with the changes of a run: ``street(shown)`` adds them to it."""
+    made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=name:string(20)", "street", "memory")
+    for k in range(6):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([f"house {k}"])
+        feature.setGeometry(square(20.0 * k))
+        made.dataProvider().addFeature(feature)
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = FORMATS[request.param]
+    path = str(tmp_path / f"street.{request.param}")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        made, path, QgsProject.instance().transformContext(), options
+    )
+    layer = QgsVectorLayer(path, "street", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    layer.rollBack()
+    QgsProject.instance().removeAllMapLayers()
+
+
+def changes_of_street(street) -> QgsVectorLayer:
+    ids = {each["name"]: each.id() for each in street.getFeatures()}
+    found = [("gone", square(0)), ("confirmed", square(20)), ("reshaped", square(40, 12)),
+             ("moved", square(61)), ("confirmed", square(80)), ("gone", square(100))]  # fmt: skip
+    rows = [(ids[f"house {k}"], *row) for k, row in enumerate(found)]
+    made = changes_of(street, [])
+    for fid, status, shape in [*rows, (None, "new", square(41))]:
+        feature = QgsFeature(made.fields())
+        path = street.source() if fid is not None else None
+        feature.setAttributes([fid, path, status, 0.9, ""])
+        feature.setGeometry(shape)
+        made.dataProvider().addFeature(feature)
+    return made
+
+
+def outlines(street) -> dict[str, tuple[float, float]]:
+    """Where houses begin, and how wide they are, by their names."""
+    boxes = {each["name"] or "": each.geometry().boundingBox() for each in street.getFeatures()}
+    return {name: (box.xMinimum(), box.width()) for name, box in boxes.items()}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_update_goes_to_its_polygons_after_the_old_layer_was_saved(street, wait, again):
+    """Files like Shapefiles number polygons anew where some were deleted."""
+    changes, review = changes_of_street(street), Review()
+    said = begin(review, changes, wait)
+    assert review.update is not None
+    for status in ("gone", "new"):
+        decide(review, status, ACCEPTED)
+    assert street.commitChanges(False), street.commitErrors()
+    if again:
+        said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    decide(review, "moved", ACCEPTED)
+    assert street.commitChanges(False), street.commitErrors()
+    done = {"house 1": (20, 10), "house 2": (40, 12), "house 3": (61, 10), "house 4": (80, 10),
+            "house 5": (100, 10), "": (41, 10)}  # fmt: skip
+    assert outlines(street) == done
+    decide(review, "reshaped", ACCEPTED)
+    assert outlines(street) == done
+    changes.changeGeometry(review.queue[[
+        changes.getFeature(each)["status"] for each in review.queue].index("moved")],
+        square(62))  # fmt: skip
+    assert outlines(street) == {**done, "house 3": (62, 10)}
+    assert not said
+    for status in ("moved", "reshaped", "new"):
+        decide(review, status, OPEN)
+    assert not said
+    del done[""]
+    assert outlines(street) == {**done, "house 2": (40, 10), "house 3": (60, 10)}
+    if not again:  # how it was is not known to a later review
+        decide(review, "gone", OPEN)
+        assert outlines(street)["house 0"] == (0, 10)
+    assert not said
+    review.stop()
+
+
+def test_what_came_back_is_known_to_a_later_review(street, wait):
+    changes, review = changes_of_street(street), Review()
+    begin(review, changes, wait)
+    decide(review, "gone", ACCEPTED)
+    decide(review, "gone", OPEN)
+    assert "house 0" in outlines(street)
+    said = begin(review, changes, wait)
+    decide(review, "gone", ACCEPTED)
+    assert "house 0" not in outlines(street)
+    assert not said
+    review.stop()
+
+
+def test_a_polygon_that_is_not_known_again_is_left_as_it_is(street, wait):
+    changes, review = changes_of_street(street), Review()
+    begin(review, changes, wait)
+    decide(review, "gone", ACCEPTED)
+    found = QgsFeatureRequest().setFilterExpression("name = 'house 3'")
+    (house,) = street.getFeatures(found)
+    street.changeGeometry(house.id(), square(200))
+    assert street.commitChanges(False), street.commitErrors()
+    kept = outlines(street)
+    said = begin(review, changes, wait)
+    decide(review, "moved", ACCEPTED)
+    by_number = street.dataProvider().storageType() == "GPKG"
+    assert outlines(street) == (kept if not by_number else {**kept, "house 3": (61, 10)})
+    assert by_number or "any more" in said[0]
+    review.stop()
+
+
+def test_changes_in_a_shapefile_are_an_update(loaded, old, changes, tmp_path, wait):
+    loaded.iface.setActiveLayer = lambda chosen: None
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    path = str(tmp_path / "changes.shp")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        changes, path, QgsProject.instance().transformContext(), options
+    )
+    stored = QgsVectorLayer(path, "stored", "ogr")
+    assert "probabilit" in stored.fields().names()
+    QgsProject.instance().addMapLayer(stored)
+    loaded.start_review(stored)
+    review, mode = loaded.review, loaded.dock.review.mode
+    assert review.update is not None
+    wait(lambda: "probability 0.90" in mode.reasons.text())
+    decide(review, "reshaped", ACCEPTED)
+    assert area(old, 2) == 196
+    review.stop()
+    stored.rollBack()
+
+
+def test_a_long_name_of_the_old_layer_is_cut_in_a_shapefile(old, tmp_path):
+    folder = tmp_path / ("f" * 120) / ("g" * 120)
+    folder.mkdir(parents=True)
+    far = saved(old, str(folder / "houses.gpkg"), "houses")
+    QgsProject.instance().addMapLayer(far)
+    assert len(far.source()) > 254
+    stored = QgsVectorLayer("Polygon?field=old_layer:string(254)", "stored", "memory")
+    feature = QgsFeature(stored.fields())
+    feature.setAttributes([far.source()[:254]])
+    stored.dataProvider().addFeatures([feature])
+    assert old_layer_of(stored) is far
 
 
 def test_polygons_that_merged_become_one(old, wait):

@@ -2294,6 +2294,11 @@
    <translation>Erledigt; Strg+Z nimmt es zurück.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/editor.py" />
+   <source>The object that was corrected has been deleted meanwhile.</source>
+   <translation>Das korrigierte Objekt ist inzwischen gelöscht worden.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/examples.py" />
    <source>The example lies outside the CRS of its layer.</source>
    <translation>Das Beispiel liegt außerhalb des KBS seines Layers.</translation>
@@ -2437,11 +2442,6 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>The object that was corrected has been changed meanwhile.</source>
    <translation>Das korrigierte Objekt ist inzwischen verändert worden.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/target.py" />
-   <source>The object that was corrected has been deleted meanwhile.</source>
-   <translation>Das korrigierte Objekt ist inzwischen gelöscht worden.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
