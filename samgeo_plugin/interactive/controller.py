@@ -75,10 +75,12 @@ class Controller(QObject):
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
         self.temporary = self._closed = False
+        self._asked: list[Any] = []
+        """Sentences whose ways out write an accepted object: they are of this project only."""
         self.autosave = Autosave(
             lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
         )
-        self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
+        self.target_changed.connect(self._watch_target)
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
@@ -90,7 +92,10 @@ class Controller(QObject):
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.opened.connect(self._remove_renderings)
-        QgsProject.instance().cleared.connect(self._project_cleared)
+        project = QgsProject.instance()
+        project.cleared.connect(self._project_cleared)
+        project.layersAdded.connect(self._watch_target)
+        project.layersRemoved.connect(self._watch_target)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -276,6 +281,10 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(self.target_id or "")
         return layer if isinstance(layer, QgsVectorLayer) else None
 
+    def _watch_target(self, *_: Any) -> None:
+        """Also where its layer is removed, or is there again: its project was opened once more."""
+        self.autosave.watch(self.target_layer())
+
     def set_target(self, layer: Optional[QgsVectorLayer], temporary: bool = False) -> bool:
         """Choose where accepted objects go.
 
@@ -376,11 +385,8 @@ class Controller(QObject):
             self.form_wanted.emit(wanted, accepted)
             return
         except (target.TargetError, EditError) as error:
-            self.reporter.show(
-                "error",
-                str(error),
-                actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
-            )
+            new = tr("Use a new layer"), lambda: self._write_anew(accepted)
+            self._asked.append(self.reporter.show("error", str(error), actions=[new]))
             return
         self.note(accepted, written)
 
@@ -398,7 +404,7 @@ class Controller(QObject):
     def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
         """The same object again: a second feature only where that is wanted."""
         place = Place(layer.id(), there, accepted.geometry)
-        self.reporter.show(
+        shown = self.reporter.show(
             "warning",
             tr("{layer} has this object already; nothing was added.").format(layer=layer.name()),
             actions=[
@@ -407,6 +413,7 @@ class Controller(QObject):
             ],
             stays=True,
         )
+        self._asked.append(shown)
 
     # --- classes --------------------------------------------------------------------------------
 
@@ -442,16 +449,25 @@ class Controller(QObject):
         self.session.close(at_once=True)
         self.client.stop_and_wait()
         self.classes.release()
-        QgsProject.instance().cleared.disconnect(self._project_cleared)
+        self.autosave.release()
+        project = QgsProject.instance()
+        project.cleared.disconnect(self._project_cleared)
+        project.layersAdded.disconnect(self._watch_target)
+        project.layersRemoved.disconnect(self._watch_target)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
         self.online.remove_all()
+        self.reporter.release()
 
     def _project_cleared(self) -> None:
+        """What was accepted is of layers that are gone; it goes into none of the next project."""
+        for shown in self._asked:
+            self.reporter.take_back(shown)
+        self._asked = []
+        self.session.close(at_once=True)
         self.choose(raster=None, bands=(), rendered=None)
-        if not self.session.pending:
-            self._remove_renderings()
-            self.online.remove_all()
+        self._remove_renderings()
+        self.online.remove_all()
 
     def _remove_renderings(self) -> None:
         """Delete temporary renderings that are no longer in use."""

@@ -220,7 +220,7 @@ class InteractiveSession(QObject):
         """Give the engine's session back, after accepted objects are finished.
 
         Args:
-            at_once: QGIS or the plugin ends: nothing can be waited for.
+            at_once: QGIS, the plugin or the project ends: nothing can be waited for.
         """
         self._clear_object()
         self._next = None
