@@ -7,7 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from .. import rasters, rendering, settings, styles
@@ -91,6 +97,7 @@ class Controller(QObject):
         self.session.object_class = self.classes.current
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
+        self.session.class_given.connect(self._write_class)
         self.session.opened.connect(self._remove_renderings)
         project = QgsProject.instance()
         project.cleared.connect(self._project_cleared)
@@ -389,6 +396,17 @@ class Controller(QObject):
             self._asked.append(self.reporter.show("error", str(error), actions=[new]))
             return
         self.note(accepted, written)
+
+    def _write_class(self, place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> None:
+        """Another class for an existing feature, whose outline stays."""
+        try:
+            written = target.set_class(place, crs, name)
+        except (target.TargetError, EditError) as error:
+            self.reporter.show("error", str(error))
+            return
+        self.written.emit(written)
+        self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
+        self.accepted_as.emit(place.geometry, crs, name)
 
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""

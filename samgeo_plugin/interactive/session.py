@@ -53,6 +53,9 @@ class InteractiveSession(QObject):
     changed = pyqtSignal()
     hover_changed = pyqtSignal(object)
     accepted = pyqtSignal(object)
+    class_given = pyqtSignal(object, object, str)
+    """An existing feature's place, its CRS and its class: accepted without a change of outline."""
+
     opened = pyqtSignal()
     not_opened = pyqtSignal()
     """There will be no engine for the raster that was to be opened."""
@@ -349,7 +352,10 @@ class InteractiveSession(QObject):
         if not self._prompts:
             return False
         if self._place is not None and len(self._prompts) == 1:
+            place, said = self._place, self._class_said
             self.clear()  # it was looked at and found right
+            if said and self.object_class:
+                self.class_given.emit(place, self._engine.crs, self.object_class)
             return True
         waiting = self.is_waiting or not self._engine.is_open
         candidate = self.current

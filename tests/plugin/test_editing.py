@@ -376,6 +376,56 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     layer.rollBack()
 
 
+@pytest.fixture
+def barn(loaded, town, wait):
+    """A polygon with a class in the target layer, and the tool in hand."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "barns", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setAttributes(["barn"])
+    feature.setGeometry(square(300010, 3000005, 5))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.controller.classes.add("roof")
+    loaded.controller.classes.choose("")
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: loaded.controller.session.state == READY)
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    yield layer
+    layer.rollBack()
+
+
+def test_a_polygon_that_is_right_gets_another_class_alone(loaded, barn):
+    told = []
+    loaded.controller.accepted_as.connect(lambda shape, crs, name: told.append(name))
+    loaded.tool._say_class("roof")
+    assert loaded.controller.session.accept()
+    (made,) = barn.getFeatures()
+    assert made["class"] == "roof"
+    assert made.geometry().asWkt() == square(300010, 3000005, 5).asWkt(), "to the last digit"
+    assert told == ["roof"]
+    assert not loaded.controller.session.prompts
+    loaded.editor.undo()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+
+
+@pytest.mark.parametrize("name", ["barn", "", None])
+def test_a_class_that_is_there_already_or_not_said_changes_nothing(loaded, barn, name):
+    if name is not None:
+        loaded.tool._say_class(name)
+    assert loaded.controller.session.accept()
+    assert not barn.isEditable()
+
+
+def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):
+    monkeypatch.setattr(target, "with_class_field", lambda layer: -1)
+    monkeypatch.setattr(target, "class_field", lambda layer: -1)
+    loaded.tool._say_class("roof")
+    assert loaded.controller.session.accept()
+    assert "no field" in loaded.iface.text()
+
+
 def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     loaded, roofs, tmp_path, monkeypatch
 ):
