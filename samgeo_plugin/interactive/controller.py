@@ -86,7 +86,7 @@ class Controller(QObject):
         self.autosave = Autosave(
             lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
         )
-        self.target_changed.connect(self._watch_target)
+        self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
@@ -101,8 +101,8 @@ class Controller(QObject):
         self.session.opened.connect(self._remove_renderings)
         project = QgsProject.instance()
         project.cleared.connect(self._project_cleared)
-        project.layersAdded.connect(self._watch_target)
-        project.layersRemoved.connect(self._watch_target)
+        project.layersAdded.connect(self._layers_changed)
+        project.layersRemoved.connect(self._layers_changed)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -288,9 +288,10 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(self.target_id or "")
         return layer if isinstance(layer, QgsVectorLayer) else None
 
-    def _watch_target(self, *_: Any) -> None:
-        """Also where its layer is removed, or is there again: its project was opened once more."""
-        self.autosave.watch(self.target_layer())
+    def _layers_changed(self, *_: Any) -> None:
+        """The target layer was removed, or it is there again: its project was opened once more."""
+        if self.target_layer() is not self.autosave.layer:
+            self.target_changed.emit()
 
     def set_target(self, layer: Optional[QgsVectorLayer], temporary: bool = False) -> bool:
         """Choose where accepted objects go.
@@ -470,8 +471,8 @@ class Controller(QObject):
         self.autosave.release()
         project = QgsProject.instance()
         project.cleared.disconnect(self._project_cleared)
-        project.layersAdded.disconnect(self._watch_target)
-        project.layersRemoved.disconnect(self._watch_target)
+        project.layersAdded.disconnect(self._layers_changed)
+        project.layersRemoved.disconnect(self._layers_changed)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
         self.online.remove_all()
