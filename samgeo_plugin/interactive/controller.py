@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsGeometry,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -31,6 +32,7 @@ from .editing import EditError
 from .online import OnlineView, Rendering
 from .opening import READY
 from .place import Place
+from .presence import Presence
 from .session import InteractiveSession
 from .words import word_models
 
@@ -62,6 +64,9 @@ class Controller(QObject):
     accepted_as = pyqtSignal(object, object, str)
     """Geometry, CRS and class of an object that was written."""
 
+    taken_back = pyqtSignal(object, object, str)
+    """Likewise of one that was undone or deleted since; a redo is :attr:`accepted_as` again."""
+
     form_wanted = pyqtSignal(object, object)
     """What says so, and the accepted object; :meth:`note` hears of it when it is in the layer."""
 
@@ -91,6 +96,9 @@ class Controller(QObject):
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
         self.accepted_objects = AcceptedObjects(self.session, reporter, self)
+        self.presence = Presence(self)
+        self.presence.gone.connect(self.taken_back)
+        self.presence.back.connect(self.accepted_as)
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
         self.classes.current_changed.connect(self.session.say_class)
@@ -406,8 +414,9 @@ class Controller(QObject):
             self.reporter.show("error", str(error))
             return
         self.written.emit(written)
-        self.show_classes_of(QgsProject.instance().mapLayer(written.layer_id))
-        self.accepted_as.emit(place.geometry, crs, name)
+        layer = QgsProject.instance().mapLayer(written.layer_id)
+        self.show_classes_of(layer)
+        self._tell_accepted(layer, written, place.geometry, crs, name)
 
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
@@ -418,7 +427,18 @@ class Controller(QObject):
         if said:
             self.show_classes_of(layer)
         if said or accepted.place is None:
-            self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+            self._tell_accepted(layer, written, accepted.geometry, accepted.crs, said)
+
+    def _tell_accepted(
+        self,
+        layer: QgsVectorLayer,
+        written: target.Written,
+        geometry: QgsGeometry,
+        crs: QgsCoordinateReferenceSystem,
+        name: str,
+    ) -> None:
+        self.presence.watch(layer, written.feature_ids, geometry, crs, name)
+        self.accepted_as.emit(geometry, crs, name)
 
     def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
         """The same object again: a second feature only where that is wanted."""
@@ -469,6 +489,7 @@ class Controller(QObject):
         self.client.stop_and_wait()
         self.classes.release()
         self.autosave.release()
+        self.presence.release()
         project = QgsProject.instance()
         project.cleared.disconnect(self._project_cleared)
         project.layersAdded.disconnect(self._layers_changed)
