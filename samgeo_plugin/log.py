@@ -39,6 +39,7 @@ class Reporter:
     def __init__(self, iface: Optional[Any]) -> None:
         self._iface = iface
         self._shown: Optional[Any] = None
+        self._with_buttons: list[Any] = []
 
     def show(
         self,
@@ -47,7 +48,7 @@ class Reporter:
         detail: str = "",
         actions: Sequence[tuple[str, Callable[[], None]]] = (),
         stays: bool = False,
-    ) -> None:
+    ) -> Optional[Any]:
         """One sentence with a way out.
 
         Args:
@@ -55,18 +56,19 @@ class Reporter:
             sentence: For a person.
             detail: For the log panel.
             actions: Label and function of each button, where the way out is a click away.
-            stays: Until it is closed, whatever its level.
+            stays: Until it is closed, whatever its level and whatever is said meanwhile.
+
+        Returns:
+            What is shown, for :meth:`take_back`; None without a message bar.
         """
         write(sentence + (f"\n{detail}" if detail else ""), level)
         if level == "error":
             # Only the sentence: details may hold paths that do not belong in a pasted report.
             settings.LAST_ERROR.set(sentence)
         if self._iface is None:
-            return
+            return None
         bar = self._iface.messageBar()
-        # An error stays until it is closed: what was lost must not vanish under the next sentence.
-        if self._shown is not None and not sip.isdeleted(self._shown):
-            bar.popWidget(self._shown)
+        self.take_back(self._shown)
         item = bar.createMessage("SamGeo", sentence)
         for label, does in actions:
             button = QPushButton(label, item)
@@ -79,7 +81,24 @@ class Reporter:
             item.layout().addWidget(button)
         seconds = 0 if stays else {"error": 0, "warning": 12}.get(level, 5)
         pushed = bar.pushWidget(item, _LEVELS[level], seconds)
-        self._shown = None if level == "error" else pushed
+        # An error stays until it is closed, and so does a question: what was lost, or can still be
+        # saved by an answer, must not vanish under the next sentence.
+        self._shown = None if level == "error" or stays else pushed
+        if actions:
+            there = [each for each in self._with_buttons if not sip.isdeleted(each)]
+            self._with_buttons = [*there, pushed]
+        return pushed
+
+    def take_back(self, shown: Optional[Any]) -> None:
+        """Close a sentence, where it has not been closed yet."""
+        if shown is not None and not sip.isdeleted(shown):
+            self._iface.messageBar().popWidget(shown)
+
+    def release(self) -> None:
+        """The plugin is being unloaded: what its buttons would do is done by nobody any more."""
+        for each in self._with_buttons:
+            self.take_back(each)
+        self._with_buttons = []
 
     def open_log(self) -> None:
         """Bring the log panel's tab of this plugin to the front."""

@@ -100,6 +100,7 @@ class SamGeoPlugin(QObject):
         self.examples = Examples(self)
         self.examples.message.connect(controller.reporter.show)
         controller.accepted_as.connect(self.examples.note)
+        controller.taken_back.connect(self.examples.take_back)
         self.find = FindLike(client, controller.session, self.examples, self)
         self.find.message.connect(controller.reporter.show)
         self.example_tool = ExampleTool(canvas, self.find, controller.classes)
@@ -144,13 +145,15 @@ class SamGeoPlugin(QObject):
 
         self.editor = LayerEditor(
             controller.session,
-            lambda: self.review.layer or controller.target_layer(),
+            self._worked_on,
             lambda: canvas.mapSettings().destinationCrs(),
             self,
         )
         self.editor.message.connect(
             lambda level, text: controller.reporter.show(level, text) if level else None
         )
+        for signal in (self.review.started, self.review.stopped, controller.target_changed):
+            signal.connect(self.editor.follow)
         self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
         self.layer_rendering = LayerRendering(controller, canvas, window, self)
         for rendering in (controller.online, self.layer_rendering):
@@ -205,6 +208,7 @@ class SamGeoPlugin(QObject):
         self.automatic.release()
         self.find.release()
         self.examples.release()
+        self.editor.release()
         self._stop_processes()
         self.iface.unregisterOptionsWidgetFactory(self._factory)
         for action in self._actions:
@@ -361,6 +365,17 @@ class SamGeoPlugin(QObject):
                 styles.show_status(layer, self.review.status_field)
             self.iface.setActiveLayer(layer)
             self.iface.mapCanvas().setFocus()
+
+    def _worked_on(self) -> list[QgsVectorLayer]:
+        """The layer in review, and the target layer."""
+        if self.controller is None:
+            return []
+        layers = [self.review.layer, self.controller.target_layer()]
+        update = self.review.update
+        if update is not None and layers[1] is update.old:
+            # It follows the decisions: what they have changed there is undone with them.
+            layers.pop()
+        return list(dict.fromkeys(layer for layer in layers if layer is not None))
 
     def _correct_reviewed(self) -> None:
         """The current polygon, to be corrected by clicks; Enter writes it back."""

@@ -116,6 +116,11 @@ class Autosave(QObject):
                 signal.connect(self._modified)
         self.changed.emit()
 
+    def release(self) -> None:
+        """The plugin is being unloaded: edits stay as they are, for the user to save."""
+        self._idle.stop()
+        self.watch(None)
+
     @staticmethod
     def _signals(layer: QgsVectorLayer) -> tuple:
         return layer.layerModified, layer.afterCommitChanges, layer.afterRollBack

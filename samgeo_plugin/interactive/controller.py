@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from .. import rasters, rendering, settings, styles
@@ -25,6 +32,7 @@ from .editing import EditError
 from .online import OnlineView, Rendering
 from .opening import READY
 from .place import Place
+from .presence import Presence
 from .session import InteractiveSession
 from .words import word_models
 
@@ -56,6 +64,9 @@ class Controller(QObject):
     accepted_as = pyqtSignal(object, object, str)
     """Geometry, CRS and class of an object that was written."""
 
+    taken_back = pyqtSignal(object, object, str)
+    """Likewise of one that was undone or deleted since; a redo is :attr:`accepted_as` again."""
+
     form_wanted = pyqtSignal(object, object)
     """What says so, and the accepted object; :meth:`note` hears of it when it is in the layer."""
 
@@ -75,6 +86,8 @@ class Controller(QObject):
         self._renderings: list[str] = []
         self.extent: Optional[QgsRectangle] = None
         self.temporary = self._closed = False
+        self._asked: list[Any] = []
+        """Sentences whose ways out write an accepted object: they are of this project only."""
         self.autosave = Autosave(
             lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
         )
@@ -83,14 +96,21 @@ class Controller(QObject):
         self.online.ready.connect(self._rendered_online)
         self.online.failed.connect(lambda why: reporter.show("warning", why))
         self.accepted_objects = AcceptedObjects(self.session, reporter, self)
+        self.presence = Presence(self)
+        self.presence.gone.connect(self.taken_back)
+        self.presence.back.connect(self.accepted_as)
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
         self.classes.current_changed.connect(self.session.say_class)
         self.session.object_class = self.classes.current
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
+        self.session.class_given.connect(self._write_class)
         self.session.opened.connect(self._remove_renderings)
-        QgsProject.instance().cleared.connect(self._project_cleared)
+        project = QgsProject.instance()
+        project.cleared.connect(self._project_cleared)
+        project.layersAdded.connect(self._layers_changed)
+        project.layersRemoved.connect(self._layers_changed)
         client.logged.connect(lambda level, text: write(text, level))
 
     # --- raster and model -----------------------------------------------------------------------
@@ -276,6 +296,11 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(self.target_id or "")
         return layer if isinstance(layer, QgsVectorLayer) else None
 
+    def _layers_changed(self, *_: Any) -> None:
+        """The target layer was removed, or it is there again: its project was opened once more."""
+        if self.target_layer() is not self.autosave.layer:
+            self.target_changed.emit()
+
     def set_target(self, layer: Optional[QgsVectorLayer], temporary: bool = False) -> bool:
         """Choose where accepted objects go.
 
@@ -376,13 +401,22 @@ class Controller(QObject):
             self.form_wanted.emit(wanted, accepted)
             return
         except (target.TargetError, EditError) as error:
-            self.reporter.show(
-                "error",
-                str(error),
-                actions=[(tr("Use a new layer"), lambda: self._write_anew(accepted))],
-            )
+            new = tr("Use a new layer"), lambda: self._write_anew(accepted)
+            self._asked.append(self.reporter.show("error", str(error), actions=[new]))
             return
         self.note(accepted, written)
+
+    def _write_class(self, place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> None:
+        """Another class for an existing feature, whose outline stays."""
+        try:
+            written = target.set_class(place, crs, name)
+        except (target.TargetError, EditError) as error:
+            self.reporter.show("error", str(error))
+            return
+        self.written.emit(written)
+        layer = QgsProject.instance().mapLayer(written.layer_id)
+        self.show_classes_of(layer)
+        self._tell_accepted(layer, written, place.geometry, crs, name)
 
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
@@ -393,12 +427,23 @@ class Controller(QObject):
         if said:
             self.show_classes_of(layer)
         if said or accepted.place is None:
-            self.accepted_as.emit(accepted.geometry, accepted.crs, said)
+            self._tell_accepted(layer, written, accepted.geometry, accepted.crs, said)
+
+    def _tell_accepted(
+        self,
+        layer: QgsVectorLayer,
+        written: target.Written,
+        geometry: QgsGeometry,
+        crs: QgsCoordinateReferenceSystem,
+        name: str,
+    ) -> None:
+        self.presence.watch(layer, written.feature_ids, geometry, crs, name)
+        self.accepted_as.emit(geometry, crs, name)
 
     def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
         """The same object again: a second feature only where that is wanted."""
         place = Place(layer.id(), there, accepted.geometry)
-        self.reporter.show(
+        shown = self.reporter.show(
             "warning",
             tr("{layer} has this object already; nothing was added.").format(layer=layer.name()),
             actions=[
@@ -407,6 +452,7 @@ class Controller(QObject):
             ],
             stays=True,
         )
+        self._asked.append(shown)
 
     # --- classes --------------------------------------------------------------------------------
 
@@ -442,16 +488,26 @@ class Controller(QObject):
         self.session.close(at_once=True)
         self.client.stop_and_wait()
         self.classes.release()
-        QgsProject.instance().cleared.disconnect(self._project_cleared)
+        self.autosave.release()
+        self.presence.release()
+        project = QgsProject.instance()
+        project.cleared.disconnect(self._project_cleared)
+        project.layersAdded.disconnect(self._layers_changed)
+        project.layersRemoved.disconnect(self._layers_changed)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
         self.online.remove_all()
+        self.reporter.release()
 
     def _project_cleared(self) -> None:
+        """What was accepted is of layers that are gone; it goes into none of the next project."""
+        for shown in self._asked:
+            self.reporter.take_back(shown)
+        self._asked = []
+        self.session.close(at_once=True)
         self.choose(raster=None, bands=(), rendered=None)
-        if not self.session.pending:
-            self._remove_renderings()
-            self.online.remove_all()
+        self._remove_renderings()
+        self.online.remove_all()
 
     def _remove_renderings(self) -> None:
         """Delete temporary renderings that are no longer in use."""

@@ -24,6 +24,7 @@ from . import editing, target
 from .editing import EditError
 from .place import Place, part_at
 from .session import InteractiveSession
+from .undo_order import UndoOrder
 
 
 class LayerEditor(QObject):
@@ -31,7 +32,8 @@ class LayerEditor(QObject):
 
     Args:
         session: What a polygon is corrected in.
-        layer: Names the layer that is worked on; None where there is none.
+        layers: Names the layers that are worked on: polygons of the first one are taken up and
+            edited, changes of all of them are undone.
         crs: Names the map's CRS.
         parent: Qt's owner.
     """
@@ -41,19 +43,28 @@ class LayerEditor(QObject):
     def __init__(
         self,
         session: InteractiveSession,
-        layer: Callable[[], Optional[QgsVectorLayer]],
+        layers: Callable[[], list[QgsVectorLayer]],
         crs: Callable[[], QgsCoordinateReferenceSystem],
         parent: Optional[QObject] = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
-        self._layer = layer
+        self._layers = layers
         self._crs = crs
+        self._undo_order = UndoOrder()
+
+    def follow(self) -> None:
+        """Other layers are worked on."""
+        self._undo_order.follow(self._layers())
+
+    def release(self) -> None:
+        """The plugin is being unloaded."""
+        self._undo_order.follow([])
 
     @property
     def layer(self) -> Optional[QgsVectorLayer]:
-        """The layer, where it can be worked on."""
-        layer = self._layer()
+        """The layer whose polygons are taken up, where it can be worked on."""
+        layer = next(iter(self._layers()), None)
         return layer if layer is not None and target.problem(layer) is None else None
 
     def at(self, point: QgsPointXY) -> Optional[tuple[int, QgsGeometry]]:
@@ -148,9 +159,9 @@ class LayerEditor(QObject):
         self._do(lambda layer, _: editing.split(layer, ids, points))
 
     def undo(self) -> bool:
-        """Take the layer's last change back, whichever layer is active; False where none is."""
-        layer = self.layer
-        if layer is None or not layer.isEditable() or not layer.undoStack().canUndo():
+        """Take the layers' last change back, whichever layer is active; False where none is."""
+        layer = self._undo_order.last()
+        if layer is None:
             return False
         layer.undoStack().undo()
         layer.triggerRepaint()
@@ -158,8 +169,7 @@ class LayerEditor(QObject):
 
     @property
     def can_undo(self) -> bool:
-        layer = self.layer
-        return bool(layer is not None and layer.isEditable() and layer.undoStack().canUndo())
+        return self._undo_order.last() is not None
 
     def _do(self, change: Callable[[QgsVectorLayer, list[int]], object]) -> None:
         layer, ids = self.layer, self.chosen

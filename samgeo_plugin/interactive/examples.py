@@ -144,18 +144,11 @@ class Examples(QObject):
         layer = self.layer()
         if layer is None:
             return False
-        moved = QgsGeometry(geometry)
-        try:
-            moved.transform(QgsCoordinateTransform(crs, layer.crs(), QgsProject.instance()))
-        except QgsCsException:
+        moved = _moved(geometry, crs, layer)
+        if moved is None:
             self.message.emit("warning", tr("The example lies outside the CRS of its layer."))
             return False
-        moved.convertToMultiType()
-        same = [
-            each.id()
-            for each in layer.getFeatures(QgsFeatureRequest().setFilterRect(moved.boundingBox()))
-            if each.hasGeometry() and iou(each.geometry(), moved) >= SAME
-        ]
+        same = [each.id() for each in _near(layer, moved) if iou(each.geometry(), moved) >= SAME]
         feature = QgsFeature(layer.fields())
         feature.setGeometry(moved)
         feature.setAttribute(layer.fields().lookupField(CLASS), name)
@@ -176,6 +169,33 @@ class Examples(QObject):
             return False
         self._soon.start()
         return True
+
+    def take_back(
+        self, geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem, name: str
+    ) -> None:
+        """An accepted object was undone or deleted: it is no example, unless its example has been
+        changed by hand since."""
+        self._noted = [
+            each for each in self._noted if each[2] != name or not each[0].equals(geometry)
+        ]
+        layer = self.layer()
+        moved = None if layer is None else _moved(geometry, crs, layer)
+        if layer is None or moved is None:
+            return
+        index = layer.fields().lookupField(CLASS)
+        same = [
+            each.id()
+            for each in _near(layer, moved)
+            if each.geometry().equals(moved) and name in ("", text_of(each.attribute(index)))
+        ]
+        if not same:
+            return
+        if layer.isEditable():
+            layer.deleteFeatures(same)
+        else:
+            layer.dataProvider().deleteFeatures(same)
+            layer.triggerRepaint()
+        self._soon.start()
 
     def all_in(self, crs: QgsCoordinateReferenceSystem) -> list[tuple[QgsGeometry, str]]:
         """All examples in a CRS, with their classes; those that it cannot show are left out."""
@@ -282,6 +302,24 @@ class Examples(QObject):
         self._watch(None)
         self._noted = []
         self.changed.emit()
+
+
+def _moved(
+    geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem, layer: QgsVectorLayer
+) -> Optional[QgsGeometry]:
+    """A polygon as the layer of examples holds it; None where its CRS does not reach."""
+    moved = QgsGeometry(geometry)
+    try:
+        moved.transform(QgsCoordinateTransform(crs, layer.crs(), QgsProject.instance()))
+    except QgsCsException:
+        return None
+    moved.convertToMultiType()
+    return moved
+
+
+def _near(layer: QgsVectorLayer, geometry: QgsGeometry) -> list[QgsFeature]:
+    request = QgsFeatureRequest().setFilterRect(geometry.boundingBox())
+    return [each for each in layer.getFeatures(request) if each.hasGeometry()]
 
 
 def place_for(beside: Optional[QgsVectorLayer]) -> Optional[str]:

@@ -53,6 +53,9 @@ class InteractiveSession(QObject):
     changed = pyqtSignal()
     hover_changed = pyqtSignal(object)
     accepted = pyqtSignal(object)
+    class_given = pyqtSignal(object, object, str)
+    """An existing feature's place, its CRS and its class: accepted without a change of outline."""
+
     opened = pyqtSignal()
     not_opened = pyqtSignal()
     """There will be no engine for the raster that was to be opened."""
@@ -220,7 +223,7 @@ class InteractiveSession(QObject):
         """Give the engine's session back, after accepted objects are finished.
 
         Args:
-            at_once: QGIS or the plugin ends: nothing can be waited for.
+            at_once: QGIS, the plugin or the project ends: nothing can be waited for.
         """
         self._clear_object()
         self._next = None
@@ -349,7 +352,10 @@ class InteractiveSession(QObject):
         if not self._prompts:
             return False
         if self._place is not None and len(self._prompts) == 1:
+            place, said = self._place, self._class_said
             self.clear()  # it was looked at and found right
+            if said and self.object_class:
+                self.class_given.emit(place, self._engine.crs, self.object_class)
             return True
         waiting = self.is_waiting or not self._engine.is_open
         candidate = self.current

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -32,6 +32,7 @@ from qgis.core import (
 from .. import field_types, styles
 from ..i18n import tr
 from . import editing, feature_ids, field_mapping, last_values
+from .editing import EditError
 from .place import Place, parts_of, put_back
 from .tidy import iou
 
@@ -345,14 +346,7 @@ def correct_object(
         EditError: Nothing would be left of it beside existing objects, or the field for the class
             cannot hold its class.
     """
-    layer = QgsProject.instance().mapLayer(place.layer_id)
-    why = problem(layer if isinstance(layer, QgsVectorLayer) else None)
-    if why is not None:
-        raise TargetError(why)
-    feature_id = feature_at(layer, place, crs)
-    if feature_id is None:
-        raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
-    place = replace(place, feature_id=feature_id)
+    layer, feature_id = _found(place, crs)
     moved = to_layer_crs(geometry, crs, layer)
     if place.keeps:
         now = layer.getFeature(feature_id).geometry()
@@ -365,10 +359,48 @@ def correct_object(
         layer.startEditing()
     chosen = with_class_field(layer) if said else -1
     with editing.command(layer, tr("Correct object")):
-        editing.set_shape(layer, place.feature_id, moved)
+        editing.set_shape(layer, feature_id, moved)
         if chosen >= 0:
-            editing.set_value(layer, place.feature_id, chosen, said)
-    return Written(layer.id(), (place.feature_id,))
+            editing.set_value(layer, feature_id, chosen, said)
+    return Written(layer.id(), (feature_id,))
+
+
+def set_class(place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> Written:
+    """Give an existing feature a class and leave its outline, as one step of undo.
+
+    Raises:
+        TargetError: The layer or the feature is gone.
+        EditError: The layer refuses it, or its field for the class cannot hold it.
+    """
+    layer, feature_id = _found(place, crs)
+    written, index = Written(layer.id(), (feature_id,)), class_field(layer)
+    if index >= 0 and layer.getFeature(feature_id).attribute(index) == name:
+        return written
+    if not layer.isEditable():
+        layer.startEditing()
+    chosen = with_class_field(layer)
+    if chosen >= 0:
+        with editing.command(layer, tr("Correct object")):
+            editing.set_value(layer, feature_id, chosen, name)
+    elif index < 0:
+        raise EditError(tr("The layer has no field “label” or “class”."))
+    return written
+
+
+def _found(place: Place, crs: QgsCoordinateReferenceSystem) -> tuple[QgsVectorLayer, int]:
+    """A place's layer, and the id of its feature now.
+
+    Raises:
+        TargetError: One of them is gone, or nothing can be written into the layer.
+    """
+    layer = QgsProject.instance().mapLayer(place.layer_id)
+    why = problem(layer if isinstance(layer, QgsVectorLayer) else None)
+    if why is not None:
+        raise TargetError(why)
+    feature_id = feature_at(layer, place, crs)
+    if feature_id is None:
+        raise TargetError(tr("The object that was corrected has been deleted meanwhile."))
+    return layer, feature_id
 
 
 def broken_constraints(layer: QgsVectorLayer, feature: QgsFeature) -> str:

@@ -21,7 +21,7 @@ def first(loaded, town, wait, tmp_path):
     loaded.accept_at = lambda x: accept(loaded, wait, x)
     loaded.accept_at(300005)
     yield loaded
-    layer = loaded.controller.target_layer()
+    layer = loaded.controller.target_layer() if loaded.controller is not None else None
     if layer is not None:
         layer.rollBack()
 
@@ -96,6 +96,38 @@ def test_another_target_saves_the_one_before_also_while_an_object_is_in_work(fir
     assert not layer.isModified()
     assert first.controller.session.prompts, "the object in work goes on"
     first.controller.session.clear()
+    layer.rollBack()
+
+
+def test_it_goes_on_where_the_project_is_opened_again(first, tmp_path):
+    saves, panel = first.controller.autosave, first.dock.source
+    assert saves.save()
+    first.controller.target_layer().commitChanges()
+    project = QgsProject.instance()
+    project.write()
+    for _ in range(2):
+        project.clear()
+        assert not saves.on
+        assert not panel.save.isEnabled()
+        project.read(str(tmp_path / "work.qgz"))
+    layer = first.controller.target_layer()
+    assert saves.on
+    assert panel.autosave.isChecked()
+    layer.startEditing()
+    layer.deleteFeature(next(layer.getFeatures()).id())
+    assert saves._idle.isActive()
+    panel.save.click()
+    assert on_disk(layer) == 0
+
+
+def test_nothing_is_saved_by_a_plugin_that_is_switched_off(first):
+    layer, saves = first.controller.target_layer(), first.controller.autosave
+    assert saves._idle.isActive()
+    first.unload()
+    assert layer.isModified(), "the edits are the user's to save"
+    assert on_disk(layer) == 0
+    assert not saves._idle.isActive()
+    assert layer.receivers(layer.layerModified) == 0
     layer.rollBack()
 
 

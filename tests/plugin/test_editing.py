@@ -26,6 +26,7 @@ from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place, part_at
+from samgeo_plugin.interactive.undo_order import UndoOrder
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -376,6 +377,56 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     layer.rollBack()
 
 
+@pytest.fixture
+def barn(loaded, town, wait):
+    """A polygon with a class in the target layer, and the tool in hand."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "barns", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setAttributes(["barn"])
+    feature.setGeometry(square(300010, 3000005, 5))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.controller.classes.add("roof")
+    loaded.controller.classes.choose("")
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: loaded.controller.session.state == READY)
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    yield layer
+    layer.rollBack()
+
+
+def test_a_polygon_that_is_right_gets_another_class_alone(loaded, barn):
+    told = []
+    loaded.controller.accepted_as.connect(lambda shape, crs, name: told.append(name))
+    loaded.tool._say_class("roof")
+    assert loaded.controller.session.accept()
+    (made,) = barn.getFeatures()
+    assert made["class"] == "roof"
+    assert made.geometry().asWkt() == square(300010, 3000005, 5).asWkt(), "to the last digit"
+    assert told == ["roof"]
+    assert not loaded.controller.session.prompts
+    loaded.editor.undo()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+
+
+@pytest.mark.parametrize("name", ["barn", "", None])
+def test_a_class_that_is_there_already_or_not_said_changes_nothing(loaded, barn, name):
+    if name is not None:
+        loaded.tool._say_class(name)
+    assert loaded.controller.session.accept()
+    assert not barn.isEditable()
+
+
+def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):
+    monkeypatch.setattr(target, "with_class_field", lambda layer: -1)
+    monkeypatch.setattr(target, "class_field", lambda layer: -1)
+    loaded.tool._say_class("roof")
+    assert loaded.controller.session.accept()
+    assert "no field" in loaded.iface.text()
+
+
 def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     loaded, roofs, tmp_path, monkeypatch
 ):
@@ -543,6 +594,78 @@ def test_ctrl_z_undoes_in_the_target_whichever_layer_is_active(loaded, town, wai
     assert layer.featureCount() == 0
     assert loaded.tool._action(Key) is None, "nothing is left to undo: the key is QGIS's"
     layer.rollBack()
+
+
+def test_ctrl_z_undoes_what_was_done_last_in_the_review_or_in_the_target(loaded, roofs, wait):
+    reviewed = QgsVectorLayer("Polygon?crs=EPSG:32645&field=status:string", "reviewed", "memory")
+    for x in (0, 20):
+        feature = QgsFeature(reviewed.fields())
+        feature.setGeometry(square(x, 100))
+        reviewed.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(reviewed)
+    roofs.commitChanges()
+    loaded.controller.set_target(roofs)
+    assert loaded.review.start(reviewed)
+    wait(lambda: loaded.review.ready)
+
+    def state() -> tuple:
+        return sum(bool(each["status"]) for each in reviewed.getFeatures()), roofs.featureCount()
+
+    before = roofs.featureCount()
+    loaded.review.decide("accepted")
+    shape = square(100, 0)
+    loaded.controller.session.accepted.emit(Accepted(shape, shape, UTM, {}))
+    loaded.review.decide("accepted")
+    assert state() == (2, before + 1)
+    undone = []
+    while loaded.editor.undo():
+        undone.append(state())
+    assert undone == [(1, before + 1), (1, before), (0, before)]
+    loaded.review.stop()
+    reviewed.rollBack()
+
+
+def test_layers_are_undone_in_the_order_in_which_they_were_changed(qgis_app):
+    layers = [QgsVectorLayer("Polygon?crs=EPSG:32645", name, "memory") for name in "abc"]
+
+    def change(number: int) -> None:
+        target.add_object(layers[number], square(0, 0), UTM, {})
+
+    def undone() -> str:
+        names = ""
+        while order.last() is not None:
+            names += order.last().name()
+            order.last().undoStack().undo()
+        return names
+
+    change(2)
+    order = UndoOrder()
+    order.follow(layers[:2])
+    for number in (0, 1, 1, 0):
+        change(number)
+    order.follow(layers)  # what was done in c before is older than all
+    change(2)
+    layers[1].undoStack().undo()  # as by QGIS's own button
+    layers[0].undoStack().undo()
+    layers[0].undoStack().redo()
+    assert undone() == "acbac"
+    for number in (0, 1, 0):
+        change(number)
+    layers[0].commitChanges(False)
+    assert undone() == "b", "what is saved is undone no more"
+    change(0)
+    change(1)
+    order.follow(layers[:1])
+    assert undone() == "a"
+
+
+def test_a_layer_in_review_can_be_removed_with_its_changes(loaded, roofs, wait):
+    loaded.controller.set_target(None, temporary=True)
+    assert loaded.review.start(roofs)
+    wait(lambda: loaded.review.ready)
+    loaded.review.decide("accepted")
+    QgsProject.instance().removeMapLayer(roofs.id())
+    assert not loaded.editor.can_undo
 
 
 def test_last_values_are_used_again_where_qgis_says_so(qgis_app):

@@ -124,6 +124,25 @@ def test_a_later_example_of_the_same_object_counts(examples):
     assert QgsRectangle(80, -1, 90, 1).contains(shape.boundingBox())
 
 
+def test_what_is_taken_back_is_no_example_unless_it_was_changed_by_hand(examples, wait):
+    examples.note(disc(0, 0), CRS, "roof")
+    examples.note(disc(0, 0), CRS, "tree")
+    examples.take_back(disc(0, 0), CRS, "roof")
+    list(examples.add_noted(None, ""))
+    assert examples.counts == {"tree": 1}
+    examples.note(disc(50, 0), CRS, "roof")
+    examples.note(disc(100, 0), CRS, "roof")
+    layer, told = examples.layer(), []
+    (known,) = [f.id() for f in layer.getFeatures() if f.geometry().intersects(disc(100, 0))]
+    layer.dataProvider().changeAttributeValues({known: {0: "tree"}})
+    wait(lambda: not examples._soon.isActive())
+    examples.changed.connect(lambda: told.append(True))
+    for x in (50, 100):
+        examples.take_back(disc(x, 0), CRS, "roof")
+    assert examples.counts == {"tree": 2}
+    wait(lambda: told)
+
+
 def test_a_change_by_hand_is_told(examples, wait):
     examples.add(disc(0, 0), CRS, "roof")
     wait(lambda: True)

@@ -23,6 +23,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsMapToolPan
+from qgis.PyQt.QtWidgets import QPushButton
 
 from samgeo_plugin import settings
 from samgeo_plugin.gui.review_panel import ReviewPanel
@@ -140,6 +141,67 @@ def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
     assert layer.featureCount() == 2
 
 
+def doubled(plugin, wait, x: float) -> None:
+    """An object in the target layer, and once more: a question."""
+    for _ in range(2):
+        click(plugin, x)
+        plugin.controller.session.accept()
+        wait(lambda: not plugin.controller.session.pending)
+    wait(lambda: "has this object already" in plugin.iface.text())
+
+
+def test_a_question_stays_whatever_is_said_meanwhile(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    doubled(loaded, wait, 300005)
+    doubled(loaded, wait, 300020)
+    loaded.controller.reporter.show("info", "something else")
+    loaded.controller.reporter.show("info", "and again")
+    assert loaded.iface.text() == "and again"
+    asked = [item for item in loaded.iface.bar.items() if "already" in item.text()]
+    assert len(asked) == 2
+    assert len(loaded.iface.bar.items()) == 3, "what asks nothing goes with the next sentence"
+    layer = loaded.controller.target_layer()
+    for item in asked:
+        item.findChildren(QPushButton)[1].click()
+    assert layer.featureCount() == 4
+    layer.rollBack()
+
+
+@pytest.mark.parametrize("end", ["unload", "project"])
+def test_a_question_ends_with_the_plugin_and_with_the_project(loaded, town, wait, end):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    doubled(loaded, wait, 300005)
+    loaded.controller.target_layer().rollBack()
+    if end == "unload":
+        loaded.unload()
+    else:
+        QgsProject.instance().clear()
+    assert loaded.iface.bar.items() == []
+
+
+def test_what_is_still_to_come_when_the_project_is_closed_goes_into_no_other_one(
+    loaded, town, wait
+):
+    loaded.words["text"] = "slow=0.3"
+    loaded.controller.set_target(None, temporary=True)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    answered: list = []
+    click(loaded)
+    session.accept()
+    assert session.pending == 1
+    QgsProject.instance().clear()
+    assert session.pending == 0
+    assert "1 accepted objects could not be made" in loaded.iface.text()
+    loaded.controller.client.request("models", {"action": "list"}, answered.append)
+    wait(lambda: answered)
+    assert not QgsProject.instance().mapLayers()
+
+
 def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, town, wait):
     layer = target.new_scratch_layer("mine", UTM)
     QgsProject.instance().addMapLayer(layer)
@@ -150,8 +212,6 @@ def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, to
     click(loaded)
     loaded.controller.session.accept()
     wait(lambda: "read-only" in loaded.iface.text())
-    from qgis.PyQt.QtWidgets import QPushButton
-
     loaded.iface.bar.currentItem().findChild(QPushButton).click()
     assert loaded.controller.target_layer() is not layer
     assert loaded.controller.target_layer().featureCount() == 1
@@ -307,7 +367,6 @@ def test_without_an_environment_the_offer_is_made_and_no_error(loaded, town, wai
     loaded.tool_action.trigger()
     wait(lambda: "not set up" in loaded.iface.text())
     from qgis.core import Qgis
-    from qgis.PyQt.QtWidgets import QPushButton
 
     assert loaded.iface.bar.currentItem().level() == Qgis.MessageLevel.Info
     loaded.iface.bar.currentItem().findChild(QPushButton).click()
