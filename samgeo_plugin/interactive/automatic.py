@@ -284,7 +284,8 @@ class Automatic(QObject):
         layer = QgsProject.instance().mapLayer(run.target)
         if isinstance(layer, QgsVectorLayer):
             controller.set_target(layer)
-        self._find.set_least(run.least)
+        if run.what != WORDS:
+            self._find.set_usual_least(run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
         self.start(Wanted(run.what, run.where, area, crs, run.into, search_of(run)))

@@ -89,7 +89,9 @@ class FindLike(QObject):
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
-        self.least = 0.5
+        self.least = self.usual_least = 0.5
+        """From which an object is shown; the usual one is that of all searches but those by words,
+        where each model's scores are of their own kind."""
         self.crs = QgsCoordinateReferenceSystem()
         self._area: Optional[QgsGeometry] = None
         self._name = ""
@@ -160,6 +162,8 @@ class FindLike(QObject):
         self._forget()
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
+        if what != WORDS:
+            self.least = self.usual_least
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -373,9 +377,17 @@ class FindLike(QObject):
 
     def set_least(self, least: float) -> None:
         """The probability from which an object is shown."""
+        if self.what != WORDS:
+            self.usual_least = least
         if least != self.least:
             self.least = least
             self.sort_soon()
+
+    def set_usual_least(self, least: float) -> None:
+        """Likewise, where no words are looked for: what they have found stays as it is shown."""
+        self.usual_least = least
+        if self.what != WORDS:
+            self.set_least(least)
 
     def sort_soon(self) -> None:
         """The examples have changed."""
