@@ -83,6 +83,8 @@ class FindLike(QObject):
         self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
+        self.added: set[str] = set()
+        """Of all objects that were taken, those that the target layer did not have before."""
         self.outdated: set[str] = set()
         """All that were taken once and are parts of larger ones now: an undo in the target layer
         brings them back."""
@@ -238,7 +240,7 @@ class FindLike(QObject):
         self._index = FoundIndex()
         self._stale = False
         self._said, self._asked_with = {}, {}
-        self.taken, self.outdated = set(), set()
+        self.taken, self.added, self.outdated = set(), set(), set()
 
     def _clear(self) -> None:
         """Another project: what was found in this one is none of its objects."""
