@@ -2096,7 +2096,7 @@
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Nothing was added to {layer}.</source>
-   <translation>Nichts wurde in {layer} aufgenommen.</translation>
+   <translation>Zu {layer} wurde nichts hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
@@ -2196,7 +2196,7 @@
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>{layer} has this object already, hidden by its filter; nothing was added.</source>
-   <translation>{layer} hat dieses Objekt schon, vom Filter verborgen; nichts wurde aufgenommen.</translation>
+   <translation>{layer} enthält dieses Objekt schon, vom Filter verborgen; nichts wurde hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
