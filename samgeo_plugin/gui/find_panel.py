@@ -189,7 +189,6 @@ class FindPanel(QgsCollapsibleGroupBox):
         examples.changed.connect(self.show_state)
         tool.asked_changed.connect(self._show_asked)
         tool.class_wanted.connect(self._want_class)
-        self._usual_least: Optional[int] = None
         self._show_into()
         self._show_words()
         self._show_asked(None)
@@ -315,17 +314,9 @@ class FindPanel(QgsCollapsibleGroupBox):
         if area is None and where != RASTER:
             return
         crs, what = self._canvas.mapSettings().destinationCrs(), self.what.currentData()
-        self._swap_least(what)
         self._automatic.start(
             Wanted(what, where, area, crs, self.into.isChecked(), self.words.search)
         )
-
-    def _swap_least(self, what: str) -> None:
-        """Scores of words have a least one of their own."""
-        if what == WORDS and self._find.what != WORDS:
-            self._usual_least = self.least.value()
-        elif what != WORDS and self._find.what == WORDS and self._usual_least is not None:
-            self._find.set_least(self._usual_least / 100)
 
     def show_runs(self) -> None:
         """The history, beside the map."""
@@ -340,9 +331,10 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.what.setCurrentIndex(max(self.what.findData(run.what), 0))
         self.where.setCurrentIndex(max(self.where.findData(run.where), 0))
         self.into.setChecked(run.into)
-        self.least.setValue(round(run.least * 100))
         if run.what == WORDS:
             self.words.show_search(search_of(run))
+        else:
+            self._find.set_usual_least(run.least)
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""

@@ -100,6 +100,7 @@ class Automatic(QObject):
         self._take.ended.connect(self._taken)
         self._take.failed.connect(self._not_taken)
         self._takes_run: Optional[int] = None
+        self._takes: set[str] = set()
         self._hides = False
         find.ended.connect(self._ended)
         QgsProject.instance().cleared.connect(self._clear)
@@ -240,7 +241,7 @@ class Automatic(QObject):
     def _take_found(self) -> None:
         if self.current is not None and self._find.kept:
             self._hides = True  # what was found is seen in the target layer from now on
-            self.take(self.current)
+            self.take(self.current, again=False)
 
     # --- the history ----------------------------------------------------------------------------
 
@@ -284,18 +285,20 @@ class Automatic(QObject):
         layer = QgsProject.instance().mapLayer(run.target)
         if isinstance(layer, QgsVectorLayer):
             controller.set_target(layer)
-        self._find.set_least(run.least)
+        if run.what != WORDS:
+            self._find.set_usual_least(run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
         self.start(Wanted(run.what, run.where, area, crs, run.into, search_of(run)))
 
     # --- into the target layer ------------------------------------------------------------------
 
-    def take(self, run: Optional[int] = None) -> None:
+    def take(self, run: Optional[int] = None, again: bool = True) -> None:
         """What is shown goes into the target layer, as one step of its undo history.
 
         Args:
             run: Whose number of taken objects is noted.
+            again: Also what was taken before and then deleted from the layer.
         """
         controller, find = self._controller, self._find
         layer = controller.some_target()
@@ -320,16 +323,19 @@ class Automatic(QObject):
                 controller.session.refinement,
                 set(find.outdated),
                 set(find.taken),
+                frozenset() if again else frozenset(find.added),
             )
         except (TargetError, EditError) as error:
             controller.reporter.show("error", str(error))
             return
-        find.taken |= {one.id for one, _ in objects}
+        self._takes = {one.id for one, _ in objects} - find.taken
+        find.taken |= self._takes
         self.changed.emit()
 
     def _not_taken(self, why: str) -> None:
         """The candidates stay, to be taken again."""
         self._hides = False
+        self._find.taken -= self._takes
         self._controller.reporter.show("error", why)
         self.changed.emit()
 
@@ -343,23 +349,32 @@ class Automatic(QObject):
             self.runs.update(
                 run.number, taken=run.taken + added, target="" if layer is None else layer.id()
             )
-        if self._hides:
-            self._hides = False
+        refused = self._take.refused
+        self._find.taken -= refused.keys()
+        self._find.added |= self._take.added
+        if self._hides and (added > 0 or not refused):  # what is nowhere else stays on the map
             self._find.candidates.hide()
+        self._hides = False
         name = "" if layer is None else layer.name()
-        if added > 0 or left:
+        if added > 0:
             text = tr("{count} objects are in {layer}, not saved yet.").format(
-                count=max(added, 0), layer=name
+                count=added, layer=name
             )
+        elif left:
+            text = tr("Nothing was added to {layer}.").format(layer=name)
         else:
             text = tr("Nothing is new: all objects are in {layer} already.").format(layer=name)
-        if left:
-            text += " " + tr("{count} were there already or do not fit.").format(count=left)
+        if left > len(refused):
+            text += " " + tr("{count} were there already.").format(count=left - len(refused))
+        if refused:
+            why = next(iter(refused.values())).rstrip(".")
+            text += " " + tr("{count} do not fit: {why}.").format(count=len(refused), why=why)
         if stayed:
             text += " " + tr(
                 "{count} that you have changed stay, though they are parts of larger ones now."
             ).format(count=stayed)
-        controller.reporter.show("success" if added else "info", text)
+        level = "success" if added > 0 else "warning" if refused else "info"
+        controller.reporter.show(level, text)
         self.changed.emit()
 
 

@@ -391,7 +391,9 @@ class Controller(QObject):
                     return
                 if not again:
                     there = target.same_object(layer, accepted.geometry, accepted.crs)
-                    if there is not None:
+                    if there is not None or target.hides_object(
+                        layer, accepted.geometry, accepted.crs
+                    ):
                         self._ask_about(layer, there, accepted)
                         return
                 written = target.add_object(
@@ -440,17 +442,24 @@ class Controller(QObject):
         self.presence.watch(layer, written.feature_ids, geometry, crs, name)
         self.accepted_as.emit(geometry, crs, name)
 
-    def _ask_about(self, layer: QgsVectorLayer, there: int, accepted: Accepted) -> None:
-        """The same object again: a second feature only where that is wanted."""
-        place = Place(layer.id(), there, accepted.geometry)
+    def _ask_about(self, layer: QgsVectorLayer, there: Optional[int], accepted: Accepted) -> None:
+        """The same object again: a second feature only where that is wanted.
+
+        Args:
+            layer: Of the object.
+            there: Its feature; None for one that a filter hides, which cannot be edited.
+            accepted: The object.
+        """
+        actions = [(tr("Add it again"), lambda: self._write(accepted, again=True))]
+        if there is None:
+            text = tr("{layer} has this object already, hidden by its filter; nothing was added.")
+        else:
+            text = tr("{layer} has this object already; nothing was added.")
+            place = Place(layer.id(), there, accepted.geometry)
+            replaced = replace(accepted, place=place)
+            actions.insert(0, (tr("Replace its outline"), lambda: self._write(replaced)))
         shown = self.reporter.show(
-            "warning",
-            tr("{layer} has this object already; nothing was added.").format(layer=layer.name()),
-            actions=[
-                (tr("Replace its outline"), lambda: self._write(replace(accepted, place=place))),
-                (tr("Add it again"), lambda: self._write(accepted, again=True)),
-            ],
-            stays=True,
+            "warning", text.format(layer=layer.name()), actions=actions, stays=True
         )
         self._asked.append(shown)
 

@@ -83,13 +83,17 @@ class FindLike(QObject):
         self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
+        self.added: set[str] = set()
+        """Of all objects that were taken, those that the target layer did not have before."""
         self.outdated: set[str] = set()
         """All that were taken once and are parts of larger ones now: an undo in the target layer
         brings them back."""
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
-        self.least = 0.5
+        self.least = self.usual_least = 0.5
+        """From which an object is shown; the usual one is that of all searches but those by words,
+        where each model's scores are of their own kind."""
         self.crs = QgsCoordinateReferenceSystem()
         self._area: Optional[QgsGeometry] = None
         self._name = ""
@@ -160,6 +164,8 @@ class FindLike(QObject):
         self._forget()
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
+        if what != WORDS:
+            self.least = self.usual_least
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -234,7 +240,7 @@ class FindLike(QObject):
         self._index = FoundIndex()
         self._stale = False
         self._said, self._asked_with = {}, {}
-        self.taken, self.outdated = set(), set()
+        self.taken, self.added, self.outdated = set(), set(), set()
 
     def _clear(self) -> None:
         """Another project: what was found in this one is none of its objects."""
@@ -373,9 +379,17 @@ class FindLike(QObject):
 
     def set_least(self, least: float) -> None:
         """The probability from which an object is shown."""
+        if self.what != WORDS:
+            self.usual_least = least
         if least != self.least:
             self.least = least
             self.sort_soon()
+
+    def set_usual_least(self, least: float) -> None:
+        """Likewise, where no words are looked for: what they have found stays as it is shown."""
+        self.usual_least = least
+        if self.what != WORDS:
+            self.set_least(least)
 
     def sort_soon(self) -> None:
         """The examples have changed."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,7 +21,6 @@ from qgis.core import (
     QgsGeometry,
     QgsSpatialIndex,
     QgsVectorLayer,
-    QgsVectorLayerUtils,
 )
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
@@ -61,8 +61,12 @@ class TakeOver(QObject):
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self._steps = InSteps(self)
-        self._added = self._left = self._stayed = 0
+        self._more = self._left = self._stayed = 0
         self._why = ""
+        self.added: set[str] = set()
+        """Ids of the objects that were added the last time."""
+        self.refused: dict[str, str] = {}
+        """Why the layer refused objects, by their ids, the last time."""
         self._given: dict[tuple[str, str], list[QgsFeature]] = {}
         """What was added, by the ids of layer and object."""
 
@@ -82,6 +86,7 @@ class TakeOver(QObject):
         refinement: Refinement,
         outdated: AbstractSet[str] = frozenset(),
         taken: AbstractSet[str] = frozenset(),
+        once: AbstractSet[str] = frozenset(),
     ) -> None:
         """Begin.
 
@@ -95,6 +100,9 @@ class TakeOver(QObject):
                 features go, unless the user has changed them since.
             taken: Ids of objects that were taken before: those that are in the layer still are not
                 counted as left out.
+            once: Ids of objects that were added before and do not come again where the user has
+                deleted them. Where none of them is in the layer, they were not deleted: the step
+                was undone, or it is another layer.
 
         Raises:
             TargetError: The layer takes nothing.
@@ -107,12 +115,14 @@ class TakeOver(QObject):
             )
         if why is not None:
             raise target.TargetError(why)
-        chosen = target.with_class_field(layer)
+        names = dict.fromkeys(name for _, name in objects if name)
+        chosen = target.with_class_field(layer) if names else -1
         if chosen >= 0:
-            for name in dict.fromkeys(name for _, name in objects if name):
+            for name in names:
                 editing.value_for(layer, chosen, name)
-        self._added = self._left = self._stayed = 0
-        work = self._work(layer, crs, objects, attributes, refinement, outdated, taken)
+        self._more = self._left = self._stayed = 0
+        self.added, self.refused = set(), {}
+        work = self._work(layer, crs, objects, attributes, refinement, outdated, taken, once)
         self._why = tr(
             "Editing of the layer {name} ended before the found objects were in it; take them "
             "again."
@@ -123,7 +133,7 @@ class TakeOver(QObject):
         if self._why:
             self.failed.emit(self._why)
         else:
-            self.ended.emit(self._added, self._left, self._stayed)
+            self.ended.emit(self._more, self._left, self._stayed)
 
     def _work(
         self,
@@ -134,25 +144,47 @@ class TakeOver(QObject):
         refinement: Refinement,
         outdated: AbstractSet[str],
         taken: AbstractSet[str],
+        once: AbstractSet[str],
     ) -> Iterator[None]:
         index = QgsSpatialIndex()
-        shapes: dict[int, QgsGeometry] = {}
+        shapes: list[QgsGeometry] = []
+        known: set[str] = set()
         ids = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
         parts: dict[int, QgsGeometry] = {}
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
-        for feature in layer.getFeatures(request):
+        hidden = target.hidden_by_filter(layer, request)
+        for feature in itertools.chain(layer.getFeatures(request), hidden):
+            yield
+            if feature is None:
+                continue
             key = str(feature.attribute(ids)) if ids >= 0 else ""
+            known.add(key)
             if key in outdated:
                 if self._is_as_given(layer, feature.id(), key):
                     parts[feature.id()] = feature.geometry()
                     continue
-                changed.add(feature.id())
+                changed.add(len(shapes))
             if feature.hasGeometry():
-                index.addFeature(feature)
-                shapes[feature.id()] = feature.geometry()
-            yield
+                index.addFeature(len(shapes), feature.geometry().boundingBox())
+            shapes.append(feature.geometry())
         self._stayed = len(changed)
+
+        def moved_to_layer(one: Found) -> QgsGeometry:
+            return target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
+
+        def there_as(moved: QgsGeometry) -> list[int]:
+            near = index.intersects(moved.boundingBox())
+            return [each for each in near if iou(shapes[each], moved) >= SAME]
+
+        def is_there(one: Found) -> bool:
+            try:
+                return bool(there_as(moved_to_layer(one)))
+            except target.TargetError:
+                return False
+
+        if not known.isdisjoint(once) or any(is_there(one) for one, _ in objects if one.id in once):
+            objects = [(one, name) for one, name in objects if one.id not in once]
         made: list[tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]] = []
         coming = QgsSpatialIndex()
         in_turn = _looks_at_others(layer)
@@ -160,12 +192,8 @@ class TakeOver(QObject):
             values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
             values.update(stability=one.stability, area_m2=one.area_m2)
             try:
-                moved = target.to_layer_crs(refinement.tidy(one.geometry), crs, layer)
-                there = [
-                    each
-                    for each in index.intersects(moved.boundingBox())
-                    if iou(shapes[each], moved) >= SAME
-                ]
+                moved = moved_to_layer(one)
+                there = there_as(moved)
                 if there:
                     self._left += one.id not in taken
                     if not changed.isdisjoint(there):  # its other parts have nothing in their place
@@ -175,25 +203,31 @@ class TakeOver(QObject):
                     shape = editing.avoid_overlaps(layer, moved, list(parts), near)
                     given = target.field_values(layer, values)
                     features = [] if in_turn else _features(layer, shape, given)
-                    if features or in_turn:
-                        coming.addFeature(len(made), shape.boundingBox())
-                        made.append((one.id, shape, given, features))
-                    else:
-                        self._left += 1
-            except (target.TargetError, EditError):
-                self._left += 1
+                    coming.addFeature(len(made), shape.boundingBox())
+                    made.append((one.id, shape, given, features))
+            except (target.TargetError, EditError) as error:
+                self._refuse(one.id, error)
             yield
         with editing.command(layer, tr("Take found objects over")):
             layer.deleteFeatures(list(parts))
-            self._added -= len(parts)
+            self._more -= len(parts)
             for key, shape, given, features in made:
-                features = features or _features(layer, shape, given)
-                if features and all(layer.addFeature(each) for each in features):
-                    self._added += 1
+                try:
+                    features = features or _features(layer, shape, given)
+                except target.TargetError as error:
+                    self._refuse(key, error)
+                    continue
+                if all(layer.addFeature(each) for each in features):
+                    self._more += 1
+                    self.added.add(key)
                     self._given[layer.id(), key] = features
                 else:
-                    self._left += 1
+                    self._refuse(key, target.refusal(layer))
         self._why = ""
+
+    def _refuse(self, key: str, why: Exception) -> None:
+        self._left += 1
+        self.refused[key] = str(why)
 
     def _is_as_given(self, layer: QgsVectorLayer, feature_id: int, key: str) -> bool:
         """Nobody has changed a feature since it was added here as an object of this id."""
@@ -276,8 +310,13 @@ def _looks_at_others(layer: QgsVectorLayer) -> bool:
 def _features(
     layer: QgsVectorLayer, shape: QgsGeometry, values: dict[int, Any]
 ) -> list[QgsFeature]:
-    """One object as features that the layer takes; none where it takes none."""
-    feature = QgsVectorLayerUtils.createFeature(layer, shape, values)
-    made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
-    editing.measure(layer, made)
-    return [] if not made or target.broken_constraints(layer, made[0]) else made
+    """One object as features that the layer takes.
+
+    Raises:
+        TargetError: It takes none; the text says which of its constraints are not met.
+    """
+    made = target.features_for(layer, shape, values)
+    broken = target.broken_constraints(layer, made[0])  # all parts have the same values
+    if broken:
+        raise target.TargetError(broken)
+    return made

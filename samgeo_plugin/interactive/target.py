@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -232,15 +232,7 @@ def add_object(
     values = field_values(layer, attributes)
     engines = {layer.fields().lookupField(name) for name in field_mapping.mapping(layer).values()}
     values.update(last_values.reused(layer, {*values, *engines}))
-    feature = QgsVectorLayerUtils.createFeature(layer, moved, values)
-    made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
-    if not made:
-        raise TargetError(
-            tr("The layer {name} cannot hold this polygon; choose another one.").format(
-                name=layer.name()
-            )
-        )
-    editing.measure(layer, made)
+    made = features_for(layer, moved, values)
     broken = broken_constraints(layer, made[0])  # all parts have the same values
     if broken or wants_form(layer):
         raise FormWanted(layer, made, broken)
@@ -249,16 +241,61 @@ def add_object(
     for one in made:
         if not layer.addFeature(one):
             layer.destroyEditCommand()
-            raise TargetError(
-                tr("The layer {name} refused the object; see its form's constraints.").format(
-                    name=layer.name()
-                )
-            )
+            raise refusal(layer)
         editing.share_vertices(layer, one.geometry())
         ids.append(one.id())
     layer.endEditCommand()
     layer.triggerRepaint()
     return Written(layer.id(), tuple(ids))
+
+
+def features_for(
+    layer: QgsVectorLayer, shape: QgsGeometry, values: dict[int, Any]
+) -> list[QgsFeature]:
+    """One object as features of the layer's kind, which are not in it yet.
+
+    Raises:
+        TargetError: The layer cannot hold the shape.
+    """
+    feature = QgsVectorLayerUtils.createFeature(layer, shape, values)
+    made = QgsVectorLayerUtils.makeFeatureCompatible(feature, layer)
+    if not made:
+        raise TargetError(
+            tr("The layer {name} cannot hold this polygon; choose another one.").format(
+                name=layer.name()
+            )
+        )
+    editing.measure(layer, made)
+    return list(made)
+
+
+def refusal(layer: QgsVectorLayer) -> TargetError:
+    """What is said where a layer does not take a feature and does not say why."""
+    return TargetError(
+        tr("The layer {name} refused the object; see its form's constraints.").format(
+            name=layer.name()
+        )
+    )
+
+
+def hidden_by_filter(
+    layer: QgsVectorLayer, request: QgsFeatureRequest
+) -> Iterator[Optional[QgsFeature]]:
+    """Saved features that a layer's filter hides; None for each other one that is looked at.
+
+    Whether one is hidden is told by its shape: ids of some sources depend on the filter.
+    """
+    if not layer.subsetString():
+        return
+    whole = layer.clone()
+    if not whole.setSubsetString(""):
+        return
+    shown = set()
+    for feature in layer.dataProvider().getFeatures(request):
+        shown.add(bytes(feature.geometry().asWkb()))
+        yield None
+    for feature in whole.getFeatures(request):
+        yield None if bytes(feature.geometry().asWkb()) in shown else feature
 
 
 def same_object(
@@ -272,13 +309,35 @@ def same_object(
     if not layer.isValid() or not layer.crs().isValid():
         return None
     moved = to_layer_crs(geometry, crs, layer)
+    return _agreeing(layer.getFeatures(_around(moved)), moved)
+
+
+def hides_object(
+    layer: QgsVectorLayer, geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem
+) -> bool:
+    """Likewise, whether there is one that the layer's filter hides.
+
+    Raises:
+        TargetError: The polygon lies outside the layer's CRS.
+    """
+    if not layer.subsetString():
+        return False
+    moved = to_layer_crs(geometry, crs, layer)
+    return _agreeing(hidden_by_filter(layer, _around(moved)), moved) is not None
+
+
+def _around(geometry: QgsGeometry) -> QgsFeatureRequest:
+    return QgsFeatureRequest().setFilterRect(geometry.boundingBox()).setNoAttributes()
+
+
+def _agreeing(features: Iterable[Optional[QgsFeature]], geometry: QgsGeometry) -> Optional[int]:
+    """The id of the feature that agrees best with a polygon, by :data:`SAME` or more."""
     best = SAME, None
-    request = QgsFeatureRequest().setFilterRect(moved.boundingBox()).setNoAttributes()
-    for feature in layer.getFeatures(request):
-        if feature.hasGeometry():
+    for feature in features:
+        if feature is not None and feature.hasGeometry():
             shape = feature.geometry()
             if shape.type() == QgsWkbTypes.GeometryType.PolygonGeometry:
-                best = max(best, (iou(shape, moved), feature.id()), key=lambda each: each[0])
+                best = max(best, (iou(shape, geometry), feature.id()), key=lambda each: each[0])
     return best[1]
 
 

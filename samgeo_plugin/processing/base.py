@@ -30,7 +30,7 @@ from . import jobs
 from .engine_run import EngineRun, EngineRunError
 from .given import Given
 from .parameters import ParameterAlgorithm
-from .results import ResultLayer, write
+from .results import ResultLayer, check_sink, write
 
 HELP = ICONS.parent / "help.html"
 
@@ -138,7 +138,7 @@ class EngineAlgorithm(ParameterAlgorithm):
         why, cancelled = "", False
         try:
             with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
-                return self.work(
+                return self._checked_work(
                     Given(
                         self,
                         parameters,
@@ -163,6 +163,11 @@ class EngineAlgorithm(ParameterAlgorithm):
         # Raised anew: QGIS never lets go of an exception's frames, nor of the layers within them;
         # for the same reason no variable here holds the Given.
         raise QgsProcessingException(why)
+
+    def _checked_work(self, given: Given) -> dict[str, Any]:
+        """The work, which may take hours, once its result can be written."""
+        check_sink(given)
+        return self.work(given)
 
     def work(self, given: Given) -> dict[str, Any]:
         """What the algorithm does, in its own thread: its outputs."""

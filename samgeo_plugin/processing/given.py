@@ -141,11 +141,7 @@ class Given:
         path = self.algorithm.parameterAsFileOutput(self.parameters, name, self.context)
         if not path:
             return None
-        folder = Path(path).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-        return os.path.abspath(path)
+        return in_usable_folder(path)
 
     # --- places ---------------------------------------------------------------------------------
 
@@ -391,6 +387,19 @@ class Given:
             return not self.feedback.isCanceled()
 
         return rendering.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
+
+
+def in_usable_folder(path: str) -> str:
+    """A file's path in full; its folder is there now, and can be written to.
+
+    Raises:
+        OSError: The folder cannot be made, or nothing can be written to it.
+    """
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    return os.path.abspath(path)
 
 
 def column_names(attributes: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterCrs,
@@ -21,6 +22,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
+    QgsProperty,
 )
 
 from .. import settings
@@ -112,6 +114,9 @@ ANY_VECTOR = QgsProcessing.SourceType.TypeVectorAnyGeometry
 POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon
 LINES = QgsProcessing.SourceType.TypeVectorLine
 
+TEMPORARY = ("TEMPORARY_OUTPUT", "memory:")
+"""How destinations begin that nobody has chosen."""
+
 
 class ParameterAlgorithm(QgsProcessingAlgorithm):
     """Declares parameters; ``folded`` ones lie under "Advanced".
@@ -159,6 +164,15 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
         if value in words:
             return str(value)
         return words[self.parameterAsEnum(parameters, name, context)]
+
+    def where_to(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """Where a destination leads, as the user has written it; "" for nowhere."""
+        value = parameters.get(name)
+        if isinstance(value, QgsProcessingOutputLayerDefinition):
+            value = value.sink
+        if isinstance(value, QgsProperty):
+            value, _ = value.valueAsString(context.expressionContext(), "")
+        return "" if value is None else str(value).strip()
 
     # --- kinds ----------------------------------------------------------------------------------
 

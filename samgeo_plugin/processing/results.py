@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -10,6 +13,7 @@ from typing import Any, Optional
 from osgeo import gdal
 from qgis.core import (
     Qgis,
+    QgsDataSourceUri,
     QgsFeature,
     QgsFeatureSink,
     QgsFeatureSource,
@@ -29,10 +33,14 @@ from qgis.core import (
 from .. import styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from .given import SOURCE_FID, Given, plain
+from .given import SOURCE_FID, Given, in_usable_folder, plain
+from .parameters import TEMPORARY
 
 PROVENANCE = "samgeo_provenance"
 """What the engine calls the metadata of a layer that tell what made it."""
+
+_NO_FILE = re.compile(r"\w{2,}:|/vsi")
+"""How destinations begin that lie in a database or in one of GDAL's own file systems."""
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
@@ -253,6 +261,29 @@ def _called(each: QgsField, name: str) -> QgsField:
     made = QgsField(each)
     made.setName(name)
     return made
+
+
+def check_sink(given: Given) -> None:
+    """See, before the work, that the sink which the user chose can be written, where it is a file.
+
+    The sink itself can only be made when the result's fields are known: it would be in the place of
+    an older result before there is a new one.
+
+    Raises:
+        OSError: Its folder cannot be made, or nothing can be written to it; or the file that is
+            there cannot be replaced.
+    """
+    algorithm = given.algorithm
+    sink = algorithm.where_to(given.parameters, algorithm.OUTPUT, given.context)
+    if sink.startswith("ogr:"):  # a table that is added to a file
+        source = sink[len("ogr:") :]
+        path = in_usable_folder(QgsDataSourceUri(source).database() or source)
+        if os.path.exists(path) and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    elif sink and not sink.startswith(TEMPORARY) and not _NO_FILE.match(sink):
+        path = in_usable_folder(sink)
+        if os.path.exists(path):
+            os.rename(path, path)  # Windows refuses it of a file that another program has open
 
 
 def write(given: Given, wanted: ResultLayer) -> str:

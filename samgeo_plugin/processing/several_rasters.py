@@ -17,17 +17,14 @@ from qgis.core import (
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterMultipleLayers,
     QgsProject,
-    QgsProperty,
 )
 
 from ..i18n import tr
 from ..job import SegmentParameters
 from .base import EngineAlgorithm
 from .given import Given
+from .parameters import TEMPORARY
 from .results import load_layers
-
-_TEMPORARY = ("TEMPORARY_OUTPUT", "memory:")
-"""Destinations that nobody has chosen."""
 
 
 def _words(name: str) -> tuple[str, ...]:
@@ -116,15 +113,15 @@ class SeveralRasters(EngineAlgorithm):
     def what_is_wrong(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
         """One sentence about destinations that do not fit what is asked for; "" where they do."""
         scenes = self.chosen(parameters, self.SCENES, context)
-        folder = _target(parameters.get(self.FOLDER), context)
-        layer = _target(parameters.get(self.OUTPUT), context)
+        folder = self.where_to(parameters, self.FOLDER, context)
+        layer = self.where_to(parameters, self.OUTPUT, context)
         if scenes == "each":
             if not folder:
                 return tr(
                     "One layer per raster needs a folder: choose one under “Folder for one layer "
                     "per raster”."
                 )
-            if layer and not layer.startswith(_TEMPORARY):
+            if layer and not layer.startswith(TEMPORARY):
                 return tr(
                     "With one layer per raster nothing is written to {file}: leave “Objects” as a "
                     "temporary layer; the layers go to the folder."
@@ -187,15 +184,6 @@ class SeveralRasters(EngineAlgorithm):
         if project is not None:
             load_layers(given.context, project, layers, style)
         return {self.FOLDER: folder, self.LAYERS: layers}
-
-
-def _target(value: Any, context: QgsProcessingContext) -> str:
-    """Where a destination leads; "" for nowhere."""
-    if isinstance(value, QgsProcessingOutputLayerDefinition):
-        value = value.sink
-    if isinstance(value, QgsProperty):
-        value, _ = value.valueAsString(context.expressionContext(), "")
-    return "" if value is None else str(value).strip()
 
 
 def _project_of(value: Any) -> Optional[QgsProject]:

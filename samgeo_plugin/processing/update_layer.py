@@ -216,7 +216,10 @@ def _is_all_of_it(given: QgsProcessingFeatureSourceDefinition) -> bool:
 
 def _is_as_saved(layer: QgsVectorLayer) -> bool:
     """Whether the engine finds in a layer's GeoPackage what QGIS shows: all of it, as it is."""
-    if layer.isModified() or layer.subsetString() or layer.dataProvider().crs() != layer.crs():
+    saved = layer.dataProvider()
+    if layer.isModified() or layer.subsetString() or saved.crs() != layer.crs():
+        return False
+    if saved.fields().names() != layer.fields().names():  # some are virtual, or of a join
         return False
     parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
     return str(parts.get("path") or "").lower().endswith(".gpkg")

@@ -9,6 +9,8 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsDefaultValue,
+    QgsFieldConstraints,
     QgsGeometry,
     QgsPointXY,
     QgsProject,
@@ -16,7 +18,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtTest import QTest
 
-from samgeo_plugin.interactive import runs
+from samgeo_plugin.interactive import runs, target
 from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING
 
 CRS = QgsCoordinateReferenceSystem("EPSG:32645")
@@ -124,6 +126,84 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, stopped, w
     assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
     assert not dialog.go_on.isEnabled()
     assert "already" not in loaded.iface.text(), "the run's own objects are not counted as left out"
+
+
+@pytest.mark.parametrize(("field", "count"), [("id", 4), ("nr", 5)])
+def test_what_the_user_has_deleted_stays_deleted_where_a_run_goes_on(
+    loaded, panel, stopped, wait, field, count
+):
+    layer = loaded.controller.target_layer()
+    if field != "id":  # objects are known by their shapes; o3 stays beside o4 that it is a part of
+        layer.renameAttribute(layer.fields().lookupField("id"), field)
+    layer.deleteFeatures([f.id() for f in layer.getFeatures() if f[field] in ("o0", "o1")])
+    loaded.automatic.go_on(loaded.automatic.runs.items[0].number)
+    finished(loaded, wait)
+    assert f"{count} objects are in" in loaded.iface.text()
+    assert "already" not in loaded.iface.text()
+    assert loaded.automatic.runs.items[0].state == runs.DONE
+    assert layer.featureCount() == 2 + count
+    loaded.automatic.take()  # by hand they come again
+    finished(loaded, wait)
+    assert layer.featureCount() == 4 + count
+
+
+def test_what_was_undone_is_taken_with_the_rest_where_a_run_goes_on(loaded, panel, stopped, wait):
+    layer = loaded.controller.target_layer()
+    layer.deleteFeatures([f.id() for f in layer.getFeatures() if f["id"] != "o1"])
+    loaded.automatic.repeat(loaded.automatic.runs.items[0].number)  # o1 is there already
+    wait(lambda: loaded.find.done == 1 and loaded.find.state == FINDING)
+    loaded.automatic.stop()
+    finished(loaded, wait)
+    assert ids(loaded) == {"o0", "o1", "o2", "o3"}
+    layer.undoStack().undo()
+    assert ids(loaded) == {"o1"}
+    loaded.automatic.go_on(loaded.automatic.runs.items[1].number)
+    finished(loaded, wait)
+    assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}
+
+
+def test_objects_that_the_layer_refuses_are_named_and_stay_on_the_map(loaded, panel, wait):
+    layer = target.new_scratch_layer("strict", CRS)
+    strict = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
+    label = layer.fields().lookupField("label")
+    layer.setFieldConstraint(label, QgsFieldConstraints.Constraint.ConstraintNotNull, strict)
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    panel.start.click()
+    finished(loaded, wait)
+    text = loaded.iface.text()
+    assert "Nothing was added to strict. 8 do not fit: label: " in text
+    assert "already" not in text
+    shown = QgsProject.instance().layerTreeRoot().findLayer(loaded.find.candidates.layer.id())
+    assert shown.isVisible()
+    layer.setDefaultValueDefinition(label, QgsDefaultValue("'roof'"))
+    loaded.automatic._take_found()
+    finished(loaded, wait)
+    assert layer.featureCount() == 8
+    assert not shown.isVisible()
+
+
+def test_what_a_filter_hides_is_there_already(loaded, panel, wait, tmp_path):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", CRS)
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    panel.start.click()
+    finished(loaded, wait)
+    assert layer.commitChanges()
+    layer.setSubsetString("score >= 0.75")
+    assert layer.featureCount() == 3
+    layer.startEditing()
+    gone = next(f for f in layer.getFeatures() if f["id"] == "o0")
+    layer.deleteFeature(gone.id())
+    loaded.automatic.repeat(1)
+    finished(loaded, wait)
+    assert ids(loaded) == {"o0", "o1", "o2"}
+    assert "1 objects are in" in loaded.iface.text()
+    assert "7 were there already" in loaded.iface.text()
+    hidden = next(each for each in loaded.find.found.values() if each.id == "o5")
+    assert target.same_object(layer, hidden.geometry, CRS) is None
+    assert target.hides_object(layer, hidden.geometry, CRS)
+    assert not target.hides_object(layer, gone.geometry(), CRS), "deleted, not hidden"
 
 
 def test_a_larger_object_is_taken_again_in_place_of_its_part_after_an_undo(

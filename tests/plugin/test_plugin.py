@@ -202,6 +202,28 @@ def test_what_is_still_to_come_when_the_project_is_closed_goes_into_no_other_one
     assert not QgsProject.instance().mapLayers()
 
 
+def test_an_object_that_a_filter_hides_is_asked_about_and_can_only_be_added(
+    loaded, town, wait, tmp_path
+):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", UTM)
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for said in ("", "hidden by its filter"):
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(lambda: not loaded.controller.session.pending)
+        wait(lambda said=said: said in loaded.iface.text() and layer.isModified() is not bool(said))
+        if not said:
+            assert layer.commitChanges()
+            layer.setSubsetString("score > 2")
+    (again,) = loaded.iface.buttons()
+    again.click()
+    assert layer.featureCount() == 1, "the new one is not saved yet"
+    layer.rollBack()
+
+
 def test_a_layer_that_refuses_leaves_the_object_to_be_saved_elsewhere(loaded, town, wait):
     layer = target.new_scratch_layer("mine", UTM)
     QgsProject.instance().addMapLayer(layer)

@@ -562,6 +562,45 @@ def test_a_reports_folder_is_made_before_the_work(provider, engine, town, tmp_pa
         )
 
 
+@pytest.mark.parametrize("name", ["objects.gpkg", "objects.shp", "table"])
+def test_a_sink_is_made_whose_folder_is_not_there_and_one_that_cannot_be_is_refused_before_the_work(
+    provider, engine, town, tmp_path, name
+):
+    def sink(folder: Path) -> str:
+        if name == "table":
+            return f"ogr:dbname='{folder / 'objects.gpkg'}' table=\"roofs\" (geom)"
+        return str(folder / name)
+
+    new = tmp_path / "new" / "folder"
+    results, context, _ = run("segmentraster", {"INPUT": town, "OUTPUT": sink(new)})
+    assert layer_of(results, context).featureCount() == 3
+    run("segmentraster", {"INPUT": town, "OUTPUT": sink(new)})  # in place of what is there
+    (tmp_path / "file").write_text("no folder")
+    prompts = str(tmp_path / "square.gpkg")
+    _save_square(Path(prompts))
+    engine("crash=segment")  # would be heard of, if the engine were asked
+    for algorithm, given in (("segmentraster", {}), ("segmentfromprompts", {"PROMPTS": prompts})):
+        for value in (
+            sink(tmp_path / "file"),
+            QgsProcessingOutputLayerDefinition(sink(tmp_path / "file"), QgsProject.instance()),
+        ):
+            with pytest.raises(Refused, match="choose another folder"):
+                run(algorithm, {"INPUT": town, "OUTPUT": value, **given})
+
+
+def test_a_result_that_cannot_be_replaced_is_found_before_the_work(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    def rename(old: str, new: str) -> None:
+        raise PermissionError(13, "The process cannot access the file", old)
+
+    (tmp_path / "objects.gpkg").write_bytes(b"open in another program")
+    monkeypatch.setattr(os, "rename", rename)  # as on Windows
+    engine("crash=segment")
+    with pytest.raises(Refused, match=r"cannot access the file: '.*objects.gpkg'"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": str(tmp_path / "objects.gpkg")})
+
+
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     provider, engine, town, monkeypatch
 ):

@@ -366,6 +366,18 @@ def test_a_class_that_the_layer_cannot_hold_stops_before_anything_is_taken_over(
     assert numbered.featureCount() == 1
 
 
+@pytest.mark.parametrize(("name", "fields"), [("", ["nr"]), ("roof", ["nr", "class"])])
+def test_a_field_for_the_class_is_added_for_classes_only(qgis_app, wait, name, fields):
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "mine", "memory")
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, [(one, name) for one, _ in squares(2)], {}, Refinement())
+    wait(lambda: heard)
+    assert layer.featureCount() == 2
+    assert layer.fields().names() == fields
+    layer.rollBack()
+
+
 def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_one_by_one(
     qgis_app, wait
 ):

@@ -12,6 +12,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFeatureRequest,
+    QgsField,
     QgsFieldConstraints,
     QgsGeometry,
     QgsProcessingContext,
@@ -23,9 +24,11 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerJoinInfo,
 )
 from real_engine import SAMPLES, needs_engine
 
+from samgeo_plugin import field_types
 from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.interactive.update_review import UpdateReview, old_layer_of
@@ -787,6 +790,28 @@ def test_source_options_of_the_input_count(old, updated):
     if hasattr(some, "filterExpression"):  # since QGIS 3.32
         some.filterExpression = "name = 'house 1'"
         assert updated(some)[0].featureCount() == 1
+
+
+@pytest.mark.parametrize("field", ["vname", "j_owner"])
+def test_a_field_that_only_qgis_knows_is_handed_over(old, updated, field):
+    old.addExpressionField("'V ' || name", QgsField("vname", field_types.TEXT))
+    owners = QgsVectorLayer("None?field=k:string&field=owner:string", "owners", "memory")
+    owner = QgsFeature(owners.fields())
+    owner.setAttributes(["house 1", "Miller"])
+    owners.dataProvider().addFeature(owner)
+    QgsProject.instance().addMapLayer(owners)
+    join = QgsVectorLayerJoinInfo()
+    join.setJoinLayer(owners)
+    join.setJoinFieldName("k")
+    join.setTargetFieldName("name")
+    join.setPrefix("j_")
+    old.addJoin(join)
+    changes, _ = updated(old, ID_FIELD=field)
+    asked = updated.asked[-1]
+    assert asked["id_field"] == field
+    given = {each["name"]: (each["vname"], each["j_owner"]) for each in updated.copy.getFeatures()}
+    assert given["house 1"] == ("V house 1", "Miller")
+    assert {each["old_layer"] for each in changes.getFeatures()} == {old.source()}
 
 
 def test_the_old_layer_and_the_raster_have_the_crs_that_qgis_shows_them_in(old, updated, town):

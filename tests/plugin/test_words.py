@@ -160,6 +160,45 @@ def test_a_run_of_words_is_repeated_and_its_settings_are_taken(loaded, panel, wa
     assert (two.words, two.detector, two.shown, two.taken) == (one.words, one.detector, 6, 0)
 
 
+def test_the_least_score_of_words_is_none_of_other_searches(loaded, panel, town, wait):
+    automatic, find = loaded.automatic, loaded.find
+    panel.into.setChecked(False)
+    panel.least.setValue(50)
+    pools, all_objects = (
+        automatic.runs.add(
+            started="2026-01-01 10:00:00", raster=town.id(), raster_name="town", model="embedded",
+            what=what, where="raster", area="", crs=CRS.toWkt(), least=least, into=False,
+            target="", words=words, detector="sam3" if words else "", state=runs.DONE,
+        )
+        for what, least, words in ((WORDS, 0.15, "pool"), (EVERYTHING, 0.7, ""))
+    )  # fmt: skip
+
+    def everything() -> float:
+        panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+        panel.start.click()
+        finished(loaded, wait)
+        return automatic.runs.items[-1].least
+
+    panel._use_settings(pools)
+    assert panel.words.search.least == 0.15
+    assert everything() == 0.5
+    automatic.repeat(pools.number)
+    finished(loaded, wait)
+    assert (find.what, find.least) == (WORDS, 0.15)
+    assert everything() == 0.5
+    automatic.repeat(pools.number)
+    finished(loaded, wait)
+    panel._use_settings(all_objects)
+    assert find.least == 0.15, "what the words have found stays as it is shown"
+    assert panel.words.search.least == 0.15
+    assert everything() == 0.7
+    automatic.repeat(pools.number)
+    finished(loaded, wait)
+    automatic.repeat(all_objects.number)
+    finished(loaded, wait)
+    assert automatic.runs.items[-1].least == 0.7, "a run is repeated with its own"
+
+
 def test_the_box_takes_letters_spaces_digits_and_enter_while_it_has_the_focus(loaded, panel, wait):
     loaded.controller.classes.add("roof")
     loaded.controller.classes.choose("")

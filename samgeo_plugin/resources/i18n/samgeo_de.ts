@@ -2095,6 +2095,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>Nothing was added to {layer}.</source>
+   <translation>Zu {layer} wurde nichts hinzugefügt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>Nothing was found for {words}: try other words.</source>
    <translation>Für {words} wurde nichts gefunden: versuchen Sie andere Wörter.</translation>
   </message>
@@ -2120,6 +2125,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{count} do not fit: {why}.</source>
+   <translation>{count} passen nicht: {why}.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>{count} objects are in {layer}, not saved yet.</source>
    <translation>{count} Objekte sind in {layer}, noch nicht gespeichert.</translation>
   </message>
@@ -2130,8 +2140,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
-   <source>{count} were there already or do not fit.</source>
-   <translation>{count} waren schon da oder passen nicht.</translation>
+   <source>{count} were there already.</source>
+   <translation>{count} waren schon da.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
@@ -2182,6 +2192,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Use a new layer</source>
    <translation>Neuen Layer nehmen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>{layer} has this object already, hidden by its filter; nothing was added.</source>
+   <translation>{layer} enthält dieses Objekt schon, vom Filter verborgen; nichts wurde hinzugefügt.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
