@@ -13,8 +13,8 @@ Memory holds two scenes, and two numbers for each object that has a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from ...earth.longitude import moved_by
 from ...sources.dates import read_moment
+from .ground import Ground
 
 SAME = 0.5
 """Intersection over union, on the common ground, from which two outlines are of one object."""
@@ -55,30 +57,36 @@ class Part:
     pixel: float
 
 
-def duplicates(parts: Sequence[Part], rule: str) -> dict[str, NDArray[np.int64]]:
+def duplicates(parts: Sequence[Part], rule: str, ground: Ground) -> dict[str, NDArray[np.int64]]:
     """Which objects are left out.
 
     Args:
         parts: The scenes' layers, in the order of their names.
         rule: "date": duplicates of one date; "place": whatever the date; "keep": none.
+        ground: Where the scenes lie.
 
     Returns:
         For each scene with duplicates, the rows of its layer that are left out, ascending.
     """
     if rule == "keep" or len(parts) < 2:
         return {}
-    ground = shapely.make_valid(shapely.polygons([part.footprint for part in parts]))
-    read = lru_cache(maxsize=4)(lambda number: _Objects.read(parts[number].path))
+
+    @lru_cache(maxsize=4)
+    def read(number: int) -> _Objects:
+        objects = _Objects.read(parts[number].path)
+        return replace(objects, shapes=ground.placed(number, objects.shapes))
+
     ranks: dict[tuple[int, int], tuple[Any, ...]] = {}
     same: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    for one, other in _overlapping(ground):
+    for one, other, x in ground.pairs():
         if rule == "date" and not _one_date(parts[one].date, parts[other].date):
             continue
-        common = shapely.intersection(ground[one], ground[other])
+        beside = moved_by(ground.outlines[other], x)
+        common = shapely.intersection(ground.outlines[one], beside)
         if shapely.area(common) <= 0:
             continue
         here, there = read(one), read(other)
-        for a, b in zip(*_pairs(here, there, common), strict=True):
+        for a, b in zip(*_pairs(here, there.moved(x), common), strict=True):
             for number, row, objects in ((one, int(a), here), (other, int(b), there)):
                 date = parts[number].date if rule == "place" else ""
                 ranks.setdefault((number, row), objects.rank(row, date, parts[number].id))
@@ -88,14 +96,6 @@ def duplicates(parts: Sequence[Part], rule: str) -> dict[str, NDArray[np.int64]]
     for number, row in left_out:
         found.setdefault(parts[number].id, []).append(row)
     return {name: np.array(sorted(rows), np.int64) for name, rows in found.items()}
-
-
-def _overlapping(ground: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Pairs of scenes that may overlap, neighbours in the list together."""
-    one, other = shapely.STRtree(ground).query(ground, predicate="intersects")
-    for a, b in sorted(zip(one.tolist(), other.tolist(), strict=True)):
-        if a < b:
-            yield a, b
 
 
 def _one_date(one: str, other: str) -> bool:
@@ -120,6 +120,9 @@ class _Objects:
         shapes = np.asarray(frame.geometry.array, dtype=object)
         scores = frame["score"].fillna(0.0).to_numpy(np.float64)
         return cls(shapes, scores, frame["id"].tolist())
+
+    def moved(self, x: float) -> _Objects:
+        return replace(self, shapes=moved_by(self.shapes, x))
 
     def rank(self, row: int, date: str, scene: str) -> tuple[Any, ...]:
         """By which one of two is better: the greater."""

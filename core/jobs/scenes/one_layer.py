@@ -30,9 +30,10 @@ from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
 from ..options import raster_options
-from ..result import JobResult, Report
+from ..result import NO_POLYGONS, JobResult, Report
 from .borders import Borders
 from .duplicates import Part, duplicates
+from .ground import Ground
 from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
 
 DATE = Field("date", "text")
@@ -109,10 +110,12 @@ class LayerOfScenes:
             part_size=self.params.part_size,
         )
         report("duplicates", 0, 1)
-        dropped = duplicates(parts, self.params.duplicates)
+        crs = known_crs(self.crs)
+        ground = Ground.of([part.footprint for part in parts], crs)
+        dropped = duplicates(parts, self.params.duplicates, ground)
         report("duplicates", 1, 1)
         report("layer", 0, len(parts))
-        borders, cut = Borders.of(parts, known_crs(self.crs)), 0
+        borders, cut = Borders.of(parts, ground, crs), 0
         with writer:
             for number, part in enumerate(parts, 1):
                 for features in _features(part, dropped.get(part.id)):
@@ -126,6 +129,8 @@ class LayerOfScenes:
                 SamGeoWarning,
                 stacklevel=2,
             )
+        if not writer.count:
+            warnings.warn(_why_none(journal), SamGeoWarning, stacklevel=2)
         return str(writer.path), writer.layer_name, writer.count
 
     def _provenance(self, journal: Journal, parts: Sequence[Part]) -> str:
@@ -241,6 +246,18 @@ def _part(outcome: SceneOutcome, folder: Path) -> Part:
         datetime.fromisoformat(outcome.modified),
         outcome.pixel,
     )
+
+
+def _why_none(journal: Journal) -> str:
+    """That no scene has a polygon, and of the first one that says it, why."""
+    done = [one for one in journal.outcomes() if one.status in (DONE, INCOMPLETE)]
+    reasons = [
+        f" {one.id}: {note.removeprefix(NO_POLYGONS)}"
+        for one in sorted(done, key=lambda one: one.id)
+        for note in one.notes
+        if note.startswith(NO_POLYGONS)
+    ]
+    return f"No polygons in {len(done)} scenes." + "".join(reasons[:1])
 
 
 def _more_fields(parts: Sequence[Part]) -> tuple[Field, ...]:

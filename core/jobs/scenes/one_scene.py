@@ -18,6 +18,7 @@ import shapely
 
 from ...addresses import without_secrets
 from ...earth.crs import known_crs
+from ...earth.longitude import moved_by, turn_of, turns_of_neighbours
 from ...earth.reproject import Reprojection
 from ...errors import Cancelled, OutputError, RasterError, SamGeoError, SamGeoWarning
 from ...job import SegmentParameters, option
@@ -184,7 +185,10 @@ def _date_in_tags(raster: Raster) -> str:
 
 
 def _footprint(raster: Raster, crs: str) -> list[list[float]]:
-    """Outline of a raster in the CRS of the layer, dense enough to be bent."""
+    """Outline of a raster in the CRS of the layer, dense enough to be bent.
+
+    Where the layer's map is cut (at the date line) the outline goes on beyond it.
+    """
     source: Any = known_crs(raster.crs)
     if source is None:
         raise RasterError(
@@ -200,6 +204,13 @@ def _footprint(raster: Raster, crs: str) -> list[list[float]]:
             [t.a * xy[:, 0] + t.b * xy[:, 1] + t.c, t.d * xy[:, 0] + t.e * xy[:, 1] + t.f]
         ),
     )
-    moved = Reprojection(source, pyproj.CRS.from_wkt(crs))(np.array([ground]), raster.name)[0]
+    target = pyproj.CRS.from_wkt(crs)
+    moved = Reprojection(source, target)(np.array([ground]), raster.name)[0]
+    turn = turn_of(target)
+    if moved.geom_type != "Polygon" and turn is not None:
+        parts = shapely.get_parts(moved)
+        turns = turns_of_neighbours([(part.bounds[0], part.bounds[2]) for part in parts], turn)
+        beside = [moved_by(part, turn * n) for part, n in zip(parts, turns, strict=True)]
+        moved = shapely.union_all(beside)
     outline = moved if moved.geom_type == "Polygon" else moved.convex_hull
     return [[float(x), float(y)] for x, y in shapely.get_coordinates(outline.exterior)]

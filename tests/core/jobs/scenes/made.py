@@ -15,8 +15,11 @@ HARD = 77
 """Red value at which the segmenter of these tests fails."""
 
 
-def write_scene(path: Path, east: float = 0.0, *, mark: int = 0, **profile) -> Path:
-    """36 bright squares, 8 m apart, 3 m wide; ``east`` metres away from the first scene."""
+def write_scene(
+    path: Path, east: float = 0.0, *, mark: int = 0, rows: int = SIDE, **profile
+) -> Path:
+    """36 bright squares, 8 m apart, 3 m wide; ``east`` metres away from the first scene; fewer of
+    them where it has fewer rows of pixels."""
     pixels = np.full((3, SIDE, SIDE), 20, np.uint8)
     for row in range(4, SIDE - 8, 16):
         for col in range(3, SIDE - 8, 16):
@@ -34,8 +37,8 @@ def write_scene(path: Path, east: float = 0.0, *, mark: int = 0, **profile) -> P
         "blockysize": 32,
         **profile,
     }
-    with rasterio.open(path, "w", width=SIDE, height=SIDE, **settings) as file:
-        file.write(pixels)
+    with rasterio.open(path, "w", width=SIDE, height=rows, **settings) as file:
+        file.write(pixels[:, :rows])
     return path
 
 
