@@ -44,6 +44,7 @@ class Part:
         id: Of the scene.
         path: GeoParquet file.
         date: ISO 8601, or "".
+        dates: Those that it may be of: its date, else those in its name; none are any.
         footprint: (n, 2) outline of the scene in the layer's CRS.
         modified: Time of change of its raster, UTC.
         pixel: Metres of its working pixel on the ground.
@@ -52,6 +53,7 @@ class Part:
     id: str
     path: Path
     date: str
+    dates: Sequence[str]
     footprint: NDArray[np.float64]
     modified: datetime
     pixel: float
@@ -79,7 +81,7 @@ def duplicates(parts: Sequence[Part], rule: str, ground: Ground) -> dict[str, ND
     ranks: dict[tuple[int, int], tuple[Any, ...]] = {}
     same: list[tuple[tuple[int, int], tuple[int, int]]] = []
     for one, other, x in ground.pairs():
-        if rule == "date" and not _one_date(parts[one].date, parts[other].date):
+        if rule == "date" and not _one_date(parts[one].dates, parts[other].dates):
             continue
         beside = moved_by(ground.outlines[other], x)
         common = shapely.intersection(ground.outlines[one], beside)
@@ -98,12 +100,15 @@ def duplicates(parts: Sequence[Part], rule: str, ground: Ground) -> dict[str, ND
     return {name: np.array(sorted(rows), np.int64) for name, rows in found.items()}
 
 
-def _one_date(one: str, other: str) -> bool:
+def _one_date(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two scenes may be of one date; those without a date may be of any."""
-    first, second = read_moment(one), read_moment(other)
-    if first is None or second is None:
+    first, second = (
+        [moment for date in dates if (moment := read_moment(date)) is not None]
+        for dates in (one, other)
+    )
+    if not first or not second:
         return True
-    return first.may_be(second) or first.start.date() == second.start.date()
+    return any(a.may_be(b) or a.start.date() == b.start.date() for a in first for b in second)
 
 
 @dataclass(frozen=True, eq=False)

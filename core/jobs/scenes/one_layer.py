@@ -26,6 +26,8 @@ from ...layers.writer import LayerWriter, check_output
 from ...masks.job_folder import JobFolder, write_text
 from ...parallel.atomic_write import write_atomically
 from ...raster.raster import open_raster
+from ...sources.dates import moments_in_name
+from ...sources.names import short_name
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
@@ -95,6 +97,7 @@ class LayerOfScenes:
             (_part(outcome, self.folder) for outcome in journal.outcomes() if _has_layer(outcome)),
             key=lambda part: part.id,
         )
+        _warn_of_several_dates(parts)
         fields = (DATE, *_more_fields(parts))
         writer = LayerWriter(
             self.params.output,
@@ -238,14 +241,30 @@ def _part(outcome: SceneOutcome, folder: Path) -> Part:
     path = folder / "parts" / outcome.output
     if not path.is_file():
         raise JobError(f"{path} is gone: start over with {option('fresh')}.")
+    dates = [moment.text for moment in moments_in_name(short_name(outcome.source))]
     return Part(
         outcome.id,
         path,
         outcome.date,
+        [outcome.date] if outcome.date else dates,
         np.array(outcome.footprint, np.float64),
         datetime.fromisoformat(outcome.modified),
         outcome.pixel,
     )
+
+
+def _warn_of_several_dates(parts: Sequence[Part]) -> None:
+    """Say of how many scenes the date is not known although their names hold dates."""
+    several = [part for part in parts if len(part.dates) > 1]
+    if several:
+        first = several[0]
+        warnings.warn(
+            f"{len(several)} scenes have no date, because their names hold several ({first.id}: "
+            f"{', '.join(first.dates)}): leave one in each name, or put a STAC item (NAME.json) "
+            "beside each raster.",
+            SamGeoWarning,
+            stacklevel=3,
+        )
 
 
 def _why_none(journal: Journal) -> str:

@@ -28,7 +28,8 @@ from ...parallel.executors import ONE_AT_A_TIME, new_run
 from ...raster.areas import MissesRaster
 from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter
-from ...sources.dates import moment_in_tags
+from ...sources.dates import moment_in_tags, moments_in_name
+from ...sources.names import short_name
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ..one_raster import segment_one
@@ -135,7 +136,7 @@ class SceneStage:
                 if self.crs is not None:
                     outcome = replace(
                         outcome,
-                        date=outcome.date or _date_in_tags(raster),
+                        date=outcome.date or _date_in_tags(raster, scene),
                         footprint=_footprint(raster, self.crs),
                         modified=raster.modified.isoformat(),
                         pixel=raster.ground_pixel,
@@ -178,9 +179,10 @@ def stamp_of(source: str) -> str:
     return " ".join(stamps)
 
 
-def _date_in_tags(raster: Raster) -> str:
+def _date_in_tags(raster: Raster, scene: Scene) -> str:
+    """When a scene was taken whose name does not say it, or holds several dates."""
     taken, written = moment_in_tags(raster.tags)
-    moment = taken or written
+    moment = taken or (None if moments_in_name(short_name(scene.source)) else written)
     return "" if moment is None else moment.text
 
 

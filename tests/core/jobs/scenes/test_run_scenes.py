@@ -310,6 +310,24 @@ def test_scenes_on_both_sides_of_the_date_line_are_compared(tmp_path, crs):
     assert not result.warnings
 
 
+def test_scenes_whose_names_hold_several_dates_are_not_of_one_date(tmp_path):
+    """a and b are of different years whichever of their dates counts, c may be of b's."""
+    for name in ("a_20191023_20191118", "b_20210612_20210815", "c_20210815"):
+        path = write_scene(tmp_path / f"{name}.tif")
+        with rasterio.open(path, "r+") as file:  # written together, long after
+            file.update_tags(TIFFTAG_DATETIME="2022:01:01 00:00:00")
+    result = run(job(tmp_path, tmp_path / "l.gpkg", "layer"), segmenter=Bright())
+    assert result.features == 36 + 36
+    assert set(gpd.read_file(tmp_path / "l.gpkg", layer="l")["date"].fillna("")) == {
+        "",
+        "2021-08-15",
+    }
+    assert result.warnings == [
+        "2 scenes have no date, because their names hold several (a_20191023_20191118: 2019-10-23, "
+        "2019-11-18): leave one in each name, or put a STAC item (NAME.json) beside each raster."
+    ]
+
+
 # --- before it is done ---
 
 
