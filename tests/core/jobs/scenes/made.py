@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from samgeo_core.job import SegmentParameters
+from samgeo_core.testing.bright import Bright
 
 SIDE = 96
 PIXEL = 0.5
@@ -45,3 +47,19 @@ def write_scene(
 def job(rasters, output, scenes="each", **more) -> SegmentParameters:
     names = [rasters] if isinstance(rasters, (str, Path)) else rasters
     return SegmentParameters([str(name) for name in names], str(output), scenes=scenes, **more)
+
+
+@dataclass
+class Counted:
+    """Counts how often it segments, in this process."""
+
+    calls: list
+    name: str = "bright"
+    fingerprint: str = "bright 1"
+
+    def cell_size(self, window_size):
+        return 1
+
+    def segment(self, image):
+        self.calls.append(image.tile.index.name)
+        return Bright(fails_at=HARD).segment(image)

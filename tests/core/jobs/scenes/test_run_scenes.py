@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -14,23 +13,7 @@ from samgeo_core.jobs.scenes.journal import Journal
 from samgeo_core.jobs.scenes.one_layer import LayerOfScenes
 from samgeo_core.testing.bright import Bright
 
-from .made import HARD, job, write_scene
-
-
-@dataclass
-class Counted:
-    """Counts how often it segments, in this process."""
-
-    calls: list
-    name: str = "bright"
-    fingerprint: str = "bright 1"
-
-    def cell_size(self, window_size):
-        return 1
-
-    def segment(self, image):
-        self.calls.append(image.tile.index.name)
-        return Bright(fails_at=HARD).segment(image)
+from .made import HARD, Counted, job, write_scene
 
 
 @pytest.fixture
