@@ -7,6 +7,8 @@ import os
 import geopandas as gpd
 import pytest
 from samgeo_core.jobs.run import run
+from samgeo_core.jobs.scenes import run_scenes
+from samgeo_core.jobs.scenes.journal import Journal
 from samgeo_core.testing.bright import Bright
 
 from ...range_server import RangeServer
@@ -65,6 +67,32 @@ def test_a_changed_scene_that_fails_is_replaced_when_it_is_mended(tmp_path, maps
     write_scene(raster, rows=64)
     result = run(params, segmenter=Bright())
     assert (result.features, result.failed) == (24 + 36, [])
+
+
+@pytest.mark.parametrize("where", [(run_scenes, "_outcomes"), (Journal, "add")])
+def test_a_run_that_was_killed_while_it_replaced_a_changed_scene(
+    tmp_path, maps, monkeypatch, where
+):
+    """Before the scene is begun, and between its layer and the note of it."""
+    raster = write_scene(tmp_path / "a.tif")
+    params = job(raster, maps / "{scene}.gpkg")
+    run(params, segmenter=Bright())
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    write_scene(raster, rows=64)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(*where, kill)
+            with pytest.raises(Killed):
+                run(params, segmenter=Bright())
+    result = run(params, segmenter=Bright())
+    assert (result.features, result.failed) == (24, [])
+    assert not list((maps / "{scene}.gpkg.job" / "begun").iterdir())
 
 
 def test_a_new_scene_of_a_name_takes_it_and_all_are_right(tmp_path, maps):
