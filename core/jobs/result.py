@@ -14,6 +14,9 @@ from ..job import Progress, with_knobs
 from ..parallel.cancellation import stopped_by
 from .stages.opened import close_all
 
+NO_POLYGONS = "No polygons: "
+"""How the sentence begins that says why a layer is empty."""
+
 
 @dataclass(frozen=True)
 class JobResult:

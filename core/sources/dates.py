@@ -32,10 +32,11 @@ _DAY = r"(?:19|20)\d{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"
 _IN_NAMES = (
     re.compile(rf"(?<!\d){_DAY}(?:T\d{{6}})?(?!\d)"),
     re.compile(r"(?<!\d)(?:19|20)\d{2}[-_.](?:0[1-9]|1[0-2])(?!\d)"),
-    re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)"),
+    re.compile(r"(?<!\d)(?<!\d[xX])(?:19|20)\d{2}(?!\d|[xX]\d)"),  # 2000x2000 is a size
 )
-_PRODUCT = re.compile(r"(?:S[123][A-D]_|L[COTEM]\d{2}_)")
-"""Names of products whose first date is that of the picture and whose second is another."""
+_PRODUCT = re.compile(r"(?:S[123][A-D]_|L[COTEM]\d{2}_|m_\d{7}_[ns][ew]_)")
+"""Names of products (Sentinel, Landsat, NAIP) whose first date is that of the picture and whose
+second is another."""
 
 
 @dataclass(frozen=True, order=True)
@@ -106,22 +107,33 @@ def moment_in_name(name: str) -> Moment | None:
     Raises:
         RasterError: There are several that differ.
     """
+    found = moments_in_name(name)
+    if len(found) > 1:
+        raise RasterError(
+            f"The name {Path(name).name} holds several dates "
+            f"({', '.join(moment.text for moment in found)}): say which one it is with "
+            f"{option('dates')}."
+        )
+    return found[0] if found else None
+
+
+def moments_in_name(name: str) -> list[Moment]:
+    """The dates in a file's name that it may be of, of the most precise kind that is there.
+
+    A number that would be a date in the future (2056 is a code of EPSG, 2048 an offset) is none.
+    """
     stem = Path(name).name
     stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem
+    latest = datetime.now(timezone.utc) + timedelta(days=1)  # it is tomorrow in other zones
     for pattern in _IN_NAMES:
         found: dict[str, Moment] = {}
         for match in pattern.finditer(stem):
             moment = read_moment(_plain(match[0]))
-            if moment is not None:
+            if moment is not None and moment.start <= latest:
                 found.setdefault(moment.text, moment)
-        if len(found) > 1 and not _PRODUCT.match(stem):
-            raise RasterError(
-                f"The name {Path(name).name} holds several dates ({', '.join(found)}): say which "
-                f"one it is with {option('dates')}."
-            )
         if found:
-            return next(iter(found.values()))
-    return None
+            return list(found.values())[: 1 if _PRODUCT.match(stem) else None]
+    return []
 
 
 def _plain(text: str) -> str:

@@ -113,7 +113,7 @@ def _date_of(source: str) -> str:
     try:
         moment = moment_in_sidecar(source) or moment_in_name(short_name(source))
     except RasterError:
-        return ""  # several dates: none that could be relied on
+        return ""  # several dates, none that could be relied on: a layer of scenes warns of it
     return "" if moment is None else moment.text
 
 

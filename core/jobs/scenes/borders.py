@@ -14,6 +14,7 @@ from pyproj import CRS
 
 from ...earth.crs import metres_per_unit
 from .duplicates import Part
+from .ground import Ground
 
 PIXELS = 1.5
 """Pixels from a scene's border within which an object ends there."""
@@ -26,24 +27,21 @@ class Borders:
     """The outlines of scenes that share a layer.
 
     Args:
-        ground: (n,) polygons.
+        ground: Where they lie.
         near: (n,) distance that counts as being at the border, units of the CRS.
-        tree: Of ``ground``.
     """
 
-    ground: NDArray[Any]
+    ground: Ground
     near: NDArray[np.float64]
-    tree: shapely.STRtree
 
     @classmethod
-    def of(cls, parts: Sequence[Part], crs: CRS | None) -> Borders:
+    def of(cls, parts: Sequence[Part], ground: Ground, crs: CRS | None) -> Borders:
         """Of the scenes' layers, whose footprints are in a CRS."""
-        ground = shapely.make_valid(shapely.polygons([part.footprint for part in parts]))
         unit = 1.0
         if crs is not None:
             unit = METRES_PER_DEGREE if crs.is_geographic else metres_per_unit(crs)
         near = np.array([PIXELS * part.pixel / unit for part in parts], np.float64)
-        return cls(ground, near, shapely.STRtree(ground))
+        return cls(ground, near)
 
     def cut(self, number: int, shapes: NDArray[Any]) -> int:
         """How many of a scene's shapes end at its border, where another scene goes on.
@@ -52,12 +50,12 @@ class Borders:
             number: The scene.
             shapes: (m,) its objects in the layer's CRS.
         """
-        own, near = self.ground[number], float(self.near[number])
-        others = self.tree.query(own, predicate="dwithin", distance=near)
-        others = others[others != number]
-        if not len(others) or not len(shapes):
+        own, near = self.ground.outlines[number], float(self.near[number])
+        others = self.ground.around(number, near)
+        if not others or not len(shapes):
             return 0
         edge = shapely.boundary(own)
+        shapes = self.ground.placed(number, shapes)
         at_edge = shapes[shapely.dwithin(shapes, edge, near)]
-        beyond = shapely.difference(shapely.union_all(self.ground[others]), own)
+        beyond = shapely.difference(shapely.union_all(others), own)
         return int(shapely.dwithin(at_edge, beyond, near).sum()) if len(at_edge) else 0

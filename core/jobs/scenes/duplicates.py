@@ -13,8 +13,8 @@ Memory holds two scenes, and two numbers for each object that has a duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from ...earth.longitude import moved_by
 from ...sources.dates import read_moment
+from .ground import Ground
 
 SAME = 0.5
 """Intersection over union, on the common ground, from which two outlines are of one object."""
@@ -42,6 +44,7 @@ class Part:
         id: Of the scene.
         path: GeoParquet file.
         date: ISO 8601, or "".
+        dates: Those that it may be of: its date, else those in its name; none are any.
         footprint: (n, 2) outline of the scene in the layer's CRS.
         modified: Time of change of its raster, UTC.
         pixel: Metres of its working pixel on the ground.
@@ -50,35 +53,42 @@ class Part:
     id: str
     path: Path
     date: str
+    dates: Sequence[str]
     footprint: NDArray[np.float64]
     modified: datetime
     pixel: float
 
 
-def duplicates(parts: Sequence[Part], rule: str) -> dict[str, NDArray[np.int64]]:
+def duplicates(parts: Sequence[Part], rule: str, ground: Ground) -> dict[str, NDArray[np.int64]]:
     """Which objects are left out.
 
     Args:
         parts: The scenes' layers, in the order of their names.
         rule: "date": duplicates of one date; "place": whatever the date; "keep": none.
+        ground: Where the scenes lie.
 
     Returns:
         For each scene with duplicates, the rows of its layer that are left out, ascending.
     """
     if rule == "keep" or len(parts) < 2:
         return {}
-    ground = shapely.make_valid(shapely.polygons([part.footprint for part in parts]))
-    read = lru_cache(maxsize=4)(lambda number: _Objects.read(parts[number].path))
+
+    @lru_cache(maxsize=4)
+    def read(number: int) -> _Objects:
+        objects = _Objects.read(parts[number].path)
+        return replace(objects, shapes=ground.placed(number, objects.shapes))
+
     ranks: dict[tuple[int, int], tuple[Any, ...]] = {}
     same: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    for one, other in _overlapping(ground):
-        if rule == "date" and not _one_date(parts[one].date, parts[other].date):
+    for one, other, x in ground.pairs():
+        if rule == "date" and not _one_date(parts[one].dates, parts[other].dates):
             continue
-        common = shapely.intersection(ground[one], ground[other])
+        beside = moved_by(ground.outlines[other], x)
+        common = shapely.intersection(ground.outlines[one], beside)
         if shapely.area(common) <= 0:
             continue
         here, there = read(one), read(other)
-        for a, b in zip(*_pairs(here, there, common), strict=True):
+        for a, b in zip(*_pairs(here, there.moved(x), common), strict=True):
             for number, row, objects in ((one, int(a), here), (other, int(b), there)):
                 date = parts[number].date if rule == "place" else ""
                 ranks.setdefault((number, row), objects.rank(row, date, parts[number].id))
@@ -90,20 +100,15 @@ def duplicates(parts: Sequence[Part], rule: str) -> dict[str, NDArray[np.int64]]
     return {name: np.array(sorted(rows), np.int64) for name, rows in found.items()}
 
 
-def _overlapping(ground: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Pairs of scenes that may overlap, neighbours in the list together."""
-    one, other = shapely.STRtree(ground).query(ground, predicate="intersects")
-    for a, b in sorted(zip(one.tolist(), other.tolist(), strict=True)):
-        if a < b:
-            yield a, b
-
-
-def _one_date(one: str, other: str) -> bool:
+def _one_date(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two scenes may be of one date; those without a date may be of any."""
-    first, second = read_moment(one), read_moment(other)
-    if first is None or second is None:
+    first, second = (
+        [moment for date in dates if (moment := read_moment(date)) is not None]
+        for dates in (one, other)
+    )
+    if not first or not second:
         return True
-    return first.may_be(second) or first.start.date() == second.start.date()
+    return any(a.may_be(b) or a.start.date() == b.start.date() for a in first for b in second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,9 @@ class _Objects:
         shapes = np.asarray(frame.geometry.array, dtype=object)
         scores = frame["score"].fillna(0.0).to_numpy(np.float64)
         return cls(shapes, scores, frame["id"].tolist())
+
+    def moved(self, x: float) -> _Objects:
+        return replace(self, shapes=moved_by(self.shapes, x))
 
     def rank(self, row: int, date: str, scene: str) -> tuple[Any, ...]:
         """By which one of two is better: the greater."""

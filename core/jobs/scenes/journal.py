@@ -37,10 +37,12 @@ class SceneOutcome:
         status: "done"; "outside" the area of interest; "incomplete", where some of its tiles
             failed; "failed".
         source: What it was read from, without secrets.
-        stamp: Size and time of change of its file, to see that it is another by now; "" where it
-            lies on a server.
+        stamp: Size and time of change of its file, to see that it is another by now; of an address
+            a digest of what its query asks for; "" for none.
         date: When it was taken, as far as is known.
         output: File of its layer; "" where there is none.
+        digest: Of the layer of its own that this run has last written, to see whether somebody has
+            edited it; "" where that is not known.
         features: Polygons in it.
         tiles: That were segmented.
         seconds: Wall time.
@@ -58,6 +60,7 @@ class SceneOutcome:
     stamp: str = ""
     date: str = ""
     output: str = ""
+    digest: str = ""
     features: int = 0
     tiles: int = 0
     seconds: float = 0.0

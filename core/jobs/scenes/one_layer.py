@@ -26,13 +26,16 @@ from ...layers.writer import LayerWriter, check_output
 from ...masks.job_folder import JobFolder, write_text
 from ...parallel.atomic_write import write_atomically
 from ...raster.raster import open_raster
+from ...sources.dates import moments_in_name
+from ...sources.names import short_name
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field
 from ..options import raster_options
-from ..result import JobResult, Report
+from ..result import NO_POLYGONS, JobResult, Report
 from .borders import Borders
 from .duplicates import Part, duplicates
+from .ground import Ground
 from .journal import DONE, INCOMPLETE, Journal, SceneOutcome
 
 DATE = Field("date", "text")
@@ -94,6 +97,7 @@ class LayerOfScenes:
             (_part(outcome, self.folder) for outcome in journal.outcomes() if _has_layer(outcome)),
             key=lambda part: part.id,
         )
+        _warn_of_several_dates(parts)
         fields = (DATE, *_more_fields(parts))
         writer = LayerWriter(
             self.params.output,
@@ -109,10 +113,12 @@ class LayerOfScenes:
             part_size=self.params.part_size,
         )
         report("duplicates", 0, 1)
-        dropped = duplicates(parts, self.params.duplicates)
+        crs = known_crs(self.crs)
+        ground = Ground.of([part.footprint for part in parts], crs)
+        dropped = duplicates(parts, self.params.duplicates, ground)
         report("duplicates", 1, 1)
         report("layer", 0, len(parts))
-        borders, cut = Borders.of(parts, known_crs(self.crs)), 0
+        borders, cut = Borders.of(parts, ground, crs), 0
         with writer:
             for number, part in enumerate(parts, 1):
                 for features in _features(part, dropped.get(part.id)):
@@ -126,6 +132,8 @@ class LayerOfScenes:
                 SamGeoWarning,
                 stacklevel=2,
             )
+        if not writer.count:
+            warnings.warn(_why_none(journal), SamGeoWarning, stacklevel=2)
         return str(writer.path), writer.layer_name, writer.count
 
     def _provenance(self, journal: Journal, parts: Sequence[Part]) -> str:
@@ -233,14 +241,42 @@ def _part(outcome: SceneOutcome, folder: Path) -> Part:
     path = folder / "parts" / outcome.output
     if not path.is_file():
         raise JobError(f"{path} is gone: start over with {option('fresh')}.")
+    dates = [moment.text for moment in moments_in_name(short_name(outcome.source))]
     return Part(
         outcome.id,
         path,
         outcome.date,
+        [outcome.date] if outcome.date else dates,
         np.array(outcome.footprint, np.float64),
         datetime.fromisoformat(outcome.modified),
         outcome.pixel,
     )
+
+
+def _warn_of_several_dates(parts: Sequence[Part]) -> None:
+    """Say of how many scenes the date is not known although their names hold dates."""
+    several = [part for part in parts if len(part.dates) > 1]
+    if several:
+        first = several[0]
+        warnings.warn(
+            f"{len(several)} scenes have no date, because their names hold several ({first.id}: "
+            f"{', '.join(first.dates)}): leave one in each name, or put a STAC item (NAME.json) "
+            "beside each raster.",
+            SamGeoWarning,
+            stacklevel=3,
+        )
+
+
+def _why_none(journal: Journal) -> str:
+    """That no scene has a polygon, and of the first one that says it, why."""
+    done = [one for one in journal.outcomes() if one.status in (DONE, INCOMPLETE)]
+    reasons = [
+        f" {one.id}: {note.removeprefix(NO_POLYGONS)}"
+        for one in sorted(done, key=lambda one: one.id)
+        for note in one.notes
+        if note.startswith(NO_POLYGONS)
+    ]
+    return f"No polygons in {len(done)} scenes." + "".join(reasons[:1])
 
 
 def _more_fields(parts: Sequence[Part]) -> tuple[Field, ...]:

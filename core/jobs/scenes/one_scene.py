@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 import warnings
@@ -16,18 +17,23 @@ import numpy as np
 import pyproj
 import shapely
 
-from ...addresses import without_secrets
+from ...addresses import without_secrets, without_signature
 from ...earth.crs import known_crs
+from ...earth.longitude import moved_by, turn_of, turns_of_neighbours
 from ...earth.reproject import Reprojection
 from ...errors import Cancelled, OutputError, RasterError, SamGeoError, SamGeoWarning
 from ...job import SegmentParameters, option
+from ...layers.publish import output_digest
 from ...layers.writer import check_output
+from ...masks.job_folder import write_text
 from ...parallel import cancellation
+from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, new_run
 from ...raster.areas import MissesRaster
 from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter
-from ...sources.dates import moment_in_tags
+from ...sources.dates import moment_in_tags, moments_in_name
+from ...sources.names import short_name
 from ...sources.references import files_named
 from ...sources.scenes import Scene, signed
 from ..one_raster import segment_one
@@ -53,8 +59,10 @@ class SceneStage:
         output: Path of a scene's layer, with :data:`NAME` in it.
         crs: Of a layer that scenes share, as WKT; None where each has its own.
         segmenter: Instead of ``params.model``.
-        begun: Folder with a mark for each scene whose layer may be there although nobody has noted
-            it: the run, or a worker, was killed. A mark is made where no layer was.
+        begun: Folder with a mark for each scene whose layer this run may replace. An empty one is
+            made where no layer was: one may be there although nobody has noted it, because the run,
+            or a worker, was killed. One with a digest stands for the layer that this run has
+            written: of another raster, of the same before it changed, or without tiles that failed.
         run: Names this run: its model stays loaded from one scene to the next.
     """
 
@@ -74,13 +82,32 @@ class SceneStage:
         if self.begun is None:
             return False
         mark = self.begun / scene
-        if mark.exists():
+        noted = _text(mark)
+        if noted == "":
             return True
-        with contextlib.suppress(OutputError):  # a layer of others
-            check_output(self.path(scene), layer_name=self.params.layer)
+        ours = noted is not None and noted == self._digest(scene)
+        with contextlib.suppress(OutputError):  # a layer of others, or one that was edited
+            check_output(self.path(scene), overwrite=ours, layer_name=self.params.layer)
             self.begun.mkdir(exist_ok=True)
-            mark.touch()
-        return False
+            write_text(mark, "")
+        return ours
+
+    def note_written(self, scene: str, digest: str) -> None:
+        """Let a scene's layer be replaced as long as it is what this run has written."""
+        self.forget(scene)
+        if self.begun is not None and digest:
+            self.begun.mkdir(exist_ok=True)
+            write_atomically(self.begun / scene, lambda path: write_text(path, digest))
+
+    def written(self, scene: str) -> str:
+        """Digest of a scene's layer as this run has left it, whether it came to an end or not; ""
+        where there is none."""
+        noted = None if self.begun is None else _text(self.begun / scene)
+        return "" if noted is None else noted or self._digest(scene)
+
+    def _digest(self, scene: str) -> str:
+        path = self.path(scene)
+        return output_digest(path, self.params.layer or path.stem) or ""
 
     def forget(self, scene: str) -> None:
         """What became of a scene is noted: from here on its layer is the user's."""
@@ -110,6 +137,8 @@ class SceneStage:
             except Exception as error:  # of a segmenter of the user's own, or of a library
                 said = without_secrets(str(error))
                 outcome = replace(outcome, message=f"{type(error).__name__}: {said}")
+        if not outcome.digest:
+            outcome = replace(outcome, digest=self.written(scene.id))
         return replace(outcome, seconds=round(time.monotonic() - started, 3))
 
     def _segmented(self, scene: Scene, outcome: SceneOutcome) -> SceneOutcome:
@@ -134,7 +163,7 @@ class SceneStage:
                 if self.crs is not None:
                     outcome = replace(
                         outcome,
-                        date=outcome.date or _date_in_tags(raster),
+                        date=outcome.date or _date_in_tags(raster, scene),
                         footprint=_footprint(raster, self.crs),
                         modified=raster.modified.isoformat(),
                         pixel=raster.ground_pixel,
@@ -147,6 +176,7 @@ class SceneStage:
             outcome,
             status=INCOMPLETE if result.failed else DONE,
             output=Path(result.output).name,
+            digest="" if self.begun is None else self._digest(scene.id),
             features=result.features,
             tiles=result.tiles,
             notes=result.warnings[:MOST_NOTES],
@@ -166,7 +196,11 @@ def _asked_outside() -> Callable[[], bool]:
 
 
 def stamp_of(source: str) -> str:
-    """Size and time of change of a raster's file; "" for what is not on this machine."""
+    """What tells a raster from another of the same name: size and time of change of its file, or
+    a digest of an address with a query, which is never stored; "" for other addresses."""
+    address = without_signature(source)
+    if address != without_secrets(source):
+        return hashlib.blake2b(address.encode(), digest_size=16).hexdigest()
     stamps = []
     for name in files_named(source):
         try:
@@ -177,14 +211,41 @@ def stamp_of(source: str) -> str:
     return " ".join(stamps)
 
 
-def _date_in_tags(raster: Raster) -> str:
+def same_raster(outcome: SceneOutcome, source: str) -> bool:
+    """Whether a scene was made of a raster as it is now; what was not noted counts as the same."""
+    stamp = stamp_of(source)
+    if outcome.stamp not in ("", stamp):
+        return False
+    noted = outcome.source
+    if noted in ("", without_secrets(source)):
+        return True
+    if not os.path.isfile(source):  # an address, or in an archive
+        return False
+    if os.path.exists(noted):
+        return os.path.samefile(noted, source)
+    return Path(noted).name == Path(source).name  # moved, or named from another folder
+
+
+def _text(path: Path) -> str | None:
+    """The content of a file; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _date_in_tags(raster: Raster, scene: Scene) -> str:
+    """When a scene was taken whose name does not say it, or holds several dates."""
     taken, written = moment_in_tags(raster.tags)
-    moment = taken or written
+    moment = taken or (None if moments_in_name(short_name(scene.source)) else written)
     return "" if moment is None else moment.text
 
 
 def _footprint(raster: Raster, crs: str) -> list[list[float]]:
-    """Outline of a raster in the CRS of the layer, dense enough to be bent."""
+    """Outline of a raster in the CRS of the layer, dense enough to be bent.
+
+    Where the layer's map is cut (at the date line) the outline goes on beyond it.
+    """
     source: Any = known_crs(raster.crs)
     if source is None:
         raise RasterError(
@@ -200,6 +261,13 @@ def _footprint(raster: Raster, crs: str) -> list[list[float]]:
             [t.a * xy[:, 0] + t.b * xy[:, 1] + t.c, t.d * xy[:, 0] + t.e * xy[:, 1] + t.f]
         ),
     )
-    moved = Reprojection(source, pyproj.CRS.from_wkt(crs))(np.array([ground]), raster.name)[0]
+    target = pyproj.CRS.from_wkt(crs)
+    moved = Reprojection(source, target)(np.array([ground]), raster.name)[0]
+    turn = turn_of(target)
+    if moved.geom_type != "Polygon" and turn is not None:
+        parts = shapely.get_parts(moved)
+        turns = turns_of_neighbours([(part.bounds[0], part.bounds[2]) for part in parts], turn)
+        beside = [moved_by(part, turn * n) for part, n in zip(parts, turns, strict=True)]
+        moved = shapely.union_all(beside)
     outline = moved if moved.geom_type == "Polygon" else moved.convex_hull
     return [[float(x), float(y)] for x, y in shapely.get_coordinates(outline.exterior)]

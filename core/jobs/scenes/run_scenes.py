@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...addresses import without_secrets
 from ...errors import (
     JobError,
     ModelError,
@@ -47,7 +48,7 @@ from ..stages.stac_item import write_stac_item
 from ..stages.tile_stage import SegmenterFactory
 from .journal import FAILED, OUTSIDE, Journal, SceneOutcome
 from .one_layer import LayerOfScenes
-from .one_scene import NAME, SceneStage, stamp_of
+from .one_scene import NAME, SceneStage, same_raster, stamp_of
 
 
 def segment_scenes(
@@ -204,7 +205,10 @@ def _digest(params: SegmentParameters, stage: SceneStage) -> str:
 
 def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scene]) -> str:
     """Digest of all that a layer of scenes depends on."""
-    seen = sorted((scene.id, stamp_of(scene.source), scene.date) for scene in scenes)
+    seen = sorted(
+        (scene.id, stamp_of(scene.source) or without_secrets(scene.source), scene.date)
+        for scene in scenes
+    )
     asked = [_digest(params, stage), params.duplicates, params.part_size, seen]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
@@ -214,17 +218,18 @@ def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: R
     sources = {scene.id: scene.source for scene in scenes}
 
     def keeps(outcome: SceneOutcome) -> bool:
-        source = sources.get(outcome.id)
-        if source is None:
-            return False
-        changed = outcome.stamp != stamp_of(source)
-        if changed or outcome.status == FAILED:  # its tiles are of no use to the next try
-            path = stage.path(outcome.id)
+        source, path = sources.get(outcome.id), stage.path(outcome.id)
+        same = source is not None and same_raster(outcome, source)
+        if source is not None and (not same or outcome.status == FAILED):
+            # its tiles are of no use to the next try
             JobFolder(path.with_name(f"{path.name}.job")).remove()
-        if changed or not outcome.good:
-            return False
-        path = stage.path(outcome.id)
-        return outcome.status == OUTSIDE or (outcome.output == path.name and path.exists())
+        there = outcome.output == path.name and path.exists()
+        if same and outcome.good and (there or outcome.status == OUTSIDE):
+            stage.forget(outcome.id)
+            return True
+        written_here = outcome.output in ("", path.name)
+        stage.note_written(outcome.id, outcome.digest if written_here else "")
+        return False
 
     kept = journal.begin(keeps)
     pending = [scene for scene in scenes if scene.id not in kept]
@@ -275,7 +280,7 @@ def _outcomes(stage: SceneStage, pending: Sequence[Scene]) -> Generator[SceneOut
                     yield outcome
         except WorkerDied as error:
             if params.cluster:  # its scheduler has tried several workers with this very scene
-                yield _lost(pending[first], error)
+                yield _lost(stage, pending[first], error)
                 first += 1
                 continue
             suspects = pending[first : first + params.workers * LOOK_AHEAD + 1]
@@ -307,13 +312,18 @@ def _in_one_process(
                     done += 1
                     yield outcome
         except WorkerDied as error:
-            yield _lost(scenes[done], error)
+            yield _lost(stage, scenes[done], error)
             done += 1
 
 
-def _lost(scene: Scene, error: WorkerDied) -> SceneOutcome:
+def _lost(stage: SceneStage, scene: Scene, error: WorkerDied) -> SceneOutcome:
     return SceneOutcome(
-        scene.id, FAILED, stamp=stamp_of(scene.source), date=scene.date, message=str(error)
+        scene.id,
+        FAILED,
+        stamp=stamp_of(scene.source),
+        date=scene.date,
+        digest=stage.written(scene.id),
+        message=str(error),
     )
 
 

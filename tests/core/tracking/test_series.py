@@ -38,6 +38,12 @@ def raster(path, *, west=500000.0, crs="EPSG:32632", tags=None, side=8):
         ("ortho2018.tif", "2018"),
         ("tile_12345678.tif", None),
         ("plan_20201350.tif", None),
+        ("m_3807708_sw_18_060_20191023_20191118.tif", "2019-10-23"),
+        ("swissimage-dop10_2019_2600-1200_0.1_2056.tif", "2019"),
+        ("tile_2088_1024.tif", None),
+        ("plan_20991231.tif", None),
+        ("ortho_2000x2000.tif", None),
+        ("ortho_2000x1990_2018.tif", "2018"),
     ],
 )  # fmt: skip
 def test_dates_are_found_in_names(name, text):

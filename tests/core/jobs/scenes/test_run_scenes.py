@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import pytest
+import rasterio
 import samgeo_core
 from samgeo_core.errors import Cancelled, JobError, ModelError, OutputError, ParameterError
 from samgeo_core.jobs.run import run
@@ -13,23 +13,7 @@ from samgeo_core.jobs.scenes.journal import Journal
 from samgeo_core.jobs.scenes.one_layer import LayerOfScenes
 from samgeo_core.testing.bright import Bright
 
-from .made import HARD, job, write_scene
-
-
-@dataclass
-class Counted:
-    """Counts how often it segments, in this process."""
-
-    calls: list
-    name: str = "bright"
-    fingerprint: str = "bright 1"
-
-    def cell_size(self, window_size):
-        return 1
-
-    def segment(self, image):
-        self.calls.append(image.tile.index.name)
-        return Bright(fails_at=HARD).segment(image)
+from .made import HARD, Counted, job, write_scene
 
 
 @pytest.fixture
@@ -256,8 +240,6 @@ def test_objects_that_no_scene_shows_whole_are_counted(tmp_path):
     write_scene(tmp_path / "b_2024-01-01.tif", 44.0)
     result = run(job(tmp_path, tmp_path / "one.gpkg", scenes="layer"), segmenter=Bright())
     assert not any("stays in parts" in note for note in result.warnings)
-    import rasterio
-
     for name in ("a", "b"):  # squares up to the borders
         with rasterio.open(tmp_path / f"{name}_2024-01-01.tif", "r+") as file:
             pixels = file.read()
@@ -276,6 +258,57 @@ def test_scenes_in_two_zones_share_a_layer(tmp_path):
     found = gpd.read_parquet(tmp_path / "l.parquet")
     assert found.crs.to_epsg() == 32645
     assert set(found["source"]) == {"a", "b"}
+
+
+def test_scenes_of_different_proportions_share_a_layer(tmp_path):
+    write_scene(tmp_path / "a.tif")
+    write_scene(tmp_path / "b.tif", 24, rows=32)  # its 12 squares: half of them are a's
+    params = job([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "l.parquet", "layer")
+    assert run(params, segmenter=Bright()).features == 36 + 6
+
+
+@pytest.mark.parametrize("rule", ["date", "keep"])
+def test_scenes_without_an_object_give_an_empty_layer_and_the_reason(tmp_path, rule):
+    for name in ("a", "b"):
+        write_scene(tmp_path / f"{name}.tif")
+    params = job(tmp_path, tmp_path / "l.gpkg", "layer", min_area=1e6, duplicates=rule)
+    result = run(params, segmenter=Bright())
+    assert (result.features, result.scenes, result.failed) == (0, 2, [])
+    assert len(gpd.read_file(tmp_path / "l.gpkg", layer="l")) == 0
+    note = "No polygons in 2 scenes. a: 36 objects were found, and all were left out by min_area"
+    assert result.warnings[0].startswith(note)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:3832"])
+def test_scenes_on_both_sides_of_the_date_line_are_compared(tmp_path, crs):
+    """The second scene shows the eastern half of the first one, squares on the line among it, in
+    longitudes of its own side."""
+    step = 5e-6
+    for name, left in (("w", 180 - 54 * step), ("e", -180 - 6 * step)):
+        place = rasterio.Affine(step, 0, left, 0, -step, 0.0)
+        write_scene(tmp_path / f"{name}.tif", crs="EPSG:4326", transform=place)
+    write_scene(tmp_path / "far.tif", crs="EPSG:4326", transform=rasterio.Affine.scale(step, -step))
+    result = run(job(tmp_path, tmp_path / "l.gpkg", "layer", crs=crs), segmenter=Bright())
+    assert result.features == 54 + 36
+    assert not result.warnings
+
+
+def test_scenes_whose_names_hold_several_dates_are_not_of_one_date(tmp_path):
+    """a and b are of different years whichever of their dates counts, c may be of b's."""
+    for name in ("a_20191023_20191118", "b_20210612_20210815", "c_20210815"):
+        path = write_scene(tmp_path / f"{name}.tif")
+        with rasterio.open(path, "r+") as file:  # written together, long after
+            file.update_tags(TIFFTAG_DATETIME="2022:01:01 00:00:00")
+    result = run(job(tmp_path, tmp_path / "l.gpkg", "layer"), segmenter=Bright())
+    assert result.features == 36 + 36
+    assert set(gpd.read_file(tmp_path / "l.gpkg", layer="l")["date"].fillna("")) == {
+        "",
+        "2021-08-15",
+    }
+    assert result.warnings == [
+        "2 scenes have no date, because their names hold several (a_20191023_20191118: 2019-10-23, "
+        "2019-11-18): leave one in each name, or put a STAC item (NAME.json) beside each raster."
+    ]
 
 
 # --- before it is done ---
