@@ -50,6 +50,7 @@ def check_rendered(path: str, town_file) -> None:
     assert got.shape == (4, 40, 60)
     assert np.abs(got[:3].astype(int) - truth.ReadAsArray().astype(int)).max() <= 1
     assert (got[3] == 255).all()
+    rendering.remove_rendering(path)
 
 
 def test_a_rendering_has_the_layers_pixels_in_their_places(town_file, wait, monkeypatch):
