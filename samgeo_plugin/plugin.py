@@ -27,6 +27,7 @@ from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
+from .interactive.online import Needed
 from .interactive.place import Place, largest_part_number
 from .interactive.review import Review, decision_field
 from .log import Reporter
@@ -114,8 +115,10 @@ class SamGeoPlugin(QObject):
         self.example_action.triggered.connect(self._choose_example_tool)
         self.example_tool.setAction(self.example_action)
         self.automatic = Automatic(
-            controller, self.find, self.examples, self._open_in_map_crs, self
+            controller, self.find, self.examples, self._use_map, self._tool_wanted, self
         )
+        controller.is_searching = lambda: self.find.running
+        controller.is_searched = lambda: self.automatic.busy or self.find.there
         panel = FindPanel(
             controller,
             self.automatic,
@@ -160,13 +163,15 @@ class SamGeoPlugin(QObject):
             rendering.progress.connect(
                 lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
             )
-        self.layer_rendering.ended.connect(lambda: self.dock.show_progress("", 0, 0))
+        for ended in (controller.online.failed, self.layer_rendering.ended):
+            ended.connect(self._hide_progress)
         self._moved = QTimer(self)
         self._moved.setSingleShot(True)
         self._moved.setInterval(300)
         self._moved.timeout.connect(self._map_rests)
         canvas.extentsChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
+        self.tool.taken.connect(self._tool_taken)
         self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.review.improve_wanted.connect(self.open_improve)
@@ -237,7 +242,7 @@ class SamGeoPlugin(QObject):
 
     def _stop_processes(self) -> None:
         if self.controller is not None:
-            self.layer_rendering.cancel()
+            self.layer_rendering.cancel(at_once=True)
         if self.setup is not None:
             self.setup.shut_down()
         if self.controller is not None:
@@ -274,7 +279,18 @@ class SamGeoPlugin(QObject):
         else:
             self.iface.actionPan().trigger()
 
-    def _tool_wanted(self) -> bool:
+    def _hide_progress(self, *_: object) -> None:
+        if self.dock is not None:
+            self.dock.show_progress("", 0, 0)
+
+    def _tool_taken(self) -> None:
+        """Open the raster before the first click, unless a search needs another part of it."""
+        if self.controller is not None and self.controller.is_searching():
+            self._map_rests()
+        else:
+            self._tool_wanted()
+
+    def _tool_wanted(self, searched: Optional[Needed] = None) -> bool:
         """Open the raster that is chosen or likely; False, with a sentence, where it cannot be."""
         controller = self.controller
         if controller is None:
@@ -282,19 +298,17 @@ class SamGeoPlugin(QObject):
         if controller.raster_layer() is None:
             self.dock.source.choose_raster(self._likely_raster())
         controller.set_extent(self.iface.mapCanvas().extent())
-        opened = controller.open()
+        opened = controller.open(searched)
         if opened and not controller.models:
             controller.refresh_models()
         return opened
 
-    def _open_in_map_crs(self) -> bool:
-        """Open the raster without a tool in hand; False, with a sentence, where it cannot be."""
+    def _use_map(self) -> None:
+        """The session follows the map, also without a tool in hand."""
         canvas = self.iface.mapCanvas()
-        if self.controller is None:
-            return False
-        crs = canvas.mapSettings().destinationCrs()
-        self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
-        return self._tool_wanted()
+        if self.controller is not None:
+            crs = canvas.mapSettings().destinationCrs()
+            self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
 
     def _map_rests(self) -> None:
         """Online layers are rendered for the view while the tool is in hand."""
@@ -396,6 +410,7 @@ class SamGeoPlugin(QObject):
     def _cancel(self) -> None:
         if self.controller is not None:
             self.layer_rendering.cancel()
+            self.controller.online.cancel()
             self.controller.session.cancel()
 
     # --- windows --------------------------------------------------------------------------------

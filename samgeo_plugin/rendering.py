@@ -10,17 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
+from urllib.parse import unquote
 
 from osgeo import gdal, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
+    QgsMapRendererJob,
     QgsMapRendererParallelJob,
     QgsMapSettings,
+    QgsNetworkAccessManager,
+    QgsNetworkReplyContent,
+    QgsNetworkRequestParameters,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QObject, QSize, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QSize, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage
+from qgis.PyQt.QtNetwork import QNetworkReply, QNetworkRequest
 
 from . import settings
 from .i18n import tr
@@ -30,6 +36,10 @@ _PREFIX = "samgeo-rendered-"
 
 BLOCK = 1024
 """Side of the pieces that are rendered one after the other: some 30 ms each to write."""
+
+_LATER = (401, 407, 408, 429)
+"""Refusals below 500 after which another try may go well. The others (404, or 403 of some stores)
+say that there is no such tile: a layer ends somewhere."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,9 @@ class RenderedTiff:
     Args:
         plan: Size and place.
         path: Where to write; a temporary file where None.
+
+    Attributes:
+        empty: Pixels so far that the layers show nothing in.
     """
 
     def __init__(self, plan: RenderPlan, path: Optional[str] = None) -> None:
@@ -108,6 +121,7 @@ class RenderedTiff:
             path = str(Path(folder) / "rendered.tif")
         self.plan = plan
         self.path = path
+        self.empty = 0
         self.blocks = [
             (left, top, min(BLOCK, plan.width - left), min(BLOCK, plan.height - top))
             for top in range(0, plan.height, BLOCK)
@@ -170,6 +184,8 @@ class RenderedTiff:
         rgba = image.convertToFormat(QImage.Format.Format_RGBA8888)
         bits = rgba.constBits()
         bits.setsize(rgba.sizeInBytes())
+        pixels = bytes(bits)
+        self.empty += pixels[3::4].count(0)
         gdal.ErrorReset()
         try:
             self._file.WriteRaster(
@@ -177,7 +193,7 @@ class RenderedTiff:
                 top,
                 width,
                 height,
-                bytes(bits),
+                pixels,
                 band_list=[1, 2, 3, 4],
                 buf_pixel_space=4,
                 buf_line_space=rgba.bytesPerLine(),
@@ -226,13 +242,88 @@ def remove_rendering(path: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class LayerRenderer(QObject):
-    """Renders layers into a GeoTIFF while QGIS stays usable.
+class _ServerErrors:
+    """Hears which requests for a layer fail while it is rendered.
+
+    QGIS draws nothing there and says so only in its log. Of several threads with requests, the
+    main one hears of all; any other one hears of its own.
 
     Args:
-        layers: Topmost first.
-        plan: What to render.
+        layer: Whose servers are meant.
+    """
+
+    def __init__(self, layer: QgsMapLayer) -> None:
+        self._layer = layer.name()
+        self._source = unquote(layer.source()).lower()
+        self._why = ""
+        network = QgsNetworkAccessManager.instance()
+        self._finished = network.finished[QgsNetworkReplyContent]
+        self._timed_out = network.requestTimedOut[QgsNetworkRequestParameters]
+        self._finished.connect(self._answered)
+        self._timed_out.connect(self._not_answered)
+
+    def stop(self) -> None:
+        """Hear no more; to be called once."""
+        self._finished.disconnect(self._answered)
+        self._timed_out.disconnect(self._not_answered)
+
+    def add(self, job: QgsMapRendererJob) -> None:
+        """What the layer itself says of a job that has ended."""
+        for error in job.errors():
+            self._note(error.message)
+
+    def missing(self, file: RenderedTiff) -> str:
+        """The sentence about parts that could not be loaded; empty where none is missing.
+
+        Raises:
+            LayerError: Nothing could be loaded.
+        """
+        if not self._why or not file.empty:  # what is repeated may come at last
+            return ""
+        if file.empty < file.plan.width * file.plan.height:
+            return tr(
+                "Parts of {layer} could not be loaded ({why}); nothing is found there."
+            ).format(layer=self._layer, why=self._why)
+        raise LayerError(
+            tr("{layer} could not be loaded ({why}); try again when its server answers.").format(
+                layer=self._layer, why=self._why
+            )
+        )
+
+    def _note(self, why: str) -> None:
+        self._why = self._why or why
+
+    def _is_own(self, url: QUrl) -> bool:
+        return bool(url.host()) and url.host().lower() in self._source
+
+    def _answered(self, reply: QgsNetworkReplyContent) -> None:
+        errors = QNetworkReply.NetworkError
+        passed_over = (errors.NoError, errors.OperationCanceledError)
+        if reply.error() in passed_over or not self._is_own(reply.request().url()):
+            return
+        status = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
+        if status is None:
+            self._note(reply.errorString())
+        elif int(status) >= 500 or int(status) in _LATER:
+            phrase = reply.attribute(QNetworkRequest.Attribute.HttpReasonPhraseAttribute)
+            self._note(f"{int(status)} {phrase or ''}".strip())
+
+    def _not_answered(self, request: QgsNetworkRequestParameters) -> None:
+        if self._is_own(request.request().url()):
+            self._note(tr("no answer in time"))
+
+
+class LayerRenderer(QObject):
+    """Renders a layer into a GeoTIFF while QGIS stays usable.
+
+    Args:
+        layer: What to render.
+        plan: How.
         parent: Qt's owner.
+
+    Attributes:
+        missing: The sentence about parts that could not be loaded, once it has finished; empty
+            where none is missing.
     """
 
     progress = pyqtSignal(int, int)
@@ -240,17 +331,18 @@ class LayerRenderer(QObject):
     failed = pyqtSignal(str)
 
     def __init__(
-        self, layers: list[QgsMapLayer], plan: RenderPlan, parent: Optional[QObject] = None
+        self, layer: QgsMapLayer, plan: RenderPlan, parent: Optional[QObject] = None
     ) -> None:
         super().__init__(parent)
-        self._layers = layers
+        self.missing = ""
+        self._layer = layer
         self._plan = plan
         self._file: Optional[RenderedTiff] = None
+        self._errors: Optional[_ServerErrors] = None
         self._job: Optional[QgsMapRendererParallelJob] = None
         self._next = 0
         self._cancelled = False
-        for layer in layers:
-            layer.willBeDeleted.connect(self.cancel)
+        layer.willBeDeleted.connect(self.cancel)
 
     def start(self) -> None:
         try:
@@ -258,11 +350,21 @@ class LayerRenderer(QObject):
         except LayerError as error:
             self.failed.emit(str(error))
             return
+        self._errors = _ServerErrors(self._layer)
         self._render_next()
 
-    def cancel(self) -> None:
+    def cancel(self, at_once: bool = False) -> None:
+        """Give it up.
+
+        Args:
+            at_once: QGIS or the plugin ends: what is written is deleted before this returns.
+        """
         self._cancelled = True
-        if self._job is not None:
+        if self._job is None:
+            return
+        if at_once:
+            self._job.cancel()
+        else:
             self._job.cancelWithoutBlocking()
 
     def _render_next(self) -> None:
@@ -270,66 +372,93 @@ class LayerRenderer(QObject):
         if file is None:
             return
         if self._next == len(file.blocks):
-            try:
-                self.finished.emit(file.finish())
-            except LayerError as error:
-                self.failed.emit(str(error))
+            self._finish(file)
             return
         block = file.blocks[self._next]
-        self._job = QgsMapRendererParallelJob(file.settings_for(self._layers, block))
+        self._job = QgsMapRendererParallelJob(file.settings_for([self._layer], block))
         self._job.finished.connect(self._rendered)
         self._job.start()
 
     def _rendered(self) -> None:
-        job, file = self._job, self._file
-        if job is None or file is None:
+        job, file, errors = self._job, self._file, self._errors
+        if job is None or file is None or errors is None:
             return
         if self._cancelled:
-            file.give_up()
-            self._file = self._job = None
-            self.failed.emit(tr("The rendering was cancelled."))
+            self._give_up(file, tr("The rendering was cancelled."))
             return
+        errors.add(job)
         try:
             file.write(file.blocks[self._next], job.renderedImage())
         except LayerError as error:
-            self._file = self._job = None
-            self.failed.emit(str(error))
+            self._give_up(file, str(error))
             return
         self._next += 1
         self.progress.emit(self._next, len(file.blocks))
         self._render_next()
 
+    def _finish(self, file: RenderedTiff) -> None:
+        try:
+            if self._errors is not None:
+                self.missing = self._errors.missing(file)
+            path = file.finish()
+        except LayerError as error:
+            self._give_up(file, str(error))
+            return
+        self._stop()
+        self.finished.emit(path)
+
+    def _give_up(self, file: RenderedTiff, why: str) -> None:
+        file.give_up()
+        self._stop()
+        self.failed.emit(why)
+
+    def _stop(self) -> None:
+        if self._errors is not None:
+            self._errors.stop()
+        self._file = self._job = self._errors = None
+
 
 def render_now(
-    layers: list[QgsMapLayer],
+    layer: QgsMapLayer,
     plan: RenderPlan,
     keep_going: Callable[[int, int], bool],
     path: Optional[str] = None,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> str:
     """The same in one go, for an algorithm's own thread.
 
     Args:
-        layers: Clones that belong to this thread.
-        plan: What to render.
+        layer: A clone that belongs to this thread.
+        plan: How to render it.
         keep_going: Told (done, total) after each block; False stops.
         path: Where to write.
+        warn: Gets the sentence about parts that could not be loaded.
 
     Raises:
-        LayerError: It cannot be written, or was stopped.
+        LayerError: It cannot be loaded or written, or was stopped.
     """
     from qgis.core import QgsMapRendererCustomPainterJob
     from qgis.PyQt.QtGui import QPainter
 
-    file = RenderedTiff(plan, path)
-    for number, block in enumerate(file.blocks, start=1):
-        image = QImage(block[2], block[3], QImage.Format.Format_ARGB32_Premultiplied)
-        image.fill(QColor(0, 0, 0, 0))
-        painter = QPainter(image)
-        job = QgsMapRendererCustomPainterJob(file.settings_for(layers, block), painter)
-        job.renderSynchronously()
-        painter.end()
-        file.write(block, image)
-        if not keep_going(number, len(file.blocks)):
-            file.give_up()
-            raise LayerError(tr("The rendering was cancelled."))
-    return file.finish()
+    file, errors = RenderedTiff(plan, path), _ServerErrors(layer)
+    try:
+        for number, block in enumerate(file.blocks, start=1):
+            image = QImage(block[2], block[3], QImage.Format.Format_ARGB32_Premultiplied)
+            image.fill(QColor(0, 0, 0, 0))
+            painter = QPainter(image)
+            job = QgsMapRendererCustomPainterJob(file.settings_for([layer], block), painter)
+            job.renderSynchronously()
+            painter.end()
+            errors.add(job)
+            file.write(block, image)
+            if not keep_going(number, len(file.blocks)):
+                raise LayerError(tr("The rendering was cancelled."))
+        missing = errors.missing(file)
+        if missing:
+            warn(missing)
+        return file.finish()
+    except LayerError:
+        file.give_up()
+        raise
+    finally:
+        errors.stop()

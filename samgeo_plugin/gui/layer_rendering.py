@@ -56,12 +56,17 @@ class LayerRendering(QObject):
         """Without the dialog: render a layer by a plan and use the picture."""
         controller = self._controller
         layer_id = layer.id()
-        self._renderer = rendering.LayerRenderer([layer], plan, self)
+        self._renderer = renderer = rendering.LayerRenderer(layer, plan, self)
 
         def finished(path: str) -> None:
             self._end()
-            if controller.choice.raster == layer_id:
-                controller.choose(rendered=path)
+            if controller.choice.raster != layer_id:
+                rendering.remove_rendering(path)  # another one was chosen meanwhile
+                return
+            controller.choose(rendered=path)
+            if renderer.missing:
+                controller.reporter.show("warning", renderer.missing)
+            else:
                 controller.reporter.show("success", tr("The visible extent is ready."))
 
         def failed(sentence: str) -> None:
@@ -74,9 +79,9 @@ class LayerRendering(QObject):
         self.progress.emit(0, 0)
         self._renderer.start()
 
-    def cancel(self) -> None:
+    def cancel(self, at_once: bool = False) -> None:
         if self._renderer is not None:
-            self._renderer.cancel()
+            self._renderer.cancel(at_once)
 
     def _end(self) -> None:
         self.ended.emit()

@@ -49,6 +49,10 @@ class PromptTool(QgsMapTool):
     """
 
     wanted = pyqtSignal()
+    """A prompt is about to be given: the raster must be opened where it lies."""
+
+    taken = pyqtSignal()
+    """The tool is in hand."""
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class PromptTool(QgsMapTool):
         canvas.extentsChanged.connect(self._map_changed)
         self._map_changed()
         canvas.setFocus()
-        self.wanted.emit()
+        self.taken.emit()
         self._show()
 
     def deactivate(self) -> None:

@@ -167,12 +167,19 @@ class SourcePanel(QWidget):
     # --- raster ---------------------------------------------------------------------------------
 
     def _watch(self, layer: Optional[QgsMapLayer]) -> None:
-        """Bands and stretch follow the layer's styling."""
+        """Bands and stretch follow the layer's styling, and all of it follows its source."""
         if self._watched is not None and not sip.isdeleted(self._watched):
             self._watched.rendererChanged.disconnect(self._styled)
+            self._watched.dataSourceChanged.disconnect(self._source_changed)
         self._watched = layer if isinstance(layer, QgsRasterLayer) else None
         if self._watched is not None:
             self._watched.rendererChanged.connect(self._styled)
+            self._watched.dataSourceChanged.connect(self._source_changed)
+
+    def _source_changed(self) -> None:
+        # Its new renderer was heard of while the layer was not valid yet.
+        if self._watched is not None and not sip.isdeleted(self._watched):
+            self._raster_chosen(self._watched)
 
     def _styled(self) -> None:
         layer = self._watched

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Optional
 
@@ -27,6 +27,7 @@ from .editing import EditError
 from .examples import Examples
 from .find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from .in_steps import InSteps
+from .online import Needed
 from .runs import DONE, FAILED, RUNNING, STOPPED, Run, Runs
 from .take_over import TakeOver
 from .target import TargetError
@@ -51,6 +52,8 @@ class Wanted:
         crs: Of the area.
         into: What is found goes into the target layer at the end, also at an early one.
         search: The words.
+        pixel_size: Ground units of ``crs`` a pixel at which a layer that is no file is rendered;
+            None for the map's.
     """
 
     what: str
@@ -59,6 +62,7 @@ class Wanted:
     crs: QgsCoordinateReferenceSystem
     into: bool
     search: WordSearch = NO_WORDS
+    pixel_size: Optional[float] = None
 
 
 class Automatic(QObject):
@@ -68,7 +72,9 @@ class Automatic(QObject):
         controller: The plugin's state.
         find: The search.
         examples: The project's.
-        open_raster: Opens the chosen raster in the map's CRS; says why where it cannot be.
+        use_map: Has the session follow the map's CRS and scale.
+        open_raster: Opens the chosen raster, of an online layer what is needed; says why where it
+            cannot be.
         parent: Qt's owner.
     """
 
@@ -79,13 +85,15 @@ class Automatic(QObject):
         controller: Controller,
         find: FindLike,
         examples: Examples,
-        open_raster: Callable[[], bool],
+        use_map: Callable[[], None],
+        open_raster: Callable[[Optional[Needed]], bool],
         parent: Optional[QObject] = None,
     ) -> None:
         super().__init__(parent)
         self._controller = controller
         self._find = find
         self._examples = examples
+        self._use_map = use_map
         self._open_raster = open_raster
         self.runs = Runs(self)
         self.current: Optional[int] = None
@@ -156,6 +164,7 @@ class Automatic(QObject):
         """No further tiles; what was found stays."""
         self._teaching.stop()
         self._find.stop()
+        self._controller.stop_search()
         self.changed.emit()
 
     def _with_examples(self, wanted: Wanted) -> None:
@@ -169,16 +178,33 @@ class Automatic(QObject):
 
     def _begin(self, wanted: Wanted) -> None:
         controller = self._controller
-        opened = self._open_raster()
-        raster = controller.raster_layer()
-        if not opened or raster is None:
-            return
+        self._use_map()
+        view = controller.session.view
+        if wanted.pixel_size is not None and wanted.crs == view.crs:
+            view = replace(view, pixel_size=wanted.pixel_size)
         try:
-            area = _moved(wanted.area, wanted.crs, controller.session.crs)
+            area = _moved(wanted.area, wanted.crs, view.crs)
         except QgsCsException as error:
             controller.reporter.show(
                 "warning", tr("The area lies outside the map's CRS."), str(error)
             )
+            return
+        online = controller.online_layer
+        if area is None and online is not None:
+            controller.reporter.show(
+                "warning",
+                tr(
+                    "{name} is not a file, so that there is no whole of it to search: choose the "
+                    "visible extent or the polygons of a layer."
+                ).format(name=online.name()),
+            )
+            return
+        needed = None
+        if area is not None:
+            needed = Needed(area.boundingBox(), view, exactly=wanted.where == AREA)
+        opened = self._open_raster(needed)
+        raster = controller.raster_layer()
+        if not opened or raster is None:
             return
         if wanted.what not in (EXAMPLES, EVERYTHING):
             words = wanted.search.words if wanted.what == WORDS else (wanted.what,)
@@ -210,6 +236,7 @@ class Automatic(QObject):
             target="" if layer is None else layer.id(),
             words=text_of(wanted.search.words) if wanted.what == WORDS else "",
             detector=wanted.search.detector if wanted.what == WORDS else "",
+            pixel_size=(view.pixel_size or 0.0) if view.crs == wanted.crs else 0.0,
         ).number
         self.changed.emit()
 
@@ -289,7 +316,9 @@ class Automatic(QObject):
             self._find.set_usual_least(run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
-        self.start(Wanted(run.what, run.where, area, crs, run.into, search_of(run)))
+        self.start(
+            Wanted(run.what, run.where, area, crs, run.into, search_of(run), run.pixel_size or None)
+        )
 
     # --- into the target layer ------------------------------------------------------------------
 

@@ -29,8 +29,8 @@ from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
 from .classes import ClassList
 from .editing import EditError
-from .online import OnlineView, Rendering
-from .opening import READY
+from .online import Needed, OnlineView, Rendering
+from .opening import CLOSED, READY
 from .place import Place
 from .presence import Presence
 from .session import InteractiveSession
@@ -94,7 +94,14 @@ class Controller(QObject):
         self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
         self.online = OnlineView(self)
         self.online.ready.connect(self._rendered_online)
-        self.online.failed.connect(lambda why: reporter.show("warning", why))
+        self.online.incomplete.connect(lambda why: reporter.show("warning", why))
+        self.online.failed.connect(self._not_rendered)
+        self._online_in_use = ""
+        self._searched_next: Optional[Needed] = None
+        self.is_searching: Callable[[], bool] = lambda: False
+        """A search is under way, which ends where another raster is opened."""
+        self.is_searched: Callable[[], bool] = lambda: False
+        """So it is, or what it has found can be sorted as long as its raster is open."""
         self.accepted_objects = AcceptedObjects(self.session, reporter, self)
         self.presence = Presence(self)
         self.presence.gone.connect(self.taken_back)
@@ -107,6 +114,8 @@ class Controller(QObject):
         self.session.accepted.connect(self._write)
         self.session.class_given.connect(self._write_class)
         self.session.opened.connect(self._remove_renderings)
+        self.session.opened.connect(self._forget_searched)
+        self.session.not_opened.connect(self._forget_searched)
         project = QgsProject.instance()
         project.cleared.connect(self._project_cleared)
         project.layersAdded.connect(self._layers_changed)
@@ -129,7 +138,7 @@ class Controller(QObject):
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
-        self._stamp = None
+        self._stamp = self._searched_next = None
         if changed.rendered is not None:
             self._renderings.append(changed.rendered)
         self.session.close()
@@ -165,14 +174,23 @@ class Controller(QObject):
             allow_remote=bool(settings.ALLOW_REMOTE.get()),
         )
 
-    def open(self) -> bool:
-        """Open the chosen raster in the engine; a sentence where that cannot be."""
-        if self.session.prompts and self.session.state == READY:
+    def open(self, searched: Optional[Needed] = None) -> bool:
+        """Open the chosen raster in the engine; a sentence where that cannot be.
+
+        Args:
+            searched: What a search needs of an online layer; None for the map's view.
+        """
+        in_work = bool(self.session.prompts) and self.session.state == READY
+        if in_work and searched is None:
             return True  # another styling must not cost the object in work
-        layer = self.raster_layer()
         try:
-            if layer is not None and not self.choice.rendered and self._is_rendered(layer):
+            layer = self._online_layer()
+            if layer is not None:
+                # A click takes no rendering away from a search that waits for it.
+                self._searched_next = searched or self._searched_next
                 return self._open_online(layer)
+            if in_work:
+                return True
             parameters = self.parameters()
         except rasters.LayerError as error:
             self.reporter.show("warning", str(error))
@@ -190,10 +208,36 @@ class Controller(QObject):
         """The engine gets a picture of this layer rather than its file."""
         return bool(self.choice.rendered) or rasters.file_of(layer) is None
 
-    def _online_path(self, layer: QgsRasterLayer) -> Optional[str]:
-        if self.extent is None:
+    def _online_layer(self) -> Optional[QgsRasterLayer]:
+        """The chosen layer, where it is rendered as it is needed.
+
+        Raises:
+            LayerError: The layer is broken, or its file is gone.
+        """
+        layer = self.raster_layer()
+        if layer is None or self.choice.rendered or rasters.file_of(layer) is not None:
             return None
-        found = self.online.find(layer.id(), self.extent, self.session.view)
+        return layer
+
+    @property
+    def online_layer(self) -> Optional[QgsRasterLayer]:
+        """The chosen layer, where it is rendered as it is needed: it has no whole."""
+        try:
+            return self._online_layer()
+        except rasters.LayerError:
+            return None
+
+    def _needed(self) -> Optional[Needed]:
+        """What must be rendered of an online layer: until it is open, what is to be searched."""
+        if self._searched_next is not None or self.extent is None:
+            return self._searched_next
+        return Needed(self.extent, self.session.view)
+
+    def _online_path(self, layer: QgsRasterLayer) -> Optional[str]:
+        needed = self._needed()
+        if needed is None:
+            return None
+        found = self.online.find(layer, needed, self._online_in_use)
         return None if found is None else found.path
 
     def set_extent(self, extent: QgsRectangle) -> None:
@@ -201,24 +245,30 @@ class Controller(QObject):
         self.extent = extent
 
     def _open_online(self, layer: QgsRasterLayer) -> bool:
-        """Use what is rendered of the view; else render it, and keep what is clicked meanwhile."""
+        """Use what is rendered; else render it, and keep what is clicked meanwhile."""
         if self._online_path(layer) is not None:
             return self._use_online(layer)
-        if self.extent is None:
-            return False
-        self.session.close()
-        self._render_view(layer)
-        return True
+        for_search = self._searched_next is not None
+        begun = self._render(layer)
+        if self.session.state != CLOSED and (begun or not for_search):
+            self._say_search_ends()
+            self.session.close()
+        return begun
 
-    def _render_view(self, layer: QgsRasterLayer) -> None:
-        extent = QgsRectangle(self.extent)
+    def _render(self, layer: QgsRasterLayer) -> bool:
+        """Begin to render what is needed; False, with a sentence, where that cannot be."""
+        needed = self._needed()
+        if needed is None:
+            return False
+        extent = QgsRectangle(needed.extent)
         for prompt in (*self.session.pending_prompts, *self.session.prompts):
             for x, y in prompt.coordinates:
                 extent.combineExtentWith(x, y)
         try:
-            self.online.request(layer, extent, self.session.view)
+            self.online.request(layer, replace(needed, extent=extent))
         except rasters.LayerError as error:
-            self.reporter.show("warning", str(error))
+            self._not_rendered(str(error))
+        return self.online.is_running
 
     def _use_online(self, layer: QgsRasterLayer) -> bool:
         try:
@@ -226,33 +276,68 @@ class Controller(QObject):
         except rasters.LayerError as error:
             self.reporter.show("warning", str(error))
             return False
+        path = parameters.rasters[0]
+        if path != self._online_in_use:
+            self._say_search_ends()
+        self._online_in_use = path
         self.session.open(parameters, keep_object=True)
-        self.online.remove_old(parameters.rasters[0])
+        if self.session.state == READY:
+            self._forget_searched()
+        self.online.remove_old(path)
         return True
 
     def look_online(self) -> None:
         """The map has moved with the tool in hand: render what an online layer shows now."""
-        layer = self.raster_layer()
-        if layer is None or self.choice.rendered or self.extent is None:
+        layer = self.online_layer
+        if layer is None or self._needed() is None:
             return
-        try:
-            if rasters.file_of(layer) is not None or self._online_path(layer) is not None:
-                return
-        except rasters.LayerError:
-            return
-        self._render_view(layer)
+        if self._online_path(layer) is None:
+            self._render(layer)
+        elif self._is_idle():
+            self._use_online(layer)
+
+    def _is_idle(self) -> bool:
+        """Nothing is lost where another raster is opened."""
+        return not (self.session.prompts or self.session.pending or self.is_searched())
 
     def _rendered_online(self, made: Rendering) -> None:
         """Open it at once where somebody waits for it or nothing is in work."""
-        layer = self.raster_layer()
+        layer = self.online_layer
         waits = self.session.state != READY
-        idle = not self.session.prompts and not self.session.pending
-        if layer is None or made.layer_id != layer.id() or not (waits or idle):
+        if layer is None or made.layer_id != layer.id():
             return
-        if self._online_path(layer) is not None:
+        if not waits and not self._is_idle():
+            self.online.remove_old(self._online_in_use)
+        elif self._online_path(layer) is not None:
             self._use_online(layer)
         elif waits:
-            self._render_view(layer)  # the map has moved meanwhile
+            self._render(layer)  # the map has moved meanwhile
+
+    def _not_rendered(self, why: str) -> None:
+        """A search that waits for it is at its end."""
+        self.reporter.show("warning", why)
+        self._forget_searched()
+        if self.session.state == CLOSED:
+            self.session.not_opened.emit()
+
+    def _forget_searched(self) -> None:
+        self._searched_next = None
+
+    def stop_search(self) -> None:
+        """What is rendered for a search that has not begun is of no use."""
+        if self._searched_next is not None:
+            self._forget_searched()
+            self.online.cancel()
+
+    def _say_search_ends(self) -> None:
+        if self.session.state == READY and self.is_searching():
+            self.reporter.show(
+                "warning",
+                tr(
+                    "The search has ended, because another part of the layer was opened. “Runs…” "
+                    "can repeat it."
+                ),
+            )
 
     def refresh_models(self) -> None:
         """Ask the engine for its models; quiet where there is no engine yet."""
@@ -505,7 +590,8 @@ class Controller(QObject):
         project.layersRemoved.disconnect(self._layers_changed)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
-        self.online.remove_all()
+        self.online.failed.disconnect(self._not_rendered)  # nobody waits any more
+        self.online.remove_all(at_once=True)
         self.reporter.release()
 
     def _project_cleared(self) -> None:

@@ -7,14 +7,25 @@ are kept up to a limit and deleted with the project.
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Optional
 
-from qgis.core import QgsProject, QgsRasterLayer, QgsRectangle
+from qgis.core import (
+    QgsMapLayer,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRasterMinMaxOrigin,
+    QgsReadWriteContext,
+    QgsRectangle,
+)
 from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtXml import QDomDocument
 
 from .. import rendering, settings
+from ..i18n import tr
 from ..rasters import LayerError
 from ..rendering import LayerRenderer, RenderPlan
 from .engine_session import View
@@ -25,6 +36,24 @@ _AROUND = 0.5
 _COARSER = 2.0
 """A rendering serves a view whose pixels are up to so many times larger or smaller."""
 
+_AGAIN = 30.0
+"""Seconds until parts that a server has refused are asked for again."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What must be rendered of a layer.
+
+    Args:
+        extent: In the view's CRS.
+        view: The map's CRS and resolution.
+        exactly: A search's area: nothing around it, and no pixels that are larger.
+    """
+
+    extent: QgsRectangle
+    view: View
+    exactly: bool = False
+
 
 @dataclass(frozen=True)
 class Rendering:
@@ -32,22 +61,49 @@ class Rendering:
 
     Args:
         layer_id: Of the layer.
+        shown: What the layer showed then, see :func:`what_is_shown`.
         path: The GeoTIFF.
         plan: What it shows.
         size: Bytes.
+        until: When it has served, in :func:`time.monotonic`'s seconds: parts of it are missing.
     """
 
     layer_id: str
+    shown: str
     path: str
     plan: RenderPlan
     size: int
+    until: float = math.inf
 
-    def serves(self, layer_id: str, extent: QgsRectangle, view: View) -> bool:
-        """Whether it shows this part of the layer finely enough."""
-        if layer_id != self.layer_id or view.crs != self.plan.crs or not view.pixel_size:
+    def serves(self, layer_id: str, shown: str, needed: Needed) -> bool:
+        """Whether it shows this part of the layer finely enough, and as the layer is now."""
+        view = needed.view
+        if (layer_id, shown) != (self.layer_id, self.shown) or time.monotonic() > self.until:
+            return False
+        if view.crs != self.plan.crs or not view.pixel_size:
             return False
         ratio = view.pixel_size / self.plan.resolution
-        return 1 / _COARSER <= ratio <= _COARSER and self.plan.extent.contains(extent)
+        covered = QgsRectangle(self.plan.extent)
+        covered.grow(self.plan.resolution / 2)  # whole pixels around an extent may round
+        return 1 / _COARSER <= ratio <= _COARSER and covered.contains(needed.extent)
+
+
+def what_is_shown(layer: QgsRasterLayer) -> str:
+    """The layer's source and style: with others, it looks different.
+
+    A style that follows the map's extent is left out, because it changes while it is rendered.
+    """
+    renderer = layer.renderer()
+    if renderer is not None:
+        extent = renderer.minMaxOrigin().extent()
+        if QgsRasterMinMaxOrigin.extentString(extent) == "UpdatedCanvas":
+            return str(layer.source())
+    document = QDomDocument()
+    categories = QgsMapLayer.StyleCategory
+    layer.exportNamedStyle(
+        document, QgsReadWriteContext(), categories.Symbology | categories.Rendering
+    )
+    return f"{layer.source()}\n{document.toString()}"
 
 
 class OnlineView(QObject):
@@ -55,6 +111,9 @@ class OnlineView(QObject):
 
     ready = pyqtSignal(object)
     failed = pyqtSignal(str)
+    incomplete = pyqtSignal(str)
+    """The sentence about parts of a rendering that are missing; it is ready nevertheless."""
+
     progress = pyqtSignal(int, int)
     changed = pyqtSignal()
 
@@ -62,7 +121,7 @@ class OnlineView(QObject):
         super().__init__(parent)
         self.kept: list[Rendering] = []
         self._renderer: Optional[LayerRenderer] = None
-        self._running: Optional[tuple[str, RenderPlan]] = None
+        self._coming: Optional[Rendering] = None
         self._next: Optional[tuple[str, RenderPlan]] = None
 
     @property
@@ -74,37 +133,32 @@ class OnlineView(QObject):
         """What is kept on the disk."""
         return sum(each.size for each in self.kept) / 1e6
 
-    def find(self, layer_id: str, extent: QgsRectangle, view: View) -> Optional[Rendering]:
-        """A finished rendering for this view, the newest first."""
-        found = (each for each in reversed(self.kept) if each.serves(layer_id, extent, view))
-        return next(found, None)
-
-    def request(self, layer: QgsRasterLayer, extent: QgsRectangle, view: View) -> None:
-        """Render a view, unless that is being done; the last wish counts.
+    def find(self, layer: QgsRasterLayer, needed: Needed, in_use: str = "") -> Optional[Rendering]:
+        """A finished rendering: the one in use, else the newest.
 
         Args:
             layer: The layer.
-            extent: What must be shown, in the view's CRS.
-            view: The map's CRS and resolution.
+            needed: What it must show.
+            in_use: Path of what the engine has opened.
+        """
+        if not self.kept:
+            return None
+        shown = what_is_shown(layer)
+        found = [each for each in self.kept if each.serves(layer.id(), shown, needed)]
+        found.sort(key=lambda each: each.path == in_use)
+        return found[-1] if found else None
+
+    def request(self, layer: QgsRasterLayer, needed: Needed) -> None:
+        """Render what is needed, unless that is being done; the last wish counts.
 
         Raises:
             LayerError: It is too large, or empty.
         """
-        if not view.pixel_size:
-            raise LayerError("The map has no size yet.")
-        if self._running is not None:
-            coming = Rendering(self._running[0], "", self._running[1], 0)
-            if coming.serves(layer.id(), extent, view):
-                return
-        limit = int(settings.RENDER_LIMIT.get())
-        around = QgsRectangle(extent)
-        around.grow(_AROUND * max(extent.width(), extent.height()))
-        plan = rendering.plan_rendering(around, view.crs, view.pixel_size, limit)
-        if not plan.fits:
-            plan = rendering.plan_rendering(extent, view.crs, view.pixel_size, limit)
-        if not plan.fits:
-            side = max(extent.width(), extent.height())
-            plan = rendering.plan_rendering(extent, view.crs, side / (limit - 1), limit)
+        plan = _plan(needed)
+        if self._coming is not None and self._coming.serves(
+            layer.id(), what_is_shown(layer), needed
+        ):
+            return
         if self._renderer is not None:
             self._next = (layer.id(), plan)
             self._renderer.cancel()
@@ -112,25 +166,29 @@ class OnlineView(QObject):
         self._begin(layer, plan)
 
     def _begin(self, layer: QgsRasterLayer, plan: RenderPlan) -> None:
-        layer_id = layer.id()  # the layer may be gone at the end
-        renderer = LayerRenderer([layer], plan, self)
-        self._renderer, self._running = renderer, (layer_id, plan)
-        renderer.finished.connect(lambda path: self._finished(layer_id, path, plan))
+        # The layer may be gone at the end, or be another one.
+        coming = Rendering(layer.id(), what_is_shown(layer), "", plan, 0)
+        renderer = LayerRenderer(layer, plan, self)
+        self._renderer, self._coming = renderer, coming
+        renderer.finished.connect(lambda path: self._finished(coming, path, renderer.missing))
         renderer.failed.connect(self._ended)
         renderer.progress.connect(self.progress)
         self.changed.emit()
         renderer.start()
 
-    def _finished(self, layer_id: str, path: str, plan: RenderPlan) -> None:
-        made = Rendering(layer_id, path, plan, os.path.getsize(path))
+    def _finished(self, coming: Rendering, path: str, missing: str) -> None:
+        until = time.monotonic() + _AGAIN if missing else math.inf
+        made = replace(coming, path=path, size=os.path.getsize(path), until=until)
         self.kept.append(made)
         self._ended("")
+        if missing:
+            self.incomplete.emit(missing)
         self.ready.emit(made)
 
     def _ended(self, why: str) -> None:
         if self._renderer is not None:
             self._renderer.deleteLater()
-        self._renderer = self._running = None
+        self._renderer = self._coming = None
         following, self._next = self._next, None
         layer = None if following is None else QgsProject.instance().mapLayer(following[0])
         if layer is not None:
@@ -138,6 +196,12 @@ class OnlineView(QObject):
         elif why:
             self.failed.emit(why)
         self.changed.emit()
+
+    def cancel(self, at_once: bool = False) -> None:
+        """Nothing that is being made or waits is needed any more; see the renderer's."""
+        self._next = None
+        if self._renderer is not None:
+            self._renderer.cancel(at_once)
 
     def remove_old(self, in_use: str) -> None:
         """Keep to the limit; the one in use stays."""
@@ -150,12 +214,41 @@ class OnlineView(QObject):
                 self.kept.remove(each)
         self.changed.emit()
 
-    def remove_all(self) -> None:
-        """The project or the plugin ends."""
-        self._next = None
-        if self._renderer is not None:
-            self._renderer.cancel()
+    def remove_all(self, at_once: bool = False) -> None:
+        """The project ends, or (at once) the plugin."""
+        self.cancel(at_once)
         for each in self.kept:
             rendering.remove_rendering(each.path)
         self.kept = []
         self.changed.emit()
+
+
+def _plan(needed: Needed) -> RenderPlan:
+    """What to render, and some of what lies around it where that fits.
+
+    Raises:
+        LayerError: It is too large, or empty.
+    """
+    extent, view = needed.extent, needed.view
+    if not view.pixel_size:
+        raise LayerError(tr("The map has no size yet."))
+    limit = int(settings.RENDER_LIMIT.get())
+    if not needed.exactly:
+        around = QgsRectangle(extent)
+        around.grow(_AROUND * max(extent.width(), extent.height()))
+        plan = rendering.plan_rendering(around, view.crs, view.pixel_size, limit)
+        if plan.fits:
+            return plan
+    plan = rendering.plan_rendering(extent, view.crs, view.pixel_size, limit)
+    coarser = max(extent.width(), extent.height()) / (limit - 1)
+    if not plan.fits and not needed.exactly and coarser <= _COARSER * view.pixel_size:
+        plan = rendering.plan_rendering(extent, view.crs, coarser, limit)
+    if not plan.fits:
+        raise LayerError(
+            tr(
+                "The area would be rendered with {width} × {height} pixels, and the limit is "
+                "{limit}: choose a smaller one, zoom out for larger pixels, or raise the limit in "
+                "the settings."
+            ).format(width=plan.width, height=plan.height, limit=limit)
+        )
+    return plan

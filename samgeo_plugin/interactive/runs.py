@@ -48,6 +48,8 @@ class Run:
         words: What was looked for by words, with commas.
         detector: The engine's name of the model that understands them; empty for ``model``.
         bands: Numbers of the bands, with commas; empty where they are not known.
+        pixel_size: Ground units of ``crs`` a pixel of the map, at which a layer that is no file was
+            rendered; 0 where it is not known.
     """
 
     number: int
@@ -71,6 +73,7 @@ class Run:
     words: str = ""
     detector: str = ""
     bands: str = ""
+    pixel_size: float = 0.0
 
     @property
     def band_numbers(self) -> tuple[int, ...]:

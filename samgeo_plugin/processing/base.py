@@ -28,7 +28,7 @@ from ..job import Progress
 from ..setup import environment
 from . import jobs
 from .engine_run import EngineRun, EngineRunError
-from .given import Given
+from .given import RENDERED, Given
 from .parameters import ParameterAlgorithm
 from .results import ResultLayer, check_sink, write
 
@@ -259,7 +259,12 @@ class EngineAlgorithm(ParameterAlgorithm):
             what = tr("the temporary folder") if path == folder else tr("the result")
             return tr("“{what}”").format(what=titles.get(path.stem, what))
 
-        inputs = [path for other in others for path in other.glob("*.gpkg")]
+        inputs = [
+            path
+            for other in others
+            for pattern in ("*.gpkg", RENDERED)
+            for path in other.glob(pattern)
+        ]
         for path in inputs:
             sentence = sentence.replace(str(path), title(path))
         whole = re.escape(str(folder)) + r"(?:[/\\][\w.-]*\w)*"

@@ -47,6 +47,9 @@ fid and geom, are names of users' fields, too."""
 _OWN_COLUMNS = (SOURCE_FID, _KEY, _SHAPE, "geometry")
 """Names that no field has in such a file; the last one is what the engine calls the shapes."""
 
+RENDERED = "rendered.tif"
+"""What a rendered layer is called."""
+
 _METRES_A_DEGREE = 111_195.0
 """Along a meridian, as the engine counts."""
 
@@ -314,11 +317,14 @@ class Given:
             )
         return str(jobs.keep(Path(path), digest.hexdigest())) if lasting else path
 
-    def raster_path(self, resolution: Optional[float] = None) -> tuple[str, bool]:
+    def raster_path(
+        self, resolution: Optional[float] = None, lasting: bool = False
+    ) -> tuple[str, bool]:
         """The input raster's file, and whether it was rendered for want of one.
 
         Args:
             resolution: Of the rendering, ground units of the layer's CRS a pixel.
+            lasting: The job may go on in another run, where the same picture has the same path.
 
         Raises:
             QgsProcessingException: Nothing is chosen, the file is gone, a rendering lacks extent
@@ -348,18 +354,20 @@ class Given:
                         "rendered."
                     ).format(name=layer.name())
                 )
-            return self._rendered(layer, extent, resolution), True
+            return self._rendered(layer, extent, resolution, lasting), True
         except rasters.LayerError as error:
             raise QgsProcessingException(str(error)) from error
 
-    def raster_paths(self, resolution: Optional[float] = None) -> tuple[list[str], bool]:
+    def raster_paths(
+        self, resolution: Optional[float] = None, lasting: bool = False
+    ) -> tuple[list[str], bool]:
         """As :meth:`raster_path`, with the rasters beside it; each once.
 
         Raises:
             QgsProcessingException: Also where one of several is not a file.
         """
         if not self.others:
-            path, rendered = self.raster_path(resolution)
+            path, rendered = self.raster_path(resolution, lasting)
             return [path], rendered
         paths = []
         for layer in (self.layer, *self.others):
@@ -376,7 +384,9 @@ class Given:
             paths.append(path_or_none)
         return list(dict.fromkeys(paths)), False
 
-    def _rendered(self, layer: QgsRasterLayer, extent: QgsRectangle, resolution: float) -> str:
+    def _rendered(
+        self, layer: QgsRasterLayer, extent: QgsRectangle, resolution: float, lasting: bool
+    ) -> str:
         plan = rendering.plan_rendering(extent, layer.crs(), resolution)
         self.feedback.pushInfo(
             tr("Rendering {width} × {height} pixels").format(width=plan.width, height=plan.height)
@@ -386,7 +396,18 @@ class Given:
             self.feedback.setProgress(3.0 * done / total)
             return not self.feedback.isCanceled()
 
-        return rendering.render_now([layer], plan, keep_going, str(self.folder / "rendered.tif"))
+        path = self.folder / RENDERED
+        rendering.render_now(layer, plan, keep_going, str(path), self.feedback.pushWarning)
+        return str(jobs.keep(path, _digest(path))) if lasting else str(path)
+
+
+def _digest(path: Path) -> str:
+    """Of a file's contents."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def in_usable_folder(path: str) -> str:

@@ -12,7 +12,7 @@ from ..i18n import tr
 from ..job import SegmentParameters
 from . import jobs
 from .examples import ExampleAlgorithm
-from .given import Given
+from .given import RENDERED, Given
 from .parameters import POLYGONS
 from .results import ResultLayer
 from .several_rasters import SeveralRasters
@@ -38,12 +38,14 @@ class SegmentAlgorithm(ExampleAlgorithm):
     """What automatic and prompted segmentation have in common."""
 
     group_key = "segmentation"
+    goes_on = False
+    """A cancelled run goes on in another one, whose inputs must have the same paths."""
 
     def segment_options(self, given: Given) -> dict[str, Any]:
         """The engine's parameters that both algorithms share."""
         resolution = given.number(self.RESOLUTION) or None
         place = given.place()
-        paths, rendered = given.raster_paths(resolution)
+        paths, rendered = given.raster_paths(resolution, lasting=self.goes_on)
         return {
             "rasters": paths,
             "output": str(given.folder / "result.gpkg"),
@@ -91,6 +93,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
     RULES = "RULES"
 
     key = "segmentraster"
+    goes_on = True
     icon_name = "automatic"
     keywords = (
         *("sam", "segment anything", "automatic", "objects", "polygons", "deep learning"),
@@ -253,6 +256,9 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             written = self.write_result(given, layer)
         if not result.get("failed"):
             jobs.forget(folder)
+            for kept in jobs.folders_in({"rasters": params["rasters"]}):
+                if (kept / RENDERED).exists():
+                    jobs.forget(kept)  # large, and of use to this job only
         return {
             **written,
             **self.kept_classifier(params["save_classifier"]),

@@ -4,63 +4,113 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY, QgsProject, QgsRasterLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
 from qgis.core import QgsRectangle as Box
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
 from qgis.PyQt.QtGui import QColor, QImage
 
 from samgeo_plugin import settings
+from samgeo_plugin.interactive import online, runs
+from samgeo_plugin.interactive.automatic import AREA, RASTER, VIEW
 from samgeo_plugin.interactive.engine_session import View
-from samgeo_plugin.interactive.online import OnlineView
+from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING, IDLE
+from samgeo_plugin.interactive.online import Needed, OnlineView
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.job import Prompt
+
+EDGE = 20037508.342789244 * (2 * 24163 / 2**15 - 1)
+"""Metres: between two columns of tiles."""
+
+MERCATOR = QgsCoordinateReferenceSystem("EPSG:3857")
+
+
+class Tiles:
+    """An XYZ server with one colour, whatever stands before the tile's numbers.
+
+    Attributes:
+        layer: Of the project.
+        asked: Paths that it was asked for.
+        refuse: Says the status of a refusal for a path; 0 for none.
+    """
+
+    def __init__(self) -> None:
+        image = QImage(256, 256, QImage.Format.Format_RGB32)
+        image.fill(QColor(90, 140, 60))
+        data = QByteArray()
+        buffer = QBuffer(data)
+        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+        image.save(buffer, "PNG")
+        self.asked: list[str] = []
+        self.refuse: Callable[[str], int] = lambda path: 0
+        tiles = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                tiles.asked.append(self.path)
+                self.send_response(tiles.refuse(self.path) or 200)
+                self.send_header("Content-Type", "image/png")
+                self.end_headers()
+                if not tiles.refuse(self.path):
+                    self.wfile.write(bytes(data))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.layer = QgsRasterLayer(self.source(), "online", "wms")
+        assert self.layer.isValid()
+        QgsProject.instance().addMapLayer(self.layer)
+
+    def source(self, before: str = "") -> str:
+        tile = "%7Bz%7D/%7Bx%7D/%7By%7D.png"
+        url = f"http://127.0.0.1:{self.server.server_port}/{before}{tile}"
+        return f"type=xyz&zmin=0&zmax=19&url={url}"
 
 
 @pytest.fixture
 def tiles(qgis_app):
-    """An XYZ server with one colour; it counts what it was asked for."""
-    image = QImage(256, 256, QImage.Format.Format_RGB32)
-    image.fill(QColor(90, 140, 60))
-    data = QByteArray()
-    buffer = QBuffer(data)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "PNG")
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Type", "image/png")
-            self.end_headers()
-            self.wfile.write(bytes(data))
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/%7Bz%7D/%7Bx%7D/%7By%7D.png"
-    layer = QgsRasterLayer(f"type=xyz&zmin=0&zmax=19&url={url}", "online", "wms")
-    assert layer.isValid()
-    QgsProject.instance().addMapLayer(layer)
-    yield layer, asked
-    server.shutdown()
-    server.server_close()
+    tiles = Tiles()
+    yield tiles
+    tiles.server.shutdown()
+    tiles.server.server_close()
     QgsProject.instance().removeAllMapLayers()
 
 
+def look_at(plugin, x: float, side: float = 150, y: float = 3200000) -> None:
+    """The map shows this place, in Web Mercator; each test has its own, which no cache knows."""
+    canvas = plugin.iface.canvas
+    canvas.resize(300, 300)
+    canvas.setDestinationCrs(MERCATOR)
+    canvas.setExtent(Box(x, y, x + side, y + side))
+
+
+def opened(plugin, tiles, wait) -> str:
+    """The path of the view's rendering, opened with the tool in hand."""
+    plugin.iface.active = tiles.layer
+    plugin.tool_action.trigger()
+    wait(lambda: plugin.controller.session.state == READY, 30)
+    return plugin.controller.parameters().rasters[0]
+
+
 def test_clicks_on_an_online_layer_need_no_dialog_and_nothing_is_left(loaded, tiles, wait):
-    layer, asked = tiles
+    layer, asked = tiles.layer, tiles.asked
     canvas, controller = loaded.iface.canvas, loaded.controller
     session = controller.session
-    canvas.resize(300, 300)
-    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
-    canvas.setExtent(Box(9500000, 3200000, 9500150, 3200150))
+    look_at(loaded, 9500000)
     loaded.iface.active = layer
     accepted: list = []
     session.accepted.connect(accepted.append)
@@ -93,11 +143,9 @@ def test_clicks_on_an_online_layer_need_no_dialog_and_nothing_is_left(loaded, ti
 
 
 def test_a_view_that_moves_with_the_tool_in_hand_is_rendered_before_the_click(loaded, tiles, wait):
-    layer, _ = tiles
+    layer = tiles.layer
     canvas, controller = loaded.iface.canvas, loaded.controller
-    canvas.resize(300, 300)
-    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
-    canvas.setExtent(Box(9500000, 3200000, 9500150, 3200150))
+    look_at(loaded, 9500000)
     loaded.iface.active = layer
     loaded.tool_action.trigger()
     wait(lambda: controller.session.state == READY, 30)
@@ -114,25 +162,226 @@ def test_a_view_that_moves_with_the_tool_in_hand_is_rendered_before_the_click(lo
 
 
 def test_a_layer_that_goes_while_it_is_rendered_leaves_the_next_one_free(town, tiles, wait):
-    layer, _ = tiles
+    layer = tiles.layer
     view, failures, made = View(town.crs(), 0.5), [], []
     online = OnlineView()
     online.failed.connect(failures.append)
     online.ready.connect(made.append)
-    online.request(town, town.extent(), view)
+    online.request(town, Needed(town.extent(), view))
     wanted = Box(town.extent())
     wanted.grow(500)
     QgsProject.instance().removeMapLayer(town.id())
     wait(lambda: not online.is_running)
     assert failures == ["The rendering was cancelled."]
-    online.request(layer, wanted, view)
+    online.request(layer, Needed(wanted, view))
     gone = layer.clone()
     QgsProject.instance().addMapLayer(gone)
-    online.request(gone, Box(wanted.xMaximum(), 0, wanted.xMaximum() + 10, 10), view)
+    online.request(gone, Needed(Box(wanted.xMaximum(), 0, wanted.xMaximum() + 10, 10), view))
     QgsProject.instance().removeMapLayer(gone.id())
     wait(lambda: not online.is_running)
     assert made == []
-    online.request(layer, Box(300000, 3000000, 300020, 3000020), view)
+    online.request(layer, Needed(Box(300000, 3000000, 300020, 3000020), view))
     wait(lambda: made, 30)
     assert made[0].layer_id == layer.id()
     online.remove_all()
+
+
+def test_a_layer_that_looks_different_now_is_rendered_again(loaded, tiles, wait):
+    look_at(loaded, 9510000)
+    controller, layer = loaded.controller, tiles.layer
+    paths = {opened(loaded, tiles, wait)}
+    layer.setDataSource(tiles.source("b/"), "online", "wms")
+    loaded.tool.wanted.emit()
+    wait(lambda: controller.session.state == READY, 30)
+    paths.add(controller.parameters().rasters[0])
+    assert any(path.startswith("/b/") for path in tiles.asked)
+    assert not loaded.dock.source.render.isHidden()
+    layer.brightnessFilter().setBrightness(80)
+    loaded.tool.wanted.emit()
+    wait(lambda: controller.session.state == READY, 30)
+    paths.add(controller.parameters().rasters[0])
+    assert len(paths) == 3
+    loaded.tool.wanted.emit()
+    assert controller.session.state == READY, "it looks as it did"
+
+
+def test_a_rendering_that_the_server_refused_is_not_kept(loaded, tiles, wait):
+    look_at(loaded, 9511000)
+    controller, session = loaded.controller, loaded.controller.session
+    tiles.refuse = lambda path: 503
+    loaded.iface.active = tiles.layer
+    loaded.tool_action.trigger()
+    wait(lambda: tiles.asked and not controller.online.is_running, 30)
+    assert "online could not be loaded (503" in loaded.iface.text()
+    assert controller.online.kept == []
+    assert session.state != READY
+    tiles.refuse = lambda path: 0
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    assert len(controller.online.kept) == 1
+
+
+def test_two_clicks_while_the_view_is_rendered_are_both_of_the_object(loaded, tiles, wait):
+    look_at(loaded, 9512000)
+    session = loaded.controller.session
+    loaded.iface.active = tiles.layer
+    loaded.tool_action.trigger()
+    for x in (9512070, 9512080):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+    assert loaded.controller.online.is_running
+    wait(lambda: session.state == READY and session.candidates, 30)
+    assert len(session.prompts) == 2
+
+
+def test_parts_that_the_server_refused_are_said_and_asked_for_again(
+    loaded, tiles, wait, monkeypatch
+):
+    look_at(loaded, EDGE - 75)
+    controller, session = loaded.controller, loaded.controller.session
+    tiles.refuse = lambda path: 503 if int(path.split("/")[-2]) % 2 else 0
+    first = opened(loaded, tiles, wait)
+    assert "Parts of online could not be loaded (503" in loaded.iface.text()
+    loaded.tool.wanted.emit()
+    assert session.state == READY, "what is there can be clicked"
+    tiles.refuse = lambda path: 0
+    now = online.time.monotonic() + online._AGAIN
+    monkeypatch.setattr(online.time, "monotonic", lambda: now)
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    assert controller.parameters().rasters[0] != first
+
+
+def test_a_place_without_tiles_is_no_failure(loaded, tiles, wait):
+    look_at(loaded, 9514000)
+    tiles.refuse = lambda path: 404
+    opened(loaded, tiles, wait)
+    assert "could not be loaded" not in loaded.iface.text()
+    assert len(loaded.controller.online.kept) == 1
+
+
+@pytest.fixture
+def search(loaded, tiles):
+    """The panel, told to find everything; what is found stays among the candidates."""
+    QgsProject.instance().removeEntry("samgeo_seamless", "runs")
+    loaded.automatic.runs._read()
+    loaded.controller.choose(raster=tiles.layer.id())
+    panel = loaded.dock.find
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    panel.into.setChecked(False)
+
+    def start(where: str) -> None:
+        panel.where.setCurrentIndex(panel.where.findData(where))
+        panel.start.click()
+
+    yield start
+    settings.RENDER_LIMIT.clear()
+
+
+def add_area(plugin, box: Box) -> None:
+    area = QgsVectorLayer("Polygon?crs=EPSG:3857", "area", "memory")
+    feature = QgsFeature(area.fields())
+    feature.setGeometry(QgsGeometry.fromRect(box))
+    area.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(area)
+    plugin.dock.find.area.setLayer(area)
+
+
+def ended(plugin) -> bool:
+    items = plugin.automatic.runs.items
+    return bool(items) and items[-1].state != runs.RUNNING
+
+
+def test_a_search_goes_on_while_the_map_moves(loaded, tiles, search, wait):
+    look_at(loaded, 9520000)
+    first = opened(loaded, tiles, wait)
+    loaded.words["text"] = "tile=0.3"
+    loaded.controller.client.stop_and_wait()
+    controller = loaded.controller
+    loaded.tool.wanted.emit()
+    wait(lambda: controller.session.state == READY, 30)
+    search(VIEW)
+    wait(lambda: loaded.find.state == FINDING, 30)
+    look_at(loaded, 9522000)
+    loaded._map_rests()
+    wait(lambda: len(controller.online.kept) == 2, 30)
+    wait(lambda: ended(loaded), 30)
+    (run,) = loaded.automatic.runs.items
+    assert (run.state, run.done) == (runs.DONE, run.tiles)
+    assert loaded.find.there, "what it has found can be sorted"
+    loaded._map_rests()
+    assert loaded.find.there
+    loaded.tool.wanted.emit()
+    wait(lambda: controller.session.state == READY, 30)
+    assert controller.parameters().rasters[0] != first
+
+
+def test_a_click_elsewhere_ends_a_search_with_a_sentence(loaded, tiles, search, wait):
+    look_at(loaded, 9524000)
+    loaded.words["text"] = "tile=0.5"
+    search(VIEW)
+    wait(lambda: loaded.find.state == FINDING, 30)
+    look_at(loaded, 9526000)
+    loaded.iface.active = tiles.layer
+    loaded.tool_action.trigger()
+    assert loaded.find.running, "the tool in hand is no click"
+    loaded.tool.wanted.emit()
+    assert not loaded.find.running
+    assert "The search has ended" in loaded.iface.text()
+
+
+def test_a_search_has_its_area_whatever_is_in_view(loaded, tiles, search, wait):
+    look_at(loaded, 9530000)
+    opened(loaded, tiles, wait)
+    area = Box(9530000, 3200000, 9535000, 3202000)
+    add_area(loaded, area)
+    search(AREA)
+    look_at(loaded, 9550000)
+    loaded.tool._add(Prompt("point", [[9530100, 3200100]]))  # it waits as the search does
+    wait(lambda: ended(loaded), 30)
+    rendered = QgsRasterLayer(loaded.controller._online_in_use, "rendered").extent()
+    assert rendered.buffered(1).contains(area)
+    assert rendered.width() < 5010, "and nothing around it"
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
+
+
+def test_a_run_is_repeated_where_it_was(loaded, tiles, search, wait):
+    look_at(loaded, 9534000)
+    search(VIEW)
+    wait(lambda: ended(loaded), 30)
+    step = loaded.automatic.runs.items[-1].pixel_size
+    assert step == loaded.iface.canvas.mapUnitsPerPixel()
+    look_at(loaded, 9536000, 900)
+    loaded.controller.online.remove_all()
+    loaded.automatic.repeat(1)
+    wait(lambda: len(loaded.automatic.runs.items) == 2 and ended(loaded), 30)
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
+    made = QgsRasterLayer(loaded.controller._online_in_use, "rendered")
+    assert made.extent().contains(Box(9534000, 3200000, 9534150, 3200150))
+    assert made.rasterUnitsPerPixelX() == pytest.approx(step)
+
+
+def test_a_search_that_cannot_be_rendered_does_not_begin(loaded, tiles, search, wait):
+    look_at(loaded, 9538000)
+    search(RASTER)
+    assert "is not a file" in loaded.iface.text()
+    add_area(loaded, Box(9538000, 3200000, 9541000, 3200150))
+    settings.RENDER_LIMIT.set(512)
+    search(AREA)
+    assert "the limit is 512" in loaded.iface.text()
+    assert loaded.automatic.runs.items == ()
+    settings.RENDER_LIMIT.clear()
+    tiles.refuse = lambda path: 503
+    search(AREA)
+    wait(lambda: ended(loaded), 30)
+    assert "could not be loaded" in loaded.iface.text()
+    assert loaded.find.state == IDLE
+
+
+def test_a_search_that_is_stopped_before_it_begins_renders_no_further(loaded, tiles, search, wait):
+    look_at(loaded, 9545000)
+    search(VIEW)
+    assert loaded.controller.online.is_running
+    loaded.dock.find.start.click()
+    wait(lambda: not loaded.controller.online.is_running)
+    assert loaded.controller.online.kept == []
+    assert loaded.find.state == IDLE

@@ -427,6 +427,19 @@ def test_a_layer_that_is_no_file_is_rendered_and_used(loaded, town, wait, monkey
     assert loaded.controller.parameters().bands is None
 
 
+def test_a_rendering_that_comes_after_another_choice_is_deleted(loaded, town, wait):
+    from samgeo_plugin import rendering
+
+    loaded.controller.choose(raster=town.id())
+    ended, paths = [], []
+    loaded.layer_rendering.ended.connect(lambda: ended.append(1))
+    loaded.layer_rendering.start(town, rendering.plan_rendering(town.extent(), UTM, 0.5))
+    loaded.layer_rendering._renderer.finished.connect(paths.append)
+    loaded.controller.choose(raster=None)
+    wait(lambda: ended and paths)
+    assert not Path(paths[0]).parent.exists()
+
+
 def test_score_and_size_filter_a_result_without_running_again(loaded, tmp_path):
     source = target.new_scratch_layer("result", UTM)
     source.startEditing()

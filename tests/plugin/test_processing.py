@@ -638,6 +638,32 @@ def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
         )  # fmt: skip
 
 
+def test_a_cancelled_job_of_a_rendered_layer_goes_on_in_the_next_run(
+    provider, engine, town, monkeypatch
+):
+    monkeypatch.setattr(rasters, "file_of", lambda layer: None)
+    calls: list[tuple[str, str, bool]] = []
+    real, cancels = EngineRun.call, [True, False]
+
+    def spy(self, method, params, on_progress=None):
+        path = Path(params["rasters"][0])
+        calls.append((str(path), params["job_folder"], path.exists()))
+        if cancels.pop(0):
+            raise EngineRunError("Cancelled.", "Cancelled")
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    wanted = {"INPUT": town, "OUTPUT": "memory:", "RESOLUTION": 0.0005,
+              "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]"}  # fmt: skip
+    with pytest.raises(Refused, match="Cancelled"):
+        run("segmentraster", wanted)
+    results, context, _ = run("segmentraster", wanted)
+    assert layer_of(results, context).featureCount() == 3
+    assert calls[0] == calls[1]
+    assert calls[0][2]
+    assert not Path(calls[0][0]).parent.exists(), "the job is done"
+
+
 def test_prompts_offer_outlines_of_polygons_only(provider):
     algorithm = provider.algorithm("segmentfromprompts")
     assert algorithm.choices["OUTLINES"] == ("contour", "rectangles")

@@ -50,6 +50,7 @@ def check_rendered(path: str, town_file) -> None:
     assert got.shape == (4, 40, 60)
     assert np.abs(got[:3].astype(int) - truth.ReadAsArray().astype(int)).max() <= 1
     assert (got[3] == 255).all()
+    rendering.remove_rendering(path)
 
 
 def test_a_rendering_has_the_layers_pixels_in_their_places(town_file, wait, monkeypatch):
@@ -61,7 +62,7 @@ def test_a_rendering_has_the_layers_pixels_in_their_places(town_file, wait, monk
             QgsContrastEnhancement.ContrastEnhancementAlgorithm.NoEnhancement
         )
         plan = rendering.plan_rendering(layer.extent(), UTM, 0.5)
-        renderer = rendering.LayerRenderer([layer], plan)
+        renderer = rendering.LayerRenderer(layer, plan)
         done, failed, steps = [], [], []
         renderer.finished.connect(done.append)
         renderer.failed.connect(failed.append)
@@ -71,11 +72,11 @@ def test_a_rendering_has_the_layers_pixels_in_their_places(town_file, wait, monk
         assert not failed
         assert steps[-1] == (4, 4)
         check_rendered(done[0], town_file)
-        path = rendering.render_now([layer.clone()], plan, lambda done, total: True)
+        path = rendering.render_now(layer.clone(), plan, lambda done, total: True)
         check_rendered(path, town_file)
         before = renderings()
         with pytest.raises(LayerError, match="cancelled"):
-            rendering.render_now([layer.clone()], plan, lambda done, total: False)
+            rendering.render_now(layer.clone(), plan, lambda done, total: False)
         assert renderings() == before, "what was given up is deleted"
     finally:
         QgsProject.instance().removeMapLayer(layer)
@@ -100,8 +101,8 @@ def test_a_full_disk_is_said_while_a_layer_is_rendered(
     as_made = rendering.RenderedTiff
     monkeypatch.setattr(rendering, "RenderedTiff", to_full_disk)
     with pytest.raises(LayerError, match="written in full"):
-        rendering.render_now([layer.clone()], plan, lambda done, total: True)
-    renderer, failed = rendering.LayerRenderer([layer], plan), []
+        rendering.render_now(layer.clone(), plan, lambda done, total: True)
+    renderer, failed = rendering.LayerRenderer(layer, plan), []
     renderer.failed.connect(failed.append)
     renderer.start()
     wait(lambda: failed)
@@ -112,7 +113,7 @@ def test_a_full_disk_is_said_while_a_layer_is_rendered(
 def test_a_layer_that_is_removed_while_it_is_rendered_ends_that(town_file, wait):
     layer = QgsRasterLayer(str(town_file), "town")
     QgsProject.instance().addMapLayer(layer)
-    renderer = rendering.LayerRenderer([layer], rendering.plan_rendering(layer.extent(), UTM, 0.01))
+    renderer = rendering.LayerRenderer(layer, rendering.plan_rendering(layer.extent(), UTM, 0.01))
     failed = []
     renderer.failed.connect(failed.append)
     before = renderings()
@@ -122,4 +123,14 @@ def test_a_layer_that_is_removed_while_it_is_rendered_ends_that(town_file, wait)
     QgsProject.instance().removeMapLayer(layer.id())
     wait(lambda: failed)
     assert "cancelled" in failed[0]
+    assert renderings() == before
+
+
+def test_a_rendering_leaves_nothing_when_qgis_ends(town_file, wait):
+    layer = QgsRasterLayer(str(town_file), "town")
+    renderer = rendering.LayerRenderer(layer, rendering.plan_rendering(layer.extent(), UTM, 0.01))
+    before = renderings()
+    renderer.start()
+    wait(lambda: renderer._next >= 1)
+    renderer.cancel(at_once=True)
     assert renderings() == before

@@ -286,7 +286,8 @@ def test_a_file_that_understands_words_can_be_chosen_once_the_raster_is_open(loa
     panel = loaded.dock.find
     loaded.controller.choose(raster=town.id(), model="/somewhere/sam3.pt")
     assert not panel.words.possible
-    loaded._open_in_map_crs()
+    loaded._use_map()
+    loaded._tool_wanted()
     wait(lambda: panel.words.possible)
     assert panel.words.detector.itemText(0) == "sam3.pt (the chosen model)"
     assert panel.words.detector.itemData(0) == ""

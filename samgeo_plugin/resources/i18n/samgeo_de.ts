@@ -2145,6 +2145,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/automatic.py" />
+   <source>{name} is not a file, so that there is no whole of it to search: choose the visible extent or the polygons of a layer.</source>
+   <translation>{name} ist keine Datei und kann nicht als Ganzes durchsucht werden: Wählen Sie den sichtbaren Ausschnitt oder die Polygone eines Layers.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/automatic.py" />
    <source>{name} is not in the project any more; add it and choose it.</source>
    <translation>{name} ist nicht mehr im Projekt; fügen Sie es hinzu und wählen Sie es.</translation>
   </message>
@@ -2182,6 +2187,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Set up…</source>
    <translation>Einrichten…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>The search has ended, because another part of the layer was opened. “Runs…” can repeat it.</source>
+   <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2342,6 +2352,16 @@
    <location filename="samgeo_plugin/interactive/find_like.py" />
    <source>The engine's answer cannot be read.</source>
    <translation>Die Antwort der Engine kann nicht gelesen werden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/online.py" />
+   <source>The area would be rendered with {width} × {height} pixels, and the limit is {limit}: choose a smaller one, zoom out for larger pixels, or raise the limit in the settings.</source>
+   <translation>Das Gebiet würde mit {width} × {height} Pixeln gerendert, und die Grenze ist {limit}: Wählen Sie ein kleineres, zoomen Sie für größere Pixel heraus, oder setzen Sie die Grenze in den Einstellungen höher.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/online.py" />
+   <source>The map has no size yet.</source>
+   <translation>Die Karte hat noch keine Größe.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
@@ -3730,6 +3750,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/rendering.py" />
+   <source>Parts of {layer} could not be loaded ({why}); nothing is found there.</source>
+   <translation>Teile von {layer} konnten nicht geladen werden ({why}); dort wird nichts gefunden.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
    <source>The extent is empty; zoom to the place that you mean.</source>
    <translation>Die Ausdehnung ist leer; zoomen Sie an die gemeinte Stelle.</translation>
   </message>
@@ -3745,6 +3770,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/rendering.py" />
+   <source>no answer in time</source>
+   <translation>keine Antwort in der vorgesehenen Zeit</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
    <source>{file} cannot be written; is the disk full?</source>
    <translation>{file} kann nicht geschrieben werden; ist der Datenträger voll?</translation>
   </message>
@@ -3752,6 +3782,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/rendering.py" />
    <source>{file} could not be written in full; is the disk full?</source>
    <translation>{file} konnte nicht ganz geschrieben werden; ist der Datenträger voll?</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/rendering.py" />
+   <source>{layer} could not be loaded ({why}); try again when its server answers.</source>
+   <translation>{layer} konnte nicht geladen werden ({why}); versuchen Sie es wieder, wenn der Server antwortet.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/rendering.py" />
