@@ -20,6 +20,7 @@ OF_CLASS = "of the layer"
 """Name of the class, in the classifier."""
 
 OPTIONS = ClassifierOptions(
+    known=0.0,
     weights=(("encoder", 1.0), ("colour", 1.0), ("shape", 1.0)),
     temperature_doubt=0.1,
     frequency=1.0,

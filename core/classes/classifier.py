@@ -27,6 +27,7 @@ from ..errors import PromptError
 from ..types import BoolArray, FloatArray
 from .examples import NONE
 from .features.object_table import FeatureTable
+from .known_classes import known_class, known_classes, said
 from .resolve import WHOLE
 
 Doubles = NDArray[np.float64]
@@ -77,6 +78,8 @@ class ClassifierOptions:
             each example of a class. 0 leaves the classes equally frequent.
         examples_count: The frequencies are those of all objects, examples too: where examples are
             objects as they come, not chosen by a person.
+        known: Weight of the model's own word for a class that it knows (``known_classes.py``), as
+            far as the examples agree with it; 0: it is not asked.
     """
 
     components: int = 32
@@ -90,6 +93,7 @@ class ClassifierOptions:
     temperature_doubt: float = 0.4
     frequency: float = 3.0
     examples_count: bool = False
+    known: float = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +103,10 @@ class Classifier:
     Args:
         classes: Names, sorted; ``examples.NONE`` last where there are counterexamples.
         names: (d,) the columns that it reads.
-        mean: (d,) float32.
-        scale: (d,) float32; 0 for columns that say nothing.
+        mean: (d + m,) float32.
+        scale: (d + m,) float32; 0 for columns that say nothing.
         clip: Standard deviations; 0 for no limit.
-        weights: (d, k) float32 of standardised columns.
+        weights: (d + m, k) float32 of standardised columns.
         bias: (k,) float32.
         model: Fingerprint of the model whose features it reads.
         examples: Number of examples of each class that it was fitted to.
@@ -110,6 +114,7 @@ class Classifier:
             (:func:`smallest_areas`); empty for cells.
         whole: Power of the area in an object's worth (``resolve.py``).
         beside: Share of a kept object's worth from which another stays beside it; 1: none does.
+        known: (m,) numbers of the model's own classes whose log-odds are the last columns.
     """
 
     classes: tuple[str, ...]
@@ -124,6 +129,7 @@ class Classifier:
     smallest: tuple[float, ...] = field(default=())
     whole: float = WHOLE
     beside: float = 1.0
+    known: tuple[int, ...] = ()
 
     def logits(self, table: FeatureTable) -> Doubles:
         """(n, k) unnormalised log-probabilities.
@@ -132,7 +138,7 @@ class Classifier:
             PromptError: The table is of another model or has other columns.
         """
         self.check(table.model, table.names)
-        inputs = (table.values - self.mean) * self.scale
+        inputs = (_values(table, self.known) - self.mean) * self.scale
         if self.clip > 0:
             inputs = np.clip(inputs, -self.clip, self.clip)
         return np.asarray(
@@ -211,16 +217,19 @@ def fit(
     """
     options = options or ClassifierOptions()
     basis = basis or Basis.of(table, options)
+    known = known_classes(table, classes) if options.known > 0 else ()
+    values = _values(table, known)
+    basis = basis.with_known(values, rows, names, classes, known, options.known, _sample(table))
     fold = np.arange(len(rows)) if groups is None else groups
     counted = len(np.unique(fold)) / len(classes)
     options = replace(options, strength=options.strength * max(1.0, counted / FEW))
-    points = basis.project(table.values[rows])
+    points = basis.project(values[rows])
     target = np.array([classes.index(name) for name in names])
     share = np.ones(len(rows)) if weights is None else weights
     coefficients, bias = _regression(points, target, share, len(classes), options)
     held = _held_back(points, target, share, fold, len(classes), options)
     sample = _sample(table)
-    everyone = basis.project(table.values[sample]) @ coefficients
+    everyone = basis.project(values[sample]) @ coefficients
     usual = _spread(everyone) / (USUAL_SPREAD + USUAL_GROWTH * np.log(max(counted, 1.0)))
     temperature = usual if held is None else _temperature(held, target, share, usual, options)
     weights_out = (basis.axes @ coefficients) / temperature
@@ -242,6 +251,7 @@ def fit(
         table.model,
         tuple(int((target == k).sum()) for k in range(len(classes))),
         smallest_areas(table, rows, target, classes),
+        known=known,
     )
 
 
@@ -269,6 +279,13 @@ def smallest_areas(
         known = name != NONE and len(own) > 0
         least.append(float(own.min() - len(own) ** -0.5) if known else NO_LIMIT)
     return tuple(least)
+
+
+def _values(table: FeatureTable, known: Sequence[int]) -> FloatArray:
+    """A table's columns, and what the model says of its own classes."""
+    if not known:
+        return table.values
+    return np.concatenate([table.values, said(table, known).astype(np.float32)], axis=1)
 
 
 def _sample(table: FeatureTable) -> NDArray[np.int64]:
@@ -313,11 +330,62 @@ class Basis:
             axes.append(part)
         return cls(mean, scale, options.clip, np.concatenate(axes, axis=1))
 
+    def with_known(
+        self,
+        values: FloatArray,
+        rows: NDArray[np.int64],
+        names: Sequence[str],
+        classes: Sequence[str],
+        known: Sequence[int],
+        weight: float,
+        sample: NDArray[np.int64],
+    ) -> Basis:
+        """A component more for each of the model's own classes that is asked for.
+
+        It has the full weight where the examples of that class and the others are clearly apart in
+        it, and none where they are not apart or the wrong way round.
+
+        Args:
+            values: (n, d + m) all columns.
+            rows, names: The examples.
+            classes: All classes.
+            known: (m,) numbers of the model's classes.
+            weight: Of a component.
+            sample: Rows that all statistics are taken from.
+        """
+        if not known:
+            return self
+        added = values[:, len(self.mean) :].astype(np.float64)
+        mean, spread = added[sample].mean(axis=0), added[sample].std(axis=0)
+        scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-12), 0.0)
+        inputs = (added[rows] - mean) * scale
+        asked = [known_class(name) for name in names]
+        axes = np.zeros((len(self.mean) + len(known), self.axes.shape[1] + len(known)))
+        axes[: len(self.mean), : self.axes.shape[1]] = self.axes
+        for k, number in enumerate(known):
+            own = np.array([each == number for each in asked])
+            apart = _apart(inputs[own, k], inputs[~own, k])
+            axes[len(self.mean) + k, self.axes.shape[1] + k] = weight * min(max(apart, 0.0), 1.0)
+        return Basis(
+            np.concatenate([self.mean, mean]), np.concatenate([self.scale, scale]), self.clip, axes
+        )
+
     def project(self, values: FloatArray) -> Doubles:
         inputs = (values.astype(np.float64) - self.mean) * self.scale
         if self.clip:
             inputs = np.clip(inputs, -self.clip, self.clip)
         return np.asarray(inputs @ self.axes, np.float64)
+
+
+def _apart(own: Doubles, other: Doubles) -> float:
+    """How far the means of two samples are apart, in twice the deviation within them.
+
+    Ten examples may agree by chance: the deviation is never taken for less than about a half.
+    """
+    if not len(own) or not len(other):
+        return 0.0
+    within = np.sqrt(own.var() + other.var() + 0.3)
+    return float(own.mean() - other.mean()) / float(0.5 * within)
 
 
 def _regression(

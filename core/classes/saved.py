@@ -21,15 +21,18 @@ from ..errors import ModelError, PromptError
 from ..job import option
 from ..layers.publish import exists_already
 from ..models.base import number_type_in
+from ..models.embedded.classes import CLASSES
 from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
+from .known_classes import can_ask
 from .resolve import WHOLE
 
 SUFFIX = ".samgeo-classes"
-VERSION = 4
+VERSION = 5
 """Of the layout. 1 had no smallest areas, at first: such a file is read as one without limits. 3
-has another power of the area than :data:`~.resolve.WHOLE`, 4 lets objects stay beside each other;
-a file without is written as 2 or 3, which earlier programs read."""
+has another power of the area than :data:`~.resolve.WHOLE`, 4 lets objects stay beside each other,
+5 asks the model for classes that it knows by name; a file without is written as 2, 3 or 4, which
+earlier programs read."""
 
 Subject = Literal["objects", "cells"]
 """What a classifier tells apart: whole objects, or the cells of a raster's surface."""
@@ -73,7 +76,7 @@ def save_classifier(
     """
     one = saved.classifier
     notes = {
-        "version": VERSION if one.beside != 1 else 3 if one.whole != WHOLE else 2,
+        "version": _version(one),
         "subject": saved.subject,
         "classes": list(one.classes),
         "names": list(one.names),
@@ -83,11 +86,18 @@ def save_classifier(
         "smallest": list(one.smallest),
         "whole": one.whole,
         "beside": one.beside,
+        "known": list(one.known),
         "about": dict(saved.about),
     }
     arrays = {name: np.ascontiguousarray(getattr(one, name), np.float32) for name in _ARRAYS}
     data = safetensors.numpy.save(arrays, metadata={"samgeo-classes": json.dumps(notes)})
     put_classifier(path, data, folder, overwrite=overwrite)
+
+
+def _version(one: Classifier) -> int:
+    if one.known:
+        return VERSION
+    return 4 if one.beside != 1 else 3 if one.whole != WHOLE else 2
 
 
 def put_classifier(path: str | Path, data: bytes, folder: Path | None, *, overwrite: bool) -> None:
@@ -128,6 +138,7 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
             smallest=tuple(float(number) for number in notes.get("smallest", ())),
             whole=float(notes.get("whole", WHOLE)),
             beside=float(notes.get("beside", 1)),
+            known=tuple(int(number) for number in notes.get("known", ())),
             **arrays,
         )
         _check_arrays(classifier)
@@ -144,12 +155,16 @@ def load_classifier(path: str | Path, subject: Subject) -> SavedClassifier:
 
 
 def _check_arrays(one: Classifier) -> None:
-    d, k = len(one.names), len(one.classes)
+    d, k = len(one.names) + len(one.known), len(one.classes)
     shapes = {"mean": (d,), "scale": (d,), "weights": (d, k), "bias": (k,)}
     for name, shape in shapes.items():
         array = getattr(one, name)
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} is {array.shape} instead of {shape}, or not finite")
+    if one.known and not can_ask(one.names):
+        raise ValueError("it asks for the model's own classes, which its columns do not tell")
+    if not all(0 <= number < len(CLASSES) for number in one.known):
+        raise ValueError(f"the model has no classes {one.known}")
     if not 0 < one.beside <= 1:
         raise ValueError(f"objects stay beside each other from a share of {one.beside}, not 0 to 1")
     if len(one.smallest) not in (0, k):

@@ -44,6 +44,7 @@ CELL_OPTIONS = ClassifierOptions(
     clip=None,
     temperature_doubt=0.1,
     frequency=0.0,
+    known=0.0,
 )
 """Linear, because each of the model's maps is then projected at its own resolution. Values
 were chosen on five and ten strokes on roads of Dubai (areas 5 and 6) and of two generated towns."""

@@ -16,15 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .classes import CLASSES
+from .classes import CLASSES, HALF_SIZE_WEIGHT
 from .prompt_maps import STRIDE
-
-HALF_SIZE_WEIGHT = 0.4
-"""Weight of what is seen in the image at half its size in the logits of classes: there more of the
-surroundings is seen. On places that were held back from training, mean area under the curve with 0,
-0.25, 0.5 and 0.75: roofs .906, .919, .928, .931, buildings and roads of Claremont .805, .875, .921,
-.942, Dubai .924, .924, .919, .908, Banepa's south-west .877, .876, .862, .838, sample scene .990,
-.992, .992, .990, street scenes .887, .890, .884, .868."""
 
 SHORTEST, LONGEST = -1.5, 6.5
 """Limits of the logarithm of a distance to a side of the box, in cells."""

@@ -70,7 +70,7 @@ keeps one of several alike lost 1 to 8 points of recall on Banepa west, Nairobi,
 fields of the Midwest, where no figure is reported for, with any probability: the best outlined is
 not always chosen (decision 34)."""
 
-OPTIONS = ClassifierOptions(frequency=0.0)
+OPTIONS = ClassifierOptions(frequency=0.0, known=0.0)
 """All classes count alike: how frequent they are is said by the probability that is chosen."""
 
 
