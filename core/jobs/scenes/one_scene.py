@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter
 from ...sources.dates import moment_in_tags, moments_in_name
 from ...sources.names import short_name
-from ...sources.references import files_named
+from ...sources.references import files_named, is_remote, references_of
 from ...sources.scenes import Scene, signed
 from ..one_raster import segment_one
 from ..options import area_of_interest, raster_options
@@ -196,13 +196,14 @@ def _asked_outside() -> Callable[[], bool]:
 
 
 def stamp_of(source: str) -> str:
-    """What tells a raster from another of the same name: size and time of change of its file, or
-    a digest of an address with a query, which is never stored; "" for other addresses."""
+    """What tells a raster from another of the same name: size and time of change of its file and
+    of those that a virtual raster refers to, or a digest of an address with a query, which is never
+    stored; "" for other addresses."""
     address = without_signature(source)
     if address != without_secrets(source):
         return hashlib.blake2b(address.encode(), digest_size=16).hexdigest()
     stamps = []
-    for name in files_named(source):
+    for name in _files_of(source, set()):
         try:
             status = os.stat(name)
         except OSError:
@@ -211,10 +212,25 @@ def stamp_of(source: str) -> str:
     return " ".join(stamps)
 
 
+def _files_of(name: str, seen: set[str]) -> Iterator[str]:
+    """A raster's own files, then those of what it refers to."""
+    if name in seen or is_remote(name):
+        return
+    seen.add(name)
+    yield from files_named(name)
+    try:
+        references = references_of(name)
+    except RasterError:
+        return  # opening it says why
+    for reference in references:
+        yield from _files_of(reference.name, seen)
+
+
 def same_raster(outcome: SceneOutcome, source: str) -> bool:
     """Whether a scene was made of a raster as it is now; what was not noted counts as the same."""
     stamp = stamp_of(source)
-    if outcome.stamp not in ("", stamp):
+    # Of the files that a virtual raster refers to, earlier journals have no stamps.
+    if outcome.stamp not in ("", stamp) and not stamp.startswith(f"{outcome.stamp} "):
         return False
     noted = outcome.source
     if noted in ("", without_secrets(source)):

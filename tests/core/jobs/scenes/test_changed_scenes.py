@@ -5,7 +5,10 @@ import json
 import os
 
 import geopandas as gpd
+import numpy as np
 import pytest
+import rasterio.shutil
+from rasterio.windows import Window
 from samgeo_core.jobs.run import run
 from samgeo_core.jobs.scenes import run_scenes
 from samgeo_core.jobs.scenes.journal import Journal
@@ -39,6 +42,26 @@ def test_a_scene_whose_file_has_changed_is_done_again(tmp_path, maps, suffix):
         result = run(params, segmenter=Bright())
         assert (result.features, result.failed) == (count, [])
     assert not list((maps / f"{{scene}}{suffix}.job" / "begun").iterdir())
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_virtual_raster_whose_files_have_changed_is_done_again(tmp_path, maps, earlier):
+    raster = tmp_path / "bands" / "a.tif"
+    raster.parent.mkdir()
+    write_scene(raster)
+    virtual = tmp_path / "a.vrt"
+    rasterio.shutil.copy(raster, virtual, driver="VRT")
+    params = job(virtual, maps / "{scene}.gpkg")
+    assert run(params, segmenter=Bright()).features == 36
+    if earlier:  # a journal that has the stamp of the virtual raster alone
+        journal = maps / "{scene}.gpkg.job" / "scenes.jsonl"
+        first, told = map(json.loads, journal.read_text().splitlines())
+        told["stamp"] = told["stamp"].split(" ")[0]
+        journal.write_text(f"{json.dumps(first)}\n{json.dumps(told)}\n")
+    with rasterio.open(raster, "r+") as file:
+        file.write(np.full((3, 48, file.width), 20, np.uint8), window=Window(0, 0, file.width, 48))
+    result = run(params, segmenter=Bright())
+    assert (result.features, result.failed) == (36 if earlier else 18, [])
 
 
 def test_a_layer_that_somebody_has_edited_is_not_replaced(tmp_path, maps):
