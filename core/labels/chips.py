@@ -211,11 +211,21 @@ def _crowds(found: VectorLayer, field: str) -> BoolArray:
 
 
 def _cut(shapes: Any, options: ChipOptions) -> Cut | None:
-    """Between chips, so that no chip has objects of both splits in it."""
+    """Between chips, so that no chip has objects of both splits in it.
+
+    Raises:
+        ParameterError: All objects are on one chip.
+    """
     if options.val_share == 0:
         return None
     middles = shapely.get_coordinates(shapely.centroid(shapes))
-    cut = cut_by_place(np.floor(middles / options.size) + 0.5, options.val_share)
+    chips = np.floor(middles / options.size) + 0.5
+    if (chips == chips[0]).all():
+        raise ParameterError(
+            f"All objects are on one chip of {options.size} pixels, so that none can be held back "
+            f"on another: choose a smaller {option('chip_size')}, or {option('val_share')} 0."
+        )
+    cut = cut_by_place(chips, options.val_share)
     return replace(cut, at=cut.at * options.size)
 
 

@@ -70,6 +70,11 @@ def check_output(
     """
     path = Path(path)
     form = format_of(path, in_parts=in_parts)
+    if form.parts and path.suffix not in (form.suffix, form.suffix.upper()):
+        raise OutputError(
+            f"{path.name}: GDAL, and QGIS with it, finds a {form.name} by the extension "
+            f"{form.suffix} or {form.suffix.upper()}: write {path.stem}{form.suffix}."
+        )
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output {path.name} does not exist.")
     final = real_path(path)

@@ -298,8 +298,8 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith(_PARQUET):
         return _described_parquet(opened)
-    if path.lower().endswith(".shp") and not Path(path).with_suffix(".shx").exists():
-        opened = _with_index(opened)
+    if path.lower().endswith(".shp") and _lacks_index(Path(path)):
+        opened = _copied_with_index(opened)
     with _readable(given):
         layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
     opened = replace(opened, layer=_chosen(opened, layers, parameter))
@@ -411,15 +411,31 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     return replace(opened, crs=crs, features=len(frame), kinds=kinds)
 
 
-def _with_index(opened: VectorInput) -> VectorInput:
-    """A copy of a Shapefile for which GDAL may write the index that is missing."""
+_BESIDE_SHP = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+"""Files of a Shapefile that say what it holds."""
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether GDAL finds no index beside a Shapefile of this machine.
+
+    It looks for small letters and for capitals, and reads no ``.Shp``.
+    """
+    if not path.exists():  # in an archive, or on a server
+        return False
+    spellings = [path.with_suffix(suffix) for suffix in (".shx", ".SHX")]
+    return path.suffix not in (".shp", ".SHP") or not any(map(Path.exists, spellings))
+
+
+def _copied_with_index(opened: VectorInput) -> VectorInput:
+    """A copy of a Shapefile in small letters; GDAL may write the index that is missing."""
     path = Path(opened.path)
     folder = tempfile.TemporaryDirectory(prefix="samgeo-")
+    copy = Path(folder.name) / f"{path.stem}.shp"
     with _readable(opened.name):
-        for part in map(path.with_suffix, (".shp", ".dbf", ".prj", ".cpg")):
-            if part.exists():
-                shutil.copyfile(part, Path(folder.name) / part.name)
-        copy = Path(folder.name) / path.name
+        for part in sorted(path.parent.iterdir()):
+            suffix = part.suffix.lower()
+            if part.stem == path.stem and suffix in _BESIDE_SHP:
+                shutil.copyfile(part, copy.with_suffix(suffix))
         name = "SHAPE_RESTORE_SHX"
         before = pyogrio.get_gdal_config_option(name)
         pyogrio.set_gdal_config_options({name: True})

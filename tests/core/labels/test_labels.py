@@ -541,6 +541,31 @@ def test_one_place_cannot_be_split():
         cut_by_place(np.ones((10, 2)), 0.3)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows", "share", "axis", "held_back"),
+    [
+        ([40, 42, 39], [41, 40, 40], 0.2, 0, 39 / 121),  # no gap near the share: the nearest one
+        ([39, 40, 42], [45, 37, 39], 0.5, 1, 76 / 121),
+        ([50, 71], [121], 0.2, 0, 71 / 121),
+        ([50, 71], [100, 21], 0.2, 1, 21 / 121),
+    ],
+)
+def test_objects_of_few_chips_are_cut_between_chips(columns, rows, share, axis, held_back):
+    chips = [np.repeat(np.arange(len(counts)), counts) + 0.5 for counts in (columns, rows)]
+    xy = np.stack([chips[0], np.random.default_rng(0).permutation(chips[1])], axis=1)
+    cut = cut_by_place(xy, share)
+    assert cut.axis == axis
+    assert cut.at == int(cut.at)
+    assert cut.beyond(xy).mean() == pytest.approx(held_back)
+
+
+def test_a_raster_of_few_chips_is_split_and_one_chip_refused(scene, tmp_path):
+    done = export(scene, tmp_path / "out", size=128, val_share=0.2)
+    assert set(done.chips) == {"train", "val"}
+    with pytest.raises(ParameterError, match=r"one chip of 512 pixels.*chip_size.*val_share.* 0"):
+        export(scene, tmp_path / "one", size=512, val_share=0.2)
+
+
 class Killed(BaseException):
     pass
 

@@ -681,10 +681,14 @@ def test_an_unknown_extension_is_refused_with_the_known_ones(tmp_path: Path, nam
 
 
 def test_extensions_in_capitals_and_other_spellings(tmp_path: Path) -> None:
-    for name in ("a.GPKG", "b.json", "c.geoparquet"):
-        with LayerWriter(tmp_path / name, 32645) as writer:
+    for name in ("a.GPKG", "b.json", "c.geoparquet", "d.SHP", "d.SHP"):
+        with LayerWriter(tmp_path / name, 32645, overwrite=True) as writer:
             writer.write(features())
         assert (tmp_path / name).stat().st_size > 0
+    found = pyogrio.read_dataframe(tmp_path / "d.SHP")
+    assert (len(found), found.crs.to_epsg()) == (5, 32645)
+    with pytest.raises(OutputError, match=r"\.shp or \.SHP: write e\.shp"):
+        check_output(tmp_path / "e.Shp")  # which GDAL does not read
 
 
 def test_a_missing_folder_and_a_folder_for_a_file_are_refused(tmp_path: Path) -> None:
