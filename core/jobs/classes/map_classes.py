@@ -65,15 +65,17 @@ def map_classes(
     check_main_module()
     check_options(params)
     check_new_classifier(params)
+    lines = params.shapes == "network"
     if not has_classes(params):
         raise ParameterError(
-            f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
-            f"{option('unlike')}), or "
-            f"{option('classifier')}."
+            f"Say what roads are: strokes along some ({option('like')}) and on what is none "
+            f"({option('unlike')}), or {option('classifier')}."
+            if lines
+            else f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
+            f"{option('unlike')}), or {option('classifier')}."
         )
     if params.cluster:
         params = with_absolute_paths(params)
-    lines = params.shapes == "network"
     started = time.monotonic()
     with (
         reported(progress, cancelled) as (report, notes),

@@ -103,6 +103,12 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
             *(2, "--prompts or --word"),
             ["segment", raster, tmp_path / "a.gpkg", "--prompts", "a.gpkg", "--word", "roof"],
         ),
+        (2, "along some (--strokes) and on", ["roads", raster, tmp_path / "a.gpkg"]),
+        (2, "without --strokes", ["roads", raster, tmp_path / "a.gpkg", "--class-field", "kind"]),
+        (
+            *(2, "give --strokes once"),
+            ["roads", raster, tmp_path / "a.gpkg", "--class-field=kind", *["--strokes=a.gpkg"] * 2],
+        ),
         (6, "names no format", ["segment", raster, tmp_path / "a.xyz"]),
         (5, "no model named", ["segment", raster, tmp_path / "a.gpkg", "--model", "yolo"]),
         (3, "nope.tif", ["info", "nope.tif"]),
