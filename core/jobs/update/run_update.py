@@ -140,6 +140,8 @@ def update_layer(
         )
         name_before = f"{output.writer.layer_name}_before"
         check_not_input(params.output, name_before, old)
+        # The layer of changes is written last, for its record says that all is done.
+        output.writer.ahead_of = name_before
         begun_before = output.folder / "features" / "before_begun"
         before = LayerWriter(
             params.output,

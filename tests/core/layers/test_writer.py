@@ -589,6 +589,18 @@ def test_other_layers_of_a_geopackage_stay(tmp_path: Path) -> None:
     assert sorted(styled) == ["houses", "trees"]
 
 
+def test_a_layer_can_be_put_ahead_of_another_and_stays_there(tmp_path: Path) -> None:
+    path = tmp_path / "many.gpkg"
+    write_layer([features()], LayerWriter(path, 32645, layer_name="mine"))
+    for count in (5, 4):
+        for name, ahead_of in (("new_before", None), ("new", "NEW_before")):
+            writer = LayerWriter(path, 32645, layer_name=name, overwrite=True, ahead_of=ahead_of)
+            write_layer([features(count)], writer)
+        drawn = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+        assert drawn == ["mine", "new", "new_before"]
+    assert len(gpd.read_file(path, layer="new_before")) == 4
+
+
 def test_changes_that_another_program_has_not_folded_in_are_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "town.gpkg"
     with LayerWriter(path, 32645, layer_name="houses") as writer:
