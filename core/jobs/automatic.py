@@ -26,7 +26,7 @@ from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
 from .options import area_of_interest, tolerance_of
-from .result import JobResult, Report
+from .result import JobResult, Report, all_left_out
 from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
 from .stages.opened import keep_model
@@ -138,22 +138,22 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
     if len(objects):
         filters = [f"{option('min_area')} {params.min_area:g} m2"] if params.min_area > 0 else []
         filters += ["the area of interest"] if params.area is not None else []
-        by = f" by {' or '.join(filters)}" if filters else ": they have no shape on the raster"
-        return f"No polygons: {len(objects)} objects were found, and all were left out{by}."
+        return all_left_out(len(objects), filters)
     if params.words or params.exemplars is not None:
         what = "other exemplars" if params.exemplars is not None else "other words"
         return (
             f"No polygons: nothing was found for {', '.join(params.words) or 'the exemplars'}. "
             f"Lower {option('min_score')}, or try {what}."
         )
-    reached = ""
-    if isinstance(segmenter, AutomaticSegmenter):
-        least = segmenter.options
-        reached = f" a score of {least.score_threshold:g} and a stability of "
-        reached += f"{least.stability_threshold:g}"
+    if not isinstance(segmenter, AutomaticSegmenter):
+        return f"No polygons: {segmenter.name} found nothing. Try another {option('resolution')}."
+    least = segmenter.options
+    kinds = f" of the class {' or '.join(params.classes)}" if params.classes else ""
+    others = f" Other classes may be there: leave {option('classes')} out." if kinds else ""
     return (
-        f"No polygons: no mask reached{reached or ' the thresholds'}. Lower {option('min_score')} "
-        f"or {option('min_stability')}, or try another {option('resolution')}."
+        f"No polygons: no mask{kinds} reached a score of {least.score_threshold:g} and a stability "
+        f"of {least.stability_threshold:g}. Lower {option('min_score')} or "
+        f"{option('min_stability')}, or try another {option('resolution')}.{others}"
     )
 
 
