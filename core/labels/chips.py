@@ -42,7 +42,7 @@ class Labelled:
         label: Its class.
         shape: Polygon or multi-polygon, (column, row).
         crowd: It stands for several objects that were not told apart.
-        whole: It is not cut by the chip's edge.
+        whole: It is not cut by the edge of the chip or of the raster.
         of_layer: The id is the feature's, so that all its parts have it, whatever chip they are on.
             Other programs number the objects of each image, or of each file, from 1.
     """
@@ -162,14 +162,16 @@ def cut_chips(
     if options.area is not None:
         polygons = read_vector(options.area, what="The area of interest")
         area = shapely.union_all(on_raster(polygons, raster))
-    cut = _cut(shapes, options)
+    ground = shapely.box(0, 0, raster.width, raster.height)
+    cut = _cut(shapely.intersection(shapes, ground), options)
     tree = shapely.STRtree(shapes)
     sizes = shapely.area(shapes)
     step = options.size
     for row in range(0, raster.height, step):
         for col in range(0, raster.width, step):
             box = PixelBox(row, col, row + step, col + step)
-            frame = shapely.box(col, row, col + step, row + step)
+            # Beyond the raster the image is black.
+            frame = shapely.intersection(shapely.box(col, row, col + step, row + step), ground)
             middle = np.array([[col + step / 2, row + step / 2]])
             if area is not None and not shapely.intersects_xy(area, *middle[0]):
                 continue

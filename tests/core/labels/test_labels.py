@@ -513,6 +513,25 @@ def test_files_that_are_no_labels_are_refused(tmp_path, text):
     assert not (tmp_path / "back.gpkg").exists()
 
 
+@pytest.mark.parametrize("form", ["coco", "masks"])
+def test_nothing_beyond_the_raster_is_labelled(scene, tmp_path, form):
+    beyond = [shapely.box(200, 220, 240, 276), shapely.box(255.9, 100, 320, 140)]
+    export_labels(scene[0] / "raster.tif", ground(beyond), tmp_path / "out", form=form,
+                  options=ChipOptions(96, val_share=0.0))  # fmt: skip
+    if form == "coco":
+        found = json.loads((tmp_path / "out" / "annotations_train.json").read_text())
+        assert [one["bbox"] for one in found["annotations"]] == [[8, 28, 40, 36]]
+        return
+    (masks,) = (tmp_path / "out" / "masks" / "train").glob("*.tif")
+    with (
+        rasterio.open(masks) as file,
+        rasterio.open(tmp_path / "out" / "images" / "train" / masks.name) as image,
+    ):
+        labelled = file.read(1) > 0
+        assert labelled.sum() == 40 * 36
+        assert image.read()[:, labelled].any(axis=0).all()
+
+
 # --- splits and bad input ------------------------------------------------------------------------
 
 
