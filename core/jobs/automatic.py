@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
@@ -58,6 +59,7 @@ def segment_tiles_of(
     chosen = replace(params, scale=scale_for(params.scale, raster, content=content))
     factory = _factory(chosen, segmenter, raster)
     here = factory()
+    _check_segmenter(here)
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:
         raise no_choice(here.name)
@@ -174,7 +176,26 @@ def _factory(
         return partial(exemplar_segmenter_of, params, boxes, raster.worker_spec)
     if segmenter is None:
         return partial(make_segmenter, params)
-    return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
+    if isinstance(segmenter, Segmenter) and not isinstance(segmenter, type):
+        return partial(_itself, segmenter)
+    if not callable(segmenter):
+        _check_segmenter(segmenter)
+    return cast(SegmenterFactory, segmenter)
+
+
+def _check_segmenter(made: Any) -> None:
+    """Refuse what is no segmenter.
+
+    Raises:
+        ParameterError: It lacks members.
+    """
+    members = ("name", "fingerprint", "cell_size", "segment")
+    missing = [member for member in members if not hasattr(made, member)]
+    if missing:
+        raise ParameterError(
+            f"{type(made).__name__} is no segmenter, for it has no {' and no '.join(missing)}: see "
+            "samgeo_core.Segmenter. A model goes by its name instead, as model=."
+        )
 
 
 def _itself(segmenter: Segmenter) -> Segmenter:

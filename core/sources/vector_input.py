@@ -286,8 +286,13 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
         parameter: Field of a job's parameters that names the layer, for messages.
 
     Raises:
-        ParameterError: There is no such file or layer, or it cannot be read.
+        ParameterError: There is no such file or layer, it cannot be read, or it is no path.
     """
+    if not isinstance(source, (str, Path)):
+        raise ParameterError(
+            f"A layer is named by the path of its file here, not by {type(source).__name__}: save "
+            "it first."
+        )
     given = str(source)
     path, layer, options = parts_of(given, layer)
     there = Path(path).exists() or "://" in path or path.startswith("/vsi")

@@ -80,7 +80,7 @@ def test_names_are_printed_as_they_are(oracle, raster, tmp_path):
 def test_options_reach_the_job(oracle, raster, tmp_path):
     call(
         *("segment", raster, tmp_path / "a.fgb", *SIZES, "--bands", "3,2,1", "--mode", "flat"),
-        *("--min-area", 7, "--word", "roof", "--word", "road", "--no-repair", "--stretch", "1,9"),
+        *("--min-area", 7, "--word", "roof", "--word", "road", "--no-repair", "--stretch", "[1,9]"),
     )
     (params, *_) = oracle
     assert (params.bands, params.mode, params.min_area) == ([3, 2, 1], "flat", 7)
