@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
-from .sources.vector_input import as_text, open_vector
+from .sources.vector_input import WITH_GAPS, as_text, open_vector
 from .vectors.schema import GEOMETRY
 
 if TYPE_CHECKING:
@@ -224,9 +224,8 @@ def _storable(values: Any) -> Any:
     """Values of a column as a table can hold them: single values of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         # By way of types that have gaps: a missing value is of no category.
-        kinds = pd.Series(values.categories).convert_dtypes(
-            infer_objects=False, convert_string=False, convert_floating=False
-        )
+        kind = values.categories.dtype
+        kinds = values.categories.astype(WITH_GAPS.get(str(kind), kind))
         values = kinds.array.take(values.codes, allow_fill=True)
     try:
         if not pa.types.is_nested(pa.array(pd.Series(values), from_pandas=True).type):

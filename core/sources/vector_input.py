@@ -44,7 +44,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
 
 _PARQUET = (".parquet", ".geoparquet")
 
-_WITH_GAPS: Mapping[str, Any] = {
+WITH_GAPS: Mapping[str, Any] = {
     "bool": "boolean",
     "datetime64[D]": pd.ArrowDtype(pa.date32()),
     **{f"int{bits}": f"Int{bits}" for bits in (8, 16, 32, 64)},
@@ -151,9 +151,9 @@ class VectorInput:
     def _with_kinds(self, frame: Any, start: int, count: int | None) -> Any:
         """Fields of the types that the file describes: a gap has made floats of some."""
         kinds = {
-            name: _WITH_GAPS[kind]
+            name: WITH_GAPS[kind]
             for name, kind in self.kinds.items()
-            if kind in _WITH_GAPS and name in frame.columns
+            if kind in WITH_GAPS and name in frame.columns
         }
         floats = [name for name in kinds if pd.api.types.is_float_dtype(frame[name].dtype)]
         rounded = [name for name in floats if frame[name].abs().max() >= _EXACT]

@@ -259,6 +259,7 @@ def house():
     return samgeo_core.ArrayRaster(pixels, Affine(1, 0, 0, 0, -1, 0), "EPSG:32632")
 
 
+@pytest.mark.filterwarnings("error:.*convert_dtypes")
 @pytest.mark.parametrize("name", ODD_FRAMES)
 def test_a_geodataframe_need_not_be_a_geopackage(house, name):
     frame = ODD_FRAMES[name]
