@@ -147,6 +147,7 @@ def test_arms_that_meet_on_a_late_chip_are_one_object(scene, tmp_path, form):
 def test_coco_polygons_are_exact(scene, tmp_path):
     export(scene, tmp_path / "out")
     import_labels(tmp_path / "out" / "annotations_train.json", tmp_path / "back.gpkg")
+    assert set(gpd.read_file(tmp_path / "back.gpkg")["split"]) == {"train"}
     back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
     for number in (0, 1, 3, 4):  # without holes
         truth = scene[1].geometry[number]
