@@ -155,7 +155,10 @@ def prepare(case: Case, work: Path, model: str, threads: int, candidates: Path |
             [str(case.raster)], str(layer), model=model, threads=threads, scale=scale,
             job_folder=str(work / f"{case.name}.job"),
         )  # fmt: skip
-        run(params, segmenter=partial(make_candidates, params))
+        plain = SegmentParameters(
+            [str(case.raster)], str(layer), scale=scale, job_folder=params.job_folder
+        )
+        run(plain, segmenter=partial(make_candidates, params))
     params = SegmentParameters([str(case.raster)], "", model=model, threads=threads)
     with open_raster(case.raster) as raster:
         placed = place_layer(str(layer), None, raster)

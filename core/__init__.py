@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SamGeoError,
         SamGeoWarning,
     )
-    from .evaluation.run import evaluate
+    from .evaluation.run import Evaluation, evaluate
     from .in_memory import ArrayRaster
     from .interactive.session import Session
     from .job import Progress, Prompt, RegularizeParameters, SegmentParameters, UpdateParameters
@@ -34,18 +34,20 @@ if TYPE_CHECKING:
     from .jobs.run import JobResult, run
     from .jobs.scenes.plan import Plan, plan
     from .jobs.update.run_update import UpdateResult, update
+    from .labels.chips import ChipOptions
     from .labels.exporting import export_labels
     from .labels.importing import import_labels
     from .masks.masks import Mask, PromptRef, TileMasks
     from .model_check.check import ModelCheck, check_model
     from .models.base import PromptableModel, Prompts
-    from .models.load import load_model
+    from .models.load import load_model, load_video_model
     from .picture import show
     from .raster.raster import Raster, RasterOptions, open_raster
     from .segmenters.segmenter import Hint, PromptableSegmenter, Segmenter, TileImage
     from .tiles.grid import Grid, Tile
     from .tracking.run import Tracks, track
     from .training.finetuning.improve import train
+    from .training.finetuning.training_job import TrainOptions
     from .types import Box, CellBox, GroundBox, PixelBox, TileIndex
 
 _HOMES = {
@@ -54,6 +56,8 @@ _HOMES = {
     "Cancelled": "errors",
     "CellBox": "types",
     "CheckpointError": "errors",
+    "ChipOptions": "labels.chips",
+    "Evaluation": "evaluation.run",
     "Grid": "tiles.grid",
     "GroundBox": "types",
     "Hint": "segmenters.segmenter",
@@ -87,6 +91,7 @@ _HOMES = {
     "TileImage": "segmenters.segmenter",
     "TileIndex": "types",
     "TileMasks": "masks.masks",
+    "TrainOptions": "training.finetuning.training_job",
     "Tracks": "tracking.run",
     "UpdateParameters": "job",
     "UpdateResult": "jobs.update.run_update",
@@ -95,6 +100,7 @@ _HOMES = {
     "export_labels": "labels.exporting",
     "import_labels": "labels.importing",
     "load_model": "models.load",
+    "load_video_model": "models.load",
     "open_raster": "raster.raster",
     "plan": "jobs.scenes.plan",
     "regularize_layer": "jobs.regularize",
@@ -113,6 +119,8 @@ __all__ = [
     "Cancelled",
     "CellBox",
     "CheckpointError",
+    "ChipOptions",
+    "Evaluation",
     "Grid",
     "GroundBox",
     "Hint",
@@ -147,6 +155,7 @@ __all__ = [
     "TileIndex",
     "TileMasks",
     "Tracks",
+    "TrainOptions",
     "UpdateParameters",
     "UpdateResult",
     "__version__",
@@ -155,6 +164,7 @@ __all__ = [
     "export_labels",
     "import_labels",
     "load_model",
+    "load_video_model",
     "open_raster",
     "plan",
     "regularize_layer",

@@ -6,11 +6,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
 
+from .earth.crs import known_crs
 from .errors import ParameterError
 from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
 from .job import MessageError, Progress, SegmentParameters, option
@@ -211,6 +212,8 @@ def segment(
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
         for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
+        for crs_of in ("crs", "extent_crs", "raster_crs"):
+            given[crs_of] = _crs_text(given[crs_of])
         values = {"rasters": paths, "output": str(target), **given}
         try:
             params = SegmentParameters.from_dict({k: _plain(v) for k, v in values.items()})
@@ -220,6 +223,15 @@ def segment(
         if output is not None:
             return target
         return frame_of(target, params.layer or target.stem)
+
+
+def _crs_text(crs: Any) -> str | None:
+    """A coordinate system as text: code of an authority where it has one, else WKT."""
+    known = None if crs is None or isinstance(crs, str) else known_crs(crs)
+    if known is None:
+        return None if crs is None else str(crs)
+    authority = known.to_authority()
+    return known.to_wkt() if authority is None else ":".join(authority)
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,19 @@ import pyarrow as pa
 import rasterio
 import rasterio.errors
 from numpy.typing import NDArray
+from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
-from .sources.vector_input import as_text, open_vector
+from .sources.vector_input import WITH_GAPS, as_text, open_vector
 from .vectors.schema import GEOMETRY
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.io import DatasetWriter
+
+
+MOST_COLOURS = 4
+"""Values of a pixel in a picture; image libraries have them on the last axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +55,17 @@ class ArrayRaster:
         Raises:
             ParameterError: The array is none of a raster, or what is said of it cannot be.
         """
-        bands = self.pixels if self.pixels.ndim == 3 else self.pixels[None]
+        pixels = np.asanyarray(self.pixels)
+        bands = pixels if pixels.ndim == 3 else pixels[None]
         if bands.ndim != 3 or 0 in bands.shape:
             raise ParameterError(
                 "A raster in memory is an array of (height, width) or (bands, height, width), not "
-                f"of {self.pixels.shape}."
+                f"of {pixels.shape}."
+            )
+        if bands.shape[2] <= MOST_COLOURS and bands.shape[0] > 16 * bands.shape[2]:
+            raise ParameterError(
+                f"A raster in memory of {pixels.shape} would have {bands.shape[0]} bands and a "
+                f"width of {bands.shape[2]}: bands come first, numpy.moveaxis(pixels, -1, 0)."
             )
         wider = {"bool": np.uint8, "float16": np.float32}.get(bands.dtype.name)
         bands = bands if wider is None else bands.astype(wider)
@@ -77,7 +88,7 @@ class ArrayRaster:
             except (TypeError, ValueError, OverflowError) as error:
                 raise ParameterError(
                     f"The raster in memory cannot be used ({error}): check its dtype "
-                    f"({self.pixels.dtype}), transform, coordinate system and nodata."
+                    f"({pixels.dtype}), transform, coordinate system and nodata."
                 ) from error
         return path
 
@@ -101,9 +112,10 @@ def raster_paths(raster: Any, folder: Path) -> list[str]:
         folder: Where rasters in memory are written; it must live as long as they are read.
 
     Raises:
-        ParameterError: A dataset is open for writing, or an array has no shape of a raster.
+        ParameterError: A dataset is open for writing, an array has no shape of a raster, or it is
+            none of these.
     """
-    several = isinstance(raster, Sequence) and not isinstance(raster, str)
+    several = isinstance(raster, (Sequence, Iterator)) and not isinstance(raster, str)
     return [_raster_path(one, folder, k) for k, one in enumerate(raster if several else [raster])]
 
 
@@ -115,12 +127,17 @@ def _raster_path(raster: Any, folder: Path, number: int) -> str:
         raster = raster.item_collection()
     if type(raster).__module__.split(".")[0] == "pystac":
         return _stac_path(raster, folder / f"raster{number}.json")
-    name = getattr(raster, "name", None)
-    if isinstance(name, str) and hasattr(raster, "read") and not isinstance(raster, Path):
-        if raster.mode != "r":
-            raise ParameterError(f"{name} is open for writing: close it before it is used here.")
-        return name
-    return str(raster)
+    if isinstance(raster, (str, Path)):
+        return str(raster)
+    kind = type(raster).__name__
+    if not hasattr(raster, "profile") or isinstance(raster, WarpedVRT):
+        raise ParameterError(
+            f"{kind} is no raster: give a path, an open rasterio dataset, or pixels as "
+            "samgeo_core.ArrayRaster(pixels, transform, crs)."
+        )
+    if raster.mode != "r":
+        raise ParameterError(f"{raster.name} is open for writing: close it before it is used here.")
+    return str(raster.name)
 
 
 def with_index_field(layer: Any) -> tuple[Any, str | None]:
@@ -207,9 +224,8 @@ def _storable(values: Any) -> Any:
     """Values of a column as a table can hold them: single values of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         # By way of types that have gaps: a missing value is of no category.
-        kinds = pd.Series(values.categories).convert_dtypes(
-            infer_objects=False, convert_string=False, convert_floating=False
-        )
+        kind = values.categories.dtype
+        kinds = values.categories.astype(WITH_GAPS.get(str(kind), kind))
         values = kinds.array.take(values.codes, allow_fill=True)
     try:
         if not pa.types.is_nested(pa.array(pd.Series(values), from_pandas=True).type):

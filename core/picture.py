@@ -28,7 +28,7 @@ MOST_PIXELS = 2000
 
 def show(
     raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
-    polygons: gpd.GeoDataFrame | str | Path,
+    polygons: gpd.GeoDataFrame | gpd.GeoSeries | str | Path,
     *,
     column: str | None = None,
     ax: Axes | None = None,
@@ -56,6 +56,8 @@ def show(
         raise ParameterError(
             "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
         ) from error
+    if isinstance(polygons, gpd.GeoSeries):
+        polygons = gpd.GeoDataFrame(geometry=polygons)
     layer = (
         polygons
         if isinstance(polygons, gpd.GeoDataFrame)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..job import ClassifyParameters, MapParameters
+from ..errors import ParameterError
+from ..job import ClassifyParameters, MapParameters, option
 from .console import Console, reporting
-from .options import options_of, parsed
+from .options import flag_of, options_of, parsed
 from .values import counted
 
 if TYPE_CHECKING:
@@ -84,9 +85,14 @@ def roads(
     Lines end at junctions and meet there exactly; OUTPUT gets width_m, length_m and class_prob.
     """
     console = Console(quiet=quiet, as_json=as_json)
-    with reporting(console):
+    with reporting(console, _flag_of_roads):
         asked = parsed(MapParameters, options)
-        by_field = options["class_field"] is not None and len(strokes) == 1
+        by_field = options["class_field"] is not None and bool(strokes)
+        if by_field and len(strokes) > 1:
+            raise ParameterError(
+                f"With {option('class_field')} the strokes of all classes are in one layer: give "
+                f"{option('examples')} once."
+            )
         params = MapParameters.from_dict(
             {
                 "rasters": list(rasters),
@@ -119,6 +125,11 @@ def surfaces(
             {"rasters": list(rasters), "output": output, "shapes": "coverage", **asked}
         )
         _map(console, params, "polygon")
+
+
+def _flag_of_roads(name: str) -> str:
+    """Examples of roads are strokes, whether a field says their class or not."""
+    return "--strokes" if name in ("examples", "like") else flag_of(name)
 
 
 def _map(console: Console, params: MapParameters, what: str) -> None:

@@ -129,25 +129,30 @@ class Console:
             yield show
 
 
-def _in_our_words(message: Warning | str) -> str:
+def _in_our_words(message: Warning | str, flag: Callable[[str], str]) -> str:
     template = message.template if isinstance(message, SamGeoWarning) else str(message)
-    return with_knobs(template, flag_of)
+    return with_knobs(template, flag)
 
 
 @contextmanager
-def reporting(console: Console) -> Iterator[None]:
-    """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines."""
+def reporting(console: Console, flag: Callable[[str], str] = flag_of) -> Iterator[None]:
+    """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines.
+
+    Args:
+        console: Where they are said.
+        flag: What the command calls a parameter.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say is for those who program with them
         warnings.simplefilter("default", SamGeoWarning)
-        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message))
+        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message, flag))
         try:
             yield
         except SamGeoError as error:
-            console.fail(error.kind, with_knobs(error.template, flag_of))
+            console.fail(error.kind, with_knobs(error.template, flag))
             sys.exit(error.exit_code)
         except MessageError as error:
-            console.fail("ParameterError", with_knobs(error.template, flag_of))
+            console.fail("ParameterError", with_knobs(error.template, flag))
             sys.exit(ParameterError.exit_code)
         except KeyboardInterrupt:
             console.fail("Cancelled", "Stopped. What is finished is kept.")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import ParameterError
@@ -32,7 +33,8 @@ def numbers(text: str | None, kind: type, name: str, length: int | None = None) 
 
 def pairs(text: str | None, name: str = "--stretch") -> list[list[float]] | None:
     """Numbers with commas between them as pairs of low and high, for one band or three."""
-    values = numbers(text, float, name)
+    # As Python and the documentation write them: [0, 255].
+    values = numbers(None if text is None else re.sub(r"[][]", "", text), float, name)
     if values is None:
         return None
     if len(values) not in (2, 6):

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
-from ..job import EvaluateParameters
+from ..job import EvaluateParameters, option
 from ..layers.inputs import check_not_input, layer_input
 from ..layers.provenance import provenance
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
@@ -28,6 +28,7 @@ from .objects import Bools, Floats, Matching, Objects, boundary_iou, match
 
 SIZES = ("small", "medium", "large")
 BUFFERS = (4.0, 8.0)
+SCORE_FIELD = "score"
 INSIDE = 0.5
 """Share of an object inside the area of interest from which it counts."""
 
@@ -84,7 +85,7 @@ def evaluate(
     truth_layer: str | None = None,
     class_field: str | None = None,
     truth_class_field: str | None = None,
-    score_field: str = "score",
+    score_field: str = SCORE_FIELD,
     area: LayerLike | None = None,
     buffers: Sequence[float] = BUFFERS,
     boundary: float | None = None,
@@ -98,7 +99,7 @@ def evaluate(
         result_layer, truth_layer: Layers within the files.
         class_field: Field with the class, in both layers.
         truth_class_field: Its name in the truth where it has another there.
-        score_field: Field of the result with scores, for AP; not needed.
+        score_field: Field of the result with scores, for AP; without the usual one there is none.
         area: Polygons inside which everything is known: objects count where at least half of them
             lies inside; lines are cut there.
         buffers: Distances for lines, m. The first is also the reach of APLS's control points.
@@ -126,6 +127,8 @@ def evaluate(
         ]
         check_not_input(errors, None, inputs)
     ours = read_vector(result, result_layer, what="The result")
+    if score_field != SCORE_FIELD:
+        _check_scores(ours, score_field)
     theirs = read_vector(truth, truth_layer, what="The truth")
     kind = _common_kind(ours, theirs)
     around = theirs if len(theirs) else ours
@@ -243,14 +246,32 @@ def _objects(
     labels = None if class_field is None else np.array(layer.texts(class_field), dtype=str)[order]
     scores = None
     if score_field is not None and score_field in layer.attributes.columns:
-        values = np.asarray(layer.attributes[score_field], dtype=object)
-        try:
-            numbers = values.astype(np.float64)
-        except (TypeError, ValueError):
-            numbers = np.full(len(values), np.nan)
+        numbers = _scores(layer, score_field)
         if np.isfinite(numbers).all():
             scores = numbers[order]
     return Objects(shapes, order, counted, labels, scores)
+
+
+def _scores(layer: VectorLayer, field: str) -> Floats:
+    """Values of a field; NaN for all where it has others than numbers."""
+    values = np.asarray(layer.column(field), dtype=object)
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.full(len(values), np.nan)
+
+
+def _check_scores(layer: VectorLayer, field: str) -> None:
+    """Refuse a field of scores that was named and is none.
+
+    Raises:
+        ParameterError: It is missing, or not all of its values are numbers.
+    """
+    if not np.isfinite(_scores(layer, field)).all():
+        raise ParameterError(
+            f"The field {field} of {layer.name} has values that are no numbers: choose another "
+            f"{option('score_field')}."
+        )
 
 
 def _polygons(

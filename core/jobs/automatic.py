@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
+from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
@@ -26,7 +27,7 @@ from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
 from .options import area_of_interest, tolerance_of
-from .result import NO_POLYGONS, JobResult, Report
+from .result import NO_POLYGONS, JobResult, Report, all_left_out
 from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
 from .stages.opened import keep_model
@@ -58,6 +59,7 @@ def segment_tiles_of(
     chosen = replace(params, scale=scale_for(params.scale, raster, content=content))
     factory = _factory(chosen, segmenter, raster)
     here = factory()
+    _check_segmenter(here)
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:
         raise no_choice(here.name)
@@ -138,22 +140,22 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
     if len(objects):
         filters = [f"{option('min_area')} {params.min_area:g} m2"] if params.min_area > 0 else []
         filters += ["the area of interest"] if params.area is not None else []
-        by = f" by {' or '.join(filters)}" if filters else ": they have no shape on the raster"
-        return f"{NO_POLYGONS}{len(objects)} objects were found, and all were left out{by}."
+        return all_left_out(len(objects), filters)
     if params.words or params.exemplars is not None:
         what = "other exemplars" if params.exemplars is not None else "other words"
         return (
             f"{NO_POLYGONS}nothing was found for {', '.join(params.words) or 'the exemplars'}. "
             f"Lower {option('min_score')}, or try {what}."
         )
-    reached = ""
-    if isinstance(segmenter, AutomaticSegmenter):
-        least = segmenter.options
-        reached = f" a score of {least.score_threshold:g} and a stability of "
-        reached += f"{least.stability_threshold:g}"
+    if not isinstance(segmenter, AutomaticSegmenter):
+        return f"{NO_POLYGONS}{segmenter.name} found nothing. Try another {option('resolution')}."
+    least = segmenter.options
+    kinds = f" of the class {' or '.join(params.classes)}" if params.classes else ""
+    others = f" Other classes may be there: leave {option('classes')} out." if kinds else ""
     return (
-        f"{NO_POLYGONS}no mask reached{reached or ' the thresholds'}. Lower {option('min_score')} "
-        f"or {option('min_stability')}, or try another {option('resolution')}."
+        f"{NO_POLYGONS}no mask{kinds} reached a score of {least.score_threshold:g} and a stability "
+        f"of {least.stability_threshold:g}. Lower {option('min_score')} or "
+        f"{option('min_stability')}, or try another {option('resolution')}.{others}"
     )
 
 
@@ -174,7 +176,26 @@ def _factory(
         return partial(exemplar_segmenter_of, params, boxes, raster.worker_spec)
     if segmenter is None:
         return partial(make_segmenter, params)
-    return partial(_itself, segmenter) if isinstance(segmenter, Segmenter) else segmenter
+    if isinstance(segmenter, Segmenter) and not isinstance(segmenter, type):
+        return partial(_itself, segmenter)
+    if not callable(segmenter):
+        _check_segmenter(segmenter)
+    return cast(SegmenterFactory, segmenter)
+
+
+def _check_segmenter(made: Any) -> None:
+    """Refuse what is no segmenter.
+
+    Raises:
+        ParameterError: It lacks members.
+    """
+    members = ("name", "fingerprint", "cell_size", "segment")
+    missing = [member for member in members if not hasattr(made, member)]
+    if missing:
+        raise ParameterError(
+            f"{type(made).__name__} is no segmenter, for it has no {' and no '.join(missing)}: see "
+            "samgeo_core.Segmenter. A model goes by its name instead, as model=."
+        )
 
 
 def _itself(segmenter: Segmenter) -> Segmenter:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..job import Progress, SegmentParameters
+from ..errors import ParameterError
+from ..job import Progress, SegmentParameters, option
 from ..models.catalogue import CATALOGUE
 from ..segmenters.segmenter import Segmenter
-from .options import has_classes
+from .options import has_classes, is_given
 from .result import JobResult
 from .segment_raster import segment_raster
 from .stages.prompt_stage import ModelFactory
@@ -35,6 +36,25 @@ def with_own_classifier(params: SegmentParameters) -> SegmentParameters:
 
     found = classifier_of(locate(params.model).path)
     return params if found is None else replace(params, classifier=str(found))
+
+
+def check_min_class_prob(params: SegmentParameters, *, own_segmenter: bool = False) -> None:
+    """Refuse a least probability that nobody would ask for.
+
+    The classes that the embedded model gives its objects by itself are kept whatever their
+    probability: the field ``class_prob`` is there to choose by.
+
+    Raises:
+        ParameterError: There are neither examples nor a classifier.
+    """
+    if not is_given(params, "min_class_prob"):
+        return
+    if not has_classes(params if own_segmenter else with_own_classifier(params)):
+        raise ParameterError(
+            f"{option('min_class_prob')} {params.min_class_prob:g} is about classes from examples, "
+            f"and there are none: leave it out, or give {option('examples')}, {option('like')} or "
+            f"{option('classifier')}."
+        )
 
 
 def segment_one(

@@ -48,6 +48,17 @@ class ClassParameters(Protocol):
 
 _USUAL = SegmentParameters([], "")
 
+_OF_SEGMENTERS = (
+    *("prompts", "words", "exemplars", "proposals", "classes", "points_per_side"),
+    *("min_score", "min_stability"),
+)
+"""What says how objects are found, or which masks are kept of them."""
+
+
+def is_given(params: SegmentParameters, name: str) -> bool:
+    """Whether an option was asked for: it is another one than without a word of the user's."""
+    return bool(getattr(params, name) != getattr(_USUAL, name))
+
 
 def has_classes(params: ClassParameters) -> bool:
     """Whether classes are asked for."""
@@ -66,16 +77,8 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
     Raises:
         ParameterError: Names the option.
     """
-    if params.prompts is not None and own_segmenter:
-        raise ParameterError(
-            f"A segmenter of your own finds objects by itself: leave out {option('prompts')}, or "
-            f"name a {option('model')} instead."
-        )
-    if params.exemplars is not None and own_segmenter:
-        raise ParameterError(
-            f"A segmenter of your own finds objects by itself: leave out {option('exemplars')}, or "
-            f"name a {option('model')} instead."
-        )
+    if own_segmenter:
+        _check_own_segmenter(params)
     kinds = [option(name) for name in ("prompts", "words", "exemplars") if getattr(params, name)]
     if len(kinds) > 1:
         raise ParameterError(f"Give either {' or '.join(kinds)}, not both.")
@@ -104,6 +107,9 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             raise ParameterError(
                 f"{option(name)} {given} says nothing without {option(needed)}: give both."
             )
+    trains = params.classifier is None and has_classes(params)
+    if params.save_classifier is not None and not trains:
+        raise no_new_classifier()
     _check_scenes(params)
     for kind in ("words", "exemplars"):
         if getattr(params, kind):
@@ -134,17 +140,38 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         )
 
 
+def _check_own_segmenter(params: SegmentParameters) -> None:
+    """Refuse what only the engine's own segmenters look at."""
+    for name in _OF_SEGMENTERS:
+        if is_given(params, name):
+            raise ParameterError(
+                f"A segmenter of your own finds objects by itself: leave out {option(name)}, or "
+                f"name a {option('model')} instead."
+            )
+    for name in ("model", "device", "precision"):
+        if is_given(params, name) and not has_classes(params):
+            raise ParameterError(
+                f"{option(name)} {getattr(params, name)} says nothing where a segmenter of your "
+                "own finds the objects: leave one of them out."
+            )
+
+
+def no_new_classifier() -> ParameterError:
+    """The error about a classifier to save where none is trained."""
+    return ParameterError(f"{option('save_classifier')} needs examples to train a classifier from.")
+
+
 def _check_scenes(params: SegmentParameters) -> None:
     """Refuse what does not go with rasters that are worked on one by one, or only with them."""
     if params.scenes == "mosaic":
-        if params.duplicates != _USUAL.duplicates:
+        if is_given(params, "duplicates"):
             raise ParameterError(
                 f"{option('duplicates')} {params.duplicates} is about scenes that share a layer: "
                 f"give {option('scenes')} layer too."
             )
         return
     for name in ("prompts", "exemplars", "save_classifier", "overlap"):
-        if getattr(params, name) != getattr(_USUAL, name):
+        if is_given(params, name):
             raise ParameterError(
                 f"{option(name)} is about one raster or mosaic and does not go with "
                 f"{option('scenes')} {params.scenes}: leave it out."
@@ -154,7 +181,7 @@ def _check_scenes(params: SegmentParameters) -> None:
             f"With {option('scenes')} each the folder has one file per scene: leave "
             f"{option('part_size')} out."
         )
-    if params.scenes == "each" and params.duplicates != _USUAL.duplicates:
+    if params.scenes == "each" and is_given(params, "duplicates"):
         raise ParameterError(
             f"{option('duplicates')} {params.duplicates} is about scenes that share a layer: give "
             f"{option('scenes')} layer instead of each."
@@ -193,11 +220,10 @@ def with_absolute_paths(params: P) -> P:
 
 def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:
     for name in names:
-        value = getattr(params, name)
-        if value != getattr(_USUAL, name):
+        if is_given(params, name):
             raise ParameterError(
-                f"{option(name)} {value} belongs to the automatic mode and does not go with "
-                f"{option(other)}: leave it out."
+                f"{option(name)} {getattr(params, name)} belongs to the automatic mode and does "
+                f"not go with {option(other)}: leave it out."
             )
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,17 @@ class JobResult:
                 f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
                 "Run the same job again to retry them."
             )
+
+
+def all_left_out(found: int, filters: Sequence[str]) -> str:
+    """What is said where no object that was found is written.
+
+    Args:
+        found: How many there were.
+        filters: What may have left them out.
+    """
+    by = f" by {' or '.join(filters)}" if filters else ": they have no shape on the raster"
+    return f"{NO_POLYGONS}{found} objects were found, and all were left out{by}."
 
 
 class Report:

@@ -12,7 +12,7 @@ from ..parallel.executors import check_main_module
 from ..segmenters.segmenter import Segmenter
 from ..sources.names import expand_sources
 from ..sources.scenes import signed
-from .one_raster import segment_one
+from .one_raster import check_min_class_prob, segment_one
 from .options import check_options
 from .precision import decided
 from .result import JobResult, Report
@@ -54,6 +54,7 @@ def run(
     """
     check_main_module()
     check_options(params, own_segmenter=segmenter is not None)
+    check_min_class_prob(params, own_segmenter=segmenter is not None)
     params = decided(params)
     given: dict[str, Any] = {"segmenter": segmenter, "progress": progress, "cancelled": cancelled}
     if params.scenes != "mosaic":

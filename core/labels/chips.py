@@ -42,7 +42,7 @@ class Labelled:
         label: Its class.
         shape: Polygon or multi-polygon, (column, row).
         crowd: It stands for several objects that were not told apart.
-        whole: It is not cut by the chip's edge.
+        whole: It is not cut by the edge of the chip or of the raster.
         of_layer: The id is the feature's, so that all its parts have it, whatever chip they are on.
             Other programs number the objects of each image, or of each file, from 1.
     """
@@ -162,14 +162,16 @@ def cut_chips(
     if options.area is not None:
         polygons = read_vector(options.area, what="The area of interest")
         area = shapely.union_all(on_raster(polygons, raster))
-    cut = _cut(shapes, options)
+    ground = shapely.box(0, 0, raster.width, raster.height)
+    cut = _cut(shapely.intersection(shapes, ground), options)
     tree = shapely.STRtree(shapes)
     sizes = shapely.area(shapes)
     step = options.size
     for row in range(0, raster.height, step):
         for col in range(0, raster.width, step):
             box = PixelBox(row, col, row + step, col + step)
-            frame = shapely.box(col, row, col + step, row + step)
+            # Beyond the raster the image is black.
+            frame = shapely.intersection(shapely.box(col, row, col + step, row + step), ground)
             middle = np.array([[col + step / 2, row + step / 2]])
             if area is not None and not shapely.intersects_xy(area, *middle[0]):
                 continue
@@ -211,11 +213,21 @@ def _crowds(found: VectorLayer, field: str) -> BoolArray:
 
 
 def _cut(shapes: Any, options: ChipOptions) -> Cut | None:
-    """Between chips, so that no chip has objects of both splits in it."""
+    """Between chips, so that no chip has objects of both splits in it.
+
+    Raises:
+        ParameterError: All objects are on one chip.
+    """
     if options.val_share == 0:
         return None
     middles = shapely.get_coordinates(shapely.centroid(shapes))
-    cut = cut_by_place(np.floor(middles / options.size) + 0.5, options.val_share)
+    chips = np.floor(middles / options.size) + 0.5
+    if (chips == chips[0]).all():
+        raise ParameterError(
+            f"All objects are on one chip of {options.size} pixels, so that none can be held back "
+            f"on another: choose a smaller {option('chip_size')}, or {option('val_share')} 0."
+        )
+    cut = cut_by_place(chips, options.val_share)
     return replace(cut, at=cut.at * options.size)
 
 

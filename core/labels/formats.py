@@ -248,7 +248,8 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
             stem = _no_suffix(Path(file))
             # Images of a split lie beside its JSON, or in a folder of the JSON's name.
             paths = stem, path.parent / stem, path.with_suffix("") / stem
-            yield ReadImage(file, paths, size, tuple(objects[number]), path.stem)
+            split = path.stem.removeprefix("annotations_")
+            yield ReadImage(file, paths, size, tuple(objects[number]), split)
     except (KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is no COCO file: images, annotations and what they need are missing ({error})."

@@ -38,6 +38,9 @@ class Cut:
 def cut_by_place(xy: NDArray[np.float64], share: float, least: int = 1) -> Cut:
     """A cut across the longer side of some positions, at their widest gap near a share.
 
+    Where many share a coordinate, as those of one chip do, there may be no gap near it, on neither
+    side: then the one that is nearest to the share.
+
     Args:
         xy: (n, 2) positions.
         share: Of the positions that is held back, 0 to 1.
@@ -55,13 +58,19 @@ def cut_by_place(xy: NDArray[np.float64], share: float, least: int = 1) -> Cut:
     low = int(np.clip(np.floor(wanted - SLACK * count), least, count - least))
     high = int(np.clip(np.ceil(wanted + SLACK * count), low, count - least))
     spans = np.ptp(xy, axis=0)
-    for axis in (int(spans.argmax()), int(spans.argmin())):
-        along = np.sort(xy[:, axis])
-        steps = np.arange(low, high + 1)
-        gaps = along[steps] - along[steps - 1]
-        best = int(steps[int(gaps.argmax())])
-        if gaps.max() > 0:
-            return Cut(axis, float((along[best] + along[best - 1]) / 2))
+    axes = [0, 1] if spans[0] >= spans[1] else [1, 0]
+    along = np.sort(xy, axis=0)
+    gaps = np.diff(along, axis=0, prepend=along[:1])  # before each one
+    for axis in axes:
+        widest = low + int(gaps[low : high + 1, axis].argmax())
+        if gaps[widest, axis] > 0:
+            return Cut(axis, float(along[widest - 1 : widest + 1, axis].mean()))
+    steps = np.arange(least, count - least + 1)
+    away = np.where(gaps[steps][:, axes] > 0, abs(steps - wanted)[:, None], np.inf)
+    if np.isfinite(away).any():
+        row, column = np.unravel_index(away.argmin(), away.shape)
+        axis, nearest = axes[int(column)], int(steps[row])
+        return Cut(axis, float(along[nearest - 1 : nearest + 1, axis].mean()))
     raise ParameterError(
         "All objects lie at one place, so that none can be held back elsewhere: add objects from "
         "another part of the raster."

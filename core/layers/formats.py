@@ -309,12 +309,14 @@ def _write_gdal(form: Format, written: Written) -> None:
         options["NATIVE_DATA"] = json.dumps({"type": "FeatureCollection", PROVENANCE: document})
         options["NATIVE_MEDIA_TYPE"] = "application/vnd.geo+json"
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
+    # GDAL calls a Shapefile's files in small letters, whatever it is told.
+    made = written.target.with_suffix(form.suffix) if form.parts else written.target
     with warnings.catch_warnings(), _driver_options(written.modified), as_is(written.target):
         # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
         warnings.filterwarnings("ignore", message="'crs' was not provided")
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(schema, batches),
-            str(written.target),
+            str(made),
             layer=written.layer if form.many_layers else written.target.stem,
             driver=form.driver,
             geometry_name=GEOMETRY,
@@ -325,6 +327,8 @@ def _write_gdal(form: Format, written: Written) -> None:
             dataset_options={"VERSION": "1.2"} if form.driver == "GPKG" else None,
             layer_metadata=said if form.driver in ("GPKG", "FlatGeobuf") else None,
         )
+    if made != written.target:
+        made.replace(written.target)
     if said and form.driver == "ESRI Shapefile":
         write_sidecar(sidecar(written.target), written.provenance)
     if cut:

@@ -131,7 +131,9 @@ def _check_free(db: sqlite3.Connection, path: Path, layer: str, *, overwrite: bo
         )
 
 
-def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> None:
+def append_layer(
+    source: Path, layer: str, final: Path, *, overwrite: bool, ahead_of: str | None = None
+) -> None:
     """Copy a layer from a GeoPackage of its own into one that exists, in one transaction.
 
     Args:
@@ -139,6 +141,8 @@ def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> N
         layer: Its name.
         final: GeoPackage that gets it.
         overwrite: Replace a vector layer of that name. Styles that a user has stored for it stay.
+        ahead_of: Layer of ``final`` that is to come after this one: programs that are told no name
+            take a file's first layer.
 
     Raises:
         OutputError: See :func:`check_layer`; ``final`` is then as it was.
@@ -155,11 +159,23 @@ def append_layer(source: Path, layer: str, final: Path, *, overwrite: bool) -> N
                 return
             _drop_layer(db, layer)
             _copy_layer(new, db, layer)
+            if ahead_of is not None:
+                _put_last(db, ahead_of)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+
+def _put_last(db: sqlite3.Connection, layer: str) -> None:
+    """Enter a layer after all others: readers list them as they are entered."""
+    for table in ("gpkg_contents", "gpkg_geometry_columns"):
+        db.execute(
+            f"UPDATE {table} SET rowid = (SELECT max(rowid) + 1 FROM {table}) "
+            "WHERE lower(table_name) = lower(?)",
+            (layer,),
+        )
 
 
 def layer_digest(path: Path, layer: str) -> str | None:

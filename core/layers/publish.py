@@ -124,7 +124,9 @@ def _lock_path(final: Path) -> Path:
     return final.with_name(f".{final.name}.lock")
 
 
-def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> None:
+def publish(
+    form: Format, place: Workplace, layer: str, *, overwrite: bool, ahead_of: str | None = None
+) -> None:
     """Put a finished output, or a layer of a GeoPackage, in its place.
 
     Args:
@@ -132,6 +134,7 @@ def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> N
         place: Where it was made.
         layer: Its layer's name.
         overwrite: Replace what exists.
+        ahead_of: Layer of the same GeoPackage that is to come after it.
 
     Raises:
         OutputError: It exists, or another program has it open.
@@ -147,7 +150,7 @@ def publish(form: Format, place: Workplace, layer: str, *, overwrite: bool) -> N
                 with contextlib.suppress(FileExistsError):
                     _place(target, final, overwrite=False)
                     return
-            append_layer(target, layer, final, overwrite=overwrite)
+            append_layer(target, layer, final, overwrite=overwrite, ahead_of=ahead_of)
             return
         if form.parts or form.folder:
             _move_set(form, place, overwrite=overwrite)

@@ -21,7 +21,7 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, SamGeoWarning
 from ..sources.vector_input import as_text, open_vector
 
-LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame"
+LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame | gpd.GeoSeries"
 """A path, or features that are in memory already."""
 
 
@@ -75,7 +75,7 @@ def read_vector(
     """Read a layer.
 
     Args:
-        source: Path, or a GeoDataFrame.
+        source: Path, or a GeoDataFrame or GeoSeries.
         layer: Layer within the file.
         what: What it is for messages, e.g. "The truth"; its path otherwise.
         carried: Its features go on into an output: say that their heights do not.
@@ -83,6 +83,8 @@ def read_vector(
     Raises:
         ParameterError: It cannot be read, or has no geometries.
     """
+    if isinstance(source, gpd.GeoSeries):
+        source = gpd.GeoDataFrame(geometry=source)
     if isinstance(source, gpd.GeoDataFrame):
         frame, name, crs = source, what or "The layer", declared_crs(source.crs)
     else:

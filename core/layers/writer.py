@@ -71,6 +71,11 @@ def check_output(
     """
     path = Path(path)
     form = format_of(path, in_parts=in_parts)
+    if form.parts and path.suffix not in (form.suffix, form.suffix.upper()):
+        raise OutputError(
+            f"{path.name}: GDAL, and QGIS with it, finds a {form.name} by the extension "
+            f"{form.suffix} or {form.suffix.upper()}: write {path.stem}{form.suffix}."
+        )
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} for the output {path.name} does not exist.")
     final = real_path(path)
@@ -145,6 +150,7 @@ class LayerWriter:
             finished, just before it appears.
         provenance: What made the layer (:func:`~.provenance.provenance`); may be set until the
             layer is finished.
+        ahead_of: Layer of the same GeoPackage that is to come after this one; may be set likewise.
 
     Raises:
         OutputError: The output cannot be written here (:func:`check_output`), or its format
@@ -166,11 +172,13 @@ class LayerWriter:
         pixel: float = 1.0,
         finishing: Callable[[str], None] | None = None,
         provenance: str = "",
+        ahead_of: str | None = None,
         part_size: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.finishing = finishing
         self.provenance = provenance
+        self.ahead_of = ahead_of
         self._overwrite = overwrite
         self._part_size = part_size or 0
         recover(self.path)
@@ -359,7 +367,13 @@ class LayerWriter:
             self._checked(self.layer_name)
             if self.finishing is not None:
                 self.finishing(output_digest(place.target, self.layer_name) or "")
-            publish(self._format, place, self.layer_name, overwrite=self._overwrite)
+            publish(
+                self._format,
+                place,
+                self.layer_name,
+                overwrite=self._overwrite,
+                ahead_of=self.ahead_of,
+            )
         except OSError as error:
             raise self._failure(error) from error
 

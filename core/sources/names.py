@@ -9,12 +9,13 @@ import re
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..addresses import without_secrets
-from ..errors import RasterError, SamGeoWarning
+from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .gdal import GDAL_ERRORS, gdal_env, open_dataset
 from .references import archive_of, files_named, is_remote, references_of, server_of
@@ -73,6 +74,22 @@ def _path_of(url: str) -> str:
     return plain
 
 
+def given_names(sources: Any) -> list[str | Path]:
+    """The names of one raster or of several.
+
+    Raises:
+        ParameterError: One is neither text nor a path.
+    """
+    alone = isinstance(sources, str | Path) or not isinstance(sources, Iterable)
+    given = [sources] if alone else list(sources)
+    for source in given:
+        if not isinstance(source, str | Path):
+            raise ParameterError(
+                f"A raster is named by its path or address here, not by {type(source).__name__}."
+            )
+    return given
+
+
 def expand_sources(
     sources: str | Path | Sequence[str | Path], *, asset: str | None = None, remote: bool = False
 ) -> tuple[str, ...]:
@@ -90,9 +107,9 @@ def expand_sources(
 
     Raises:
         RasterError: A file is missing, a folder has no rasters, or nothing is given.
-        ParameterError: No asset of a STAC item can be chosen.
+        ParameterError: No asset of a STAC item can be chosen, or what is given is no name.
     """
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    given = given_names(sources)
     if not given:
         raise RasterError("No raster was given.")
     names: list[str] = []

@@ -44,7 +44,7 @@ _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
 
 _PARQUET = (".parquet", ".geoparquet")
 
-_WITH_GAPS: Mapping[str, Any] = {
+WITH_GAPS: Mapping[str, Any] = {
     "bool": "boolean",
     "datetime64[D]": pd.ArrowDtype(pa.date32()),
     **{f"int{bits}": f"Int{bits}" for bits in (8, 16, 32, 64)},
@@ -151,9 +151,9 @@ class VectorInput:
     def _with_kinds(self, frame: Any, start: int, count: int | None) -> Any:
         """Fields of the types that the file describes: a gap has made floats of some."""
         kinds = {
-            name: _WITH_GAPS[kind]
+            name: WITH_GAPS[kind]
             for name, kind in self.kinds.items()
-            if kind in _WITH_GAPS and name in frame.columns
+            if kind in WITH_GAPS and name in frame.columns
         }
         floats = [name for name in kinds if pd.api.types.is_float_dtype(frame[name].dtype)]
         rounded = [name for name in floats if frame[name].abs().max() >= _EXACT]
@@ -286,8 +286,13 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
         parameter: Field of a job's parameters that names the layer, for messages.
 
     Raises:
-        ParameterError: There is no such file or layer, or it cannot be read.
+        ParameterError: There is no such file or layer, it cannot be read, or it is no path.
     """
+    if not isinstance(source, (str, Path)):
+        raise ParameterError(
+            f"A layer is named by the path of its file here, not by {type(source).__name__}: save "
+            "it first."
+        )
     given = str(source)
     path, layer, options = parts_of(given, layer)
     there = Path(path).exists() or "://" in path or path.startswith("/vsi")
@@ -298,8 +303,8 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith(_PARQUET):
         return _described_parquet(opened)
-    if path.lower().endswith(".shp") and not Path(path).with_suffix(".shx").exists():
-        opened = _with_index(opened)
+    if path.lower().endswith(".shp") and _lacks_index(Path(path)):
+        opened = _copied_with_index(opened)
     with _readable(given):
         layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
     opened = replace(opened, layer=_chosen(opened, layers, parameter))
@@ -411,15 +416,31 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     return replace(opened, crs=crs, features=len(frame), kinds=kinds)
 
 
-def _with_index(opened: VectorInput) -> VectorInput:
-    """A copy of a Shapefile for which GDAL may write the index that is missing."""
+_BESIDE_SHP = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+"""Files of a Shapefile that say what it holds."""
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether GDAL finds no index beside a Shapefile of this machine.
+
+    It looks for small letters and for capitals, and reads no ``.Shp``.
+    """
+    if not path.exists():  # in an archive, or on a server
+        return False
+    spellings = [path.with_suffix(suffix) for suffix in (".shx", ".SHX")]
+    return path.suffix not in (".shp", ".SHP") or not any(map(Path.exists, spellings))
+
+
+def _copied_with_index(opened: VectorInput) -> VectorInput:
+    """A copy of a Shapefile in small letters; GDAL may write the index that is missing."""
     path = Path(opened.path)
     folder = tempfile.TemporaryDirectory(prefix="samgeo-")
+    copy = Path(folder.name) / f"{path.stem}.shp"
     with _readable(opened.name):
-        for part in map(path.with_suffix, (".shp", ".dbf", ".prj", ".cpg")):
-            if part.exists():
-                shutil.copyfile(part, Path(folder.name) / part.name)
-        copy = Path(folder.name) / path.name
+        for part in sorted(path.parent.iterdir()):
+            suffix = part.suffix.lower()
+            if part.stem == path.stem and suffix in _BESIDE_SHP:
+                shutil.copyfile(part, copy.with_suffix(suffix))
         name = "SHAPE_RESTORE_SHX"
         before = pyogrio.get_gdal_config_option(name)
         pyogrio.set_gdal_config_options({name: True})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
 from ..sources.dates import read_moment
+from ..sources.names import given_names
 from ..sources.vector_input import as_text, open_vector
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
@@ -91,12 +93,12 @@ class Tracks:
 
 
 def track(
-    layer: str | Path | gpd.GeoDataFrame,
-    rasters: Sequence[str | Path],
+    layer: str | Path | gpd.GeoDataFrame | gpd.GeoSeries,
+    rasters: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
-    at: str | None = None,
-    dates: Mapping[str, str] | str | Path | None = None,
+    at: str | date | None = None,
+    dates: Mapping[str, str | date] | str | Path | None = None,
     layer_name: str | None = None,
     id_field: str | None = None,
     label_field: str | None = None,
@@ -119,10 +121,10 @@ def track(
 
     Args:
         layer: Polygons as they are at the date ``at``: a file, or a frame.
-        rasters: One or more a date, in any order; folders stand for the rasters in them.
+        rasters: Paths, one or more a date, in any order; folders stand for the rasters in them.
         output: Layer to write, with two tables beside it (``NAME_dates.csv``, ``NAME_areas.csv``);
             None writes nothing.
-        at: The date of the layer, like "2009-08-18"; None for the earliest.
+        at: The date of the layer, like "2009-08-18", or a ``datetime.date``; None for the earliest.
         dates: Dates by path or file name, or a CSV with the columns ``raster`` and ``date``, for
             rasters whose names and tags do not tell.
         layer_name: Which layer of the file.
@@ -148,6 +150,10 @@ def track(
     """
     if not (np.isfinite(reach) and reach >= 0):
         raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
+    if isinstance(layer, gpd.GeoSeries):
+        layer = gpd.GeoDataFrame(geometry=layer)
+    rasters = given_names(rasters)
+    at = None if at is None else str(at)
     path = None if output is None else Path(output)
     run = None
     if path is not None:
@@ -156,8 +162,11 @@ def track(
         run = ShortRun(path, None, "tracks", (made_from, asked, clouds, reach, crs))
         check_output(path, overwrite=overwrite or run.owns_output)
         check_tables(path, overwrite=overwrite or run.again)
-    given = read_dates(dates) if isinstance(dates, (str, Path)) else dates
-    series = make_series(list(rasters), given, allow_remote=allow_remote)
+    given: Mapping[str, str] | None = None
+    if dates is not None:
+        table = read_dates(dates) if isinstance(dates, (str, Path)) else dates
+        given = {name: str(when) for name, when in table.items()}
+    series = make_series(rasters, given, allow_remote=allow_remote)
     if path is not None:
         read = [str(layer)] if isinstance(layer, (str, Path)) else []
         inputs = [one for name in read for one in layer_input("the layer", name, layer_name)]
@@ -252,12 +261,12 @@ def track(
 def _made_from(
     layer: str | Path | gpd.GeoDataFrame,
     rasters: Sequence[str | Path],
-    dates: Mapping[str, str] | str | Path | None,
+    dates: Mapping[str, str | date] | str | Path | None,
     model: str | Path | PromptableModel,
 ) -> tuple[Any, ...]:
     """What tells one run from another: files by their size and time, frames by their content."""
     files = [*rasters, *(one for one in (dates, model) if isinstance(one, (str, Path)))]
-    given = sorted(dates.items()) if isinstance(dates, Mapping) else None
+    given = sorted((k, str(v)) for k, v in dates.items()) if isinstance(dates, Mapping) else None
     own = None if isinstance(model, (str, Path)) else model.info.fingerprint
     return stamps(*files), seen(layer), given, own
 

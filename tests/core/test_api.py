@@ -7,19 +7,22 @@ import inspect
 import pkgutil
 import re
 from dataclasses import MISSING, fields
+from datetime import date
 from pathlib import Path
 
 import geopandas as gpd
 import matplotlib
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import rasterio
 import samgeo_core
 import shapely
 from affine import Affine
+from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
-from samgeo_core.errors import ParameterError
+from samgeo_core.errors import ParameterError, RasterError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.sources.vector_input import open_vector
 
@@ -130,6 +133,58 @@ def test_an_array_that_is_no_raster_is_one_sentence(tmp_path, more):
         array.write(tmp_path / "a.tif")
 
 
+def test_an_array_may_be_a_list_and_has_its_bands_first(tmp_path):
+    rows = [[[1, 2], [3, 4], [5, 6]]]
+    with rasterio.open(samgeo_core.ArrayRaster(rows).write(tmp_path / "a.tif")) as file:
+        assert file.read().tolist() == rows
+    picture = samgeo_core.ArrayRaster(np.zeros((200, 300, 3), np.uint8))
+    with pytest.raises(ParameterError, match=r"200 bands and a width of 3: .*moveaxis"):
+        picture.write(tmp_path / "b.tif")
+
+
+class Nameless:
+    def segment(self, image):
+        return None
+
+
+def test_what_is_no_raster_layer_or_segmenter_is_one_sentence(path, tmp_path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=32645)
+    new = tmp_path / "new.gpkg"
+    with rasterio.open(path) as file, WarpedVRT(file) as warped, path.open("rb") as stream:
+        pixels = file.read()
+        for call, says in (
+            (lambda: samgeo_core.segment(pixels), r"ndarray is no raster: .*ArrayRaster"),
+            (lambda: samgeo_core.segment(warped), "WarpedVRT is no raster"),
+            (lambda: samgeo_core.segment([stream]), "BufferedReader is no raster"),
+            (lambda: samgeo_core.open_raster(file), "named by its path .* not by DatasetReader"),
+            (lambda: samgeo_core.run(SegmentParameters([file], str(new))), "not by DatasetReader"),
+            (lambda: samgeo_core.update(new, [file], new), "not by DatasetReader"),
+            (lambda: samgeo_core.track(frame, [file]), "not by DatasetReader"),
+            (lambda: samgeo_core.update(frame, path, new), "of the layer of a file, not of Geo"),
+            (lambda: samgeo_core.evaluate(pixels, frame), "named by the path .* not by ndarray"),
+            (lambda: samgeo_core.segment(path, segmenter=Nameless()), "no name and no fingerp"),
+            (lambda: samgeo_core.segment(path, segmenter=Nameless), "no name and no fingerprint"),
+        ):
+            with pytest.raises(ParameterError, match=says):
+                call()
+
+
+def test_python_takes_what_is_at_hand(path):
+    """A class as a segmenter, a generator of paths, a coordinate system, a column of shapes."""
+    found = samgeo_core.segment(
+        path.parent.glob(path.name), segmenter=SceneOracle, crs=pyproj.CRS(32644), **SIZES
+    )
+    assert found.crs.to_epsg() == 32644
+    code = samgeo_core.segment(path, segmenter=SceneOracle(), crs=32644, **SIZES)
+    assert code.geometry.equals(found.geometry)
+    shapes = found.geometry
+    assert samgeo_core.evaluate(shapes, shapes).overall.recall == 1
+    samgeo_core.show(path, shapes)
+    day = date(2020, 1, 1)
+    with pytest.raises(RasterError, match="only one date, 2020-01-01"):
+        samgeo_core.track(shapes, path, at=day, dates={path.name: day})
+
+
 def test_an_area_is_a_geodataframe_too(path, tmp_path):
     whole = samgeo_core.segment(path, segmenter=SceneOracle(), **SIZES)
     x0, y0, x1, y1 = whole.total_bounds
@@ -204,6 +259,7 @@ def house():
     return samgeo_core.ArrayRaster(pixels, Affine(1, 0, 0, 0, -1, 0), "EPSG:32632")
 
 
+@pytest.mark.filterwarnings("error:.*convert_dtypes")
 @pytest.mark.parametrize("name", ODD_FRAMES)
 def test_a_geodataframe_need_not_be_a_geopackage(house, name):
     frame = ODD_FRAMES[name]

@@ -18,7 +18,7 @@ from ...masks.job_folder import JobFolder
 from ...models.base import PromptableModel
 from ...raster.raster import Raster
 from ..finished import check_job_folder
-from ..options import ClassParameters, JobParameters, has_classes
+from ..options import ClassParameters, JobParameters, has_classes, no_new_classifier
 from ..stages.prompt_stage import ModelFactory
 
 
@@ -58,9 +58,7 @@ def check_options(params: ClassParameters) -> None:
         )
     if params.save_classifier is not None:
         if params.classifier is not None or not has_classes(params):
-            raise ParameterError(
-                f"{option('save_classifier')} needs examples to train a classifier from."
-            )
+            raise no_new_classifier()
         if Path(params.save_classifier).suffix != SUFFIX:
             raise ParameterError(f"The classifier {params.save_classifier} must end with {SUFFIX}.")
     if not 0 <= params.min_class_prob <= 1:

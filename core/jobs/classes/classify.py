@@ -25,7 +25,7 @@ from ...tiles.grid import Grid
 from ...vectors.schema import CLASS, CLASS_PROBABILITY
 from ..folder import Output, executor_for
 from ..options import has_classes, raster_options, with_absolute_paths
-from ..result import JobResult, reported
+from ..result import JobResult, all_left_out, reported
 from ..scale import has_scales, scale_for
 from ..stages.opened import keep_model
 from ..stages.prompt_stage import ModelFactory
@@ -119,6 +119,7 @@ def classify_layer(
         def make(announce: Callable[[Callable[[], JobResult]], None]) -> JobResult:
             folder = store.folder / "features"
             frame = placed.frame
+            why_none: list[str] = []
             if len(frame) or len(drawn_examples(examples, placed.polygons)):
                 with executor_for(params, store) as executor:
                     objects = object_layer(
@@ -127,12 +128,18 @@ def classify_layer(
                 classed = _classes(params, objects, examples, saved, raster, model, store, area)
                 frame = with_drawn(placed.frame, objects, raster, model)
                 frame = classed_frame(frame, classed, all_of_them=params.keep == "all")
+                if not len(frame):
+                    why_none.append(_none_of_a_class(len(classed.names), params))
+                of_classes = len(frame)
                 frame = ruled(frame, rules, raster)
+                if of_classes and not len(frame):
+                    why_none.append(all_left_out(of_classes, [option("rules")]))
             tiles = len(list(folder.glob("*/sums/*.npz")))
             writer = output.writer
 
             def result() -> JobResult:
-                return JobResult(str(writer.path), writer.layer_name, len(frame), tiles)
+                path, layer = str(writer.path), writer.layer_name
+                return JobResult(path, layer, len(frame), tiles, warnings=why_none)
 
             announce(result)
             write(frame, writer)
@@ -166,6 +173,15 @@ def _classes(
         new = SavedClassifier(classifier, "objects", said)
         save_classifier(params.save_classifier, new, store.folder, overwrite=params.overwrite)
     return asked.classify(classifier, marked, params.min_class_prob)
+
+
+def _none_of_a_class(count: int, params: ClassifyParameters) -> str:
+    """What is said where no object is of a class."""
+    return (
+        f"No polygons: none of {count} objects is of a class with a probability of "
+        f"{params.min_class_prob:g} or more. Lower {option('min_class_prob')}, or give more "
+        "examples."
+    )
 
 
 def _describe(

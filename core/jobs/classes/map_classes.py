@@ -65,15 +65,17 @@ def map_classes(
     check_main_module()
     check_options(params)
     check_new_classifier(params)
+    lines = params.shapes == "network"
     if not has_classes(params):
         raise ParameterError(
-            f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
-            f"{option('unlike')}), or "
-            f"{option('classifier')}."
+            f"Say what roads are: strokes along some ({option('like')}) and on what is none "
+            f"({option('unlike')}), or {option('classifier')}."
+            if lines
+            else f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
+            f"{option('unlike')}), or {option('classifier')}."
         )
     if params.cluster:
         params = with_absolute_paths(params)
-    lines = params.shapes == "network"
     started = time.monotonic()
     with (
         reported(progress, cancelled) as (report, notes),
@@ -138,7 +140,9 @@ def map_classes(
             writer = output.writer
 
             def result() -> JobResult:
-                return JobResult(str(writer.path), writer.layer_name, len(features), len(grid))
+                path, layer = str(writer.path), writer.layer_name
+                notes = [_no_lines(params)] if lines and not len(features) else []
+                return JobResult(path, layer, len(features), len(grid), warnings=notes)
 
             announce(result)
             with writer:
@@ -149,6 +153,15 @@ def map_classes(
         with output.begun(grid.cell, description) as store:
             result = output.once(store, description, make)
     return replace(result, seconds=time.monotonic() - started, warnings=notes)
+
+
+def _no_lines(params: MapParameters) -> str:
+    """What is said where no road is long and likely enough."""
+    return (
+        f"No lines: nothing is a road with a probability of {params.min_class_prob:g} or more and "
+        f"at least {params.min_length:g} m long. Lower {option('min_class_prob')} or "
+        f"{option('min_length')}, or give more strokes."
+    )
 
 
 def _digest(*values: Any) -> str:

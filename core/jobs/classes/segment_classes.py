@@ -15,7 +15,7 @@ import geopandas as gpd
 
 from ...classes.rules import Rule, parse_rule
 from ...classes.saved import SUFFIX, put_classifier
-from ...errors import ParameterError
+from ...errors import ParameterError, SamGeoWarning
 from ...job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
 from ...layers.inputs import layer_input
 from ...layers.provenance import ModelUsed, read_provenance
@@ -29,7 +29,7 @@ from ..folder import Output
 from ..make_segmenter import make_candidates
 from ..options import area_of_interest, has_classes, raster_options, with_absolute_paths
 from ..regularize import regularize_layer
-from ..result import JobResult, Report, reported
+from ..result import JobResult, Report, all_left_out, reported
 from ..scale import magnifies, scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
@@ -94,8 +94,6 @@ def segment_classes(
             f"{option('prompts')} names the objects itself: classify its result with 'samgeo "
             f"classify'."
         )
-    if params.save_classifier is not None and not classes:
-        raise ParameterError(f"{option('save_classifier')} needs examples.")
     if params.cluster:
         params = with_absolute_paths(params)
     started = time.monotonic()
@@ -192,8 +190,6 @@ class _Steps:
             plain = candidates if magnifies(params) else plain
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
-        # Before the rules and after them, for they change shapes.
-        least = [f"min-area={params.min_area!r}"] if params.min_area > 0 else []
         if classes:
             save = params.save_classifier
             asked = ClassifyParameters(
@@ -201,7 +197,6 @@ class _Steps:
                 output=str(folder / "classes.gpkg"),
                 overwrite=True,
                 job_folder=str(folder / "classes.job"),
-                rules=[*least, *params.rules, *least],
                 class_field=params.class_field if params.examples is not None else None,
                 save_classifier=None if save is None else str(folder / f"new{SUFFIX}"),
                 **{name: getattr(params, name) for name in _SHARED_OPTIONS},
@@ -214,9 +209,16 @@ class _Steps:
                 data = Path(asked.save_classifier or "").read_bytes()
                 put_classifier(save, data, folder, overwrite=params.overwrite)
             found = asked.output
-        elif self.rules:
-            rules = [*self.rules, *map(parse_rule, least)]
-            frame = ruled(_frame(found), rules, self.raster)
+        # Before the rules (candidates for classes have any size) and after them, for they change
+        # shapes.
+        least = [Rule(min_area=params.min_area)] if params.min_area > 0 else []
+        rules = [*(least if classes else ()), *self.rules, *least]
+        if rules:
+            frame = ruled(before := _frame(found), rules, self.raster)
+            if len(before) and not len(frame):
+                filters = [f"{option('min_area')} {params.min_area:g} m2"] if least else []
+                filters += [option("rules")] if self.rules else []
+                warnings.warn(all_left_out(len(before), filters), SamGeoWarning, stacklevel=2)
             found = str(folder / "ruled.gpkg")
             fields, names = carried(frame)
             writer = LayerWriter(found, frame.crs, overwrite=True, fields=fields)

@@ -26,6 +26,7 @@ from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
+from ...sources.names import given_names
 from ...sources.vector_input import open_vector
 from ...vectors.equal_area_plane import EqualAreaPlane
 from ..classes.class_layer import carried, write
@@ -70,7 +71,7 @@ def update(
 
     Args:
         layer: Path of the old layer of polygons; it stays as it is unless ``apply=True``.
-        rasters: The new raster, or several that make one mosaic.
+        rasters: Path of the new raster, or of several that make one mosaic.
         output: GeoPackage to write.
         progress: Called with each step.
         cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
@@ -83,8 +84,13 @@ def update(
     Raises:
         SamGeoError: See ``errors.py``; no partial output stays, and the old layer is as it was.
     """
-    given = [rasters] if isinstance(rasters, (str, Path)) else list(rasters)
-    values = {"input": str(layer), "rasters": [str(path) for path in given], "output": str(output)}
+    if not isinstance(layer, (str, Path)):  # its features are told by their ids in a file
+        raise ParameterError(
+            f"An update is of the layer of a file, not of {type(layer).__name__}: save it first, "
+            "and give its path."
+        )
+    paths = [str(name) for name in given_names(rasters)]
+    values = {"input": str(layer), "rasters": paths, "output": str(output)}
     try:
         params = UpdateParameters.from_dict({**values, **options})
     except MessageError as error:
@@ -140,6 +146,8 @@ def update_layer(
         )
         name_before = f"{output.writer.layer_name}_before"
         check_not_input(params.output, name_before, old)
+        # The layer of changes is written last, for its record says that all is done.
+        output.writer.ahead_of = name_before
         begun_before = output.folder / "features" / "before_begun"
         before = LayerWriter(
             params.output,

@@ -80,7 +80,7 @@ def test_names_are_printed_as_they_are(oracle, raster, tmp_path):
 def test_options_reach_the_job(oracle, raster, tmp_path):
     call(
         *("segment", raster, tmp_path / "a.fgb", *SIZES, "--bands", "3,2,1", "--mode", "flat"),
-        *("--min-area", 7, "--word", "roof", "--word", "road", "--no-repair", "--stretch", "1,9"),
+        *("--min-area", 7, "--word", "roof", "--word", "road", "--no-repair", "--stretch", "[1,9]"),
     )
     (params, *_) = oracle
     assert (params.bands, params.mode, params.min_area) == ([3, 2, 1], "flat", 7)
@@ -102,6 +102,12 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
         (
             *(2, "--prompts or --word"),
             ["segment", raster, tmp_path / "a.gpkg", "--prompts", "a.gpkg", "--word", "roof"],
+        ),
+        (2, "along some (--strokes) and on", ["roads", raster, tmp_path / "a.gpkg"]),
+        (2, "without --strokes", ["roads", raster, tmp_path / "a.gpkg", "--class-field", "kind"]),
+        (
+            *(2, "give --strokes once"),
+            ["roads", raster, tmp_path / "a.gpkg", "--class-field=kind", *["--strokes=a.gpkg"] * 2],
         ),
         (6, "names no format", ["segment", raster, tmp_path / "a.xyz"]),
         (5, "no model named", ["segment", raster, tmp_path / "a.gpkg", "--model", "yolo"]),

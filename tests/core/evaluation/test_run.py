@@ -159,6 +159,12 @@ def test_layers_that_do_not_go_together_are_refused(result, truth, sentence):
 def test_a_field_that_is_missing_is_named():
     with pytest.raises(ParameterError, match="no field 'kind'"):
         evaluate(layer(square(0, 0)), layer(square(0, 0)), class_field="kind")
+    scored = layer(square(0, 0)).assign(sure=0.5, kind="roof")
+    assert evaluate(scored, scored, score_field="sure").overall.ap == 1
+    with pytest.raises(ParameterError, match="no field 'srue'"):
+        evaluate(scored, scored, score_field="srue")
+    with pytest.raises(ParameterError, match=r"kind .* no numbers: choose another score_field"):
+        evaluate(scored, scored, score_field="kind")
 
 
 def test_layers_without_a_crs_are_compared_in_their_units():

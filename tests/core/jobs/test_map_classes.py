@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 import shapely
-from samgeo_core.errors import Cancelled, OutputError, ParameterError, PromptError
+from samgeo_core.errors import (
+    Cancelled,
+    OutputError,
+    ParameterError,
+    PromptError,
+    SamGeoWarning,
+)
 from samgeo_core.job import MapParameters
 from samgeo_core.jobs import folder as jobs
 from samgeo_core.jobs.classes.feature_stage import map_grid
@@ -83,6 +91,10 @@ def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_p
     assert found["length_m"].sum() == pytest.approx((HEIGHT + WIDTH) * 0.5, rel=0.06)
     assert found["width_m"].between(0.6 * ROAD * 0.5, 1.4 * ROAD * 0.5).all()
     assert found["class_prob"].between(0.6, 1).all()
+    if factory is mobile_sam:
+        with pytest.warns(SamGeoWarning, match=r"No lines: .* 1e\+06 m long\. Lower min_cl"):
+            empty = map_classes(replace(asked, min_length=1e6, overwrite=True), factory=factory)
+        assert empty.features == 0
 
 
 def test_widths_are_those_on_the_ground_where_pixels_are_in_degrees(streets, tmp_path):

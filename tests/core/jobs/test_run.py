@@ -212,7 +212,7 @@ def test_no_masks_make_an_empty_layer_with_the_right_schema(raster, tmp_path):
     layer = gpd.read_file(output, layer="objects")
     assert result.features == len(layer) == 0
     assert [name for name in layer.columns if name != "geometry"] == [f.name for f in FIELDS]
-    assert "no mask reached the thresholds" in result.warnings[0]
+    assert "oracle found nothing" in result.warnings[0]
 
 
 def test_an_empty_layer_says_which_filter_left_all_out(raster, tmp_path):
@@ -220,6 +220,37 @@ def test_an_empty_layer_says_which_filter_left_all_out(raster, tmp_path):
     result = pipeline.run(given, segmenter=SceneOracle())
     assert result.features == 0
     assert "left out by min_area 1e+09 m2" in result.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"words": ["roof"]}, {"classes": ["building"]}, {"proposals": "grid"}),
+        *({"points_per_side": 16}, {"min_score": 0.9}, {"min_stability": 0.9}),
+        *({"model": "sam2.1-small"}, {"device": "cuda"}, {"precision": "bfloat16"}),
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_what_a_segmenter_of_ones_own_would_pass_over_is_refused(option, raster, tmp_path):
+    (name,) = option
+    with pytest.raises(ParameterError, match=rf"leave out {name}|{name} .* nothing where a segm"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", **option), segmenter=SceneOracle())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"points_per_side": 16}, "points_per_side 16 .* without one: .* proposals grid"),
+        ({"min_class_prob": 0.9}, "min_class_prob 0.9 is about classes from examples"),
+        ({"min_class_prob": 0.9, "words": ["roof"]}, "min_class_prob 0.9 is about"),
+        ({"save_classifier": "a.samgeo-classes"}, "save_classifier needs examples"),
+    ],
+)
+def test_what_the_embedded_model_would_pass_over_is_refused(option, says, raster, tmp_path):
+    with pytest.raises(ParameterError, match=says):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", **option))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):

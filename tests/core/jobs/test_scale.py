@@ -12,7 +12,7 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from samgeo_core.errors import ParameterError, RasterError
+from samgeo_core.errors import ParameterError, RasterError, SamGeoWarning
 from samgeo_core.interactive.windows import Level
 from samgeo_core.job import OpenParameters, SegmentParameters
 from samgeo_core.jobs.make_segmenter import make_segmenter
@@ -105,6 +105,8 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
     assert set(buildings["class"]) == {"building"}
     assert len(buildings) == (everything["class"] == "building").sum()
     assert len(found("near.fgb", scale=2.0)) >= 4
+    with pytest.warns(SamGeoWarning, match=r"no mask of the class vehicle .* leave classes"):
+        assert found("vehicles.fgb", classes=["vehicle"]).empty
     assert "class" not in found("grid.fgb", proposals="grid", points_per_side=4).columns
     with pytest.raises(ParameterError, match="castle"):
         found("castle.fgb", classes=["castle"])

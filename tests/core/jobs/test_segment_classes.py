@@ -10,8 +10,9 @@ import rasterio
 import shapely
 from rasterio.windows import Window
 from samgeo_core.errors import ModelError, ParameterError, PromptError, SamGeoWarning
-from samgeo_core.job import SegmentParameters
+from samgeo_core.job import ClassifyParameters, SegmentParameters
 from samgeo_core.jobs.classes import segment_classes
+from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
 from samgeo_core.jobs.run import run
 from samgeo_core.models import words
@@ -158,7 +159,9 @@ def test_what_a_word_finds_is_classed_by_examples(corner, tmp_path, monkeypatch)
     assert (found["prompt_type"] == "text").all()
 
 
-def test_no_object_is_smaller_than_asked_after_the_rules(tmp_path):
+@pytest.fixture
+def squares(tmp_path):
+    """Two bright squares, of 30 and of 400 m2."""
     pixels = np.zeros((3, 60, 60), np.uint8)
     pixels[:, 5:11, 5:11] = 220  # 30.5 m2, and 26.7 m2 with rounded corners
     pixels[:, 20:40, 20:40] = 220
@@ -168,7 +171,49 @@ def test_no_object_is_smaller_than_asked_after_the_rules(tmp_path):
         transform=rasterio.transform.from_origin(500_000, 5_000_000, 1, 1),
     ) as file:  # fmt: skip
         file.write(pixels)
-    asked = SegmentParameters([str(path)], str(tmp_path / "o.gpkg"), min_area=30.0,
+    return path
+
+
+def test_no_object_is_smaller_than_asked_after_the_rules(squares, tmp_path):
+    asked = SegmentParameters([str(squares)], str(tmp_path / "o.gpkg"), min_area=30.0,
                               rules=["smooth=2"], stretch=[(0, 255)])  # fmt: skip
     run(asked, segmenter=Bright())
     assert gpd.read_file(tmp_path / "o.gpkg", layer="o").area.round().tolist() == [377]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rules": ["max-area=1"]}, r"2 objects were found, and all were left out by rules\."),
+        (
+            {"rules": ["max-area=100", "smooth=2"], "min_area": 30.0},
+            r"2 objects .* left out by min_area 30 m2 or rules\.",
+        ),
+    ],
+)
+def test_a_layer_that_rules_have_emptied_says_so(squares, tmp_path, options, says):
+    asked = SegmentParameters(
+        [str(squares)], str(tmp_path / "o.gpkg"), stretch=[(0, 255)], **options
+    )
+    with pytest.warns(SamGeoWarning, match=says):
+        result = run(asked, segmenter=Bright())
+    assert result.features == 0
+    assert len(result.warnings) == 1
+
+
+def test_a_layer_without_an_object_of_a_class_says_so(corner, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMGEO_CACHE_DIR", str(tmp_path / "cache"))
+    folder, raster, houses = corner
+    saved, layer = tmp_path / "c.samgeo-classes", tmp_path / "houses.gpkg"
+    ground = gpd.read_file(folder / "other.gpkg").geometry[:16].buffer(3)
+    gpd.GeoDataFrame(geometry=[*houses.geometry, *ground], crs=houses.crs).to_file(layer)
+    marks = {"like": [str(folder / "house.gpkg")], "unlike": [str(folder / "other.gpkg")]}
+    given = {"threads": 1, "rasters": [str(raster)], "input": str(layer), "overwrite": True}
+    given["output"] = str(tmp_path / "out.gpkg")
+    classify_layer(ClassifyParameters(**given, **marks, save_classifier=str(saved)))
+    given["classifier"] = str(saved)
+    with pytest.warns(SamGeoWarning, match=r"\d+ objects .* all were left out by rules"):
+        classify_layer(ClassifyParameters(**given, rules=["max-area=1"]))
+    gpd.GeoDataFrame(geometry=list(ground), crs=houses.crs).to_file(layer)
+    with pytest.warns(SamGeoWarning, match=r"none of 16 objects is of a class .* of 0\.9 or more"):
+        classify_layer(ClassifyParameters(**given, min_class_prob=0.9))

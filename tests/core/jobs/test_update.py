@@ -115,6 +115,9 @@ def test_the_old_outlines_are_kept_beside_the_new_ones(updated):
     assert list(before["name"]) == list(old["name"])
     kept = [a.equals(b) for a, b in zip(before.geometry, old.geometry, strict=True)]
     assert all(kept)
+    # Who names no layer gets the changes.
+    layers = pyogrio.list_layers(result.output)[:, 0].tolist()
+    assert layers.index(result.layer) == 0 < layers.index(f"{result.layer}_before")
 
 
 def test_a_run_that_ended_before_the_old_layer_was_changed_goes_on_and_changes_it(

@@ -147,6 +147,7 @@ def test_arms_that_meet_on_a_late_chip_are_one_object(scene, tmp_path, form):
 def test_coco_polygons_are_exact(scene, tmp_path):
     export(scene, tmp_path / "out")
     import_labels(tmp_path / "out" / "annotations_train.json", tmp_path / "back.gpkg")
+    assert set(gpd.read_file(tmp_path / "back.gpkg")["split"]) == {"train"}
     back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
     for number in (0, 1, 3, 4):  # without holes
         truth = scene[1].geometry[number]
@@ -513,6 +514,25 @@ def test_files_that_are_no_labels_are_refused(tmp_path, text):
     assert not (tmp_path / "back.gpkg").exists()
 
 
+@pytest.mark.parametrize("form", ["coco", "masks"])
+def test_nothing_beyond_the_raster_is_labelled(scene, tmp_path, form):
+    beyond = [shapely.box(200, 220, 240, 276), shapely.box(255.9, 100, 320, 140)]
+    export_labels(scene[0] / "raster.tif", ground(beyond), tmp_path / "out", form=form,
+                  options=ChipOptions(96, val_share=0.0))  # fmt: skip
+    if form == "coco":
+        found = json.loads((tmp_path / "out" / "annotations_train.json").read_text())
+        assert [one["bbox"] for one in found["annotations"]] == [[8, 28, 40, 36]]
+        return
+    (masks,) = (tmp_path / "out" / "masks" / "train").glob("*.tif")
+    with (
+        rasterio.open(masks) as file,
+        rasterio.open(tmp_path / "out" / "images" / "train" / masks.name) as image,
+    ):
+        labelled = file.read(1) > 0
+        assert labelled.sum() == 40 * 36
+        assert image.read()[:, labelled].any(axis=0).all()
+
+
 # --- splits and bad input ------------------------------------------------------------------------
 
 
@@ -539,6 +559,31 @@ def test_a_cut_holds_back_about_its_share(seed):
 def test_one_place_cannot_be_split():
     with pytest.raises(ParameterError, match="at one place"):
         cut_by_place(np.ones((10, 2)), 0.3)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "share", "axis", "held_back"),
+    [
+        ([40, 42, 39], [41, 40, 40], 0.2, 0, 39 / 121),  # no gap near the share: the nearest one
+        ([39, 40, 42], [45, 37, 39], 0.5, 1, 76 / 121),
+        ([50, 71], [121], 0.2, 0, 71 / 121),
+        ([50, 71], [100, 21], 0.2, 1, 21 / 121),
+    ],
+)
+def test_objects_of_few_chips_are_cut_between_chips(columns, rows, share, axis, held_back):
+    chips = [np.repeat(np.arange(len(counts)), counts) + 0.5 for counts in (columns, rows)]
+    xy = np.stack([chips[0], np.random.default_rng(0).permutation(chips[1])], axis=1)
+    cut = cut_by_place(xy, share)
+    assert cut.axis == axis
+    assert cut.at == int(cut.at)
+    assert cut.beyond(xy).mean() == pytest.approx(held_back)
+
+
+def test_a_raster_of_few_chips_is_split_and_one_chip_refused(scene, tmp_path):
+    done = export(scene, tmp_path / "out", size=128, val_share=0.2)
+    assert set(done.chips) == {"train", "val"}
+    with pytest.raises(ParameterError, match=r"one chip of 512 pixels.*chip_size.*val_share.* 0"):
+        export(scene, tmp_path / "one", size=512, val_share=0.2)
 
 
 class Killed(BaseException):

@@ -589,6 +589,18 @@ def test_other_layers_of_a_geopackage_stay(tmp_path: Path) -> None:
     assert sorted(styled) == ["houses", "trees"]
 
 
+def test_a_layer_can_be_put_ahead_of_another_and_stays_there(tmp_path: Path) -> None:
+    path = tmp_path / "many.gpkg"
+    write_layer([features()], LayerWriter(path, 32645, layer_name="mine"))
+    for count in (5, 4):
+        for name, ahead_of in (("new_before", None), ("new", "NEW_before")):
+            writer = LayerWriter(path, 32645, layer_name=name, overwrite=True, ahead_of=ahead_of)
+            write_layer([features(count)], writer)
+        drawn = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+        assert drawn == ["mine", "new", "new_before"]
+    assert len(gpd.read_file(path, layer="new_before")) == 4
+
+
 def test_changes_that_another_program_has_not_folded_in_are_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "town.gpkg"
     with LayerWriter(path, 32645, layer_name="houses") as writer:
@@ -681,10 +693,14 @@ def test_an_unknown_extension_is_refused_with_the_known_ones(tmp_path: Path, nam
 
 
 def test_extensions_in_capitals_and_other_spellings(tmp_path: Path) -> None:
-    for name in ("a.GPKG", "b.json", "c.geoparquet"):
-        with LayerWriter(tmp_path / name, 32645) as writer:
+    for name in ("a.GPKG", "b.json", "c.geoparquet", "d.SHP", "d.SHP"):
+        with LayerWriter(tmp_path / name, 32645, overwrite=True) as writer:
             writer.write(features())
         assert (tmp_path / name).stat().st_size > 0
+    found = pyogrio.read_dataframe(tmp_path / "d.SHP")
+    assert (len(found), found.crs.to_epsg()) == (5, 32645)
+    with pytest.raises(OutputError, match=r"\.shp or \.SHP: write e\.shp"):
+        check_output(tmp_path / "e.Shp")  # which GDAL does not read
 
 
 def test_a_missing_folder_and_a_folder_for_a_file_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import socket
 import sqlite3
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -113,6 +114,37 @@ def test_a_shapefile_in_another_encoding_or_without_its_index_is_read(
         path.with_suffix(suffix).unlink()
     assert opened(path).crs is None
     assert opened(path).read().geometry.iloc[0] == SPOT
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        {".shp": ".SHP", ".shx": ".SHX", ".dbf": ".DBF", ".prj": ".PRJ", ".cpg": ".CPG"},
+        {".shx": ".SHX", ".dbf": ".DBF", ".prj": ".PRJ"},
+        {".shp": ".Shp", ".dbf": ".Dbf"},
+        {".shx": "", ".dbf": ".DBF", ".prj": ".PRJ"},
+    ],
+    ids=["capitals", "some in capitals", "mixed", "without its index"],
+)
+def test_a_shapefile_is_read_whatever_the_case_of_its_extensions(
+    frame: gpd.GeoDataFrame, tmp_path: Path, spellings: dict[str, str]
+) -> None:
+    path = tmp_path / "Roads.shp"
+    frame.to_file(path)
+    for suffix, other in spellings.items():
+        part = path.with_suffix(suffix)
+        part.rename(part.with_suffix(other)) if other else part.unlink()
+    layer = opened(path.with_suffix(spellings.get(".shp", ".shp")))
+    assert layer.read()["name"].tolist() == ["Dächer"]
+    assert layer.read().crs.to_epsg() == 32633
+
+
+def test_a_shapefile_in_an_archive_is_read(frame: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    frame.to_file(tmp_path / "a.shp")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for part in set(tmp_path.glob("a.*")) - {tmp_path / "a.zip"}:
+            archive.write(part, part.name)
+    assert opened(f"/vsizip/{tmp_path}/a.zip/a.shp").read()["name"].tolist() == ["Dächer"]
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".fgb", ".parquet"])
