@@ -25,6 +25,7 @@ from .i18n import tr
 from .interactive.automatic import Automatic
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
+from .interactive.engine_session import View
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.online import Needed
@@ -170,6 +171,7 @@ class SamGeoPlugin(QObject):
         self._moved.setInterval(300)
         self._moved.timeout.connect(self._map_rests)
         canvas.extentsChanged.connect(self._moved.start)
+        canvas.temporalRangeChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.taken.connect(self._tool_taken)
         self.tool.wanted.connect(self._tool_wanted)
@@ -205,6 +207,7 @@ class SamGeoPlugin(QObject):
         QCoreApplication.instance().aboutToQuit.disconnect(self._stop_processes)
         canvas = self.iface.mapCanvas()
         canvas.extentsChanged.disconnect(self._moved.start)
+        canvas.temporalRangeChanged.disconnect(self._moved.start)
         self._moved.stop()
         if self.tool is not None:
             for tool in (self.tool, self.example_tool):
@@ -305,10 +308,8 @@ class SamGeoPlugin(QObject):
 
     def _use_map(self) -> None:
         """The session follows the map, also without a tool in hand."""
-        canvas = self.iface.mapCanvas()
         if self.controller is not None:
-            crs = canvas.mapSettings().destinationCrs()
-            self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+            self.controller.session.use_map(View.of(self.iface.mapCanvas().mapSettings()))
 
     def _map_rests(self) -> None:
         """Online layers are rendered for the view while the tool is in hand."""

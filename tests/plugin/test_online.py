@@ -9,8 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from osgeo import gdal
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
+    QgsDateTimeRange,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -19,10 +22,11 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.core import QgsRectangle as Box
-from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
+from qgis.PyQt.QtCore import QBuffer, QByteArray, QDateTime, QIODevice
 from qgis.PyQt.QtGui import QColor, QImage
 
 from samgeo_plugin import settings
+from samgeo_plugin.gui.render_dialog import RenderDialog
 from samgeo_plugin.interactive import online, runs
 from samgeo_plugin.interactive.automatic import AREA, RASTER, VIEW
 from samgeo_plugin.interactive.engine_session import View
@@ -203,6 +207,44 @@ def test_a_layer_that_looks_different_now_is_rendered_again(loaded, tiles, wait)
     assert len(paths) == 3
     loaded.tool.wanted.emit()
     assert controller.session.state == READY, "it looks as it did"
+
+
+def year(number: int) -> QgsDateTimeRange:
+    first, last = (QDateTime.fromString(f"{y}-01-01", "yyyy-MM-dd") for y in (number, number + 1))
+    return QgsDateTimeRange(first, last, True, False)
+
+
+def test_a_layer_with_times_is_seen_at_the_time_of_the_map(loaded, tiles, wait):
+    look_at(loaded, 9516000)
+    canvas, controller = loaded.iface.canvas, loaded.controller
+    times = tiles.layer.temporalProperties()
+    times.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
+    times.setFixedTemporalRange(year(2019))
+    times.setIsActive(True)
+    canvas.setTemporalRange(year(2019))
+    shown = [opened(loaded, tiles, wait)]
+    for number in (2020, 2019):
+        canvas.setTemporalRange(year(number))
+        assert loaded._moved.isActive(), "with the tool in hand it is rendered before the click"
+        loaded._map_rests()
+        wait(lambda: not controller.online.is_running, 30)
+        shown.append(controller.parameters().rasters[0])
+    assert shown[2] == shown[0]
+    alpha = [gdal.Open(path).ReadAsArray()[3].max() for path in shown[:2]]
+    assert alpha == [255, 0], "nothing of it is on the map of 2020"
+
+
+def test_a_layer_without_times_is_rendered_once_whatever_time_the_map_shows(loaded, tiles, wait):
+    look_at(loaded, 9517000)
+    opened(loaded, tiles, wait)
+    loaded.iface.canvas.setTemporalRange(year(2019))
+    loaded._map_rests()
+    assert not loaded.controller.online.is_running
+
+
+def test_the_dialog_renders_what_the_map_shows_at_its_time(loaded):
+    loaded.iface.canvas.setTemporalRange(year(2019))
+    assert RenderDialog("online", loaded.iface.canvas).plan.times == year(2019)
 
 
 def test_a_rendering_that_the_server_refused_is_not_kept(loaded, tiles, wait):
