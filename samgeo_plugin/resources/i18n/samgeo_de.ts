@@ -3715,6 +3715,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} has polygons that are not saved yet, which the review knows again by their outlines only. Save the layer first to be sure.</source>
+   <translation>{name} hat Polygone, die noch nicht gespeichert sind; die Durchsicht erkennt sie nur an ihren Umrissen wieder. Speichern Sie den Layer zuerst, um sicherzugehen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{name} is not a layer of a file: the review cannot take changes over into it. Save it as a GeoPackage first, and update that.</source>
    <translation>{name} ist kein Layer einer Datei: die Durchsicht kann keine Änderungen in ihn übernehmen. Speichern Sie ihn zuerst als GeoPackage und aktualisieren Sie das.</translation>
   </message>
