@@ -164,7 +164,7 @@ class Automatic(QObject):
         """No further tiles; what was found stays."""
         self._teaching.stop()
         self._find.stop()
-        self._controller.stop_search()
+        self._controller.online.stop_search()
         self.changed.emit()
 
     def _with_examples(self, wanted: Wanted) -> None:
@@ -189,7 +189,7 @@ class Automatic(QObject):
                 "warning", tr("The area lies outside the map's CRS."), str(error)
             )
             return
-        online = controller.online_layer
+        online = controller.online.layer
         if area is None and online is not None:
             controller.reporter.show(
                 "warning",

@@ -2190,11 +2190,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>The search has ended, because another part of the layer was opened. “Runs…” can repeat it.</source>
-   <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
@@ -2362,6 +2357,11 @@
    <location filename="samgeo_plugin/interactive/online.py" />
    <source>The map has no size yet.</source>
    <translation>Die Karte hat noch keine Größe.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/online_session.py" />
+   <source>The search has ended, because another part of the layer was opened. “Runs…” can repeat it.</source>
+   <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
