@@ -209,23 +209,24 @@ class InteractiveSession(QObject):
             self._closing, self._next = False, None
             return
         if parameters != self._next:
-            kept = list(self._prompts), list(self._bases), self._place
-            self.close()
-            if keep_object and kept[0]:
-                self._prompts, self._bases, self._place = kept
-                self._to_ask = True
+            self.close(keep_object=keep_object)
         if self._closing:
             self._next = parameters
         else:
             self._opening.open(parameters)
 
-    def close(self, at_once: bool = False) -> None:
+    def close(self, at_once: bool = False, keep_object: bool = False) -> None:
         """Give the engine's session back, after accepted objects are finished.
 
         Args:
             at_once: QGIS, the plugin or the project ends: nothing can be waited for.
+            keep_object: The object in work is asked of the raster that is opened next.
         """
+        kept = self._prompts, self._bases, self._place, self._class_said
         self._clear_object()
+        if keep_object and kept[0]:
+            self._prompts, self._bases, self._place, self._class_said = kept
+            self._to_ask = True
         self._next = None
         if at_once:
             self._queue.give_up()
