@@ -53,14 +53,18 @@ def is_update(layer: QgsVectorLayer) -> bool:
 
 
 def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
-    """The project's layer that a layer of changes is about; None where it is not open."""
+    """The project's layer that a layer of changes is about; None where it is not open.
+
+    Of several layers of one file, the one that suits best.
+    """
     feature = next((f for f in layer.getFeatures() if text_of(f["old_layer"])), None)
     if feature is None:
         return None
     said = text_of(feature["old_layer"])
     path, _, name = said.partition("|layername=")
     wanted = Path(path).resolve()
-    moved: Optional[QgsVectorLayer] = None
+    found: list[QgsVectorLayer] = []
+    moved: list[QgsVectorLayer] = []
     for other in QgsProject.instance().mapLayers().values():
         if not isinstance(other, QgsVectorLayer) or other.providerType() != "ogr":
             continue
@@ -70,14 +74,21 @@ def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
         if len(said.encode()) > _LONGEST_IN_A_SHAPEFILE - 4 and (
             f"{own}|layername={parts.get('layerName') or file.stem}".startswith(said)
         ):
-            return other
-        if str(parts.get("layerName") or name) != name:
+            found.append(other)
+        elif str(parts.get("layerName") or name) != name:
             continue
-        if file == wanted:
-            return other
-        if file.name == wanted.name and not wanted.exists():
-            moved = other  # both files have been moved since
-    return moved
+        elif file == wanted:
+            found.append(other)
+        elif file.name == wanted.name and not wanted.exists():
+            moved.append(other)  # both files have been moved since
+    return max(found or moved, key=_suits, default=None)
+
+
+def _suits(layer: QgsVectorLayer) -> tuple[bool, ...]:
+    """How well a layer shows what the review does to its file, the most important first."""
+    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+    seen = node is not None and node.isVisible()
+    return not layer.subsetString(), not layer.readOnly(), layer.isEditable(), seen
 
 
 class UpdateReview:
@@ -184,10 +195,12 @@ class UpdateReview:
     def _ids_now(self) -> dict[int, Optional[int]]:
         """For :attr:`_now`: the old layer may have been saved since the changes were found.
 
-        Where its file has been numbered anew, a polygon is known by its outline: as it was, where
-        that is known, else the change's, and at last the one that shares most ground with it.
+        Where its file has been numbered anew, or the polygon was not saved then, it is known by its
+        outline: as it was, where that is known, else the change's, and at last the one that shares
+        most ground with it.
         """
-        if not feature_ids.renumbers(self.old):
+        keeps_ids = not feature_ids.renumbers(self.old)
+        if keeps_ids and not self._names_unsaved():
             return {}
         request = QgsFeatureRequest().setNoAttributes()
         there = {each.id(): each for each in self.old.dataProvider().getFeatures(request)}
@@ -195,6 +208,11 @@ class UpdateReview:
         before = () if self._outlines is None else self._outlines.getFeatures()
         shapes = {self._old_id(each): self._shape(each) for each in before if each.hasGeometry()}
         changes = [each for each in self.changes.getFeatures() if each.hasGeometry()]
+        if keeps_ids:
+            named = {self._old_id(each) for each in changes}
+            lasting = {each for each in named if each is not None and each >= 0}
+            changes = [each for each in changes if self._old_id(each) not in lasting]
+            there = {each: feature for each, feature in there.items() if each not in lasting}
         of_old = {self._old_id(each): each for each in changes}
         of_old.pop(None, None)
         as_named = all(
@@ -216,6 +234,12 @@ class UpdateReview:
                 found[change.id()] = outlines.take(self._shape(change), _MORE_THAN_HALF)
         return {old_id: found[each.id()] for old_id, each in of_old.items()}
 
+    def _names_unsaved(self) -> bool:
+        """Whether changes name polygons by ids of the edit buffer, as until a layer is saved."""
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setLimit(1)
+        request.setFilterExpression('"old_fid" < 0')
+        return next(self.changes.getFeatures(request), None) is not None
+
     def _is_there(
         self, change: QgsFeature, found: Optional[QgsFeature], before: Optional[QgsGeometry]
     ) -> bool:
@@ -231,7 +255,8 @@ class UpdateReview:
         shapes = [self._shape(change)] if before is None else [self._shape(change), before]
         known = before is not None or text_of(change["status"]) in _AS_IT_WAS
         if not known and text_of(change[DECISION]) != ACCEPTED:
-            return True
+            # An id of the edit buffer is given again after a save.
+            return found.id() >= 0 or found.geometry().intersects(shapes[0])
         return any(_same(found.geometry(), shape) for shape in shapes)
 
     def _restored(self, saved: QgsFeature) -> Optional[int]:
@@ -301,7 +326,7 @@ class UpdateReview:
             self._is_drawn(other) for other in self._merged_with(change)
         )
         if now is None:
-            if goes:
+            if goes and (was_accepted or self._is_gone(change)):
                 return
             raise EditError(
                 tr("{layer} has no feature {id} any more; the change is left out.").format(
@@ -319,6 +344,17 @@ class UpdateReview:
         else:
             self._redraw(change, now)
         self._kept.setdefault(change.id(), kept)
+
+    def _is_gone(self, change: QgsFeature) -> bool:
+        """Whether an old polygon that is not found was deleted for certain, by whomever."""
+        old_id = self._old_id(change)
+        if old_id is None:
+            return False
+        buffer, now = self.old.editBuffer(), self._now.get(old_id, old_id)
+        if buffer is not None and now is not None and buffer.isFeatureDeleted(now):
+            return True
+        by_id = old_id >= 0 and not feature_ids.renumbers(self.old)
+        return by_id and not self.old.subsetString()
 
     def _redraw(self, change: QgsFeature, now: QgsFeature) -> None:
         """The old layer's feature gets the outline of a change."""
