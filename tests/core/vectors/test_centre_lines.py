@@ -85,6 +85,15 @@ def test_loops_are_kept():
     assert shapely.Polygon(ring.line).area == pytest.approx(np.pi * 35**2, rel=0.03)
 
 
+def test_a_loop_road_that_hangs_on_a_square_is_kept():
+    """The square is wider than the loop's own road, and so is the ground at their junction."""
+    square, street = shapely.box(80, 120, 240, 280), shapely.box(236, 190, 318, 204)
+    ring = shapely.Point(160, 71).buffer(62).difference(shapely.Point(160, 71).buffer(48))
+    mask = rasterize([square, street, ring], out_shape=(320, 320)).astype(bool)
+    rings = shapely.polygonize([road.line for road in centre_lines(mask, (0, 0), 1)])
+    assert any(part.contains(shapely.Point(160, 71)) for part in shapely.get_parts(rings))
+
+
 def test_nothing_and_single_cells_give_no_lines():
     assert centre_lines(np.zeros((5, 5), bool), (0, 0), 1) == []
     dot = np.zeros((5, 5), bool)
