@@ -292,6 +292,27 @@ def test_clicks_while_the_raster_is_opened_stay_where_the_next_one_needs_more_of
     assert [prompt.coordinates[0][0] for prompt in session.prompts] == [9516075, 9517075]
 
 
+def test_a_click_elsewhere_is_answered_while_accepted_objects_are_still_to_come(
+    loaded, tiles, wait
+):
+    look_at(loaded, 9518000)
+    online, session = loaded.controller.online, loaded.controller.session
+    opened(loaded, tiles, wait)
+    loaded.words["text"] = "slow=0.5"
+    loaded.controller.client.stop_and_wait()
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    for x in (9518070, 9518080, 9518090):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+        assert session.accept()
+    look_at(loaded, 9519000)
+    loaded.tool._add(Prompt("point", [[9519075, 3200075]]))
+    wait(lambda: len(online.renderings.kept) == 2, 30)
+    assert session.pending
+    wait(lambda: session.candidates, 30)
+    assert session.candidates[0].geometry.contains(QgsPointXY(9519075, 3200075))
+
+
 def test_parts_that_the_server_refused_are_said_and_asked_for_again(
     loaded, tiles, wait, monkeypatch
 ):
@@ -401,6 +422,29 @@ def test_a_search_has_its_area_whatever_is_in_view(loaded, tiles, search, wait):
     assert rendered.buffered(1).contains(area)
     assert rendered.width() < 5010, "and nothing around it"
     assert loaded.automatic.runs.items[-1].state == runs.DONE
+
+
+def test_a_search_elsewhere_waits_for_accepted_objects_that_are_still_to_come(
+    loaded, tiles, search, wait
+):
+    look_at(loaded, 9546000)
+    session = loaded.controller.session
+    opened(loaded, tiles, wait)
+    loaded.words["text"] = "slow=0.3"
+    loaded.controller.client.stop_and_wait()
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    for x in (9546070, 9546080):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+        assert session.accept()
+    area = Box(9547000, 3200000, 9547150, 3200150)
+    add_area(loaded, area)
+    search(AREA)
+    wait(lambda: ended(loaded), 30)
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
+    rendered = QgsRasterLayer(loaded.controller.online.in_use, "rendered").extent()
+    assert rendered.buffered(1).contains(area)
+    assert loaded.find.found
 
 
 def test_a_run_is_repeated_where_it_was(loaded, tiles, search, wait):
