@@ -31,7 +31,6 @@ from . import editing, field_mapping, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
-from .filtered import hidden_by_filter
 from .in_steps import InSteps
 from .tidy import iou
 
@@ -154,7 +153,7 @@ class TakeOver(QObject):
         parts: dict[int, QgsGeometry] = {}
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
-        hidden = hidden_by_filter(layer, request)
+        hidden = target.hidden_by_filter(layer, request)
         for feature in itertools.chain(layer.getFeatures(request), hidden):
             yield
             if feature is None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -31,7 +31,7 @@ from qgis.core import (
 
 from .. import field_types, styles
 from ..i18n import tr
-from . import editing, feature_ids, field_mapping, filtered, last_values
+from . import editing, feature_ids, field_mapping, last_values
 from .editing import EditError
 from .place import Place, parts_of, put_back
 from .tidy import iou
@@ -278,6 +278,26 @@ def refusal(layer: QgsVectorLayer) -> TargetError:
     )
 
 
+def hidden_by_filter(
+    layer: QgsVectorLayer, request: QgsFeatureRequest
+) -> Iterator[Optional[QgsFeature]]:
+    """Saved features that a layer's filter hides; None for each other one that is looked at.
+
+    Whether one is hidden is told by its shape: ids of some sources depend on the filter.
+    """
+    if not layer.subsetString():
+        return
+    whole = layer.clone()
+    if not whole.setSubsetString(""):
+        return
+    shown = set()
+    for feature in layer.dataProvider().getFeatures(request):
+        shown.add(bytes(feature.geometry().asWkb()))
+        yield None
+    for feature in whole.getFeatures(request):
+        yield None if bytes(feature.geometry().asWkb()) in shown else feature
+
+
 def same_object(
     layer: QgsVectorLayer, geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem
 ) -> Optional[int]:
@@ -303,7 +323,7 @@ def hides_object(
     if not layer.subsetString():
         return False
     moved = to_layer_crs(geometry, crs, layer)
-    return _agreeing(filtered.hidden_by_filter(layer, _around(moved)), moved) is not None
+    return _agreeing(hidden_by_filter(layer, _around(moved)), moved) is not None
 
 
 def _around(geometry: QgsGeometry) -> QgsFeatureRequest:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsDefaultValue,
     QgsFeature,
-    QgsFeatureRequest,
     QgsField,
     QgsGeometry,
     QgsPoint,
@@ -22,11 +20,10 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.PyQt import sip
 
 from samgeo_plugin import field_types
 from samgeo_plugin.gui.field_dialog import FieldDialog
-from samgeo_plugin.interactive import field_mapping, filtered, target
+from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
 from samgeo_plugin.interactive.editing import EditError
@@ -54,49 +51,6 @@ ATTRIBUTES = {
 
 def only(layer):
     return next(iter(layer.getFeatures()))
-
-
-def test_what_a_filter_hides_is_looked_for_in_one_copy_until_something_changes(
-    qgis_app, tmp_path, monkeypatch
-):
-    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", UTM)
-    for x in (0, 100, 200):
-        shape = QgsGeometry(SQUARE)
-        shape.translate(x, 0)
-        target.add_object(layer, shape, UTM, {**ATTRIBUTES, "id": str(x)})
-    assert layer.commitChanges()
-    copies, clone = [], QgsVectorLayer.clone
-
-    def counted(each: QgsVectorLayer) -> QgsVectorLayer:
-        copy = clone(each)
-        copies.append(weakref.ref(copy))
-        return copy
-
-    monkeypatch.setattr(QgsVectorLayer, "clone", counted)
-
-    def hidden(x: float) -> bool:
-        shape = QgsGeometry(SQUARE)
-        shape.translate(x, 0)
-        return target.hides_object(layer, shape, UTM)
-
-    layer.setSubsetString("id <> '100'")
-    assert [hidden(x) for x in (0, 100, 200, 300)] == [False, True, False, False]
-    assert len(copies) == 1, "QGIS counts all features where one is made"
-    layer.setSubsetString("id = '100'")
-    reading = filtered.hidden_by_filter(layer, QgsFeatureRequest())
-    assert next(reading) is None
-    layer.startEditing()
-    layer.deleteFeature(next(layer.getFeatures()).id())
-    assert [hidden(x) for x in (0, 100, 200)] == [True, False, True]
-    assert len(copies) == 2
-    assert layer.commitChanges()
-    assert len([each for each in reading if each is not None]) == 2, "read to its end"
-    layer.setSubsetString("")
-    assert not hidden(0)
-    layer.setSubsetString("id = '0'")
-    assert [hidden(x) for x in (0, 100, 200)] == [False, False, True]
-    sip.delete(layer)
-    assert not any(copy() for copy in copies), "none is left"
 
 
 def test_a_new_layer_holds_every_attribute(qgis_app):
