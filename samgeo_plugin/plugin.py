@@ -151,6 +151,7 @@ class SamGeoPlugin(QObject):
             controller.session,
             self._worked_on,
             lambda: canvas.mapSettings().destinationCrs(),
+            lambda: self.review.settling,
             self,
         )
         self.editor.message.connect(
@@ -385,11 +386,7 @@ class SamGeoPlugin(QObject):
         """The layer in review, and the target layer."""
         if self.controller is None:
             return []
-        layers = [self.review.layer, self.controller.target_layer()]
-        update = self.review.update
-        if update is not None and layers[1] is update.old:
-            # It follows the decisions: what they have changed there is undone with them.
-            layers.pop()
+        layers = (self.review.layer, self.controller.target_layer())
         return list(dict.fromkeys(layer for layer in layers if layer is not None))
 
     def _correct_reviewed(self) -> None:

@@ -136,13 +136,16 @@ def with_crs(path: str, crs: QgsCoordinateReferenceSystem, folder: Path) -> str:
 
 
 def usual_bands(layer: QgsRasterLayer) -> list[int]:
-    """The bands that QGIS shows as red, green and blue; else the first three, or the only one."""
-    renderer = layer.renderer()
+    """The bands that QGIS shows as red, green and blue; else the first three, or the only one.
+
+    A style may name bands that the layer no longer has: QGIS keeps it where the source is changed.
+    """
+    renderer, there = layer.renderer(), range(1, layer.bandCount() + 1)
     if renderer is not None:
-        shown = [band for band in renderer.usesBands() if band > 0]
+        shown = [band for band in renderer.usesBands() if band in there]
         if renderer.type() == "multibandcolor" and len(shown) >= 3:
             order = [renderer.redBand(), renderer.greenBand(), renderer.blueBand()]
-            if all(band > 0 for band in order):
+            if all(band in there for band in order):
                 return order
         if len(shown) == 1 and layer.bandCount() < 3:
             return shown

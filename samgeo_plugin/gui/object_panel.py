@@ -128,14 +128,14 @@ class ObjectPanel(QWidget):
 
     def _hint(self) -> str:
         session = self._session
-        if session.state == CLOSED:
-            return tr("Choose the Segment tool and click an object on the map.")
         if session.state == OPENING:
             return tr("The raster is being opened…")
         if session.pending:
             return tr("Accepted objects that are still being made: {count}").format(
                 count=session.pending
             )
+        if session.state == CLOSED:
+            return tr("Choose the Segment tool and click an object on the map.")
         if session.is_waiting and not session.candidates:
             return tr("Looking at the image…")
         if session.limit:

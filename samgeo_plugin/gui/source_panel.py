@@ -177,13 +177,14 @@ class SourcePanel(QWidget):
             self._watched.dataSourceChanged.connect(self._source_changed)
 
     def _source_changed(self) -> None:
-        # Its new renderer was heard of while the layer was not valid yet.
         if self._watched is not None and not sip.isdeleted(self._watched):
             self._raster_chosen(self._watched)
 
     def _styled(self) -> None:
         layer = self._watched
         if layer is None or sip.isdeleted(layer) or layer.renderer() is None:
+            return
+        if not layer.isValid():  # its source is being changed: _source_changed comes next
             return
         bands = tuple(rasters.usual_bands(layer))
         if bands == self._styled_bands:

@@ -35,6 +35,7 @@ class LayerEditor(QObject):
         layers: Names the layers that are worked on: polygons of the first one are taken up and
             edited, changes of all of them are undone.
         crs: Names the map's CRS.
+        is_caused: Says whether one of these layers is being changed by a change of another one.
         parent: Qt's owner.
     """
 
@@ -45,13 +46,14 @@ class LayerEditor(QObject):
         session: InteractiveSession,
         layers: Callable[[], list[QgsVectorLayer]],
         crs: Callable[[], QgsCoordinateReferenceSystem],
+        is_caused: Callable[[], bool],
         parent: Optional[QObject] = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self._layers = layers
         self._crs = crs
-        self._undo_order = UndoOrder()
+        self._undo_order = UndoOrder(is_caused)
 
     def follow(self) -> None:
         """Other layers are worked on."""
@@ -160,10 +162,9 @@ class LayerEditor(QObject):
 
     def undo(self) -> bool:
         """Take the layers' last change back, whichever layer is active; False where none is."""
-        layer = self._undo_order.last()
+        layer = self._undo_order.undo()
         if layer is None:
             return False
-        layer.undoStack().undo()
         layer.triggerRepaint()
         return True
 

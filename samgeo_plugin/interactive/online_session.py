@@ -96,6 +96,15 @@ class OnlineSession(QObject):
         Returns:
             False, with a sentence, where it can be neither opened nor rendered.
         """
+        if searched is not None and self._would_lose_object(layer, searched):
+            self._reporter.show(
+                "warning",
+                tr(
+                    "The search needs another part of {name} than the object in work: accept it "
+                    "(Enter) or give it up (Esc) first."
+                ).format(name=layer.name()),
+            )
+            return False
         # A click takes no rendering away from a search that waits for it.
         self._searched_next = searched or self._searched_next
         if self.path_of(layer) is not None:
@@ -104,8 +113,15 @@ class OnlineSession(QObject):
         begun = self._render(layer)
         if self._session.state != CLOSED and (begun or not for_search):
             self._say_search_ends()
-            self._session.close()
+            self._session.close(keep_object=True)
         return begun
+
+    def _would_lose_object(self, layer: QgsRasterLayer, searched: Needed) -> bool:
+        """An object is in work on what is open, and the search needs another rendering."""
+        if not self._session.prompts or self._session.state == CLOSED:
+            return False
+        found = self.renderings.find(layer, searched, self.in_use)
+        return found is None or found.path != self.in_use
 
     def look(self) -> None:
         """The map has moved with the tool in hand: render what an online layer shows now."""

@@ -128,6 +128,8 @@ class Review(QObject):
         self.status_field = STATUS
         self.update: Optional[UpdateReview] = None
         self._deciding = False
+        self.settling = False
+        """The old layer of an update is being changed for a decision."""
         self._refused: Union[EditError, target.FormWanted, None] = None
         """Why the old layer does not take the change that is being accepted."""
         self._in_forms: dict[int, tuple[dict[int, str], str]] = {}
@@ -579,6 +581,7 @@ class Review(QObject):
     def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         if self.update is None:
             return
+        self.settling = True
         try:
             self.update.settle(feature_id, accepted, was_accepted)
         except target.FormWanted as wanted:
@@ -597,6 +600,8 @@ class Review(QObject):
                 self._refused = error
             else:
                 self.message.emit("warning", str(error))
+        finally:
+            self.settling = False
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         self._catch_up()

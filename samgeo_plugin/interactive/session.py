@@ -23,7 +23,7 @@ from .candidates import Candidate, Refinement
 from .engine_session import EngineSession, OnRefined, View
 from .live_refinement import LiveRefinement
 from .look_ahead import LookAhead
-from .opening import CLOSED, Opening
+from .opening import CLOSED, OPENING, Opening
 from .place import Place
 
 
@@ -112,7 +112,13 @@ class InteractiveSession(QObject):
 
     @property
     def state(self) -> str:
-        """CLOSED, OPENING or READY."""
+        """CLOSED, OPENING or READY.
+
+        A raster that stays open until its accepted objects are done counts as closed, or as opening
+        where another one follows it.
+        """
+        if self._closing:
+            return CLOSED if self._next is None else OPENING
         return self._opening.state
 
     @property
@@ -209,28 +215,31 @@ class InteractiveSession(QObject):
             self._closing, self._next = False, None
             return
         if parameters != self._next:
-            kept = list(self._prompts), list(self._bases), self._place
-            self.close()
-            if keep_object and kept[0]:
-                self._prompts, self._bases, self._place = kept
-                self._to_ask = True
+            self.close(keep_object=keep_object)
         if self._closing:
             self._next = parameters
         else:
             self._opening.open(parameters)
 
-    def close(self, at_once: bool = False) -> None:
+    def close(self, at_once: bool = False, keep_object: bool = False) -> None:
         """Give the engine's session back, after accepted objects are finished.
 
         Args:
             at_once: QGIS, the plugin or the project ends: nothing can be waited for.
+            keep_object: The object in work is asked of the raster that is opened next.
         """
+        kept = self._prompts, self._bases, self._place, self._class_said
         self._clear_object()
+        if keep_object and kept[0]:
+            self._prompts, self._bases, self._place, self._class_said = kept
+            self._to_ask = True
         self._next = None
         if at_once:
             self._queue.give_up()
         self._closing = not self._queue.is_drained and self._engine.is_open
-        if not self._closing:
+        if self._closing:
+            self.changed.emit()
+        else:
             self._opening.close()
 
     def _drained(self) -> None:
@@ -403,7 +412,7 @@ class InteractiveSession(QObject):
             self.clear()
             return
         self._keep_index = keep_index
-        if self.state == CLOSED:
+        if self._opening.state == CLOSED:
             self._opening.try_again()
         if self._question is not None:
             self._client.cancel(self._question.request)

@@ -32,7 +32,7 @@ from samgeo_plugin.interactive.automatic import AREA, RASTER, VIEW
 from samgeo_plugin.interactive.engine_session import View
 from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING, IDLE
 from samgeo_plugin.interactive.online import Needed, OnlineView
-from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.opening import OPENING, READY
 from samgeo_plugin.job import Prompt
 
 EDGE = 20037508.342789244 * (2 * 24163 / 2**15 - 1)
@@ -275,6 +275,44 @@ def test_two_clicks_while_the_view_is_rendered_are_both_of_the_object(loaded, ti
     assert len(session.prompts) == 2
 
 
+def test_clicks_while_the_raster_is_opened_stay_where_the_next_one_needs_more_of_it(
+    loaded, tiles, wait
+):
+    look_at(loaded, 9516000)
+    online, session = loaded.controller.online, loaded.controller.session
+    loaded.iface.active = tiles.layer
+    loaded.tool_action.trigger()
+    wait(lambda: online.renderings.kept, 30)
+    assert session.state == OPENING
+    for x in (9516075, 9517075):
+        look_at(loaded, x - 75)
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+    assert online.renderings.is_running, "the second one lies outside what is rendered"
+    wait(lambda: session.state == READY and session.candidates, 30)
+    assert [prompt.coordinates[0][0] for prompt in session.prompts] == [9516075, 9517075]
+
+
+def test_a_click_elsewhere_is_answered_while_accepted_objects_are_still_to_come(
+    loaded, tiles, wait
+):
+    look_at(loaded, 9518000)
+    online, session = loaded.controller.online, loaded.controller.session
+    opened(loaded, tiles, wait)
+    loaded.words["text"] = "slow=0.5"
+    loaded.controller.client.stop_and_wait()
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    for x in (9518070, 9518080, 9518090):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+        assert session.accept()
+    look_at(loaded, 9519000)
+    loaded.tool._add(Prompt("point", [[9519075, 3200075]]))
+    wait(lambda: len(online.renderings.kept) == 2, 30)
+    assert session.pending
+    wait(lambda: session.candidates, 30)
+    assert session.candidates[0].geometry.contains(QgsPointXY(9519075, 3200075))
+
+
 def test_parts_that_the_server_refused_are_said_and_asked_for_again(
     loaded, tiles, wait, monkeypatch
 ):
@@ -386,6 +424,29 @@ def test_a_search_has_its_area_whatever_is_in_view(loaded, tiles, search, wait):
     assert loaded.automatic.runs.items[-1].state == runs.DONE
 
 
+def test_a_search_elsewhere_waits_for_accepted_objects_that_are_still_to_come(
+    loaded, tiles, search, wait
+):
+    look_at(loaded, 9546000)
+    session = loaded.controller.session
+    opened(loaded, tiles, wait)
+    loaded.words["text"] = "slow=0.3"
+    loaded.controller.client.stop_and_wait()
+    loaded.tool.wanted.emit()
+    wait(lambda: session.state == READY, 30)
+    for x in (9546070, 9546080):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+        assert session.accept()
+    area = Box(9547000, 3200000, 9547150, 3200150)
+    add_area(loaded, area)
+    search(AREA)
+    wait(lambda: ended(loaded), 30)
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
+    rendered = QgsRasterLayer(loaded.controller.online.in_use, "rendered").extent()
+    assert rendered.buffered(1).contains(area)
+    assert loaded.find.found
+
+
 def test_a_run_is_repeated_where_it_was(loaded, tiles, search, wait):
     look_at(loaded, 9534000)
     search(VIEW)
@@ -417,6 +478,30 @@ def test_a_search_that_cannot_be_rendered_does_not_begin(loaded, tiles, search, 
     wait(lambda: ended(loaded), 30)
     assert "could not be loaded" in loaded.iface.text()
     assert loaded.find.state == IDLE
+
+
+def test_a_search_elsewhere_does_not_begin_while_an_object_is_in_work(loaded, tiles, search, wait):
+    look_at(loaded, 9542000)
+    session, items = loaded.controller.session, loaded.automatic.runs.items
+    opened(loaded, tiles, wait)
+    for x in (9542070, 9542080):
+        loaded.tool._add(Prompt("point", [[x, 3200075]]))
+    wait(lambda: session.candidates and not session.is_waiting)
+    add_area(loaded, Box(9543000, 3200000, 9543150, 3200150))
+    search(AREA)
+    assert "another part of online than the object in work" in loaded.iface.text()
+    assert (len(session.prompts), session.state) == (2, READY)
+    assert not loaded.controller.online.renderings.is_running
+    assert loaded.automatic.runs.items == items == ()
+    search(VIEW)
+    assert len(loaded.automatic.runs.items) == 1, "what is rendered can be searched"
+    assert len(session.prompts) == 2
+    loaded.find.stop()
+    wait(lambda: ended(loaded))
+    session.clear()
+    search(AREA)
+    wait(lambda: len(loaded.automatic.runs.items) == 2 and ended(loaded), 30)
+    assert loaded.automatic.runs.items[-1].state == runs.DONE
 
 
 def test_a_search_that_is_stopped_before_it_begins_renders_no_further(loaded, tiles, search, wait):

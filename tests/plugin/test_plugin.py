@@ -9,9 +9,11 @@ import re
 from pathlib import Path
 
 import pytest
+from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsDataProvider,
     QgsFeature,
     QgsFillSymbol,
     QgsGeometry,
@@ -87,6 +89,23 @@ def test_a_raster_that_something_else_chooses_is_shown_with_its_bands(loaded, to
     assert panel.raster.currentLayer() is town
     assert [box.currentBand() for box in panel.bands] == [3, 2, 1]
     assert all(box.isEnabled() for box in panel.bands)
+
+
+def test_a_raster_whose_source_is_changed_is_opened_with_the_bands_that_it_has(
+    loaded, town, tmp_path, wait
+):
+    controller, whole = loaded.controller, town.source()
+    single = str(tmp_path / "single.tif")
+    gdal.Translate(single, whole, bandList=[1])
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: controller.session.state == READY)
+    for source, bands in ((single, (1,)), (whole, (1, 2, 3))):
+        town.setDataSource(source, "town", "gdal", QgsDataProvider.ProviderOptions())
+        assert loaded.iface.text() == ""
+        assert controller.choice.bands == bands
+        wait(lambda: controller.session.state == READY)
+        assert controller.parameters().rasters == [source]
 
 
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):

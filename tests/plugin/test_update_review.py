@@ -31,6 +31,7 @@ from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
 from samgeo_plugin.interactive import editing
+from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.interactive.update_review import UpdateReview, old_layer_of
@@ -301,6 +302,63 @@ def test_undo_and_the_key_for_open_bring_the_old_outline_back(review, changes, o
     assert area(old, 2) == pytest.approx(196)
     decide(review, "reshaped", OPEN)
     assert area(old, 2) == 100
+
+
+@pytest.fixture
+def adding(loaded, changes, old, wait):
+    """The plugin's review of an update whose old layer is the target; adds an object to it."""
+    loaded.iface.setActiveLayer = lambda chosen: None
+    loaded.controller.set_target(old)
+    loaded.start_review(changes)
+    wait(lambda: loaded.review.ready)
+
+    def add(x: float) -> None:
+        accepted = Accepted(square(x), square(x), old.crs(), {})
+        loaded.controller.session.accepted.emit(accepted)
+
+    yield add
+    loaded.review.stop()
+    for layer in (changes, old):
+        layer.rollBack()
+
+
+def undone(loaded, changes, old) -> list:
+    """Decisions, the size of the reshaped polygon and the number of polygons after each undo."""
+    states = []
+    while loaded.editor.undo():
+        decided = sum(bool(each["review"]) for each in changes.getFeatures())
+        states.append((decided, round(area(old, 2)), old.featureCount()))
+    return states
+
+
+def test_ctrl_z_undoes_decisions_and_what_was_added_in_their_order(loaded, adding, changes, old):
+    adding(200)
+    decide(loaded.review, "reshaped", ACCEPTED)
+    decide(loaded.review, "gone", ACCEPTED)
+    adding(220)
+    adding(240)
+    decide(loaded.review, "moved", REJECTED)
+    assert undone(loaded, changes, old) == [
+        (2, 196, 6), (2, 196, 5), (2, 196, 4), (1, 196, 5), (0, 100, 5), (0, 100, 4),
+    ]  # fmt: skip
+    assert sorted(each["name"] for each in old.getFeatures()) == [f"house {k}" for k in range(4)]
+    decide(loaded.review, "gone", ACCEPTED)
+    assert undone(loaded, changes, old) == [(0, 100, 4)], "decided anew after all was undone"
+
+
+def test_ctrl_z_does_not_undo_a_decision_in_the_old_layer_alone(loaded, adding, changes, old):
+    adding(200)
+    decide(loaded.review, "reshaped", ACCEPTED)
+    assert changes.commitChanges(False)
+    assert undone(loaded, changes, old) == [], "the decision is saved, and below it is the house"
+    adding(220)
+    assert undone(loaded, changes, old) == [(1, 196, 5)]
+    assert old.commitChanges(False)
+    decide(loaded.review, "reshaped", OPEN)
+    adding(240)
+    changes.undoStack().undo()  # by QGIS's own button, which goes by layers
+    assert undone(loaded, changes, old) == [], "the outline would be another one than decided"
+    assert area(old, 2) == 196
 
 
 def test_a_polygon_that_went_comes_back_with_its_id_and_attributes(review, changes, old):

@@ -2364,6 +2364,11 @@
    <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/online_session.py" />
+   <source>The search needs another part of {name} than the object in work: accept it (Enter) or give it up (Esc) first.</source>
+   <translation>Die Suche braucht einen anderen Teil von {name} als das Objekt in Arbeit: Nehmen Sie es zuerst an (Eingabe), oder verwerfen Sie es (Esc).</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
    <source>{why} It ended several times; choose a smaller model or see the log.</source>
    <translation>{why} Sie endete mehrmals; wählen Sie ein kleineres Modell oder sehen Sie ins Protokoll.</translation>
