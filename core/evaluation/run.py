@@ -85,7 +85,7 @@ def evaluate(
     truth_layer: str | None = None,
     class_field: str | None = None,
     truth_class_field: str | None = None,
-    score_field: str = SCORE_FIELD,
+    score_field: str | None = SCORE_FIELD,
     area: LayerLike | None = None,
     buffers: Sequence[float] = BUFFERS,
     boundary: float | None = None,
@@ -99,7 +99,8 @@ def evaluate(
         result_layer, truth_layer: Layers within the files.
         class_field: Field with the class, in both layers.
         truth_class_field: Its name in the truth where it has another there.
-        score_field: Field of the result with scores, for AP; without the usual one there is none.
+        score_field: Field of the result with scores, for AP; there is none for None, and in a layer
+            without the usual one.
         area: Polygons inside which everything is known: objects count where at least half of them
             lies inside; lines are cut there.
         buffers: Distances for lines, m. The first is also the reach of APLS's control points.
@@ -127,7 +128,7 @@ def evaluate(
         ]
         check_not_input(errors, None, inputs)
     ours = read_vector(result, result_layer, what="The result")
-    if score_field != SCORE_FIELD:
+    if score_field not in (None, SCORE_FIELD):
         _check_scores(ours, score_field)
     theirs = read_vector(truth, truth_layer, what="The truth")
     kind = _common_kind(ours, theirs)
@@ -280,7 +281,7 @@ def _polygons(
     plane: EqualAreaPlane,
     area: Any | None,
     class_fields: tuple[str | None, str | None],
-    score_field: str,
+    score_field: str | None,
     boundary: float | None,
 ) -> tuple[Evaluation, Compared]:
     found = _objects(result, plane, area, class_fields[0], score_field)

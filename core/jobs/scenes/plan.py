@@ -22,6 +22,7 @@ from ...sources.references import files_named
 from ...sources.scenes import Scene, find_scenes, signed
 from ...tiles.grid import Grid, Tile, choose_grid
 from ..make_segmenter import make_segmenter
+from ..one_raster import check_min_class_prob
 from ..options import area_of_interest, check_options, raster_options
 from ..result import Report
 from ..scale import magnifies, scale_for
@@ -102,6 +103,7 @@ def plan(
         SamGeoError: See ``errors.py``.
     """
     check_options(params, own_segmenter=segmenter is not None)
+    check_min_class_prob(params, own_segmenter=segmenter is not None)
     report = Report(progress, cancelled)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SamGeoWarning)

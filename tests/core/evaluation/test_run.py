@@ -161,6 +161,7 @@ def test_a_field_that_is_missing_is_named():
         evaluate(layer(square(0, 0)), layer(square(0, 0)), class_field="kind")
     scored = layer(square(0, 0)).assign(sure=0.5, kind="roof")
     assert evaluate(scored, scored, score_field="sure").overall.ap == 1
+    assert evaluate(scored, scored, score_field=None).overall.ap is None
     with pytest.raises(ParameterError, match="no field 'srue'"):
         evaluate(scored, scored, score_field="srue")
     with pytest.raises(ParameterError, match=r"kind .* no numbers: choose another score_field"):

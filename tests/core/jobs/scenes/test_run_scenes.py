@@ -324,6 +324,8 @@ def test_a_plan_counts_scenes_tiles_and_bytes_and_writes_nothing(scenes, tmp_pat
     assert found.seconds == pytest.approx(4 * found.seconds_per_tile)
     mosaic = [scenes / f"s{n}_2024-01-0{n + 1}.tif" for n in range(4)]
     whole = samgeo_core.plan(job(mosaic, tmp_path / "l.gpkg", "mosaic"), segmenter=Bright())
+    with pytest.raises(ParameterError, match="about classes from examples"):
+        samgeo_core.plan(job(mosaic, tmp_path / "l.gpkg", "mosaic", min_class_prob=0.9))
     assert (whole.scenes, whole.rasters, whole.tiles) == (1, 4, 1)
     assert sorted(tmp_path.rglob("*")) == before
 
