@@ -20,7 +20,7 @@ from shapely.geometry import shape as from_geojson
 from .. import job
 from ..earth.geometry import pixel_side
 from ..earth.place import RasterPlace
-from ..errors import ParameterError, PromptError, SamGeoError, SamGeoWarning
+from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
 from ..interactive.windows import Level
@@ -74,20 +74,9 @@ def _load_model(name: str, device: str, threads: int | None, precision: str) -> 
 
 
 def _stamp(name: str) -> _Stamp:
-    """What changes when a model's file is replaced; empty for the embedded model and what is no
-    file."""
-    from ..models.catalogue import EMBEDDED
-    from ..models.weights import checkpoints
+    from ..models.weights.checkpoints import stamp_of  # which imports torch
 
-    if name == EMBEDDED:
-        return ()
-    try:
-        path = checkpoints.locate(name).path
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        states = [file.stat() for file in files]
-    except (SamGeoError, OSError):
-        return ()  # loading it says why
-    return tuple((state.st_size, state.st_mtime_ns) for state in states)
+    return stamp_of(name)
 
 
 class Engine:

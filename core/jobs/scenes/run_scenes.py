@@ -35,6 +35,7 @@ from ...job import Progress, SegmentParameters, option
 from ...layers.formats import format_of
 from ...layers.publish import real_path
 from ...masks.job_folder import JobFolder
+from ...models.catalogue import CATALOGUE
 from ...parallel.executors import LOOK_AHEAD, ProcessExecutor, make_executor
 from ...parallel.file_lock import FileLock
 from ...segmenters.segmenter import Segmenter
@@ -199,8 +200,16 @@ def _locked(folder: Path) -> Iterator[None]:
 def _digest(params: SegmentParameters, stage: SceneStage) -> str:
     """Of all that the layers of scenes depend on, but for the scenes."""
     own = replace(params, scenes="mosaic", duplicates="date", sign=None, part_size=None)
-    name = getattr(stage.segmenter, "fingerprint", "")
-    return made_by(own, {"crs": stage.crs, "segmenter": name})
+    used: dict[str, Any] = {
+        "crs": stage.crs,
+        "segmenter": getattr(stage.segmenter, "fingerprint", ""),
+    }
+    # torch takes seconds to import: only models of this name or path are files of one's own.
+    if stage.segmenter is None and params.model not in CATALOGUE:
+        from ...models.weights.checkpoints import stamp_of as model_stamp
+
+        used["model"] = model_stamp(params.model)  # it may be trained again under its name
+    return made_by(own, used)
 
 
 def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scene]) -> str:

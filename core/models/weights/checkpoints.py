@@ -24,7 +24,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, ModelError
 from ...parallel.atomic_write import replace_atomically
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
@@ -126,6 +126,22 @@ def locate(name_or_path: str | Path) -> Located:
         return Located(entry.name, folder, entry, manifest.get("model.safetensors"))
     (file,) = manifest
     return Located(entry.name, folder / file, entry, manifest[file])
+
+
+def stamp_of(name_or_path: str | Path) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of a model's files: what changes when these are replaced.
+
+    Returns:
+        Empty for the embedded model, which changes with the program, and for what is not here.
+    """
+    if str(name_or_path) == EMBEDDED:
+        return ()
+    try:
+        path = locate(name_or_path).path
+        states = [file.stat() for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    except (ModelError, OSError):
+        return ()  # loading it says why
+    return tuple((state.st_size, state.st_mtime_ns) for state in states)
 
 
 def entry_of(own: OwnModel) -> ModelEntry:
