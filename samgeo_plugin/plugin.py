@@ -25,6 +25,7 @@ from .i18n import tr
 from .interactive.automatic import Automatic
 from .interactive.controller import Controller
 from .interactive.editor import LayerEditor
+from .interactive.engine_session import View
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.online import Needed
@@ -117,8 +118,8 @@ class SamGeoPlugin(QObject):
         self.automatic = Automatic(
             controller, self.find, self.examples, self._use_map, self._tool_wanted, self
         )
-        controller.is_searching = lambda: self.find.running
-        controller.is_searched = lambda: self.automatic.busy or self.find.there
+        controller.online.is_searching = lambda: self.find.running
+        controller.online.is_searched = lambda: self.automatic.busy or self.find.there
         panel = FindPanel(
             controller,
             self.automatic,
@@ -159,17 +160,18 @@ class SamGeoPlugin(QObject):
             signal.connect(self.editor.follow)
         self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
         self.layer_rendering = LayerRendering(controller, canvas, window, self)
-        for rendering in (controller.online, self.layer_rendering):
+        for rendering in (controller.online.renderings, self.layer_rendering):
             rendering.progress.connect(
                 lambda done, total: self.dock.show_progress(tr("Rendering the map"), done, total)
             )
-        for ended in (controller.online.failed, self.layer_rendering.ended):
+        for ended in (controller.online.renderings.failed, self.layer_rendering.ended):
             ended.connect(self._hide_progress)
         self._moved = QTimer(self)
         self._moved.setSingleShot(True)
         self._moved.setInterval(300)
         self._moved.timeout.connect(self._map_rests)
         canvas.extentsChanged.connect(self._moved.start)
+        canvas.temporalRangeChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.taken.connect(self._tool_taken)
         self.tool.wanted.connect(self._tool_wanted)
@@ -205,6 +207,7 @@ class SamGeoPlugin(QObject):
         QCoreApplication.instance().aboutToQuit.disconnect(self._stop_processes)
         canvas = self.iface.mapCanvas()
         canvas.extentsChanged.disconnect(self._moved.start)
+        canvas.temporalRangeChanged.disconnect(self._moved.start)
         self._moved.stop()
         if self.tool is not None:
             for tool in (self.tool, self.example_tool):
@@ -285,7 +288,7 @@ class SamGeoPlugin(QObject):
 
     def _tool_taken(self) -> None:
         """Open the raster before the first click, unless a search needs another part of it."""
-        if self.controller is not None and self.controller.is_searching():
+        if self.controller is not None and self.controller.online.is_searching():
             self._map_rests()
         else:
             self._tool_wanted()
@@ -297,7 +300,7 @@ class SamGeoPlugin(QObject):
             return False
         if controller.raster_layer() is None:
             self.dock.source.choose_raster(self._likely_raster())
-        controller.set_extent(self.iface.mapCanvas().extent())
+        controller.online.extent = self.iface.mapCanvas().extent()
         opened = controller.open(searched)
         if opened and not controller.models:
             controller.refresh_models()
@@ -305,17 +308,15 @@ class SamGeoPlugin(QObject):
 
     def _use_map(self) -> None:
         """The session follows the map, also without a tool in hand."""
-        canvas = self.iface.mapCanvas()
         if self.controller is not None:
-            crs = canvas.mapSettings().destinationCrs()
-            self.controller.session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+            self.controller.session.use_map(View.of(self.iface.mapCanvas().mapSettings()))
 
     def _map_rests(self) -> None:
         """Online layers are rendered for the view while the tool is in hand."""
         canvas, controller = self.iface.mapCanvas(), self.controller
         if controller is not None and canvas.mapTool() is self.tool:
-            controller.set_extent(canvas.extent())
-            controller.look_online()
+            controller.online.extent = canvas.extent()
+            controller.online.look()
 
     def _likely_raster(self) -> Optional[QgsRasterLayer]:
         """The active layer, or the topmost raster that is shown."""
@@ -410,7 +411,7 @@ class SamGeoPlugin(QObject):
     def _cancel(self) -> None:
         if self.controller is not None:
             self.layer_rendering.cancel()
-            self.controller.online.cancel()
+            self.controller.online.renderings.cancel()
             self.controller.session.cancel()
 
     # --- windows --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from osgeo import gdal, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsDateTimeRange,
     QgsMapLayer,
     QgsMapRendererJob,
     QgsMapRendererParallelJob,
@@ -53,6 +54,7 @@ class RenderPlan:
         width: Pixels.
         height: Pixels.
         limit: Largest side that is allowed.
+        times: Of a layer with times, which to show; None for what it shows without.
     """
 
     extent: QgsRectangle
@@ -61,6 +63,7 @@ class RenderPlan:
     width: int
     height: int
     limit: int
+    times: Optional[QgsDateTimeRange] = None
 
     @property
     def fits(self) -> bool:
@@ -76,6 +79,7 @@ def plan_rendering(
     crs: QgsCoordinateReferenceSystem,
     resolution: float,
     limit: Optional[int] = None,
+    times: Optional[QgsDateTimeRange] = None,
 ) -> RenderPlan:
     """Whole pixels around an extent.
 
@@ -94,7 +98,8 @@ def plan_rendering(
         extent.xMinimum() + width * resolution,
         extent.yMaximum(),
     )
-    return RenderPlan(whole, crs, resolution, width, height, limit or settings.RENDER_LIMIT.get())
+    limit = limit or int(settings.RENDER_LIMIT.get())
+    return RenderPlan(whole, crs, resolution, width, height, limit, times)
 
 
 class RenderedTiff:
@@ -163,6 +168,9 @@ class RenderedTiff:
         wanted.setOutputDpi(96)
         wanted.setBackgroundColor(QColor(0, 0, 0, 0))
         wanted.setFlag(QgsMapSettings.Flag.Antialiasing, False)
+        if self.plan.times is not None:
+            wanted.setIsTemporal(True)
+            wanted.setTemporalRange(self.plan.times)
         wanted.setExtent(
             QgsRectangle(
                 extent.xMinimum() + left * step,

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..errors import ParameterError
+from ..errors import ParameterError, SamGeoWarning
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
@@ -26,7 +27,7 @@ from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
-from .options import area_of_interest, tolerance_of
+from .options import area_of_interest, is_given, tolerance_of
 from .result import NO_POLYGONS, JobResult, Report, all_left_out
 from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
@@ -60,6 +61,15 @@ def segment_tiles_of(
     factory = _factory(chosen, segmenter, raster)
     here = factory()
     _check_segmenter(here)
+    proposed = isinstance(here, AutomaticSegmenter) and here.options.proposals == "embedded"
+    if proposed and is_given(params, "points_per_side"):
+        warnings.warn(
+            f"{option('points_per_side')} {params.points_per_side} was passed over: it is about a "
+            f"grid of points, and the embedded model proposes objects without one. Leave it out, "
+            f"or choose {option('proposals')} grid.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:
         raise no_choice(here.name)

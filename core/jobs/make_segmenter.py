@@ -22,7 +22,6 @@ from ..segmenters.exemplars import ExemplarBox, ExemplarSegmenter, cut_exemplars
 from ..segmenters.proposers import Proposer
 from ..segmenters.segmenter import Segmenter
 from ..segmenters.words import ConceptOptions, concept_segmenter
-from .options import is_given
 from .scale import scaled
 from .stages.opened import loaded_once
 from .stages.prompt_stage import ModelFactory
@@ -62,12 +61,6 @@ def make_segmenter(
             f"{model.info.name} knows no classes of its own: leave {option('classes')} out, "
             f"or choose the "
             "embedded model."
-        )
-    if way == "embedded" and is_given(params, "points_per_side"):
-        raise ParameterError(
-            f"{option('points_per_side')} {params.points_per_side} is about a grid of points, and "
-            f"the embedded model proposes objects without one: leave it out, or choose "
-            f"{option('proposals')} grid."
         )
     proposer = None
     if way == "embedded":

@@ -115,10 +115,15 @@ class SkeletonGraph:
             return self.length[edge] < max(float(distance[end]) for end in (path[0], path[-1]))
 
         def is_around_nothing(edge: int) -> bool:
-            """Whether a loop is too small to run around a hole of the surface."""
+            """Whether a loop is too small to run around a hole of the surface.
+
+            Its node may lie in a square, which is wider than the loop's own road.
+            """
             path = self.edges[edge]
-            half = max(float(distance[path[0]]), 1.0)
-            return path[0] == path[-1] and self.length[edge] < 2 * math.pi * half
+            if path[0] != path[-1]:
+                return False
+            half = max(min(float(distance[cell]) for cell in path), 1.0)
+            return self.length[edge] < 2 * math.pi * half
 
         heap = [(len(self.edges[edge]), edge) for edge in self.edges if is_near(edge)]
         heapq.heapify(heap)

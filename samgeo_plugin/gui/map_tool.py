@@ -14,6 +14,7 @@ from qgis.PyQt.QtWidgets import QApplication
 from .. import settings
 from ..interactive.classes import ClassList
 from ..interactive.editor import LayerEditor
+from ..interactive.engine_session import View
 from ..interactive.place import Place, largest_part_number, parts_of
 from ..interactive.session import InteractiveSession
 from ..job import Prompt
@@ -94,6 +95,7 @@ class PromptTool(QgsMapTool):
         canvas.viewport().installEventFilter(self)
         canvas.destinationCrsChanged.connect(self._map_changed)
         canvas.extentsChanged.connect(self._map_changed)
+        canvas.temporalRangeChanged.connect(self._map_changed)
         self._map_changed()
         canvas.setFocus()
         self.taken.emit()
@@ -107,6 +109,7 @@ class PromptTool(QgsMapTool):
             self._listening = False
             canvas.destinationCrsChanged.disconnect(self._map_changed)
             canvas.extentsChanged.disconnect(self._map_changed)
+            canvas.temporalRangeChanged.disconnect(self._map_changed)
         self._enter.set_in_hand(False)
         self._end_split()
         self._stop_drawing()
@@ -125,9 +128,7 @@ class PromptTool(QgsMapTool):
         return QgsMapTool.Flag(0)
 
     def _map_changed(self) -> None:
-        canvas = self.canvas()
-        crs = canvas.mapSettings().destinationCrs()
-        self._session.use_map(crs, canvas.mapUnitsPerPixel() or None)
+        self._session.use_map(View.of(self.canvas().mapSettings()))
 
     # --- mouse ----------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle, QgsUnitTypes
+from qgis.core import QgsRectangle, QgsUnitTypes
 from qgis.gui import QgsDoubleSpinBox, QgsMapCanvas
 from qgis.PyQt.QtWidgets import (
     QDialog,
@@ -18,6 +18,7 @@ from qgis.PyQt.QtWidgets import (
 
 from .. import rasters, rendering, settings
 from ..i18n import tr
+from ..interactive.engine_session import View
 
 
 class RenderDialog(QDialog):
@@ -27,14 +28,14 @@ class RenderDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Render {layer}").format(layer=name))
         self._extent: QgsRectangle = canvas.extent()
-        self._crs: QgsCoordinateReferenceSystem = canvas.mapSettings().destinationCrs()
+        self._view = View.of(canvas.mapSettings())
         self.plan: Optional[rendering.RenderPlan] = None
         self.resolution = QgsDoubleSpinBox()
-        degrees = self._crs.isGeographic()
+        degrees = self._view.crs.isGeographic()
         self.resolution.setDecimals(8 if degrees else 3)
         self.resolution.setRange(1e-8 if degrees else 1e-3, 1e6)
         self.resolution.setValue(canvas.mapUnitsPerPixel())
-        self.resolution.setSuffix(" " + QgsUnitTypes.toString(self._crs.mapUnits()))
+        self.resolution.setSuffix(" " + QgsUnitTypes.toString(self._view.crs.mapUnits()))
         self.resolution.setShowClearButton(False)
         self.facts = QLabel()
         self.facts.setWordWrap(True)
@@ -64,7 +65,11 @@ class RenderDialog(QDialog):
         ok = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
         try:
             plan = rendering.plan_rendering(
-                self._extent, self._crs, self.resolution.value(), settings.RENDER_LIMIT.get()
+                self._extent,
+                self._view.crs,
+                self.resolution.value(),
+                settings.RENDER_LIMIT.get(),
+                self._view.times,
             )
         except rasters.LayerError as error:
             self.facts.setText(str(error))

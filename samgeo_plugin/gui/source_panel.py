@@ -142,7 +142,7 @@ class SourcePanel(QWidget):
         controller.choice_changed.connect(self._show_choice)
         controller.target_changed.connect(self._fill_targets)
         controller.autosave.changed.connect(self._show_unsaved)
-        controller.online.changed.connect(self._show_online)
+        controller.online.renderings.changed.connect(self._show_online)
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
@@ -365,7 +365,7 @@ class SourcePanel(QWidget):
     def _show_online(self) -> None:
         """What stands in for a layer that is not a file."""
         controller = self._controller
-        online = controller.online
+        renderings = controller.online.renderings
         text = ""
         if controller.choice.rendered is not None:
             text = tr("A temporary rendering is in use.")
@@ -373,7 +373,7 @@ class SourcePanel(QWidget):
             text = tr(
                 "The view of this online layer is used; {size} of {limit} MB are kept until the "
                 "project is closed."
-            ).format(size=round(online.megabytes), limit=settings.RENDER_CACHE.get())
+            ).format(size=round(renderings.megabytes), limit=settings.RENDER_CACHE.get())
         self._rendered.setVisible(bool(text))
         self._rendered.setText(text)
 

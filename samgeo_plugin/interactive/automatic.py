@@ -28,7 +28,7 @@ from .examples import Examples
 from .find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from .in_steps import InSteps
 from .online import Needed
-from .runs import DONE, FAILED, RUNNING, STOPPED, Run, Runs
+from .runs import DONE, FAILED, NOT_KNOWN, RUNNING, STOPPED, Run, Runs
 from .take_over import TakeOver
 from .target import TargetError
 from .words import NO_WORDS, WordSearch, text_of, words_of
@@ -164,7 +164,7 @@ class Automatic(QObject):
         """No further tiles; what was found stays."""
         self._teaching.stop()
         self._find.stop()
-        self._controller.stop_search()
+        self._controller.online.stop_search()
         self.changed.emit()
 
     def _with_examples(self, wanted: Wanted) -> None:
@@ -189,7 +189,7 @@ class Automatic(QObject):
                 "warning", tr("The area lies outside the map's CRS."), str(error)
             )
             return
-        online = controller.online_layer
+        online = controller.online.layer
         if area is None and online is not None:
             controller.reporter.show(
                 "warning",
@@ -219,7 +219,7 @@ class Automatic(QObject):
             name = tr("Objects in {raster}").format(raster=raster.name())
         layer = controller.target_layer()
         # Starting ends another run first, whose end is noted then.
-        self._find.start(name, area, wanted.what, wanted.search, raster.name())
+        self._find.start(name, area, view.crs, wanted.what, wanted.search, raster.name())
         self._wanted, self._since = wanted, time.monotonic()
         self.current = self.runs.add(
             started=datetime.now().isoformat(" ", "seconds"),
@@ -231,7 +231,7 @@ class Automatic(QObject):
             where=wanted.where,
             area="" if wanted.area is None else wanted.area.asWkt(9),
             crs=wanted.crs.toWkt(),
-            least=self._find.least,
+            least=self._least,
             into=wanted.into,
             target="" if layer is None else layer.id(),
             words=text_of(wanted.search.words) if wanted.what == WORDS else "",
@@ -239,6 +239,12 @@ class Automatic(QObject):
             pixel_size=(view.pixel_size or 0.0) if view.crs == wanted.crs else 0.0,
         ).number
         self.changed.emit()
+
+    @property
+    def _least(self) -> float:
+        """The search's least score, as the history has it."""
+        least = self._find.known_least
+        return NOT_KNOWN if least is None else least
 
     def _ended(self) -> None:
         find, number = self._find, self.current
@@ -253,7 +259,7 @@ class Automatic(QObject):
             done=find.done,
             tiles=find.tiles,
             shown=len(find.kept),
-            least=find.least,
+            least=self._least,
             seconds=round(run.seconds + time.monotonic() - self._since, 1),
         )
         if whole and run.what == WORDS and not find.found:
@@ -408,8 +414,9 @@ class Automatic(QObject):
 
 
 def search_of(run: Run) -> WordSearch:
-    """The words of a run, with the least score at its end."""
-    return WordSearch(words_of(run.words), run.detector, run.least)
+    """The words of a run, with the least score at its end where that is known."""
+    least = None if run.least < 0 else run.least
+    return WordSearch(words_of(run.words), run.detector, least)
 
 
 def _moved(

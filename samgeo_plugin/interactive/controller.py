@@ -12,7 +12,6 @@ from qgis.core import (
     QgsGeometry,
     QgsProject,
     QgsRasterLayer,
-    QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -29,8 +28,9 @@ from .autosave import PROPERTY, Autosave, new_path
 from .candidates import Accepted, Refinement
 from .classes import ClassList
 from .editing import EditError
-from .online import Needed, OnlineView, Rendering
-from .opening import CLOSED, READY
+from .online import Needed
+from .online_session import OnlineSession
+from .opening import READY
 from .place import Place
 from .presence import Presence
 from .session import InteractiveSession
@@ -84,7 +84,6 @@ class Controller(QObject):
         self.target_id: Optional[str] = None
         self._stamp: Optional[tuple[int, int, int]] = None
         self._renderings: list[str] = []
-        self.extent: Optional[QgsRectangle] = None
         self.temporary = self._closed = False
         self._asked: list[Any] = []
         """Sentences whose ways out write an accepted object: they are of this project only."""
@@ -92,16 +91,9 @@ class Controller(QObject):
             lambda: bool(self.session.prompts or self.session.pending), reporter.show, self
         )
         self.target_changed.connect(lambda: self.autosave.watch(self.target_layer()))
-        self.online = OnlineView(self)
-        self.online.ready.connect(self._rendered_online)
-        self.online.incomplete.connect(lambda why: reporter.show("warning", why))
-        self.online.failed.connect(self._not_rendered)
-        self._online_in_use = ""
-        self._searched_next: Optional[Needed] = None
-        self.is_searching: Callable[[], bool] = lambda: False
-        """A search is under way, which ends where another raster is opened."""
-        self.is_searched: Callable[[], bool] = lambda: False
-        """So it is, or what it has found can be sorted as long as its raster is open."""
+        self.online = OnlineSession(
+            self.session, reporter, self._online_layer, self.parameters, self
+        )
         self.accepted_objects = AcceptedObjects(self.session, reporter, self)
         self.presence = Presence(self)
         self.presence.gone.connect(self.taken_back)
@@ -114,8 +106,6 @@ class Controller(QObject):
         self.session.accepted.connect(self._write)
         self.session.class_given.connect(self._write_class)
         self.session.opened.connect(self._remove_renderings)
-        self.session.opened.connect(self._forget_searched)
-        self.session.not_opened.connect(self._forget_searched)
         project = QgsProject.instance()
         project.cleared.connect(self._project_cleared)
         project.layersAdded.connect(self._layers_changed)
@@ -138,7 +128,8 @@ class Controller(QObject):
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
-        self._stamp = self._searched_next = None
+        self._stamp = None
+        self.online.forget_searched()
         if changed.rendered is not None:
             self._renderings.append(changed.rendered)
         self.session.close()
@@ -155,7 +146,7 @@ class Controller(QObject):
             raise rasters.LayerError(tr("Choose a raster layer first."))
         path = self.choice.rendered or rasters.file_as_shown(layer, jobs.root())
         if path is None:
-            path = self._online_path(layer)
+            path = self.online.path_of(layer)
         if path is None:
             raise rasters.LayerError(
                 tr("{name} is not a file; render the visible extent first.").format(
@@ -186,9 +177,7 @@ class Controller(QObject):
         try:
             layer = self._online_layer()
             if layer is not None:
-                # A click takes no rendering away from a search that waits for it.
-                self._searched_next = searched or self._searched_next
-                return self._open_online(layer)
+                return self.online.open(layer, searched)
             if in_work:
                 return True
             parameters = self.parameters()
@@ -201,8 +190,6 @@ class Controller(QObject):
         self._stamp = stamp
         self.session.open(parameters)
         return True
-
-    # --- online layers --------------------------------------------------------------------------
 
     def _is_rendered(self, layer: QgsRasterLayer) -> bool:
         """The engine gets a picture of this layer rather than its file."""
@@ -218,126 +205,6 @@ class Controller(QObject):
         if layer is None or self.choice.rendered or rasters.file_of(layer) is not None:
             return None
         return layer
-
-    @property
-    def online_layer(self) -> Optional[QgsRasterLayer]:
-        """The chosen layer, where it is rendered as it is needed: it has no whole."""
-        try:
-            return self._online_layer()
-        except rasters.LayerError:
-            return None
-
-    def _needed(self) -> Optional[Needed]:
-        """What must be rendered of an online layer: until it is open, what is to be searched."""
-        if self._searched_next is not None or self.extent is None:
-            return self._searched_next
-        return Needed(self.extent, self.session.view)
-
-    def _online_path(self, layer: QgsRasterLayer) -> Optional[str]:
-        needed = self._needed()
-        if needed is None:
-            return None
-        found = self.online.find(layer, needed, self._online_in_use)
-        return None if found is None else found.path
-
-    def set_extent(self, extent: QgsRectangle) -> None:
-        """The map's view, which online layers are rendered for."""
-        self.extent = extent
-
-    def _open_online(self, layer: QgsRasterLayer) -> bool:
-        """Use what is rendered; else render it, and keep what is clicked meanwhile."""
-        if self._online_path(layer) is not None:
-            return self._use_online(layer)
-        for_search = self._searched_next is not None
-        begun = self._render(layer)
-        if self.session.state != CLOSED and (begun or not for_search):
-            self._say_search_ends()
-            self.session.close()
-        return begun
-
-    def _render(self, layer: QgsRasterLayer) -> bool:
-        """Begin to render what is needed; False, with a sentence, where that cannot be."""
-        needed = self._needed()
-        if needed is None:
-            return False
-        extent = QgsRectangle(needed.extent)
-        for prompt in (*self.session.pending_prompts, *self.session.prompts):
-            for x, y in prompt.coordinates:
-                extent.combineExtentWith(x, y)
-        try:
-            self.online.request(layer, replace(needed, extent=extent))
-        except rasters.LayerError as error:
-            self._not_rendered(str(error))
-        return self.online.is_running
-
-    def _use_online(self, layer: QgsRasterLayer) -> bool:
-        try:
-            parameters = self.parameters()
-        except rasters.LayerError as error:
-            self.reporter.show("warning", str(error))
-            return False
-        path = parameters.rasters[0]
-        if path != self._online_in_use:
-            self._say_search_ends()
-        self._online_in_use = path
-        self.session.open(parameters, keep_object=True)
-        if self.session.state == READY:
-            self._forget_searched()
-        self.online.remove_old(path)
-        return True
-
-    def look_online(self) -> None:
-        """The map has moved with the tool in hand: render what an online layer shows now."""
-        layer = self.online_layer
-        if layer is None or self._needed() is None:
-            return
-        if self._online_path(layer) is None:
-            self._render(layer)
-        elif self._is_idle():
-            self._use_online(layer)
-
-    def _is_idle(self) -> bool:
-        """Nothing is lost where another raster is opened."""
-        return not (self.session.prompts or self.session.pending or self.is_searched())
-
-    def _rendered_online(self, made: Rendering) -> None:
-        """Open it at once where somebody waits for it or nothing is in work."""
-        layer = self.online_layer
-        waits = self.session.state != READY
-        if layer is None or made.layer_id != layer.id():
-            return
-        if not waits and not self._is_idle():
-            self.online.remove_old(self._online_in_use)
-        elif self._online_path(layer) is not None:
-            self._use_online(layer)
-        elif waits:
-            self._render(layer)  # the map has moved meanwhile
-
-    def _not_rendered(self, why: str) -> None:
-        """A search that waits for it is at its end."""
-        self.reporter.show("warning", why)
-        self._forget_searched()
-        if self.session.state == CLOSED:
-            self.session.not_opened.emit()
-
-    def _forget_searched(self) -> None:
-        self._searched_next = None
-
-    def stop_search(self) -> None:
-        """What is rendered for a search that has not begun is of no use."""
-        if self._searched_next is not None:
-            self._forget_searched()
-            self.online.cancel()
-
-    def _say_search_ends(self) -> None:
-        if self.session.state == READY and self.is_searching():
-            self.reporter.show(
-                "warning",
-                tr(
-                    "The search has ended, because another part of the layer was opened. “Runs…” "
-                    "can repeat it."
-                ),
-            )
 
     def refresh_models(self) -> None:
         """Ask the engine for its models; quiet where there is no engine yet."""
@@ -590,8 +457,7 @@ class Controller(QObject):
         project.layersRemoved.disconnect(self._layers_changed)
         self.choice = replace(self.choice, rendered=None)
         self._remove_renderings()
-        self.online.failed.disconnect(self._not_rendered)  # nobody waits any more
-        self.online.remove_all(at_once=True)
+        self.online.close()
         self.reporter.release()
 
     def _project_cleared(self) -> None:
@@ -602,7 +468,7 @@ class Controller(QObject):
         self.session.close(at_once=True)
         self.choose(raster=None, bands=(), rendered=None)
         self._remove_renderings()
-        self.online.remove_all()
+        self.online.renderings.remove_all()
 
     def _remove_renderings(self) -> None:
         """Delete temporary renderings that are no longer in use."""

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsDateTimeRange,
+    QgsGeometry,
+    QgsMapSettings,
+    QgsPointXY,
+)
 
 from ..crs import crs_text
 from ..engine.client import EngineClient
@@ -28,10 +34,21 @@ class View:
     Args:
         crs: Of the prompts and of the answer.
         pixel_size: Ground units of ``crs`` per screen pixel.
+        times: What the temporal controller shows; None where it is off.
     """
 
     crs: QgsCoordinateReferenceSystem
     pixel_size: Optional[float] = None
+    times: Optional[QgsDateTimeRange] = None
+
+    @classmethod
+    def of(cls, settings: QgsMapSettings) -> View:
+        """How a map with these settings stands."""
+        return cls(
+            settings.destinationCrs(),
+            settings.mapUnitsPerPixel() or None,
+            settings.temporalRange() if settings.isTemporal() else None,
+        )
 
 
 class EngineSession:
@@ -42,8 +59,7 @@ class EngineSession:
 
     Attributes:
         name: From ``open``; empty while nothing is open.
-        crs: The map's, in which prompts and answers are.
-        pixel_size: The map's ground units per screen pixel.
+        view: How the map stands now.
         has_crs: The raster's file has one; else QGIS draws it in the map's plane as it is, and
             the engine takes the map's coordinates for the raster's own.
     """
@@ -51,8 +67,7 @@ class EngineSession:
     def __init__(self, client: EngineClient) -> None:
         self.client = client
         self.name = ""
-        self.crs = QgsCoordinateReferenceSystem()
-        self.pixel_size: Optional[float] = None
+        self.view = View(QgsCoordinateReferenceSystem())
         self.has_crs = True
 
     @property
@@ -60,9 +75,9 @@ class EngineSession:
         return bool(self.name)
 
     @property
-    def view(self) -> View:
-        """How the map stands now."""
-        return View(QgsCoordinateReferenceSystem(self.crs), self.pixel_size)
+    def crs(self) -> QgsCoordinateReferenceSystem:
+        """The map's, in which prompts and answers are."""
+        return self.view.crs
 
     def close(self) -> None:
         if self.name:

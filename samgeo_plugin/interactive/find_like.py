@@ -8,6 +8,7 @@ the model does not run again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Optional
 
 from qgis.core import (
@@ -95,6 +96,7 @@ class FindLike(QObject):
         """From which an object is shown; the usual one is that of all searches but those by words,
         where each model's scores are of their own kind."""
         self.crs = QgsCoordinateReferenceSystem()
+        """Of all that is found."""
         self._area: Optional[QgsGeometry] = None
         self._name = ""
         self._collection = ""
@@ -139,6 +141,12 @@ class FindLike(QObject):
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
     @property
+    def known_least(self) -> Optional[float]:
+        """:attr:`least`; None while a search by words has its model's own, which comes with the
+        engine's first answer."""
+        return self.search.least if self.what == WORDS else self.least
+
+    @property
     def example_classes(self) -> list[str]:
         """The classes of the examples, the one with the most first."""
         return [name for name, _ in self._examples.counts.most_common() if name]
@@ -147,6 +155,7 @@ class FindLike(QObject):
         self,
         name: str,
         area: Optional[QgsGeometry],
+        crs: QgsCoordinateReferenceSystem,
         what: str = EXAMPLES,
         search: WordSearch = NO_WORDS,
         raster: str = "",
@@ -155,7 +164,9 @@ class FindLike(QObject):
 
         Args:
             name: Of the candidates' layer.
-            area: In the map's CRS; None for the whole raster.
+            area: In ``crs``; None for the whole raster.
+            crs: Of the area and of what is found; the map may have another one by the time that
+                the raster is open.
             what: :data:`EXAMPLES`, :data:`EVERYTHING`, :data:`WORDS` or a class of the model.
             search: The words.
             raster: Name of the raster's layer.
@@ -164,8 +175,10 @@ class FindLike(QObject):
         self._forget()
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
-        if what != WORDS:
-            self.least = self.usual_least
+        self.crs = QgsCoordinateReferenceSystem(crs)
+        least = search.least if what == WORDS else self.usual_least
+        if least is not None:
+            self.least = least
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -254,7 +267,6 @@ class FindLike(QObject):
         if self.state != OPENING:
             return
         engine = self._session.engine
-        self.crs = QgsCoordinateReferenceSystem(self._session.crs)
         area = None if self._area is None else from_geometry(self._area)
         by_boxes = self.by_examples and bool((self._session.info.get("model") or {}).get("words"))
         self._request = self._client.request(
@@ -293,9 +305,8 @@ class FindLike(QObject):
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
         self.model = str(result.get("model") or "")
-        if self.what == WORDS:  # scores of one model say nothing of another's
-            least = self.search.least
-            self.least = float(result.get("min_score") or 0.0) if least is None else least
+        if self.known_least is None:  # scores of one model say nothing of another's
+            self.set_least(float(result.get("min_score") or 0.0))
         self.state = FINDING
         self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
@@ -379,7 +390,9 @@ class FindLike(QObject):
 
     def set_least(self, least: float) -> None:
         """The probability from which an object is shown."""
-        if self.what != WORDS:
+        if self.what == WORDS:
+            self.search = replace(self.search, least=least)
+        else:
             self.usual_least = least
         if least != self.least:
             self.least = least

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from qgis.core import (
+    QgsDateTimeRange,
     QgsMapLayer,
     QgsProject,
     QgsRasterLayer,
@@ -21,7 +22,7 @@ from qgis.core import (
     QgsReadWriteContext,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
 from qgis.PyQt.QtXml import QDomDocument
 
 from .. import rendering, settings
@@ -46,7 +47,7 @@ class Needed:
 
     Args:
         extent: In the view's CRS.
-        view: The map's CRS and resolution.
+        view: The map's CRS, resolution and times.
         exactly: A search's area: nothing around it, and no pixels that are larger.
     """
 
@@ -88,22 +89,29 @@ class Rendering:
         return 1 / _COARSER <= ratio <= _COARSER and covered.contains(needed.extent)
 
 
-def what_is_shown(layer: QgsRasterLayer) -> str:
-    """The layer's source and style: with others, it looks different.
+def what_is_shown(layer: QgsRasterLayer, times: Optional[QgsDateTimeRange]) -> str:
+    """The layer's source, style and, where it has some, times: with others, it looks different.
 
     A style that follows the map's extent is left out, because it changes while it is rendered.
+
+    Args:
+        layer: The layer.
+        times: What the temporal controller shows; None where it is off.
     """
+    source = str(layer.source())
+    if times is not None and layer.temporalProperties().isActive():
+        ends = (each.toString(Qt.DateFormat.ISODate) for each in (times.begin(), times.end()))
+        source = "\n".join((source, *ends))
     renderer = layer.renderer()
     if renderer is not None:
         extent = renderer.minMaxOrigin().extent()
         if QgsRasterMinMaxOrigin.extentString(extent) == "UpdatedCanvas":
-            return str(layer.source())
+            return source
     document = QDomDocument()
     categories = QgsMapLayer.StyleCategory
-    layer.exportNamedStyle(
-        document, QgsReadWriteContext(), categories.Symbology | categories.Rendering
-    )
-    return f"{layer.source()}\n{document.toString()}"
+    shown = categories.Symbology | categories.Rendering | categories.Temporal
+    layer.exportNamedStyle(document, QgsReadWriteContext(), shown)
+    return f"{source}\n{document.toString()}"
 
 
 class OnlineView(QObject):
@@ -143,7 +151,7 @@ class OnlineView(QObject):
         """
         if not self.kept:
             return None
-        shown = what_is_shown(layer)
+        shown = what_is_shown(layer, needed.view.times)
         found = [each for each in self.kept if each.serves(layer.id(), shown, needed)]
         found.sort(key=lambda each: each.path == in_use)
         return found[-1] if found else None
@@ -155,9 +163,8 @@ class OnlineView(QObject):
             LayerError: It is too large, or empty.
         """
         plan = _plan(needed)
-        if self._coming is not None and self._coming.serves(
-            layer.id(), what_is_shown(layer), needed
-        ):
+        coming, shown = self._coming, what_is_shown(layer, plan.times)
+        if coming is not None and coming.serves(layer.id(), shown, needed):
             return
         if self._renderer is not None:
             self._next = (layer.id(), plan)
@@ -167,7 +174,7 @@ class OnlineView(QObject):
 
     def _begin(self, layer: QgsRasterLayer, plan: RenderPlan) -> None:
         # The layer may be gone at the end, or be another one.
-        coming = Rendering(layer.id(), what_is_shown(layer), "", plan, 0)
+        coming = Rendering(layer.id(), what_is_shown(layer, plan.times), "", plan, 0)
         renderer = LayerRenderer(layer, plan, self)
         self._renderer, self._coming = renderer, coming
         renderer.finished.connect(lambda path: self._finished(coming, path, renderer.missing))
@@ -233,16 +240,20 @@ def _plan(needed: Needed) -> RenderPlan:
     if not view.pixel_size:
         raise LayerError(tr("The map has no size yet."))
     limit = int(settings.RENDER_LIMIT.get())
+
+    def plan_of(whole: QgsRectangle, resolution: float) -> RenderPlan:
+        return rendering.plan_rendering(whole, view.crs, resolution, limit, view.times)
+
     if not needed.exactly:
         around = QgsRectangle(extent)
         around.grow(_AROUND * max(extent.width(), extent.height()))
-        plan = rendering.plan_rendering(around, view.crs, view.pixel_size, limit)
+        plan = plan_of(around, view.pixel_size)
         if plan.fits:
             return plan
-    plan = rendering.plan_rendering(extent, view.crs, view.pixel_size, limit)
+    plan = plan_of(extent, view.pixel_size)
     coarser = max(extent.width(), extent.height()) / (limit - 1)
     if not plan.fits and not needed.exactly and coarser <= _COARSER * view.pixel_size:
-        plan = rendering.plan_rendering(extent, view.crs, coarser, limit)
+        plan = plan_of(extent, coarser)
     if not plan.fits:
         raise LayerError(
             tr(

@@ -21,6 +21,9 @@ DONE = "done"
 STOPPED = "stopped"
 FAILED = "failed"
 
+NOT_KNOWN = -1.0
+"""As a run's least score."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,7 +39,8 @@ class Run:
         where: "view", "area" or "raster".
         area: WKT of the area in ``crs``; empty for the whole raster.
         crs: WKT of the CRS.
-        least: Least probability of the class, or least score.
+        least: Least probability of the class, or least score; :data:`NOT_KNOWN` of a search by
+            words that ended before its model had told its own.
         into: Whether what is found goes into the target layer at the end.
         target: Id of the target layer; empty for a new one.
         state: :data:`RUNNING`, :data:`DONE`, :data:`STOPPED` or :data:`FAILED`.

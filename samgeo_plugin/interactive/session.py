@@ -247,15 +247,14 @@ class InteractiveSession(QObject):
         self._clear_object()
         self.not_opened.emit()
 
-    def use_map(self, crs: QgsCoordinateReferenceSystem, pixel_size: Optional[float]) -> None:
-        """The CRS of the map, of prompts and of answers, and its ground units per screen pixel."""
-        if crs != self._engine.crs and self._prompts:
+    def use_map(self, view: View) -> None:
+        """How the map stands now; prompts and answers have its CRS."""
+        if view.crs != self._engine.crs and self._prompts:
             self._clear_object()
             self.message.emit(
                 "info", tr("The project's CRS has changed; the object in work was given up."), ""
             )
-        self._engine.crs = crs
-        self._engine.pixel_size = pixel_size
+        self._engine.view = view
 
     def _opened(self) -> None:
         self.opened.emit()

@@ -54,14 +54,18 @@ def is_update(layer: QgsVectorLayer) -> bool:
 
 
 def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
-    """The project's layer that a layer of changes is about; None where it is not open."""
+    """The project's layer that a layer of changes is about; None where it is not open.
+
+    Of several layers of one file, the one that suits best.
+    """
     feature = next((f for f in layer.getFeatures() if text_of(f["old_layer"])), None)
     if feature is None:
         return None
     said = text_of(feature["old_layer"])
     path, _, name = said.partition("|layername=")
     wanted = Path(path).resolve()
-    moved: Optional[QgsVectorLayer] = None
+    found: list[QgsVectorLayer] = []
+    moved: list[QgsVectorLayer] = []
     for other in QgsProject.instance().mapLayers().values():
         if not isinstance(other, QgsVectorLayer) or other.providerType() != "ogr":
             continue
@@ -71,14 +75,21 @@ def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
         if len(said.encode()) > _LONGEST_IN_A_SHAPEFILE - 4 and (
             f"{own}|layername={parts.get('layerName') or file.stem}".startswith(said)
         ):
-            return other
-        if str(parts.get("layerName") or name) != name:
+            found.append(other)
+        elif str(parts.get("layerName") or name) != name:
             continue
-        if file == wanted:
-            return other
-        if file.name == wanted.name and not wanted.exists():
-            moved = other  # both files have been moved since
-    return moved
+        elif file == wanted:
+            found.append(other)
+        elif file.name == wanted.name and not wanted.exists():
+            moved.append(other)  # both files have been moved since
+    return max(found or moved, key=_suits, default=None)
+
+
+def _suits(layer: QgsVectorLayer) -> tuple[bool, ...]:
+    """How well a layer shows what the review does to its file, the most important first."""
+    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+    seen = node is not None and node.isVisible()
+    return not layer.subsetString(), not layer.readOnly(), layer.isEditable(), seen
 
 
 class UpdateReview:
@@ -186,11 +197,11 @@ class UpdateReview:
         """Know which old polygons the changes name; yields often.
 
         The old layer may have been saved since the changes were found. Where its file has been
-        numbered anew, a polygon is known by its outline: as it was, where that is known, else the
-        change's, and at last the one that shares most ground with it.
+        numbered anew, or the polygon was not saved then, it is known by its outline: as it was,
+        where that is known, else the change's, and at last the one that shares most ground with it.
         """
         self._now = {}
-        if not feature_ids.renumbers(self.old):
+        if not feature_ids.renumbers(self.old) and not self._names_unsaved():
             return
         for _ in self._find_old():
             yield
@@ -222,12 +233,18 @@ class UpdateReview:
                 if old_id is not None:
                     of_old[old_id] = each
             yield
+        if not feature_ids.renumbers(self.old):  # saved ones have kept their ids
+            lasting = {each for each in of_old if each >= 0}
+            changes = [each for each in changes if self._old_id(each) not in lasting]
+            of_old = {each: change for each, change in of_old.items() if each < 0}
+            there = {each: shape for each, shape in there.items() if each not in lasting}
         as_named = True
         for old_id, each in of_old.items():
             as_named = as_named and self._is_there(each, there.get(old_id), shapes.get(old_id))
             yield
         if as_named:
             self._now = {each: each for each in of_old}
+            buffer = self.old.editBuffer()  # another one, perhaps: much time has passed
             for each in [] if buffer is None else buffer.deletedFeatureIds():
                 if each in of_old:
                     self._now[each] = self._restored(there[each]) or each
@@ -250,6 +267,12 @@ class UpdateReview:
             yield
         self._now = {old_id: found[each.id()] for old_id, each in of_old.items()}
 
+    def _names_unsaved(self) -> bool:
+        """Whether changes name polygons by ids of the edit buffer, as until a layer is saved."""
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setLimit(1)
+        request.setFilterExpression('"old_fid" < 0')
+        return next(self.changes.getFeatures(request), None) is not None
+
     def _is_there(
         self, change: QgsFeature, found: Optional[QgsGeometry], before: Optional[QgsGeometry]
     ) -> bool:
@@ -265,7 +288,9 @@ class UpdateReview:
         shapes = [self._shape(change)] if before is None else [self._shape(change), before]
         known = before is not None or text_of(change["status"]) in _AS_IT_WAS
         if not known and text_of(change[DECISION]) != ACCEPTED:
-            return True
+            # An id of the edit buffer is given again after a save.
+            old_id = self._old_id(change)
+            return old_id is None or old_id >= 0 or found.intersects(shapes[0])
         return any(feature_ids.alike(found, shape) for shape in shapes)
 
     def _restored(self, saved: QgsGeometry) -> Optional[int]:
@@ -336,7 +361,7 @@ class UpdateReview:
             self._is_drawn(other) for other in self._merged_with(change)
         )
         if now is None:
-            if goes:
+            if goes and (was_accepted or self._is_gone(change)):
                 return
             raise EditError(
                 tr("{layer} has no feature {id} any more; the change is left out.").format(
@@ -354,6 +379,17 @@ class UpdateReview:
         else:
             self._redraw(change, now)
         self._kept.setdefault(change.id(), kept)
+
+    def _is_gone(self, change: QgsFeature) -> bool:
+        """Whether an old polygon that is not found was deleted for certain, by whomever."""
+        old_id = self._old_id(change)
+        if old_id is None:
+            return False
+        buffer, now = self.old.editBuffer(), self._now.get(old_id, old_id)
+        if buffer is not None and now is not None and buffer.isFeatureDeleted(now):
+            return True
+        by_id = old_id >= 0 and not feature_ids.renumbers(self.old)
+        return by_id and not self.old.subsetString()
 
     def _redraw(self, change: QgsFeature, now: QgsFeature) -> None:
         """The old layer's feature gets the outline of a change."""

@@ -46,7 +46,7 @@ class UpdateLayer(EngineAlgorithm):
         super().__init__()
         self._raster: Optional[str] = None
         self._file: Optional[tuple[str, str]] = None
-        self._whole = False
+        self._whole = self._in_part = self._unsaved = False
         self._keys: set[str] = set()
 
     def title(self) -> str:
@@ -118,6 +118,8 @@ class UpdateLayer(EngineAlgorithm):
         layer = self.parameterAsVectorLayer(parameters, self.INPUT, context)
         self._file = None if layer is None else _file_and_layer(layer)
         self._whole = self._file is not None and everything and _is_as_saved(layer)
+        buffer = None if layer is None else layer.editBuffer()
+        self._unsaved = buffer is not None and bool(buffer.addedFeatures())
         self._in_part = not everything or (layer is not None and bool(layer.subsetString()))
         self._keys = set()
         if self._file is not None:
@@ -133,6 +135,13 @@ class UpdateLayer(EngineAlgorithm):
                 tr(
                     "{name} is not a layer of a file: the review cannot take changes over into it. "
                     "Save it as a GeoPackage first, and update that."
+                ).format(name=source.sourceName())
+            )
+        elif self._unsaved:
+            given.feedback.pushWarning(
+                tr(
+                    "{name} has polygons that are not saved yet, which the review knows again by "
+                    "their outlines only. Save the layer first to be sure."
                 ).format(name=source.sourceName())
             )
         new_objects = given.flag(self.NEW)

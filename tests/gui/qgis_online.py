@@ -55,9 +55,9 @@ class OnlineSession(Session):
                      "XYZ", roofs[:2])  # fmt: skip
             self.use(f"crs={MERCATOR}&format=image/png&layers=town&styles&url={address}/wms",
                      "WMS", roofs[2:4])  # fmt: skip
-            files = [each.path for each in self.plugin.controller.online.kept]
-            self.step("rendered", files=len(files),
-                      megabytes=round(self.plugin.controller.online.megabytes, 1))  # fmt: skip
+            renderings = self.plugin.controller.online.renderings
+            files = [each.path for each in renderings.kept]
+            self.step("rendered", files=len(files), megabytes=round(renderings.megabytes, 1))
             if not files or not all(Path(path).exists() for path in files):
                 raise Failed("nothing was rendered")
             self.plugin.controller.target_layer().commitChanges()

@@ -27,6 +27,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.engine_session import View
 from samgeo_plugin.interactive.opening import CLOSED, OPENING, READY
 from samgeo_plugin.job import Prompt
 from samgeo_plugin.setup import environment, setup_plan
@@ -96,7 +97,7 @@ def test_a_raster_without_a_crs_is_worked_on_in_its_own_units(window, wait, tmp_
     layer = use(window, without_crs(tmp_path))
     layer.setCrs(QgsCoordinateReferenceSystem())
     session = window.controller.session
-    session.use_map(UTM, 0.25)
+    session.use_map(View(UTM, 0.25))
     assert window.controller.open()
     wait(lambda: session.state != OPENING, 60)
     assert session.state == READY, window.iface.text()
@@ -118,7 +119,7 @@ def test_a_raster_lies_where_its_layers_crs_says(window, wait, tmp_path, declare
     use(window, path).setCrs(UTM)
     session = window.controller.session
     degrees = QgsCoordinateReferenceSystem("EPSG:4326")
-    session.use_map(degrees, 0.25 / 111_195)
+    session.use_map(View(degrees, 0.25 / 111_195))
     assert window.controller.open()
     wait(lambda: session.state != OPENING, 60)
     assert session.state == READY, window.iface.text()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -20,7 +22,7 @@ from qgis.PyQt.QtWidgets import QApplication
 from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.candidate_layer import CandidateLayer, Found
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
-from samgeo_plugin.interactive.find_like import DONE, FINDING, IDLE
+from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, FINDING, IDLE, OPENING
 from samgeo_plugin.interactive.opening import READY
 
 PLAIN = Qt.KeyboardModifier.NoModifier
@@ -393,6 +395,28 @@ def test_polygons_of_a_layer_are_the_area(searching, wait):
     area.dataProvider().addFeatures([feature])
     panel.start.click()
     assert found(searching, wait)
+
+
+def test_the_area_stays_where_it_is_when_the_maps_crs_changes_before_the_raster_is_open(
+    searching, wait, tmp_path
+):
+    searching.words["text"] = f"asked={tmp_path / 'asked.json'}"
+    canvas, find = searching.iface.canvas, searching.find
+    searching._choose_tool(True)
+    seen = canvas.extent()
+    panel = searching.dock.find
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    panel.where.setCurrentIndex(panel.where.findData("view"))
+    panel.start.click()
+    assert find.state == OPENING
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    assert found(searching, wait)
+    asked = json.loads((tmp_path / "asked.json").read_text())
+    corners = {tuple(corner) for corner in asked["area"]["coordinates"][0]}
+    assert (seen.xMinimum(), seen.yMinimum()) in corners
+    assert asked["crs"] == "EPSG:32645"
+    assert find.candidates.layer.crs() == CRS
+    canvas.setDestinationCrs(CRS)
 
 
 def test_all_polygons_of_a_layer_are_the_area_however_many(searching):

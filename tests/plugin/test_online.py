@@ -9,8 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from osgeo import gdal
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
+    QgsDateTimeRange,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -19,10 +22,11 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.core import QgsRectangle as Box
-from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
+from qgis.PyQt.QtCore import QBuffer, QByteArray, QDateTime, QIODevice
 from qgis.PyQt.QtGui import QColor, QImage
 
 from samgeo_plugin import settings
+from samgeo_plugin.gui.render_dialog import RenderDialog
 from samgeo_plugin.interactive import online, runs
 from samgeo_plugin.interactive.automatic import AREA, RASTER, VIEW
 from samgeo_plugin.interactive.engine_session import View
@@ -135,7 +139,7 @@ def test_clicks_on_an_online_layer_need_no_dialog_and_nothing_is_left(loaded, ti
     assert "MB are kept" in loaded.dock.source._rendered.text()
 
     settings.RENDER_CACHE.set(0)
-    controller.online.remove_old(second)
+    controller.online.renderings.remove_old(second)
     assert not Path(first).exists()
     assert Path(second).exists(), "the one in use stays"
     loaded.unload()
@@ -150,15 +154,15 @@ def test_a_view_that_moves_with_the_tool_in_hand_is_rendered_before_the_click(lo
     loaded.tool_action.trigger()
     wait(lambda: controller.session.state == READY, 30)
     canvas.setExtent(Box(9500020, 3200000, 9500170, 3200150))
-    controller.set_extent(canvas.extent())
-    controller.look_online()
-    assert not controller.online.is_running, "a small move stays within what is rendered"
+    controller.online.extent = canvas.extent()
+    controller.online.look()
+    assert not controller.online.renderings.is_running, "a small move stays within what is rendered"
     canvas.setExtent(Box(9502000, 3200000, 9502150, 3200150))
     loaded._map_rests()
-    assert controller.online.is_running
-    wait(lambda: len(controller.online.kept) == 2, 30)
+    assert controller.online.renderings.is_running
+    wait(lambda: len(controller.online.renderings.kept) == 2, 30)
     QgsProject.instance().clear()
-    assert controller.online.kept == []
+    assert controller.online.renderings.kept == []
 
 
 def test_a_layer_that_goes_while_it_is_rendered_leaves_the_next_one_free(town, tiles, wait):
@@ -205,20 +209,58 @@ def test_a_layer_that_looks_different_now_is_rendered_again(loaded, tiles, wait)
     assert controller.session.state == READY, "it looks as it did"
 
 
+def year(number: int) -> QgsDateTimeRange:
+    first, last = (QDateTime.fromString(f"{y}-01-01", "yyyy-MM-dd") for y in (number, number + 1))
+    return QgsDateTimeRange(first, last, True, False)
+
+
+def test_a_layer_with_times_is_seen_at_the_time_of_the_map(loaded, tiles, wait):
+    look_at(loaded, 9516000)
+    canvas, controller = loaded.iface.canvas, loaded.controller
+    times = tiles.layer.temporalProperties()
+    times.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
+    times.setFixedTemporalRange(year(2019))
+    times.setIsActive(True)
+    canvas.setTemporalRange(year(2019))
+    shown = [opened(loaded, tiles, wait)]
+    for number in (2020, 2019):
+        canvas.setTemporalRange(year(number))
+        assert loaded._moved.isActive(), "with the tool in hand it is rendered before the click"
+        loaded._map_rests()
+        wait(lambda: not controller.online.renderings.is_running, 30)
+        shown.append(controller.parameters().rasters[0])
+    assert shown[2] == shown[0]
+    alpha = [gdal.Open(path).ReadAsArray()[3].max() for path in shown[:2]]
+    assert alpha == [255, 0], "nothing of it is on the map of 2020"
+
+
+def test_a_layer_without_times_is_rendered_once_whatever_time_the_map_shows(loaded, tiles, wait):
+    look_at(loaded, 9517000)
+    opened(loaded, tiles, wait)
+    loaded.iface.canvas.setTemporalRange(year(2019))
+    loaded._map_rests()
+    assert not loaded.controller.online.renderings.is_running
+
+
+def test_the_dialog_renders_what_the_map_shows_at_its_time(loaded):
+    loaded.iface.canvas.setTemporalRange(year(2019))
+    assert RenderDialog("online", loaded.iface.canvas).plan.times == year(2019)
+
+
 def test_a_rendering_that_the_server_refused_is_not_kept(loaded, tiles, wait):
     look_at(loaded, 9511000)
     controller, session = loaded.controller, loaded.controller.session
     tiles.refuse = lambda path: 503
     loaded.iface.active = tiles.layer
     loaded.tool_action.trigger()
-    wait(lambda: tiles.asked and not controller.online.is_running, 30)
+    wait(lambda: tiles.asked and not controller.online.renderings.is_running, 30)
     assert "online could not be loaded (503" in loaded.iface.text()
-    assert controller.online.kept == []
+    assert controller.online.renderings.kept == []
     assert session.state != READY
     tiles.refuse = lambda path: 0
     loaded.tool.wanted.emit()
     wait(lambda: session.state == READY, 30)
-    assert len(controller.online.kept) == 1
+    assert len(controller.online.renderings.kept) == 1
 
 
 def test_two_clicks_while_the_view_is_rendered_are_both_of_the_object(loaded, tiles, wait):
@@ -228,7 +270,7 @@ def test_two_clicks_while_the_view_is_rendered_are_both_of_the_object(loaded, ti
     loaded.tool_action.trigger()
     for x in (9512070, 9512080):
         loaded.tool._add(Prompt("point", [[x, 3200075]]))
-    assert loaded.controller.online.is_running
+    assert loaded.controller.online.renderings.is_running
     wait(lambda: session.state == READY and session.candidates, 30)
     assert len(session.prompts) == 2
 
@@ -256,7 +298,7 @@ def test_a_place_without_tiles_is_no_failure(loaded, tiles, wait):
     tiles.refuse = lambda path: 404
     opened(loaded, tiles, wait)
     assert "could not be loaded" not in loaded.iface.text()
-    assert len(loaded.controller.online.kept) == 1
+    assert len(loaded.controller.online.renderings.kept) == 1
 
 
 @pytest.fixture
@@ -303,7 +345,7 @@ def test_a_search_goes_on_while_the_map_moves(loaded, tiles, search, wait):
     wait(lambda: loaded.find.state == FINDING, 30)
     look_at(loaded, 9522000)
     loaded._map_rests()
-    wait(lambda: len(controller.online.kept) == 2, 30)
+    wait(lambda: len(controller.online.renderings.kept) == 2, 30)
     wait(lambda: ended(loaded), 30)
     (run,) = loaded.automatic.runs.items
     assert (run.state, run.done) == (runs.DONE, run.tiles)
@@ -338,7 +380,7 @@ def test_a_search_has_its_area_whatever_is_in_view(loaded, tiles, search, wait):
     look_at(loaded, 9550000)
     loaded.tool._add(Prompt("point", [[9530100, 3200100]]))  # it waits as the search does
     wait(lambda: ended(loaded), 30)
-    rendered = QgsRasterLayer(loaded.controller._online_in_use, "rendered").extent()
+    rendered = QgsRasterLayer(loaded.controller.online.in_use, "rendered").extent()
     assert rendered.buffered(1).contains(area)
     assert rendered.width() < 5010, "and nothing around it"
     assert loaded.automatic.runs.items[-1].state == runs.DONE
@@ -351,11 +393,11 @@ def test_a_run_is_repeated_where_it_was(loaded, tiles, search, wait):
     step = loaded.automatic.runs.items[-1].pixel_size
     assert step == loaded.iface.canvas.mapUnitsPerPixel()
     look_at(loaded, 9536000, 900)
-    loaded.controller.online.remove_all()
+    loaded.controller.online.renderings.remove_all()
     loaded.automatic.repeat(1)
     wait(lambda: len(loaded.automatic.runs.items) == 2 and ended(loaded), 30)
     assert loaded.automatic.runs.items[-1].state == runs.DONE
-    made = QgsRasterLayer(loaded.controller._online_in_use, "rendered")
+    made = QgsRasterLayer(loaded.controller.online.in_use, "rendered")
     assert made.extent().contains(Box(9534000, 3200000, 9534150, 3200150))
     assert made.rasterUnitsPerPixelX() == pytest.approx(step)
 
@@ -380,8 +422,8 @@ def test_a_search_that_cannot_be_rendered_does_not_begin(loaded, tiles, search, 
 def test_a_search_that_is_stopped_before_it_begins_renders_no_further(loaded, tiles, search, wait):
     look_at(loaded, 9545000)
     search(VIEW)
-    assert loaded.controller.online.is_running
+    assert loaded.controller.online.renderings.is_running
     loaded.dock.find.start.click()
-    wait(lambda: not loaded.controller.online.is_running)
-    assert loaded.controller.online.kept == []
+    wait(lambda: not loaded.controller.online.renderings.is_running)
+    assert loaded.controller.online.renderings.kept == []
     assert loaded.find.state == IDLE

@@ -12,6 +12,7 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 from samgeo_plugin.crs import crs_text
 from samgeo_plugin.geojson import from_geometry, to_geometry
 from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.engine_session import View
 from samgeo_plugin.interactive.opening import CLOSED, READY
 from samgeo_plugin.interactive.session import InteractiveSession
 from samgeo_plugin.job import MessageError, OpenParameters, Prompt
@@ -39,7 +40,7 @@ def opened(client, wait, tmp_path):
         raster = tmp_path / "town.tif"
         raster.touch()
         session = InteractiveSession(client(words, **patience))
-        session.use_map(QgsCoordinateReferenceSystem("EPSG:32645"), 0.5)
+        session.use_map(View(QgsCoordinateReferenceSystem("EPSG:32645"), 0.5))
         session.open(OpenParameters([str(raster)]))
         wait(lambda: session.state == READY)
         return session, Watched(session)
@@ -328,6 +329,6 @@ def test_a_correction_is_of_the_candidate_that_was_chosen(opened, wait, monkeypa
 def test_a_new_crs_of_the_project_gives_the_object_up(opened, wait):
     session, watched = opened()
     session.add(point(100, 200))
-    session.use_map(QgsCoordinateReferenceSystem("EPSG:4326"), 0.00001)
+    session.use_map(View(QgsCoordinateReferenceSystem("EPSG:4326"), 0.00001))
     assert session.prompts == ()
     assert "CRS" in watched.messages[0][1]

@@ -25,11 +25,13 @@ from qgis.core import (
     QgsVectorFileWriter,
     QgsVectorLayer,
     QgsVectorLayerJoinInfo,
+    QgsVectorLayerUtils,
 )
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
 from samgeo_plugin.interactive import editing
+from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
 from samgeo_plugin.interactive.update_review import UpdateReview, old_layer_of
 from samgeo_plugin.processing import jobs, update_layer
@@ -650,6 +652,44 @@ def test_a_polygon_that_is_not_known_again_is_left_as_it_is(street, wait):
     review.stop()
 
 
+def test_what_is_gone_and_not_known_again_is_said(street, wait):
+    changes, review = changes_of_street(street), Review()
+    first, last = (f.id() for f in changes.getFeatures() if f["status"] == "gone")
+    begin(review, changes, wait)
+    decide(review, "gone", ACCEPTED)
+    (house,) = street.getFeatures(QgsFeatureRequest().setFilterExpression("name = 'house 5'"))
+    street.changeGeometry(house.id(), square(200))
+    assert street.commitChanges(False), street.commitErrors()
+    said = begin(review, changes, wait)
+    while review.current != last:
+        review.go(1)
+    review.decide(ACCEPTED)
+    by_number = street.dataProvider().storageType() == "GPKG"
+    assert ("house 5" in outlines(street)) is not by_number
+    assert ["any more" in each for each in said] == ([] if by_number else [True])
+    assert (text_of(changes.getFeature(last)["review"]) == ACCEPTED) is by_number
+    said.clear()
+    while review.current != first:
+        review.go(-1)
+    review.decide(ACCEPTED)
+    assert not said, "it went before"
+    review.stop()
+
+
+def test_what_has_gone_by_hand_is_accepted(review, old):
+    said = []
+    review.message.connect(lambda level, text: said.append(text))
+    assert old.startEditing()
+    old.deleteFeature(3)
+    decide(review, "gone", ACCEPTED)
+    assert old.commitChanges(False)
+    decide(review, "gone", OPEN)
+    decide(review, "gone", ACCEPTED)
+    assert outlines(old).keys() == {"house 0", "house 1", "house 3"}
+    assert "by hand" in said[0]
+    assert len(said) == 1
+
+
 def test_changes_in_a_shapefile_are_an_update(loaded, old, changes, tmp_path, wait):
     loaded.iface.setActiveLayer = lambda chosen: None
     options = QgsVectorFileWriter.SaveVectorOptions()
@@ -682,6 +722,71 @@ def test_a_long_name_of_the_old_layer_is_cut_in_a_shapefile(old, tmp_path):
     feature.setAttributes([far.source()[:254]])
     stored.dataProvider().addFeatures([feature])
     assert old_layer_of(stored) is far
+
+
+def test_of_a_layer_that_is_there_twice_the_one_that_shows_all_is_changed(old, changes):
+    project = QgsProject.instance()
+    filtered, hidden = (QgsVectorLayer(old.source(), name, "ogr") for name in ("a", "b"))
+    filtered.setSubsetString("name = 'house 0'")
+    project.addMapLayers([filtered, hidden])
+    project.layerTreeRoot().findLayer(hidden.id()).setItemVisibilityChecked(False)
+    assert list(project.mapLayers())[:2] == [filtered.id(), hidden.id()]
+    assert old_layer_of(changes) is old
+    assert hidden.startEditing()
+    assert old_layer_of(changes) is hidden
+    hidden.rollBack()
+    old.setReadOnly(True)
+    assert old_layer_of(changes) is hidden
+    project.removeMapLayers([old.id(), hidden.id()])
+    assert old_layer_of(changes) is filtered
+
+
+@pytest.mark.parametrize("when", ["not at all", "before the review", "in the review"])
+def test_polygons_that_were_not_saved_when_they_were_compared_are_known(old, wait, when):
+    assert old.startEditing()
+    drawn = []
+    for k in (4, 5):
+        feature = QgsVectorLayerUtils.createFeature(old, square(20.0 * k), {1: f"house {k}"})
+        assert old.addFeature(feature)
+        drawn.append(feature.id())
+    assert max(drawn) < 0
+    changes = changes_of(
+        old,
+        [(1, "confirmed", square(0)), (drawn[0], "gone", square(80)),
+         (drawn[1], "reshaped", square(100, 12)), (None, "new", square(100, 11))],
+    )  # fmt: skip
+    if when == "before the review":
+        assert old.commitChanges(False), old.commitErrors()
+        other = QgsVectorLayerUtils.createFeature(old, square(400), {1: "another one"})
+        assert old.addFeature(other)
+    review = Review()
+    said = begin(review, changes, wait)
+    if when == "in the review":
+        assert old.commitChanges(False), old.commitErrors()
+    decide(review, "gone", ACCEPTED)
+    decide(review, "reshaped", ACCEPTED)
+    found = outlines(old)
+    assert "house 4" not in found
+    assert found["house 5"] == (100, 12)
+    decide(review, "gone", OPEN)
+    assert outlines(old)["house 4"] == (80, 10)
+    assert len(found) == 5 + (when == "before the review")
+    review.stop()
+    assert not said
+
+
+def test_a_polygon_that_was_drawn_later_is_none_that_was_not_saved(old, wait):
+    assert old.startEditing()
+    other = QgsVectorLayerUtils.createFeature(old, square(400), {1: "another one"})
+    assert old.addFeature(other)
+    changes = changes_of(old, [(other.id(), "reshaped", square(60, 12))])
+    review = Review()
+    said = begin(review, changes, wait)
+    decide(review, "reshaped", ACCEPTED)
+    assert "house 3" in outlines(old)
+    assert outlines(old)["another one"] == (400, 10)
+    review.stop()
+    assert not said
 
 
 def test_polygons_that_merged_become_one(old, wait):
@@ -826,6 +931,15 @@ def test_source_options_of_the_input_count(old, updated):
     if hasattr(some, "filterExpression"):  # since QGIS 3.32
         some.filterExpression = "name = 'house 1'"
         assert updated(some)[0].featureCount() == 1
+
+
+def test_polygons_that_are_not_saved_yet_are_compared_with_a_warning(old, updated):
+    assert old.startEditing()
+    assert "not saved yet" not in updated(old)[1]
+    assert old.addFeature(QgsVectorLayerUtils.createFeature(old, square(80), {1: "house 4"}))
+    changes, log = updated(old)
+    assert changes.featureCount() == 5
+    assert "houses has polygons that are not saved yet" in log
 
 
 @pytest.mark.parametrize("field", ["vname", "j_owner"])

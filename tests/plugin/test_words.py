@@ -199,6 +199,35 @@ def test_the_least_score_of_words_is_none_of_other_searches(loaded, panel, town,
     assert automatic.runs.items[-1].least == 0.7, "a run is repeated with its own"
 
 
+def test_words_that_were_stopped_at_once_go_on_with_their_models_own_least_score(
+    loaded, panel, wait
+):
+    automatic, find = loaded.automatic, loaded.find
+    panel.into.setChecked(False)
+    panel.least.setValue(90)  # of other searches
+    write(panel, "pool")
+    panel.start.click()
+    automatic.stop()
+    (run,) = automatic.runs.items
+    assert (run.state, run.least) == (runs.FAILED, runs.NOT_KNOWN)
+    panel._use_settings(run)
+    assert panel.words.search.least is None
+    automatic.go_on(run.number)
+    finished(loaded, wait)
+    assert (len(find.kept), find.least) == (6, 0.6)
+    assert automatic.runs.items[-1].least == 0.6
+
+
+def test_the_slider_counts_while_the_words_are_still_on_their_way(loaded, panel, wait):
+    panel.into.setChecked(False)
+    write(panel, "pool")
+    panel.start.click()
+    panel.least.setValue(80)
+    finished(loaded, wait)
+    assert set(loaded.find.kept) == {"o0", "o1", "o2"}
+    assert loaded.automatic.runs.items[0].least == 0.8
+
+
 def test_the_box_takes_letters_spaces_digits_and_enter_while_it_has_the_focus(loaded, panel, wait):
     loaded.controller.classes.add("roof")
     loaded.controller.classes.choose("")

@@ -2190,11 +2190,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
-   <source>The search has ended, because another part of the layer was opened. “Runs…” can repeat it.</source>
-   <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
   </message>
@@ -2362,6 +2357,11 @@
    <location filename="samgeo_plugin/interactive/online.py" />
    <source>The map has no size yet.</source>
    <translation>Die Karte hat noch keine Größe.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/online_session.py" />
+   <source>The search has ended, because another part of the layer was opened. “Runs…” can repeat it.</source>
+   <translation>Die Suche ist beendet, weil ein anderer Teil des Layers geöffnet wurde. Unter „Läufe…“ lässt sie sich wiederholen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/opening.py" />
@@ -3712,6 +3712,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/processing/update_layer.py" />
    <source>{file} cannot be written to again, so the review does not find the old layer from it. Close it in other programs and run this once more.</source>
    <translation>{file} lässt sich nicht noch einmal schreiben; die Durchsicht findet den alten Layer von dort aus nicht. Schließen Sie die Datei in anderen Programmen und führen Sie dies noch einmal aus.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/update_layer.py" />
+   <source>{name} has polygons that are not saved yet, which the review knows again by their outlines only. Save the layer first to be sure.</source>
+   <translation>{name} hat Polygone, die noch nicht gespeichert sind; die Durchsicht erkennt sie nur an ihren Umrissen wieder. Speichern Sie den Layer zuerst, um sicherzugehen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/update_layer.py" />

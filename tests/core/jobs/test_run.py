@@ -241,7 +241,6 @@ def test_what_a_segmenter_of_ones_own_would_pass_over_is_refused(option, raster,
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        ({"points_per_side": 16}, "points_per_side 16 .* without one: .* proposals grid"),
         ({"min_class_prob": 0.9}, "min_class_prob 0.9 is about classes from examples"),
         ({"min_class_prob": 0.9, "words": ["roof"]}, "min_class_prob 0.9 is about"),
         ({"save_classifier": "a.samgeo-classes"}, "save_classifier needs examples"),
@@ -251,6 +250,15 @@ def test_what_the_embedded_model_would_pass_over_is_refused(option, says, raster
     with pytest.raises(ParameterError, match=says):
         pipeline.run(job(raster, tmp_path / "a.gpkg", **option))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_density_of_points_that_the_embedded_model_passes_over_is_said(raster, tmp_path):
+    result = pipeline.run(job(raster, tmp_path / "a.gpkg", points_per_side=16))
+    said = [each for each in result.warnings if "points_per_side 16 was passed over" in each]
+    assert len(said) == 1
+    assert "proposals grid" in said[0]
+    result = pipeline.run(job(raster, tmp_path / "b.gpkg", points_per_side=2, proposals="grid"))
+    assert not any("passed over" in each for each in result.warnings)
 
 
 def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):

@@ -85,6 +85,19 @@ def test_loops_are_kept():
     assert shapely.Polygon(ring.line).area == pytest.approx(np.pi * 35**2, rel=0.03)
 
 
+def test_a_loop_road_that_hangs_on_a_square_is_kept():
+    """The square is wider than the loop's own road, and so is the ground at their junction."""
+    square, middle = shapely.box(240, 240, 400, 400), shapely.Point(320, 191)
+    streets = [
+        shapely.LineString([(320, 320), (320 + 300 * np.cos(a), 320 + 300 * np.sin(a))]).buffer(14)
+        for a in (np.pi / 2, np.pi / 2 + 0.9)
+    ]
+    ring = middle.buffer(62).difference(middle.buffer(48))
+    mask = rasterize([square, *streets, ring], out_shape=(640, 640)).astype(bool)
+    rings = shapely.polygonize([road.line for road in centre_lines(mask, (0, 0), 1)])
+    assert any(part.contains(middle) for part in shapely.get_parts(rings))
+
+
 def test_nothing_and_single_cells_give_no_lines():
     assert centre_lines(np.zeros((5, 5), bool), (0, 0), 1) == []
     dot = np.zeros((5, 5), bool)
