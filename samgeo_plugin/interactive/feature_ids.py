@@ -138,6 +138,8 @@ class SavedIds(QObject):
         """What they have got, by their ids in the edit buffer."""
         self._last = 0
         """The id of which the layer said last that it was deleted."""
+        self._packs_later = False
+        """Newer versions of QGIS (3.40) pack a Shapefile when its editing ends, not at a save."""
         self._finding = InSteps(self)
         """Reads the file after the last signal of its save, when it has been written anew."""
         for signal, slot in self._signals():
@@ -171,6 +173,7 @@ class SavedIds(QObject):
             (layer.featureDeleted, self._temporary),
             (layer.featureAdded, self._lasting),
             (layer.afterCommitChanges, self._end),
+            (layer.editingStopped, self._stopped),
         )
 
     @property
@@ -182,7 +185,7 @@ class SavedIds(QObject):
         """After a save, before an id is used: a key may come before the file has been read."""
         self._finding.finish()
 
-    def _begin(self, *_: object) -> None:
+    def _begin(self, stops: bool = True) -> None:
         self.catch_up()  # two saves in one go
         layer, kind = self._layer, self._layer.dataProvider().storageType()
         self.saving, self._ids, self._before, self._new = False, None, None, {}
@@ -196,12 +199,16 @@ class SavedIds(QObject):
             features = (each for each in layer.getFeatures(request) if each.hasGeometry())
             self._before = {each.id(): each.geometry() for each in features}
             return
-        whole = unfiltered(layer)
         if kind == _SHAPEFILE:
-            there = (each for each in whole.allFeatureIds() if each >= 0)
-            self._ids = sorted({*there, *self._deleted})
+            self._packs_later = not stops
+            self._ids = sorted({*self._ids_in_file(), *self._deleted})
         else:
+            whole = unfiltered(layer)
             self._ids = list(range(whole.dataProvider().featureCount()))
+
+    def _ids_in_file(self) -> list[int]:
+        whole = unfiltered(self._layer)
+        return sorted(each for each in whole.allFeatureIds() if each >= 0)
 
     def _begin_new(self, *_: object) -> None:
         self.saving = True
@@ -223,6 +230,18 @@ class SavedIds(QObject):
         by_outline = self._before is not None
         work = self._find_by_outline(now) if by_outline else self._find_by_order(now)
         self._finding.start(work, lambda: self._tell(now))
+
+    def _stopped(self) -> None:
+        """Editing ends, at which a Shapefile may be packed although nothing is saved."""
+        packs, self._packs_later = self._packs_later, False
+        if not packs:
+            return
+        self.catch_up()
+        ids = self._ids_in_file()
+        if ids != list(range(len(ids))):
+            self._ids, self._deleted, self._new = ids, set(), {}
+            now: dict[int, Optional[int]] = {}
+            self._finding.start(self._find_by_order(now), lambda: self._tell(now))
 
     def _find_by_order(self, now: dict[int, Optional[int]]) -> Iterator[None]:
         """Fill in what is known by the order of the ids; yields often."""

@@ -77,6 +77,11 @@ def test_ids_after_a_save_are_told_by_those_before(layer):
         assert layer.commitChanges(False), layer.commitErrors()
         told.catch_up()
         assert {each: name for each, name in known.items() if name != deleted} == names(layer)
+    known.clear()
+    known.update(names(layer))
+    layer.rollBack()  # at which newer versions of QGIS pack a Shapefile
+    told.catch_up()
+    assert known == names(layer)
     told.leave(follow)
     layer.rollBack()
 
@@ -97,14 +102,13 @@ def test_a_save_reads_no_outlines_where_the_order_stays(layer, features_read):
     told = SavedIds.of(layer, heard.append)
     layer.startEditing()
     layer.deleteFeature(2)
-    assert layer.commitChanges(False)
+    assert layer.commitChanges()
     assert told.finding
     assert not features_read, "the file is read in steps"
     told.catch_up()
     assert [each.hasGeometry() for each in features_read] == [False] * 4
     assert heard == [{2: None, 3: 2, 4: 3}]
     told.leave(heard.append)
-    layer.rollBack()
 
 
 @pytest.mark.parametrize("layer", ["shp", "geojson"], indirect=True)
@@ -116,9 +120,8 @@ def test_what_a_filter_hides_counts_in_the_order(layer):
     layer.addFeature(house(layer, "new", square(80)))
     (new,) = layer.editBuffer().addedFeatures()
     layer.deleteFeatures([1, 2])
-    assert layer.commitChanges(False)
+    assert layer.commitChanges()
     told.catch_up()
-    layer.rollBack()
     assert layer.setSubsetString("")
     where = {name: each for each, name in names(layer).items()}
     told_now = {3: 3, **heard[0]}
