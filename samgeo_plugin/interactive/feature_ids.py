@@ -126,6 +126,7 @@ class SavedIds(QObject):
 
     def __init__(self, layer: QgsVectorLayer) -> None:
         super().__init__(layer)
+        self.layer_id = layer.id()
         self._layer = layer
         self._deleted: set[int] = set()
         self._ids: Optional[list[int]] = None
@@ -183,7 +184,8 @@ class SavedIds(QObject):
 
     def catch_up(self) -> None:
         """After a save, before an id is used: a key may come before the file has been read."""
-        self._finding.finish()
+        if not sip.isdeleted(self):
+            self._finding.finish()
 
     def _begin(self, stops: bool = True) -> None:
         self.catch_up()  # two saves in one go
