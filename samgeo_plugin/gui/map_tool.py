@@ -206,7 +206,8 @@ class PromptTool(QgsMapTool):
         if ring is None:
             return False
         self.wanted.emit()
-        self._session.take_up(Prompt("polygon", ring), place)
+        begin = self._session.take_up if self._editor is None else self._editor.correct
+        begin(Prompt("polygon", ring), place)
         return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802

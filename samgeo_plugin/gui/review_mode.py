@@ -342,7 +342,7 @@ class ReviewMode(QWidget):
         facts = review.facts.get(review.current) if review.current is not None else None
         self.reasons.setText("" if facts is None else self._why(facts.reasons, facts.doubt))
         if facts is not None and review.update is not None and review.layer is not None:
-            change = review.layer.getFeature(facts.feature_id)
+            change = review.layer.getFeature(review.current)
             self.reasons.setText(
                 tr("{status}, probability {probability}").format(
                     status=change["status"], probability=f"{1 - facts.reasons['probability']:.2f}"

@@ -27,10 +27,9 @@ _WEIGHTS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What the review knows of a feature.
+    """What the review knows of a feature, by whose id it is kept: a save may change that.
 
     Args:
-        feature_id: Its id.
         doubt: From 0 to 1.
         reasons: Each doubt by its name, from 0 to 1.
         area: In the square of the layer's units, or square metres by the field ``area_m2``.
@@ -39,7 +38,6 @@ class Facts:
         at: Its centre, for ties and for order.
     """
 
-    feature_id: int
     doubt: float
     reasons: dict[str, float]
     area: float
@@ -156,7 +154,6 @@ def facts_of(
     except (TypeError, ValueError):
         area = geometry.area()
     return Facts(
-        feature.id(),
         together(reasons),
         reasons,
         area,

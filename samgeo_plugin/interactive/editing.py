@@ -67,6 +67,9 @@ def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
 
 
 def feature_of(layer: QgsVectorLayer, feature_id: int) -> Optional[QgsFeature]:
+    buffer = layer.editBuffer()
+    if feature_id < 0 and (buffer is None or not buffer.isFeatureAdded(feature_id)):
+        return None  # of a file, it would be an error to ask for it
     feature = layer.getFeature(feature_id)
     return feature if feature.isValid() and feature.hasGeometry() else None
 

@@ -20,8 +20,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..i18n import tr
+from ..job import Prompt
 from . import editing, target
 from .editing import EditError
+from .feature_ids import SavedIds
 from .place import Place, part_at
 from .session import InteractiveSession
 from .undo_order import UndoOrder
@@ -54,6 +56,8 @@ class LayerEditor(QObject):
         self._layers = layers
         self._crs = crs
         self._undo_order = UndoOrder(is_caused)
+        self._place_ids: Optional[SavedIds] = None
+        """Of the layer of the polygon that is being corrected."""
 
     def follow(self) -> None:
         """Other layers are worked on."""
@@ -62,6 +66,7 @@ class LayerEditor(QObject):
     def release(self) -> None:
         """The plugin is being unloaded."""
         self._undo_order.follow([])
+        self._leave_place()
 
     @property
     def layer(self) -> Optional[QgsVectorLayer]:
@@ -102,6 +107,26 @@ class LayerEditor(QObject):
             return None
         return Place(layer.id(), *found, part_at(found[1], point))
 
+    def correct(self, prompt: Prompt, place: Place) -> None:
+        """Begin to correct a polygon: it is known by its id, also where a save gives it another."""
+        self._leave_place()
+        layer = QgsProject.instance().mapLayer(place.layer_id)
+        if isinstance(layer, QgsVectorLayer):
+            self._place_ids = SavedIds.of(layer, self._place_saved)
+        self._session.take_up(prompt, place)
+
+    def _place_saved(self, ids: dict[int, Optional[int]]) -> None:
+        place = self._session.place
+        if place is None or self._place_ids is None:
+            self._leave_place()
+        elif self._place_ids.layer_id == place.layer_id:
+            self._session.renumber_place(ids)
+
+    def _leave_place(self) -> None:
+        if self._place_ids is not None:
+            self._place_ids.leave(self._place_saved)
+        self._place_ids = None
+
     # --- selection ------------------------------------------------------------------------------
 
     @property
@@ -110,6 +135,8 @@ class LayerEditor(QObject):
         layer = self.layer
         if layer is None:
             return []
+        if self._place_ids is not None:
+            self._place_ids.catch_up()
         place = self._place_in(layer)
         if place is not None:
             found = target.feature_at(layer, place, self._crs())

@@ -50,17 +50,24 @@ class InSteps(QObject):
             if close is not None:
                 close()
 
+    def finish(self) -> None:
+        """Do what is left at once: somebody cannot wait."""
+        while self._work is not None:
+            self._step(self._work)
+
     def _go_on(self) -> None:
         end = time.monotonic() + BUDGET
         work = self._work
         while work is not None and work is self._work and time.monotonic() < end:
-            try:
-                next(work)
-            except StopIteration:
-                done = self._done
-                self.stop()
-                if done is not None:
-                    done()
-                return
+            self._step(work)
         if self._work is None:
             self._timer.stop()
+
+    def _step(self, work: Iterator[None]) -> None:
+        try:
+            next(work)
+        except StopIteration:
+            done = self._done
+            self.stop()
+            if done is not None:
+                done()

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
@@ -13,7 +14,7 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from . import editing, target
 from .doubt import text_of
-from .place import Place
+from .feature_ids import SavedIds
 
 
 @dataclass
@@ -22,7 +23,7 @@ class _Object:
 
     Args:
         layer: That it was written into.
-        places: Its features (several in a layer of single parts), in the layer's CRS.
+        ids: Of its features (several in a layer of single parts) as they are now.
         geometry: Of the whole.
         crs: Of ``geometry``.
         name: Its class; empty for none.
@@ -31,12 +32,27 @@ class _Object:
     """
 
     layer: QgsVectorLayer
-    places: list[Place]
+    ids: list[int]
     geometry: QgsGeometry
     crs: QgsCoordinateReferenceSystem
     name: str
     value: Optional[str]
     there: bool = True
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer with accepted objects.
+
+    Args:
+        layer: The layer.
+        saved_ids: Tells the ids that its features get by a save.
+        slot: What it tells them to.
+    """
+
+    layer: QgsVectorLayer
+    saved_ids: SavedIds
+    slot: Callable[[dict[int, Optional[int]]], None]
 
 
 class Presence(QObject):
@@ -55,8 +71,9 @@ class Presence(QObject):
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self._objects: list[_Object] = []
-        self._layers: list[QgsVectorLayer] = []
+        self._layers: list[_Layer] = []
         self._touched: set[int] = set()
+        """Features that a layer has told of, by their ids before or after a save."""
         self._soon = QTimer(self)
         """A save deletes a new feature and adds it with another id: in between it is not there."""
         self._soon.setSingleShot(True)
@@ -72,24 +89,34 @@ class Presence(QObject):
         name: str,
     ) -> None:
         """An object has just been written."""
+        self._follow(layer).catch_up()
         found = (editing.feature_of(layer, each) for each in feature_ids)
         features = [each for each in found if each is not None]
         if not features:
             return
-        places = [Place(layer.id(), each.id(), each.geometry()) for each in features]
         value = _class_of(layer, features[0].id())
-        self._objects.append(_Object(layer, places, geometry, crs, name, value))
-        if not any(each is layer for each in self._layers):
-            self._layers = [each for each in self._layers if not sip.isdeleted(each)] + [layer]
-            for signal in self._signals(layer):
-                signal.connect(self._touch)
+        ids = [each.id() for each in features]
+        self._objects.append(_Object(layer, ids, geometry, crs, name, value))
+
+    def _follow(self, layer: QgsVectorLayer) -> SavedIds:
+        for each in self._layers:
+            if each.layer is layer:
+                return each.saved_ids
+        slot = partial(self._saved, layer)
+        followed = _Layer(layer, SavedIds.of(layer, slot), slot)
+        self._layers = [each for each in self._layers if not sip.isdeleted(each.layer)]
+        self._layers.append(followed)
+        for signal in self._signals(layer):
+            signal.connect(self._touch)
+        return followed.saved_ids
 
     def release(self) -> None:
         """The plugin is being unloaded."""
         self._soon.stop()
-        for layer in self._layers:
-            if not sip.isdeleted(layer):
-                for signal in self._signals(layer):
+        for each in self._layers:
+            if not sip.isdeleted(each.layer):
+                each.saved_ids.leave(each.slot)
+                for signal in self._signals(each.layer):
                     signal.disconnect(self._touch)
         self._layers, self._objects = [], []
 
@@ -101,28 +128,40 @@ class Presence(QObject):
         self._touched.add(feature_id)
         self._soon.start()
 
+    def _saved(self, layer: QgsVectorLayer, ids: dict[int, Optional[int]]) -> None:
+        """A save has given features of a layer other ids (``SavedIds.changed``)."""
+        now = (ids.get(each, each) for each in self._touched)
+        self._touched |= {each for each in now if each is not None}
+        for one in self._objects:
+            if one.layer is layer:
+                now = (ids.get(each, each) for each in one.ids)
+                one.ids = [each for each in now if each is not None]
+        self._soon.start()
+
     def _look(self) -> None:
         """Tell of objects that a layer has lost or got back."""
-        touched, self._touched = self._touched, set()
+        self._layers = [each for each in self._layers if not sip.isdeleted(each.layer)]
         self._objects = [one for one in self._objects if not sip.isdeleted(one.layer)]
+        if any(each.saved_ids.finding for each in self._layers):
+            self._soon.start()
+            return
+        touched, self._touched = self._touched, set()
         for one in list(self._objects):
-            if not any(place.feature_id in touched for place in one.places):
+            if one.ids and touched.isdisjoint(one.ids):
                 continue
-            there = self._find(one)
+            there = _is_there(one)
             if there != one.there:
                 one.there = there
                 (self.back if there else self.gone).emit(one.geometry, one.crs, one.name)
+        self._objects = [one for one in self._objects if one.ids]
 
-    def _find(self, one: _Object) -> bool:
-        """An object is in its layer, with its class; its features may have got other ids."""
-        found = [
-            (place, target.feature_at(one.layer, place, one.layer.crs())) for place in one.places
-        ]
-        one.places = [p if key is None else replace(p, feature_id=key) for p, key in found]
-        keys = [key for _, key in found if key is not None]
-        if not keys or not one.name or one.value is None:
-            return bool(keys)
-        return _class_of(one.layer, keys[0]) in (one.value, None)
+
+def _is_there(one: _Object) -> bool:
+    """An object is in its layer, with its class."""
+    there = [each for each in one.ids if editing.feature_of(one.layer, each) is not None]
+    if not there or not one.name or one.value is None:
+        return bool(there)
+    return _class_of(one.layer, there[0]) in (one.value, None)
 
 
 def _class_of(layer: QgsVectorLayer, feature_id: int) -> Optional[str]:

@@ -218,11 +218,9 @@ class Review(QObject):
         layer.updatedFields.connect(self._find_fields)
         layer.editingStopped.connect(self.stop)
         layer.willBeDeleted.connect(self.stop)
-        self._ids = [SavedIds(layer, self)]
-        self._ids[0].changed.connect(self._saved)
+        self._ids = [SavedIds.of(layer, self._saved)]
         if update is not None:
-            self._ids.append(SavedIds(update.old, self))
-            self._ids[1].changed.connect(update.old_saved)
+            self._ids.append(SavedIds.of(update.old, self._old_saved))
         self._labels, self._raster = [], raster
         self._begin(layer)
         self.started.emit()
@@ -233,9 +231,8 @@ class Review(QObject):
         for feature_id in list(self._in_forms):
             self._close_form(feature_id)
         layer, self.layer = self.layer, None
-        for each in self._ids:
-            each.release()
-            each.deleteLater()
+        for number, each in enumerate(self._ids):
+            each.leave(self._old_saved if number else self._saved)
         self._ids, self.update = [], None
         self._timer.stop()
         self._tell_soon.stop()
@@ -310,6 +307,8 @@ class Review(QObject):
 
     def _gather(self, layer: QgsVectorLayer) -> Iterator[None]:
         """Read all features, then measure each against its neighbours; yields often."""
+        if self.update is not None:
+            yield from self.update.find_old()
         features = {}
         index = QgsSpatialIndex()
         for feature in layer.getFeatures():
@@ -330,6 +329,8 @@ class Review(QObject):
             if number % 50 == 0:
                 self.progress.emit(number, len(features))
             yield
+        while any(each.finding for each in self._ids):
+            yield  # ids that were read may be those before a save: then all is read again
         for feature_id in self._gone:
             self.facts.pop(feature_id, None)
 
@@ -359,9 +360,9 @@ class Review(QObject):
     def _fill(self, keep: bool = True) -> None:
         """Order the queue anew; ties by place."""
         current = self.current if keep else None
-        let = [facts for facts in self.facts.values() if self.filter.lets(facts)]
-        let.sort(key=lambda facts: (-round(facts.doubt, 6), facts.at))
-        self._queue, self._gone = [facts.feature_id for facts in let], set()
+        let = [(facts, each) for each, facts in self.facts.items() if self.filter.lets(facts)]
+        let.sort(key=lambda each: (-round(each[0].doubt, 6), each[0].at))
+        self._queue, self._gone = [each for _, each in let], set()
         if current is not None and current in self._queue:
             self._at = self._queue.index(current)
         else:
@@ -627,8 +628,16 @@ class Review(QObject):
         self._at -= sum(each is None for each in queue[: self._at])
         self._queue = [each for each in queue if each is not None]
         now = [(ids.get(each, each), facts) for each, facts in self.facts.items()]
-        self.facts = {k: replace(facts, feature_id=k) for k, facts in now if k is not None}
+        self.facts = {each: facts for each, facts in now if each is not None}
         self.queue_changed.emit()
+
+    def _old_saved(self, ids: dict[int, Optional[int]]) -> None:
+        """Likewise of the old layer of an update."""
+        if self.layer is None or self.update is None:
+            return
+        self.update.old_saved(ids)
+        if not self.ready:
+            self._begin(self.layer)
 
     def _deleted(self, feature_id: int) -> None:
         if self._ids[0].saving:

@@ -298,6 +298,13 @@ class InteractiveSession(QObject):
         self._place = place
         self.add(prompt)
 
+    def renumber_place(self, ids: dict[int, Optional[int]]) -> None:
+        """A save has given features of the place's layer other ids (``SavedIds.changed``)."""
+        if self._place is not None:
+            now = ids.get(self._place.feature_id)
+            if now is not None:
+                self._place = replace(self._place, feature_id=now)
+
     def undo(self) -> bool:
         """Take the last prompt back, or an accepted object that is still to come; False where
         there is neither."""

@@ -285,10 +285,8 @@ def hidden_by_filter(
 
     Whether one is hidden is told by its shape: ids of some sources depend on the filter.
     """
-    if not layer.subsetString():
-        return
-    whole = layer.clone()
-    if not whole.setSubsetString(""):
+    whole = feature_ids.unfiltered(layer)
+    if whole is layer:
         return
     shown = set()
     for feature in layer.dataProvider().getFeatures(request):
@@ -347,8 +345,9 @@ def feature_at(
     """The id of a place's feature as it is now; None where it has been deleted.
 
     Until it is saved, a new feature has a negative id in the edit buffer; the save gives it
-    another one, and then it is known by its outline. So are all features of a file that a save
-    numbers anew.
+    another one, and then it is known by its outline. So are features of a file that a save numbers
+    anew, where the one with the place's id has another outline: of two with the same outline, as
+    floors have, the one with the id is it.
 
     Args:
         layer: The place's.
@@ -358,14 +357,31 @@ def feature_at(
     Raises:
         TargetError: The place lies outside the layer's CRS.
     """
-    there = editing.feature_of(layer, place.feature_id) is not None
-    known = there if place.feature_id < 0 else not feature_ids.renumbers(layer)
+    feature = editing.feature_of(layer, place.feature_id)
+    known = feature is not None if place.feature_id < 0 else not feature_ids.renumbers(layer)
     if known:
-        return place.feature_id if there else None
-    found, buffer = same_object(layer, place.geometry, crs), layer.editBuffer()
-    if found is None and there and buffer is not None:  # it has got another outline, perhaps
-        return place.feature_id if place.feature_id in buffer.changedGeometries() else None
-    return found
+        return None if feature is None else place.feature_id
+    changed = feature is not None and _is_changed(layer, place.feature_id)
+    if feature is not None:
+        shape, shapes = to_layer_crs(place.geometry, crs, layer), [feature.geometry()]
+        if changed:
+            shapes += _saved_outline(layer, place.feature_id)
+        if any(feature_ids.alike(each, shape) for each in shapes):
+            return place.feature_id
+    found = same_object(layer, place.geometry, crs)
+    return place.feature_id if found is None and changed else found
+
+
+def _is_changed(layer: QgsVectorLayer, feature_id: int) -> bool:
+    """Whether a feature has another outline in the edit buffer than in its file."""
+    buffer = layer.editBuffer()
+    return buffer is not None and buffer.isFeatureGeometryChanged(feature_id)
+
+
+def _saved_outline(layer: QgsVectorLayer, feature_id: int) -> list[QgsGeometry]:
+    request = QgsFeatureRequest(feature_id).setNoAttributes()
+    saved = layer.dataProvider().getFeatures(request)
+    return [each.geometry() for each in saved if each.hasGeometry()]
 
 
 def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int, Any]:

@@ -8,6 +8,7 @@ old feature is what it was. Attributes and ids stay.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -115,9 +116,9 @@ class UpdateReview:
         self._drawn: dict[int, QgsGeometry] = {}
         """Outlines of accepted changes as the old layer has them, by the ids of the changes."""
         self._outlines = _layer_before(changes)
-        self._now = self._ids_now()
+        self._now: dict[int, Optional[int]] = {}
         """Ids that old polygons have now, by those that the changes name, where they are others;
-        None where it is gone or not known."""
+        None where it is gone or not known. :meth:`find_old` finds them."""
 
     def before(self, feature_id: int) -> Optional[QgsGeometry]:
         """The old outline of a change, in the CRS of the layer of changes."""
@@ -192,36 +193,66 @@ class UpdateReview:
             for named, each in self._now.items()
         }
 
-    def _ids_now(self) -> dict[int, Optional[int]]:
-        """For :attr:`_now`: the old layer may have been saved since the changes were found.
+    def find_old(self) -> Iterator[None]:
+        """Know which old polygons the changes name; yields often.
 
-        Where its file has been numbered anew, or the polygon was not saved then, it is known by its
-        outline: as it was, where that is known, else the change's, and at last the one that shares
-        most ground with it.
+        The old layer may have been saved since the changes were found. Where its file has been
+        numbered anew, or the polygon was not saved then, it is known by its outline: as it was,
+        where that is known, else the change's, and at last the one that shares most ground with it.
         """
-        keeps_ids = not feature_ids.renumbers(self.old)
-        if keeps_ids and not self._names_unsaved():
-            return {}
+        self._now = {}
+        if not feature_ids.renumbers(self.old) and not self._names_unsaved():
+            return
+        for _ in self._find_old():
+            yield
+            if sip.isdeleted(self.old):
+                return
+
+    def _find_old(self) -> Iterator[None]:
+        there: dict[int, QgsGeometry] = {}
         request = QgsFeatureRequest().setNoAttributes()
-        there = {each.id(): each for each in self.old.dataProvider().getFeatures(request)}
-        there.update((each.id(), each) for each in self.old.getFeatures(request))
-        before = () if self._outlines is None else self._outlines.getFeatures()
-        shapes = {self._old_id(each): self._shape(each) for each in before if each.hasGeometry()}
-        changes = [each for each in self.changes.getFeatures() if each.hasGeometry()]
-        if keeps_ids:
-            named = {self._old_id(each) for each in changes}
-            lasting = {each for each in named if each is not None and each >= 0}
+        for each in self.old.dataProvider().getFeatures(request):
+            there[each.id()] = each.geometry()
+            yield
+        buffer = self.old.editBuffer()
+        if buffer is not None:
+            there.update(buffer.changedGeometries())
+            there.update((k, each.geometry()) for k, each in buffer.addedFeatures().items())
+        there = {k: shape for k, shape in there.items() if not shape.isNull()}
+        shapes: dict[Optional[int], QgsGeometry] = {}
+        for each in () if self._outlines is None else self._outlines.getFeatures():
+            if each.hasGeometry():
+                shapes[self._old_id(each)] = self._shape(each)
+            yield
+        changes: list[QgsFeature] = []
+        of_old: dict[int, QgsFeature] = {}
+        for each in self.changes.getFeatures():
+            if each.hasGeometry():
+                changes.append(each)
+                old_id = self._old_id(each)
+                if old_id is not None:
+                    of_old[old_id] = each
+            yield
+        if not feature_ids.renumbers(self.old):  # saved ones have kept their ids
+            lasting = {each for each in of_old if each >= 0}
             changes = [each for each in changes if self._old_id(each) not in lasting]
-            there = {each: feature for each, feature in there.items() if each not in lasting}
-        of_old = {self._old_id(each): each for each in changes}
-        of_old.pop(None, None)
-        as_named = all(
-            self._is_there(each, there.get(old_id), shapes.get(old_id))
-            for old_id, each in of_old.items()
-        )
+            of_old = {each: change for each, change in of_old.items() if each < 0}
+            there = {each: shape for each, shape in there.items() if each not in lasting}
+        as_named = True
+        for old_id, each in of_old.items():
+            as_named = as_named and self._is_there(each, there.get(old_id), shapes.get(old_id))
+            yield
         if as_named:
-            return {old_id: self._restored(there[old_id]) or old_id for old_id in of_old}
-        outlines = feature_ids.Outlines(there.values())
+            self._now = {each: each for each in of_old}
+            buffer = self.old.editBuffer()  # another one, perhaps: much time has passed
+            for each in [] if buffer is None else buffer.deletedFeatureIds():
+                if each in of_old:
+                    self._now[each] = self._restored(there[each]) or each
+            return
+        outlines = feature_ids.Outlines()
+        for each, shape in there.items():
+            outlines.add(each, shape)
+            yield
         found: dict[int, Optional[int]] = {}
         for change in changes:
             old_id, accepted = self._old_id(change), text_of(change[DECISION]) == ACCEPTED
@@ -229,10 +260,12 @@ class UpdateReview:
                 found[change.id()] = outlines.take(self._shape(change))
             if found.get(change.id()) is None and old_id in shapes:
                 found[change.id()] = outlines.take(shapes[old_id])
+            yield
         for change in of_old.values():
             if found[change.id()] is None and text_of(change[DECISION]) != ACCEPTED:
                 found[change.id()] = outlines.take(self._shape(change), _MORE_THAN_HALF)
-        return {old_id: found[each.id()] for old_id, each in of_old.items()}
+            yield
+        self._now = {old_id: found[each.id()] for old_id, each in of_old.items()}
 
     def _names_unsaved(self) -> bool:
         """Whether changes name polygons by ids of the edit buffer, as until a layer is saved."""
@@ -241,31 +274,31 @@ class UpdateReview:
         return next(self.changes.getFeatures(request), None) is not None
 
     def _is_there(
-        self, change: QgsFeature, found: Optional[QgsFeature], before: Optional[QgsGeometry]
+        self, change: QgsFeature, found: Optional[QgsGeometry], before: Optional[QgsGeometry]
     ) -> bool:
         """Whether the feature of the id that a change names can be its old polygon.
 
         Args:
             change: The change.
-            found: That feature, as it is now.
+            found: That feature's outline, as it is now.
             before: The old polygon's outline, where it is known.
         """
-        if found is None or not found.hasGeometry():
+        if found is None:
             return False
         shapes = [self._shape(change)] if before is None else [self._shape(change), before]
         known = before is not None or text_of(change["status"]) in _AS_IT_WAS
         if not known and text_of(change[DECISION]) != ACCEPTED:
             # An id of the edit buffer is given again after a save.
-            return found.id() >= 0 or found.geometry().intersects(shapes[0])
-        return any(_same(found.geometry(), shape) for shape in shapes)
+            old_id = self._old_id(change)
+            return old_id is None or old_id >= 0 or found.intersects(shapes[0])
+        return any(feature_ids.alike(found, shape) for shape in shapes)
 
-    def _restored(self, saved: QgsFeature) -> Optional[int]:
+    def _restored(self, saved: QgsGeometry) -> Optional[int]:
         """The id under which a polygon that the edit buffer has deleted was added anew."""
         buffer = self.old.editBuffer()
-        if buffer is None or not buffer.isFeatureDeleted(saved.id()):
-            return None
-        added = buffer.addedFeatures().items()
-        return next((k for k, each in added if _same(each.geometry(), saved.geometry())), None)
+        added = {} if buffer is None else buffer.addedFeatures()
+        alike = (k for k, each in added.items() if feature_ids.alike(each.geometry(), saved))
+        return next(alike, None)
 
     # --- new objects ----------------------------------------------------------------------------
 
@@ -312,7 +345,9 @@ class UpdateReview:
         for shape in self._shapes(change):
             request = QgsFeatureRequest().setFilterRect(shape.boundingBox()).setNoAttributes()
             near = (each for each in self.old.getFeatures(request) if each.hasGeometry())
-            found = next((each.id() for each in near if _same(each.geometry(), shape)), None)
+            found = next(
+                (each.id() for each in near if feature_ids.alike(each.geometry(), shape)), None
+            )
             if found is not None:
                 return found
         return None
@@ -333,7 +368,7 @@ class UpdateReview:
                     layer=self.old.name(), id=self._old_id(change)
                 )
             )
-        if not goes and _same(now.geometry(), shape):
+        if not goes and feature_ids.alike(now.geometry(), shape):
             return
         kept = self._as_it_was(change, now) if was_accepted else None
         if kept is None and not (was_accepted and self._has(now, change)):
@@ -359,7 +394,7 @@ class UpdateReview:
     def _redraw(self, change: QgsFeature, now: QgsFeature) -> None:
         """The old layer's feature gets the outline of a change."""
         shape, before = self._shape(change), now.geometry()
-        if _same(before, shape):
+        if feature_ids.alike(before, shape):
             return
         with editing.command(self.old, _title(change)):
             fitted = editing.fitted(self.old, shape, before)
@@ -378,7 +413,7 @@ class UpdateReview:
         with editing.command(self.old, tr("Update taken back")):
             if now is None:
                 self._restore(change, kept, kept.geometry())
-            elif not _same(now.geometry(), kept.geometry()):
+            elif not feature_ids.alike(now.geometry(), kept.geometry()):
                 self._must(self.old.changeGeometry(now.id(), kept.geometry()))
         self._kept.pop(change.id(), None)
         others = self._merged_with(change) if drawn else []
@@ -437,7 +472,7 @@ class UpdateReview:
 
     def _has(self, now: QgsFeature, change: QgsFeature) -> bool:
         """Whether a feature has the outline of a change, as it is or as it was accepted."""
-        return any(_same(now.geometry(), shape) for shape in self._shapes(change))
+        return any(feature_ids.alike(now.geometry(), shape) for shape in self._shapes(change))
 
     def _shapes(self, change: QgsFeature) -> list[QgsGeometry]:
         """A change's outline, and the one that it was accepted with where that is another one."""
@@ -483,9 +518,9 @@ class UpdateReview:
         saved = None if saved_id is None else self._saved(saved_id)
         if saved is not None and saved.hasGeometry():
             # After a save it is the polygon as it is now, or with the outline of the change.
-            fresh = now is None or not _same(saved.geometry(), now.geometry())
+            fresh = now is None or not feature_ids.alike(saved.geometry(), now.geometry())
             gone = text_of(change["status"]) == "gone"
-            if fresh and (gone or not _same(saved.geometry(), self._shape(change))):
+            if fresh and (gone or not feature_ids.alike(saved.geometry(), self._shape(change))):
                 return saved
         return None if self._outlines is None else self._from_outlines(self._outlines, old_id, now)
 
@@ -547,11 +582,6 @@ def _layer_before(changes: QgsVectorLayer) -> Optional[QgsVectorLayer]:
 
 def _title(change: QgsFeature) -> str:
     return tr("Update: {status}").format(status=text_of(change["status"]))
-
-
-def _same(one: QgsGeometry, other: QgsGeometry) -> bool:
-    same = one.equals(other) or one.isGeosEqual(other)
-    return bool(same or iou(one, other) >= feature_ids.ALIKE)  # a text file rounds
 
 
 def _renamed(held: dict[int, Any], ids: dict[int, Optional[int]]) -> dict[int, Any]:

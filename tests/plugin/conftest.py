@@ -92,6 +92,22 @@ def wait(qgis_app):
 
 
 @pytest.fixture
+def features_read(monkeypatch, qgis_app) -> list:
+    """Features that the plugin reads from layers and their files, one by one."""
+    from qgis.core import QgsFeatureIterator
+
+    read: list = []
+    read_next = QgsFeatureIterator.__next__
+
+    def counted(iterator):
+        read.append(read_next(iterator))
+        return read[-1]
+
+    monkeypatch.setattr(QgsFeatureIterator, "__next__", counted)
+    return read
+
+
+@pytest.fixture
 def town(tmp_path, qgis_app):
     """A raster of four bands in the project."""
     from osgeo import gdal, osr

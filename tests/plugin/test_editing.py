@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProject,
     QgsRectangle,
     QgsSettings,
+    QgsVectorFileWriter,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import Qt
@@ -374,6 +375,37 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     assert corrected["area_m2"] > 1.0, "the area is the new polygon's"
     assert loaded.editor.undo()
     assert layer.getFeature(known).geometry().area() == 25
+    layer.rollBack()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_of_two_floors_the_one_in_work_is_known_after_the_file_was_packed(
+    loaded, town, wait, tmp_path, number
+):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string", "floors", "memory")
+    for name, x in (("shed", 300020), ("cellar", 300010), ("roof", 300010)):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([name])
+        feature.setGeometry(square(x, 3000005, 5))
+        made.dataProvider().addFeatures([feature])
+    project, options = QgsProject.instance(), QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    path = str(tmp_path / "floors.shp")
+    QgsVectorFileWriter.writeAsVectorFormatV3(made, path, project.transformContext(), options)
+    layer = QgsVectorLayer(path, "floors", "ogr")
+    project.addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: loaded.controller.session.state == READY)
+    floor = layer.getFeature(number)
+    assert loaded.tool.correct(Place(layer.id(), number, floor.geometry(), 0))
+    layer.startEditing()
+    layer.deleteFeature(0)
+    assert layer.commitChanges(False)
+    loaded.editor.delete()
+    left = {"cellar", "roof"} - {floor["name"]}
+    assert {each["name"] for each in layer.getFeatures()} == left
     layer.rollBack()
 
 

@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin.interactive import field_mapping, target
@@ -110,6 +117,70 @@ def test_a_class_that_the_layer_does_not_hold_is_an_examples_all_the_same(accept
     accepting.accept(square(0))
     assert accepting.layer.commitChanges(False)
     assert accepting.now() == [(0, "roof")]
+
+
+def in_a_shapefile(accepting, tmp_path) -> QgsVectorLayer:
+    """The target is a Shapefile now, with two squares that nobody accepted."""
+    project, path = QgsProject.instance(), str(tmp_path / "own.shp")
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string(20)", "own", "memory")
+    for x in (100, 120):
+        feature = QgsFeature(made.fields())
+        feature.setGeometry(square(x))
+        made.dataProvider().addFeatures([feature])
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    QgsVectorFileWriter.writeAsVectorFormatV3(made, path, project.transformContext(), options)
+    layer = QgsVectorLayer(path, "own", "ogr")
+    project.addMapLayer(layer)
+    accepting.controller.set_target(layer)
+    accepting.layer.rollBack()
+    accepting.layer = layer
+    return layer
+
+
+def test_a_deleted_object_is_no_example_after_the_file_was_packed(accepting, tmp_path):
+    layer = in_a_shapefile(accepting, tmp_path)
+    gone: list = []
+    back: list = []
+    presence = accepting.controller.presence
+    presence.gone.connect(lambda shape, *_: gone.append(shape.boundingBox().xMinimum()))
+    presence.back.connect(lambda shape, *_: back.append(shape.boundingBox().xMinimum()))
+    for x in (0, 20):
+        accepting.accept(square(x))
+    for deleted in ([], [0]):
+        layer.deleteFeatures(deleted)
+        assert layer.commitChanges(False)
+        QTest.qWait(20)
+    assert not gone
+    last = max(layer.allFeatureIds())
+    layer.deleteFeature(last)
+    QTest.qWait(20)
+    assert (gone, back) == ([20], [])
+    layer.undoStack().undo()
+    QTest.qWait(20)
+    assert (gone, back) == ([20], [20])
+    layer.deleteFeature(last - 1)
+    assert layer.commitChanges(False)
+    QTest.qWait(20)
+    assert (gone, back) == ([20, 0], [20]), "deleted and saved in one go"
+
+
+def test_a_save_looks_through_no_file_for_accepted_objects(accepting, tmp_path, monkeypatch):
+    layer = in_a_shapefile(accepting, tmp_path)
+    looks: list = []
+    monkeypatch.setattr(target, "same_object", lambda *given: looks.append(given))
+    for x in (0, 20):
+        written = target.add_object(layer, square(x), UTM, {})
+        accepting.controller.presence.watch(layer, written.feature_ids, square(x), UTM, "")
+    gone: list = []
+    accepting.controller.presence.gone.connect(lambda shape, *_: gone.append(shape))
+    assert layer.commitChanges(False)
+    QTest.qWait(20)
+    assert (looks, gone) == ([], [])
+    layer.deleteFeature(2)
+    QTest.qWait(20)
+    assert looks == []
+    assert [each.boundingBox().xMinimum() for each in gone] == [0]
 
 
 def test_nothing_follows_the_layer_once_the_plugin_is_off(accepting):

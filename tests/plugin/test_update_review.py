@@ -644,6 +644,42 @@ def test_an_update_goes_to_its_polygons_after_the_old_layer_was_saved(street, wa
     review.stop()
 
 
+def test_the_old_layer_is_read_in_steps(street, wait, features_read):
+    changes, review = changes_of_street(street), Review()
+    begin(review, changes, wait)
+    decide(review, "gone", ACCEPTED)
+    assert street.commitChanges(False)
+    review.stop()
+    features_read.clear()
+    assert review.start(changes)
+    assert len(features_read) == 1, "one change, which names the old layer"
+    wait(lambda: review.ready)
+    review.stop()
+
+
+def test_the_old_layer_may_be_saved_or_removed_while_it_is_read(street, wait):
+    changes, review = changes_of_street(street), Review()
+    begin(review, changes, wait)
+    street.startEditing()
+    street.deleteFeature(min(street.allFeatureIds()))
+    review.stop()
+    assert review.start(changes)
+    assert street.commitChanges(False)
+    wait(lambda: review.ready)
+    decide(review, "reshaped", ACCEPTED)
+    assert outlines(street)["house 2"] == (40, 12)
+    review.stop()
+    street.rollBack()
+    copy = street.clone()
+    QgsProject.instance().takeMapLayer(street)
+    QgsProject.instance().addMapLayer(copy)
+    assert review.start(changes)
+    next(review._work)
+    QgsProject.instance().removeMapLayer(copy.id())
+    wait(lambda: review.ready)
+    review.stop()
+
+
 def test_what_came_back_is_known_to_a_later_review(street, wait):
     changes, review = changes_of_street(street), Review()
     begin(review, changes, wait)
