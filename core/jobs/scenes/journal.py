@@ -130,7 +130,7 @@ class Journal:
                 return  # not even begun
             if head.get("version") != _VERSION or head.get("made_by") != self._head["made_by"]:
                 raise JobError(
-                    f"The scenes in {self.path.parent} were begun with other options, or by "
+                    f"The scenes in {self.path.parent} were begun with other options or weights, or by "
                     f"another version: run as before, start over with {option('fresh')}, or name "
                     "another output."
                 )

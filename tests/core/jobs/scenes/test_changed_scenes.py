@@ -3,15 +3,18 @@
 
 import json
 import os
+import shutil
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio.shutil
 from rasterio.windows import Window
+from samgeo_core.errors import JobError
 from samgeo_core.jobs.run import run
 from samgeo_core.jobs.scenes import run_scenes
 from samgeo_core.jobs.scenes.journal import Journal
+from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
 from samgeo_core.testing.bright import Bright
 
 from ...range_server import RangeServer
@@ -62,6 +65,19 @@ def test_a_virtual_raster_whose_files_have_changed_is_done_again(tmp_path, maps,
         file.write(np.full((3, 48, file.width), 20, np.uint8), window=Window(0, 0, file.width, 48))
     result = run(params, segmenter=Bright())
     assert (result.features, result.failed) == (36 if earlier else 18, [])
+
+
+def test_a_model_that_was_trained_again_does_not_go_on_with_the_scenes_of_the_one_before(
+    tmp_path, maps
+):
+    raster, model = write_scene(tmp_path / "a.tif"), tmp_path / "mine.safetensors"
+    shutil.copy(EMBEDDED_WEIGHTS, model)
+    params = job(raster, maps / "{scene}.gpkg", model=str(model), device="cpu")
+    first = run(params).features
+    assert run(params).features == first > 0
+    os.utime(model, ns=(0, 0))
+    with pytest.raises(JobError, match="other options or weights"):
+        run(params)
 
 
 def test_a_layer_that_somebody_has_edited_is_not_replaced(tmp_path, maps):
