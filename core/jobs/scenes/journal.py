@@ -130,8 +130,8 @@ class Journal:
                 return  # not even begun
             if head.get("version") != _VERSION or head.get("made_by") != self._head["made_by"]:
                 raise JobError(
-                    f"The scenes in {self.path.parent} were begun with other options or weights, or by "
-                    f"another version: run as before, start over with {option('fresh')}, or name "
+                    f"The scenes in {self.path.parent} were begun with other options or weights, or "
+                    f"by another version: run as before, start over with {option('fresh')}, or name "
                     "another output."
                 )
             for line in file:
