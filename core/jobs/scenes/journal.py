@@ -130,9 +130,9 @@ class Journal:
                 return  # not even begun
             if head.get("version") != _VERSION or head.get("made_by") != self._head["made_by"]:
                 raise JobError(
-                    f"The scenes in {self.path.parent} were begun with other options or weights, or "
-                    f"by another version: run as before, start over with {option('fresh')}, or name "
-                    "another output."
+                    f"The scenes in {self.path.parent} were begun with other options or weights, "
+                    "or by another version: run as before, start over with "
+                    f"{option('fresh')}, or name another output."
                 )
             for line in file:
                 values = _read(line)
