@@ -26,8 +26,8 @@ from sklearn.model_selection import StratifiedKFold
 from ..errors import PromptError
 from ..types import BoolArray, FloatArray
 from .examples import NONE
+from .features.known_classes import known_class, known_classes, said
 from .features.object_table import FeatureTable
-from .known_classes import known_class, known_classes, said
 from .resolve import WHOLE
 
 Doubles = NDArray[np.float64]
@@ -78,7 +78,7 @@ class ClassifierOptions:
             each example of a class. 0 leaves the classes equally frequent.
         examples_count: The frequencies are those of all objects, examples too: where examples are
             objects as they come, not chosen by a person.
-        known: Weight of the model's own word for a class that it knows (``known_classes.py``), as
+        known: Weight of the model's own word for a class that it knows (``features/known_classes.py``), as
             far as the examples agree with it; 0: it is not asked.
     """
 

@@ -24,7 +24,7 @@ from ..models.base import number_type_in
 from ..models.embedded.classes import CLASSES
 from ..parallel.atomic_write import write_atomically
 from .classifier import Classifier
-from .known_classes import can_ask
+from .features.known_classes import can_ask
 from .resolve import WHOLE
 
 SUFFIX = ".samgeo-classes"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from samgeo_core.classes.classifier import ClassifierOptions, fit
 from samgeo_core.classes.examples import NONE
+from samgeo_core.classes.features.known_classes import NAMES, known_class, known_classes, said
 from samgeo_core.classes.features.object_table import FeatureTable, block_of
-from samgeo_core.classes.known_classes import NAMES, known_class, known_classes, said
 from samgeo_core.classes.saved import SavedClassifier, load_classifier, save_classifier
 from samgeo_core.errors import ModelError
 from samgeo_core.models.embedded.classes import CLASSES

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.embedded.classes import CLASSES, HALF_SIZE_WEIGHT
-from .features.object_table import FeatureTable
+from ...models.embedded.classes import CLASSES, HALF_SIZE_WEIGHT
+from .object_table import FeatureTable
 
 Doubles = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ _NUMBERS = {word: CLASSES.index(name) for name, words in NAMES.items() for word 
 
 
 def known_class(name: str) -> int | None:
-    """Number of the class of :data:`~..models.embedded.classes.CLASSES` that a name means."""
+    """Number of the class of :data:`~...models.embedded.classes.CLASSES` that a name means."""
     return _NUMBERS.get(name.strip().lower())
 
 
