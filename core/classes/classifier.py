@@ -78,8 +78,8 @@ class ClassifierOptions:
             each example of a class. 0 leaves the classes equally frequent.
         examples_count: The frequencies are those of all objects, examples too: where examples are
             objects as they come, not chosen by a person.
-        known: Weight of the model's own word for a class that it knows (``features/known_classes.py``), as
-            far as the examples agree with it; 0: it is not asked.
+        known: Weight of the model's own word for a class that it knows
+            (``features/known_classes.py``), as far as the examples agree; 0: it is not asked.
     """
 
     components: int = 32
