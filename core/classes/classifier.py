@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedKFold
 from ..errors import PromptError
 from ..types import BoolArray, FloatArray
 from .examples import NONE
-from .features.known_classes import known_class, known_classes, said
+from .features.known_classes import class_log_odds, known_class, known_classes
 from .features.object_table import FeatureTable
 from .resolve import WHOLE
 
@@ -78,7 +78,7 @@ class ClassifierOptions:
             each example of a class. 0 leaves the classes equally frequent.
         examples_count: The frequencies are those of all objects, examples too: where examples are
             objects as they come, not chosen by a person.
-        known: Weight of the model's own word for a class that it knows
+        known: Weight of what the model says of a class that it knows by name
             (``features/known_classes.py``), as far as the examples agree; 0: it is not asked.
     """
 
@@ -219,7 +219,7 @@ def fit(
     basis = basis or Basis.of(table, options)
     known = known_classes(table, classes) if options.known > 0 else ()
     values = _values(table, known)
-    basis = basis.with_known(values, rows, names, classes, known, options.known, _sample(table))
+    basis = basis.with_known(values, rows, names, known, options.known, _sample(table))
     fold = np.arange(len(rows)) if groups is None else groups
     counted = len(np.unique(fold)) / len(classes)
     options = replace(options, strength=options.strength * max(1.0, counted / FEW))
@@ -282,10 +282,10 @@ def smallest_areas(
 
 
 def _values(table: FeatureTable, known: Sequence[int]) -> FloatArray:
-    """A table's columns, and what the model says of its own classes."""
+    """(n, d + m) a table's columns, and the log-odds of the model's own classes."""
     if not known:
         return table.values
-    return np.concatenate([table.values, said(table, known).astype(np.float32)], axis=1)
+    return np.concatenate([table.values, class_log_odds(table, known).astype(np.float32)], axis=1)
 
 
 def _sample(table: FeatureTable) -> NDArray[np.int64]:
@@ -335,7 +335,6 @@ class Basis:
         values: FloatArray,
         rows: NDArray[np.int64],
         names: Sequence[str],
-        classes: Sequence[str],
         known: Sequence[int],
         weight: float,
         sample: NDArray[np.int64],
@@ -348,7 +347,6 @@ class Basis:
         Args:
             values: (n, d + m) all columns.
             rows, names: The examples.
-            classes: All classes.
             known: (m,) numbers of the model's classes.
             weight: Of a component.
             sample: Rows that all statistics are taken from.
@@ -378,14 +376,14 @@ class Basis:
 
 
 def _apart(own: Doubles, other: Doubles) -> float:
-    """How far the means of two samples are apart, in twice the deviation within them.
+    """How far the mean of one sample lies above that of another, in halves of their deviation.
 
     Ten examples may agree by chance: the deviation is never taken for less than about a half.
     """
     if not len(own) or not len(other):
         return 0.0
-    within = np.sqrt(own.var() + other.var() + 0.3)
-    return float(own.mean() - other.mean()) / float(0.5 * within)
+    deviation = float(np.sqrt(own.var() + other.var() + 0.3))
+    return float(own.mean() - other.mean()) / (0.5 * deviation)
 
 
 def _regression(

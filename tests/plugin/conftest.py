@@ -107,19 +107,25 @@ def features_read(monkeypatch, qgis_app) -> list:
     return read
 
 
-@pytest.fixture
-def town(tmp_path, qgis_app):
-    """A raster of four bands in the project."""
+def small_raster(path: Path, bands: int):
+    """A new GeoTIFF of 60 x 40 pixels of 0.5 m, all 0, open for writing."""
     from osgeo import gdal, osr
-    from qgis.core import QgsProject, QgsRasterLayer
 
-    path = tmp_path / "town.tif"
-    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 4, gdal.GDT_Byte)
+    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, bands, gdal.GDT_Byte)
     file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32645)
     file.SetProjection(reference.ExportToWkt())
-    file = None
+    return file
+
+
+@pytest.fixture
+def town(tmp_path, qgis_app):
+    """A raster of four bands in the project."""
+    from qgis.core import QgsProject, QgsRasterLayer
+
+    path = tmp_path / "town.tif"
+    small_raster(path, 4)
     layer = QgsRasterLayer(str(path), "town")
     QgsProject.instance().addMapLayer(layer)
     yield layer
@@ -130,14 +136,9 @@ def town(tmp_path, qgis_app):
 def town_file(tmp_path, qgis_app):
     """A raster of 60 x 40 pixels of 0.5 m whose red is the column and whose green is the row."""
     import numpy as np
-    from osgeo import gdal, osr
 
     path = tmp_path / "größe 1.tif"
-    file = gdal.GetDriverByName("GTiff").Create(str(path), 60, 40, 3, gdal.GDT_Byte)
-    file.SetGeoTransform([300000, 0.5, 0, 3000020, 0, -0.5])
-    reference = osr.SpatialReference()
-    reference.ImportFromEPSG(32645)
-    file.SetProjection(reference.ExportToWkt())
+    file = small_raster(path, 3)
     rows, columns = np.mgrid[0:40, 0:60]
     for band, values in enumerate((columns * 4, rows * 6, columns * 0), start=1):
         file.GetRasterBand(band).WriteArray(values.astype(np.uint8))

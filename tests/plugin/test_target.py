@@ -201,6 +201,19 @@ def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbe
     assert only(numbered).geometry().area() > 100
 
 
+def as_shapefile(layer: QgsVectorLayer, folder: Path) -> QgsVectorLayer:
+    """The same features in a Shapefile, which is in the project."""
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "ESRI Shapefile"
+    path = str(folder / f"{layer.name()}.shp")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, path, QgsProject.instance().transformContext(), options
+    )
+    saved = QgsVectorLayer(path, layer.name(), "ogr")
+    QgsProject.instance().addMapLayer(saved)
+    return saved
+
+
 def test_a_place_in_a_file_that_is_numbered_anew_is_found_by_its_outline(numbered, tmp_path):
     """As a Shapefile is, where another polygon was deleted and the layer saved."""
     other = QgsFeature(numbered.fields())
@@ -210,14 +223,7 @@ def test_a_place_in_a_file_that_is_numbered_anew_is_found_by_its_outline(numbere
         other.setGeometry(shape)
         other["class"] = code
         numbered.dataProvider().addFeatures([other])
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = "ESRI Shapefile"
-    path = str(tmp_path / "codes.shp")
-    QgsVectorFileWriter.writeAsVectorFormatV3(
-        numbered, path, QgsProject.instance().transformContext(), options
-    )
-    layer = QgsVectorLayer(path, "saved", "ogr")
-    QgsProject.instance().addMapLayer(layer)
+    layer = as_shapefile(numbered, tmp_path)
     first, second, _ = (
         Place(layer.id(), each.id(), each.geometry()) for each in layer.getFeatures()
     )
@@ -245,15 +251,7 @@ def in_a_shapefile(tmp_path, shapes) -> QgsVectorLayer:
         feature = QgsFeature(made.fields())
         feature.setGeometry(shape)
         made.dataProvider().addFeatures([feature])
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = "ESRI Shapefile"
-    path = str(tmp_path / "floors.shp")
-    QgsVectorFileWriter.writeAsVectorFormatV3(
-        made, path, QgsProject.instance().transformContext(), options
-    )
-    layer = QgsVectorLayer(path, "floors", "ogr")
-    QgsProject.instance().addMapLayer(layer)
-    return layer
+    return as_shapefile(made, tmp_path)
 
 
 def test_of_two_floors_with_one_outline_the_one_that_was_taken_up_is_found(qgis_app, tmp_path):

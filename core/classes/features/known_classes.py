@@ -2,8 +2,9 @@
 """What the embedded model itself takes objects for, where a class has the name of one of its own.
 
 Who calls a class "building" wants buildings, and the model knows something of these before the
-first example. Its word for each object is one column more, which counts more than the others, as
-far as the examples agree with it. A class of any other name is learned from examples alone.
+first example. The log-odds that it gives this class are one column more of the objects' features,
+which counts more than the others as far as the examples agree with it. A class of any other name
+is learned from examples alone.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from .object_table import FeatureTable
 
 Doubles = NDArray[np.float64]
 
-SURE = 1e-4
-"""Probability below which, or above one less of which, the model's word counts no further."""
+LEAST_SHARE = 1e-4
+"""Probabilities closer to 0 or 1 than this are hardly told apart."""
 
 NAMES = {
     "building": "building buildings house houses roof roofs rooftop rooftops footprint footprints "
@@ -60,7 +61,7 @@ def known_classes(table: FeatureTable, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(number for number in found if number is not None))
 
 
-def said(table: FeatureTable, numbers: Sequence[int]) -> Doubles:
+def class_log_odds(table: FeatureTable, numbers: Sequence[int]) -> Doubles:
     """(n, m) log-odds of the model's classes for the objects of a table."""
     places = {name: place for place, name in enumerate(table.names)}
     near, far = (
@@ -70,7 +71,7 @@ def said(table: FeatureTable, numbers: Sequence[int]) -> Doubles:
     logits = near + HALF_SIZE_WEIGHT * (far - near)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     share = odds[:, list(numbers)] / odds.sum(axis=1, keepdims=True)
-    return np.asarray(np.log(share + SURE) - np.log(1 - share + SURE), np.float64)
+    return np.asarray(np.log((share + LEAST_SHARE) / (1 - share + LEAST_SHARE)), np.float64)
 
 
 def _columns(channel: str) -> list[str]:

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from samgeo_core.classes.classifier import ClassifierOptions, fit
 from samgeo_core.classes.examples import NONE
-from samgeo_core.classes.features.known_classes import NAMES, known_class, known_classes, said
+from samgeo_core.classes.features.known_classes import (
+    NAMES,
+    class_log_odds,
+    known_class,
+    known_classes,
+)
 from samgeo_core.classes.features.object_table import FeatureTable, block_of
 from samgeo_core.classes.saved import SavedClassifier, load_classifier, save_classifier
 from samgeo_core.errors import ModelError
@@ -55,13 +60,13 @@ def test_other_names_are_not_and_each_word_means_one_class():
     assert set(NAMES) <= set(CLASSES)
 
 
-def test_the_models_word_helps_a_few_examples_of_a_class_that_it_knows():
+def test_what_the_model_knows_helps_a_few_examples_of_a_class_that_it_knows():
     found, truth = table()
     assert share_right(found, truth, "building") > share_right(found, truth, "of mine") + 0.02
     assert share_right(found, truth, "of mine") == share_right(found, truth, "building", known=0.0)
 
 
-def test_a_word_that_the_examples_contradict_counts_little():
+def test_what_the_examples_contradict_counts_little():
     found, truth = table(right=-1.0)  # what it takes for a building is none
     alone = share_right(found, truth, "of mine", 10)
     assert share_right(found, truth, "building", 10) == pytest.approx(alone, abs=0.01)
@@ -91,7 +96,7 @@ def test_what_the_model_says_is_the_log_odds_of_its_classes():
     share = share[:, [4, 0]]
     sure = np.minimum(share, 1 - share) > 0.01
     assert sure.mean() > 0.5
-    found_odds, odds = said(found, (4, 0)), np.log(share / (1 - share))
+    found_odds, odds = class_log_odds(found, (4, 0)), np.log(share / (1 - share))
     assert found_odds[sure] == pytest.approx(odds[sure], abs=0.01)
 
 
