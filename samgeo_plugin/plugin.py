@@ -24,13 +24,14 @@ from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.automatic import Automatic
 from .interactive.controller import Controller
+from .interactive.decisions import decision_field
 from .interactive.editor import LayerEditor
 from .interactive.engine_session import View
 from .interactive.examples import Examples
 from .interactive.find_like import FindLike
 from .interactive.online import Needed
 from .interactive.place import Place, largest_part_number
-from .interactive.review import Review, decision_field
+from .interactive.review import Review
 from .log import Reporter
 from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider

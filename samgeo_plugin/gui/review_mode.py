@@ -40,7 +40,9 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..i18n import tr
-from ..interactive.review import ACCEPTED, OPEN, REJECTED, Review, ReviewFilter
+from ..interactive.decisions import ACCEPTED, OPEN, REJECTED
+from ..interactive.review import Review
+from ..interactive.review_queue import ReviewFilter
 
 _TYPED_INTO = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox, QAbstractItemView)
 _CURRENT = QColor(255, 0, 200)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Optional, Union
 
 from qgis.core import (
@@ -27,63 +27,17 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types
 from ..i18n import tr
-from . import editing, field_mapping, target
+from . import editing, target
+from .changes_layer import DECISION, is_update, old_layer_of
+from .decisions import ACCEPTED, OPEN, STATUS, decision_field
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
 from .feature_ids import SavedIds
-from .update_review import ACCEPTED, DECISION, UpdateReview, is_update, old_layer_of
-
-STATUS = "status"
-REJECTED = "rejected"
-OPEN = ""
-
-_DECISIONS = frozenset({OPEN, ACCEPTED, "corrected", REJECTED})
-"""What a field holds that is for decisions."""
+from .review_queue import ReviewFilter, ReviewQueue
+from .update_review import UpdateReview
 
 _BUDGET = 0.008
 """Seconds of work between two looks of the event loop."""
-
-
-@dataclass(frozen=True)
-class ReviewFilter:
-    """Which features are in the queue; None and empty mean all."""
-
-    label: Optional[str] = None
-    status: Optional[str] = None
-    least_area: float = 0.0
-    most_area: float = 0.0
-
-    def lets(self, facts: Facts) -> bool:
-        if self.label is not None and facts.label != self.label:
-            return False
-        if self.status is not None and facts.status != self.status:
-            return False
-        if facts.area < self.least_area:
-            return False
-        return not (self.most_area > 0 and facts.area > self.most_area)
-
-
-def decision_field(layer: QgsVectorLayer) -> Optional[str]:
-    """The field with a layer's decisions, or the name of the one that is to be added for them.
-
-    Returns:
-        None where fields of these names hold other values, which stay as they are.
-    """
-    for name in (DECISION,) if is_update(layer) else (STATUS, DECISION):
-        index = layer.fields().lookupField(name)
-        if index < 0 or _is_for_decisions(layer, index):
-            return name
-    return None
-
-
-def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
-    field = layer.fields().at(index)
-    if not field_mapping.is_stored(layer, index):
-        return False
-    if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
-        return False
-    values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them
-    return {text_of(value) for value in values} <= _DECISIONS
 
 
 class Review(QObject):
@@ -109,13 +63,8 @@ class Review(QObject):
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
         self.layer: Optional[QgsVectorLayer] = None
-        self.facts: dict[int, Facts] = {}
-        self._queue: list[int] = []
-        self.filter = ReviewFilter()
+        self._order = ReviewQueue()
         self.known_classes: Callable[[], list[str]] = list
-        self._gone: set[int] = set()
-        """Deleted features that are in the queue still, or were read before its order was made."""
-        self._at = 0
         self._work: Optional[Iterator[None]] = None
         self._raster: Optional[QgsRectangle] = None
         self._ids: list[SavedIds] = []
@@ -238,7 +187,7 @@ class Review(QObject):
         self._tell_soon.stop()
         self._read_soon.stop()
         self._work = None
-        self._queue, self._at = [], 0
+        self._order.end()
         if layer is None:
             return
         if not sip.isdeleted(layer):
@@ -301,14 +250,14 @@ class Review(QObject):
     # --- order ----------------------------------------------------------------------------------
 
     def _begin(self, layer: QgsVectorLayer) -> None:
-        self.facts, self._gone = {}, set()
+        self._order.begin()
         self._work = self._gather(layer)
         self._timer.start()
 
     def _gather(self, layer: QgsVectorLayer) -> Iterator[None]:
         """Read all features, then measure each against its neighbours; yields often."""
         if self.update is not None:
-            yield from self.update.find_old()
+            yield from self.update.polygons.find()
         features = {}
         index = QgsSpatialIndex()
         for feature in layer.getFeatures():
@@ -331,8 +280,7 @@ class Review(QObject):
             yield
         while any(each.finding for each in self._ids):
             yield  # ids that were read may be those before a save: then all is read again
-        for feature_id in self._gone:
-            self.facts.pop(feature_id, None)
+        self._order.forget_deleted()
 
     def _facts_of(
         self,
@@ -358,22 +306,15 @@ class Review(QObject):
                 return
 
     def _fill(self, keep: bool = True) -> None:
-        """Order the queue anew; ties by place."""
-        current = self.current if keep else None
-        let = [(facts, each) for each, facts in self.facts.items() if self.filter.lets(facts)]
-        let.sort(key=lambda each: (-round(each[0].doubt, 6), each[0].at))
-        self._queue, self._gone = [each for _, each in let], set()
-        if current is not None and current in self._queue:
-            self._at = self._queue.index(current)
-        else:
-            waiting = [k for k, each in enumerate(self._queue) if not self.facts[each].status]
-            self._at = waiting[0] if waiting else 0
+        """Order the queue anew."""
+        self._catch_up()
+        if self._order.fill(keep=keep):
             self._tell_current()
         self.queue_changed.emit()
 
     def set_filter(self, wanted: ReviewFilter) -> None:
         """Show others; nothing is changed in the layer."""
-        self.filter = wanted
+        self._order.filter = wanted
         if self.ready:
             self._fill()
 
@@ -382,12 +323,8 @@ class Review(QObject):
         """What the filter leaves out; what was decided since it was set is shown still."""
         if not self.ready:
             return []
-        shown = set(self.queue)
-        return [
-            each
-            for each, facts in self.facts.items()
-            if each not in shown and not self.filter.lets(facts)
-        ]
+        self._catch_up()
+        return self._order.hidden
 
     @property
     def counts(self) -> Counter[str]:
@@ -419,23 +356,24 @@ class Review(QObject):
     def queue(self) -> list[int]:
         """The features in their order."""
         self._catch_up()
-        if self._gone and self.ready:  # all at once: to search the queue for each takes minutes
-            left = [each for each in self._queue if each not in self._gone]
-            self._at -= sum(each in self._gone for each in self._queue[: self._at])
-            self._at = min(self._at, max(len(left) - 1, 0))
-            self._queue, self._gone = left, set()
-        return self._queue
+        return self._order.features
+
+    @property
+    def facts(self) -> dict[int, Facts]:
+        """What is known of each feature, also of those that are not in the queue."""
+        return self._order.facts
 
     @property
     def current(self) -> Optional[int]:
         """The feature that is looked at."""
-        queue = self.queue
-        return queue[self._at] if 0 <= self._at < len(queue) else None
+        self._catch_up()
+        return self._order.current
 
     @property
     def position(self) -> int:
         """Of the current one in the queue."""
-        return self._at if self.queue else 0
+        self._catch_up()
+        return self._order.position
 
     def geometry(self) -> Optional[QgsGeometry]:
         """The current feature's shape, in the layer's CRS."""
@@ -452,10 +390,9 @@ class Review(QObject):
 
     def go(self, step: int) -> None:
         """To the next or the previous one of the queue."""
-        if not self.queue:
-            return
-        self._at = min(max(self.position + step, 0), len(self.queue) - 1)
-        self._tell_current()
+        self._catch_up()
+        if self._order.go(step):
+            self._tell_current()
 
     def _tell_current(self) -> None:
         self.current_changed.emit(self.current)
@@ -624,11 +561,7 @@ class Review(QObject):
         if not self.ready:
             self._begin(self.layer)
             return
-        queue = [ids.get(each, each) for each in self.queue]
-        self._at -= sum(each is None for each in queue[: self._at])
-        self._queue = [each for each in queue if each is not None]
-        now = [(ids.get(each, each), facts) for each, facts in self.facts.items()]
-        self.facts = {each: facts for each, facts in now if each is not None}
+        self._order.rename(ids)
         self.queue_changed.emit()
 
     def _old_saved(self, ids: dict[int, Optional[int]]) -> None:
@@ -643,12 +576,11 @@ class Review(QObject):
         if self._ids[0].saving:
             return
         self._catch_up()
-        self._gone.add(feature_id)
+        current = self._order.delete(feature_id)
         self._close_form(feature_id)
         if not self.ready:
             return
-        self.facts.pop(feature_id, None)
-        if self._queue[self._at : self._at + 1] == [feature_id]:
+        if current:
             self._tell_soon.start()
         self.queue_changed.emit()
 
@@ -658,13 +590,12 @@ class Review(QObject):
             return
         self._catch_up()
         if self.layer is None or not self.ready:
-            self._gone.discard(feature_id)
+            self._order.add(feature_id)
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            self.facts[feature_id] = self._facts_of(feature)
-            self._give_keys([self.facts[feature_id].label])
-            if self.filter.lets(self.facts[feature_id]):
-                self.queue.insert(self._at, feature_id)
+            facts = self._facts_of(feature)
+            self._give_keys([facts.label])
+            if self._order.add(feature_id, facts):
                 self._tell_soon.start()
             self.queue_changed.emit()

@@ -8,17 +8,12 @@ old feature is what it was. Attributes and ids stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Optional
 
 from qgis.core import (
-    QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
-    QgsProject,
-    QgsProviderRegistry,
     QgsVectorLayer,
     QgsVectorLayerUtils,
 )
@@ -26,70 +21,12 @@ from qgis.PyQt import sip
 
 from ..i18n import tr
 from . import editing, feature_ids, target
+from .changes_layer import DECISION, NOTHING, layer_before, old_id_of
+from .decisions import ACCEPTED
 from .doubt import text_of
 from .editing import EditError
+from .old_polygons import OldPolygons
 from .tidy import iou
-
-ACCEPTED = "accepted"
-DECISION = "review"
-"""Field of the layer of changes for the decisions: ``status`` says what became of a polygon."""
-
-_FIELDS = ("old_fid", "old_layer", "status", "probability", DECISION)
-
-_LONGEST_IN_A_SHAPEFILE = 254
-"""Bytes of a text; the rest is left out, a letter as a whole."""
-
-_NOTHING = ("confirmed", "unseen")
-_AS_IT_WAS = (*_NOTHING, "gone")
-"""What became of polygons whose outline in the layer of changes is the old one."""
-
-_MORE_THAN_HALF = 0.5
-"""Two polygons that share no ground cannot both agree with a third one by more than this (IoU)."""
-
-
-def is_update(layer: QgsVectorLayer) -> bool:
-    """Whether a layer is what ``samgeo update`` has made."""
-    names = {name.lower() for name in layer.fields().names()}
-    return all(not names.isdisjoint((name, name[:10])) for name in _FIELDS)  # as in a Shapefile
-
-
-def old_layer_of(layer: QgsVectorLayer) -> Optional[QgsVectorLayer]:
-    """The project's layer that a layer of changes is about; None where it is not open.
-
-    Of several layers of one file, the one that suits best.
-    """
-    feature = next((f for f in layer.getFeatures() if text_of(f["old_layer"])), None)
-    if feature is None:
-        return None
-    said = text_of(feature["old_layer"])
-    path, _, name = said.partition("|layername=")
-    wanted = Path(path).resolve()
-    found: list[QgsVectorLayer] = []
-    moved: list[QgsVectorLayer] = []
-    for other in QgsProject.instance().mapLayers().values():
-        if not isinstance(other, QgsVectorLayer) or other.providerType() != "ogr":
-            continue
-        parts = QgsProviderRegistry.instance().decodeUri("ogr", other.source())
-        own = str(parts.get("path") or "")
-        file = Path(own).resolve()
-        if len(said.encode()) > _LONGEST_IN_A_SHAPEFILE - 4 and (
-            f"{own}|layername={parts.get('layerName') or file.stem}".startswith(said)
-        ):
-            found.append(other)
-        elif str(parts.get("layerName") or name) != name:
-            continue
-        elif file == wanted:
-            found.append(other)
-        elif file.name == wanted.name and not wanted.exists():
-            moved.append(other)  # both files have been moved since
-    return max(found or moved, key=_suits, default=None)
-
-
-def _suits(layer: QgsVectorLayer) -> tuple[bool, ...]:
-    """How well a layer shows what the review does to its file, the most important first."""
-    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
-    seen = node is not None and node.isVisible()
-    return not layer.subsetString(), not layer.readOnly(), layer.isEditable(), seen
 
 
 class UpdateReview:
@@ -115,10 +52,8 @@ class UpdateReview:
         """New objects that were taken back, with their values, by the ids of the changes."""
         self._drawn: dict[int, QgsGeometry] = {}
         """Outlines of accepted changes as the old layer has them, by the ids of the changes."""
-        self._outlines = _layer_before(changes)
-        self._now: dict[int, Optional[int]] = {}
-        """Ids that old polygons have now, by those that the changes name, where they are others;
-        None where it is gone or not known. :meth:`find_old` finds them."""
+        self._outlines = layer_before(changes)
+        self.polygons = OldPolygons(changes, old, self._outlines)
 
     def before(self, feature_id: int) -> Optional[QgsGeometry]:
         """The old outline of a change, in the CRS of the layer of changes."""
@@ -134,9 +69,7 @@ class UpdateReview:
             kept = now
         if kept is None:
             return None
-        shape = QgsGeometry(kept.geometry())
-        shape.transform(self._way(back=True))
-        return shape
+        return self.polygons.in_changes_crs(kept.geometry())
 
     def settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         """Bring the old layer to where a decision wants it.
@@ -154,7 +87,7 @@ class UpdateReview:
             raise EditError(tr("The old layer has been removed from the project; open it again."))
         change = self.changes.getFeature(feature_id)
         status = text_of(change["status"])
-        if status in _NOTHING or not change.hasGeometry():
+        if status in NOTHING or not change.hasGeometry():
             return
         if status == "new":
             settle = self._add if accepted else self._remove
@@ -188,117 +121,7 @@ class UpdateReview:
         """A save has given features of the old layer other ids (``SavedIds.changed``)."""
         made = {change: ids.get(each, each) for change, each in self._made.items()}
         self._made = {change: each for change, each in made.items() if each is not None}
-        self._now = {
-            named: each if each is None else ids.get(each, each)
-            for named, each in self._now.items()
-        }
-
-    def find_old(self) -> Iterator[None]:
-        """Know which old polygons the changes name; yields often.
-
-        The old layer may have been saved since the changes were found. Where its file has been
-        numbered anew, or the polygon was not saved then, it is known by its outline: as it was,
-        where that is known, else the change's, and at last the one that shares most ground with it.
-        """
-        self._now = {}
-        if not feature_ids.renumbers(self.old) and not self._names_unsaved():
-            return
-        for _ in self._find_old():
-            yield
-            if sip.isdeleted(self.old):
-                return
-
-    def _find_old(self) -> Iterator[None]:
-        there: dict[int, QgsGeometry] = {}
-        request = QgsFeatureRequest().setNoAttributes()
-        for each in self.old.dataProvider().getFeatures(request):
-            there[each.id()] = each.geometry()
-            yield
-        buffer = self.old.editBuffer()
-        if buffer is not None:
-            there.update(buffer.changedGeometries())
-            there.update((k, each.geometry()) for k, each in buffer.addedFeatures().items())
-        there = {k: shape for k, shape in there.items() if not shape.isNull()}
-        shapes: dict[Optional[int], QgsGeometry] = {}
-        for each in () if self._outlines is None else self._outlines.getFeatures():
-            if each.hasGeometry():
-                shapes[self._old_id(each)] = self._shape(each)
-            yield
-        changes: list[QgsFeature] = []
-        of_old: dict[int, QgsFeature] = {}
-        for each in self.changes.getFeatures():
-            if each.hasGeometry():
-                changes.append(each)
-                old_id = self._old_id(each)
-                if old_id is not None:
-                    of_old[old_id] = each
-            yield
-        if not feature_ids.renumbers(self.old):  # saved ones have kept their ids
-            lasting = {each for each in of_old if each >= 0}
-            changes = [each for each in changes if self._old_id(each) not in lasting]
-            of_old = {each: change for each, change in of_old.items() if each < 0}
-            there = {each: shape for each, shape in there.items() if each not in lasting}
-        as_named = True
-        for old_id, each in of_old.items():
-            as_named = as_named and self._is_there(each, there.get(old_id), shapes.get(old_id))
-            yield
-        if as_named:
-            self._now = {each: each for each in of_old}
-            buffer = self.old.editBuffer()  # another one, perhaps: much time has passed
-            for each in [] if buffer is None else buffer.deletedFeatureIds():
-                if each in of_old:
-                    self._now[each] = self._restored(there[each]) or each
-            return
-        outlines = feature_ids.Outlines()
-        for each, shape in there.items():
-            outlines.add(each, shape)
-            yield
-        found: dict[int, Optional[int]] = {}
-        for change in changes:
-            old_id, accepted = self._old_id(change), text_of(change[DECISION]) == ACCEPTED
-            if accepted or old_id is not None:  # an accepted new object is nobody's old polygon
-                found[change.id()] = outlines.take(self._shape(change))
-            if found.get(change.id()) is None and old_id in shapes:
-                found[change.id()] = outlines.take(shapes[old_id])
-            yield
-        for change in of_old.values():
-            if found[change.id()] is None and text_of(change[DECISION]) != ACCEPTED:
-                found[change.id()] = outlines.take(self._shape(change), _MORE_THAN_HALF)
-            yield
-        self._now = {old_id: found[each.id()] for old_id, each in of_old.items()}
-
-    def _names_unsaved(self) -> bool:
-        """Whether changes name polygons by ids of the edit buffer, as until a layer is saved."""
-        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setLimit(1)
-        request.setFilterExpression('"old_fid" < 0')
-        return next(self.changes.getFeatures(request), None) is not None
-
-    def _is_there(
-        self, change: QgsFeature, found: Optional[QgsGeometry], before: Optional[QgsGeometry]
-    ) -> bool:
-        """Whether the feature of the id that a change names can be its old polygon.
-
-        Args:
-            change: The change.
-            found: That feature's outline, as it is now.
-            before: The old polygon's outline, where it is known.
-        """
-        if found is None:
-            return False
-        shapes = [self._shape(change)] if before is None else [self._shape(change), before]
-        known = before is not None or text_of(change["status"]) in _AS_IT_WAS
-        if not known and text_of(change[DECISION]) != ACCEPTED:
-            # An id of the edit buffer is given again after a save.
-            old_id = self._old_id(change)
-            return old_id is None or old_id >= 0 or found.intersects(shapes[0])
-        return any(feature_ids.alike(found, shape) for shape in shapes)
-
-    def _restored(self, saved: QgsGeometry) -> Optional[int]:
-        """The id under which a polygon that the edit buffer has deleted was added anew."""
-        buffer = self.old.editBuffer()
-        added = {} if buffer is None else buffer.addedFeatures()
-        alike = (k for k, each in added.items() if feature_ids.alike(each.geometry(), saved))
-        return next(alike, None)
+        self.polygons.saved(ids)
 
     # --- new objects ----------------------------------------------------------------------------
 
@@ -312,7 +135,7 @@ class UpdateReview:
         values = {} if filled is None else self._values(filled)
         made = QgsVectorLayerUtils.createFeature(
             self.old,
-            editing.fitted(self.old, self._shape(change)),
+            editing.fitted(self.old, self.polygons.shape_of(change)),
             {index: value for index, value in values.items() if index not in keys},
         )
         broken = target.broken_constraints(self.old, made)
@@ -356,7 +179,7 @@ class UpdateReview:
 
     def _apply(self, change: QgsFeature, was_accepted: bool) -> None:
         now = self._old_feature(change)
-        shape = self._shape(change)
+        shape = self.polygons.shape_of(change)
         goes = text_of(change["status"]) == "gone" or any(
             self._is_drawn(other) for other in self._merged_with(change)
         )
@@ -365,7 +188,7 @@ class UpdateReview:
                 return
             raise EditError(
                 tr("{layer} has no feature {id} any more; the change is left out.").format(
-                    layer=self.old.name(), id=self._old_id(change)
+                    layer=self.old.name(), id=old_id_of(change)
                 )
             )
         if not goes and feature_ids.alike(now.geometry(), shape):
@@ -382,10 +205,10 @@ class UpdateReview:
 
     def _is_gone(self, change: QgsFeature) -> bool:
         """Whether an old polygon that is not found was deleted for certain, by whomever."""
-        old_id = self._old_id(change)
+        old_id = old_id_of(change)
         if old_id is None:
             return False
-        buffer, now = self.old.editBuffer(), self._now.get(old_id, old_id)
+        buffer, now = self.old.editBuffer(), self.polygons.id_now(old_id)
         if buffer is not None and now is not None and buffer.isFeatureDeleted(now):
             return True
         by_id = old_id >= 0 and not feature_ids.renumbers(self.old)
@@ -393,7 +216,7 @@ class UpdateReview:
 
     def _redraw(self, change: QgsFeature, now: QgsFeature) -> None:
         """The old layer's feature gets the outline of a change."""
-        shape, before = self._shape(change), now.geometry()
+        shape, before = self.polygons.shape_of(change), now.geometry()
         if feature_ids.alike(before, shape):
             return
         with editing.command(self.old, _title(change)):
@@ -427,7 +250,7 @@ class UpdateReview:
             return
         kept = self._known(change, None)
         with editing.command(self.old, _title(change)):
-            shape = editing.fitted(self.old, self._shape(change), kept.geometry())
+            shape = editing.fitted(self.old, self.polygons.shape_of(change), kept.geometry())
             self._restore(change, kept, shape)
         self._kept[change.id()] = kept
 
@@ -477,21 +300,12 @@ class UpdateReview:
     def _shapes(self, change: QgsFeature) -> list[QgsGeometry]:
         """A change's outline, and the one that it was accepted with where that is another one."""
         if self._is_as_accepted(change):
-            return [self._shape(change)]
-        return [self._shape(change), self._in_old_crs(self._drawn[change.id()])]
+            return [self.polygons.shape_of(change)]
+        drawn = self.polygons.in_old_crs(self._drawn[change.id()])
+        return [self.polygons.shape_of(change), drawn]
 
     def _old_feature(self, change: QgsFeature) -> Optional[QgsFeature]:
-        """The old polygon of a change as it is now, also where it was deleted and added anew."""
-        old_id = self._old_id(change)
-        if old_id is None:
-            return None
-        for each in (self._made.get(change.id()), self._now.get(old_id, old_id)):
-            found = None if each is None else editing.feature_of(self.old, each)
-            if found is not None:
-                return found
-        buffer, keys = self.old.editBuffer(), self.old.primaryKeyAttributes()
-        added = () if buffer is None else buffer.addedFeatures().values()
-        return next((f for f in added if any(f.attribute(key) == old_id for key in keys)), None)
+        return self.polygons.of(change, self._made.get(change.id()))
 
     def _known(self, change: QgsFeature, now: Optional[QgsFeature]) -> QgsFeature:
         """The old polygon of a change as it was before.
@@ -505,22 +319,24 @@ class UpdateReview:
                 tr(
                     "How feature {id} of {layer} was before the update is not known any more; "
                     "change it there by hand."
-                ).format(id=self._old_id(change), layer=self.old.name())
+                ).format(id=old_id_of(change), layer=self.old.name())
             )
         return kept
 
     def _as_it_was(self, change: QgsFeature, now: Optional[QgsFeature]) -> Optional[QgsFeature]:
         """What was kept here, else what the next save overwrites, else what the engine kept."""
-        old_id = self._old_id(change)
+        old_id = old_id_of(change)
         if change.id() in self._kept or old_id is None:
             return self._kept.get(change.id())
-        saved_id = self._now.get(old_id, old_id)
+        saved_id = self.polygons.id_now(old_id)
         saved = None if saved_id is None else self._saved(saved_id)
         if saved is not None and saved.hasGeometry():
             # After a save it is the polygon as it is now, or with the outline of the change.
             fresh = now is None or not feature_ids.alike(saved.geometry(), now.geometry())
             gone = text_of(change["status"]) == "gone"
-            if fresh and (gone or not feature_ids.alike(saved.geometry(), self._shape(change))):
+            if fresh and (
+                gone or not feature_ids.alike(saved.geometry(), self.polygons.shape_of(change))
+            ):
                 return saved
         return None if self._outlines is None else self._from_outlines(self._outlines, old_id, now)
 
@@ -539,45 +355,14 @@ class UpdateReview:
             kept.setAttribute(index, value)
         for key in self.old.primaryKeyAttributes():
             kept.setAttribute(key, old_id)
-        shape = QgsGeometry(found.geometry())
-        shape.transform(self._way())
+        shape = self.polygons.in_old_crs(found.geometry())
         drawn = None if now is None else now.geometry()
         kept.setGeometry(editing.fitted(self.old, shape, drawn))
         return kept
 
-    def _shape(self, change: QgsFeature) -> QgsGeometry:
-        """What stands there now, in the old layer's CRS."""
-        return self._in_old_crs(change.geometry())
-
-    def _in_old_crs(self, geometry: QgsGeometry) -> QgsGeometry:
-        shape = QgsGeometry(geometry)
-        shape.transform(self._way())
-        return shape
-
     def _must(self, done: bool) -> None:
         if not done:
             raise EditError(tr("The layer {name} refuses the change.").format(name=self.old.name()))
-
-    @staticmethod
-    def _old_id(change: QgsFeature) -> Optional[int]:
-        try:
-            return int(change["old_fid"])
-        except (TypeError, ValueError):
-            return None
-
-    def _way(self, back: bool = False) -> QgsCoordinateTransform:
-        ends = (self.changes.crs(), self.old.crs())
-        return QgsCoordinateTransform(*(ends[::-1] if back else ends), QgsProject.instance())
-
-
-def _layer_before(changes: QgsVectorLayer) -> Optional[QgsVectorLayer]:
-    """The engine's layer of old outlines beside a layer of changes; None where there is none."""
-    if changes.providerType() != "ogr":
-        return None
-    parts = QgsProviderRegistry.instance().decodeUri("ogr", changes.source())
-    name = f"{parts.get('layerName')}_before"
-    layer = QgsVectorLayer(f"{parts.get('path')}|layername={name}", name, "ogr")
-    return layer if layer.isValid() and layer.fields().lookupField("old_fid") >= 0 else None
 
 
 def _title(change: QgsFeature) -> str:

@@ -21,7 +21,8 @@ from samgeo_plugin.gui.class_panel import ClassPanel
 from samgeo_plugin.gui.map_tool import PromptTool
 from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.classes import ClassList
-from samgeo_plugin.interactive.review import ACCEPTED, Review
+from samgeo_plugin.interactive.decisions import ACCEPTED
+from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.job import Prompt
 
 CRS = QgsCoordinateReferenceSystem("EPSG:32645")

@@ -32,9 +32,11 @@ from real_engine import SAMPLES, needs_engine
 from samgeo_plugin import field_types
 from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.candidates import Accepted
+from samgeo_plugin.interactive.changes_layer import old_layer_of
+from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
 from samgeo_plugin.interactive.doubt import text_of
-from samgeo_plugin.interactive.review import ACCEPTED, OPEN, REJECTED, Review
-from samgeo_plugin.interactive.update_review import UpdateReview, old_layer_of
+from samgeo_plugin.interactive.review import Review
+from samgeo_plugin.interactive.update_review import UpdateReview
 from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
