@@ -312,7 +312,7 @@ def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoData
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
         return layer.reset_index(drop=True)
-    return open_vector(layer, name, parameter="layer").read().reset_index(drop=True)
+    return open_vector(layer, name, parameter="layer_name").read().reset_index(drop=True)
 
 
 def _objects(
