@@ -21,7 +21,7 @@ from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
 from .sources.vector_input import WITH_GAPS, as_text, open_vector
-from .vectors.schema import GEOMETRY
+from .types import GEOMETRY
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -210,7 +210,7 @@ def layer_path(layer: Any, folder: Path, name: str) -> Any:
 
 def frame_of(path: Path, layer: str) -> gpd.GeoDataFrame:
     """A written layer in memory, as GeoPandas reads it; but numbers with gaps keep all digits."""
-    frame = open_vector(path, layer, parameter="layer").read().reset_index(drop=True)
+    frame = open_vector(path, layer, parameter=None).read().reset_index(drop=True)
     for name in frame.columns:
         values = frame[name]
         if isinstance(values.dtype, pd.ArrowDtype):

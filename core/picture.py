@@ -61,7 +61,7 @@ def show(
     layer = (
         polygons
         if isinstance(polygons, gpd.GeoDataFrame)
-        else open_vector(polygons, parameter="layer").read()
+        else open_vector(polygons, parameter=None).read()
     )
     with (
         tempfile.TemporaryDirectory(prefix="samgeo-") as folder,

@@ -21,6 +21,9 @@ LogitArray = NDArray[np.int8]
 BoolArray = NDArray[np.bool_]
 AnyArray = NDArray[Any]
 
+GEOMETRY = "geometry"
+"""Name of the column of geometries between stages."""
+
 MergeMode = Literal["hierarchy", "flat"]
 Shapes = Literal["objects", "coverage"]
 

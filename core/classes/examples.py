@@ -161,7 +161,7 @@ def check_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 def _read(layer: ExampleLayer) -> gpd.GeoDataFrame:
     try:
-        frame = open_vector(layer.path, layer.layer, parameter="examples").read()
+        frame = open_vector(layer.path, layer.layer, parameter=None).read()
     except ParameterError as error:
         raise PromptError(f"The examples cannot be used: {error.template}") from error
     if frame.empty:

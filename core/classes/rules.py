@@ -62,17 +62,16 @@ class Rule:
 
 
 _FLAGS = ("largest-part", "square")
-_NUMBERS = (
-    *("smooth", "min-area", "max-area", "min-elongation", "max-elongation"),
-    *("min-rectangularity", "max-rectangularity"),
-)
+_SHARES = ("min-elongation", "max-elongation", "min-rectangularity", "max-rectangularity")
+_NUMBERS = ("smooth", "min-area", "max-area", *_SHARES)
 
 
 def parse_rule(text: str) -> Rule:
     """A rule from its text.
 
     Raises:
-        ParameterError: A word is unknown, or a number is missing or negative.
+        ParameterError: A word is unknown, or a number is missing, negative, or above 1 where it
+            is a share.
     """
     name, colon, body = text.rpartition(":")
     name, words = (name.strip() if colon else ALL), body if colon else text
@@ -82,7 +81,7 @@ def parse_rule(text: str) -> Rule:
         if key in _FLAGS and not equals:
             changed[key.replace("-", "_")] = True
         elif key in _NUMBERS and equals:
-            changed[key.replace("-", "_")] = _number(value, text)
+            changed[key.replace("-", "_")] = _number(value, word, 1.0 if key in _SHARES else np.inf)
         else:
             raise ParameterError(
                 f"The rule {text!r:.80} has the unknown part {word!r:.40}: use "
@@ -91,13 +90,14 @@ def parse_rule(text: str) -> Rule:
     return replace(Rule(name or ALL), **changed)
 
 
-def _number(value: str, text: str) -> float:
+def _number(value: str, word: str, most: float) -> float:
     try:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not (np.isfinite(number) and number >= 0):
-        raise ParameterError(f"The rule {text!r:.80} needs a number from 0, not {value!r:.20}.")
+    if not (np.isfinite(number) and 0 <= number <= most):
+        wanted = "from 0" if np.isinf(most) else f"from 0 to {most:g}"
+        raise ParameterError(f"The rule {word!r:.80} needs a number {wanted}, not {value!r:.20}.")
     return number
 
 

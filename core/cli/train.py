@@ -64,7 +64,7 @@ def _show(console: Console, done: Trained) -> None:
     console.rows([f"{done.verdict.objects} held back", "before", "after", "gain", "98 %"], rows)
     for key, (before, after) in done.card.get("sample_scene", {}).items():
         console.say(f"Sample scene, {NAMES[key]}: {before:.3f} before, {after:.3f} after.")
-    if done.card.get("elsewhere"):
+    if done.path is not None and done.card.get("elsewhere"):
         console.say(done.card["elsewhere"])
     for left in done.card.get("left_out", []):
         console.say(f"Left out: {left}.")

@@ -127,10 +127,10 @@ def evaluate(
             for one in layer_input(what, str(given), layer)
         ]
         check_not_input(errors, None, inputs)
-    ours = read_vector(result, result_layer, what="The result")
+    ours = read_vector(result, result_layer, parameter="result_layer", what="The result")
     if score_field not in (None, SCORE_FIELD):
         _check_scores(ours, score_field)
-    theirs = read_vector(truth, truth_layer, what="The truth")
+    theirs = read_vector(truth, truth_layer, parameter="truth_layer", what="The truth")
     kind = _common_kind(ours, theirs)
     around = theirs if len(theirs) else ours
     plane = EqualAreaPlane(around.shapes, around.crs)

@@ -31,7 +31,8 @@ class JobResult:
         failed: Names of tiles or batches that failed, each with its reason.
         seconds: Wall time.
         warnings: What was changed or left out on the way.
-        scale: Pixels of the embedded model per working pixel; None for models without the choice.
+        scale: Pixels of the embedded model per working pixel; None for models without the choice,
+            and for jobs other than segmentation.
         scenes: Rasters that were worked on one by one; 0 where they were one mosaic.
         outputs: Files of the layers, where each of these rasters has one.
     """

@@ -124,7 +124,7 @@ def read_polygons(source: LayerLike, layer: str | None, raster: Raster) -> tuple
     Raises:
         ParameterError: There are none.
     """
-    found = read_vector(source, layer)
+    found = read_vector(source, layer, parameter="layer")
     polygons = np.isin(shapely.get_type_id(found.shapes), list(POLYGONS))
     if not polygons.any():
         raise ParameterError(f"{found.name} has no polygons: labels are polygons.")

@@ -34,6 +34,7 @@ from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
 from ..sources.vector_input import for_pyogrio, misread_by_pyogrio
+from ..types import GEOMETRY
 from .shapefile import (
     SIDECAR,
     for_shapefile,
@@ -44,9 +45,6 @@ from .shapefile import (
     write_sidecar,
 )
 from .styles import Geometry, store_style
-
-GEOMETRY = "geometry"
-"""Name of the geometry column in the Arrow file."""
 
 BBOX = "bbox"
 """Name of the column of bounding boxes in GeoParquet, unless a layer has one of that name."""

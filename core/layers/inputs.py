@@ -56,7 +56,7 @@ def layer_input(what: str, path: str | None, layer: str | None = None) -> list[I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whoever reads it says this
             path, layer, _ = parts_of(path, layer)
-            layer = open_vector(path, layer, parameter="layer").layer or layer
+            layer = open_vector(path, layer, parameter=None).layer or layer
             behind = Contents((path,)).files if references_of(path) else ()
     except (ParameterError, RasterError):
         behind = ()  # whoever reads it says what is the matter

@@ -70,13 +70,19 @@ LINES: Collection[int] = (1, 5)
 
 
 def read_vector(
-    source: LayerLike, layer: str | None = None, *, what: str = "", carried: bool = False
+    source: LayerLike,
+    layer: str | None = None,
+    *,
+    parameter: str | None = None,
+    what: str = "",
+    carried: bool = False,
 ) -> VectorLayer:
     """Read a layer.
 
     Args:
         source: Path, or a GeoDataFrame or GeoSeries.
         layer: Layer within the file.
+        parameter: Field of a job's parameters that names the layer; None where there is none.
         what: What it is for messages, e.g. "The truth"; its path otherwise.
         carried: Its features go on into an output: say that their heights do not.
 
@@ -88,7 +94,7 @@ def read_vector(
     if isinstance(source, gpd.GeoDataFrame):
         frame, name, crs = source, what or "The layer", declared_crs(source.crs)
     else:
-        opened = open_vector(source, layer, parameter="layer")
+        opened = open_vector(source, layer, parameter=parameter)
         frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
     shapes = np.asarray(frame.geometry.array, dtype=object)
     keep = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))

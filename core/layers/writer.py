@@ -31,7 +31,8 @@ from pyproj import CRS
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import OutputError, SamGeoWarning
-from ..vectors.schema import FIELDS, GEOMETRY, RESERVED, Field
+from ..types import GEOMETRY
+from ..vectors.schema import FIELDS, RESERVED, Field
 from .formats import Format, Written, files_of, format_of, write_format
 from .geopackage import check_layer, check_layer_name
 from .publish import Workplace, exists_already, output_digest, publish, real_path, recover

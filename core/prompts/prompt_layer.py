@@ -92,9 +92,10 @@ def read_prompts(
         )
     opened = _opened(options)
     frame = _read(opened)
+    fields = [column for column in frame.columns if column != frame.geometry.name]
     for name in (options.id_field, options.label_field):
-        if name is not None and name not in frame.columns:
-            known = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
+        if name is not None and name not in fields:
+            known = ", ".join(map(str, fields))
             raise ParameterError(f"The prompts in {options.path} have no field {name!r}: {known}.")
     layer_crs = crs_on_raster(opened.crs, crs, f"the prompts in {options.path}")
     place = PromptTransform(transform, crs, layer_crs, shape)

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
+from geopandas.array import GeometryDtype
 from pyogrio.util import vsi_path
 from pyproj import CRS
 
@@ -35,6 +36,7 @@ from ..earth.crs import declared_crs
 from ..earth.geometry import without_empty_parts
 from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
+from ..types import GEOMETRY
 from .gdal import OFFLINE
 from .references import is_remote, refuse_remote, server_of
 
@@ -83,11 +85,12 @@ class VectorInput:
     Args:
         name: As it was given, for messages.
         path: To open it by.
-        layer: Its name in the file; None where a file has but one.
+        layer: Its name in the file, that of the file for GeoParquet; None where it has none.
         crs: Its CRS, or None.
         features: How many it has.
         geometry: Type as GDAL names it, "Unknown" for mixed ones.
         kinds: Types of its fields, as NumPy calls them.
+        set_aside: What a field that is called as the column of geometries is called instead.
         options: For GDAL.
         folder: A copy that was made to read it; lives as long as this.
     """
@@ -99,12 +102,15 @@ class VectorInput:
     features: int = 0
     geometry: str = "Unknown"
     kinds: Mapping[str, str] = field(default_factory=dict)
+    set_aside: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     folder: Any = None
 
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
         """Features as they come, with their ids as the index; those that cannot be read are None.
 
+        Geometries are in the column :data:`~.types.GEOMETRY`. GeoParquet has no ids: there they are
+        the rows' numbers, and an index of pandas that the file holds is a field as any other.
         Fields have the types that the file describes, whichever of the features are read: whole
         numbers and truth values may have gaps (pandas' Int64, boolean), dates are no times.
 
@@ -122,8 +128,7 @@ class VectorInput:
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
         shapes = [_sane(shape) for shape in frame.geometry]
         if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
-            name = frame.geometry.name
-            frame[name] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
+            frame[GEOMETRY] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)
 
     def _frame(self, start: int, count: int | None) -> Any:
@@ -138,10 +143,21 @@ class VectorInput:
         return self._from_parquet()
 
     def _from_parquet(self) -> Any:
-        return self._with_kinds(gpd.read_parquet(self.path), 0, None)
+        frame = _with_index_as_fields(gpd.read_parquet(self.path), _schema(self.path))
+        shapes = [n for n, kind in frame.dtypes.items() if isinstance(kind, GeometryDtype)]
+        fields = pd.DataFrame(frame.drop(columns=shapes)).rename(columns={GEOMETRY: self.set_aside})
+        placed = gpd.GeoDataFrame(fields, geometry=frame.geometry.array, crs=frame.crs)
+        return self._with_kinds(placed, 0, None)
 
     def _from_gdal(self, start: int, count: int | None) -> Any:
         wanted = {"skip_features": start, "max_features": count, **self.options}
+        frame = self._read_dataframe(**wanted)
+        if self.set_aside is not None:
+            fields = self._read_dataframe(columns=[GEOMETRY], read_geometry=False, **wanted)
+            frame[self.set_aside] = fields[GEOMETRY].array
+        return frame
+
+    def _read_dataframe(self, **wanted: Any) -> Any:
         settings = {"layer": self.layer, "fid_as_index": True, "on_invalid": "ignore", **wanted}
         try:
             return pyogrio.read_dataframe(self.path, **settings)
@@ -165,12 +181,34 @@ class VectorInput:
 
     def _columns(self, names: list[str], start: int, count: int | None) -> pa.Table:
         """Some fields without any rounding."""
+        names = [GEOMETRY if name == self.set_aside else name for name in names]
         if self.path.lower().endswith(_PARQUET):
-            return pq.read_table(self.path, columns=names).slice(start, count)
-        wanted = {"skip_features": start, "max_features": count, **self.options}
-        return pyogrio.read_arrow(
-            self.path, layer=self.layer, columns=names, read_geometry=False, **wanted
-        )[1]
+            table = pq.read_table(self.path, columns=names).slice(start, count)
+        else:
+            wanted = {"skip_features": start, "max_features": count, **self.options}
+            _, table = pyogrio.read_arrow(
+                self.path, layer=self.layer, columns=names, read_geometry=False, **wanted
+            )
+        return table.rename_columns(
+            [self.set_aside if name == GEOMETRY else name for name in table.column_names]
+        )
+
+
+def _schema(path: str) -> pa.Schema:
+    """Columns of GeoParquet: of a file, or of a folder of parts."""
+    return pq.ParquetDataset(path).schema
+
+
+def _with_index_as_fields(frame: gpd.GeoDataFrame, schema: pa.Schema) -> gpd.GeoDataFrame:
+    """Features as they are in the file, where pandas made some of its columns their index."""
+    index = [
+        each["name"] if isinstance(each, dict) else each  # a range is no column, but has a name
+        for each in (schema.pandas_metadata or {}).get("index_columns", [])
+        if isinstance(each, dict) or each in schema.names
+    ]
+    if not index or None in index or {*index} & {*frame.columns}:
+        return frame.reset_index(drop=True)
+    return frame.reset_index(names=index)
 
 
 def as_text(value: Any) -> str:
@@ -277,13 +315,16 @@ _CRS_MEMBER = re.compile(
 )
 
 
-def open_vector(source: str | Path, layer: str | None = None, *, parameter: str) -> VectorInput:
+def open_vector(
+    source: str | Path, layer: str | None = None, *, parameter: str | None
+) -> VectorInput:
     """Find the layer to read in a file.
 
     Args:
         source: Path, with QGIS's ``|layername=...`` if need be.
         layer: Name of the layer.
-        parameter: Field of a job's parameters that names the layer, for messages.
+        parameter: Field of a job's parameters that names the layer, for messages; None where it
+            can be named only in the source.
 
     Raises:
         ParameterError: There is no such file or layer, it cannot be read, or it is no path.
@@ -302,6 +343,11 @@ def open_vector(source: str | Path, layer: str | None = None, *, parameter: str)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith(_PARQUET):
+        if "where" in options:
+            raise ParameterError(
+                f"{given}: a filter of GeoParquet is not applied here: save the features that you "
+                "mean as a file of their own."
+            )
         return _described_parquet(opened)
     if path.lower().endswith(".shp") and _lacks_index(Path(path)):
         opened = _copied_with_index(opened)
@@ -341,7 +387,7 @@ def parts_of(source: str, layer: str | None) -> tuple[str, str | None, dict[str,
     return path, layer, options
 
 
-def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str) -> str | None:
+def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str | None) -> str | None:
     """The layer that is named, or the first that has features with geometries."""
     names = list(layers)
     if opened.layer is not None:
@@ -358,9 +404,10 @@ def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str) -> s
             drawn = [name for name in drawn if _count(opened.path, name)] or drawn
     if len(drawn) != 1:
         shown = ", ".join((drawn or names)[:8]) + (" ..." if len(drawn or names) > 8 else "")
+        how = f"with {option(parameter)}" if parameter else f"as {opened.path}|layername=NAME"
         _say(
             f"{opened.name} has several layers ({shown}): the first one is taken; name another "
-            f"with {option(parameter)}."
+            f"{how}."
         )
     return (drawn or names)[0]
 
@@ -393,10 +440,28 @@ def _described(opened: VectorInput) -> VectorInput:
         geometry=str(info["geometry_type"] or "Unknown"),
         kinds=dict(zip(map(str, info["fields"]), map(str, info["dtypes"]), strict=True)),
     )
-    if "X_POSSIBLE_NAMES" in opened.options and crs is None and _has_degrees(info["fields"]):
+    if "X_POSSIBLE_NAMES" not in opened.options:
+        return _with_field_set_aside(found)
+    # In a table, a field of that name holds the geometries.
+    if crs is None and _has_degrees(info["fields"]):
         _say(f"{opened.name}: its longitudes and latitudes are taken to be WGS 84.")
         return replace(found, crs=CRS.from_epsg(4326))
     return found
+
+
+def _with_field_set_aside(opened: VectorInput) -> VectorInput:
+    """Another name for a field that is called as the column of geometries."""
+    if GEOMETRY not in opened.kinds:
+        return opened
+    name = GEOMETRY
+    while name in opened.kinds:
+        name += "_"
+    _say(
+        f"The field {GEOMETRY} of {opened.name} is called {name} here and in outputs, where "
+        f"{GEOMETRY} holds the shapes."
+    )
+    kinds = {name if given == GEOMETRY else given: kind for given, kind in opened.kinds.items()}
+    return replace(opened, kinds=kinds, set_aside=name)
 
 
 def _has_degrees(names: Any) -> bool:
@@ -408,12 +473,21 @@ def _described_parquet(opened: VectorInput) -> VectorInput:
     with _readable(opened.name):
         frame = gpd.read_parquet(opened.path)
         crs = declared_crs(frame.crs)
-        schema = pq.ParquetDataset(opened.path).schema  # of a file, or of a folder of parts
+        schema = _schema(opened.path)
+    shapes = [str(n) for n, kind in frame.dtypes.items() if isinstance(kind, GeometryDtype)]
+    if len(shapes) > 1:
+        _say(
+            f"{opened.name} has several geometries of each feature ({', '.join(shapes)}): only "
+            f"{frame.geometry.name} is used, and the others go into no output."
+        )
     kinds = {
         name: "datetime64[D]" if pa.types.is_date(kind) else str(kind)
         for name, kind in zip(schema.names, schema.types, strict=True)
+        if name not in shapes
     }
-    return replace(opened, crs=crs, features=len(frame), kinds=kinds)
+    name = Path(opened.path).stem  # as GDAL names it
+    described = replace(opened, layer=name, crs=crs, features=len(frame), kinds=kinds)
+    return _with_field_set_aside(described)
 
 
 _BESIDE_SHP = (".shp", ".shx", ".dbf", ".prj", ".cpg")

@@ -312,7 +312,7 @@ def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoData
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
         return layer.reset_index(drop=True)
-    return open_vector(layer, name, parameter="layer").read().reset_index(drop=True)
+    return open_vector(layer, name, parameter="layer_name").read().reset_index(drop=True)
 
 
 def _objects(
@@ -329,11 +329,11 @@ def _objects(
         PromptError: No object is left.
         ParameterError: A field is missing, or two objects have one name.
     """
+    fields = [column for column in frame.columns if column != frame.geometry.name]
     for name in (id_field, label_field):
-        if name is not None and name not in frame.columns:
+        if name is not None and name not in fields:
             raise ParameterError(
-                f"The layer has no field {name}: it has "
-                f"{', '.join(str(c) for c in frame.columns if c != frame.geometry.name)}."
+                f"The layer has no field {name}: it has {', '.join(map(str, fields))}."
             )
     names = (
         [str(number) for number in range(1, len(frame) + 1)]

@@ -30,6 +30,7 @@ from ..parallel.atomic_write import write_atomically
 from ..raster.areas import AreaOfInterest
 from ..raster.polygon_sources import PolygonSources
 from ..tiles.grid import Grid
+from ..types import GEOMETRY
 from .centre_lines import centre_lines, ground_widths, road_mask
 from .contours import (
     AffineTuple,
@@ -42,7 +43,7 @@ from .contours import (
 from .draw_objects import draw_objects
 from .geodesic import measure
 from .local_plane import squared
-from .schema import CLASS, CLASS_PROBABILITY, GEOMETRY, WIDTH
+from .schema import CLASS, CLASS_PROBABILITY, WIDTH
 
 CHUNK = 128
 """Objects whose features are written to a layer together."""

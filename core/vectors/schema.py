@@ -11,10 +11,9 @@ import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
 
-FieldKind = Literal["text", "real", "integer", "boolean", "date", "datetime", "local_datetime"]
+from ..types import GEOMETRY
 
-GEOMETRY = "geometry"
-"""Name of the column of geometries between stages."""
+FieldKind = Literal["text", "real", "integer", "boolean", "date", "datetime", "local_datetime"]
 
 
 @dataclass(frozen=True)

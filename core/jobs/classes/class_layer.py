@@ -31,12 +31,12 @@ from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
 from ...sources.vector_input import open_vector
+from ...types import GEOMETRY
 from ...vectors.geodesic import measure
 from ...vectors.schema import (
     CLASS,
     CLASS_PROBABILITY,
     FIELDS,
-    GEOMETRY,
     Field,
     carried_fields,
     full_names,
@@ -74,7 +74,7 @@ def place_layer(
     good &= ~frame.geometry.is_empty
     say_left_out(int((~good).sum()), path, "polygon")
     say_flattened(int(shapely.has_z(frame.geometry[good].to_numpy()).sum()), path)
-    frame = named(frame[good].reset_index(drop=True))
+    frame = frame[good].reset_index(drop=True)
     if frame.empty and not may_be_empty:
         raise ParameterError(f"The layer {path} holds no polygons: only those can be classified.")
     crs = declared_crs(frame.crs)
@@ -98,11 +98,6 @@ def place_layer(
     polygons = np.array([*shapes, None], dtype=object)[:-1]
     digest = hashlib.sha256(b"".join(shapely.to_wkb(polygons).tolist())).hexdigest()[:32]
     return PlacedLayer(frame.set_crs(crs, allow_override=True), polygons, digest)
-
-
-def named(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The frame with its geometries in the column that the writer wants."""
-    return frame if frame.geometry.name == GEOMETRY else frame.rename_geometry(GEOMETRY)
 
 
 def object_layer(

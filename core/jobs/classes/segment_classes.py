@@ -34,7 +34,7 @@ from ..scale import magnifies, scale_for
 from ..segment_raster import segment_raster
 from ..stages.prompt_stage import ModelFactory
 from ..stages.tile_stage import SegmenterFactory
-from .class_layer import carried, named, ruled, write
+from .class_layer import carried, ruled, write
 from .class_options import (
     check_new_classifier,
     check_options,
@@ -248,7 +248,7 @@ def _check_examples(params: SegmentParameters, raster: Raster, model: ModelFacto
 
 def _frame(path: str) -> gpd.GeoDataFrame:
     """A step's layer."""
-    return named(open_vector(path, Path(path).stem, parameter="input_layer").read())
+    return open_vector(path, Path(path).stem, parameter="input_layer").read()
 
 
 _OF_NO_STEP = frozenset(

@@ -34,9 +34,8 @@ from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
 from ...raster.raster import Raster, coarser
 from ...sources.vector_input import for_pyogrio
-from ...types import PixelBox
+from ...types import GEOMETRY, PixelBox
 from ...vectors.equal_area_plane import EqualAreaPlane
-from ...vectors.schema import GEOMETRY
 from ..classes.class_layer import object_layer, place_layer
 from ..classes.feature_stage import FeatureSource
 from ..make_segmenter import make_candidates

@@ -245,7 +245,13 @@ def _old_layer(params: UpdateParameters) -> VectorLayer:
     Raises:
         ParameterError: There are none, or a field is missing or has one name twice.
     """
-    layer = read_vector(params.input, params.input_layer, what="The old layer", carried=True)
+    layer = read_vector(
+        params.input,
+        params.input_layer,
+        parameter="input_layer",
+        what="The old layer",
+        carried=True,
+    )
     polygons = np.isin(shapely.get_type_id(layer.shapes), list(POLYGONS))
     polygons &= shapely.area(layer.shapes) > 0
     say_left_out(int((~polygons).sum()), layer.name, "polygon")

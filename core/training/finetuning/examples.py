@@ -154,7 +154,7 @@ def read_examples(raster: Raster, source: LayerLike, options: ExampleOptions) ->
     """
     layer, shapes = read_polygons(source, options.layer, raster)
     left_out: list[str] = []
-    total = len(read_vector(source, options.layer)) - len(layer)
+    total = len(read_vector(source, options.layer, parameter="layer")) - len(layer)
     if total:
         left_out.append(f"{total} features without area on the raster")
     status_field = options.status_field

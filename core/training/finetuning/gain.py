@@ -29,7 +29,10 @@ buildings and fields it was .30 to .37 better on average (from .20 on at the low
 interval), with the same labels moved to random places -.03 to .09 (at most .06)."""
 
 LEAST_GAIN = 0.005
+"""A smaller rise of a figure is none worth a model of its own, however sure it is."""
+
 LARGEST_FALL = 0.01
+"""A smaller fall does not speak against a model."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,11 @@ def judge(
         reason = (
             f"No gain: what rose ({_listed(rising, changes)}) is outweighed by what fell "
             f"({_listed(fell, changes)})."
+        )
+    elif not rising and (slightly := [k for k, c in better.items() if c.low > 0]):
+        reason = (
+            f"No gain: what rose ({_listed(slightly, changes)}) rose by no more than {LEAST_GAIN}: "
+            "label more objects, or others."
         )
     elif not rising:
         reason = "No gain that chance does not explain: label more objects, or others."

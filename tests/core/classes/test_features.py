@@ -162,6 +162,10 @@ def test_rules_are_read_and_applied():
     for bad in ("roof: round", "min-area", "min-area=x", "min-area=-1", "square=1", ""):
         with pytest.raises(ParameterError, match="The rule"):
             parse_rule(bad)
+    for share in ("min-elongation", "max-elongation", "min-rectangularity", "max-rectangularity"):
+        assert getattr(parse_rule(f"{share}=1"), share.replace("-", "_")) == 1
+        with pytest.raises(ParameterError, match=rf"{share}=70' needs a number from 0 to 1, not"):
+            parse_rule(f"roof: square, {share}=70")
     shapes = np.array([shapely.box(0, 0, 10, 10),
                        shapely.MultiPolygon([shapely.box(0, 0, 5, 5), shapely.box(9, 9, 10, 10)]),
                        shapely.box(0, 0, 50, 2)], object)  # fmt: skip

@@ -344,3 +344,17 @@ def test_features_without_a_place_are_left_out_and_said():
     more = pd.concat([whole, gpd.GeoDataFrame(geometry=[None, nowhere], crs=UTM)])
     with pytest.warns(SamGeoWarning, match="2 features of the result are left out"):
         assert evaluate(more, whole).overall.found == 2
+
+
+def test_of_several_layers_the_option_that_names_another_is_said(tmp_path):
+    for name in ("result", "truth", "area"):
+        for inside in ("first", "second"):
+            layer(square(0, 0)).to_file(tmp_path / f"{name}.gpkg", layer=inside)
+    result, truth, area = (str(tmp_path / f"{name}.gpkg") for name in ("result", "truth", "area"))
+    done = CliRunner().invoke(main, ["evaluate", result, truth, "--area", area])
+    assert done.exit_code == 0
+    said = " ".join(done.output.split())
+    for path, how in ((result, "with --layer"), (truth, "with --truth-layer"),
+                      (area, f"as {area}|layername=NAME")):  # fmt: skip
+        assert f"{path} has several layers (first, second): the first one is taken; name " in said
+        assert f"name another {how}." in said

@@ -332,6 +332,7 @@ def test_wrong_layers_and_fields_are_refused_in_words(village, tmp_path):
     prompts = layer_of(tmp_path, [ground(village[1][0])], code=[1])
     for more, error, words in (
         ({"prompt_id": "no"}, ParameterError, "no field 'no': code"),
+        ({"prompt_label": "geometry"}, ParameterError, "no field 'geometry': code"),
         ({"prompts": str(tmp_path / "none.gpkg")}, PromptError, "no such file"),
         ({"prompt_as": "sphere"}, ParameterError, "sphere"),
         ({"tile_size": 1000}, ParameterError, "multiple of 64"),

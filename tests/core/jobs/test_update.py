@@ -16,7 +16,7 @@ import shapely
 from rasterio.windows import Window
 from samgeo_core.changes.common_shift import CommonShift
 from samgeo_core.changes.compare import Changes
-from samgeo_core.errors import OutputError, ParameterError
+from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import gather_evidence, run_update
@@ -252,6 +252,23 @@ def test_applying_needs_a_geopackage_and_another_output(updated, tmp_path):
     with pytest.raises(ParameterError, match="must be a GeoPackage"):
         samgeo_core.update(path, raster, tmp_path / "o.shp")
     assert path.read_bytes() == before
+
+
+def test_of_several_old_layers_the_option_that_names_another_is_said(tmp_path):
+    houses = gpd.GeoDataFrame(geometry=[box(0, 0, 10, 10)], crs="EPSG:32645")
+    for name in ("houses", "fields"):
+        houses.to_file(tmp_path / "old.gpkg", layer=name)
+    params = UpdateParameters(str(tmp_path / "old.gpkg"), ["town.tif"], "out.gpkg")
+    for reads in (run_update._old_layer, run_update._layer_name):
+        with pytest.warns(SamGeoWarning, match=r"name another with input_layer\.$"):
+            reads(params)
+
+
+def test_an_old_layer_of_geoparquet_is_called_as_its_file(tmp_path):
+    houses = gpd.GeoDataFrame(geometry=[box(0, 0, 10, 10)], crs="EPSG:32645")
+    houses.to_parquet(tmp_path / "old.parquet")
+    params = UpdateParameters(str(tmp_path / "old.parquet"), ["town.tif"], "out.gpkg")
+    assert run_update._layer_name(params) == "old"
 
 
 def test_polygons_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):

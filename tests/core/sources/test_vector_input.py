@@ -15,6 +15,9 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -33,7 +36,7 @@ from samgeo_core.sources.vector_input import VectorInput, open_vector
 from samgeo_core.tracking import run as tracking
 from shapely.geometry import Point, box
 
-from ..layers.typed_fields import DATE, save_typed, typed
+from ..layers.typed_fields import DATE, LARGE, save_typed, typed
 
 SPOT = Point(500_060, 4_999_940)
 
@@ -80,10 +83,91 @@ def test_of_several_layers_one_must_be_named_or_it_is_said(
         opened(path, "other")
 
 
-def test_a_filter_of_qgis_is_kept(tmp_path: Path) -> None:
+def test_where_no_option_names_the_layer_the_sentence_says_how_its_path_does(
+    frame: gpd.GeoDataFrame, tmp_path: Path
+) -> None:
     path = tmp_path / "a.gpkg"
-    gpd.GeoDataFrame({"n": [1, 2]}, geometry=[SPOT, SPOT], crs=32633).to_file(path)
+    frame.to_file(path, layer="old")
+    frame.to_file(path, layer="new")
+    with pytest.warns(SamGeoWarning) as said:
+        read_vector(path)
+    (sentence,) = {str(warning.message) for warning in said}
+    assert sentence.endswith(f"name another as {path}|layername=NAME.")
+
+
+def test_a_filter_of_qgis_is_kept_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    frame = gpd.GeoDataFrame({"n": [1, 2]}, geometry=[SPOT, SPOT], crs=32633)
+    frame.to_file(path)
     assert opened(f'{path}|subset="n" = 2').read()["n"].tolist() == [2]
+    frame.to_parquet(path.with_suffix(".parquet"))
+    with pytest.raises(ParameterError, match="a filter of GeoParquet is not applied"):
+        opened(f'{path.with_suffix(".parquet")}|subset="n" = 2')
+
+
+@pytest.mark.parametrize(
+    ("index", "fields"),
+    [
+        (pd.Index(["K1", "K2"], name="cadastre"), {"cadastre": ["K1", "K2"]}),
+        (pd.RangeIndex(7, 9, name="nr"), {"nr": [7, 8]}),
+        (
+            pd.MultiIndex.from_tuples([("a", 2), ("b", 3)], names=["town", None]),
+            {"town": ["a", "b"], "__index_level_1__": [2, 3]},
+        ),
+        (pd.Index([0, 0]), {"__index_level_0__": [0, 0]}),
+        (pd.Index(["x", "y"], name="n"), {"__index_level_0__": ["x", "y"]}),
+        (pd.RangeIndex(4, 6), {}),
+    ],
+)
+def test_an_index_of_pandas_in_geoparquet_is_a_field_and_features_are_numbered(
+    tmp_path: Path, index: pd.Index, fields: dict[str, list[object]]
+) -> None:
+    frame = gpd.GeoDataFrame({"n": [1, 2]}, geometry=[SPOT, SPOT], crs=32633).set_index(index)
+    frame.to_parquet(tmp_path / "a.parquet")
+    layer = opened(tmp_path / "a.parquet")
+    found = layer.read()
+    assert found.index.tolist() == [0, 1]
+    wanted = fields | {"n": [1, 2]}
+    assert found.drop(columns="geometry").to_dict("list") == wanted
+    assert layer.read(1, 1).index.tolist() == [1]
+    assert layer.layer == "a"  # as GDAL names it
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".fgb", ".parquet"])
+def test_a_field_that_is_called_geometry_goes_on_under_another_name(
+    tmp_path: Path, suffix: str
+) -> None:
+    values = [7 if suffix == ".shp" else LARGE, None, 3]  # in that format they become floats
+    fields = pd.DataFrame({"geometry": pd.array(values, "Int64"), "n": [1, 2, 3]})
+    path = tmp_path / f"a{suffix}"
+    frame = gpd.GeoDataFrame(fields.assign(spot=[SPOT] * 3), geometry="spot", crs=32633)
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        table = pa.table(frame.to_arrow(index=False, geometry_encoding="WKB"))
+        pyogrio.write_arrow(
+            table, path, geometry_name="spot", geometry_type="Point", crs=frame.crs.to_wkt()
+        )
+    with pytest.warns(SamGeoWarning, match="The field geometry of .* is called geometry_ here"):
+        layer = opened(path)
+    for start, count in ((0, None), (1, 2)):
+        found = layer.read(start, count)
+        assert found.geometry.name == "geometry"
+        assert {*found.geometry.geom_type} == {"Point"}
+        assert [None if pd.isna(v) else v for v in found["geometry_"]] == values[start:]
+        assert found["n"].to_list() == [1, 2, 3][start:]
+
+
+def test_of_several_geometries_in_geoparquet_the_first_is_used_and_the_others_are_said(
+    tmp_path: Path,
+) -> None:
+    frame = gpd.GeoDataFrame({"n": [1]}, geometry=[box(0, 0, 2, 2)], crs=32633)
+    frame = frame.rename_geometry("footprint").assign(geometry=frame.centroid)
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.warns(SamGeoWarning, match=r"\(footprint, geometry\): only footprint is used"):
+        found = opened(tmp_path / "a.parquet").read()
+    assert {*found.columns} == {"n", "geometry"}
+    assert found.geometry.to_list() == [box(0, 0, 2, 2)]
 
 
 def test_tables_with_longitudes_are_points_in_wgs_84(tmp_path: Path) -> None:

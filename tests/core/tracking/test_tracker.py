@@ -190,3 +190,5 @@ def test_numbers_and_labels_of_fields_with_gaps_are_as_in_the_layer(pond, tmp_pa
     assert labels == {"gap": {"5": str(large), "6": ""}, "name": {"5": "a", "6": ""}}
     with pytest.raises(ParameterError, match="1 of the 2 objects have nothing in gap"):
         track(path, paths, id_field="gap", model=ColourOracle())
+    with pytest.raises(ParameterError, match="no field geometry: it has number, gap, name"):
+        track(path, paths, label_field="geometry", model=ColourOracle())

@@ -2,6 +2,7 @@
 """Training on a user's layer: examples, learners, the loop, what is offered and kept."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -42,7 +43,7 @@ from samgeo_core.training.finetuning.gain import Change, Verdict, judge
 from samgeo_core.training.finetuning.improve import train
 from samgeo_core.training.finetuning.learners import SamLearner, halved
 from samgeo_core.training.finetuning.measure import CachedEncoder, Measured, measure
-from samgeo_core.training.finetuning.training_job import TrainOptions
+from samgeo_core.training.finetuning.training_job import Trained, TrainOptions
 
 from .. import tiny_models
 from .made import ground, squares, write_embedded, write_scene
@@ -434,6 +435,26 @@ def test_chance_is_no_gain():
     got = judge(measured(0.7, 0.6, 0.3), measured(0.702, 0.602, 0.3, seed=1))
     assert not got.offered
     assert "chance" in got.reason
+
+
+def test_a_sure_but_tiny_rise_is_no_gain_and_not_called_chance():
+    before = measured(0.7, 0.6, 0.3)
+    got = judge(before, replace(before, box=before.box + 0.004))
+    assert got.changes["box_iou"].low > 0
+    assert not got.offered
+    assert re.match(r"No gain: what rose \(IoU for a box \(.*\)\) rose by no more than 0.005: l",
+                    got.reason)  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_kept_model_does_on_other_rasters_is_said_of_no_other(kept, tmp_path, monkeypatch):
+    verdict = Verdict(kept, "The reason.", {}, 9)
+    path = str(tmp_path) if kept else None
+    done = Trained("new", path, verdict, {"elsewhere": "Its mode keeps."})
+    monkeypatch.setattr(improve, "train_as_asked", lambda *_, **__: done)
+    said = CliRunner().invoke(main, ["train", "town.tif", "labels.gpkg", "--name", "new"]).output
+    assert "The reason." in said
+    assert ("Its mode keeps." in said) == kept
 
 
 def test_fewer_rejected_objects_found_again_are_a_gain():
