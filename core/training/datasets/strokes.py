@@ -101,6 +101,12 @@ def stroke_plane(strokes: Sequence[Stroke], shape: tuple[int, int]) -> ByteArray
     return plane
 
 
+def kinds_alone(classes: ByteArray | None) -> ByteArray:
+    """A plane of sets of classes where each is one of :data:`KINDS`; 0 elsewhere."""
+    assert classes is not None
+    return np.where(np.isin(classes, list(KINDS.values())), classes, 0).astype(np.uint8)
+
+
 @torch.inference_mode()
 def cell_features(net: EmbeddedNet, image: ByteArray) -> Tensor:
     """What the encoder sees in cells of 2 px of a photograph, (channels, h, w) float32.
