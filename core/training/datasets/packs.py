@@ -193,7 +193,9 @@ def pack_photographs(
     outlined = {} if prefix else dict(outlined_photographs(folder, held_out=False))
     kinds = None
     if not prefix:
-        planes = [(s.image, kinds_alone(s.classes)) for s in outlined.values()]
+        # Other years' photographs show the same things again.
+        once = [outlined[name] for name in read_outlines() if name in outlined]
+        planes = [(sample.image, kinds_alone(sample.classes)) for sample in once]
         kinds = KindsOfCells(net, [*drawn.values(), *planes])
     others = [
         path

@@ -54,6 +54,9 @@ kind is as probable as the second."""
 WIDTH, STEPS, CELLS = 48, 500, 2048
 """Of the small network: hidden units, steps, cells per step."""
 
+MOST_CELLS = 3000
+"""Cells of a photograph that it learns from: those of hundreds would not go into memory."""
+
 
 @dataclass(frozen=True)
 class Stroke:
@@ -142,14 +145,15 @@ class KindsOfCells:
     ) -> None:
         self._net = net.eval()
         self.sets = sorted(set(KINDS.values()))
-        features, kinds = [], []
+        features, kinds, rng = [], [], np.random.default_rng(seed)
         step = STRIDE // MAGNIFIED
         for image, plane in planes:
             # A photograph and its mirror image: features are not the same for both.
             for one, sets in ((image, plane), (image[:, ::-1], plane[:, ::-1])):
                 cells = cell_features(self._net, np.ascontiguousarray(one))
                 known = np.ascontiguousarray(sets[step // 2 :: step, step // 2 :: step])
-                at = np.nonzero(known)
+                at = np.stack(np.nonzero(known))
+                at = at[:, rng.permutation(at.shape[1])[:MOST_CELLS]]
                 features.append(cells[:, torch.from_numpy(at[0]), torch.from_numpy(at[1])].T)
                 kinds.append(np.searchsorted(self.sets, known[at]))
         x, y = torch.cat(features), torch.from_numpy(np.concatenate(kinds))
