@@ -155,7 +155,7 @@ class KindsOfCells:
                 at = np.stack(np.nonzero(known))
                 at = at[:, rng.permutation(at.shape[1])[:MOST_CELLS]]
                 features.append(cells[:, torch.from_numpy(at[0]), torch.from_numpy(at[1])].T)
-                kinds.append(np.searchsorted(self.sets, known[at]))
+                kinds.append(np.searchsorted(self.sets, known[at[0], at[1]]))
         x, y = torch.cat(features), torch.from_numpy(np.concatenate(kinds))
         self._mean, self._spread = x.mean(0), x.std(0) + 1e-3
         self._learn((x - self._mean) / self._spread, y, seed)
