@@ -32,13 +32,13 @@ from samgeo_core.training.prompts import tight_box
 
 from .embedded_model import Scene, _clicks, automatic, deepest, full_size, iou
 
-OBJECTS = ("roofs", "banepa", "fields", "plots", "town", "scenes")
+OBJECTS = ("roofs", "banepa", "fields", "plots", "town", "scenes", "outlines")
 """Sources whose labels are objects with outlines."""
 
-CLASSES_OF = ("roofs", "banepa", "town", "dubai", "naip", "streets")
+CLASSES_OF = ("roofs", "banepa", "town", "dubai", "naip", "outlines", "streets")
 """Sources whose classes are known."""
 
-SCALES = {"naip": 2.0}
+SCALES = {"naip": 2.0, "outlines": 2.0}
 """What a job chooses for pixels of 60 cm."""
 
 SIDE = 1024
@@ -146,11 +146,12 @@ def main() -> None:
         means = []
         for source in options.sources or OBJECTS:
             scenes = list(scenes_of(options.cache, source, options.images))
-            box, first, best, count = prompted(model, scenes, options.objects)
+            seen = model.scaled(SCALES.get(source, 1.0))
+            box, first, best, count = prompted(seen, scenes, options.objects)
             means.append((box, first, best))
             line = f"  {source:8} box {box:.3f} first {first:.3f} best {best:.3f} ({count})"
             if options.automatic:
-                recall, share, spent = found(model, scenes)
+                recall, share, spent = found(seen, scenes)
                 line += f", automatic recall {recall:.3f} share {share:.3f} in {spent:.1f} s"
             print(line, flush=True)
         box, first, best = np.mean(means, axis=0)

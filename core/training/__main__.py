@@ -40,6 +40,7 @@ from .datasets.opencv import cv2
 from .datasets.packs import (
     pack_confident,
     pack_instances,
+    pack_outlined,
     pack_photographs,
     pack_real,
     pack_regions,
@@ -52,17 +53,18 @@ from .log import plot
 from .loop import TrainConfig, train
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.16, (0.35, 4.0)),
-    "town": (0.09, (0.3, 2.5)),
-    "banepa": (0.15, (0.3, 2.5)),
-    "roofs": (0.15, (0.5, 4.0)),
-    "fields": (0.09, (0.3, 3.0)),
+    "scenes": (0.12, (0.35, 4.0)),
+    "town": (0.08, (0.3, 2.5)),
+    "banepa": (0.13, (0.3, 2.5)),
+    "roofs": (0.13, (0.5, 4.0)),
+    "fields": (0.1, (0.3, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
     "dubai": (0.1, (0.4, 2.5)),
-    "naip": (0.13, (1.0, 4.0)),
-    "streets": (0.06, (0.5, 2.0)),
-    "regions": (0.04, (0.6, 4.0)),
-    "confident": (0.05, (0.6, 3.0)),
+    "naip": (0.07, (1.0, 4.0)),
+    "outlines": (0.22, (1.0, 4.0)),
+    "streets": (0.05, (0.5, 2.0)),
+    "regions": (0.03, (0.6, 4.0)),
+    "confident": (0.04, (0.6, 3.0)),
 }
 """Share of crops and range of magnifications for packs whose name begins so."""
 
@@ -144,6 +146,8 @@ def main() -> None:
         pack_streets(options.shared, options.cache, seed=901, count=12, prefix="valid_")
         # What sees for the strokes; the weights that are shipped will do for the next ones.
         net = read_network(EMBEDDED_WEIGHTS)[0]
+        pack_outlined(options.shared, options.cache, prefix="valid_")
+        pack_outlined(options.shared, options.cache)
         pack_photographs(options.shared, options.cache, net, seed=900, count=0, prefix="valid_")
         pack_photographs(options.shared, options.cache, net, seed=0, count=options.count)
     elif options.command == "confident":

@@ -171,8 +171,9 @@ def is_held_out(name: str) -> bool:
     return zlib.crc32(place_of(name).encode()) % HELD_OUT_PLACES == 0
 
 
-def instances(folder: Path, *, held_out: bool) -> Iterator[tuple[str, Sample]]:
-    """Pictures with instance masks and their data set, those of held-out places or all others."""
+def instances(folder: Path, *, held_out: bool) -> Iterator[tuple[str, str, Sample]]:
+    """Data set, name and sample of pictures with instance masks, those of held-out places or all
+    others."""
     with (folder / "index.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -185,7 +186,7 @@ def instances(folder: Path, *, held_out: bool) -> Iterator[tuple[str, Sample]]:
         # Fields lie beside fields that nobody drew.
         classes = one_class(labels, name, complete=name == "building")
         sample = Sample(read_image(folder / row["image"]), labels[None].astype(np.uint16), classes)
-        yield row["dataset"], sample
+        yield row["dataset"], Path(row["image"]).stem, sample
 
 
 def dubai(folder: Path, *, held_out: bool = False) -> Iterator[Sample]:

@@ -28,6 +28,14 @@ from .crops import (
     write_pack,
 )
 from .opencv import cv2
+from .outlines import (
+    SURROUNDINGS,
+    outlined_photographs,
+    read_outlines,
+    surroundings_of,
+    with_squares,
+    with_surroundings,
+)
 from .regions import region_sample
 from .scenes import compose
 from .streets import compose_street
@@ -36,6 +44,7 @@ from .strokes import (
     KINDS,
     KindsOfCells,
     by_town,
+    kinds_alone,
     read_strokes,
     squares,
     stroke_plane,
@@ -55,6 +64,7 @@ def pack_real(shared: Path, out: Path) -> None:
     """Banepa's western half and Dubai; of each a part is kept back (valid_*)."""
     out.mkdir(parents=True, exist_ok=True)
     west, row = banepa(shared / "eval" / "buildings_banepa"), BANEPA_HELD_OUT
+    west = with_squares(west, read_outlines(SURROUNDINGS))
     for name, rows in (("banepa", slice(None, row)), ("valid_banepa", slice(row, None))):
         assert west.classes is not None
         part = Sample(west.image[rows], west.labels[:, rows], west.classes[rows])
@@ -67,10 +77,15 @@ def pack_real(shared: Path, out: Path) -> None:
 def pack_instances(shared: Path, out: Path) -> None:
     """The instances by kind; whole places are kept back (valid_*)."""
     out.mkdir(parents=True, exist_ok=True)
+    drawn = read_outlines(SURROUNDINGS)
     for prefix, held_out in (("", False), ("valid_", True)):
         found: dict[str, list[Sample]] = {}
-        for name, sample in instances(shared / "train" / "instances", held_out=held_out):
-            found.setdefault(INSTANCE_PARTS[name], []).append(sample)
+        pictures = instances(shared / "train" / "instances", held_out=held_out)
+        for dataset, name, sample in pictures:
+            around = surroundings_of(name, sample.labels.shape[1:], drawn)
+            if around is not None:
+                sample = with_surroundings(sample, around)
+            found.setdefault(INSTANCE_PARTS[dataset], []).append(sample)
         for name, samples in found.items():
             write_pack(out / f"{prefix}{name}.npz", samples)
 
@@ -110,7 +125,7 @@ def class_squares(shared: Path, *, held_out: bool = False) -> dict[str, list[Byt
     for sample in dubai(train / "landcover_dubai", held_out=held_out):
         assert sample.classes is not None
         gather(sample.image, sample.classes, alone, 12)
-    for _, sample in instances(train / "instances", held_out=held_out):
+    for _, _, sample in instances(train / "instances", held_out=held_out):
         if sample.classes is not None:
             gather(sample.image, sample.classes, {k: bits(k) for k in ("building", "field")}, 12)
     return found
@@ -144,13 +159,28 @@ def pack_regions(shared: Path, out: Path, *, seed: int, count: int) -> Path:
     return path
 
 
+def pack_outlined(shared: Path, out: Path, prefix: str = "") -> Path:
+    """One pack of photographs that were drawn completely (outlines.py).
+
+    With the prefix "valid_": those of the town that is kept back.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    folder = shared / "train" / "naip_rgb"
+    path = out / f"{prefix}outlines.npz"
+    found = outlined_photographs(folder, held_out=prefix == "valid_")
+    write_pack(path, [sample for _, sample in found])
+    return path
+
+
 def pack_photographs(
     shared: Path, out: Path, net: EmbeddedNet, *, seed: int, count: int, prefix: str = ""
 ) -> Path:
     """One pack of photographs of 60 cm pixels with what is where (strokes.py).
 
     Those with strokes come first, then ``count`` others, with what a small network that learned the
-    strokes says of them. With the prefix "valid_": the strokes of the town that is kept back.
+    strokes and outlines says of them. With the prefix "valid_": the strokes of the town that is
+    kept back.
     """
     out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
@@ -160,11 +190,17 @@ def pack_photographs(
     for name, lines in strokes.items():
         image = read_image(folder / f"{name}.jpg")
         drawn[name] = image, stroke_plane(lines, (image.shape[0], image.shape[1]))
-    kinds = None if prefix else KindsOfCells(net, list(drawn.values()))
+    outlined = {} if prefix else dict(outlined_photographs(folder, held_out=False))
+    kinds = None
+    if not prefix:
+        # Other years' photographs show the same things again.
+        once = [outlined[name] for name in read_outlines() if name in outlined]
+        planes = [(sample.image, kinds_alone(sample.classes)) for sample in once]
+        kinds = KindsOfCells(net, [*drawn.values(), *planes])
     others = [
         path
         for path in sorted(folder.glob("*.jpg"))
-        if not path.stem.startswith(HELD_OUT_TOWN) and path.stem not in drawn
+        if not path.stem.startswith(HELD_OUT_TOWN) and path.stem not in drawn.keys() | outlined
     ]
     order = np.random.default_rng(seed).permutation(len(others))[: count if kinds else 0]
     samples = []

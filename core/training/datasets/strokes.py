@@ -54,6 +54,9 @@ kind is as probable as the second."""
 WIDTH, STEPS, CELLS = 48, 500, 2048
 """Of the small network: hidden units, steps, cells per step."""
 
+MOST_CELLS = 3000
+"""Cells of a photograph that it learns from: those of hundreds would not go into memory."""
+
 
 @dataclass(frozen=True)
 class Stroke:
@@ -101,6 +104,12 @@ def stroke_plane(strokes: Sequence[Stroke], shape: tuple[int, int]) -> ByteArray
     return plane
 
 
+def kinds_alone(classes: ByteArray | None) -> ByteArray:
+    """A plane of sets of classes where each is one of :data:`KINDS`; 0 elsewhere."""
+    assert classes is not None
+    return np.where(np.isin(classes, list(KINDS.values())), classes, 0).astype(np.uint8)
+
+
 @torch.inference_mode()
 def cell_features(net: EmbeddedNet, image: ByteArray) -> Tensor:
     """What the encoder sees in cells of 2 px of a photograph, (channels, h, w) float32.
@@ -136,16 +145,17 @@ class KindsOfCells:
     ) -> None:
         self._net = net.eval()
         self.sets = sorted(set(KINDS.values()))
-        features, kinds = [], []
+        features, kinds, rng = [], [], np.random.default_rng(seed)
         step = STRIDE // MAGNIFIED
         for image, plane in planes:
             # A photograph and its mirror image: features are not the same for both.
             for one, sets in ((image, plane), (image[:, ::-1], plane[:, ::-1])):
                 cells = cell_features(self._net, np.ascontiguousarray(one))
                 known = np.ascontiguousarray(sets[step // 2 :: step, step // 2 :: step])
-                at = np.nonzero(known)
+                at = np.stack(np.nonzero(known))
+                at = at[:, rng.permutation(at.shape[1])[:MOST_CELLS]]
                 features.append(cells[:, torch.from_numpy(at[0]), torch.from_numpy(at[1])].T)
-                kinds.append(np.searchsorted(self.sets, known[at]))
+                kinds.append(np.searchsorted(self.sets, known[at[0], at[1]]))
         x, y = torch.cat(features), torch.from_numpy(np.concatenate(kinds))
         self._mean, self._spread = x.mean(0), x.std(0) + 1e-3
         self._learn((x - self._mean) / self._spread, y, seed)
