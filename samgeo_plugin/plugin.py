@@ -16,6 +16,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
@@ -279,7 +280,7 @@ class SamGeoPlugin(QObject):
         canvas.unsetMapTool(tool or self.tool)
         previous = self._previous_tool
         self._previous_tool = None
-        if previous is not None:
+        if previous is not None and not sip.isdeleted(previous):  # its plugin may be gone
             canvas.setMapTool(previous)
         else:
             self.iface.actionPan().trigger()
@@ -331,10 +332,13 @@ class SamGeoPlugin(QObject):
         return None
 
     def _choice_changed(self) -> None:
-        # With the tool in hand the next click must not wait for another raster or model.
+        # With the tool in hand the next click must not wait for another raster or model, and an
+        # object in work waits for other bands.
         controller = self.controller
+        if controller is None or controller.raster_layer() is None:
+            return
         in_hand = self.tool is not None and self.iface.mapCanvas().mapTool() is self.tool
-        if in_hand and controller is not None and controller.raster_layer() is not None:
+        if in_hand or controller.session.prompts:
             controller.open()
 
     def _use_selected_polygon(self) -> None:

@@ -49,6 +49,7 @@ class ExampleTool(QgsMapTool):
         self._band: Optional[QgsRubberBand] = None
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         find.sorted.connect(self._sorted)
+        find.changed.connect(self._search_changed)
 
     def activate(self) -> None:
         super().activate()
@@ -133,7 +134,15 @@ class ExampleTool(QgsMapTool):
         """The answer has been learnt: to the next one."""
         if self._wants_next:
             self.ask_next()
-        elif self._asked is not None and self._asked.id not in self._find.found:
+
+    def _search_changed(self) -> None:
+        """A question ends with its object and with its search: the next one, of another project
+        perhaps, has its own objects by the same ids."""
+        find = self._find
+        self._passed.intersection_update(find.found)
+        self._wants_next = self._wants_next and find.there
+        asked = self._asked
+        if asked is not None and not (find.there and asked.id in find.found):
             self.ask(None)
 
     def ask(self, one: Optional[Found]) -> None:

@@ -100,7 +100,7 @@ class Controller(QObject):
         self.presence.back.connect(self.accepted_as)
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
-        self.classes.current_changed.connect(self.session.say_class)
+        self.classes.current_changed.connect(self.session.use_class)
         self.session.object_class = self.classes.current
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
@@ -119,12 +119,14 @@ class Controller(QObject):
         return layer if isinstance(layer, QgsRasterLayer) else None
 
     def choose(self, **changes: Any) -> None:
-        """Change the choice; an open session with another raster or model is given up."""
+        """Change the choice; an open session is given up, the object in work with it unless only
+        the bands are others."""
         changed = replace(self.choice, **changes)
         if changed.raster != self.choice.raster and "rendered" not in changes:
             changed = replace(changed, rendered=None)
         if changed == self.choice:
             return
+        only_bands = replace(changed, bands=self.choice.bands) == self.choice
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
@@ -132,7 +134,8 @@ class Controller(QObject):
         self.online.forget_searched()
         if changed.rendered is not None:
             self._renderings.append(changed.rendered)
-        self.session.close()
+        # Another styling must not cost the object in work: it is asked of the new bands.
+        self.session.close(keep_object=only_bands)
         self.choice_changed.emit()
 
     def parameters(self) -> OpenParameters:
@@ -188,7 +191,7 @@ class Controller(QObject):
         if stamp != self._stamp and self._stamp is not None:
             self.session.close()  # the file was replaced on disk: what is open shows the old one
         self._stamp = stamp
-        self.session.open(parameters)
+        self.session.open(parameters, keep_object=True)
         return True
 
     def _is_rendered(self, layer: QgsRasterLayer) -> bool:

@@ -269,14 +269,14 @@ class InteractiveSession(QObject):
         self.opened.emit()
         self._queue.resume()
         if self._prompts:
-            self._ask()
+            self._ask(self._chosen_index)
         elif not self._queue:
             self._ahead.look()
 
     def _engine_lost(self) -> None:
         # The requests themselves fail right after this; they are forgotten here.
+        self._to_ask = self.is_waiting  # candidates of earlier prompts answer nothing
         self._question = None
-        self._to_ask = False
         self._queue.lose_engine()
         self._ahead.lose_engine()
         self._live.lose_engine()
@@ -317,8 +317,7 @@ class InteractiveSession(QObject):
             self._ask(closed.index)
             return True
         self._prompts.pop()
-        self._bases.pop()
-        self._ask()
+        self._ask(self._bases.pop())
         return True
 
     def clear(self) -> None:
@@ -346,11 +345,16 @@ class InteractiveSession(QObject):
         if len(self._answers.candidates) > 1:
             self.choose((self._answers.index + step) % len(self._answers.candidates))
 
-    def say_class(self, name: str) -> None:
-        """The object in work is of this class, and so are those after it."""
+    def use_class(self, name: str) -> None:
+        """New objects are of this class; a feature that is corrected keeps its own."""
         self.object_class = name
-        self._class_said = bool(self._prompts)
         self.changed.emit()
+
+    def say_class(self, name: str) -> None:
+        """The object in work is of this class, also where it is a feature that is corrected, and so
+        are those after it."""
+        self._class_said = bool(self._prompts and name)
+        self.use_class(name)
 
     def choose(self, index: int) -> None:
         """Show one of the candidates."""
@@ -373,15 +377,18 @@ class InteractiveSession(QObject):
                 self.class_given.emit(place, self._engine.crs, self.object_class)
             return True
         waiting = self.is_waiting or not self._engine.is_open
-        candidate = self.current
+        candidate = None if self.is_waiting else self.current
         if candidate is None and not waiting:
             return False
+        shown = None  # nothing yet, or it is still to be refined
+        if candidate is not None and not self._live.is_missing:
+            shown = self._live.refined or candidate.geometry
         closed = Closed(
             tuple(self._prompts),
             self._engine.view,
             replace(self.refinement),
-            self._keep_index if waiting else self.index,
-            None if waiting or self._live.is_missing else self._live.refined,
+            self._chosen_index,
+            shown,
             self._place,
             # A feature that is corrected keeps its class unless another one is said.
             self.object_class if self._place is None or self._class_said else "",
@@ -411,6 +418,12 @@ class InteractiveSession(QObject):
         return self.accept()
 
     # --- asking ---------------------------------------------------------------------------------
+
+    @property
+    def _chosen_index(self) -> int:
+        """Which candidate is wanted: of those that are shown, or of those that are to come."""
+        is_shown = self.current is not None and not self.is_waiting
+        return self.index if is_shown else self._keep_index
 
     def _ask(self, keep_index: int = 0) -> None:
         self._generation += 1

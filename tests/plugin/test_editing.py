@@ -23,8 +23,10 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from samgeo_plugin.interactive import editing, field_mapping, last_values, target
+from samgeo_plugin.interactive.automatic import RASTER, Wanted
 from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
+from samgeo_plugin.interactive.find_like import EXAMPLES
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place, part_at
 from samgeo_plugin.interactive.undo_order import UndoOrder
@@ -259,6 +261,21 @@ def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_for
     with_form.rollBack()
 
 
+def test_a_form_whose_layer_is_not_edited_any_more_says_how_to_go_on(loaded, with_form, wait):
+    assert loaded.controller.set_target(with_form)
+    loaded.controller._write(Accepted(square(100, 0), square(100, 0), UTM, {}))
+    (form,) = loaded.forms.open
+    assert with_form.commitChanges()
+    assert "Editing of r has ended" in loaded.iface.text()
+    (again,) = loaded.iface.buttons()
+    again.click()
+    assert with_form.isEditable()
+    assert loaded.iface.text() == ""
+    form.accept()
+    wait(lambda: with_form.featureCount() == 4)
+    with_form.rollBack()
+
+
 def test_right_angles_and_largest_part(roofs):
     known = ids(roofs)
     tilted = QgsGeometry.fromWkt("POLYGON((0 0,10 0.4,10.2 10,0.1 9.8,0 0))")
@@ -449,6 +466,41 @@ def test_a_class_that_is_there_already_or_not_said_changes_nothing(loaded, barn,
         loaded.tool._say_class(name)
     assert loaded.controller.session.accept()
     assert not barn.isEditable()
+
+
+@pytest.mark.parametrize("what", ["building", EXAMPLES])
+def test_a_search_says_no_class_of_the_polygon_in_work(loaded, barn, wait, what):
+    controller = loaded.controller
+    controller.session.clear()
+    for name in set(controller.classes.names) - {"roof"}:
+        controller.classes.remove(name)
+    if what == EXAMPLES:
+        controller.classes.remove("roof")
+        controller.accepted_as.emit(square(300020, 3000005, 3), UTM, "")
+    else:
+        controller.classes.choose("roof")
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    loaded.automatic.start(Wanted(what, RASTER, None, UTM, False))
+    wait(lambda: not loaded.automatic.busy and loaded.find.tiles > 0)
+    assert controller.classes.names == (["like these"] if what == EXAMPLES else ["roof", what])
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+
+
+def test_a_class_that_is_chosen_in_the_panel_is_the_polygons_and_a_new_name_is_not(loaded, barn):
+    controller, panel = loaded.controller, loaded.dock.classes
+    controller.session.clear()
+    controller.classes.choose("roof")
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    controller.classes.rename("roof", "house")
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    panel.name.setText("shed")
+    panel.add.click()
+    panel.list.setCurrentRow(controller.classes.names.index("house") + 1)
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["house"]
 
 
 def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):

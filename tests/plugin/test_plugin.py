@@ -25,6 +25,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.gui import QgsMapToolPan
+from qgis.PyQt import sip
 from qgis.PyQt.QtWidgets import QPushButton
 
 from samgeo_plugin import settings
@@ -106,6 +107,37 @@ def test_a_raster_whose_source_is_changed_is_opened_with_the_bands_that_it_has(
         assert controller.choice.bands == bands
         wait(lambda: controller.session.state == READY)
         assert controller.parameters().rasters == [source]
+
+
+@pytest.mark.parametrize("in_hand", [True, False])
+def test_other_bands_of_the_style_keep_the_object_in_work(loaded, town, wait, in_hand):
+    session = loaded.controller.session
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    click(loaded, 300012)
+    wait(lambda: session.current is not None)
+    if not in_hand:
+        loaded.iface.canvas.unsetMapTool(loaded.tool)
+    renderer = town.renderer().clone()
+    renderer.setRedBand(4)
+    town.setRenderer(renderer)
+    assert loaded.controller.choice.bands == (4, 2, 3)
+    wait(lambda: session.current is not None)
+    assert [prompt.coordinates[0][0] for prompt in session.prompts] == [300010, 300012]
+    assert loaded.iface.text() == ""
+    loaded.controller.choose(model="other")
+    assert not session.prompts, "of another model it is another object"
+
+
+def test_a_tool_that_is_gone_is_not_taken_in_hand_again(loaded, town):
+    gone = QgsMapToolPan(loaded.iface.canvas)
+    loaded.iface.canvas.setMapTool(gone)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    sip.delete(gone)  # its plugin was loaded again
+    loaded.tool_action.trigger()
+    loaded.iface.actionPan().trigger.assert_called_once()
 
 
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):

@@ -201,6 +201,45 @@ def test_killed_in_the_middle_of_a_click_the_object_survives(opened, wait):
     assert "restarted" in watched.messages[0][1]
 
 
+def killed_with_the_third_candidate(session, wait) -> float:
+    """The area that is on the map when the engine dies."""
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state != READY)
+    return session.geometry.area()
+
+
+def test_the_candidate_on_the_map_is_accepted_after_the_death_of_the_engine(opened, wait):
+    session, watched = opened("slow=0.1")
+    seen = killed_with_the_third_candidate(session, wait)
+    session.accept()
+    wait(lambda: watched.accepted, 20)
+    assert watched.accepted[0].geometry.area() == seen
+    assert watched.accepted[0].raw.area() == pytest.approx(seen, rel=0.05), "the engine chose it"
+
+
+def test_the_candidate_on_the_map_stays_after_the_death_of_the_engine(opened, wait):
+    session, _ = opened()
+    seen = killed_with_the_third_candidate(session, wait)
+    wait(lambda: session.state == READY and not session.is_waiting, 20)
+    assert session.geometry.area() == pytest.approx(seen)
+
+
+def test_candidates_of_earlier_prompts_are_not_accepted_after_the_death_of_the_engine(opened, wait):
+    session, watched = opened("slow=0.2")
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    seen = session.geometry.area()
+    session.add(point(105, 200))
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state != READY)
+    session.accept()
+    wait(lambda: watched.accepted, 20)
+    assert watched.accepted[0].geometry.area() > 1.1 * seen, "of both prompts"
+
+
 def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
     session, watched = opened("crash=prompt")
     session.add(point(100, 200))
@@ -324,6 +363,19 @@ def test_a_correction_is_of_the_candidate_that_was_chosen(opened, wait, monkeypa
     session.next_candidate(2)
     session.add(point(105, 200))
     assert asked == [0, 2]
+
+
+def test_undo_goes_back_to_the_candidate_that_was_corrected(opened, wait):
+    session, _ = opened()
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    seen = session.geometry.area()
+    session.add(point(105, 200))
+    wait(lambda: len(session.candidates) == 1)
+    session.undo()
+    wait(lambda: len(session.candidates) == 3)
+    assert session.geometry.area() == pytest.approx(seen)
 
 
 def test_a_new_crs_of_the_project_gives_the_object_up(opened, wait):

@@ -1019,6 +1019,16 @@
    <translation>keines: die Erweiterung legt eine eigene Umgebung an</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/feature_forms.py" />
+   <source>Edit it again</source>
+   <translation>Wieder bearbeiten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/feature_forms.py" />
+   <source>Editing of {layer} has ended, and the object whose form is open is not in it: edit it again, then press OK.</source>
+   <translation>Die Bearbeitung von {layer} ist beendet, und das Objekt, dessen Formular offen ist, ist nicht darin: Bearbeiten Sie den Layer wieder und drücken Sie dann OK.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/field_dialog.py" />
    <source>Fields of {layer}</source>
    <translation>Felder von {layer}</translation>
