@@ -133,6 +133,8 @@ class SamGeoPlugin(QObject):
         )
         self.dock = Dock(controller, self.review, self.tool_action, panel, window)
         self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
+        self.dock.openedStateChanged.connect(self.dock.review.mode.set_open)
+        self.dock.openedStateChanged.connect(self.follower.set_open)
         self.dock.review.mode.start_wanted.connect(self.start_review)
         self.dock.review.mode.correct_wanted.connect(self._correct_reviewed)
         self.dock_action = self.dock.toggleViewAction()
@@ -230,7 +232,7 @@ class SamGeoPlugin(QObject):
         self.dock.source.release()
         self.dock.review.release()
         self.dock.find.release()
-        self.follower.clear()
+        self.follower.release()
         self.forms.release()
         for action in (
             *self._actions[1:],

@@ -411,7 +411,8 @@ class Controller(QObject):
         else:
             text = tr("{layer} has this object already; nothing was added.")
             place = Place(layer.id(), there, accepted.geometry)
-            replaced = replace(accepted, place=place)
+            kept_class = {**accepted.attributes, target.CLASS: ""}
+            replaced = replace(accepted, place=place, attributes=kept_class)
             actions.insert(0, (tr("Replace its outline"), lambda: self._write(replaced)))
         shown = self.reporter.show(
             "warning", text.format(layer=layer.name()), actions=actions, stays=True

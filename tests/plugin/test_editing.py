@@ -597,6 +597,19 @@ def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
     assert roofs.getFeature(first).geometry().area() == 50, "again, after an undo"
 
 
+def test_refinement_leaves_alone_what_was_saved(loaded, roofs, accepted, wait):
+    place = Place(roofs.id(), ids(roofs)["a"], square(0, 0))
+    corrected = square(0, 0, 9)
+    loaded.controller._write(Accepted(corrected, corrected, UTM, {}, place))
+    assert roofs.commitChanges(False)
+    second = accepted(300100)
+    refine(loaded)
+    assert roofs.getFeature(second).geometry().area() == 50
+    assert shapes(roofs)["a"].area() == 81
+    assert roofs.commitChanges(False)
+    assert loaded.controller.accepted_objects.kept == []
+
+
 def test_refinement_takes_each_object_from_its_own_crs(loaded, roofs, accepted):
     accepted(300000)
     second = accepted(300100, QgsCoordinateReferenceSystem("EPSG:3857"))

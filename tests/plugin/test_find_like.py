@@ -8,6 +8,7 @@ import json
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -349,6 +350,15 @@ def test_a_question_ends_with_its_search(searching, wait, end):
     assert tool.asked is None
     assert outline(tool).isEmpty()
     assert not press(searching.iface.canvas, Qt.Key.Key_Y)
+
+
+def test_a_question_is_where_its_object_is_in_another_crs(searching, wait):
+    asked(searching, wait)
+    other = QgsCoordinateReferenceSystem("EPSG:3857")
+    searching.iface.canvas.setDestinationCrs(other)
+    shape = QgsGeometry(searching.example_tool.asked.geometry)
+    shape.transform(QgsCoordinateTransform(CRS, other, QgsProject.instance()))
+    assert outline(searching.example_tool).isGeosEqual(shape)
 
 
 def test_what_was_passed_over_or_answered_last_is_nothing_to_the_next_search(searching, wait):

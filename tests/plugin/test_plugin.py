@@ -192,6 +192,20 @@ def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
     assert layer.featureCount() == 2
 
 
+def test_a_new_outline_of_the_same_object_leaves_its_class(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for name in ("tree", "roof"):
+        loaded.controller.classes.add(name)
+        loaded.controller.classes.choose(name)
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(lambda: not loaded.controller.session.pending)
+    wait(lambda: len(loaded.iface.buttons()) == 2)
+    loaded.iface.buttons()[0].click()
+    assert [each["class"] for each in loaded.controller.target_layer().getFeatures()] == ["tree"]
+
+
 def doubled(plugin, wait, x: float) -> None:
     """An object in the target layer, and once more: a question."""
     for _ in range(2):
@@ -300,6 +314,24 @@ def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
     )
     assert loaded.controller.set_target(layer)
     assert box.currentText() == "roofs"
+
+
+def test_the_list_of_targets_follows_its_layers(loaded):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645", "before", "memory")
+    other = QgsVectorLayer("Polygon", "other", "memory")
+    other.setCrs(QgsCoordinateReferenceSystem())
+    QgsProject.instance().addMapLayers([layer, other])
+    box = loaded.dock.source.target
+    assert loaded.controller.set_target(layer)
+    layer.setName("after")
+    assert box.currentText() == "after"
+    assert box.findText("other") < 0
+    other.setCrs(UTM)
+    assert box.findText("other") >= 0
+    other.setReadOnly(True)
+    assert box.findText("other") < 0
+    layer.setReadOnly(True)
+    assert box.currentText() == "after", "objects still go there: a sentence says why they cannot"
 
 
 def test_a_line_layer_is_not_offered_and_refused(loaded):

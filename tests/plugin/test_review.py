@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsField,
@@ -476,6 +478,50 @@ def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, 
     QTest.keyClick(canvas, Qt.Key.Key_A)
     assert sum(status == ACCEPTED for status in statuses(layer)) == 2, "the keys are given back"
     assert loaded.follower._band is None
+    layer.rollBack()
+
+
+def under_review(plugin, layer, wait):
+    """In a window, with the map's keys."""
+    window, canvas = plugin.iface.window, plugin.iface.canvas
+    plugin.iface.setActiveLayer = lambda chosen: None
+    window.setCentralWidget(canvas)
+    window.show()
+    window.activateWindow()
+    plugin.start_review(layer)
+    wait(lambda: plugin.review.ready)
+    canvas.setFocus()
+    return canvas
+
+
+def test_a_review_takes_no_keys_while_the_panel_is_closed(loaded, layer, wait):
+    canvas = under_review(loaded, layer, wait)
+    loaded.dock.close()
+    assert loaded.follower._band is None
+    QTest.keyClick(canvas, Qt.Key.Key_Delete)
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert layer.featureCount() == 12
+    assert statuses(layer) == [""] * 12
+    loaded.dock.setUserVisible(True)
+    assert loaded.follower._band is not None
+    canvas.setFocus()
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert statuses(layer).count(REJECTED) == 1
+    loaded.review.stop()
+    layer.rollBack()
+
+
+def test_the_outline_follows_the_maps_crs(loaded, layer, wait):
+    canvas = under_review(loaded, layer, wait)
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    shape = loaded.review.geometry()
+    shape.transform(
+        QgsCoordinateTransform(
+            layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+    )
+    assert loaded.follower._band.asGeometry().isGeosEqual(shape)
+    loaded.review.stop()
     layer.rollBack()
 
 
