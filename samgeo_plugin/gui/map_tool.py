@@ -74,6 +74,7 @@ class PromptTool(QgsMapTool):
         self._drawing: Optional[str] = None
         self._stroke: list[QgsPointXY] = []
         self._swallow_release = False
+        self._was_prompt = False
         self._listening = False
         self._enter = AcceptShortcut(canvas.window(), session, DOCK)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -166,6 +167,7 @@ class PromptTool(QgsMapTool):
             return
         if self._pressed is None:
             return
+        before = self._session.prompts
         start, drawing, stroke = self._pressed, self._drawing, list(self._stroke)
         positive = self._positive
         self._stop_drawing()
@@ -186,6 +188,7 @@ class PromptTool(QgsMapTool):
             self._editor.toggle(point)
         elif not self._take_up(point, positive):
             self._add(Prompt("point", [[point.x(), point.y()]], positive))
+        self._was_prompt = self._session.prompts != before
 
     def _take_up(self, point: QgsPointXY, positive: bool) -> bool:
         """An existing polygon is corrected, unless Alt says that another one is begun in it.
@@ -211,10 +214,14 @@ class PromptTool(QgsMapTool):
         return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._swallow_release = True
-            self._pressed = None
-            self._session.accept_before_last()
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        if not self._was_prompt:
+            self.canvasPressEvent(event)  # two clicks, as each of them is with Ctrl
+            return
+        self._swallow_release = True
+        self._pressed = None
+        self._session.accept_before_last()
 
     def _begin_drawing(self, event: QgsMapMouseEvent) -> None:
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)

@@ -147,6 +147,7 @@ class SourcePanel(QWidget):
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
+        project.layersRemoved.connect(self._layers_removed)
         self._fill_models()
         self._fill_targets()
         self._show_unsaved()
@@ -160,6 +161,7 @@ class SourcePanel(QWidget):
         project = QgsProject.instance()
         project.layersAdded.disconnect(self._fill_targets)
         project.layersRemoved.disconnect(self._fill_targets)
+        project.layersRemoved.disconnect(self._layers_removed)
 
     def choose_raster(self, layer: Optional[QgsMapLayer]) -> None:
         """Show and use a raster that somebody else has chosen."""
@@ -181,6 +183,21 @@ class SourcePanel(QWidget):
     def _source_changed(self) -> None:
         if self._watched is not None and not sip.isdeleted(self._watched):
             self._raster_chosen(self._watched)
+
+    def _layers_removed(self, ids: list[str]) -> None:
+        """Without the chosen raster none is chosen; the box itself would show another one."""
+        controller = self._controller
+        if controller.choice.raster not in ids:
+            return
+        in_work = bool(controller.session.prompts)
+        blocker = QSignalBlocker(self.raster)
+        self.raster.setLayer(None)
+        del blocker
+        self._raster_chosen(None)
+        if in_work:
+            controller.reporter.show(
+                "info", tr("The raster was removed; the object in work was given up.")
+            )
 
     def _styled(self) -> None:
         layer = self._watched

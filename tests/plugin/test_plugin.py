@@ -20,6 +20,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
+    QgsRasterLayer,
     QgsSingleSymbolRenderer,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -31,7 +32,7 @@ from qgis.PyQt.QtWidgets import QPushButton
 from samgeo_plugin import settings
 from samgeo_plugin.gui.review_panel import ReviewPanel
 from samgeo_plugin.interactive import target
-from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.opening import CLOSED, READY
 from samgeo_plugin.job import Prompt
 from samgeo_plugin.setup import environment
 
@@ -138,6 +139,27 @@ def test_a_tool_that_is_gone_is_not_taken_in_hand_again(loaded, town):
     sip.delete(gone)  # its plugin was loaded again
     loaded.tool_action.trigger()
     loaded.iface.actionPan().trigger.assert_called_once()
+
+
+def test_a_raster_that_is_removed_is_used_no_more_and_another_one_can_be_chosen(
+    loaded, town, tmp_path, wait
+):
+    controller, panel = loaded.controller, loaded.dock.source
+    other = QgsRasterLayer(town.source(), "other")
+    QgsProject.instance().addMapLayer(other)
+    panel.raster.setLayer(other)
+    loaded.tool_action.trigger()
+    click(loaded)
+    wait(lambda: controller.session.current is not None)
+    QgsProject.instance().removeMapLayer(other.id())
+    assert panel.raster.currentLayer() is None
+    assert controller.choice.raster is None
+    assert controller.session.state == CLOSED
+    assert not controller.session.prompts
+    assert "The raster was removed" in loaded.iface.text()
+    panel.raster.setLayer(town)
+    assert controller.raster_layer() is town
+    wait(lambda: controller.session.state == READY)
 
 
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):

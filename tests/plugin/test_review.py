@@ -598,6 +598,16 @@ def test_the_sliders_filter_within_the_filter_that_a_layer_has(loaded, layer, tm
     project.clear()
 
 
+def test_the_panel_leaves_a_layer_that_is_removed(loaded, layer):
+    panel = loaded.dock.review
+    QgsProject.instance().addMapLayer(QgsVectorLayer("Polygon?crs=EPSG:32645", "bare", "memory"))
+    panel.layer.setLayer(layer)
+    assert panel.score.isEnabled()
+    QgsProject.instance().removeMapLayer(layer.id())
+    assert not panel.score.isEnabled()
+    assert panel._watched is panel.layer.currentLayer()
+
+
 def test_a_layer_under_review_is_coloured_by_status(loaded, layer, wait):
     styles.apply(layer, styles.REVIEW)
     loaded.iface.setActiveLayer = lambda chosen: None

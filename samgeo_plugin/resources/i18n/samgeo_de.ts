@@ -2010,6 +2010,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>The raster was removed; the object in work was given up.</source>
+   <translation>Das Raster wurde entfernt; das Objekt in Arbeit wurde aufgegeben.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>The view of this online layer is used; {size} of {limit} MB are kept until the project is closed.</source>
    <translation>Die Ansicht dieses Online-Layers wird verwendet; {size} von {limit} MB bleiben bis zum Schließen des Projekts erhalten.</translation>
   </message>
