@@ -240,6 +240,47 @@ def test_candidates_of_earlier_prompts_are_not_accepted_after_the_death_of_the_e
     assert watched.accepted[0].geometry.area() > 1.1 * seen, "of both prompts"
 
 
+def test_killed_while_the_raster_is_opened_clicks_and_accepted_objects_survive(
+    client, wait, tmp_path
+):
+    (tmp_path / "town.tif").touch()
+    session = InteractiveSession(client("slow=0.2"))
+    watched = Watched(session)
+    session.open(OpenParameters([str(tmp_path / "town.tif")]))
+    session.add(point(100, 200))
+    session.accept()
+    session.add(point(500, 200))
+    wait(lambda: session._client.state == READY)
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.candidates, 20)
+    assert len(watched.accepted) == 1
+    assert session.geometry.contains(QgsPointXY(500, 200))
+    assert [level for level, *_ in watched.messages] == ["warning"]
+
+
+def test_an_engine_that_died_opens_a_raster_once(opened, wait, tmp_path, monkeypatch):
+    session, _ = opened()
+    (tmp_path / "other.tif").touch()
+    client, asked = session._client, []
+    request = client.request
+    monkeypatch.setattr(client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k))
+    session._opening._engine_died("It is gone.", "")
+    session.open(OpenParameters([str(tmp_path / "other.tif")]))
+    wait(lambda: session.state == READY)
+    assert asked.count("open") == 1
+
+
+@pytest.mark.parametrize("words", ["crash=open", "protocol=999"])
+def test_an_engine_that_opens_nothing_is_given_up_with_an_error(client, wait, tmp_path, words):
+    (tmp_path / "town.tif").touch()
+    session = InteractiveSession(client(words))
+    watched = Watched(session)
+    session.open(OpenParameters([str(tmp_path / "town.tif")]))
+    wait(lambda: session.state == CLOSED, 20)
+    levels = [level for level, *_ in watched.messages]
+    assert levels == (["warning"] * 2 + ["error"] if words == "crash=open" else ["error"])
+
+
 def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
     session, watched = opened("crash=prompt")
     session.add(point(100, 200))
