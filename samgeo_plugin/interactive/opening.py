@@ -49,6 +49,11 @@ class Opening(QObject):
         self.info: dict[str, Any] = {}
         engine.client.died.connect(self._engine_died)
 
+    @property
+    def parameters(self) -> Optional[OpenParameters]:
+        """What is open, or about to be."""
+        return self._parameters
+
     def is_of(self, parameters: OpenParameters) -> bool:
         """This raster with this model is open, or about to be."""
         return self.state != CLOSED and parameters == self._parameters
@@ -105,8 +110,8 @@ class Opening(QObject):
 
     def _give_up(self) -> None:
         self._parameters = None
-        self.given_up.emit()
         self._set(CLOSED)
+        self.given_up.emit()
 
     def _engine_died(self, sentence: str, detail: str) -> None:
         """Say so, and bring it back for the next click."""
