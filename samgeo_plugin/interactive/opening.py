@@ -84,6 +84,11 @@ class Opening(QObject):
             on_progress=self.progressed.emit,
         )
 
+    def _open_again(self, parameters: OpenParameters) -> None:
+        """After a crash; nothing where the user has opened something meanwhile."""
+        if parameters is self._parameters:
+            self.try_again()
+
     def _set(self, state: str) -> None:
         self.state = state
         self.changed.emit()
@@ -126,7 +131,7 @@ class Opening(QObject):
             self.message.emit(
                 "warning", tr("{why} It is being restarted.").format(why=sentence), detail
             )
-            QTimer.singleShot(0, self.try_again)
+            QTimer.singleShot(0, lambda: self._open_again(parameters))
             return
         self._losses = []
         self._give_up()

@@ -215,6 +215,24 @@ def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
     assert session.prompts == ()
 
 
+def test_a_raster_that_is_opened_right_after_a_crash_is_opened_once(
+    opened, wait, tmp_path, monkeypatch
+):
+    session, _ = opened("slow=0.1")
+    asked: list = []
+    request = session._client.request
+    monkeypatch.setattr(
+        session._client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k)
+    )
+    again = raster(tmp_path, "town.tif")
+    session.not_opened.connect(lambda: session.open(again))
+    session.open(raster(tmp_path, "other.tif"))
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state == READY, 20)
+    assert asked.count("open") == 2
+    assert session.info["session"] == "s1", "the first one of the new process"
+
+
 def test_refinement_shows_and_accepts_the_refined_polygon(opened, wait):
     session, watched = opened()
     session.set_refinement(Refinement(simplify=0.5))
