@@ -163,7 +163,9 @@ class SamGeoPlugin(QObject):
         )
         for signal in (self.review.started, self.review.stopped, controller.target_changed):
             signal.connect(self.editor.follow)
-        self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
+        self.tool = PromptTool(
+            canvas, controller.session, self.editor, controller.classes, self._tool_wanted
+        )
         self.layer_rendering = LayerRendering(controller, canvas, window, self)
         for rendering in (controller.online.renderings, self.layer_rendering):
             rendering.progress.connect(
@@ -179,7 +181,6 @@ class SamGeoPlugin(QObject):
         canvas.temporalRangeChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.taken.connect(self._tool_taken)
-        self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.review.improve_wanted.connect(self.open_improve)
         if self.provider is not None:

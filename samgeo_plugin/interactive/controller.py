@@ -102,6 +102,7 @@ class Controller(QObject):
         self.classes.changed.connect(self._classes_changed)
         self.classes.current_changed.connect(self.session.use_class)
         self.session.object_class = self.classes.current
+        self.session.target_id = lambda: self.target_id
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.class_given.connect(self._write_class)
@@ -341,7 +342,7 @@ class Controller(QObject):
                     accepted.inside,
                 )
             else:
-                layer = self.some_target()
+                layer = self._target_of(accepted)
                 if layer is None:
                     return
                 if not again:
@@ -362,6 +363,11 @@ class Controller(QObject):
             self._asked.append(self.reporter.show("error", str(error), actions=[new]))
             return
         self.note(accepted, written)
+
+    def _target_of(self, accepted: Accepted) -> Optional[QgsVectorLayer]:
+        """The layer that was chosen when the object was accepted, while the project has it."""
+        layer = QgsProject.instance().mapLayer(accepted.target_id or "")
+        return layer if isinstance(layer, QgsVectorLayer) else self.some_target()
 
     def _write_class(self, place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> None:
         """Another class for an existing feature, whose outline stays."""
@@ -405,6 +411,7 @@ class Controller(QObject):
             there: Its feature; None for one that a filter hides, which cannot be edited.
             accepted: The object.
         """
+        accepted = replace(accepted, target_id=layer.id())
         actions = [(tr("Add it again"), lambda: self._write(accepted, again=True))]
         if there is None:
             text = tr("{layer} has this object already, hidden by its filter; nothing was added.")
@@ -435,7 +442,8 @@ class Controller(QObject):
 
     def _write_anew(self, accepted: Accepted) -> None:
         self.set_target(None)
-        self._write(replace(accepted, place=None))  # a correction's own layer has refused it
+        # Its layer, or that of a correction, has refused it.
+        self._write(replace(accepted, place=None, target_id=None))
 
     # --- refinement -----------------------------------------------------------------------------
 

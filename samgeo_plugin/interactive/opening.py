@@ -54,6 +54,11 @@ class Opening(QObject):
         engine.client.greeted.connect(self._engine_greeted)
         engine.client.died.connect(self._engine_died)
 
+    @property
+    def parameters(self) -> Optional[OpenParameters]:
+        """What is open, or about to be."""
+        return self._parameters
+
     def is_of(self, parameters: OpenParameters) -> bool:
         """This raster with this model is open, or about to be."""
         return self.state != CLOSED and parameters == self._parameters
@@ -117,8 +122,8 @@ class Opening(QObject):
 
     def _give_up(self) -> None:
         self._parameters = self._asked = None
-        self.given_up.emit()
         self._set(CLOSED)
+        self.given_up.emit()
 
     def _engine_greeted(self, _: object) -> None:
         self._works = True

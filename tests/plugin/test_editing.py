@@ -30,6 +30,7 @@ from samgeo_plugin.interactive.find_like import EXAMPLES
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place, part_at
 from samgeo_plugin.interactive.undo_order import UndoOrder
+from samgeo_plugin.job import Prompt
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -379,8 +380,6 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     assert not layer.isEditable(), "nothing was changed"
 
     assert tool._take_up(inside, True)
-    from samgeo_plugin.job import Prompt
-
     session.add(Prompt("point", [[300014, 3000012]]))
     wait(lambda: session.candidates and not session.is_waiting)
     session.accept()
@@ -458,6 +457,19 @@ def test_a_polygon_that_is_right_gets_another_class_alone(loaded, barn):
     assert not loaded.controller.session.prompts
     loaded.editor.undo()
     assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+
+
+def test_a_corrected_polygon_that_is_taken_back_keeps_the_class_that_was_said(loaded, barn, wait):
+    session = loaded.controller.session
+    session.add(Prompt("point", [[300014.5, 3000007]]))
+    loaded.tool._say_class("roof")
+    session.accept()
+    assert session.pending == 1
+    session.undo()
+    assert len(session.prompts) == 2
+    session.accept()
+    wait(lambda: not session.pending)
+    assert [each["class"] for each in barn.getFeatures()] == ["roof"]
 
 
 @pytest.mark.parametrize("name", ["barn", "", None])
@@ -654,6 +666,22 @@ def test_a_question_can_be_answered_after_a_save(loaded, roofs, monkeypatch):
     assert controller.autosave.save()
     asked["Replace its outline"]()
     assert sorted(each.geometry().area() for each in roofs.getFeatures()) == [100, 100, 100, 121]
+
+
+def test_an_object_is_added_again_to_the_layer_that_was_asked_about(loaded, roofs, monkeypatch):
+    controller, asked = loaded.controller, {}
+    monkeypatch.setattr(
+        controller.reporter, "show", lambda *text, actions=(), **named: asked.update(actions)
+    )
+    other = target.new_scratch_layer("other", UTM)
+    QgsProject.instance().addMapLayer(other)
+    controller.set_target(roofs)
+    for _ in range(2):
+        shape = square(100, 0)
+        controller.session.accepted.emit(Accepted(shape, shape, UTM, {}))
+    controller.set_target(other)
+    asked["Add it again"]()
+    assert (roofs.featureCount(), other.featureCount()) == (5, 0)
 
 
 def test_a_correction_needs_no_target_layer(loaded, roofs):

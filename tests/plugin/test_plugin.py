@@ -77,6 +77,16 @@ def test_without_a_raster_a_click_says_so(loaded):
     assert "raster layer" in loaded.iface.text()
 
 
+def test_without_a_raster_a_click_is_no_prompt(loaded):
+    session = loaded.controller.session
+    loaded.tool_action.trigger()
+    loaded.tool._add(Prompt("point", [[300005, 3000005]]))
+    assert "raster layer" in loaded.iface.text()
+    assert session.prompts == ()
+    assert not session.accept()
+    assert session.pending == 0
+
+
 def test_a_raster_that_was_moved_is_one_sentence(loaded, town, tmp_path):
     (tmp_path / "town.tif").rename(tmp_path / "elsewhere.tif")
     loaded.iface.active = town
@@ -287,6 +297,28 @@ def test_what_is_still_to_come_when_the_project_is_closed_goes_into_no_other_one
     loaded.controller.client.request("models", {"action": "list"}, answered.append)
     wait(lambda: answered)
     assert not QgsProject.instance().mapLayers()
+
+
+def test_an_object_goes_into_the_layer_that_was_chosen_when_it_was_accepted(loaded, town, wait):
+    loaded.words["text"] = "slow=0.05"
+    controller = loaded.controller
+    then, now = (target.new_scratch_layer(name, UTM) for name in ("then", "now"))
+    QgsProject.instance().addMapLayers([then, now])
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: controller.session.state == READY)
+    for x, stays in ((300005, True), (300020, False)):
+        controller.set_target(then)
+        click(loaded, x)
+        controller.session.accept()
+        controller.set_target(now)
+        if not stays:
+            QgsProject.instance().removeMapLayer(then.id())
+        wait(lambda: not controller.session.pending)
+        if stays:
+            assert (then.featureCount(), now.featureCount()) == (1, 0)
+    assert now.featureCount() == 1, "its own layer is gone"
+    now.rollBack()
 
 
 def test_an_object_that_a_filter_hides_is_asked_about_and_can_only_be_added(

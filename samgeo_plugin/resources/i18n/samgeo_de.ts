@@ -2440,6 +2440,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
+   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
+   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
   </message>
@@ -2447,6 +2452,11 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
+   <source>The project's CRS has changed; the object that was still to come was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
