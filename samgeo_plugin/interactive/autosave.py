@@ -52,7 +52,7 @@ def free_path(folder: Path, stem: str) -> Path:
 def unsaved(layer: Optional[QgsVectorLayer]) -> int:
     """Features of a layer that have been added, changed or deleted since it was last saved."""
     buffer = layer.editBuffer() if layer is not None else None
-    if buffer is None:
+    if buffer is None or not layer.isModified():  # in a transaction, it keeps what was saved
         return 0
     changed = {*buffer.changedGeometries(), *buffer.changedAttributeValues()}
     return len({*buffer.addedFeatures(), *changed, *buffer.deletedFeatureIds()})

@@ -16,7 +16,6 @@ from typing import Optional, Union
 from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
-    QgsField,
     QgsGeometry,
     QgsRectangle,
     QgsSpatialIndex,
@@ -25,14 +24,14 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from .. import field_types
 from ..i18n import tr
-from . import editing, target
+from . import editing, field_mapping, reading, target
 from .changes_layer import DECISION, is_update, old_layer_of
 from .decisions import ACCEPTED, OPEN, STATUS, decision_field
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
 from .feature_ids import SavedIds
+from .reading import ReadError
 from .review_queue import ReviewFilter, ReviewQueue
 from .update_review import UpdateReview
 
@@ -206,7 +205,7 @@ class Review(QObject):
 
     def _add_field(self, layer: QgsVectorLayer, name: str) -> Optional[str]:
         layer.beginEditCommand(tr("Add a field for the review"))
-        if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 20)):
+        if layer.addAttribute(field_mapping.text_field(layer, name, 20)):
             layer.endEditCommand()
             return None
         layer.destroyEditCommand()
@@ -231,7 +230,12 @@ class Review(QObject):
         self._catch_up()
         index = self._status_index
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
-        for feature in self.layer.getFeatures(request):
+        try:
+            features = list(reading.features(self.layer, request))
+        except ReadError as error:
+            self.message.emit("warning", str(error))
+            return
+        for feature in features:
             facts = self.facts.get(feature.id())
             if facts is not None:
                 status = text_of(feature.attribute(index)) if index >= 0 else OPEN
@@ -260,7 +264,7 @@ class Review(QObject):
             yield from self.update.polygons.find()
         features = {}
         index = QgsSpatialIndex()
-        for feature in layer.getFeatures():
+        for feature in reading.features(layer):
             if feature.hasGeometry():
                 features[feature.id()] = feature
                 index.addFeature(feature)
@@ -303,6 +307,10 @@ class Review(QObject):
                 self.progress.emit(0, 0)
                 self._give_keys(facts.label for facts in self.facts.values())
                 self._fill(keep=False)
+                return
+            except ReadError as error:
+                self.stop()
+                self.message.emit("warning", str(error))
                 return
 
     def _fill(self, keep: bool = True) -> None:
@@ -408,11 +416,11 @@ class Review(QObject):
         """Give the current one the class of a number key (from 1), accept it, and go on."""
         classes = self.classes
         if self._class_index < 0 and self.layer is not None and 1 <= number <= len(classes):
-            target.with_class_field(self.layer)
+            layer = self.layer
+            if not self._try(lambda: target.with_class_field(layer)):
+                return
             self._find_fields()
-        if self._class_index < 0:
-            self.message.emit("info", tr("The layer has no field “label” or “class”."))
-        elif not 1 <= number <= len(classes):
+        if not 1 <= number <= len(classes):
             self.message.emit(
                 "info", tr("There is no class {number} in this layer.").format(number=number)
             )

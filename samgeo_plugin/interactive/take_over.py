@@ -27,11 +27,12 @@ from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
 from .. import field_types
 from ..i18n import tr
-from . import editing, field_mapping, target
+from . import editing, field_mapping, reading, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
 from .in_steps import InSteps
+from .reading import ReadError
 from .tidy import iou
 
 SAME = 0.5
@@ -106,7 +107,7 @@ class TakeOver(QObject):
 
         Raises:
             TargetError: The layer takes nothing.
-            EditError: The field for the class cannot hold one of the classes.
+            EditError: The field for the class cannot hold one of the classes, or there is none.
         """
         why = target.problem(layer)
         if why is None and not layer.isEditable() and not layer.startEditing():
@@ -127,7 +128,13 @@ class TakeOver(QObject):
             "Editing of the layer {name} ended before the found objects were in it; take them "
             "again."
         ).format(name=layer.name())
-        self._steps.start(_while_editable(layer, work), self._end)
+        self._steps.start(self._or_why(_while_editable(layer, work)), self._end)
+
+    def _or_why(self, work: Iterator[None]) -> Iterator[None]:
+        try:
+            yield from work
+        except ReadError as error:
+            self._why = str(error)
 
     def _end(self) -> None:
         if self._why:
@@ -154,7 +161,8 @@ class TakeOver(QObject):
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
         hidden = target.hidden_by_filter(layer, request)
-        for feature in itertools.chain(layer.getFeatures(request), hidden):
+        there = reading.features(layer, request)
+        for feature in itertools.chain(there, hidden):
             yield
             if feature is None:
                 continue

@@ -6,8 +6,10 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from osgeo import ogr, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -199,6 +201,64 @@ def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbe
     target.correct_object(place, larger, UTM, {"class": "7"})
     assert only(numbered)["class"] == 7
     assert only(numbered).geometry().area() > 100
+
+
+class WithoutRights(QgsVectorLayer):
+    """A layer that takes features, but no fields; as a table of a database that is another's."""
+
+    def addAttribute(self, field) -> bool:  # noqa: N802
+        return False
+
+
+def test_a_class_is_not_lost_where_no_field_for_it_can_be_added(qgis_app):
+    layer = WithoutRights("MultiPolygon?crs=EPSG:32645&field=nr:integer", "theirs", "memory")
+    with pytest.raises(EditError, match="theirs has no field"):
+        target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "class": "roof"})
+    with pytest.raises(EditError, match="lets none be added"):
+        TakeOver().start(layer, UTM, squares(1), {}, Refinement())
+    assert layer.featureCount() == 0
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert layer.featureCount() == 1
+
+
+def test_an_id_does_not_go_into_a_field_of_uuids():
+    field = QgsField("id", field_types.TEXT, "uuid")
+    assert field_mapping.fitting(field, "12ab567890123456") is None
+    known = "05dc66a6-99e4-42bf-ae87-16bb17cb09f8"
+    assert field_mapping.fitting(field, known) == known
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [("postgres", ("varchar", 80)), ("spatialite", ("text", 0)), ("ogr", ("text", 80))],
+)
+def test_a_new_field_is_as_the_source_of_the_layer_keeps_it(provider, expected):
+    layer = SimpleNamespace(providerType=lambda: provider)
+    field = field_mapping.text_field(layer, "class", 80)
+    assert (field.typeName(), field.length()) == expected
+
+
+def in_spatialite(path: Path) -> QgsVectorLayer:
+    """A layer of QGIS's provider for SpatiaLite, with one field."""
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    driver = ogr.GetDriverByName("SQLite")
+    file = driver.CreateDataSource(str(path), ["SPATIALITE=YES"])
+    if file is None:
+        pytest.skip("GDAL cannot write SpatiaLite files here")
+    made = file.CreateLayer("roofs", reference, ogr.wkbMultiPolygon)
+    made.CreateField(ogr.FieldDefn("name", ogr.OFTString))
+    file = made = None
+    return QgsVectorLayer(f"dbname='{path}' table=\"roofs\" (geometry)", "roofs", "spatialite")
+
+
+def test_objects_are_saved_in_spatialite_with_the_first_class(qgis_app, tmp_path):
+    layer = in_spatialite(tmp_path / "roofs.sqlite")
+    if not layer.isValid():
+        pytest.skip("QGIS has no provider for SpatiaLite here")
+    target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "class": "roof"})
+    assert layer.commitChanges(), layer.commitErrors()
+    assert [feature["class"] for feature in layer.getFeatures()] == ["roof"]
 
 
 def as_shapefile(layer: QgsVectorLayer, folder: Path) -> QgsVectorLayer:

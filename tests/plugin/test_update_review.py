@@ -30,7 +30,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
-from samgeo_plugin.interactive import editing
+from samgeo_plugin.interactive import editing, reading
 from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.changes_layer import old_layer_of
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
@@ -1000,6 +1000,14 @@ def test_polygons_that_are_not_saved_yet_are_compared_with_a_warning(old, update
     changes, log = updated(old)
     assert changes.featureCount() == 5
     assert "houses has polygons that are not saved yet" in log
+
+
+def test_what_was_saved_in_a_transaction_is_not_called_unsaved(transaction_groups, old, updated):
+    assert old.startEditing()
+    assert reading.in_transaction(old)
+    assert old.addFeature(QgsVectorLayerUtils.createFeature(old, square(80), {1: "house 4"}))
+    assert old.commitChanges(False)
+    assert "not saved yet" not in updated(old)[1]
 
 
 @pytest.mark.parametrize("field", ["vname", "j_owner"])

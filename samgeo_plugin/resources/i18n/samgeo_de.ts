@@ -2379,6 +2379,11 @@
    <translation>{why} Sie wird neu gestartet.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/reading.py" />
+   <source>{name} cannot be read, as something else reads it all the time; wait until the map is drawn, and try again.</source>
+   <translation>{name} lässt sich nicht lesen, weil etwas anderes den Layer ständig liest; warten Sie, bis die Karte gezeichnet ist, und versuchen Sie es noch einmal.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
    <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
@@ -2392,11 +2397,6 @@
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>Review: {status}</source>
    <translation>Prüfung: {status}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>The layer has no field “label” or “class”.</source>
-   <translation>Der Layer hat kein Feld „label“ oder „class“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
@@ -2462,6 +2462,11 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>The layer {name} has no CRS; set one in its properties.</source>
    <translation>Der Layer {name} hat kein KBS; setzen Sie eines in seinen Eigenschaften.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} has no field “label” or “class” and lets none be added: choose another layer or no class, or add a text field “class” to it first.</source>
+   <translation>Der Layer {name} hat kein Feld „label“ oder „class“ und lässt kein neues zu: Wählen Sie einen anderen Layer oder keine Klasse, oder fügen Sie zuerst ein Textfeld „class“ hinzu.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
