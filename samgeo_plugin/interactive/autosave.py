@@ -18,6 +18,9 @@ from qgis.core import QgsApplication, QgsProject, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
+from ..i18n import tr
+from . import editing
+
 PROPERTY = "samgeo_seamless/autosave"
 """Custom property of a layer: it is saved by itself."""
 
@@ -58,6 +61,26 @@ def unsaved(layer: Optional[QgsVectorLayer]) -> int:
     return len({*buffer.addedFeatures(), *changed, *buffer.deletedFeatureIds()})
 
 
+def saved_with(layer: QgsVectorLayer) -> list[QgsVectorLayer]:
+    """Other layers with changes that a save of this one saves, too, by the project's transaction
+    groups."""
+    transaction = layer.dataProvider().transaction()
+
+    def is_saved_too(other: QgsVectorLayer) -> bool:
+        if editing.buffered_together():
+            return True
+        return transaction is not None and other.dataProvider().transaction() == transaction
+
+    return [
+        each
+        for each in QgsProject.instance().mapLayers().values()
+        if isinstance(each, QgsVectorLayer)
+        and each.id() != layer.id()
+        and each.isModified()
+        and is_saved_too(each)
+    ]
+
+
 class Autosave(QObject):
     """Watches the target layer.
 
@@ -84,6 +107,8 @@ class Autosave(QObject):
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_SECONDS * 1000)
         self._idle.timeout.connect(self._save_by_itself)
+        self._told = False
+        """It was said that the layer waits for other layers."""
 
     @property
     def on(self) -> bool:
@@ -105,7 +130,7 @@ class Autosave(QObject):
         if layer is self.layer:
             return
         if self._there():
-            if self._idle.isActive() and self.layer.isModified():
+            if self._idle.isActive() and self.layer.isModified() and not self._saves_others():
                 self.save()  # also while an object is in work: nothing of it is written yet
             for signal in self._signals(self.layer):
                 signal.disconnect(self._modified)
@@ -136,10 +161,25 @@ class Autosave(QObject):
     def _save_by_itself(self) -> None:
         if not self.on or not self.layer.isModified():
             return
-        if self._busy():
+        if self._busy() or self._saves_others():
             self._idle.start()
             return
         self.save()
+
+    def _saves_others(self) -> bool:
+        """Whether a save would take the choice to discard changes of other layers; that is said
+        once, until the layer is saved."""
+        others = saved_with(self.layer)
+        if others and not self._told:
+            self._told = True
+            self._report(
+                "info",
+                tr(
+                    "{layer} is not saved by itself now: in this project that would save the "
+                    "changes of {others}, too. Save them when you want to."
+                ).format(layer=self.layer.name(), others=", ".join(each.name() for each in others)),
+            )
+        return bool(others)
 
     def save(self) -> bool:
         """Save the layer's edits and go on editing; False, with a sentence, where it refuses."""
@@ -147,6 +187,7 @@ class Autosave(QObject):
         if not self._there() or not self.layer.isEditable():
             return True
         if self.layer.commitChanges(False):
+            self._told = False
             self.changed.emit()
             return True
         self._report("error", "; ".join(self.layer.commitErrors()))

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsCsException,
     QgsFeature,
     QgsFeatureRequest,
+    QgsFields,
     QgsGeometry,
     QgsLineString,
     QgsPoint,
@@ -45,6 +46,48 @@ class EditError(Exception):
     """The layer refuses the change; the text says why and what to do."""
 
 
+def buffered_together() -> bool:
+    """The project keeps the edits of all layers in one buffer (buffered transaction groups)."""
+    project = QgsProject.instance()
+    if not hasattr(project, "transactionMode"):  # before QGIS 3.26
+        return False
+    return project.transactionMode() == Qgis.TransactionMode.BufferedGroups
+
+
+def begin(layer: QgsVectorLayer) -> None:
+    """Begin to edit a layer, unless it is edited already.
+
+    Raises:
+        EditError: It cannot be edited.
+    """
+    if layer.isEditable() or (layer.startEditing() and layer.isEditable()):
+        return
+    layers = QgsProject.instance().mapLayers().values()
+    if buffered_together() and any(each.isEditable() for each in layers):
+        raise EditError(
+            tr(
+                "The layer {name} cannot be edited while others are, as the project saves the "
+                "edits of all layers together: save them, end their editing, and try again."
+            ).format(name=layer.name())
+        )
+    raise EditError(
+        tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
+    )
+
+
+def add(layer: QgsVectorLayer, feature: QgsFeature) -> bool:
+    """Within a command: a new feature, which gets its id; whether the layer takes it.
+
+    QGIS 3.22 saves of a new feature only the fields that it has when it is added, and would lose
+    values of those that are added later; without fields, all values are saved in their order.
+    """
+    fields = feature.fields()
+    feature.setFields(QgsFields(), False)
+    added = layer.addFeature(feature)
+    feature.setFields(fields, False)
+    return bool(added)
+
+
 @contextmanager
 def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     """One step of the layer's undo history; nothing of it stays where it fails.
@@ -52,10 +95,7 @@ def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     Raises:
         EditError: The layer cannot be edited.
     """
-    if not layer.isEditable() and not layer.startEditing():
-        raise EditError(
-            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
-        )
+    begin(layer)
     layer.beginEditCommand(text)
     try:
         yield
@@ -351,7 +391,7 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
                     values[known] = secrets.token_hex(8)
                 new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
                 measure(layer, [new])
-                if not layer.addFeature(new):
+                if not add(layer, new):
                     raise EditError(
                         tr("The layer {name} refused the object; see its form's constraints.")
                         .format(name=layer.name())

@@ -140,10 +140,11 @@ class Review(QObject):
                 "{layer} has no room for the decisions: its field “{field}” holds other values or "
                 "is no text; rename that field first."
             ).format(layer=layer.name(), field=DECISION)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
+        if why is None:
+            try:
+                editing.begin(layer)
+            except EditError as error:
+                why = str(error)
         if why is None and field is not None and layer.fields().lookupField(field) < 0:
             why = self._add_field(layer, field)
         if why is not None or field is None:

@@ -107,15 +107,13 @@ class TakeOver(QObject):
 
         Raises:
             TargetError: The layer takes nothing.
-            EditError: The field for the class cannot hold one of the classes, or there is none.
+            EditError: The layer cannot be edited, or its field for the class cannot hold one of
+                the classes, or there is none.
         """
         why = target.problem(layer)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
         if why is not None:
             raise target.TargetError(why)
+        editing.begin(layer)
         names = dict.fromkeys(name for _, name in objects if name)
         chosen = target.with_class_field(layer) if names else -1
         if chosen >= 0:
@@ -225,7 +223,7 @@ class TakeOver(QObject):
                 except target.TargetError as error:
                     self._refuse(key, error)
                     continue
-                if all(layer.addFeature(each) for each in features):
+                if all(editing.add(layer, each) for each in features):
                     self._more += 1
                     self.added.add(key)
                     self._given[layer.id(), key] = features
@@ -306,6 +304,8 @@ def _looks_at_others(layer: QgsVectorLayer) -> bool:
     unique = QgsFieldConstraints.Constraint.ConstraintUnique
     groups = {each.name(): each.groups() for each in QgsExpression.Functions()}
     for index, field in enumerate(fields):
+        if not field_mapping.is_stored(layer, index):
+            continue
         by_source = provider.defaultValueClause(fields.fieldOriginIndex(index))
         if field.constraints().constraints() & unique and not by_source:
             return True

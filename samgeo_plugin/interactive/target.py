@@ -225,18 +225,15 @@ def add_object(
 
     Raises:
         TargetError: The layer refuses it.
-        EditError: Nothing would be left of it beside existing objects, or the field for the class
-            cannot hold its class.
+        EditError: The layer cannot be edited, nothing would be left of the object beside existing
+            ones, or the field for the class cannot hold its class.
         FormWanted: Its form must be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
     if why is not None:
         raise TargetError(why)
     moved = editing.avoid_overlaps(layer, to_layer_crs(geometry, crs, layer))
-    if not layer.isEditable() and not layer.startEditing():
-        raise TargetError(
-            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
-        )
+    editing.begin(layer)
     values = field_values(layer, attributes)
     engines = {layer.fields().lookupField(name) for name in field_mapping.mapping(layer).values()}
     values.update(last_values.reused(layer, {*values, *engines}))
@@ -247,7 +244,7 @@ def add_object(
     layer.beginEditCommand(tr("Add segmented object"))
     ids = []
     for one in made:
-        if not layer.addFeature(one):
+        if not editing.add(layer, one):
             layer.destroyEditCommand()
             raise refusal(layer)
         editing.share_vertices(layer, one.geometry())
@@ -488,6 +485,8 @@ def broken_constraints(layer: QgsVectorLayer, feature: QgsFeature) -> str:
     strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
     provider = layer.dataProvider()
     for index, field in enumerate(layer.fields()):
+        if not field_mapping.is_stored(layer, index):
+            continue  # of a joined table, or computed
         clause = provider.defaultValueClause(layer.fields().fieldOriginIndex(index))
         if clause and feature.attribute(index) in (None, NULL, clause):
             continue  # the database fills it in

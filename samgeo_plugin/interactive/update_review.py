@@ -142,7 +142,7 @@ class UpdateReview:
         if broken:
             raise target.FormWanted(self.old, [made], broken)
         with editing.command(self.old, _title(change)):
-            self._must(self.old.addFeature(made))
+            self._must(editing.add(self.old, made))
         self._made[change.id()] = made.id()
 
     def _remove(self, change: QgsFeature, was_accepted: bool) -> None:
@@ -263,7 +263,7 @@ class UpdateReview:
         for index, value in self._values(kept).items():
             feature.setAttribute(index, value)
         feature.setGeometry(shape)
-        self._must(self.old.addFeature(feature))
+        self._must(editing.add(self.old, feature))
         self._made[change.id()] = feature.id()
 
     def _values(self, kept: QgsFeature) -> dict[int, Any]:

@@ -242,6 +242,32 @@ def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
     with_form.rollBack()
 
 
+class LockedByOthers(QgsVectorLayer):
+    """As in buffered transaction groups of QGIS 3.26: it says that its editing has begun."""
+
+    locked = True
+
+    def startEditing(self) -> bool:  # noqa: N802
+        return self.locked or super().startEditing()
+
+
+def test_an_object_waits_where_no_other_layer_can_be_edited(loaded, roofs, monkeypatch):
+    monkeypatch.setattr(editing, "buffered_together", lambda: True)
+    layer = LockedByOthers("Polygon?crs=EPSG:32645&field=name:string", "locked", "memory")
+    QgsProject.instance().addMapLayer(layer)
+    assert loaded.controller.set_target(layer)
+    loaded.controller._write(Accepted(square(100, 0), square(100, 0), UTM, {}))
+    assert "locked cannot be edited while others are" in loaded.iface.text()
+    with pytest.raises(EditError, match="while others are"), editing.command(layer, ""):
+        pass
+    roofs.rollBack()
+    layer.locked = False
+    buttons = {button.text(): button for button in loaded.iface.buttons()}
+    buttons["Try again"].click()
+    assert layer.featureCount() == 1
+    layer.rollBack()
+
+
 def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_form, wait):
     controller, written, examples = loaded.controller, [], []
     controller.written.connect(written.append)

@@ -16,11 +16,13 @@ from qgis.core import (
     QgsDefaultValue,
     QgsFeature,
     QgsField,
+    QgsFieldConstraints,
     QgsGeometry,
     QgsPoint,
     QgsProject,
     QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerJoinInfo,
     QgsWkbTypes,
 )
 
@@ -201,6 +203,53 @@ def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbe
     target.correct_object(place, larger, UTM, {"class": "7"})
     assert only(numbered)["class"] == 7
     assert only(numbered).geometry().area() > 100
+
+
+def test_a_class_of_what_was_added_before_its_field_is_saved(qgis_app, tmp_path):
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "mine", "memory")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    path = str(tmp_path / "mine.gpkg")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, path, QgsProject.instance().transformContext(), options
+    )
+    saved = QgsVectorLayer(path, "mine", "ogr")
+    QgsProject.instance().addMapLayer(saved)
+    written = target.add_object(saved, SQUARE, UTM, {"score": 0.9})
+    place = Place(saved.id(), written.feature_ids[0], SQUARE)
+    target.set_class(place, UTM, "roof")  # QGIS 3.22 would lose it
+    assert saved.commitChanges(), saved.commitErrors()
+    assert only(saved)["class"] == "roof"
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def joined(qgis_app):
+    """A layer with a join to a table whose values are unique and never missing."""
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "plots", "memory")
+    table = QgsVectorLayer("NoGeometry?field=nr:integer&field=who:string", "owners", "memory")
+    for constraint in (
+        QgsFieldConstraints.Constraint.ConstraintNotNull,
+        QgsFieldConstraints.Constraint.ConstraintUnique,
+    ):
+        table.setFieldConstraint(1, constraint)
+    QgsProject.instance().addMapLayers([layer, table])
+    join = QgsVectorLayerJoinInfo()
+    join.setJoinLayer(table)
+    join.setJoinFieldName("nr")
+    join.setTargetFieldName("nr")
+    assert layer.addJoin(join)
+    yield layer
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_constraints_of_a_joined_table_are_none_of_the_layer(joined, wait):
+    target.add_object(joined, SQUARE, UTM, ATTRIBUTES)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(joined, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    assert heard == [(1, 1, 0)], take.refused
+    joined.rollBack()
 
 
 class WithoutRights(QgsVectorLayer):

@@ -2154,6 +2154,11 @@
    <translation>{name} ist nicht mehr im Projekt; fügen Sie es hinzu und wählen Sie es.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/autosave.py" />
+   <source>{layer} is not saved by itself now: in this project that would save the changes of {others}, too. Save them when you want to.</source>
+   <translation>{layer} wird gerade nicht von selbst gespeichert: In diesem Projekt würden damit auch die Änderungen von {others} gespeichert. Speichern Sie, wann Sie wollen.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Add it again</source>
    <translation>Noch einmal hinzufügen</translation>
@@ -2192,6 +2197,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Try again</source>
+   <translation>Noch einmal versuchen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2257,6 +2267,11 @@
    <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The field “{field}” of {layer} cannot hold “{value}”: choose or add a text field that is long enough.</source>
    <translation>Das Feld „{field}“ von {layer} kann „{value}“ nicht aufnehmen: wählen Sie ein Textfeld, das lang genug ist, oder fügen Sie eines hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} cannot be edited while others are, as the project saves the edits of all layers together: save them, end their editing, and try again.</source>
+   <translation>Der Layer {name} lässt sich nicht bearbeiten, solange andere bearbeitet werden, weil das Projekt die Änderungen aller Layer gemeinsam speichert: Speichern Sie diese, beenden Sie ihre Bearbeitung, und versuchen Sie es noch einmal.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
