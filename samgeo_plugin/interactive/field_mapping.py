@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Optional
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from qgis.core import (
 )
 
 from .. import field_types
+
+_LITERAL = re.compile(r"'((?:[^']|'')*)'(?:::.*)?")
+"""A text in a clause of SQL, in PostgreSQL with its type."""
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -77,6 +81,26 @@ def chosen_mapping(layer: QgsVectorLayer) -> Optional[dict[str, str]]:
 
 def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
     layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
+
+
+def is_left_to_source(value: Any) -> bool:
+    """A value that the source fills in at the save, as QGIS marks it since 3.28."""
+    return hasattr(value, "defaultValueClause")
+
+
+def filled_in(layer: QgsVectorLayer, field: int, value: Any) -> Any:
+    """A value as it is after the save; None where the source computes it then.
+
+    Until then, new features have the clause of the default in place of its value.
+    """
+    fields = layer.fields()
+    if fields.fieldOrigin(field) != QgsFields.OriginProvider:
+        return value
+    clause = layer.dataProvider().defaultValueClause(fields.fieldOriginIndex(field))
+    if not clause or not (is_left_to_source(value) or value == clause):
+        return value
+    literal = _LITERAL.fullmatch(clause)
+    return None if literal is None else literal[1].replace("''", "'")
 
 
 def text_field(layer: QgsVectorLayer, name: str, length: int) -> QgsField:

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Optional
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsVectorLayer,
+)
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from . import editing, target
+from . import editing, reading, target
 from .doubt import text_of
-from .feature_ids import SavedIds
+from .feature_ids import SavedIds, alike
 
 
 @dataclass
@@ -48,11 +55,13 @@ class _Layer:
         layer: The layer.
         saved_ids: Tells the ids that its features get by a save.
         slot: What it tells them to.
+        rolled_back: What the layer tells that its changes were discarded.
     """
 
     layer: QgsVectorLayer
     saved_ids: SavedIds
     slot: Callable[[dict[int, Optional[int]]], None]
+    rolled_back: Callable[[], None]
 
 
 class Presence(QObject):
@@ -103,11 +112,13 @@ class Presence(QObject):
             if each.layer is layer:
                 return each.saved_ids
         slot = partial(self._saved, layer)
-        followed = _Layer(layer, SavedIds.of(layer, slot), slot)
+        rolled_back = partial(self._rolled_back, layer)
+        followed = _Layer(layer, SavedIds.of(layer, slot), slot, rolled_back)
         self._layers = [each for each in self._layers if not sip.isdeleted(each.layer)]
         self._layers.append(followed)
         for signal in self._signals(layer):
             signal.connect(self._touch)
+        layer.afterRollBack.connect(rolled_back)
         return followed.saved_ids
 
     def release(self) -> None:
@@ -118,6 +129,7 @@ class Presence(QObject):
                 each.saved_ids.leave(each.slot)
                 for signal in self._signals(each.layer):
                     signal.disconnect(self._touch)
+                each.layer.afterRollBack.disconnect(each.rolled_back)
         self._layers, self._objects = [], []
 
     @staticmethod
@@ -126,6 +138,11 @@ class Presence(QObject):
 
     def _touch(self, feature_id: int, *_: object) -> None:
         self._touched.add(feature_id)
+        self._soon.start()
+
+    def _rolled_back(self, layer: QgsVectorLayer) -> None:
+        """In a transaction, the layer does not tell what a roll back has deleted."""
+        self._touched.update(*(one.ids for one in self._objects if one.layer is layer))
         self._soon.start()
 
     def _saved(self, layer: QgsVectorLayer, ids: dict[int, Optional[int]]) -> None:
@@ -146,7 +163,11 @@ class Presence(QObject):
             self._soon.start()
             return
         touched, self._touched = self._touched, set()
+        known = {(one.layer.id(), each) for one in self._objects for each in one.ids}
         for one in list(self._objects):
+            if not one.there and reading.in_transaction(one.layer):
+                new = (each for each in touched if (one.layer.id(), each) not in known)
+                one.ids = _made_again(one, new) or one.ids
             if one.ids and touched.isdisjoint(one.ids):
                 continue
             there = _is_there(one)
@@ -154,6 +175,20 @@ class Presence(QObject):
                 one.there = there
                 (self.back if there else self.gone).emit(one.geometry, one.crs, one.name)
         self._objects = [one for one in self._objects if one.ids]
+
+
+def _made_again(one: _Object, feature_ids: Iterable[int]) -> list[int]:
+    """Of some features, the one that an object has become; a redo in a transaction of a database
+    makes another feature."""
+    way = QgsCoordinateTransform(one.crs, one.layer.crs(), QgsProject.instance())
+    shape = QgsGeometry(one.geometry)
+    try:
+        shape.transform(way)
+    except QgsCsException:
+        return []
+    features = (editing.feature_of(one.layer, each) for each in feature_ids)
+    there = (each for each in features if each is not None and alike(each.geometry(), shape))
+    return [each.id() for each in there][:1]
 
 
 def _is_there(one: _Object) -> bool:

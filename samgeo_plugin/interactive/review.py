@@ -239,9 +239,14 @@ class Review(QObject):
         for feature in features:
             facts = self.facts.get(feature.id())
             if facts is not None:
-                status = text_of(feature.attribute(index)) if index >= 0 else OPEN
+                status = self._text(index, feature.attribute(index)) if index >= 0 else OPEN
                 self.facts[feature.id()] = replace(facts, status=status)
         self.queue_changed.emit()
+
+    def _text(self, index: int, value: object) -> str:
+        """A value of one of the layer's fields, as it is after the save."""
+        layer = self.layer
+        return text_of(value if layer is None else field_mapping.filled_in(layer, index, value))
 
     def _has_field(self) -> bool:
         """There is a field for the decisions, added anew where an undo has taken it away."""
@@ -293,6 +298,10 @@ class Review(QObject):
         near: Sequence[QgsGeometry] = (),
         raster: Optional[QgsRectangle] = None,
     ) -> Facts:
+        for index in (self._status_index, self._class_index):
+            if index >= 0 and self.layer is not None:
+                value = field_mapping.filled_in(self.layer, index, feature.attribute(index))
+                feature.setAttribute(index, value)
         update = self.update is not None
         return facts_of(feature, near, raster, self.status_field, self._class_field, update)
 
@@ -513,7 +522,7 @@ class Review(QObject):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
         if index == self._status_index:
-            status = text_of(value)
+            status = self._text(index, value)
             self.facts[feature_id] = replace(facts, status=status)
             if self._refused is not None:
                 return
@@ -522,8 +531,9 @@ class Review(QObject):
             if status != facts.status or status == ACCEPTED:
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         else:
-            self.facts[feature_id] = replace(facts, label=text_of(value))
-            self._give_keys([text_of(value)])
+            label = self._text(index, value)
+            self.facts[feature_id] = replace(facts, label=label)
+            self._give_keys([label])
 
     def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         if self.update is None:

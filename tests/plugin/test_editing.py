@@ -478,7 +478,7 @@ def test_a_class_that_is_there_already_or_not_said_changes_nothing(loaded, barn,
 
 
 def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):
-    monkeypatch.setattr(target, "with_class_field", lambda layer: -1)
+    monkeypatch.setattr(QgsVectorLayer, "addAttribute", lambda layer, field: False)
     monkeypatch.setattr(target, "class_field", lambda layer: -1)
     loaded.tool._say_class("roof")
     assert loaded.controller.session.accept()
@@ -504,8 +504,7 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     (((_, sentence), more),) = said
     assert "“n” of r cannot hold “roof”" in sentence
     assert shapes(roofs)["a"].area() == 100
-    ((_, use_a_new_layer),) = more["actions"]
-    use_a_new_layer()
+    dict(more["actions"])["Use a new layer"]()
     new = controller.target_layer()
     assert new.name() != "r"
     assert [feature["class"] for feature in new.getFeatures()] == ["roof"]

@@ -54,6 +54,25 @@ def accepting(loaded, tmp_path):
     project.removeAllMapLayers()
 
 
+def test_what_a_transaction_discards_or_makes_again_is_known(transaction_groups, accepting, wait):
+    told = []
+    accepting.controller.taken_back.connect(lambda *_: told.append("gone"))
+    accepting.controller.accepted_as.connect(lambda *_: told.append("in"))
+    accepting.accept(square(0))
+    layer = accepting.layer
+    assert layer.dataProvider().transaction() is not None
+    layer.undoStack().undo()
+    wait(lambda: told == ["in", "gone"])
+    for x in (100, 0):  # as the redo of a database, in which the object gets another key
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(x))
+        feature["class"] = "roof"
+        assert layer.addFeature(feature)
+    wait(lambda: told == ["in", "gone", "in"])
+    layer.rollBack()
+    wait(lambda: told == ["in", "gone", "in", "gone"])
+
+
 @pytest.mark.parametrize("name", ["roof", ""])
 def test_before_the_first_search_what_is_undone_is_left_out(accepting, name):
     accepting.accept(square(0), name)

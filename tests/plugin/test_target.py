@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import qgis.core
 from osgeo import ogr, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsFeature,
     QgsField,
     QgsFieldConstraints,
+    QgsFields,
     QgsGeometry,
     QgsPoint,
     QgsProject,
@@ -31,6 +33,7 @@ from samgeo_plugin.gui.field_dialog import FieldDialog
 from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.place import Place
 from samgeo_plugin.interactive.take_over import TakeOver
@@ -250,6 +253,29 @@ def test_constraints_of_a_joined_table_are_none_of_the_layer(joined, wait):
     wait(lambda: heard)
     assert heard == [(1, 1, 0)], take.refused
     joined.rollBack()
+
+
+@pytest.mark.parametrize(
+    ("clause", "value", "expected"),
+    [
+        ("'roof'::text", "'roof'::text", "roof"),
+        ("'Miller''s'", "'Miller''s'", "Miller's"),
+        ("''::character varying", "''::character varying", ""),
+        ("gen_random_uuid()", "gen_random_uuid()", None),
+        ("'roof'::text", "road", "road"),
+        ("", "road", "road"),
+    ],
+)
+def test_a_default_of_the_source_is_known_before_the_save(clause, value, expected):
+    fields = QgsFields()
+    fields.append(QgsField("class", field_types.TEXT), QgsFields.OriginProvider, 0)
+    provider = SimpleNamespace(defaultValueClause=lambda index: clause)
+    layer = SimpleNamespace(fields=lambda: fields, dataProvider=lambda: provider)
+    assert field_mapping.filled_in(layer, 0, value) == expected
+    if hasattr(qgis.core, "QgsUnsetAttributeValue") and value == clause:  # since QGIS 3.28
+        unset = qgis.core.QgsUnsetAttributeValue(clause)
+        assert field_mapping.filled_in(layer, 0, unset) == (expected if clause else unset)
+        assert text_of(unset) == ""
 
 
 class WithoutRights(QgsVectorLayer):
