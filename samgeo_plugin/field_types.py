@@ -19,3 +19,14 @@ INTEGER = _kind("Int", "Int")
 LONG = _kind("LongLong", "LongLong")
 WHOLE = (INTEGER, LONG, _kind("UInt", "UInt"), _kind("ULongLong", "ULongLong"))
 TRUTH = _kind("Bool", "Bool")
+NESTED = (
+    _kind("Map", "QVariantMap"),
+    _kind("List", "QVariantList"),
+    _kind("StringList", "QStringList"),
+)
+"""Of columns with objects or lists, as of PostgreSQL's jsonb and arrays."""
+
+
+def is_left_to_source(value: Any) -> bool:
+    """A value that the source fills in at the save, as QGIS marks it since 3.28."""
+    return hasattr(value, "defaultValueClause")

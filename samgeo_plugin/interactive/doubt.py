@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
 
-from . import field_mapping
+from .. import field_types
 
 SCORES = ("score", "stability")
 PROBABILITIES = ("class_prob", "class_probability", "probability", "label_probability")
@@ -167,7 +167,7 @@ def facts_of(
 
 def text_of(value: Any) -> str:
     """An attribute as text; QGIS's NULL is empty, and so is what the source fills in later."""
-    if value is None or field_mapping.is_left_to_source(value):
+    if value is None or field_types.is_left_to_source(value):
         return ""
     if hasattr(value, "isNull") and value.isNull():
         return ""

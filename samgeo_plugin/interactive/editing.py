@@ -78,8 +78,8 @@ def begin(layer: QgsVectorLayer) -> None:
 def add(layer: QgsVectorLayer, feature: QgsFeature) -> bool:
     """Within a command: a new feature, which gets its id; whether the layer takes it.
 
-    QGIS 3.22 saves of a new feature only the fields that it has when it is added, and would lose
-    values of those that are added later; without fields, all values are saved in their order.
+    QGIS before 3.42 saves of a new feature only the fields that it has when it is added (its issue
+    59783), and would lose values of later ones; without fields, all are saved in their order.
     """
     fields = feature.fields()
     feature.setFields(QgsFields(), False)
@@ -457,9 +457,27 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
     Raises:
         EditError: The layer refuses it.
     """
+    if _would_be_lost(layer, feature_id, field):
+        raise EditError(
+            tr(
+                "Save {layer} first: this object is not saved yet, and QGIS would lose its value "
+                "of “{field}”, which is a new field."
+            ).format(layer=layer.name(), field=layer.fields().at(field).name())
+        )
     if not layer.changeAttributeValue(feature_id, field, value_for(layer, field, value)):
         raise EditError(
             tr("{field} of {layer} cannot be changed.").format(
                 field=layer.fields().at(field).name(), layer=layer.name()
             )
         )
+
+
+def _would_be_lost(layer: QgsVectorLayer, feature_id: int, field: int) -> bool:
+    """Whether a save leaves a value out: of a field that is newer than the feature, which others
+    than :func:`add` have added."""
+    fields, buffer = layer.fields(), layer.editBuffer()
+    if feature_id >= 0 or buffer is None or fields.fieldOrigin(field) != QgsFields.OriginEdit:
+        return False
+    feature = buffer.addedFeatures().get(feature_id)
+    known = [] if feature is None else feature.fields().names()
+    return bool(known) and fields.at(field).name() not in known

@@ -83,11 +83,6 @@ def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
     layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
 
 
-def is_left_to_source(value: Any) -> bool:
-    """A value that the source fills in at the save, as QGIS marks it since 3.28."""
-    return hasattr(value, "defaultValueClause")
-
-
 def filled_in(layer: QgsVectorLayer, field: int, value: Any) -> Any:
     """A value as it is after the save; None where the source computes it then.
 
@@ -97,7 +92,7 @@ def filled_in(layer: QgsVectorLayer, field: int, value: Any) -> Any:
     if fields.fieldOrigin(field) != QgsFields.OriginProvider:
         return value
     clause = layer.dataProvider().defaultValueClause(fields.fieldOriginIndex(field))
-    if not clause or not (is_left_to_source(value) or value == clause):
+    if not clause or not (field_types.is_left_to_source(value) or value == clause):
         return value
     literal = _LITERAL.fullmatch(clause)
     return None if literal is None else literal[1].replace("''", "'")

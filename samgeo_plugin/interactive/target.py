@@ -275,7 +275,17 @@ def features_for(
 
 
 def refusal(layer: QgsVectorLayer) -> TargetError:
-    """What is said where a layer does not take a feature and does not say why."""
+    """What is said where a layer does not take a feature; a database says why at once where it is
+    written to in a transaction."""
+    provider = layer.dataProvider()
+    said = provider.errors() if reading.in_transaction(layer) else []
+    if said:
+        provider.clearErrors()
+        return TargetError(
+            tr("The layer {name} refused the object ({why}).").format(
+                name=layer.name(), why=" ".join(said[-1].split())
+            )
+        )
     return TargetError(
         tr("The layer {name} refused the object; see its form's constraints.").format(
             name=layer.name()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -240,6 +241,20 @@ def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
     assert [len(each.feature_ids) for each in written] == [2]
     assert sum(f.geometry().area() for f in with_form.getFeatures()) == 300 + 100 + 64
     with_form.rollBack()
+
+
+def test_a_value_that_qgis_would_lose_at_the_save_is_refused(roofs):
+    feature = QgsFeature(roofs.fields())  # as QGIS's own tools add it
+    feature.setGeometry(square(100, 0))
+    assert roofs.addFeature(feature)
+    assert roofs.addAttribute(field_mapping.text_field(roofs, "class", 80))
+    index = roofs.fields().lookupField("class")
+    loses = "class" not in roofs.editBuffer().addedFeatures()[feature.id()].fields().names()
+    refused = pytest.raises(EditError, match="Save r first") if loses else nullcontext()
+    with refused, editing.command(roofs, ""):
+        editing.set_value(roofs, feature.id(), index, "roof")
+    assert roofs.commitChanges()
+    assert ("roof" in [each["class"] for each in roofs.getFeatures()]) is not loses
 
 
 class LockedByOthers(QgsVectorLayer):

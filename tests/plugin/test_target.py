@@ -278,6 +278,17 @@ def test_a_default_of_the_source_is_known_before_the_save(clause, value, expecte
         assert text_of(unset) == ""
 
 
+def test_what_a_database_refuses_in_a_transaction_is_said_with_its_words():
+    said = ["an older one", "ERROR: value for domain kind_t\n violates check constraint"]
+    provider = SimpleNamespace(
+        transaction=lambda: object(), errors=lambda: said, clearErrors=lambda: None
+    )
+    layer = SimpleNamespace(name=lambda: "strict", dataProvider=lambda: provider)
+    assert "(ERROR: value for domain kind_t violates check constraint)" in str(
+        target.refusal(layer)
+    )
+
+
 class WithoutRights(QgsVectorLayer):
     """A layer that takes features, but no fields; as a table of a database that is another's."""
 

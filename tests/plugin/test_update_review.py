@@ -296,6 +296,24 @@ def test_many_new_objects_at_once_open_no_forms(review, changes, old):
     assert "one by one" in said[0]
 
 
+def test_an_undo_in_a_transaction_of_both_layers_takes_a_new_object_back(
+    transaction_groups, old, wait
+):
+    rows = changes_of(old, [(1, "confirmed", square(0)), (None, "new", square(100))])
+    changes = saved(rows, old.source().split("|")[0], "changes")
+    QgsProject.instance().removeMapLayer(rows.id())
+    QgsProject.instance().addMapLayer(changes)
+    review = Review()
+    said = begin(review, changes, wait)
+    assert reading.in_transaction(old)
+    decide(review, "new", ACCEPTED)
+    assert len(list(old.getFeatures())) == 5
+    changes.undoStack().undo()
+    assert len(list(old.getFeatures())) == 4
+    assert said == []
+    review.stop()
+
+
 def test_undo_and_the_key_for_open_bring_the_old_outline_back(review, changes, old):
     decide(review, "reshaped", ACCEPTED)
     changes.undoStack().undo()

@@ -2260,6 +2260,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Save {layer} first: this object is not saved yet, and QGIS would lose its value of “{field}”, which is a new field.</source>
+   <translation>Speichern Sie zuerst {layer}: Dieses Objekt ist noch nicht gespeichert, und QGIS würde seinen Wert von „{field}“ verlieren, weil das Feld neu ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>Split objects</source>
    <translation>Objekte trennen</translation>
   </message>
@@ -2492,6 +2497,11 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>The layer {name} is read-only; choose another one or a new layer.</source>
    <translation>Der Layer {name} ist schreibgeschützt; wählen Sie einen anderen oder einen neuen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} refused the object ({why}).</source>
+   <translation>Der Layer {name} hat das Objekt abgelehnt ({why}).</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
