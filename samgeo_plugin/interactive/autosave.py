@@ -115,6 +115,11 @@ class Autosave(QObject):
         """The layer is saved by itself."""
         return self._there() and bool(self.layer.customProperty(PROPERTY, ""))
 
+    @property
+    def waits_for(self) -> list[QgsVectorLayer]:
+        """Other layers whose changes keep the layer from being saved by itself."""
+        return saved_with(self.layer) if self.on and self.layer.isModified() else []
+
     def set_on(self, wanted: bool) -> None:
         if self._there():
             if wanted:
@@ -163,6 +168,7 @@ class Autosave(QObject):
             return
         if self._busy() or self._saves_others():
             self._idle.start()
+            self.changed.emit()
             return
         self.save()
 

@@ -91,11 +91,13 @@ def test_it_is_not_saved_by_itself_where_that_would_save_other_layers(
         assert layer.addFeature(QgsFeature(layer.fields()))
     wait(lambda: "mine is not saved by itself now" in loaded.iface.text())
     assert "the changes of other, too" in loaded.iface.text()
+    assert "the changes of other, too" in loaded.dock.source.save.toolTip()
     assert (on_disk(mine), on_disk(other)) == (0, 0)
     other.rollBack()
     assert mine.isEditable() or mine.startEditing()
     assert mine.addFeature(QgsFeature(mine.fields()))
     wait(lambda: on_disk(mine) >= 1)
+    assert "the changes of other" not in loaded.dock.source.save.toolTip()
     assert on_disk(other) == 0
 
 

@@ -202,6 +202,30 @@ def test_a_save_looks_through_no_file_for_accepted_objects(accepting, tmp_path, 
     assert [each.boundingBox().xMinimum() for each in gone] == [0]
 
 
+def test_after_a_roll_back_another_object_may_have_the_id_of_one(transaction_groups, accepting):
+    accepting.accept(square(0))
+    accepting.accept(square(20))
+    assert accepting.now() == [(0, "roof"), (20, "roof")]
+    accepting.layer.rollBack()
+    assert accepting.now() == []
+    accepting.accept(square(40))
+    assert accepting.now() == [(40, "roof")]
+
+
+def test_after_an_undo_too_and_an_object_is_known_by_its_outline(transaction_groups, accepting):
+    accepting.accept(square(0))
+    accepting.accept(square(20))
+    for _ in range(2):
+        accepting.layer.undoStack().undo()
+    assert accepting.now() == []
+    for x, examples in ((30, []), (20, [(20, "roof")])):
+        again = QgsFeature(accepting.layer.fields())
+        again.setGeometry(square(x))
+        again["class"] = "roof"
+        assert accepting.layer.addFeature(again)
+        assert accepting.now() == examples
+
+
 def test_nothing_follows_the_layer_once_the_plugin_is_off(accepting):
     accepting.accept(square(0))
     layer = accepting.layer

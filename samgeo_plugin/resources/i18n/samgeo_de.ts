@@ -1940,6 +1940,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>It is not saved by itself now, as that would save the changes of {others}, too.</source>
+   <translation>Er wird jetzt nicht von selbst gespeichert: Das würde auch die Änderungen von {others} speichern.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Models: sizes, licences, download, files of one's own</source>
    <translation>Modelle: Größen, Lizenzen, Herunterladen, eigene Dateien</translation>
   </message>
