@@ -106,6 +106,29 @@ def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     layer.triggerRepaint()
 
 
+def words_of_database(layer: QgsVectorLayer) -> str:
+    """Why a database has just refused something; empty where it is asked at the save only, as
+    without a transaction."""
+    provider = layer.dataProvider()
+    said = provider.errors() if provider.transaction() is not None else []
+    if not said:
+        return ""
+    provider.clearErrors()
+    return " ".join(said[-1].split())
+
+
+def _raise_words_of_database(layer: QgsVectorLayer) -> None:
+    """After a change was refused.
+
+    Raises:
+        EditError: A database has said why.
+    """
+    why = words_of_database(layer)
+    if why:
+        text = tr("The layer {name} refused the change ({why}).")
+        raise EditError(text.format(name=layer.name(), why=why))
+
+
 def feature_of(layer: QgsVectorLayer, feature_id: int) -> Optional[QgsFeature]:
     buffer = layer.editBuffer()
     if feature_id < 0 and (buffer is None or not buffer.isFeatureAdded(feature_id)):
@@ -282,6 +305,7 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
     before = layer.getFeature(feature_id).geometry()
     geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]), before)
     if not layer.changeGeometry(feature_id, geometry):
+        _raise_words_of_database(layer)
         raise EditError(
             tr("The layer {name} refused the change; see its form's constraints.").format(
                 name=layer.name()
@@ -299,8 +323,15 @@ def measure(layer: QgsVectorLayer, features: Sequence[QgsFeature]) -> None:
 
 
 def _measure_anew(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
+    """Within a command: a feature's area and perimeter become those of its new shape; they stay
+    where the layer lets no values be changed.
+
+    Raises:
+        EditError: A database refuses them.
+    """
     for index, value in field_mapping.measures(layer, geometry).items():
-        layer.changeAttributeValue(feature_id, index, value)
+        if not layer.changeAttributeValue(feature_id, index, value):
+            _raise_words_of_database(layer)
 
 
 def set_shapes(layer: QgsVectorLayer, shapes: dict[int, QgsGeometry], text: str) -> None:
@@ -392,6 +423,7 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
                 new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
                 measure(layer, [new])
                 if not add(layer, new):
+                    _raise_words_of_database(layer)
                     raise EditError(
                         tr("The layer {name} refused the object; see its form's constraints.")
                         .format(name=layer.name())
@@ -465,6 +497,7 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
             ).format(layer=layer.name(), field=layer.fields().at(field).name())
         )
     if not layer.changeAttributeValue(feature_id, field, value_for(layer, field, value)):
+        _raise_words_of_database(layer)
         raise EditError(
             tr("{field} of {layer} cannot be changed.").format(
                 field=layer.fields().at(field).name(), layer=layer.name()

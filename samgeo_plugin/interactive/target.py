@@ -277,14 +277,10 @@ def features_for(
 def refusal(layer: QgsVectorLayer) -> TargetError:
     """What is said where a layer does not take a feature; a database says why at once where it is
     written to in a transaction."""
-    provider = layer.dataProvider()
-    said = provider.errors() if reading.in_transaction(layer) else []
-    if said:
-        provider.clearErrors()
+    why = editing.words_of_database(layer)
+    if why:
         return TargetError(
-            tr("The layer {name} refused the object ({why}).").format(
-                name=layer.name(), why=" ".join(said[-1].split())
-            )
+            tr("The layer {name} refused the object ({why}).").format(name=layer.name(), why=why)
         )
     return TargetError(
         tr("The layer {name} refused the object; see its form's constraints.").format(

@@ -257,6 +257,43 @@ def test_a_value_that_qgis_would_lose_at_the_save_is_refused(roofs):
     assert ("roof" in [each["class"] for each in roofs.getFeatures()]) is not loses
 
 
+class InTransaction(QgsVectorLayer):
+    """A layer of a database that refuses a change at once, and says why."""
+
+    refused = ""
+
+    def dataProvider(self):  # noqa: N802
+        provider = super().dataProvider()
+        provider.transaction = lambda: self
+        provider.errors = lambda: ["an older one", "ERROR: violates\n check"]
+        provider.clearErrors = lambda: None
+        return provider
+
+    def changeGeometry(self, *change) -> bool:  # noqa: N802
+        return self.refused != "shape" and super().changeGeometry(*change)
+
+    def changeAttributeValue(self, *change) -> bool:  # noqa: N802
+        return self.refused != "value" and super().changeAttributeValue(*change)
+
+
+@pytest.mark.parametrize("refused", ["shape", "value"])
+def test_what_a_database_refuses_is_said_and_nothing_of_it_stays(qgis_app, refused):
+    layer = InTransaction("Polygon?crs=EPSG:32645&field=area_m2:double", "plots", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(square(300000, 3000000))
+    layer.dataProvider().addFeatures([feature])
+    known = next(layer.getFeatures()).id()
+    layer.refused = refused
+    said = r"plots refused the change \(ERROR: violates check\)"
+    with pytest.raises(EditError, match=said), editing.command(layer, "a larger one"):
+        editing.set_shape(layer, known, square(300000, 3000000, 20))
+    assert layer.getFeature(known).geometry().area() == 100
+    if refused == "value":
+        with pytest.raises(EditError, match=said), editing.command(layer, "another area"):
+            editing.set_value(layer, known, 0, 7.0)
+    layer.rollBack()
+
+
 class LockedByOthers(QgsVectorLayer):
     """As in buffered transaction groups of QGIS 3.26: it says that its editing has begun."""
 

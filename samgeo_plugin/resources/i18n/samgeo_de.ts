@@ -2300,6 +2300,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} refused the change ({why}).</source>
+   <translation>Der Layer {name} hat die Änderung abgelehnt ({why}).</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The layer {name} refused the change; see its form's constraints.</source>
    <translation>Der Layer {name} hat die Änderung abgelehnt; prüfen Sie die Bedingungen seines Formulars.</translation>
   </message>
