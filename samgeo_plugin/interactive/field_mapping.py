@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, Optional
 from uuid import UUID
 
@@ -20,9 +19,6 @@ from qgis.core import (
 )
 
 from .. import field_types
-
-_LITERAL = re.compile(r"'((?:[^']|'')*)'(?:::.*)?")
-"""A text in a clause of SQL, in PostgreSQL with its type."""
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -94,8 +90,7 @@ def filled_in(layer: QgsVectorLayer, field: int, value: Any) -> Any:
     clause = layer.dataProvider().defaultValueClause(fields.fieldOriginIndex(field))
     if not clause or not (field_types.is_left_to_source(value) or value == clause):
         return value
-    literal = _LITERAL.fullmatch(clause)
-    return None if literal is None else literal[1].replace("''", "'")
+    return field_types.literal(clause)
 
 
 def text_field(layer: QgsVectorLayer, name: str, length: int) -> QgsField:

@@ -296,7 +296,10 @@ class Given:
                 ) from error
             copy.setGeometry(geometry)
             values = feature.attributes()
-            handed = [_handed_over(source.fields().at(index), values[index]) for index in kept]
+            is_new = feature.id() < 0
+            handed = [
+                _handed_over(source.fields().at(index), values[index], is_new) for index in kept
+            ]
             copy.setAttributes([feature.id(), *handed])
             if lasting:
                 digest.update(bytes(geometry.asWkb()))
@@ -450,12 +453,23 @@ def column_names(attributes: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _handed_over(field: QgsField, value: Any) -> Any:
-    """A value as a GeoPackage takes it in any version of QGIS: what has parts as text in JSON, and
-    None for what a database fills in when the feature is saved."""
+def _handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
+    """A value as a GeoPackage takes it in any version of QGIS: what has parts as text in JSON.
+
+    Args:
+        field: The source's.
+        value: Its value.
+        is_new: The feature is not saved yet: what a database fills in then is there in its words,
+            of which only a text is known.
+    """
     value = plain(value)
-    if value is None or field_types.is_left_to_source(value):
+    if value is None:
         return None
+    if field_types.is_left_to_source(value):
+        return field_types.literal(value.defaultValueClause())
+    is_text = isinstance(value, str) and field.type() == field_types.TEXT
+    if is_new and is_text and "'::" in value:
+        return field_types.literal(value) or value
     if field.type() in field_types.NESTED:
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, str):
