@@ -16,6 +16,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer, QTranslator
 from qgis.PyQt.QtWidgets import QAction
 
@@ -132,6 +133,8 @@ class SamGeoPlugin(QObject):
         )
         self.dock = Dock(controller, self.review, self.tool_action, panel, window)
         self.follower = MapFollower(self.iface.mapCanvas(), self.review, self)
+        self.dock.openedStateChanged.connect(self.dock.review.mode.set_open)
+        self.dock.openedStateChanged.connect(self.follower.set_open)
         self.dock.review.mode.start_wanted.connect(self.start_review)
         self.dock.review.mode.correct_wanted.connect(self._correct_reviewed)
         self.dock_action = self.dock.toggleViewAction()
@@ -160,7 +163,9 @@ class SamGeoPlugin(QObject):
         )
         for signal in (self.review.started, self.review.stopped, controller.target_changed):
             signal.connect(self.editor.follow)
-        self.tool = PromptTool(canvas, controller.session, self.editor, controller.classes)
+        self.tool = PromptTool(
+            canvas, controller.session, self.editor, controller.classes, self._tool_wanted
+        )
         self.layer_rendering = LayerRendering(controller, canvas, window, self)
         for rendering in (controller.online.renderings, self.layer_rendering):
             rendering.progress.connect(
@@ -176,7 +181,6 @@ class SamGeoPlugin(QObject):
         canvas.temporalRangeChanged.connect(self._moved.start)
         self.tool.setAction(self.tool_action)
         self.tool.taken.connect(self._tool_taken)
-        self.tool.wanted.connect(self._tool_wanted)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.review.improve_wanted.connect(self.open_improve)
         if self.provider is not None:
@@ -229,7 +233,7 @@ class SamGeoPlugin(QObject):
         self.dock.source.release()
         self.dock.review.release()
         self.dock.find.release()
-        self.follower.clear()
+        self.follower.release()
         self.forms.release()
         for action in (
             *self._actions[1:],
@@ -279,7 +283,7 @@ class SamGeoPlugin(QObject):
         canvas.unsetMapTool(tool or self.tool)
         previous = self._previous_tool
         self._previous_tool = None
-        if previous is not None:
+        if previous is not None and not sip.isdeleted(previous):  # its plugin may be gone
             canvas.setMapTool(previous)
         else:
             self.iface.actionPan().trigger()
@@ -331,10 +335,13 @@ class SamGeoPlugin(QObject):
         return None
 
     def _choice_changed(self) -> None:
-        # With the tool in hand the next click must not wait for another raster or model.
+        # With the tool in hand the next click must not wait for another raster or model, and an
+        # object in work waits for other bands.
         controller = self.controller
+        if controller is None or controller.raster_layer() is None:
+            return
         in_hand = self.tool is not None and self.iface.mapCanvas().mapTool() is self.tool
-        if in_hand and controller is not None and controller.raster_layer() is not None:
+        if in_hand or controller.session.prompts:
             controller.open()
 
     def _use_selected_polygon(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
@@ -230,7 +230,7 @@ class EngineClient(QObject):
         process.closeWriteChannel()
         self._hello = None
         self._set_state(STOPPED)
-        self._fail_all(Failure(None, "Cancelled", tr("The engine was stopped.")))
+        self._fail_all(list(self._calls), Failure(None, "Cancelled", tr("The engine was stopped.")))
 
     def _start_failed(self, process: QProcess, error: Any) -> None:
         if process is not self._process or error != QProcess.ProcessError.FailedToStart:
@@ -252,6 +252,7 @@ class EngineClient(QObject):
         self._bury(process, sentence, "\n".join(self._last_words))
 
     def _bury(self, process: QProcess, sentence: str, detail: str) -> None:
+        lost = list(self._calls)  # what is asked from now on, is asked of the next engine
         self._process = None
         self._watch.stop()
         self._hello = None
@@ -259,7 +260,7 @@ class EngineClient(QObject):
         self._set_state(STOPPED)
         self.logged.emit("error", f"{sentence}\n{detail}".strip())
         self.died.emit(sentence, detail)
-        self._fail_all(died_failure(sentence, detail))
+        self._fail_all(lost, died_failure(sentence, detail))
 
     def _kill(self, sentence: str) -> None:
         self._verdict = sentence
@@ -388,12 +389,9 @@ class EngineClient(QObject):
         if call is not None and call.on_failure is not None:
             call.on_failure(failure)
 
-    def _fail_all(self, failure: Failure) -> None:
-        calls, self._calls = self._calls, {}
-        self._update_busy()
-        for request_id, call in calls.items():
-            if call.on_failure is not None:
-                call.on_failure(Failure(request_id, failure.kind, failure.message, failure.detail))
+    def _fail_all(self, request_ids: list[int], failure: Failure) -> None:
+        for request_id in request_ids:
+            self._fail(request_id, replace(failure, id=request_id))
 
     def _set_state(self, state: str) -> None:
         if state != self._state:

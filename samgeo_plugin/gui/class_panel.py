@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Optional
 
 from qgis.gui import QgsColorButton
-from qgis.PyQt.QtCore import QSignalBlocker, QSize, Qt
+from qgis.PyQt.QtCore import QSignalBlocker, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -36,6 +36,9 @@ class ClassPanel(QWidget):
         classes: The project's.
         parent: Qt's owner.
     """
+
+    said = pyqtSignal(str)
+    """The user has chosen or added a class: the object in work is of it, too."""
 
     def __init__(self, classes: ClassList, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
@@ -129,6 +132,7 @@ class ClassPanel(QWidget):
     def _chosen(self, item: Optional[QListWidgetItem], _: object = None) -> None:
         if item is not None:
             self._classes.choose(str(item.data(_NAME)))
+            self.said.emit(self._classes.current)
 
     def _renamed(self, item: QListWidgetItem) -> None:
         old, new = str(item.data(_NAME)), item.text().strip()
@@ -142,6 +146,7 @@ class ClassPanel(QWidget):
     def _add(self) -> None:
         if self._classes.add(self.name.text()):
             self.name.clear()
+            self.said.emit(self._classes.current)
 
 
 def _button(name: str, text: str) -> QToolButton:

@@ -64,6 +64,7 @@ class Dock(QgsDockWidget):
         self.source = SourcePanel(controller)
         self.object = ObjectPanel(controller.session)
         self.classes = ClassPanel(controller.classes)
+        self.classes.said.connect(controller.session.say_class)
         self.find = find
         self.find.setCollapsed(True)
         self.refinement = RefinementPanel(controller)

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from qgis.core import QgsCoordinateTransform, QgsCsException, QgsGeometry, QgsProject, QgsWkbTypes
+from qgis.core import (
+    QgsCoordinateTransform,
+    QgsCsException,
+    QgsGeometry,
+    QgsProject,
+    QgsRectangle,
+    QgsWkbTypes,
+)
 from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import QEvent, QObject, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
@@ -49,6 +56,8 @@ class ExampleTool(QgsMapTool):
         self._band: Optional[QgsRubberBand] = None
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         find.sorted.connect(self._sorted)
+        find.changed.connect(self._search_changed)
+        canvas.destinationCrsChanged.connect(self._outline)
 
     def activate(self) -> None:
         super().activate()
@@ -66,6 +75,7 @@ class ExampleTool(QgsMapTool):
 
     def dispose(self) -> None:
         """Take the drawing away; the plugin is being unloaded."""
+        self.canvas().destinationCrsChanged.disconnect(self._outline)
         if self._band is not None:
             self.canvas().scene().removeItem(self._band)
             self._band = None
@@ -133,35 +143,50 @@ class ExampleTool(QgsMapTool):
         """The answer has been learnt: to the next one."""
         if self._wants_next:
             self.ask_next()
-        elif self._asked is not None and self._asked.id not in self._find.found:
+
+    def _search_changed(self) -> None:
+        """A question ends with its object and with its search: the next one, of another project
+        perhaps, has its own objects by the same ids."""
+        find = self._find
+        self._passed.intersection_update(find.found)
+        self._wants_next = self._wants_next and find.there
+        asked = self._asked
+        if asked is not None and not (find.there and asked.id in find.found):
             self.ask(None)
 
     def ask(self, one: Optional[Found]) -> None:
         """Show an object that is asked about; None for none."""
         self._asked = one
+        box = self._outline()
+        if box is not None:
+            self._follow(box)
+        self.asked_changed.emit(one)
+
+    def _outline(self) -> Optional[QgsRectangle]:
+        """Outline what is asked about; its box, None where nothing is shown."""
+        if self._band is not None:
+            self._band.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
+        if self._asked is None:
+            return None
         if self._band is None:
             self._band = QgsRubberBand(self.canvas(), QgsWkbTypes.GeometryType.PolygonGeometry)
             self._band.setStrokeColor(ASKED)
             self._band.setSecondaryStrokeColor(QColor(255, 255, 255, 210))
             self._band.setFillColor(QColor(0, 0, 0, 0))
             self._band.setWidth(3)
-        if one is None:
-            self._band.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
-        else:
-            self._show(one)
-        self.asked_changed.emit(one)
-
-    def _show(self, one: Found) -> None:
-        canvas = self.canvas()
-        shape = QgsGeometry(one.geometry)
-        target = canvas.mapSettings().destinationCrs()
+        shape = QgsGeometry(self._asked.geometry)
+        target = self.canvas().mapSettings().destinationCrs()
         try:
             shape.transform(QgsCoordinateTransform(self._find.crs, target, QgsProject.instance()))
         except QgsCsException:
-            return
-        if self._band is not None:
-            self._band.setToGeometry(shape, None)
-        box, view = shape.boundingBox(), canvas.extent()
+            return None
+        self._band.setToGeometry(shape, None)
+        return shape.boundingBox()
+
+    def _follow(self, box: QgsRectangle) -> None:
+        """Bring it into view."""
+        canvas = self.canvas()
+        view = canvas.extent()
         large = max(box.width(), box.height(), 1e-9)
         small = large / max(canvas.mapUnitsPerPixel(), 1e-12) < _NARROWEST
         if small or _AROUND * large > min(view.width(), view.height()):

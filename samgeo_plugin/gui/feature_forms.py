@@ -12,6 +12,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, Qt
 from qgis.PyQt.QtWidgets import QWidget
 
+from ..i18n import tr
 from ..interactive import last_values
 from ..interactive.candidates import Accepted
 from ..interactive.controller import Controller
@@ -92,8 +93,6 @@ class FeatureForms(QObject):
         Returns:
             The first form.
         """
-        if not wanted.layer.isEditable():
-            wanted.layer.startEditing()
         if wanted.why:
             self._controller.reporter.show("info", wanted.why)
         return self._show_next(wanted.layer, list(wanted.features), done, [])
@@ -112,6 +111,8 @@ class FeatureForms(QObject):
         if gone or not features:
             done([] if gone else written)
             return None
+        if not layer.isEditable():
+            layer.startEditing()
         dialog = QgsAttributeDialog(layer, QgsFeature(features[0]), False, self._window, True)
         dialog.setMode(QgsAttributeEditorContext.Mode.AddFeatureMode)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -121,11 +122,44 @@ class FeatureForms(QObject):
             last_values.remember(layer, feature)
             written.append(feature.id())
 
+        said: list[Any] = []
+
+        def editing_stopped() -> None:
+            if not self._released:
+                said.append(self._say_how_to_go_on(layer))
+
+        def editing_started() -> None:
+            while said:
+                self._controller.reporter.take_back(said.pop())
+
         def finished(_: int) -> None:
             self.open.remove(dialog)
+            editing_started()
+            if not sip.isdeleted(layer):
+                layer.editingStopped.disconnect(editing_stopped)
+                layer.editingStarted.disconnect(editing_started)
             self._show_next(layer, features[1:], done, written)
 
+        layer.editingStopped.connect(editing_stopped)
+        layer.editingStarted.connect(editing_started)
         dialog.attributeForm().featureSaved.connect(saved)
         dialog.finished.connect(finished)
         dialog.show()
         return dialog
+
+    def _say_how_to_go_on(self, layer: QgsVectorLayer) -> Any:
+        """Editing has ended while a form is open, which can only be cancelled now."""
+
+        def edit_again() -> None:
+            if not sip.isdeleted(layer):
+                layer.startEditing()
+
+        return self._controller.reporter.show(
+            "warning",
+            tr(
+                "Editing of {layer} has ended, and the object whose form is open is not in it: "
+                "edit it again, then press OK."
+            ).format(layer=layer.name()),
+            actions=[(tr("Edit it again"), edit_again)],
+            stays=True,
+        )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Optional
 
 from qgis.core import QgsGeometry, QgsPointXY
@@ -47,10 +48,9 @@ class PromptTool(QgsMapTool):
         session: What prompts go to.
         editor: What existing polygons are changed with; None for none.
         classes: The project's, for the number keys; None for none.
+        open_raster: Opens the raster where a prompt is about to be given; False, with a sentence,
+            where it cannot be.
     """
-
-    wanted = pyqtSignal()
-    """A prompt is about to be given: the raster must be opened where it lies."""
 
     taken = pyqtSignal()
     """The tool is in hand."""
@@ -61,10 +61,12 @@ class PromptTool(QgsMapTool):
         session: InteractiveSession,
         editor: Optional[LayerEditor] = None,
         classes: Optional[ClassList] = None,
+        open_raster: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(canvas)
         self._editor = editor
         self._classes = classes
+        self._open_raster = open_raster
         self._splits = False
         self._alone = False
         self._session = session
@@ -74,6 +76,7 @@ class PromptTool(QgsMapTool):
         self._drawing: Optional[str] = None
         self._stroke: list[QgsPointXY] = []
         self._swallow_release = False
+        self._was_prompt = False
         self._listening = False
         self._enter = AcceptShortcut(canvas.window(), session, DOCK)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -166,6 +169,7 @@ class PromptTool(QgsMapTool):
             return
         if self._pressed is None:
             return
+        before = self._session.prompts
         start, drawing, stroke = self._pressed, self._drawing, list(self._stroke)
         positive = self._positive
         self._stop_drawing()
@@ -186,6 +190,7 @@ class PromptTool(QgsMapTool):
             self._editor.toggle(point)
         elif not self._take_up(point, positive):
             self._add(Prompt("point", [[point.x(), point.y()]], positive))
+        self._was_prompt = self._session.prompts != before
 
     def _take_up(self, point: QgsPointXY, positive: bool) -> bool:
         """An existing polygon is corrected, unless Alt says that another one is begun in it.
@@ -205,16 +210,20 @@ class PromptTool(QgsMapTool):
         ring = place.ring
         if ring is None:
             return False
-        self.wanted.emit()
+        self._open_raster()
         begin = self._session.take_up if self._editor is None else self._editor.correct
         begin(Prompt("polygon", ring), place)
         return True
 
     def canvasDoubleClickEvent(self, event: QgsMapMouseEvent) -> None:  # noqa: N802
-        if event.button() == Qt.MouseButton.LeftButton:
-            self._swallow_release = True
-            self._pressed = None
-            self._session.accept_before_last()
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        if not self._was_prompt:
+            self.canvasPressEvent(event)  # two clicks, as each of them is with Ctrl
+            return
+        self._swallow_release = True
+        self._pressed = None
+        self._session.accept_before_last()
 
     def _begin_drawing(self, event: QgsMapMouseEvent) -> None:
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
@@ -242,8 +251,8 @@ class PromptTool(QgsMapTool):
             self._overlay.end_stroke()
 
     def _add(self, prompt: Prompt) -> None:
-        self.wanted.emit()
-        self._session.add(prompt)
+        if self._open_raster():
+            self._session.add(prompt)
 
     def add_polygon(self, geometry: QgsGeometry) -> None:
         """A polygon (in the map's CRS) as a mask prompt: its largest part's outer ring."""
@@ -339,7 +348,7 @@ class PromptTool(QgsMapTool):
         """Of the class that the object in work gets."""
         if self._classes is None:
             return None
-        return self._classes.colour(self._session.object_class)
+        return self._classes.colour(self._session.class_in_work)
 
     def _show_hover(self, geometry: Optional[QgsGeometry]) -> None:
         if self._overlay is not None:

@@ -71,14 +71,32 @@ class MapFollower(QObject):
         self._review = review
         self._band: Optional[QgsRubberBand] = None
         self._old_band: Optional[QgsRubberBand] = None
+        self._is_open = True
         review.current_changed.connect(self.show)
+        canvas.destinationCrsChanged.connect(self._outline)
+
+    def release(self) -> None:
+        """The plugin is being unloaded."""
+        self._canvas.destinationCrsChanged.disconnect(self._outline)
+        self.clear()
+
+    def set_open(self, is_open: bool) -> None:
+        """Whether the panel is open: without it nothing is outlined."""
+        self._is_open = is_open
+        self._outline()
 
     def show(self, *_: object) -> None:
         """Bring the current polygon into view and outline it."""
+        box = self._outline()
+        if box is not None:
+            self._follow(box)
+
+    def _outline(self) -> Optional[QgsRectangle]:
+        """Outline the current polygon; what there is to see of it, None where nothing is shown."""
         shape, layer = self._review.geometry(), self._review.layer
-        if shape is None or layer is None:
+        if shape is None or layer is None or not self._is_open:
             self.clear()
-            return
+            return None
         if self._band is None:
             self._band = QgsRubberBand(self._canvas, QgsWkbTypes.GeometryType.PolygonGeometry)
             self._band.setStrokeColor(_CURRENT)
@@ -88,20 +106,20 @@ class MapFollower(QObject):
         move = QgsCoordinateTransform(
             layer.crs(), self._canvas.mapSettings().destinationCrs(), QgsProject.instance()
         )
-        moved = QgsGeometry(shape)
+        moved, before = QgsGeometry(shape), self._review.before()
         try:
             moved.transform(move)
+            if before is not None:
+                before.transform(move)
         except QgsCsException:
             self.clear()
-            return
+            return None
         self._band.setToGeometry(moved, None)
-        box = moved.boundingBox()
-        before = self._review.before()
-        if before is not None:
-            before.transform(move)
-            box.combineExtentWith(before.boundingBox())
         self._show_before(before)
-        self._follow(box)
+        box = moved.boundingBox()
+        if before is not None:
+            box.combineExtentWith(before.boundingBox())
+        return box
 
     def _show_before(self, shape: Optional[QgsGeometry]) -> None:
         """The old outline of an update, dashed."""
@@ -167,6 +185,7 @@ class ReviewMode(QWidget):
         self._review = review
         self._layer = layer
         self._window = window
+        self._is_open = True
         self.actions_: list[QAction] = []
 
         self.start = QPushButton(tr("Start the review"))
@@ -315,9 +334,15 @@ class ReviewMode(QWidget):
         self._focus_changed()
         self._show_counts()
 
+    def set_open(self, is_open: bool) -> None:
+        """Whether the panel is open: without it the review takes no keys."""
+        self._is_open = is_open
+        self._focus_changed()
+
     def _focus_changed(self, *_: object) -> None:
-        """The keys are taken while the review runs and nobody types."""
-        wanted = self._review.running and not isinstance(QApplication.focusWidget(), _TYPED_INTO)
+        """The keys are taken while the review runs in an open panel and nobody types."""
+        typed = isinstance(QApplication.focusWidget(), _TYPED_INTO)
+        wanted = self._review.running and self._is_open and not typed
         for action in self.actions_:
             if action.isEnabled() != wanted:
                 action.setEnabled(wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from qgis.core import QgsMapLayerProxyModel, QgsVectorLayer
+from qgis.core import QgsMapLayerProxyModel, QgsProject, QgsVectorLayer
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapLayerComboBox
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QSignalBlocker, Qt, QTimer, pyqtSignal
@@ -96,6 +96,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.score.valueChanged.connect(self._moved)
         self.area.valueChanged.connect(self._moved)
         self.layer.layerChanged.connect(self._layer_chosen)
+        QgsProject.instance().layersRemoved.connect(self._layers_removed)
         self._layer_chosen(None)
 
     def chosen(self) -> Optional[QgsVectorLayer]:
@@ -161,6 +162,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
     def release(self) -> None:
         """Let go of the layer's signals; the panel is about to be deleted."""
         self.mode.release()
+        QgsProject.instance().layersRemoved.disconnect(self._layers_removed)
         self._watch(None)
 
     def _show_styles(self) -> None:
@@ -180,6 +182,12 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         layer, name = self.layer.currentLayer(), self.style.itemData(index)
         if isinstance(layer, QgsVectorLayer) and name:
             styles.apply(layer, str(name))
+
+    def _layers_removed(self, *_: object) -> None:
+        """Where its layer is gone, the box shows another one without a word."""
+        now = self.layer.currentLayer()
+        if now is not self._watched:
+            self._layer_chosen(now)
 
     def _layer_chosen(self, layer: Optional[QgsVectorLayer]) -> None:
         self._watch(layer if isinstance(layer, QgsVectorLayer) else None)

@@ -52,6 +52,7 @@ class SourcePanel(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._watched: Optional[QgsRasterLayer] = None
+        self._followed: list[QgsVectorLayer] = []
         self._styled_bands: tuple[int, ...] = ()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -146,6 +147,7 @@ class SourcePanel(QWidget):
         project = QgsProject.instance()
         project.layersAdded.connect(self._fill_targets)
         project.layersRemoved.connect(self._fill_targets)
+        project.layersRemoved.connect(self._layers_removed)
         self._fill_models()
         self._fill_targets()
         self._show_unsaved()
@@ -155,9 +157,11 @@ class SourcePanel(QWidget):
     def release(self) -> None:
         """Let go of the project's signals; the panel is about to be deleted."""
         self._watch(None)
+        self._follow([])
         project = QgsProject.instance()
         project.layersAdded.disconnect(self._fill_targets)
         project.layersRemoved.disconnect(self._fill_targets)
+        project.layersRemoved.disconnect(self._layers_removed)
 
     def choose_raster(self, layer: Optional[QgsMapLayer]) -> None:
         """Show and use a raster that somebody else has chosen."""
@@ -179,6 +183,21 @@ class SourcePanel(QWidget):
     def _source_changed(self) -> None:
         if self._watched is not None and not sip.isdeleted(self._watched):
             self._raster_chosen(self._watched)
+
+    def _layers_removed(self, ids: list[str]) -> None:
+        """Without the chosen raster none is chosen; the box itself would show another one."""
+        controller = self._controller
+        if controller.choice.raster not in ids:
+            return
+        in_work = bool(controller.session.prompts)
+        blocker = QSignalBlocker(self.raster)
+        self.raster.setLayer(None)
+        del blocker
+        self._raster_chosen(None)
+        if in_work:
+            controller.reporter.show(
+                "info", tr("The raster was removed; the object in work was given up.")
+            )
 
     def _styled(self) -> None:
         layer = self._watched
@@ -267,6 +286,17 @@ class SourcePanel(QWidget):
 
     # --- target ---------------------------------------------------------------------------------
 
+    def _follow(self, layers: list[QgsVectorLayer]) -> None:
+        """The list of targets follows names, and what else decides whether a layer is in it."""
+        for each in self._followed:
+            if not sip.isdeleted(each):
+                for signal in (each.nameChanged, each.crsChanged, each.readOnlyChanged):
+                    signal.disconnect(self._fill_targets)
+        self._followed = layers
+        for each in layers:
+            for signal in (each.nameChanged, each.crsChanged, each.readOnlyChanged):
+                signal.connect(self._fill_targets)
+
     def _fill_targets(self, *_: Any) -> None:
         blocker = QSignalBlocker(self.target)
         self.target.clear()
@@ -281,16 +311,15 @@ class SourcePanel(QWidget):
         self.target.addItem(
             theme_icon("/mActionNewGeoPackageLayer.svg"), tr("New GeoPackage layer…"), _NEW_FILE
         )
-        layers = [
-            layer
-            for layer in QgsProject.instance().mapLayers().values()
-            if isinstance(layer, QgsVectorLayer) and target.problem(layer) is None
-        ]
+        there = QgsProject.instance().mapLayers().values()
+        vectors = [each for each in there if isinstance(each, QgsVectorLayer)]
+        self._follow(vectors)
+        chosen = self._controller.target_id
+        layers = [each for each in vectors if each.id() == chosen or target.problem(each) is None]
         if layers:
             self.target.insertSeparator(self.target.count())
         for layer in sorted(layers, key=lambda each: each.name().lower()):
             self.target.addItem(theme_icon("/mIconPolygonLayer.svg"), layer.name(), layer.id())
-        chosen = self._controller.target_id
         # A separator has no data: looking for None would find it.
         at = self.target.findData(chosen) if chosen else -1
         new = _NEW_SCRATCH if self._controller.temporary else _NEW_SAVED

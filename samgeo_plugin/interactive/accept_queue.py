@@ -3,7 +3,7 @@
 
 The engine has one object in work per session. An object that the user accepts before its answer is
 there is closed here with its own prompts; the user's next click begins another object, which the
-engine gets when the ones before it are done.
+engine gets when the ones before it are done. Objects of a raster that is not open yet wait for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..geojson import to_geometry
 from ..i18n import tr
-from ..job import Failure, MessageError, Prompt
+from ..job import Failure, MessageError, OpenParameters, Prompt
 from .candidates import Accepted, Candidate, Refinement
 from .engine_session import EngineSession, View
 
@@ -61,6 +61,10 @@ class Closed:
         shown: The polygon that the user saw when accepting; None where it was not there yet.
         place: Where it is written to, as the session's user said; None for a new feature.
         object_class: Its class; empty for none.
+        raster: What it is asked of; None for what is opened next, where that is not known yet.
+        target_id: The layer that a new feature goes into; None where none was chosen.
+        bases: Which candidate each prompt corrects.
+        is_left: Another raster or model was chosen since.
     """
 
     prompts: tuple[Prompt, ...]
@@ -70,6 +74,10 @@ class Closed:
     shown: Optional[QgsGeometry] = None
     place: Any = None
     object_class: str = ""
+    raster: Optional[OpenParameters] = None
+    target_id: Optional[str] = None
+    bases: tuple[int, ...] = ()
+    is_left: bool = False
     stage: str = _WAITING
     question: Optional[Question] = None
     polygon: Optional[QgsGeometry] = None
@@ -90,7 +98,7 @@ class AcceptQueue(QObject):
     """The engine can be asked about the object in work."""
 
     drained = pyqtSignal()
-    """Nothing is left."""
+    """Nothing is left for the raster that is open."""
 
     def __init__(self, engine: EngineSession, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
@@ -102,14 +110,34 @@ class AcceptQueue(QObject):
         return len(self._closed) + len(self._later)
 
     @property
+    def _every(self) -> tuple[Closed, ...]:
+        return (*self._closed, *self._later)
+
+    @property
     def is_drained(self) -> bool:
         """Nothing is left for the raster that is open."""
         return not self._closed
 
     @property
+    def waits_for_raster(self) -> bool:
+        """There are objects of rasters that are not open yet."""
+        return bool(self._later)
+
+    @property
+    def next_raster(self) -> Optional[OpenParameters]:
+        """The one that the first of these objects is of; None where that is not known yet."""
+        return self._later[0].raster if self._later else None
+
+    @property
+    def rasters(self) -> tuple[OpenParameters, ...]:
+        """That all objects are asked of, as far as they are known."""
+        return tuple(one.raster for one in self._every if one.raster is not None)
+
+    @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """Of all objects that are still to come."""
-        return tuple(prompt for one in (*self._closed, *self._later) for prompt in one.prompts)
+        """Of all objects that are still to come, where their coordinates are the map's."""
+        crs = self._engine.crs
+        return tuple(each for one in self._every if one.view.crs == crs for each in one.prompts)
 
     @property
     def occupies_engine(self) -> bool:
@@ -125,9 +153,21 @@ class AcceptQueue(QObject):
         self.changed.emit()
 
     def add_later(self, closed: Closed) -> None:
-        """An object of the raster that is opened when the one before is done with."""
+        """An object of a raster that is opened when the ones before are done with."""
         self._later.append(closed)
         self.changed.emit()
+
+    def say_raster(self, raster: OpenParameters) -> None:
+        """What is opened next is known now."""
+        for one in self._later:
+            one.raster = one.raster or raster
+
+    def begin_raster(self, raster: OpenParameters) -> None:
+        """This one is open, or about to be: the next objects are asked of it, as far as they are
+        its own."""
+        while self._later and self._later[0].raster == raster:
+            self._closed.append(self._later.pop(0))
+        self._go_on()
 
     def add_answered(self, closed: Closed, candidate: Candidate) -> None:
         """An object whose answer is the engine's last one: it only has to be handed over."""
@@ -157,17 +197,36 @@ class AcceptQueue(QObject):
 
     def resume(self) -> None:
         """The raster is open (again)."""
-        self._closed += self._later
-        self._later = []
         self._go_on()
 
     def give_up(self) -> None:
-        """There will be no engine; say how much is lost with it."""
+        """Nothing more will be made; say how much is lost."""
         count = len(self)
+        self._later = []
+        self._lose_closed(count)
+
+    def give_up_raster(self) -> None:
+        """There will be no engine for the raster that was to be open; say how much is lost."""
+        self._lose_closed(len(self._closed))
+
+    def leave_raster(self) -> None:
+        """Another raster or model is chosen: what was to be opened next, and was not known yet,
+        will not be; say how much is lost."""
+        for one in self._every:
+            one.is_left = True
+        kept = [one for one in self._later if one.raster is not None]
+        count = len(self._later) - len(kept)
+        self._later = kept
+        self._say_lost(count)
+
+    def _lose_closed(self, count: int) -> None:
         for one in self._closed:
             if one.question is not None:
                 self._engine.give_up(one.question.request)
-        self._closed, self._later = [], []
+        self._closed = []
+        self._say_lost(count)
+
+    def _say_lost(self, count: int) -> None:
         if count:
             self.message.emit(
                 "error",
@@ -267,6 +326,7 @@ class AcceptQueue(QObject):
                     {**(result.get("attributes") or {}), CLASS: closed.object_class},
                     closed.place,
                     _inside(closed.prompts),
+                    closed.target_id,
                 )
             )
         self._ended()

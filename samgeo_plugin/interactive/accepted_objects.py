@@ -77,9 +77,21 @@ class AcceptedObjects(QObject):
 
     def add(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
+        layer = QgsProject.instance().mapLayer(written.layer_id)
         one = AcceptedObject(accepted, written)
-        one.remember_shape(QgsProject.instance().mapLayer(written.layer_id))
+        one.remember_shape(layer)
+        if not self._of(layer):
+            layer.afterCommitChanges.connect(self._saved)
         self.kept.append(one)
+
+    def _of(self, layer: QgsVectorLayer) -> list[AcceptedObject]:
+        return [each for each in self.kept if each.written.layer_id == layer.id()]
+
+    def _saved(self) -> None:
+        """What a layer has saved stays as it is."""
+        layer = self.sender()
+        layer.afterCommitChanges.disconnect(self._saved)
+        self.kept = [each for each in self.kept if each.written.layer_id != layer.id()]
 
     @property
     def is_refining(self) -> bool:
@@ -94,8 +106,7 @@ class AcceptedObjects(QObject):
             return
         if layer is None or sip.isdeleted(layer) or not layer.isEditable():
             return
-        kept = [k for k in self.kept if k.written.layer_id == layer.id()]
-        kept = [k for k in kept if k.is_as_written(layer)]
+        kept = [k for k in self._of(layer) if k.is_as_written(layer)]
         # Of these the engine knows one part, without its holes.
         kept = [k for k in kept if k.accepted.place is None or not k.accepted.place.keeps]
         self._refining = len(kept)
@@ -134,7 +145,9 @@ class AcceptedObjects(QObject):
             self._reporter.show("warning", self.refused)
         if sip.isdeleted(layer) or not kept:
             return
-        kept = [k for k in kept if k.refined is not None and k.is_as_written(layer)]
+        unsaved = {id(each) for each in self.kept}  # a save may have come meanwhile
+        kept = [k for k in kept if id(k) in unsaved and k.refined is not None]
+        kept = [k for k in kept if k.is_as_written(layer)]
         if not kept or not layer.isEditable():
             return
         try:

@@ -208,10 +208,8 @@ class Automatic(QObject):
             return
         if wanted.what not in (EXAMPLES, EVERYTHING):
             words = wanted.search.words if wanted.what == WORDS else (wanted.what,)
-            chosen = controller.classes.current
             for each in words:
-                controller.classes.add(each)  # it has a colour now
-            controller.classes.choose(chosen)
+                controller.classes.add(each, use=False)  # it has a colour now
             name = f"{text_of(words)}: {raster.name()}"
         elif wanted.what == EXAMPLES:
             name = tr("Like these in {raster}").format(raster=raster.name())

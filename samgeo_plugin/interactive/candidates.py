@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 
@@ -76,6 +76,7 @@ class Accepted:
         attributes: The engine's.
         place: The existing feature that it corrects (:class:`.place.Place`); None for a new one.
         inside: Where the user clicked or drew that the object is.
+        target_id: The layer that a new one goes into; None where none was chosen.
     """
 
     geometry: QgsGeometry
@@ -84,3 +85,4 @@ class Accepted:
     attributes: dict[str, Any]
     place: Any = None
     inside: tuple[QgsPointXY, ...] = ()
+    target_id: Optional[str] = None

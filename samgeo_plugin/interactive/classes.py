@@ -91,8 +91,13 @@ class ClassList(QObject):
         found = next((each for each in self.items if each.name == name), None)
         return None if found is None else QColor(found.colour)
 
-    def add(self, name: str) -> bool:
-        """A new class, which becomes the one in use; False where it is there or has no name."""
+    def add(self, name: str, use: bool = True) -> bool:
+        """A new class; False where it is there or has no name.
+
+        Args:
+            name: Of the class.
+            use: It becomes the one in use.
+        """
         name = name.strip()
         if not name or name in self.names:
             return False
@@ -100,7 +105,8 @@ class ClassList(QObject):
         free = [colour for colour in COLOURS if colour not in taken]
         colour = free[0] if free else COLOURS[len(self.items) % len(COLOURS)]
         self._set((*self.items, ObjectClass(name, colour)))
-        self.choose(name)
+        if use:
+            self.choose(name)
         return True
 
     def remove(self, name: str) -> None:

@@ -100,8 +100,9 @@ class Controller(QObject):
         self.presence.back.connect(self.accepted_as)
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
-        self.classes.current_changed.connect(self.session.say_class)
+        self.classes.current_changed.connect(self.session.use_class)
         self.session.object_class = self.classes.current
+        self.session.target_id = lambda: self.target_id
         self.session.message.connect(self._session_says)
         self.session.accepted.connect(self._write)
         self.session.class_given.connect(self._write_class)
@@ -119,12 +120,14 @@ class Controller(QObject):
         return layer if isinstance(layer, QgsRasterLayer) else None
 
     def choose(self, **changes: Any) -> None:
-        """Change the choice; an open session with another raster or model is given up."""
+        """Change the choice; an open session is given up, the object in work with it unless only
+        the bands are others."""
         changed = replace(self.choice, **changes)
         if changed.raster != self.choice.raster and "rendered" not in changes:
             changed = replace(changed, rendered=None)
         if changed == self.choice:
             return
+        only_bands = replace(changed, bands=self.choice.bands) == self.choice
         self.choice = changed
         settings.MODEL.set(changed.model)
         settings.DEVICE.set(changed.device)
@@ -132,7 +135,8 @@ class Controller(QObject):
         self.online.forget_searched()
         if changed.rendered is not None:
             self._renderings.append(changed.rendered)
-        self.session.close()
+        # Another styling must not cost the object in work: it is asked of the new bands.
+        self.session.close(keep_object=only_bands)
         self.choice_changed.emit()
 
     def parameters(self) -> OpenParameters:
@@ -188,7 +192,7 @@ class Controller(QObject):
         if stamp != self._stamp and self._stamp is not None:
             self.session.close()  # the file was replaced on disk: what is open shows the old one
         self._stamp = stamp
-        self.session.open(parameters)
+        self.session.open(parameters, keep_object=True)
         return True
 
     def _is_rendered(self, layer: QgsRasterLayer) -> bool:
@@ -338,7 +342,7 @@ class Controller(QObject):
                     accepted.inside,
                 )
             else:
-                layer = self.some_target()
+                layer = self._target_of(accepted)
                 if layer is None:
                     return
                 if not again:
@@ -362,6 +366,11 @@ class Controller(QObject):
             self._asked.append(self.reporter.show("error", str(error), actions=actions))
             return
         self.note(accepted, written)
+
+    def _target_of(self, accepted: Accepted) -> Optional[QgsVectorLayer]:
+        """The layer that was chosen when the object was accepted, while the project has it."""
+        layer = QgsProject.instance().mapLayer(accepted.target_id or "")
+        return layer if isinstance(layer, QgsVectorLayer) else self.some_target()
 
     def _write_class(self, place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> None:
         """Another class for an existing feature, whose outline stays."""
@@ -405,13 +414,15 @@ class Controller(QObject):
             there: Its feature; None for one that a filter hides, which cannot be edited.
             accepted: The object.
         """
+        accepted = replace(accepted, target_id=layer.id())
         actions = [(tr("Add it again"), lambda: self._write(accepted, again=True))]
         if there is None:
             text = tr("{layer} has this object already, hidden by its filter; nothing was added.")
         else:
             text = tr("{layer} has this object already; nothing was added.")
             place = Place(layer.id(), there, accepted.geometry)
-            replaced = replace(accepted, place=place)
+            kept_class = {**accepted.attributes, target.CLASS: ""}
+            replaced = replace(accepted, place=place, attributes=kept_class)
             actions.insert(0, (tr("Replace its outline"), lambda: self._write(replaced)))
         shown = self.reporter.show(
             "warning", text.format(layer=layer.name()), actions=actions, stays=True
@@ -434,7 +445,8 @@ class Controller(QObject):
 
     def _write_anew(self, accepted: Accepted) -> None:
         self.set_target(None)
-        self._write(replace(accepted, place=None))  # a correction's own layer has refused it
+        # Its layer, or that of a correction, has refused it.
+        self._write(replace(accepted, place=None, target_id=None))
 
     # --- refinement -----------------------------------------------------------------------------
 

@@ -210,13 +210,13 @@ class OnlineView(QObject):
         if self._renderer is not None:
             self._renderer.cancel(at_once)
 
-    def remove_old(self, in_use: str) -> None:
-        """Keep to the limit; the one in use stays."""
+    def remove_old(self, *in_use: str) -> None:
+        """Keep to the limit; those in use stay."""
         limit = float(settings.RENDER_CACHE.get())
         for each in list(self.kept):
             if self.megabytes <= limit:
                 break
-            if each.path != in_use:
+            if each.path not in in_use:
                 rendering.remove_rendering(each.path)
                 self.kept.remove(each)
         self.changed.emit()

@@ -146,7 +146,7 @@ class OnlineSession(QObject):
         self._session.open(parameters, keep_object=True)
         if self._session.state == READY:
             self.forget_searched()
-        self.renderings.remove_old(path)
+        self.renderings.remove_old(path, *self._session.pending_files)
         return True
 
     def _is_idle(self) -> bool:
@@ -177,7 +177,7 @@ class OnlineSession(QObject):
         if layer is None or made.layer_id != layer.id():
             return
         if not waits and not self._is_idle():
-            self.renderings.remove_old(self.in_use)
+            self.renderings.remove_old(self.in_use, *self._session.pending_files)
         elif self.path_of(layer) is not None:
             self._use(layer)
         elif waits:

@@ -8,6 +8,7 @@ dropped: it is worked off by :class:`.accept_queue.AcceptQueue`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -88,6 +89,10 @@ class InteractiveSession(QObject):
         self.object_class = ""
         """Class that accepted objects get."""
         self._class_said = False
+        self._own_class: Optional[str] = None
+        """Of the object in work, where it was accepted before and taken back."""
+        self.target_id: Callable[[], Optional[str]] = lambda: None
+        """The layer that new objects go into; None where none is chosen."""
         self._next: Optional[OpenParameters] = None
         self._tidied: tuple[Optional[QgsGeometry], Optional[QgsGeometry]] = (None, None)
         self._queue = AcceptQueue(self._engine, self)
@@ -120,6 +125,16 @@ class InteractiveSession(QObject):
         if self._closing:
             return CLOSED if self._next is None else OPENING
         return self._opening.state
+
+    @property
+    def _raster(self) -> Optional[OpenParameters]:
+        """What the object in work is asked of; None where nothing is chosen, or not yet."""
+        return self._next if self._closing else self._opening.parameters
+
+    @property
+    def class_in_work(self) -> str:
+        """Class that the object in work gets, if it is a new one."""
+        return self.object_class if self._own_class is None else self._own_class
 
     @property
     def info(self) -> dict[str, Any]:
@@ -177,6 +192,11 @@ class InteractiveSession(QObject):
         return self._queue.prompts
 
     @property
+    def pending_files(self) -> tuple[str, ...]:
+        """The files of the rasters that these objects are asked of."""
+        return tuple(path for each in self._queue.rasters for path in each.rasters)
+
+    @property
     def place(self) -> Optional[Place]:
         """The existing feature that is being corrected; None for a new object."""
         return self._place
@@ -205,21 +225,46 @@ class InteractiveSession(QObject):
     def open(self, parameters: OpenParameters, keep_object: bool = False) -> None:
         """Open a raster with a model; the object in work is given up if either is another.
 
-        Accepted objects of the raster before are finished first.
+        Accepted objects of the rasters before are finished first, each asked of its own.
 
         Args:
             parameters: Raster and model.
             keep_object: The object in work is asked of the new raster instead.
         """
         if self._opening.is_of(parameters):
-            self._closing, self._next = False, None
-            return
-        if parameters != self._next:
+            self._queue.say_raster(parameters)
+            self._queue.begin_raster(parameters)
+            if not self._queue.waits_for_raster:
+                if self._closing:
+                    self._arrive()
+                return
+        elif parameters != self._next:
             self.close(keep_object=keep_object)
+            self._queue.say_raster(parameters)
+        self._next = parameters
         if self._closing:
-            self._next = parameters
+            self.changed.emit()
         else:
-            self._opening.open(parameters)
+            self._open_next()
+
+    def _open_next(self) -> None:
+        """The next raster: first those that accepted objects are of, then what is chosen."""
+        following = self._queue.next_raster or self._next
+        if following is not None:
+            self._queue.begin_raster(following)
+        self._closing = following != self._next or self._queue.next_raster is not None
+        if not self._closing:
+            self._next = None
+        if following is not None:
+            self._opening.open(following)
+
+    def _arrive(self) -> None:
+        """What is open is what is chosen."""
+        self._closing, self._next = False, None
+        if self._engine.is_open:
+            self.opened.emit()
+            self._ask_if_due()
+        self.changed.emit()
 
     def close(self, at_once: bool = False, keep_object: bool = False) -> None:
         """Give the engine's session back, after accepted objects are finished.
@@ -228,15 +273,17 @@ class InteractiveSession(QObject):
             at_once: QGIS, the plugin or the project ends: nothing can be waited for.
             keep_object: The object in work is asked of the raster that is opened next.
         """
-        kept = self._prompts, self._bases, self._place, self._class_said
+        kept = self._prompts, self._bases, self._place, self._class_said, self._own_class
         self._clear_object()
         if keep_object and kept[0]:
-            self._prompts, self._bases, self._place, self._class_said = kept
+            self._prompts, self._bases, self._place, self._class_said, self._own_class = kept
             self._to_ask = True
         self._next = None
         if at_once:
             self._queue.give_up()
-        self._closing = not self._queue.is_drained and self._engine.is_open
+        elif not keep_object:
+            self._queue.leave_raster()
+        self._closing = not self._queue.is_drained and self._opening.state != CLOSED
         if self._closing:
             self.changed.emit()
         else:
@@ -244,39 +291,47 @@ class InteractiveSession(QObject):
 
     def _drained(self) -> None:
         if self._closing:
-            self._closing = False
-            following, self._next = self._next, None
             self._opening.close()
-            if following is not None:
-                self._opening.open(following)
+            self._open_next()
 
     def _given_up(self) -> None:
-        self._closing, self._next = False, None
-        self._queue.give_up()
-        self._clear_object()
-        self.not_opened.emit()
+        if self._closing:  # it was open for accepted objects only
+            self._queue.give_up_raster()
+            self._open_next()
+        else:
+            self._queue.give_up()
+            self._clear_object()
+            self.not_opened.emit()
+        self.changed.emit()
 
     def use_map(self, view: View) -> None:
         """How the map stands now; prompts and answers have its CRS."""
-        if view.crs != self._engine.crs and self._prompts:
+        other_crs = view.crs != self._engine.crs
+        if other_crs and self._prompts:
             self._clear_object()
             self.message.emit(
                 "info", tr("The project's CRS has changed; the object in work was given up."), ""
             )
         self._engine.view = view
+        if other_crs:
+            self.changed.emit()
 
     def _opened(self) -> None:
+        if self._closing:
+            self._to_ask = bool(self._prompts)
+            self._queue.resume()
+            return
         self.opened.emit()
         self._queue.resume()
         if self._prompts:
-            self._ask()
+            self._ask(self._chosen_index)
         elif not self._queue:
             self._ahead.look()
 
     def _engine_lost(self) -> None:
         # The requests themselves fail right after this; they are forgotten here.
+        self._to_ask = self.is_waiting  # candidates of earlier prompts answer nothing
         self._question = None
-        self._to_ask = False
         self._queue.lose_engine()
         self._ahead.lose_engine()
         self._live.lose_engine()
@@ -312,14 +367,33 @@ class InteractiveSession(QObject):
             closed = self._queue.take_last()
             if closed is None:
                 return False
+            why = self._why_not_in_work(closed)
+            if why:
+                self.message.emit("info", why, "")
+                return True
             self._prompts, self._place = list(closed.prompts), closed.place
-            self._bases = [0] * len(self._prompts)
+            self._bases = list(closed.bases)
+            self._class_said = bool(closed.object_class)
+            if closed.place is None or self._class_said:
+                self._own_class = closed.object_class
             self._ask(closed.index)
             return True
         self._prompts.pop()
-        self._bases.pop()
-        self._ask()
+        self._ask(self._bases.pop())
         return True
+
+    def _why_not_in_work(self, closed: Closed) -> str:
+        """Why an accepted object that is taken back is given up; empty where it is not."""
+        if closed.view.crs != self._engine.crs:
+            return tr(
+                "The project's CRS has changed; the object that was still to come was given up."
+            )
+        if closed.is_left and closed.raster != self._raster:
+            return tr(
+                "Another raster or model was chosen; the object that was still to come was given "
+                "up."
+            )
+        return ""
 
     def clear(self) -> None:
         """Give the object in work up."""
@@ -346,11 +420,17 @@ class InteractiveSession(QObject):
         if len(self._answers.candidates) > 1:
             self.choose((self._answers.index + step) % len(self._answers.candidates))
 
-    def say_class(self, name: str) -> None:
-        """The object in work is of this class, and so are those after it."""
+    def use_class(self, name: str) -> None:
+        """New objects are of this class; a feature that is corrected keeps its own."""
         self.object_class = name
-        self._class_said = bool(self._prompts)
         self.changed.emit()
+
+    def say_class(self, name: str) -> None:
+        """The object in work is of this class, also where it is a feature that is corrected, and so
+        are those after it."""
+        self._own_class = None
+        self._class_said = bool(self._prompts and name)
+        self.use_class(name)
 
     def choose(self, index: int) -> None:
         """Show one of the candidates."""
@@ -367,26 +447,32 @@ class InteractiveSession(QObject):
         if not self._prompts:
             return False
         if self._place is not None and len(self._prompts) == 1:
-            place, said = self._place, self._class_said
+            place, name = self._place, self.class_in_work if self._class_said else ""
             self.clear()  # it was looked at and found right
-            if said and self.object_class:
-                self.class_given.emit(place, self._engine.crs, self.object_class)
+            if name:
+                self.class_given.emit(place, self._engine.crs, name)
             return True
         waiting = self.is_waiting or not self._engine.is_open
-        candidate = self.current
+        candidate = None if self.is_waiting else self.current
         if candidate is None and not waiting:
             return False
+        shown = None  # nothing yet, or it is still to be refined
+        if candidate is not None and not self._live.is_missing:
+            shown = self._live.refined or candidate.geometry
         closed = Closed(
             tuple(self._prompts),
             self._engine.view,
             replace(self.refinement),
-            self._keep_index if waiting else self.index,
-            None if waiting or self._live.is_missing else self._live.refined,
+            self._chosen_index,
+            shown,
             self._place,
             # A feature that is corrected keeps its class unless another one is said.
-            self.object_class if self._place is None or self._class_said else "",
+            self.class_in_work if self._place is None or self._class_said else "",
+            self._raster,
+            self.target_id(),
+            tuple(self._bases),
         )
-        if waiting and self._closing:
+        if waiting and (self._closing or self._opening.state == CLOSED):
             self._clear_object()
             self._queue.add_later(closed)
         elif waiting:
@@ -411,6 +497,12 @@ class InteractiveSession(QObject):
         return self.accept()
 
     # --- asking ---------------------------------------------------------------------------------
+
+    @property
+    def _chosen_index(self) -> int:
+        """Which candidate is wanted: of those that are shown, or of those that are to come."""
+        is_shown = self.current is not None and not self.is_waiting
+        return self.index if is_shown else self._keep_index
 
     def _ask(self, keep_index: int = 0) -> None:
         self._generation += 1
@@ -541,6 +633,7 @@ class InteractiveSession(QObject):
         self._bases = []
         self._place = None
         self._class_said = False
+        self._own_class = None
         self._before = _Shown()
         self._answers = _Answers()
         self._live.set_polygon(None)

@@ -31,6 +31,7 @@ from . import editing, field_mapping, reading, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
+from .feature_ids import SavedIds
 from .in_steps import InSteps
 from .reading import ReadError
 from .tidy import iou
@@ -40,6 +41,9 @@ SAME = 0.5
 
 SINGLE_PRECISION = 1e-7
 """Relative; some formats and databases keep real numbers in 32 bits."""
+
+_Made = tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]
+"""An object's id, its shape and values in the layer, and its features where they are made yet."""
 
 
 class TakeOver(QObject):
@@ -70,6 +74,10 @@ class TakeOver(QObject):
         """Why the layer refused objects, by their ids, the last time."""
         self._given: dict[tuple[str, str], list[QgsFeature]] = {}
         """What was added, by the ids of layer and object."""
+        self._parts: dict[int, QgsGeometry] = {}
+        """Features that go, as larger objects come."""
+        self._saved_new: dict[int, int] = {}
+        self._saved_ids: Optional[SavedIds] = None
 
     @property
     def busy(self) -> bool:
@@ -77,6 +85,7 @@ class TakeOver(QObject):
 
     def stop(self) -> None:
         self._steps.stop()
+        self._follow(None)
 
     def start(
         self,
@@ -115,7 +124,8 @@ class TakeOver(QObject):
             raise target.TargetError(why)
         editing.begin(layer)
         names = dict.fromkeys(name for _, name in objects if name)
-        chosen = target.with_class_field(layer) if names else -1
+        there = bool(names) and target.class_field(layer) >= 0
+        chosen = target.with_class_field(layer) if there else -1
         if chosen >= 0:
             for name in names:
                 editing.value_for(layer, chosen, name)
@@ -126,6 +136,7 @@ class TakeOver(QObject):
             "Editing of the layer {name} ended before the found objects were in it; take them "
             "again."
         ).format(name=layer.name())
+        self._follow(layer)
         self._steps.start(self._or_why(_while_editable(layer, work)), self._end)
 
     def _or_why(self, work: Iterator[None]) -> Iterator[None]:
@@ -135,6 +146,7 @@ class TakeOver(QObject):
             self._why = str(error)
 
     def _end(self) -> None:
+        self._follow(None)
         if self._why:
             self.failed.emit(self._why)
         else:
@@ -155,7 +167,6 @@ class TakeOver(QObject):
         shapes: list[QgsGeometry] = []
         known: set[str] = set()
         ids = layer.fields().lookupField(field_mapping.mapping(layer).get("id", ""))
-        parts: dict[int, QgsGeometry] = {}
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
         hidden = target.hidden_by_filter(layer, request)
@@ -167,8 +178,10 @@ class TakeOver(QObject):
             key = str(feature.attribute(ids)) if ids >= 0 else ""
             known.add(key)
             if key in outdated:
-                if self._is_as_given(layer, feature.id(), key):
-                    parts[feature.id()] = feature.geometry()
+                self._catch_up()
+                feature_id = self._saved_new.get(feature.id(), feature.id())
+                if self._is_as_given(layer, feature_id, key):
+                    self._parts[feature_id] = feature.geometry()
                     continue
                 changed.add(len(shapes))
             if feature.hasGeometry():
@@ -191,7 +204,8 @@ class TakeOver(QObject):
 
         if not known.isdisjoint(once) or any(is_there(one) for one, _ in objects if one.id in once):
             objects = [(one, name) for one, name in objects if one.id not in once]
-        made: list[tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]] = []
+        classed = any(name for _, name in objects)
+        made: list[_Made] = []
         coming = QgsSpatialIndex()
         in_turn = _looks_at_others(layer)
         for one, name in objects:
@@ -203,10 +217,14 @@ class TakeOver(QObject):
                 if there:
                     self._left += one.id not in taken
                     if not changed.isdisjoint(there):  # its other parts have nothing in their place
-                        parts = {k: part for k, part in parts.items() if not _within(part, moved)}
+                        self._parts = {
+                            k: part for k, part in self._parts.items() if not _within(part, moved)
+                        }
                 else:
+                    if classed and not made:  # before the first feature, so that all have it
+                        target.with_class_field(layer)
                     near = [made[each][1] for each in coming.intersects(moved.boundingBox())]
-                    shape = editing.avoid_overlaps(layer, moved, list(parts), near)
+                    shape = editing.avoid_overlaps(layer, moved, list(self._parts), near)
                     given = target.field_values(layer, values)
                     features = [] if in_turn else _features(layer, shape, given)
                     coming.addFeature(len(made), shape.boundingBox())
@@ -214,9 +232,16 @@ class TakeOver(QObject):
             except (target.TargetError, EditError) as error:
                 self._refuse(one.id, error)
             yield
+        self._catch_up()
+        if made or self._parts:
+            self._put(layer, made)
+        self._why = ""
+
+    def _put(self, layer: QgsVectorLayer, made: list[_Made]) -> None:
+        """All of it, as one step of the undo history."""
         with editing.command(layer, tr("Take found objects over")):
-            layer.deleteFeatures(list(parts))
-            self._more -= len(parts)
+            if layer.deleteFeatures(list(self._parts)):
+                self._more -= len(self._parts)
             for key, shape, given, features in made:
                 try:
                     features = features or _features(layer, shape, given)
@@ -229,11 +254,28 @@ class TakeOver(QObject):
                     self._given[layer.id(), key] = features
                 else:
                     self._refuse(key, target.refusal(layer))
-        self._why = ""
 
     def _refuse(self, key: str, why: Exception) -> None:
         self._left += 1
         self.refused[key] = str(why)
+
+    def _saved(self, ids: dict[int, Optional[int]]) -> None:
+        """A save between two steps has given features other ids (``SavedIds.changed``)."""
+        renamed = {ids.get(each, each): part for each, part in self._parts.items()}
+        self._parts = {each: part for each, part in renamed.items() if each is not None}
+        # Features that were new when reading began are still told by the ids that they had then.
+        self._saved_new.update({k: v for k, v in ids.items() if k < 0 and v is not None})
+
+    def _catch_up(self) -> None:
+        if self._saved_ids is not None:
+            self._saved_ids.catch_up()
+
+    def _follow(self, layer: Optional[QgsVectorLayer]) -> None:
+        """Hear of the saves of a layer; of none at the end."""
+        if self._saved_ids is not None:
+            self._saved_ids.leave(self._saved)
+        self._saved_ids = None if layer is None else SavedIds.of(layer, self._saved)
+        self._parts, self._saved_new = {}, {}
 
     def _is_as_given(self, layer: QgsVectorLayer, feature_id: int, key: str) -> bool:
         """Nobody has changed a feature since it was added here as an object of this id."""

@@ -24,11 +24,14 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from samgeo_plugin.interactive import editing, field_mapping, last_values, target
+from samgeo_plugin.interactive.automatic import RASTER, Wanted
 from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
+from samgeo_plugin.interactive.find_like import EXAMPLES
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place, part_at
 from samgeo_plugin.interactive.undo_order import UndoOrder
+from samgeo_plugin.job import Prompt
 
 UTM = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -337,6 +340,21 @@ def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_for
     with_form.rollBack()
 
 
+def test_a_form_whose_layer_is_not_edited_any_more_says_how_to_go_on(loaded, with_form, wait):
+    assert loaded.controller.set_target(with_form)
+    loaded.controller._write(Accepted(square(100, 0), square(100, 0), UTM, {}))
+    (form,) = loaded.forms.open
+    assert with_form.commitChanges()
+    assert "Editing of r has ended" in loaded.iface.text()
+    (again,) = loaded.iface.buttons()
+    again.click()
+    assert with_form.isEditable()
+    assert loaded.iface.text() == ""
+    form.accept()
+    wait(lambda: with_form.featureCount() == 4)
+    with_form.rollBack()
+
+
 def test_right_angles_and_largest_part(roofs):
     known = ids(roofs)
     tilted = QgsGeometry.fromWkt("POLYGON((0 0,10 0.4,10.2 10,0.1 9.8,0 0))")
@@ -440,8 +458,6 @@ def test_a_click_takes_a_polygon_up_and_enter_writes_it_back(loaded, town, wait)
     assert not layer.isEditable(), "nothing was changed"
 
     assert tool._take_up(inside, True)
-    from samgeo_plugin.job import Prompt
-
     session.add(Prompt("point", [[300014, 3000012]]))
     wait(lambda: session.candidates and not session.is_waiting)
     session.accept()
@@ -521,12 +537,60 @@ def test_a_polygon_that_is_right_gets_another_class_alone(loaded, barn):
     assert [each["class"] for each in barn.getFeatures()] == ["barn"]
 
 
+def test_a_corrected_polygon_that_is_taken_back_keeps_the_class_that_was_said(loaded, barn, wait):
+    session = loaded.controller.session
+    session.add(Prompt("point", [[300014.5, 3000007]]))
+    loaded.tool._say_class("roof")
+    session.accept()
+    assert session.pending == 1
+    session.undo()
+    assert len(session.prompts) == 2
+    session.accept()
+    wait(lambda: not session.pending)
+    assert [each["class"] for each in barn.getFeatures()] == ["roof"]
+
+
 @pytest.mark.parametrize("name", ["barn", "", None])
 def test_a_class_that_is_there_already_or_not_said_changes_nothing(loaded, barn, name):
     if name is not None:
         loaded.tool._say_class(name)
     assert loaded.controller.session.accept()
     assert not barn.isEditable()
+
+
+@pytest.mark.parametrize("what", ["building", EXAMPLES])
+def test_a_search_says_no_class_of_the_polygon_in_work(loaded, barn, wait, what):
+    controller = loaded.controller
+    controller.session.clear()
+    for name in set(controller.classes.names) - {"roof"}:
+        controller.classes.remove(name)
+    if what == EXAMPLES:
+        controller.classes.remove("roof")
+        controller.accepted_as.emit(square(300020, 3000005, 3), UTM, "")
+    else:
+        controller.classes.choose("roof")
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    loaded.automatic.start(Wanted(what, RASTER, None, UTM, False))
+    wait(lambda: not loaded.automatic.busy and loaded.find.tiles > 0)
+    assert controller.classes.names == (["like these"] if what == EXAMPLES else ["roof", what])
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+
+
+def test_a_class_that_is_chosen_in_the_panel_is_the_polygons_and_a_new_name_is_not(loaded, barn):
+    controller, panel = loaded.controller, loaded.dock.classes
+    controller.session.clear()
+    controller.classes.choose("roof")
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    controller.classes.rename("roof", "house")
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["barn"]
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    panel.name.setText("shed")
+    panel.add.click()
+    panel.list.setCurrentRow(controller.classes.names.index("house") + 1)
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["house"]
 
 
 def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):
@@ -622,6 +686,19 @@ def test_refinement_leaves_alone_what_was_edited_since(loaded, roofs, accepted):
     assert roofs.getFeature(first).geometry().area() == 50, "again, after an undo"
 
 
+def test_refinement_leaves_alone_what_was_saved(loaded, roofs, accepted, wait):
+    place = Place(roofs.id(), ids(roofs)["a"], square(0, 0))
+    corrected = square(0, 0, 9)
+    loaded.controller._write(Accepted(corrected, corrected, UTM, {}, place))
+    assert roofs.commitChanges(False)
+    second = accepted(300100)
+    refine(loaded)
+    assert roofs.getFeature(second).geometry().area() == 50
+    assert shapes(roofs)["a"].area() == 81
+    assert roofs.commitChanges(False)
+    assert loaded.controller.accepted_objects.kept == []
+
+
 def test_refinement_takes_each_object_from_its_own_crs(loaded, roofs, accepted):
     accepted(300000)
     second = accepted(300100, QgsCoordinateReferenceSystem("EPSG:3857"))
@@ -666,6 +743,22 @@ def test_a_question_can_be_answered_after_a_save(loaded, roofs, monkeypatch):
     assert controller.autosave.save()
     asked["Replace its outline"]()
     assert sorted(each.geometry().area() for each in roofs.getFeatures()) == [100, 100, 100, 121]
+
+
+def test_an_object_is_added_again_to_the_layer_that_was_asked_about(loaded, roofs, monkeypatch):
+    controller, asked = loaded.controller, {}
+    monkeypatch.setattr(
+        controller.reporter, "show", lambda *text, actions=(), **named: asked.update(actions)
+    )
+    other = target.new_scratch_layer("other", UTM)
+    QgsProject.instance().addMapLayer(other)
+    controller.set_target(roofs)
+    for _ in range(2):
+        shape = square(100, 0)
+        controller.session.accepted.emit(Accepted(shape, shape, UTM, {}))
+    controller.set_target(other)
+    asked["Add it again"]()
+    assert (roofs.featureCount(), other.featureCount()) == (5, 0)
 
 
 def test_a_correction_needs_no_target_layer(loaded, roofs):

@@ -115,6 +115,15 @@ def test_after_a_crash_there_is_a_message_and_the_next_request_works(client, wai
     assert second.results == [{"encoded": True}]
 
 
+def test_what_is_asked_when_an_engine_dies_is_asked_of_the_next_one(client, wait, tmp_path):
+    engine, first, second = client(f"crash=look once={tmp_path / 'mark'}"), Answers(), Answers()
+    engine.died.connect(lambda *_: engine.request("look", **second.callbacks()))
+    engine.request("look", **first.callbacks())
+    wait(lambda: first.complete() and second.complete())
+    assert first.failures[0].kind == "EngineDied"
+    assert second.results == [{"encoded": True}]
+
+
 def test_killed_in_the_middle_of_a_request(client, wait):
     engine, first, second = client("slow=0.4"), Answers(), Answers()
     engine.request("look", **first.callbacks())

@@ -8,6 +8,7 @@ import json
 import pytest
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
@@ -20,6 +21,7 @@ from qgis.PyQt.QtGui import QKeyEvent, QMouseEvent
 from qgis.PyQt.QtWidgets import QApplication
 
 from samgeo_plugin.interactive import target
+from samgeo_plugin.interactive.automatic import RASTER, Wanted
 from samgeo_plugin.interactive.candidate_layer import CandidateLayer, Found
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
 from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, FINDING, IDLE, OPENING
@@ -315,6 +317,58 @@ def test_what_to_ask_next_walks_on_with_each_answer_and_gives_the_keys_back(sear
     assert press(canvas, Qt.Key.Key_Escape)
     assert tool.asked is None
     assert not press(canvas, Qt.Key.Key_1)
+
+
+def search_again(plugin, wait) -> None:
+    before = plugin.find.candidates.layer
+    plugin.dock.find.start.click()
+    wait(lambda: plugin.find.candidates.layer is not before)
+    found(plugin, wait)
+
+
+def asked(plugin, wait) -> str:
+    search_again(plugin, wait)
+    plugin.dock.find.next.click()
+    return plugin.example_tool.asked.id
+
+
+def outline(tool) -> QgsGeometry:
+    return tool._band.asGeometry()
+
+
+@pytest.mark.parametrize("end", ["search", "raster", "project"])
+def test_a_question_ends_with_its_search(searching, wait, end):
+    tool = searching.example_tool
+    assert asked(searching, wait) == "o11"
+    assert not outline(tool).isEmpty()
+    if end == "search":
+        searching.automatic.start(Wanted(EVERYTHING, RASTER, None, CRS, False))
+    elif end == "raster":
+        searching.controller.session.close()
+    else:
+        QgsProject.instance().clear()
+    assert tool.asked is None
+    assert outline(tool).isEmpty()
+    assert not press(searching.iface.canvas, Qt.Key.Key_Y)
+
+
+def test_a_question_is_where_its_object_is_in_another_crs(searching, wait):
+    asked(searching, wait)
+    other = QgsCoordinateReferenceSystem("EPSG:3857")
+    searching.iface.canvas.setDestinationCrs(other)
+    shape = QgsGeometry(searching.example_tool.asked.geometry)
+    shape.transform(QgsCoordinateTransform(CRS, other, QgsProject.instance()))
+    assert outline(searching.example_tool).isGeosEqual(shape)
+
+
+def test_what_was_passed_over_or_answered_last_is_nothing_to_the_next_search(searching, wait):
+    tool, canvas = searching.example_tool, searching.iface.canvas
+    assert asked(searching, wait) == "o11"
+    assert press(canvas, Qt.Key.Key_N)
+    assert asked(searching, wait) == "o11", "passed over in the search before"
+    assert press(canvas, Qt.Key.Key_X)
+    search_again(searching, wait)
+    assert tool.asked is None, "nobody has asked for a question"
 
 
 def test_what_is_shown_is_taken_over_once_as_one_step(searching, wait):

@@ -49,10 +49,10 @@ class Hand:
             self.mouse(KINDS.MouseMove, *point, NONE, button, keys)
         self.mouse(KINDS.MouseButtonRelease, *points[-1], button, NONE, keys)
 
-    def double_click(self, x: int, y: int) -> None:
-        self.click(x, y)
-        self.mouse(KINDS.MouseButtonDblClick, x, y, LEFT, LEFT)
-        self.mouse(KINDS.MouseButtonRelease, x, y, LEFT, NONE)
+    def double_click(self, x: int, y: int, keys=PLAIN) -> None:
+        self.click(x, y, keys=keys)
+        self.mouse(KINDS.MouseButtonDblClick, x, y, LEFT, LEFT, keys)
+        self.mouse(KINDS.MouseButtonRelease, x, y, LEFT, NONE, keys)
 
     def key(self, key, keys=PLAIN) -> bool:
         """True where the tool took it before QGIS's shortcuts could."""
@@ -264,6 +264,22 @@ def test_enter_and_double_click_accept(bench, wait):
     hand.double_click(200, 200)
     wait(lambda: len(accepted) == 2)
     assert session.prompts == (), "the double click leaves no prompt behind"
+
+
+def test_a_double_click_that_chooses_polygons_accepts_nothing(bench, wait):
+    hand, session, tool = bench
+    accepted = []
+    session.accepted.connect(accepted.append)
+    tool._editor = MagicMock(layer=None, chosen=[], can_undo=False)
+    tool._editor.take_up.return_value = None
+    hand.click(100, 100)
+    hand.click(110, 100)
+    wait(lambda: session.candidates and not session.is_waiting)
+    hand.double_click(300, 300, CONTROL)
+    assert tool._editor.toggle.call_count == 2
+    assert len(session.prompts) == 2
+    assert not session.pending
+    assert not accepted
 
 
 def test_hover_follows_the_mouse_and_ends_with_the_map(bench, wait):

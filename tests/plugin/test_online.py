@@ -129,7 +129,7 @@ def test_clicks_on_an_online_layer_need_no_dialog_and_nothing_is_left(loaded, ti
     assert Path(first).is_file()
 
     canvas.setExtent(Box(9501000, 3200000, 9501150, 3200150))
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     session.add(Prompt("point", [[9501075, 3200075]]))
     assert session.accept()
     wait(lambda: len(accepted) == 2, 30)
@@ -139,6 +139,8 @@ def test_clicks_on_an_online_layer_need_no_dialog_and_nothing_is_left(loaded, ti
     assert "MB are kept" in loaded.dock.source._rendered.text()
 
     settings.RENDER_CACHE.set(0)
+    controller.online.renderings.remove_old(second, first)
+    assert Path(first).exists(), "an accepted object is still to be made of it"
     controller.online.renderings.remove_old(second)
     assert not Path(first).exists()
     assert Path(second).exists(), "the one in use stays"
@@ -195,17 +197,17 @@ def test_a_layer_that_looks_different_now_is_rendered_again(loaded, tiles, wait)
     controller, layer = loaded.controller, tiles.layer
     paths = {opened(loaded, tiles, wait)}
     layer.setDataSource(tiles.source("b/"), "online", "wms")
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: controller.session.state == READY, 30)
     paths.add(controller.parameters().rasters[0])
     assert any(path.startswith("/b/") for path in tiles.asked)
     assert not loaded.dock.source.render.isHidden()
     layer.brightnessFilter().setBrightness(80)
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: controller.session.state == READY, 30)
     paths.add(controller.parameters().rasters[0])
     assert len(paths) == 3
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     assert controller.session.state == READY, "it looks as it did"
 
 
@@ -258,7 +260,7 @@ def test_a_rendering_that_the_server_refused_is_not_kept(loaded, tiles, wait):
     assert controller.online.renderings.kept == []
     assert session.state != READY
     tiles.refuse = lambda path: 0
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: session.state == READY, 30)
     assert len(controller.online.renderings.kept) == 1
 
@@ -300,7 +302,7 @@ def test_a_click_elsewhere_is_answered_while_accepted_objects_are_still_to_come(
     opened(loaded, tiles, wait)
     loaded.words["text"] = "slow=0.5"
     loaded.controller.client.stop_and_wait()
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: session.state == READY, 30)
     for x in (9518070, 9518080, 9518090):
         loaded.tool._add(Prompt("point", [[x, 3200075]]))
@@ -321,12 +323,12 @@ def test_parts_that_the_server_refused_are_said_and_asked_for_again(
     tiles.refuse = lambda path: 503 if int(path.split("/")[-2]) % 2 else 0
     first = opened(loaded, tiles, wait)
     assert "Parts of online could not be loaded (503" in loaded.iface.text()
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     assert session.state == READY, "what is there can be clicked"
     tiles.refuse = lambda path: 0
     now = online.time.monotonic() + online._AGAIN
     monkeypatch.setattr(online.time, "monotonic", lambda: now)
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: session.state == READY, 30)
     assert controller.parameters().rasters[0] != first
 
@@ -377,7 +379,7 @@ def test_a_search_goes_on_while_the_map_moves(loaded, tiles, search, wait):
     loaded.words["text"] = "tile=0.3"
     loaded.controller.client.stop_and_wait()
     controller = loaded.controller
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: controller.session.state == READY, 30)
     search(VIEW)
     wait(lambda: loaded.find.state == FINDING, 30)
@@ -390,7 +392,7 @@ def test_a_search_goes_on_while_the_map_moves(loaded, tiles, search, wait):
     assert loaded.find.there, "what it has found can be sorted"
     loaded._map_rests()
     assert loaded.find.there
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: controller.session.state == READY, 30)
     assert controller.parameters().rasters[0] != first
 
@@ -404,7 +406,7 @@ def test_a_click_elsewhere_ends_a_search_with_a_sentence(loaded, tiles, search, 
     loaded.iface.active = tiles.layer
     loaded.tool_action.trigger()
     assert loaded.find.running, "the tool in hand is no click"
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     assert not loaded.find.running
     assert "The search has ended" in loaded.iface.text()
 
@@ -432,7 +434,7 @@ def test_a_search_elsewhere_waits_for_accepted_objects_that_are_still_to_come(
     opened(loaded, tiles, wait)
     loaded.words["text"] = "slow=0.3"
     loaded.controller.client.stop_and_wait()
-    loaded.tool.wanted.emit()
+    loaded._tool_wanted()
     wait(lambda: session.state == READY, 30)
     for x in (9546070, 9546080):
         loaded.tool._add(Prompt("point", [[x, 3200075]]))

@@ -20,17 +20,19 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
+    QgsRasterLayer,
     QgsSingleSymbolRenderer,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
 from qgis.gui import QgsMapToolPan
+from qgis.PyQt import sip
 from qgis.PyQt.QtWidgets import QPushButton
 
 from samgeo_plugin import settings
 from samgeo_plugin.gui.review_panel import ReviewPanel
 from samgeo_plugin.interactive import target
-from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.opening import CLOSED, READY
 from samgeo_plugin.job import Prompt
 from samgeo_plugin.setup import environment
 
@@ -75,6 +77,16 @@ def test_without_a_raster_a_click_says_so(loaded):
     assert "raster layer" in loaded.iface.text()
 
 
+def test_without_a_raster_a_click_is_no_prompt(loaded):
+    session = loaded.controller.session
+    loaded.tool_action.trigger()
+    loaded.tool._add(Prompt("point", [[300005, 3000005]]))
+    assert "raster layer" in loaded.iface.text()
+    assert session.prompts == ()
+    assert not session.accept()
+    assert session.pending == 0
+
+
 def test_a_raster_that_was_moved_is_one_sentence(loaded, town, tmp_path):
     (tmp_path / "town.tif").rename(tmp_path / "elsewhere.tif")
     loaded.iface.active = town
@@ -106,6 +118,58 @@ def test_a_raster_whose_source_is_changed_is_opened_with_the_bands_that_it_has(
         assert controller.choice.bands == bands
         wait(lambda: controller.session.state == READY)
         assert controller.parameters().rasters == [source]
+
+
+@pytest.mark.parametrize("in_hand", [True, False])
+def test_other_bands_of_the_style_keep_the_object_in_work(loaded, town, wait, in_hand):
+    session = loaded.controller.session
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    click(loaded, 300012)
+    wait(lambda: session.current is not None)
+    if not in_hand:
+        loaded.iface.canvas.unsetMapTool(loaded.tool)
+    renderer = town.renderer().clone()
+    renderer.setRedBand(4)
+    town.setRenderer(renderer)
+    assert loaded.controller.choice.bands == (4, 2, 3)
+    wait(lambda: session.current is not None)
+    assert [prompt.coordinates[0][0] for prompt in session.prompts] == [300010, 300012]
+    assert loaded.iface.text() == ""
+    loaded.controller.choose(model="other")
+    assert not session.prompts, "of another model it is another object"
+
+
+def test_a_tool_that_is_gone_is_not_taken_in_hand_again(loaded, town):
+    gone = QgsMapToolPan(loaded.iface.canvas)
+    loaded.iface.canvas.setMapTool(gone)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    sip.delete(gone)  # its plugin was loaded again
+    loaded.tool_action.trigger()
+    loaded.iface.actionPan().trigger.assert_called_once()
+
+
+def test_a_raster_that_is_removed_is_used_no_more_and_another_one_can_be_chosen(
+    loaded, town, tmp_path, wait
+):
+    controller, panel = loaded.controller, loaded.dock.source
+    other = QgsRasterLayer(town.source(), "other")
+    QgsProject.instance().addMapLayer(other)
+    panel.raster.setLayer(other)
+    loaded.tool_action.trigger()
+    click(loaded)
+    wait(lambda: controller.session.current is not None)
+    QgsProject.instance().removeMapLayer(other.id())
+    assert panel.raster.currentLayer() is None
+    assert controller.choice.raster is None
+    assert controller.session.state == CLOSED
+    assert not controller.session.prompts
+    assert "The raster was removed" in loaded.iface.text()
+    panel.raster.setLayer(town)
+    assert controller.raster_layer() is town
+    wait(lambda: controller.session.state == READY)
 
 
 def test_a_model_to_download_is_not_taken_without_the_manager(loaded, town, wait):
@@ -158,6 +222,20 @@ def test_the_same_object_again_is_asked_about_and_not_added(loaded, town, wait):
     wait(lambda: len(loaded.iface.buttons()) == 2)
     loaded.iface.buttons()[1].click()
     assert layer.featureCount() == 2
+
+
+def test_a_new_outline_of_the_same_object_leaves_its_class(loaded, town, wait):
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for name in ("tree", "roof"):
+        loaded.controller.classes.add(name)
+        loaded.controller.classes.choose(name)
+        click(loaded)
+        loaded.controller.session.accept()
+        wait(lambda: not loaded.controller.session.pending)
+    wait(lambda: len(loaded.iface.buttons()) == 2)
+    loaded.iface.buttons()[0].click()
+    assert [each["class"] for each in loaded.controller.target_layer().getFeatures()] == ["tree"]
 
 
 def doubled(plugin, wait, x: float) -> None:
@@ -221,6 +299,28 @@ def test_what_is_still_to_come_when_the_project_is_closed_goes_into_no_other_one
     assert not QgsProject.instance().mapLayers()
 
 
+def test_an_object_goes_into_the_layer_that_was_chosen_when_it_was_accepted(loaded, town, wait):
+    loaded.words["text"] = "slow=0.05"
+    controller = loaded.controller
+    then, now = (target.new_scratch_layer(name, UTM) for name in ("then", "now"))
+    QgsProject.instance().addMapLayers([then, now])
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: controller.session.state == READY)
+    for x, stays in ((300005, True), (300020, False)):
+        controller.set_target(then)
+        click(loaded, x)
+        controller.session.accept()
+        controller.set_target(now)
+        if not stays:
+            QgsProject.instance().removeMapLayer(then.id())
+        wait(lambda: not controller.session.pending)
+        if stays:
+            assert (then.featureCount(), now.featureCount()) == (1, 0)
+    assert now.featureCount() == 1, "its own layer is gone"
+    now.rollBack()
+
+
 def test_an_object_that_a_filter_hides_is_asked_about_and_can_only_be_added(
     loaded, town, wait, tmp_path
 ):
@@ -268,6 +368,24 @@ def test_a_new_layer_is_the_target_until_another_is_chosen(loaded):
     )
     assert loaded.controller.set_target(layer)
     assert box.currentText() == "roofs"
+
+
+def test_the_list_of_targets_follows_its_layers(loaded):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645", "before", "memory")
+    other = QgsVectorLayer("Polygon", "other", "memory")
+    other.setCrs(QgsCoordinateReferenceSystem())
+    QgsProject.instance().addMapLayers([layer, other])
+    box = loaded.dock.source.target
+    assert loaded.controller.set_target(layer)
+    layer.setName("after")
+    assert box.currentText() == "after"
+    assert box.findText("other") < 0
+    other.setCrs(UTM)
+    assert box.findText("other") >= 0
+    other.setReadOnly(True)
+    assert box.findText("other") < 0
+    layer.setReadOnly(True)
+    assert box.currentText() == "after", "objects still go there: a sentence says why they cannot"
 
 
 def test_a_line_layer_is_not_offered_and_refused(loaded):

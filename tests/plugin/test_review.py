@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsField,
@@ -508,6 +510,50 @@ def test_the_panel_drives_the_review_by_keys_and_the_map_follows(loaded, layer, 
     layer.rollBack()
 
 
+def under_review(plugin, layer, wait):
+    """In a window, with the map's keys."""
+    window, canvas = plugin.iface.window, plugin.iface.canvas
+    plugin.iface.setActiveLayer = lambda chosen: None
+    window.setCentralWidget(canvas)
+    window.show()
+    window.activateWindow()
+    plugin.start_review(layer)
+    wait(lambda: plugin.review.ready)
+    canvas.setFocus()
+    return canvas
+
+
+def test_a_review_takes_no_keys_while_the_panel_is_closed(loaded, layer, wait):
+    canvas = under_review(loaded, layer, wait)
+    loaded.dock.close()
+    assert loaded.follower._band is None
+    QTest.keyClick(canvas, Qt.Key.Key_Delete)
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert layer.featureCount() == 12
+    assert statuses(layer) == [""] * 12
+    loaded.dock.setUserVisible(True)
+    assert loaded.follower._band is not None
+    canvas.setFocus()
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert statuses(layer).count(REJECTED) == 1
+    loaded.review.stop()
+    layer.rollBack()
+
+
+def test_the_outline_follows_the_maps_crs(loaded, layer, wait):
+    canvas = under_review(loaded, layer, wait)
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    shape = loaded.review.geometry()
+    shape.transform(
+        QgsCoordinateTransform(
+            layer.crs(), canvas.mapSettings().destinationCrs(), QgsProject.instance()
+        )
+    )
+    assert loaded.follower._band.asGeometry().isGeosEqual(shape)
+    loaded.review.stop()
+    layer.rollBack()
+
+
 def test_a_class_that_the_layer_does_not_have_is_no_filter(loaded, layer, wait):
     loaded.iface.setActiveLayer = lambda chosen: None
     mode, review = loaded.dock.review.mode, loaded.review
@@ -579,6 +625,16 @@ def test_the_sliders_filter_within_the_filter_that_a_layer_has(loaded, layer, tm
     slide(50)
     assert saved.featureCount() == 6, "a whole query stays as it is"
     project.clear()
+
+
+def test_the_panel_leaves_a_layer_that_is_removed(loaded, layer):
+    panel = loaded.dock.review
+    QgsProject.instance().addMapLayer(QgsVectorLayer("Polygon?crs=EPSG:32645", "bare", "memory"))
+    panel.layer.setLayer(layer)
+    assert panel.score.isEnabled()
+    QgsProject.instance().removeMapLayer(layer.id())
+    assert not panel.score.isEnabled()
+    assert panel._watched is panel.layer.currentLayer()
 
 
 def test_a_layer_under_review_is_coloured_by_status(loaded, layer, wait):

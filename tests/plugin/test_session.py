@@ -22,6 +22,11 @@ def point(x: float, y: float, positive: bool = True) -> Prompt:
     return Prompt("point", [[x, y]], positive)
 
 
+def raster(folder, name: str) -> OpenParameters:
+    (folder / name).touch()
+    return OpenParameters([str(folder / name)])
+
+
 class Watched:
     def __init__(self, session: InteractiveSession) -> None:
         self.accepted: list = []
@@ -201,6 +206,86 @@ def test_killed_in_the_middle_of_a_click_the_object_survives(opened, wait):
     assert "restarted" in watched.messages[0][1]
 
 
+def killed_with_the_third_candidate(session, wait) -> float:
+    """The area that is on the map when the engine dies."""
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state != READY)
+    return session.geometry.area()
+
+
+def test_the_candidate_on_the_map_is_accepted_after_the_death_of_the_engine(opened, wait):
+    session, watched = opened("slow=0.1")
+    seen = killed_with_the_third_candidate(session, wait)
+    session.accept()
+    wait(lambda: watched.accepted, 20)
+    assert watched.accepted[0].geometry.area() == seen
+    assert watched.accepted[0].raw.area() == pytest.approx(seen, rel=0.05), "the engine chose it"
+
+
+def test_the_candidate_on_the_map_stays_after_the_death_of_the_engine(opened, wait):
+    session, _ = opened()
+    seen = killed_with_the_third_candidate(session, wait)
+    wait(lambda: session.state == READY and not session.is_waiting, 20)
+    assert session.geometry.area() == pytest.approx(seen)
+
+
+def test_candidates_of_earlier_prompts_are_not_accepted_after_the_death_of_the_engine(opened, wait):
+    session, watched = opened("slow=0.2")
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    seen = session.geometry.area()
+    session.add(point(105, 200))
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state != READY)
+    session.accept()
+    wait(lambda: watched.accepted, 20)
+    assert watched.accepted[0].geometry.area() > 1.1 * seen, "of both prompts"
+
+
+def test_killed_while_the_raster_is_opened_clicks_and_accepted_objects_survive(
+    client, wait, tmp_path
+):
+    (tmp_path / "town.tif").touch()
+    session = InteractiveSession(client("slow=0.2"))
+    watched = Watched(session)
+    session.open(OpenParameters([str(tmp_path / "town.tif")]))
+    session.add(point(100, 200))
+    session.accept()
+    session.add(point(500, 200))
+    wait(lambda: session._client.state == READY)
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.candidates, 20)
+    assert len(watched.accepted) == 1
+    assert session.geometry.contains(QgsPointXY(500, 200))
+    assert [level for level, *_ in watched.messages] == ["warning"]
+
+
+def test_an_engine_that_died_opens_a_raster_once(opened, wait, tmp_path, monkeypatch):
+    session, _ = opened()
+    (tmp_path / "other.tif").touch()
+    client, asked = session._client, []
+    request = client.request
+    monkeypatch.setattr(client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k))
+    session._opening._engine_died("It is gone.", "")
+    session.open(OpenParameters([str(tmp_path / "other.tif")]))
+    wait(lambda: session.state == READY)
+    assert asked.count("open") == 1
+
+
+@pytest.mark.parametrize("words", ["crash=open", "protocol=999"])
+def test_an_engine_that_opens_nothing_is_given_up_with_an_error(client, wait, tmp_path, words):
+    (tmp_path / "town.tif").touch()
+    session = InteractiveSession(client(words))
+    watched = Watched(session)
+    session.open(OpenParameters([str(tmp_path / "town.tif")]))
+    wait(lambda: session.state == CLOSED, 20)
+    levels = [level for level, *_ in watched.messages]
+    assert levels == (["warning"] * 2 + ["error"] if words == "crash=open" else ["error"])
+
+
 def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
     session, watched = opened("crash=prompt")
     session.add(point(100, 200))
@@ -208,6 +293,24 @@ def test_an_engine_that_always_crashes_is_not_restarted_for_ever(opened, wait):
     assert watched.messages[-1][0] == "error"
     assert len(watched.messages) == 3
     assert session.prompts == ()
+
+
+def test_a_raster_that_is_opened_right_after_a_crash_is_opened_once(
+    opened, wait, tmp_path, monkeypatch
+):
+    session, _ = opened("slow=0.1")
+    asked: list = []
+    request = session._client.request
+    monkeypatch.setattr(
+        session._client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k)
+    )
+    again = raster(tmp_path, "town.tif")
+    session.not_opened.connect(lambda: session.open(again))
+    session.open(raster(tmp_path, "other.tif"))
+    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.state == READY, 20)
+    assert asked.count("open") == 2
+    assert session.info["session"] == "s1", "the first one of the new process"
 
 
 def test_refinement_shows_and_accepts_the_refined_polygon(opened, wait):
@@ -292,6 +395,156 @@ def test_accepted_objects_of_a_raster_are_finished_before_another_is_opened(open
     wait(lambda: len(watched.accepted) == 3)
 
 
+@pytest.fixture
+def questions(monkeypatch):
+    """What is asked from now on: the raster's name, x of the first prompt, the candidate."""
+
+    def watch(session: InteractiveSession) -> list:
+        asked: list = []
+        ask = session._engine.ask
+
+        def noted(prompts, *args, **named):
+            name = os.path.basename(session._opening.parameters.rasters[0])
+            asked.append((name, prompts[0].coordinates[0][0], named.get("candidate", 0)))
+            return ask(prompts, *args, **named)
+
+        monkeypatch.setattr(session._engine, "ask", noted)
+        return asked
+
+    return watch
+
+
+@pytest.mark.parametrize("then", ["back", "none", "third"])
+def test_each_accepted_object_is_asked_of_the_raster_on_which_it_was_clicked(
+    opened, wait, tmp_path, questions, then
+):
+    session, watched = opened("slow=0.05")
+    asked = questions(session)
+    session.add(point(100, 0))
+    session.accept()
+    session.close()
+    session.open(raster(tmp_path, "other.tif"))
+    session.add(point(500, 0))
+    session.accept()
+    assert [os.path.basename(path) for path in session.pending_files] == ["town.tif", "other.tif"]
+    session.close()
+    if then != "none":
+        session.open(raster(tmp_path, "town.tif" if then == "back" else "third.tif"))
+        session.add(point(900, 0))
+    wait(lambda: len(watched.accepted) == 2 and (then == "none" or session.candidates), 20)
+    chosen = {"back": [("town.tif", 900, 0)], "third": [("third.tif", 900, 0)], "none": []}[then]
+    assert asked == [("town.tif", 100, 0), ("other.tif", 500, 0), *chosen]
+    assert session.pending == 0
+    wait(lambda: session.state == (CLOSED if then == "none" else READY))
+    assert watched.messages == []
+
+
+def test_objects_that_are_accepted_while_their_raster_is_opened_are_of_that_one(
+    opened, wait, tmp_path, questions
+):
+    session, watched = opened("slow=0.05")
+    asked = questions(session)
+    session.open(raster(tmp_path, "other.tif"))
+    session.add(point(500, 0))
+    session.accept()
+    session.open(raster(tmp_path, "third.tif"))
+    wait(lambda: watched.accepted and session.state == READY)
+    assert asked == [("other.tif", 500, 0)]
+
+
+def test_a_raster_that_cannot_be_opened_costs_only_its_own_accepted_objects(opened, wait, tmp_path):
+    session, watched = opened("slow=0.05")
+    session.add(point(100, 0))
+    session.accept()
+    session.open(OpenParameters([str(tmp_path / "gone.tif")]))
+    session.add(point(500, 0))
+    session.accept()
+    session.open(raster(tmp_path, "third.tif"))
+    session.add(point(900, 0))
+    wait(lambda: session.candidates, 20)
+    assert len(watched.accepted) == 1
+    assert [text for _, text, _ in watched.messages if "1 accepted objects" in text]
+    assert session.pending == 0
+
+
+def test_an_object_that_is_accepted_before_its_rendering_is_there_waits_for_it(
+    opened, wait, tmp_path, questions
+):
+    session, watched = opened()
+    asked = questions(session)
+    for ends in (False, True):
+        session.close(keep_object=True)
+        session.add(point(500, 0))
+        session.accept()
+        assert session.pending == 1
+        if ends:
+            session.close()
+        else:
+            session.open(raster(tmp_path, "rendered.tif"), keep_object=True)
+            wait(lambda: watched.accepted)
+    assert asked == [("rendered.tif", 500, 0)]
+    assert session.pending == 0
+    assert "1 accepted objects" in watched.messages[-1][1], "another raster was chosen"
+
+
+def test_an_object_that_is_taken_back_on_another_raster_is_given_up(opened, wait, tmp_path):
+    session, watched = opened("slow=0.05")
+    session.add(point(100, 0))
+    session.accept()
+    session.close()
+    assert session.undo()
+    assert (session.prompts, session.pending) == ((), 0)
+    assert "Another raster" in watched.messages[0][1]
+    assert session.state == CLOSED
+
+
+def test_an_object_that_is_taken_back_in_another_crs_is_given_up(opened, wait):
+    session, watched = opened("slow=0.05")
+    session.add(point(100, 0))
+    session.accept()
+    assert session.pending_prompts
+    told: list = []
+    session.changed.connect(lambda: told.append(session.pending_prompts))
+    session.use_map(View(QgsCoordinateReferenceSystem("EPSG:4326"), 0.00001))
+    assert told == [()], "they are drawn where they are"
+    assert session.pending == 1
+    assert session.undo()
+    assert (session.prompts, session.pending) == ((), 0)
+    assert "CRS" in watched.messages[0][1]
+
+
+def test_an_object_that_is_taken_back_corrects_the_same_candidate_and_has_its_class(
+    opened, wait, questions
+):
+    session, watched = opened()
+    session.say_class("roof")
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    asked = questions(session)
+    session.add(point(105, 200))
+    session.accept()
+    session.say_class("pool")
+    assert session.undo()
+    assert asked == [("town.tif", 100, 2)] * 2
+    assert session.class_in_work == "roof"
+    session.accept()
+    session.add(point(500, 0))
+    session.accept()
+    wait(lambda: len(watched.accepted) == 2)
+    assert [each.attributes["class"] for each in watched.accepted] == ["roof", "pool"]
+
+
+def test_a_class_that_is_said_after_an_object_was_taken_back_is_its_class(opened, wait):
+    session, _ = opened("slow=0.05")
+    session.say_class("roof")
+    session.add(point(100, 200))
+    session.accept()
+    session.undo()
+    session.say_class("pool")
+    assert session.class_in_work == "pool"
+
+
 def test_an_accepted_click_on_nothing_is_said_and_stops_nobody(opened, wait):
     session, watched = opened("slow=0.03")
     session.add(point(0, 0, positive=False))
@@ -324,6 +577,19 @@ def test_a_correction_is_of_the_candidate_that_was_chosen(opened, wait, monkeypa
     session.next_candidate(2)
     session.add(point(105, 200))
     assert asked == [0, 2]
+
+
+def test_undo_goes_back_to_the_candidate_that_was_corrected(opened, wait):
+    session, _ = opened()
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.next_candidate(2)
+    seen = session.geometry.area()
+    session.add(point(105, 200))
+    wait(lambda: len(session.candidates) == 1)
+    session.undo()
+    wait(lambda: len(session.candidates) == 3)
+    assert session.geometry.area() == pytest.approx(seen)
 
 
 def test_a_new_crs_of_the_project_gives_the_object_up(opened, wait):

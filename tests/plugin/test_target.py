@@ -572,6 +572,24 @@ def test_a_field_for_the_class_is_added_for_classes_only(qgis_app, wait, name, f
     layer.rollBack()
 
 
+@pytest.mark.parametrize("there", [0, 1, 2])
+def test_no_field_for_the_class_is_added_where_nothing_comes(qgis_app, wait, there):
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "mine", "memory")
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    found = [(one, name) for (one, _), name in zip(squares(2), ("", "roof"))]  # noqa: B905
+    take.start(layer, UTM, [(one, "") for one, _ in found[:there]], {}, Refinement())
+    wait(lambda: heard)
+    assert layer.commitChanges(False)
+    take.start(layer, UTM, found, {}, Refinement())
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (2 - there, there, 0)
+    assert layer.featureCount() == 2
+    assert layer.fields().names() == (["nr"] if there == 2 else ["nr", "class"])
+    assert layer.isModified() == (there < 2)
+    layer.rollBack()
+
+
 def test_values_that_count_on_and_overlaps_are_as_if_found_objects_were_added_one_by_one(
     qgis_app, wait
 ):
@@ -627,6 +645,27 @@ def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
     assert left["1"] == "Miller"
     layer.rollBack()
     QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 5])
+def test_parts_of_a_larger_object_go_also_where_the_layer_is_saved_meanwhile(
+    qgis_app, tmp_path, wait, steps
+):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", UTM)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(4), {}, Refinement())
+    wait(lambda: heard)
+    whole = QgsGeometry.fromRect(SQUARE.boundingBox().buffered(100))
+    larger = [(Found("9", whole, 0.9, 0.9, 1.0), "roof")]
+    take.start(layer, UTM, larger, {}, Refinement(), set("0123"), set("0123"))
+    for _ in range(steps):
+        next(take._steps._work)
+    assert layer.commitChanges(False)
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (-3, 0, 0)
+    assert {feature["id"] for feature in layer.getFeatures()} == {"9"}
+    layer.rollBack()
 
 
 @pytest.mark.parametrize("score", ["double", "double(10,3)"])

@@ -1019,6 +1019,16 @@
    <translation>keines: die Erweiterung legt eine eigene Umgebung an</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/gui/feature_forms.py" />
+   <source>Edit it again</source>
+   <translation>Wieder bearbeiten</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/feature_forms.py" />
+   <source>Editing of {layer} has ended, and the object whose form is open is not in it: edit it again, then press OK.</source>
+   <translation>Die Bearbeitung von {layer} ist beendet, und das Objekt, dessen Formular offen ist, ist nicht darin: Bearbeiten Sie den Layer wieder und drücken Sie dann OK.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/gui/field_dialog.py" />
    <source>Fields of {layer}</source>
    <translation>Felder von {layer}</translation>
@@ -2005,6 +2015,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>The raster was removed; the object in work was given up.</source>
+   <translation>Das Raster wurde entfernt; das Objekt in Arbeit wurde aufgegeben.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>The view of this online layer is used; {size} of {limit} MB are kept until the project is closed.</source>
    <translation>Die Ansicht dieses Online-Layers wird verwendet; {size} von {limit} MB bleiben bis zum Schließen des Projekts erhalten.</translation>
   </message>
@@ -2455,6 +2470,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
+   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
+   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
   </message>
@@ -2462,6 +2482,11 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/session.py" />
+   <source>The project's CRS has changed; the object that was still to come was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
