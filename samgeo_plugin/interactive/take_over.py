@@ -211,15 +211,14 @@ class TakeOver(QObject):
         for one, name in objects:
             values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
             values.update(stability=one.stability, area_m2=one.area_m2)
+            moved: Optional[QgsGeometry] = None
             try:
                 moved = moved_to_layer(one)
                 there = there_as(moved)
                 if there:
                     self._left += one.id not in taken
-                    if not changed.isdisjoint(there):  # its other parts have nothing in their place
-                        self._parts = {
-                            k: part for k, part in self._parts.items() if not _within(part, moved)
-                        }
+                    if not changed.isdisjoint(there):
+                        self._keep_parts(moved)
                 else:
                     if classed and not made:  # before the first feature, so that all have it
                         target.with_class_field(layer)
@@ -230,7 +229,7 @@ class TakeOver(QObject):
                     coming.addFeature(len(made), shape.boundingBox())
                     made.append((one.id, shape, given, features))
             except (target.TargetError, EditError) as error:
-                self._refuse(one.id, error)
+                self._refuse(one.id, error, moved)
             yield
         self._catch_up()
         if made or self._parts:
@@ -240,24 +239,30 @@ class TakeOver(QObject):
     def _put(self, layer: QgsVectorLayer, made: list[_Made]) -> None:
         """All of it, as one step of the undo history."""
         with editing.command(layer, tr("Take found objects over")):
-            if layer.deleteFeatures(list(self._parts)):
-                self._more -= len(self._parts)
             for key, shape, given, features in made:
                 try:
                     features = features or _features(layer, shape, given)
                 except target.TargetError as error:
-                    self._refuse(key, error)
+                    self._refuse(key, error, shape)
                     continue
                 if all(editing.add(layer, each) for each in features):
                     self._more += 1
                     self.added.add(key)
                     self._given[layer.id(), key] = features
                 else:
-                    self._refuse(key, target.refusal(layer))
+                    self._refuse(key, target.refusal(layer), shape)
+            if layer.deleteFeatures(list(self._parts)):
+                self._more -= len(self._parts)
 
-    def _refuse(self, key: str, why: Exception) -> None:
+    def _refuse(self, key: str, why: Exception, shape: Optional[QgsGeometry]) -> None:
         self._left += 1
         self.refused[key] = str(why)
+        if shape is not None:
+            self._keep_parts(shape)
+
+    def _keep_parts(self, whole: QgsGeometry) -> None:
+        """Parts of an object that does not come stay: there is nothing in their place."""
+        self._parts = {k: part for k, part in self._parts.items() if not _within(part, whole)}
 
     def _saved(self, ids: dict[int, Optional[int]]) -> None:
         """A save between two steps has given features other ids (``SavedIds.changed``)."""

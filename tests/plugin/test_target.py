@@ -22,6 +22,7 @@ from qgis.core import (
     QgsGeometry,
     QgsPoint,
     QgsProject,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
     QgsVectorLayerJoinInfo,
@@ -296,12 +297,16 @@ class WithoutRights(QgsVectorLayer):
         return False
 
 
-def test_a_class_is_not_lost_where_no_field_for_it_can_be_added(qgis_app):
+def test_a_class_is_not_lost_where_no_field_for_it_can_be_added(qgis_app, wait):
     layer = WithoutRights("MultiPolygon?crs=EPSG:32645&field=nr:integer", "theirs", "memory")
     with pytest.raises(EditError, match="theirs has no field"):
         target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "class": "roof"})
-    with pytest.raises(EditError, match="lets none be added"):
-        TakeOver().start(layer, UTM, squares(1), {}, Refinement())
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    assert heard == [(0, 2, 0)]
+    assert all("lets none be added" in why for why in take.refused.values())
     assert layer.featureCount() == 0
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert layer.featureCount() == 1
@@ -645,6 +650,36 @@ def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
     assert left["1"] == "Miller"
     layer.rollBack()
     QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_parts_of_a_larger_object_stay_where_that_is_refused(qgis_app, tmp_path, wait, in_turn):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", UTM)
+    score, field_id = (layer.fields().lookupField(name) for name in ("score", "id"))
+    layer.setConstraintExpression(score, "score < 0.95")
+    if in_turn:
+        layer.setFieldConstraint(field_id, QgsFieldConstraints.Constraint.ConstraintUnique)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(4), {}, Refinement())
+    wait(lambda: heard)
+    larger = []
+    for name, sure, x in (("8", 0.9, 0.0), ("9", 0.99, 40.0)):
+        larger.append((Found(name, over_two(x), sure, 0.9, 300.0), "roof"))
+    take.start(layer, UTM, larger, {}, Refinement(), set("0123"), set("0123"))
+    wait(lambda: len(heard) == 2)
+    assert set(take.refused) == {"9"}
+    assert {feature["id"] for feature in layer.getFeatures()} == {"8", "2", "3"}
+    assert heard[1] == (-1, 1, 0)
+    layer.rollBack()
+
+
+def over_two(x: float) -> QgsGeometry:
+    """A rectangle over two of the squares in a row."""
+    box = SQUARE.boundingBox()
+    return QgsGeometry.fromRect(
+        QgsRectangle(box.xMinimum() + x, box.yMinimum(), box.xMinimum() + x + 30, box.yMaximum())
+    )
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 5])
