@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Optional
 
 from qgis.PyQt.QtCore import QMetaType, QVariant
 
@@ -19,3 +20,23 @@ INTEGER = _kind("Int", "Int")
 LONG = _kind("LongLong", "LongLong")
 WHOLE = (INTEGER, LONG, _kind("UInt", "UInt"), _kind("ULongLong", "ULongLong"))
 TRUTH = _kind("Bool", "Bool")
+NESTED = (
+    _kind("Map", "QVariantMap"),
+    _kind("List", "QVariantList"),
+    _kind("StringList", "QStringList"),
+)
+"""Of columns with objects or lists, as of PostgreSQL's jsonb and arrays."""
+
+_LITERAL = re.compile(r"'((?:[^']|'')*)'(?:::.*)?", re.DOTALL)
+
+
+def is_left_to_source(value: Any) -> bool:
+    """A value that the source fills in at the save, as QGIS marks it since 3.28."""
+    return hasattr(value, "defaultValueClause")
+
+
+def literal(clause: str) -> Optional[str]:
+    """The text of a default, in PostgreSQL with its type (``'roof'::text``); None where the source
+    computes it."""
+    found = _LITERAL.fullmatch(clause)
+    return None if found is None else found[1].replace("''", "'")

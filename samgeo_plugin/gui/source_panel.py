@@ -353,13 +353,19 @@ class SourcePanel(QWidget):
         autosave = self._controller.autosave
         count = unsaved(self._controller.target_layer())
         self.save.setEnabled(count > 0 or autosave.layer is not None)
-        self.save.setToolTip(
+        tip = (
             tr("Save the target layer: {count} changed features are not saved yet").format(
                 count=count
             )
             if count
             else tr("Save the target layer: nothing to save")
         )
+        others = autosave.waits_for
+        if others:
+            tip += "\n" + tr(
+                "It is not saved by itself now, as that would save the changes of {others}, too."
+            ).format(others=", ".join(each.name() for each in others))
+        self.save.setToolTip(tip)
         self.save.setIcon(theme_icon("/mActionSaveEdits.svg" if count else "/mActionFileSave.svg"))
         self.autosave.setChecked(autosave.on)
 

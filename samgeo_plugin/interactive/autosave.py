@@ -18,6 +18,9 @@ from qgis.core import QgsApplication, QgsProject, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
+from ..i18n import tr
+from . import editing
+
 PROPERTY = "samgeo_seamless/autosave"
 """Custom property of a layer: it is saved by itself."""
 
@@ -52,10 +55,30 @@ def free_path(folder: Path, stem: str) -> Path:
 def unsaved(layer: Optional[QgsVectorLayer]) -> int:
     """Features of a layer that have been added, changed or deleted since it was last saved."""
     buffer = layer.editBuffer() if layer is not None else None
-    if buffer is None:
+    if buffer is None or not layer.isModified():  # in a transaction, it keeps what was saved
         return 0
     changed = {*buffer.changedGeometries(), *buffer.changedAttributeValues()}
     return len({*buffer.addedFeatures(), *changed, *buffer.deletedFeatureIds()})
+
+
+def saved_with(layer: QgsVectorLayer) -> list[QgsVectorLayer]:
+    """Other layers with changes that a save of this one saves, too, by the project's transaction
+    groups."""
+    transaction = layer.dataProvider().transaction()
+
+    def is_saved_too(other: QgsVectorLayer) -> bool:
+        if editing.buffered_together():
+            return True
+        return transaction is not None and other.dataProvider().transaction() == transaction
+
+    return [
+        each
+        for each in QgsProject.instance().mapLayers().values()
+        if isinstance(each, QgsVectorLayer)
+        and each.id() != layer.id()
+        and each.isModified()
+        and is_saved_too(each)
+    ]
 
 
 class Autosave(QObject):
@@ -84,11 +107,18 @@ class Autosave(QObject):
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_SECONDS * 1000)
         self._idle.timeout.connect(self._save_by_itself)
+        self._told = False
+        """It was said that the layer waits for other layers."""
 
     @property
     def on(self) -> bool:
         """The layer is saved by itself."""
         return self._there() and bool(self.layer.customProperty(PROPERTY, ""))
+
+    @property
+    def waits_for(self) -> list[QgsVectorLayer]:
+        """Other layers whose changes keep the layer from being saved by itself."""
+        return saved_with(self.layer) if self.on and self.layer.isModified() else []
 
     def set_on(self, wanted: bool) -> None:
         if self._there():
@@ -105,7 +135,7 @@ class Autosave(QObject):
         if layer is self.layer:
             return
         if self._there():
-            if self._idle.isActive() and self.layer.isModified():
+            if self._idle.isActive() and self.layer.isModified() and not self._saves_others():
                 self.save()  # also while an object is in work: nothing of it is written yet
             for signal in self._signals(self.layer):
                 signal.disconnect(self._modified)
@@ -136,10 +166,26 @@ class Autosave(QObject):
     def _save_by_itself(self) -> None:
         if not self.on or not self.layer.isModified():
             return
-        if self._busy():
+        if self._busy() or self._saves_others():
             self._idle.start()
+            self.changed.emit()
             return
         self.save()
+
+    def _saves_others(self) -> bool:
+        """Whether a save would take the choice to discard changes of other layers; that is said
+        once, until the layer is saved."""
+        others = saved_with(self.layer)
+        if others and not self._told:
+            self._told = True
+            self._report(
+                "info",
+                tr(
+                    "{layer} is not saved by itself now: in this project that would save the "
+                    "changes of {others}, too. Save them when you want to."
+                ).format(layer=self.layer.name(), others=", ".join(each.name() for each in others)),
+            )
+        return bool(others)
 
     def save(self) -> bool:
         """Save the layer's edits and go on editing; False, with a sentence, where it refuses."""
@@ -147,6 +193,7 @@ class Autosave(QObject):
         if not self._there() or not self.layer.isEditable():
             return True
         if self.layer.commitChanges(False):
+            self._told = False
             self.changed.emit()
             return True
         self._report("error", "; ".join(self.layer.commitErrors()))

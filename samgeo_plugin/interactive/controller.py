@@ -359,8 +359,11 @@ class Controller(QObject):
             self.form_wanted.emit(wanted, accepted)
             return
         except (target.TargetError, EditError) as error:
-            new = tr("Use a new layer"), lambda: self._write_anew(accepted)
-            self._asked.append(self.reporter.show("error", str(error), actions=[new]))
+            actions = [
+                (tr("Use a new layer"), lambda: self._write_anew(accepted)),
+                (tr("Try again"), lambda: self._write(accepted, again)),
+            ]
+            self._asked.append(self.reporter.show("error", str(error), actions=actions))
             return
         self.note(accepted, written)
 

@@ -41,4 +41,5 @@ def _is_for_decisions(layer: QgsVectorLayer, index: int) -> bool:
     if field.type() != field_types.TEXT or 0 < field.length() < max(map(len, _DECISIONS)):
         return False
     values = layer.uniqueValues(index, len(_DECISIONS) + 2)  # NULL, and one that is none of them
-    return {text_of(value) for value in values} <= _DECISIONS
+    known = (field_mapping.filled_in(layer, index, value) for value in values)
+    return {text_of(value) for value in known} <= _DECISIONS

@@ -10,6 +10,8 @@ from typing import Any, Optional
 
 from qgis.core import QgsFeature, QgsGeometry, QgsRectangle
 
+from .. import field_types
+
 SCORES = ("score", "stability")
 PROBABILITIES = ("class_prob", "class_probability", "probability", "label_probability")
 
@@ -164,7 +166,9 @@ def facts_of(
 
 
 def text_of(value: Any) -> str:
-    """An attribute as text; QGIS's NULL is empty."""
-    if value is None or (hasattr(value, "isNull") and value.isNull()):
+    """An attribute as text; QGIS's NULL is empty, and so is what the source fills in later."""
+    if value is None or field_types.is_left_to_source(value):
+        return ""
+    if hasattr(value, "isNull") and value.isNull():
         return ""
     return str(value)

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsCsException,
     QgsFeature,
     QgsFeatureRequest,
+    QgsFields,
     QgsGeometry,
     QgsLineString,
     QgsPoint,
@@ -45,6 +46,48 @@ class EditError(Exception):
     """The layer refuses the change; the text says why and what to do."""
 
 
+def buffered_together() -> bool:
+    """The project keeps the edits of all layers in one buffer (buffered transaction groups)."""
+    project = QgsProject.instance()
+    if not hasattr(project, "transactionMode"):  # before QGIS 3.26
+        return False
+    return project.transactionMode() == Qgis.TransactionMode.BufferedGroups
+
+
+def begin(layer: QgsVectorLayer) -> None:
+    """Begin to edit a layer, unless it is edited already.
+
+    Raises:
+        EditError: It cannot be edited.
+    """
+    if layer.isEditable() or (layer.startEditing() and layer.isEditable()):
+        return
+    layers = QgsProject.instance().mapLayers().values()
+    if buffered_together() and any(each.isEditable() for each in layers):
+        raise EditError(
+            tr(
+                "The layer {name} cannot be edited while others are, as the project saves the "
+                "edits of all layers together: save them, end their editing, and try again."
+            ).format(name=layer.name())
+        )
+    raise EditError(
+        tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
+    )
+
+
+def add(layer: QgsVectorLayer, feature: QgsFeature) -> bool:
+    """Within a command: a new feature, which gets its id; whether the layer takes it.
+
+    QGIS before 3.42 saves of a new feature only the fields that it has when it is added (its issue
+    59783), and would lose values of later ones; without fields, all are saved in their order.
+    """
+    fields = feature.fields()
+    feature.setFields(QgsFields(), False)
+    added = layer.addFeature(feature)
+    feature.setFields(fields, False)
+    return bool(added)
+
+
 @contextmanager
 def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     """One step of the layer's undo history; nothing of it stays where it fails.
@@ -52,10 +95,7 @@ def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
     Raises:
         EditError: The layer cannot be edited.
     """
-    if not layer.isEditable() and not layer.startEditing():
-        raise EditError(
-            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
-        )
+    begin(layer)
     layer.beginEditCommand(text)
     try:
         yield
@@ -64,6 +104,29 @@ def command(layer: QgsVectorLayer, text: str) -> Iterator[None]:
         raise
     layer.endEditCommand()
     layer.triggerRepaint()
+
+
+def words_of_database(layer: QgsVectorLayer) -> str:
+    """Why a database has just refused something; empty where it is asked at the save only, as
+    without a transaction."""
+    provider = layer.dataProvider()
+    said = provider.errors() if provider.transaction() is not None else []
+    if not said:
+        return ""
+    provider.clearErrors()
+    return " ".join(said[-1].split())
+
+
+def _raise_words_of_database(layer: QgsVectorLayer) -> None:
+    """After a change was refused.
+
+    Raises:
+        EditError: A database has said why.
+    """
+    why = words_of_database(layer)
+    if why:
+        text = tr("The layer {name} refused the change ({why}).")
+        raise EditError(text.format(name=layer.name(), why=why))
 
 
 def feature_of(layer: QgsVectorLayer, feature_id: int) -> Optional[QgsFeature]:
@@ -242,6 +305,7 @@ def set_shape(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> 
     before = layer.getFeature(feature_id).geometry()
     geometry = fitted(layer, avoid_overlaps(layer, geometry, [feature_id]), before)
     if not layer.changeGeometry(feature_id, geometry):
+        _raise_words_of_database(layer)
         raise EditError(
             tr("The layer {name} refused the change; see its form's constraints.").format(
                 name=layer.name()
@@ -259,8 +323,15 @@ def measure(layer: QgsVectorLayer, features: Sequence[QgsFeature]) -> None:
 
 
 def _measure_anew(layer: QgsVectorLayer, feature_id: int, geometry: QgsGeometry) -> None:
+    """Within a command: a feature's area and perimeter become those of its new shape; they stay
+    where the layer lets no values be changed.
+
+    Raises:
+        EditError: A database refuses them.
+    """
     for index, value in field_mapping.measures(layer, geometry).items():
-        layer.changeAttributeValue(feature_id, index, value)
+        if not layer.changeAttributeValue(feature_id, index, value):
+            _raise_words_of_database(layer)
 
 
 def set_shapes(layer: QgsVectorLayer, shapes: dict[int, QgsGeometry], text: str) -> None:
@@ -351,7 +422,8 @@ def split(layer: QgsVectorLayer, feature_ids: Sequence[int], line: Sequence[QgsP
                     values[known] = secrets.token_hex(8)
                 new = QgsVectorLayerUtils.createFeature(layer, fitted(layer, part), values)
                 measure(layer, [new])
-                if not layer.addFeature(new):
+                if not add(layer, new):
+                    _raise_words_of_database(layer)
                     raise EditError(
                         tr("The layer {name} refused the object; see its form's constraints.")
                         .format(name=layer.name())
@@ -417,9 +489,28 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
     Raises:
         EditError: The layer refuses it.
     """
+    if _would_be_lost(layer, feature_id, field):
+        raise EditError(
+            tr(
+                "Save {layer} first: this object is not saved yet, and QGIS would lose its value "
+                "of “{field}”, which is a new field."
+            ).format(layer=layer.name(), field=layer.fields().at(field).name())
+        )
     if not layer.changeAttributeValue(feature_id, field, value_for(layer, field, value)):
+        _raise_words_of_database(layer)
         raise EditError(
             tr("{field} of {layer} cannot be changed.").format(
                 field=layer.fields().at(field).name(), layer=layer.name()
             )
         )
+
+
+def _would_be_lost(layer: QgsVectorLayer, feature_id: int, field: int) -> bool:
+    """Whether a save leaves a value out: of a field that is newer than the feature, which others
+    than :func:`add` have added."""
+    fields, buffer = layer.fields(), layer.editBuffer()
+    if feature_id >= 0 or buffer is None or fields.fieldOrigin(field) != QgsFields.OriginEdit:
+        return False
+    feature = buffer.addedFeatures().get(feature_id)
+    known = [] if feature is None else feature.fields().names()
+    return bool(known) and fields.at(field).name() not in known

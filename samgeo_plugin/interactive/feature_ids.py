@@ -21,6 +21,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from . import reading
 from .in_steps import InSteps
 from .tidy import iou
 
@@ -36,8 +37,7 @@ ALIKE = 0.9999
 
 def renumbers(layer: QgsVectorLayer) -> bool:
     """Whether a save may give other ids to features that were in the file already."""
-    by_file = layer.providerType() == "ogr"
-    return by_file and layer.dataProvider().storageType() not in _WITH_KEYS
+    return _is_file(layer) and layer.dataProvider().storageType() not in _WITH_KEYS
 
 
 def alike(one: QgsGeometry, other: QgsGeometry) -> bool:
@@ -98,19 +98,40 @@ def _bytes(shape: QgsGeometry) -> bytes:
 def unfiltered(layer: QgsVectorLayer) -> QgsVectorLayer:
     """What a layer shows without its filter; the layer itself where it has none that can go.
 
-    A file is opened anew: a copy of the layer would count first what its filter lets through.
+    A file is opened anew: a copy of the layer would count first what its filter lets through. Of a
+    database whose transaction is open, the filter cannot go.
     """
     if not layer.subsetString():
         return layer
-    bare = layer.source().replace(f"|subset={layer.subsetString()}", "")
-    if layer.providerType() == "ogr" and bare != layer.source():
-        options = QgsVectorLayer.LayerOptions()
-        options.loadDefaultStyle, options.skipCrsValidation = False, True
-        whole = QgsVectorLayer(bare, layer.name(), "ogr", options)
+    bare, is_file = layer.source().replace(f"|subset={layer.subsetString()}", ""), _is_file(layer)
+    if is_file and bare != layer.source():
+        whole = _opened(layer, bare)
         if whole.isValid():
             return whole
+    if reading.in_transaction(layer) and not is_file:
+        return layer  # another connection to a database may wait for this one's lock, for ever
     whole = layer.clone()
     return whole if whole.setSubsetString("") else layer
+
+
+def as_saved(layer: QgsVectorLayer) -> QgsVectorLayer:
+    """A layer whose provider reads what is saved, through the filter; the layer itself, but for a
+    file's in a transaction, which shows what is not saved, too."""
+    if reading.in_transaction(layer) and _is_file(layer):
+        opened = _opened(layer, layer.source())
+        if opened.isValid():
+            return opened
+    return layer
+
+
+def _is_file(layer: QgsVectorLayer) -> bool:
+    return layer.providerType() == "ogr"
+
+
+def _opened(layer: QgsVectorLayer, source: str) -> QgsVectorLayer:
+    options = QgsVectorLayer.LayerOptions()
+    options.loadDefaultStyle, options.skipCrsValidation = False, True
+    return QgsVectorLayer(source, layer.name(), "ogr", options)
 
 
 class SavedIds(QObject):

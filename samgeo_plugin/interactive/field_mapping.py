@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any, Optional
+from uuid import UUID
 
 from qgis.core import (
     QgsCsException,
@@ -78,6 +79,30 @@ def set_mapping(layer: QgsVectorLayer, values: dict[str, str]) -> None:
     layer.setCustomProperty(MAPPING_PROPERTY, json.dumps(values))
 
 
+def filled_in(layer: QgsVectorLayer, field: int, value: Any) -> Any:
+    """A value as it is after the save; None where the source computes it then.
+
+    Until then, new features have the clause of the default in place of its value.
+    """
+    fields = layer.fields()
+    if fields.fieldOrigin(field) != QgsFields.OriginProvider:
+        return value
+    clause = layer.dataProvider().defaultValueClause(fields.fieldOriginIndex(field))
+    if not clause or not (field_types.is_left_to_source(value) or value == clause):
+        return value
+    return field_types.literal(clause)
+
+
+def text_field(layer: QgsVectorLayer, name: str, length: int) -> QgsField:
+    """A field that is to be added to a layer, for texts up to a length.
+
+    Databases give a field back as they keep it; where that is another one, QGIS saves no feature.
+    """
+    kind = "varchar" if layer.providerType() == "postgres" else "text"
+    keeps_length = layer.providerType() != "spatialite"
+    return QgsField(name, field_types.TEXT, kind, length if keeps_length else 0)
+
+
 def measures(layer: QgsVectorLayer, geometry: QgsGeometry) -> dict[int, Any]:
     """Area and perimeter of a shape on the ellipsoid, by the fields that the layer has for them.
 
@@ -116,7 +141,7 @@ def fitting(field: QgsField, value: Any) -> Any:
         return None
     try:
         if kind == field_types.TEXT:
-            text = str(value)
+            text = str(UUID(str(value))) if field.typeName() == "uuid" else str(value)
             return text[: field.length()] if field.length() > 0 else text
         if kind in field_types.WHOLE:
             return round(float(value))

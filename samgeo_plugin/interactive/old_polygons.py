@@ -16,7 +16,7 @@ from qgis.core import (
 )
 from qgis.PyQt import sip
 
-from . import editing, feature_ids
+from . import editing, feature_ids, reading
 from .changes_layer import AS_IT_WAS, DECISION, old_id_of
 from .decisions import ACCEPTED
 from .doubt import text_of
@@ -61,6 +61,9 @@ class OldPolygons:
         The old layer may have been saved since the changes were found. Where its file has been
         numbered anew, or the polygon was not saved then, it is known by its outline: as it was,
         where that is known, else the change's, and at last the one that shares most ground with it.
+
+        Raises:
+            ReadError: One of the layers could not be read as a whole.
         """
         self._now = {}
         if not feature_ids.renumbers(self.old) and not self._names_unsaved():
@@ -73,7 +76,7 @@ class OldPolygons:
     def _find_old(self) -> Iterator[None]:
         there: dict[int, QgsGeometry] = {}
         request = QgsFeatureRequest().setNoAttributes()
-        for each in self.old.dataProvider().getFeatures(request):
+        for each in reading.features(self.old, request, self.old.dataProvider()):
             there[each.id()] = each.geometry()
             yield
         buffer = self.old.editBuffer()
@@ -82,13 +85,13 @@ class OldPolygons:
             there.update((k, each.geometry()) for k, each in buffer.addedFeatures().items())
         there = {k: shape for k, shape in there.items() if not shape.isNull()}
         shapes: dict[Optional[int], QgsGeometry] = {}
-        for each in () if self._outlines is None else self._outlines.getFeatures():
+        for each in () if self._outlines is None else reading.features(self._outlines):
             if each.hasGeometry():
                 shapes[old_id_of(each)] = self.shape_of(each)
             yield
         changes: list[QgsFeature] = []
         of_old: dict[int, QgsFeature] = {}
-        for each in self.changes.getFeatures():
+        for each in reading.features(self.changes):
             if each.hasGeometry():
                 changes.append(each)
                 old_id = old_id_of(each)
@@ -133,7 +136,7 @@ class OldPolygons:
         """Whether changes name polygons by ids of the edit buffer, as until a layer is saved."""
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setLimit(1)
         request.setFilterExpression('"old_fid" < 0')
-        return next(self.changes.getFeatures(request), None) is not None
+        return next(reading.features(self.changes, request), None) is not None
 
     def _is_there(
         self, change: QgsFeature, found: Optional[QgsGeometry], before: Optional[QgsGeometry]

@@ -16,7 +16,6 @@ from typing import Optional, Union
 from qgis.core import (
     QgsFeature,
     QgsFeatureRequest,
-    QgsField,
     QgsGeometry,
     QgsRectangle,
     QgsSpatialIndex,
@@ -25,14 +24,14 @@ from qgis.core import (
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
-from .. import field_types
 from ..i18n import tr
-from . import editing, target
+from . import editing, field_mapping, reading, target
 from .changes_layer import DECISION, is_update, old_layer_of
 from .decisions import ACCEPTED, OPEN, STATUS, decision_field
 from .doubt import Facts, facts_of, text_of
 from .editing import EditError
 from .feature_ids import SavedIds
+from .reading import ReadError
 from .review_queue import ReviewFilter, ReviewQueue
 from .update_review import UpdateReview
 
@@ -141,10 +140,11 @@ class Review(QObject):
                 "{layer} has no room for the decisions: its field “{field}” holds other values or "
                 "is no text; rename that field first."
             ).format(layer=layer.name(), field=DECISION)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
+        if why is None:
+            try:
+                editing.begin(layer)
+            except EditError as error:
+                why = str(error)
         if why is None and field is not None and layer.fields().lookupField(field) < 0:
             why = self._add_field(layer, field)
         if why is not None or field is None:
@@ -206,7 +206,7 @@ class Review(QObject):
 
     def _add_field(self, layer: QgsVectorLayer, name: str) -> Optional[str]:
         layer.beginEditCommand(tr("Add a field for the review"))
-        if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 20)):
+        if layer.addAttribute(field_mapping.text_field(layer, name, 20)):
             layer.endEditCommand()
             return None
         layer.destroyEditCommand()
@@ -231,12 +231,22 @@ class Review(QObject):
         self._catch_up()
         index = self._status_index
         request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
-        for feature in self.layer.getFeatures(request):
+        try:
+            features = list(reading.features(self.layer, request))
+        except ReadError as error:
+            self.message.emit("warning", str(error))
+            return
+        for feature in features:
             facts = self.facts.get(feature.id())
             if facts is not None:
-                status = text_of(feature.attribute(index)) if index >= 0 else OPEN
+                status = self._text(index, feature.attribute(index)) if index >= 0 else OPEN
                 self.facts[feature.id()] = replace(facts, status=status)
         self.queue_changed.emit()
+
+    def _text(self, index: int, value: object) -> str:
+        """A value of one of the layer's fields, as it is after the save."""
+        layer = self.layer
+        return text_of(value if layer is None else field_mapping.filled_in(layer, index, value))
 
     def _has_field(self) -> bool:
         """There is a field for the decisions, added anew where an undo has taken it away."""
@@ -260,7 +270,7 @@ class Review(QObject):
             yield from self.update.polygons.find()
         features = {}
         index = QgsSpatialIndex()
-        for feature in layer.getFeatures():
+        for feature in reading.features(layer):
             if feature.hasGeometry():
                 features[feature.id()] = feature
                 index.addFeature(feature)
@@ -288,6 +298,10 @@ class Review(QObject):
         near: Sequence[QgsGeometry] = (),
         raster: Optional[QgsRectangle] = None,
     ) -> Facts:
+        for index in (self._status_index, self._class_index):
+            if index >= 0 and self.layer is not None:
+                value = field_mapping.filled_in(self.layer, index, feature.attribute(index))
+                feature.setAttribute(index, value)
         update = self.update is not None
         return facts_of(feature, near, raster, self.status_field, self._class_field, update)
 
@@ -303,6 +317,10 @@ class Review(QObject):
                 self.progress.emit(0, 0)
                 self._give_keys(facts.label for facts in self.facts.values())
                 self._fill(keep=False)
+                return
+            except ReadError as error:
+                self.stop()
+                self.message.emit("warning", str(error))
                 return
 
     def _fill(self, keep: bool = True) -> None:
@@ -408,11 +426,11 @@ class Review(QObject):
         """Give the current one the class of a number key (from 1), accept it, and go on."""
         classes = self.classes
         if self._class_index < 0 and self.layer is not None and 1 <= number <= len(classes):
-            target.with_class_field(self.layer)
+            layer = self.layer
+            if not self._try(lambda: target.with_class_field(layer)):
+                return
             self._find_fields()
-        if self._class_index < 0:
-            self.message.emit("info", tr("The layer has no field “label” or “class”."))
-        elif not 1 <= number <= len(classes):
+        if not 1 <= number <= len(classes):
             self.message.emit(
                 "info", tr("There is no class {number} in this layer.").format(number=number)
             )
@@ -504,7 +522,7 @@ class Review(QObject):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
         if index == self._status_index:
-            status = text_of(value)
+            status = self._text(index, value)
             self.facts[feature_id] = replace(facts, status=status)
             if self._refused is not None:
                 return
@@ -513,8 +531,9 @@ class Review(QObject):
             if status != facts.status or status == ACCEPTED:
                 self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
         else:
-            self.facts[feature_id] = replace(facts, label=text_of(value))
-            self._give_keys([text_of(value)])
+            label = self._text(index, value)
+            self.facts[feature_id] = replace(facts, label=label)
+            self._give_keys([label])
 
     def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
         if self.update is None:

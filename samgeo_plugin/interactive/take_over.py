@@ -27,12 +27,13 @@ from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 
 from .. import field_types
 from ..i18n import tr
-from . import editing, field_mapping, target
+from . import editing, field_mapping, reading, target
 from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
 from .feature_ids import SavedIds
 from .in_steps import InSteps
+from .reading import ReadError
 from .tidy import iou
 
 SAME = 0.5
@@ -115,15 +116,13 @@ class TakeOver(QObject):
 
         Raises:
             TargetError: The layer takes nothing.
-            EditError: The field for the class cannot hold one of the classes.
+            EditError: The layer cannot be edited, or its field for the class cannot hold one of
+                the classes, or there is none.
         """
         why = target.problem(layer)
-        if why is None and not layer.isEditable() and not layer.startEditing():
-            why = tr("The layer {name} cannot be edited; choose another one.").format(
-                name=layer.name()
-            )
         if why is not None:
             raise target.TargetError(why)
+        editing.begin(layer)
         names = dict.fromkeys(name for _, name in objects if name)
         there = bool(names) and target.class_field(layer) >= 0
         chosen = target.with_class_field(layer) if there else -1
@@ -138,7 +137,13 @@ class TakeOver(QObject):
             "again."
         ).format(name=layer.name())
         self._follow(layer)
-        self._steps.start(_while_editable(layer, work), self._end)
+        self._steps.start(self._or_why(_while_editable(layer, work)), self._end)
+
+    def _or_why(self, work: Iterator[None]) -> Iterator[None]:
+        try:
+            yield from work
+        except ReadError as error:
+            self._why = str(error)
 
     def _end(self) -> None:
         self._follow(None)
@@ -165,7 +170,8 @@ class TakeOver(QObject):
         changed: set[int] = set()
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
         hidden = target.hidden_by_filter(layer, request)
-        for feature in itertools.chain(layer.getFeatures(request), hidden):
+        there = reading.features(layer, request)
+        for feature in itertools.chain(there, hidden):
             yield
             if feature is None:
                 continue
@@ -205,15 +211,14 @@ class TakeOver(QObject):
         for one, name in objects:
             values = {**attributes, "id": one.id, "score": one.score, target.CLASS: name}
             values.update(stability=one.stability, area_m2=one.area_m2)
+            moved: Optional[QgsGeometry] = None
             try:
                 moved = moved_to_layer(one)
                 there = there_as(moved)
                 if there:
                     self._left += one.id not in taken
-                    if not changed.isdisjoint(there):  # its other parts have nothing in their place
-                        self._parts = {
-                            k: part for k, part in self._parts.items() if not _within(part, moved)
-                        }
+                    if not changed.isdisjoint(there):
+                        self._keep_parts(moved)
                 else:
                     if classed and not made:  # before the first feature, so that all have it
                         target.with_class_field(layer)
@@ -224,7 +229,7 @@ class TakeOver(QObject):
                     coming.addFeature(len(made), shape.boundingBox())
                     made.append((one.id, shape, given, features))
             except (target.TargetError, EditError) as error:
-                self._refuse(one.id, error)
+                self._refuse(one.id, error, moved)
             yield
         self._catch_up()
         if made or self._parts:
@@ -234,24 +239,30 @@ class TakeOver(QObject):
     def _put(self, layer: QgsVectorLayer, made: list[_Made]) -> None:
         """All of it, as one step of the undo history."""
         with editing.command(layer, tr("Take found objects over")):
-            if layer.deleteFeatures(list(self._parts)):
-                self._more -= len(self._parts)
             for key, shape, given, features in made:
                 try:
                     features = features or _features(layer, shape, given)
                 except target.TargetError as error:
-                    self._refuse(key, error)
+                    self._refuse(key, error, shape)
                     continue
-                if all(layer.addFeature(each) for each in features):
+                if all(editing.add(layer, each) for each in features):
                     self._more += 1
                     self.added.add(key)
                     self._given[layer.id(), key] = features
                 else:
-                    self._refuse(key, target.refusal(layer))
+                    self._refuse(key, target.refusal(layer), shape)
+            if layer.deleteFeatures(list(self._parts)):
+                self._more -= len(self._parts)
 
-    def _refuse(self, key: str, why: Exception) -> None:
+    def _refuse(self, key: str, why: Exception, shape: Optional[QgsGeometry]) -> None:
         self._left += 1
         self.refused[key] = str(why)
+        if shape is not None:
+            self._keep_parts(shape)
+
+    def _keep_parts(self, whole: QgsGeometry) -> None:
+        """Parts of an object that does not come stay: there is nothing in their place."""
+        self._parts = {k: part for k, part in self._parts.items() if not _within(part, whole)}
 
     def _saved(self, ids: dict[int, Optional[int]]) -> None:
         """A save between two steps has given features other ids (``SavedIds.changed``)."""
@@ -340,6 +351,8 @@ def _looks_at_others(layer: QgsVectorLayer) -> bool:
     unique = QgsFieldConstraints.Constraint.ConstraintUnique
     groups = {each.name(): each.groups() for each in QgsExpression.Functions()}
     for index, field in enumerate(fields):
+        if not field_mapping.is_stored(layer, index):
+            continue
         by_source = provider.defaultValueClause(fields.fieldOriginIndex(index))
         if field.constraints().constraints() & unique and not by_source:
             return True

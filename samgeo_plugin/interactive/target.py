@@ -29,9 +29,9 @@ from qgis.core import (
     QgsWkbTypes,
 )
 
-from .. import field_types, styles
+from .. import styles
 from ..i18n import tr
-from . import editing, feature_ids, field_mapping, last_values
+from . import editing, feature_ids, field_mapping, last_values, reading
 from .editing import EditError
 from .place import Place, parts_of, put_back
 from .tidy import iou
@@ -162,21 +162,29 @@ def class_field(layer: QgsVectorLayer) -> int:
 
 def with_class_field(layer: QgsVectorLayer) -> int:
     """The field for the class, added through the edit buffer where there is none; -1 where the
-    layer lets none be added, or the user has left the class out of its mapping."""
+    user has left the class out of the layer's mapping.
+
+    Raises:
+        EditError: There is none, and the layer lets none be added.
+    """
     index, chosen = class_field(layer), field_mapping.chosen_mapping(layer)
     if index >= 0:
         left_out = chosen is not None and CLASS not in chosen
         return -1 if left_out else index
     name = next((name for name in _CLASSES if layer.fields().lookupField(name) < 0), None)
-    if name is None or not layer.isEditable():
-        return -1
-    layer.beginEditCommand(tr("Add a field for the class"))
-    if layer.addAttribute(QgsField(name, field_types.TEXT, "text", 80)):
-        layer.endEditCommand()
-        if chosen is not None:
-            field_mapping.set_mapping(layer, {**chosen, CLASS: name})
-    else:
-        layer.destroyEditCommand()
+    no_field = EditError(
+        tr(
+            "The layer {name} has no field “label” or “class” and lets none be added: choose "
+            "another layer or no class, or add a text field “class” to it first."
+        ).format(name=layer.name())
+    )
+    if name is None:
+        raise no_field
+    with editing.command(layer, tr("Add a field for the class")):
+        if not layer.addAttribute(field_mapping.text_field(layer, name, 80)):
+            raise no_field
+    if chosen is not None:
+        field_mapping.set_mapping(layer, {**chosen, CLASS: name})
     return class_field(layer)
 
 
@@ -217,18 +225,15 @@ def add_object(
 
     Raises:
         TargetError: The layer refuses it.
-        EditError: Nothing would be left of it beside existing objects, or the field for the class
-            cannot hold its class.
+        EditError: The layer cannot be edited, nothing would be left of the object beside existing
+            ones, or the field for the class cannot hold its class.
         FormWanted: Its form must be shown, or a hard constraint is not met yet.
     """
     why = problem(layer)
     if why is not None:
         raise TargetError(why)
     moved = editing.avoid_overlaps(layer, to_layer_crs(geometry, crs, layer))
-    if not layer.isEditable() and not layer.startEditing():
-        raise TargetError(
-            tr("The layer {name} cannot be edited; choose another one.").format(name=layer.name())
-        )
+    editing.begin(layer)
     values = field_values(layer, attributes)
     engines = {layer.fields().lookupField(name) for name in field_mapping.mapping(layer).values()}
     values.update(last_values.reused(layer, {*values, *engines}))
@@ -239,7 +244,7 @@ def add_object(
     layer.beginEditCommand(tr("Add segmented object"))
     ids = []
     for one in made:
-        if not layer.addFeature(one):
+        if not editing.add(layer, one):
             layer.destroyEditCommand()
             raise refusal(layer)
         editing.share_vertices(layer, one.geometry())
@@ -270,7 +275,13 @@ def features_for(
 
 
 def refusal(layer: QgsVectorLayer) -> TargetError:
-    """What is said where a layer does not take a feature and does not say why."""
+    """What is said where a layer does not take a feature; a database says why at once where it is
+    written to in a transaction."""
+    why = editing.words_of_database(layer)
+    if why:
+        return TargetError(
+            tr("The layer {name} refused the object ({why}).").format(name=layer.name(), why=why)
+        )
     return TargetError(
         tr("The layer {name} refused the object; see its form's constraints.").format(
             name=layer.name()
@@ -289,7 +300,8 @@ def hidden_by_filter(
     if whole is layer:
         return
     shown = set()
-    for feature in layer.dataProvider().getFeatures(request):
+    saved = feature_ids.as_saved(layer)
+    for feature in saved.dataProvider().getFeatures(request):
         shown.add(bytes(feature.geometry().asWkb()))
         yield None
     for feature in whole.getFeatures(request):
@@ -303,11 +315,12 @@ def same_object(
 
     Raises:
         TargetError: The polygon lies outside the layer's CRS.
+        ReadError: The layer could not be read as a whole.
     """
     if not layer.isValid() or not layer.crs().isValid():
         return None
     moved = to_layer_crs(geometry, crs, layer)
-    return _agreeing(layer.getFeatures(_around(moved)), moved)
+    return _agreeing(reading.features(layer, _around(moved)), moved)
 
 
 def hides_object(
@@ -388,7 +401,7 @@ def field_values(layer: QgsVectorLayer, attributes: dict[str, Any]) -> dict[int,
     """An object's attributes by the layer's fields; a class gets a field where there is none.
 
     Raises:
-        EditError: The field for the class cannot hold its class.
+        EditError: The field for the class cannot hold its class, or there is none.
     """
     said = attributes.get(CLASS)
     chosen = with_class_field(layer) if said else -1
@@ -430,8 +443,6 @@ def correct_object(
         spots = [to_layer_crs(QgsGeometry.fromPointXY(p), crs, layer).asPoint() for p in inside]
         moved = put_back(now, place.part, moved, spots)
     said = attributes.get(CLASS)
-    if said and not layer.isEditable():
-        layer.startEditing()
     chosen = with_class_field(layer) if said else -1
     with editing.command(layer, tr("Correct object")):
         editing.set_shape(layer, feature_id, moved)
@@ -451,14 +462,10 @@ def set_class(place: Place, crs: QgsCoordinateReferenceSystem, name: str) -> Wri
     written, index = Written(layer.id(), (feature_id,)), class_field(layer)
     if index >= 0 and layer.getFeature(feature_id).attribute(index) == name:
         return written
-    if not layer.isEditable():
-        layer.startEditing()
     chosen = with_class_field(layer)
     if chosen >= 0:
         with editing.command(layer, tr("Correct object")):
             editing.set_value(layer, feature_id, chosen, name)
-    elif index < 0:
-        raise EditError(tr("The layer has no field “label” or “class”."))
     return written
 
 
@@ -484,6 +491,8 @@ def broken_constraints(layer: QgsVectorLayer, feature: QgsFeature) -> str:
     strength = QgsFieldConstraints.ConstraintStrength.ConstraintStrengthHard
     provider = layer.dataProvider()
     for index, field in enumerate(layer.fields()):
+        if not field_mapping.is_stored(layer, index):
+            continue  # of a joined table, or computed
         clause = provider.defaultValueClause(layer.fields().fieldOriginIndex(index))
         if clause and feature.attribute(index) in (None, NULL, clause):
             continue  # the database fills it in

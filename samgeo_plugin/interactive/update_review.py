@@ -142,7 +142,7 @@ class UpdateReview:
         if broken:
             raise target.FormWanted(self.old, [made], broken)
         with editing.command(self.old, _title(change)):
-            self._must(self.old.addFeature(made))
+            self._must(editing.add(self.old, made))
         self._made[change.id()] = made.id()
 
     def _remove(self, change: QgsFeature, was_accepted: bool) -> None:
@@ -152,13 +152,19 @@ class UpdateReview:
             with editing.command(self.old, tr("Update taken back")):
                 self._must(self.old.deleteFeature(found))
             self._filled[change.id()] = filled
-        elif was_accepted:
+        elif was_accepted and not self._undone_together():
             raise EditError(
                 tr(
                     "{layer} has no polygon with the outline of this new object: if you have "
                     "changed it since, delete it there by hand."
                 ).format(layer=self.old.name())
             )
+
+    def _undone_together(self) -> bool:
+        """An undo of the decision takes the change of the old layer back, too: both are in one
+        transaction."""
+        transaction = self.old.dataProvider().transaction()
+        return transaction is not None and transaction == self.changes.dataProvider().transaction()
 
     def _new_feature(self, change: QgsFeature) -> Optional[int]:
         """The old layer's feature that a new object has become."""
@@ -263,7 +269,7 @@ class UpdateReview:
         for index, value in self._values(kept).items():
             feature.setAttribute(index, value)
         feature.setGeometry(shape)
-        self._must(self.old.addFeature(feature))
+        self._must(editing.add(self.old, feature))
         self._made[change.id()] = feature.id()
 
     def _values(self, kept: QgsFeature) -> dict[int, Any]:

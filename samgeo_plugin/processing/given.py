@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -263,6 +264,8 @@ class Given:
         for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
             field = QgsField(source.fields().at(index))
             field.setName(column)
+            if field.type() in field_types.NESTED:
+                field = QgsField(column, field_types.TEXT)
             fields.append(field)
         options = QgsVectorFileWriter.SaveVectorOptions()
         options.driverName = "GPKG"
@@ -293,7 +296,11 @@ class Given:
                 ) from error
             copy.setGeometry(geometry)
             values = feature.attributes()
-            copy.setAttributes([feature.id(), *(values[index] for index in kept)])
+            is_new = feature.id() < 0
+            handed = [
+                _handed_over(source.fields().at(index), values[index], is_new) for index in kept
+            ]
+            copy.setAttributes([feature.id(), *handed])
             if lasting:
                 digest.update(bytes(geometry.asWkb()))
                 digest.update(repr([plain(each) for each in copy.attributes()]).encode())
@@ -444,6 +451,33 @@ def column_names(attributes: Sequence[str]) -> dict[str, str]:
         taken.add(column.lower())
         names[attribute] = column
     return names
+
+
+def _handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
+    """A value as a GeoPackage takes it in any version of QGIS: what has parts as text in JSON.
+
+    Args:
+        field: The source's.
+        value: Its value.
+        is_new: The feature is not saved yet: what a database fills in then is there in its words,
+            of which only a text is known.
+    """
+    value = plain(value)
+    if value is None:
+        return None
+    if field_types.is_left_to_source(value):
+        return field_types.literal(value.defaultValueClause())
+    is_text = isinstance(value, str) and field.type() == field_types.TEXT
+    if is_new and is_text and "'::" in value:
+        return field_types.literal(value) or value
+    if field.type() in field_types.NESTED:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        try:
+            return field.convertCompatible(value)
+        except ValueError:  # the clause of a default
+            return None
+    return value
 
 
 def plain(value: Any) -> Any:

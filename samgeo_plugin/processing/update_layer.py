@@ -119,7 +119,7 @@ class UpdateLayer(EngineAlgorithm):
         self._file = None if layer is None else _file_and_layer(layer)
         self._whole = self._file is not None and everything and _is_as_saved(layer)
         buffer = None if layer is None else layer.editBuffer()
-        self._unsaved = buffer is not None and bool(buffer.addedFeatures())
+        self._unsaved = buffer is not None and layer.isModified() and bool(buffer.addedFeatures())
         self._in_part = not everything or (layer is not None and bool(layer.subsetString()))
         self._keys = set()
         if self._file is not None:

@@ -120,6 +120,23 @@ def small_raster(path: Path, bands: int):
 
 
 @pytest.fixture
+def transaction_groups(qgis_app):
+    """QGIS's automatic transaction groups: one connection for all readers of an edited layer."""
+    from qgis.core import Qgis, QgsProject
+
+    project = QgsProject.instance()
+    if hasattr(project, "setTransactionMode"):  # since QGIS 3.26
+        project.setTransactionMode(Qgis.TransactionMode.AutomaticGroups)
+    else:
+        project.setAutoTransaction(True)
+    yield
+    for layer in project.mapLayers().values():
+        if hasattr(layer, "rollBack"):
+            layer.rollBack()
+    project.clear()  # of layers, and of the mode
+
+
+@pytest.fixture
 def town(tmp_path, qgis_app):
     """A raster of four bands in the project."""
     from qgis.core import QgsProject, QgsRasterLayer

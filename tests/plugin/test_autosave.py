@@ -6,9 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsProject, QgsVectorLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsProject,
+    QgsVectorLayer,
+)
 
-from samgeo_plugin.interactive import autosave
+from samgeo_plugin.interactive import autosave, target
 from samgeo_plugin.job import Prompt
 
 
@@ -69,6 +74,31 @@ def test_it_is_saved_while_one_pauses_and_not_while_an_object_is_in_work(first, 
     first.controller.session.clear()
     wait(lambda: on_disk(layer) == 1)
     assert layer.isEditable()
+
+
+def test_it_is_not_saved_by_itself_where_that_would_save_other_layers(
+    transaction_groups, loaded, wait, tmp_path
+):
+    crs, path = QgsCoordinateReferenceSystem("EPSG:32645"), str(tmp_path / "town.gpkg")
+    mine, other = (target.new_geopackage_layer(path, name, crs) for name in ("mine", "other"))
+    QgsProject.instance().addMapLayers([mine, other])
+    assert loaded.controller.set_target(mine)
+    saves = loaded.controller.autosave
+    saves.set_on(True)
+    saves._idle.setInterval(50)
+    for layer in (other, mine):
+        assert layer.isEditable() or layer.startEditing()
+        assert layer.addFeature(QgsFeature(layer.fields()))
+    wait(lambda: "mine is not saved by itself now" in loaded.iface.text())
+    assert "the changes of other, too" in loaded.iface.text()
+    assert "the changes of other, too" in loaded.dock.source.save.toolTip()
+    assert (on_disk(mine), on_disk(other)) == (0, 0)
+    other.rollBack()
+    assert mine.isEditable() or mine.startEditing()
+    assert mine.addFeature(QgsFeature(mine.fields()))
+    wait(lambda: on_disk(mine) >= 1)
+    assert "the changes of other" not in loaded.dock.source.save.toolTip()
+    assert on_disk(other) == 0
 
 
 def test_it_can_be_switched_off(first, wait):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -243,6 +244,83 @@ def test_each_part_of_an_object_gets_a_form(loaded, with_form, wait):
     assert [len(each.feature_ids) for each in written] == [2]
     assert sum(f.geometry().area() for f in with_form.getFeatures()) == 300 + 100 + 64
     with_form.rollBack()
+
+
+def test_a_value_that_qgis_would_lose_at_the_save_is_refused(roofs):
+    feature = QgsFeature(roofs.fields())  # as QGIS's own tools add it
+    feature.setGeometry(square(100, 0))
+    assert roofs.addFeature(feature)
+    assert roofs.addAttribute(field_mapping.text_field(roofs, "class", 80))
+    index = roofs.fields().lookupField("class")
+    loses = "class" not in roofs.editBuffer().addedFeatures()[feature.id()].fields().names()
+    refused = pytest.raises(EditError, match="Save r first") if loses else nullcontext()
+    with refused, editing.command(roofs, ""):
+        editing.set_value(roofs, feature.id(), index, "roof")
+    assert roofs.commitChanges()
+    assert ("roof" in [each["class"] for each in roofs.getFeatures()]) is not loses
+
+
+class InTransaction(QgsVectorLayer):
+    """A layer of a database that refuses a change at once, and says why."""
+
+    refused = ""
+
+    def dataProvider(self):  # noqa: N802
+        provider = super().dataProvider()
+        provider.transaction = lambda: self
+        provider.errors = lambda: ["an older one", "ERROR: violates\n check"]
+        provider.clearErrors = lambda: None
+        return provider
+
+    def changeGeometry(self, *change) -> bool:  # noqa: N802
+        return self.refused != "shape" and super().changeGeometry(*change)
+
+    def changeAttributeValue(self, *change) -> bool:  # noqa: N802
+        return self.refused != "value" and super().changeAttributeValue(*change)
+
+
+@pytest.mark.parametrize("refused", ["shape", "value"])
+def test_what_a_database_refuses_is_said_and_nothing_of_it_stays(qgis_app, refused):
+    layer = InTransaction("Polygon?crs=EPSG:32645&field=area_m2:double", "plots", "memory")
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(square(300000, 3000000))
+    layer.dataProvider().addFeatures([feature])
+    known = next(layer.getFeatures()).id()
+    layer.refused = refused
+    said = r"plots refused the change \(ERROR: violates check\)"
+    with pytest.raises(EditError, match=said), editing.command(layer, "a larger one"):
+        editing.set_shape(layer, known, square(300000, 3000000, 20))
+    assert layer.getFeature(known).geometry().area() == 100
+    if refused == "value":
+        with pytest.raises(EditError, match=said), editing.command(layer, "another area"):
+            editing.set_value(layer, known, 0, 7.0)
+    layer.rollBack()
+
+
+class LockedByOthers(QgsVectorLayer):
+    """As in buffered transaction groups of QGIS 3.26: it says that its editing has begun."""
+
+    locked = True
+
+    def startEditing(self) -> bool:  # noqa: N802
+        return self.locked or super().startEditing()
+
+
+def test_an_object_waits_where_no_other_layer_can_be_edited(loaded, roofs, monkeypatch):
+    monkeypatch.setattr(editing, "buffered_together", lambda: True)
+    layer = LockedByOthers("Polygon?crs=EPSG:32645&field=name:string", "locked", "memory")
+    QgsProject.instance().addMapLayer(layer)
+    assert loaded.controller.set_target(layer)
+    loaded.controller._write(Accepted(square(100, 0), square(100, 0), UTM, {}))
+    assert "locked cannot be edited while others are" in loaded.iface.text()
+    with pytest.raises(EditError, match="while others are"), editing.command(layer, ""):
+        pass
+    roofs.rollBack()
+    layer.locked = False
+    buttons = {button.text(): button for button in loaded.iface.buttons()}
+    buttons["Try again"].click()
+    assert layer.featureCount() == 1
+    layer.rollBack()
 
 
 def test_an_object_that_went_through_the_form_is_as_good_as_any(loaded, with_form, wait):
@@ -516,7 +594,7 @@ def test_a_class_that_is_chosen_in_the_panel_is_the_polygons_and_a_new_name_is_n
 
 
 def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):
-    monkeypatch.setattr(target, "with_class_field", lambda layer: -1)
+    monkeypatch.setattr(QgsVectorLayer, "addAttribute", lambda layer, field: False)
     monkeypatch.setattr(target, "class_field", lambda layer: -1)
     loaded.tool._say_class("roof")
     assert loaded.controller.session.accept()
@@ -542,8 +620,7 @@ def test_a_correction_that_its_layer_refuses_can_go_into_a_new_one(
     (((_, sentence), more),) = said
     assert "“n” of r cannot hold “roof”" in sentence
     assert shapes(roofs)["a"].area() == 100
-    ((_, use_a_new_layer),) = more["actions"]
-    use_a_new_layer()
+    dict(more["actions"])["Use a new layer"]()
     new = controller.target_layer()
     assert new.name() != "r"
     assert [feature["class"] for feature in new.getFeatures()] == ["roof"]

@@ -54,6 +54,25 @@ def accepting(loaded, tmp_path):
     project.removeAllMapLayers()
 
 
+def test_what_a_transaction_discards_or_makes_again_is_known(transaction_groups, accepting, wait):
+    told = []
+    accepting.controller.taken_back.connect(lambda *_: told.append("gone"))
+    accepting.controller.accepted_as.connect(lambda *_: told.append("in"))
+    accepting.accept(square(0))
+    layer = accepting.layer
+    assert layer.dataProvider().transaction() is not None
+    layer.undoStack().undo()
+    wait(lambda: told == ["in", "gone"])
+    for x in (100, 0):  # as the redo of a database, in which the object gets another key
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(x))
+        feature["class"] = "roof"
+        assert layer.addFeature(feature)
+    wait(lambda: told == ["in", "gone", "in"])
+    layer.rollBack()
+    wait(lambda: told == ["in", "gone", "in", "gone"])
+
+
 @pytest.mark.parametrize("name", ["roof", ""])
 def test_before_the_first_search_what_is_undone_is_left_out(accepting, name):
     accepting.accept(square(0), name)
@@ -181,6 +200,30 @@ def test_a_save_looks_through_no_file_for_accepted_objects(accepting, tmp_path, 
     QTest.qWait(20)
     assert looks == []
     assert [each.boundingBox().xMinimum() for each in gone] == [0]
+
+
+def test_after_a_roll_back_another_object_may_have_the_id_of_one(transaction_groups, accepting):
+    accepting.accept(square(0))
+    accepting.accept(square(20))
+    assert accepting.now() == [(0, "roof"), (20, "roof")]
+    accepting.layer.rollBack()
+    assert accepting.now() == []
+    accepting.accept(square(40))
+    assert accepting.now() == [(40, "roof")]
+
+
+def test_after_an_undo_too_and_an_object_is_known_by_its_outline(transaction_groups, accepting):
+    accepting.accept(square(0))
+    accepting.accept(square(20))
+    for _ in range(2):
+        accepting.layer.undoStack().undo()
+    assert accepting.now() == []
+    for x, examples in ((30, []), (20, [(20, "roof")])):
+        again = QgsFeature(accepting.layer.fields())
+        again.setGeometry(square(x))
+        again["class"] = "roof"
+        assert accepting.layer.addFeature(again)
+        assert accepting.now() == examples
 
 
 def test_nothing_follows_the_layer_once_the_plugin_is_off(accepting):

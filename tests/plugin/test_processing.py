@@ -14,6 +14,7 @@ from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
+    QgsField,
     QgsGeometry,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
@@ -32,12 +33,12 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from samgeo_plugin import rasters, rendering, styles
+from samgeo_plugin import field_types, rasters, rendering, styles
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
-from samgeo_plugin.processing.given import units_a_metre
+from samgeo_plugin.processing.given import Given, _handed_over, units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
 from samgeo_plugin.processing.results import Carried
 from samgeo_plugin.setup import environment
@@ -725,3 +726,26 @@ def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
     ):
         sentence = said.format(run=folder, kept=kept)
         assert algorithm._in_qgis(sentence, folder, [kept]) == wanted
+
+
+def test_values_that_only_a_database_knows_are_handed_over(qgis_app, tmp_path):
+    layer = QgsVectorLayer(
+        "Polygon?crs=EPSG:32645&field=nr:integer&field=code:string(3)", "p", "memory"
+    )
+    feature = QgsFeature(layer.fields())
+    feature.setAttributes([1, "ab"])
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((0 0, 9 0, 9 9, 0 0))"))
+    layer.dataProvider().addFeature(feature)
+    assert layer.startEditing()
+    feature.setAttributes([None, None])  # not saved yet: clauses, as databases have them
+    assert layer.addFeature(feature)
+    layer.changeAttributeValue(feature.id(), 0, "nextval('p_nr_seq'::regclass)")
+    layer.changeAttributeValue(feature.id(), 1, "'ab'::bpchar")
+    given = Given(None, {}, QgsProcessingContext(), QgsProcessingFeedback(), tmp_path)
+    path = given.vector_path(layer, "p", layer.fields().names())
+    handed = QgsVectorLayer(f"{path}|layername=p", "handed", "ogr")
+    rows = {tuple(f[n] or None for n in ("nr", "code")) for f in handed.getFeatures()}
+    assert rows == {(1, "ab"), (None, "ab")}
+    layer.rollBack()
+    tags = QgsField("tags", field_types.NESTED[0])  # no format of a test's has such a field
+    assert _handed_over(tags, {"floors": 2}) == '{"floors": 2}'

@@ -404,6 +404,35 @@ def test_a_status_of_the_users_own_stays_and_decisions_go_elsewhere(qgis_app, wa
     assert decision_field(made) == "review"
 
 
+class WithDefault(QgsVectorLayer):
+    """A layer whose source fills in the classes and decisions of new features."""
+
+    def dataProvider(self):  # noqa: N802
+        provider = super().dataProvider()
+        clauses = {"label": "'shed'::text", "status": "''::text"}
+        names = provider.fields().names()
+        provider.defaultValueClause = lambda index: clauses.get(names[index], "")
+        return provider
+
+
+def test_what_the_source_fills_in_at_the_save_is_known_to_the_review(qgis_app, wait):
+    layer = WithDefault(
+        "Polygon?crs=EPSG:32645&field=label:string&field=status:string", "roofs", "memory"
+    )
+    assert layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    feature.setAttributes(["'shed'::text", "''::text"])
+    feature.setGeometry(square(300000, 3000000))
+    assert layer.addFeature(feature)
+    review = Review()
+    assert review.start(layer)
+    wait(lambda: review.ready)
+    assert review.status_field == "status"
+    assert (review.classes, dict(review.counts)) == (["shed"], {OPEN: 1})
+    review.stop()
+    layer.rollBack()
+
+
 def test_a_virtual_status_is_no_field_for_decisions(qgis_app):
     made = QgsVectorLayer("Polygon?crs=EPSG:32645", "plots", "memory")
     made.addExpressionField("NULL", QgsField("status", field_types.TEXT))

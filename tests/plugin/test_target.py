@@ -6,19 +6,26 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import qgis.core
+from osgeo import ogr, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsDefaultValue,
     QgsFeature,
     QgsField,
+    QgsFieldConstraints,
+    QgsFields,
     QgsGeometry,
     QgsPoint,
     QgsProject,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerJoinInfo,
     QgsWkbTypes,
 )
 
@@ -27,6 +34,7 @@ from samgeo_plugin.gui.field_dialog import FieldDialog
 from samgeo_plugin.interactive import field_mapping, target
 from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.editing import EditError
 from samgeo_plugin.interactive.place import Place
 from samgeo_plugin.interactive.take_over import TakeOver
@@ -199,6 +207,149 @@ def test_a_class_that_the_field_cannot_hold_is_refused_and_nothing_changes(numbe
     target.correct_object(place, larger, UTM, {"class": "7"})
     assert only(numbered)["class"] == 7
     assert only(numbered).geometry().area() > 100
+
+
+def test_a_class_of_what_was_added_before_its_field_is_saved(qgis_app, tmp_path):
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "mine", "memory")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    path = str(tmp_path / "mine.gpkg")
+    QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, path, QgsProject.instance().transformContext(), options
+    )
+    saved = QgsVectorLayer(path, "mine", "ogr")
+    QgsProject.instance().addMapLayer(saved)
+    written = target.add_object(saved, SQUARE, UTM, {"score": 0.9})
+    place = Place(saved.id(), written.feature_ids[0], SQUARE)
+    target.set_class(place, UTM, "roof")  # QGIS 3.22 would lose it
+    assert saved.commitChanges(), saved.commitErrors()
+    assert only(saved)["class"] == "roof"
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def joined(qgis_app):
+    """A layer with a join to a table whose values are unique and never missing."""
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "plots", "memory")
+    table = QgsVectorLayer("NoGeometry?field=nr:integer&field=who:string", "owners", "memory")
+    for constraint in (
+        QgsFieldConstraints.Constraint.ConstraintNotNull,
+        QgsFieldConstraints.Constraint.ConstraintUnique,
+    ):
+        table.setFieldConstraint(1, constraint)
+    QgsProject.instance().addMapLayers([layer, table])
+    join = QgsVectorLayerJoinInfo()
+    join.setJoinLayer(table)
+    join.setJoinFieldName("nr")
+    join.setTargetFieldName("nr")
+    assert layer.addJoin(join)
+    yield layer
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_constraints_of_a_joined_table_are_none_of_the_layer(joined, wait):
+    target.add_object(joined, SQUARE, UTM, ATTRIBUTES)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(joined, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    assert heard == [(1, 1, 0)], take.refused
+    joined.rollBack()
+
+
+@pytest.mark.parametrize(
+    ("clause", "value", "expected"),
+    [
+        ("'roof'::text", "'roof'::text", "roof"),
+        ("'Miller''s'", "'Miller''s'", "Miller's"),
+        ("''::character varying", "''::character varying", ""),
+        ("gen_random_uuid()", "gen_random_uuid()", None),
+        ("'roof'::text", "road", "road"),
+        ("", "road", "road"),
+    ],
+)
+def test_a_default_of_the_source_is_known_before_the_save(clause, value, expected):
+    fields = QgsFields()
+    fields.append(QgsField("class", field_types.TEXT), QgsFields.OriginProvider, 0)
+    provider = SimpleNamespace(defaultValueClause=lambda index: clause)
+    layer = SimpleNamespace(fields=lambda: fields, dataProvider=lambda: provider)
+    assert field_mapping.filled_in(layer, 0, value) == expected
+    if hasattr(qgis.core, "QgsUnsetAttributeValue") and value == clause:  # since QGIS 3.28
+        unset = qgis.core.QgsUnsetAttributeValue(clause)
+        assert field_mapping.filled_in(layer, 0, unset) == (expected if clause else unset)
+        assert text_of(unset) == ""
+
+
+def test_what_a_database_refuses_in_a_transaction_is_said_with_its_words():
+    said = ["an older one", "ERROR: value for domain kind_t\n violates check constraint"]
+    provider = SimpleNamespace(
+        transaction=lambda: object(), errors=lambda: said, clearErrors=lambda: None
+    )
+    layer = SimpleNamespace(name=lambda: "strict", dataProvider=lambda: provider)
+    assert "(ERROR: value for domain kind_t violates check constraint)" in str(
+        target.refusal(layer)
+    )
+
+
+class WithoutRights(QgsVectorLayer):
+    """A layer that takes features, but no fields; as a table of a database that is another's."""
+
+    def addAttribute(self, field) -> bool:  # noqa: N802
+        return False
+
+
+def test_a_class_is_not_lost_where_no_field_for_it_can_be_added(qgis_app, wait):
+    layer = WithoutRights("MultiPolygon?crs=EPSG:32645&field=nr:integer", "theirs", "memory")
+    with pytest.raises(EditError, match="theirs has no field"):
+        target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "class": "roof"})
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(2), {}, Refinement())
+    wait(lambda: heard)
+    assert heard == [(0, 2, 0)]
+    assert all("lets none be added" in why for why in take.refused.values())
+    assert layer.featureCount() == 0
+    target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
+    assert layer.featureCount() == 1
+
+
+def test_an_id_does_not_go_into_a_field_of_uuids():
+    field = QgsField("id", field_types.TEXT, "uuid")
+    assert field_mapping.fitting(field, "12ab567890123456") is None
+    known = "05dc66a6-99e4-42bf-ae87-16bb17cb09f8"
+    assert field_mapping.fitting(field, known) == known
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [("postgres", ("varchar", 80)), ("spatialite", ("text", 0)), ("ogr", ("text", 80))],
+)
+def test_a_new_field_is_as_the_source_of_the_layer_keeps_it(provider, expected):
+    layer = SimpleNamespace(providerType=lambda: provider)
+    field = field_mapping.text_field(layer, "class", 80)
+    assert (field.typeName(), field.length()) == expected
+
+
+def in_spatialite(path: Path) -> QgsVectorLayer:
+    """A layer of QGIS's provider for SpatiaLite, with one field."""
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32645)
+    driver = ogr.GetDriverByName("SQLite")
+    file = driver.CreateDataSource(str(path), ["SPATIALITE=YES"])
+    if file is None:
+        pytest.skip("GDAL cannot write SpatiaLite files here")
+    made = file.CreateLayer("roofs", reference, ogr.wkbMultiPolygon)
+    made.CreateField(ogr.FieldDefn("name", ogr.OFTString))
+    file = made = None
+    return QgsVectorLayer(f"dbname='{path}' table=\"roofs\" (geometry)", "roofs", "spatialite")
+
+
+def test_objects_are_saved_in_spatialite_with_the_first_class(qgis_app, tmp_path):
+    layer = in_spatialite(tmp_path / "roofs.sqlite")
+    if not layer.isValid():
+        pytest.skip("QGIS has no provider for SpatiaLite here")
+    target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "class": "roof"})
+    assert layer.commitChanges(), layer.commitErrors()
+    assert [feature["class"] for feature in layer.getFeatures()] == ["roof"]
 
 
 def as_shapefile(layer: QgsVectorLayer, folder: Path) -> QgsVectorLayer:
@@ -499,6 +650,36 @@ def test_parts_of_a_larger_object_go_but_not_those_that_the_user_has_changed(
     assert left["1"] == "Miller"
     layer.rollBack()
     QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_parts_of_a_larger_object_stay_where_that_is_refused(qgis_app, tmp_path, wait, in_turn):
+    layer = target.new_geopackage_layer(str(tmp_path / "roofs.gpkg"), "roofs", UTM)
+    score, field_id = (layer.fields().lookupField(name) for name in ("score", "id"))
+    layer.setConstraintExpression(score, "score < 0.95")
+    if in_turn:
+        layer.setFieldConstraint(field_id, QgsFieldConstraints.Constraint.ConstraintUnique)
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(4), {}, Refinement())
+    wait(lambda: heard)
+    larger = []
+    for name, sure, x in (("8", 0.9, 0.0), ("9", 0.99, 40.0)):
+        larger.append((Found(name, over_two(x), sure, 0.9, 300.0), "roof"))
+    take.start(layer, UTM, larger, {}, Refinement(), set("0123"), set("0123"))
+    wait(lambda: len(heard) == 2)
+    assert set(take.refused) == {"9"}
+    assert {feature["id"] for feature in layer.getFeatures()} == {"8", "2", "3"}
+    assert heard[1] == (-1, 1, 0)
+    layer.rollBack()
+
+
+def over_two(x: float) -> QgsGeometry:
+    """A rectangle over two of the squares in a row."""
+    box = SQUARE.boundingBox()
+    return QgsGeometry.fromRect(
+        QgsRectangle(box.xMinimum() + x, box.yMinimum(), box.xMinimum() + x + 30, box.yMaximum())
+    )
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 5])

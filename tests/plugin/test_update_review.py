@@ -30,7 +30,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
-from samgeo_plugin.interactive import editing
+from samgeo_plugin.interactive import editing, reading
 from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.changes_layer import old_layer_of
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
@@ -294,6 +294,24 @@ def test_many_new_objects_at_once_open_no_forms(review, changes, old):
     changes.changeAttributeValue(new, changes.fields().lookupField("review"), ACCEPTED)
     assert not forms
     assert "one by one" in said[0]
+
+
+def test_an_undo_in_a_transaction_of_both_layers_takes_a_new_object_back(
+    transaction_groups, old, wait
+):
+    rows = changes_of(old, [(1, "confirmed", square(0)), (None, "new", square(100))])
+    changes = saved(rows, old.source().split("|")[0], "changes")
+    QgsProject.instance().removeMapLayer(rows.id())
+    QgsProject.instance().addMapLayer(changes)
+    review = Review()
+    said = begin(review, changes, wait)
+    assert reading.in_transaction(old)
+    decide(review, "new", ACCEPTED)
+    assert len(list(old.getFeatures())) == 5
+    changes.undoStack().undo()
+    assert len(list(old.getFeatures())) == 4
+    assert said == []
+    review.stop()
 
 
 def test_undo_and_the_key_for_open_bring_the_old_outline_back(review, changes, old):
@@ -1000,6 +1018,14 @@ def test_polygons_that_are_not_saved_yet_are_compared_with_a_warning(old, update
     changes, log = updated(old)
     assert changes.featureCount() == 5
     assert "houses has polygons that are not saved yet" in log
+
+
+def test_what_was_saved_in_a_transaction_is_not_called_unsaved(transaction_groups, old, updated):
+    assert old.startEditing()
+    assert reading.in_transaction(old)
+    assert old.addFeature(QgsVectorLayerUtils.createFeature(old, square(80), {1: "house 4"}))
+    assert old.commitChanges(False)
+    assert "not saved yet" not in updated(old)[1]
 
 
 @pytest.mark.parametrize("field", ["vname", "j_owner"])

@@ -1950,6 +1950,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/source_panel.py" />
+   <source>It is not saved by itself now, as that would save the changes of {others}, too.</source>
+   <translation>Er wird jetzt nicht von selbst gespeichert: Das würde auch die Änderungen von {others} speichern.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/source_panel.py" />
    <source>Models: sizes, licences, download, files of one's own</source>
    <translation>Modelle: Größen, Lizenzen, Herunterladen, eigene Dateien</translation>
   </message>
@@ -2169,6 +2174,11 @@
    <translation>{name} ist nicht mehr im Projekt; fügen Sie es hinzu und wählen Sie es.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/autosave.py" />
+   <source>{layer} is not saved by itself now: in this project that would save the changes of {others}, too. Save them when you want to.</source>
+   <translation>{layer} wird gerade nicht von selbst gespeichert: In diesem Projekt würden damit auch die Änderungen von {others} gespeichert. Speichern Sie, wann Sie wollen.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>Add it again</source>
    <translation>Noch einmal hinzufügen</translation>
@@ -2207,6 +2217,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>The target layer is gone; choose another one.</source>
    <translation>Der Ziellayer ist nicht mehr da; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/controller.py" />
+   <source>Try again</source>
+   <translation>Noch einmal versuchen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/controller.py" />
@@ -2265,6 +2280,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>Save {layer} first: this object is not saved yet, and QGIS would lose its value of “{field}”, which is a new field.</source>
+   <translation>Speichern Sie zuerst {layer}: Dieses Objekt ist noch nicht gespeichert, und QGIS würde seinen Wert von „{field}“ verlieren, weil das Feld neu ist.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
    <source>Split objects</source>
    <translation>Objekte trennen</translation>
   </message>
@@ -2272,6 +2292,11 @@
    <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The field “{field}” of {layer} cannot hold “{value}”: choose or add a text field that is long enough.</source>
    <translation>Das Feld „{field}“ von {layer} kann „{value}“ nicht aufnehmen: wählen Sie ein Textfeld, das lang genug ist, oder fügen Sie eines hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} cannot be edited while others are, as the project saves the edits of all layers together: save them, end their editing, and try again.</source>
+   <translation>Der Layer {name} lässt sich nicht bearbeiten, solange andere bearbeitet werden, weil das Projekt die Änderungen aller Layer gemeinsam speichert: Speichern Sie diese, beenden Sie ihre Bearbeitung, und versuchen Sie es noch einmal.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
@@ -2287,6 +2312,11 @@
    <location filename="samgeo_plugin/interactive/editing.py" />
    <source>The layer {name} does not let features be deleted.</source>
    <translation>Der Layer {name} lässt das Löschen von Objekten nicht zu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/editing.py" />
+   <source>The layer {name} refused the change ({why}).</source>
+   <translation>Der Layer {name} hat die Änderung abgelehnt ({why}).</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
@@ -2394,6 +2424,11 @@
    <translation>{why} Sie wird neu gestartet.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/reading.py" />
+   <source>{name} cannot be read, as something else reads it all the time; wait until the map is drawn, and try again.</source>
+   <translation>{name} lässt sich nicht lesen, weil etwas anderes den Layer ständig liest; warten Sie, bis die Karte gezeichnet ist, und versuchen Sie es noch einmal.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
    <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
@@ -2407,11 +2442,6 @@
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>Review: {status}</source>
    <translation>Prüfung: {status}</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>The layer has no field “label” or “class”.</source>
-   <translation>Der Layer hat kein Feld „label“ oder „class“.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
@@ -2490,6 +2520,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} has no field “label” or “class” and lets none be added: choose another layer or no class, or add a text field “class” to it first.</source>
+   <translation>Der Layer {name} hat kein Feld „label“ oder „class“ und lässt kein neues zu: Wählen Sie einen anderen Layer oder keine Klasse, oder fügen Sie zuerst ein Textfeld „class“ hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
    <source>The layer {name} holds no polygons; choose a polygon layer.</source>
    <translation>Der Layer {name} enthält keine Polygone; wählen Sie einen Polygonlayer.</translation>
   </message>
@@ -2497,6 +2532,11 @@
    <location filename="samgeo_plugin/interactive/target.py" />
    <source>The layer {name} is read-only; choose another one or a new layer.</source>
    <translation>Der Layer {name} ist schreibgeschützt; wählen Sie einen anderen oder einen neuen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The layer {name} refused the object ({why}).</source>
+   <translation>Der Layer {name} hat das Objekt abgelehnt ({why}).</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
