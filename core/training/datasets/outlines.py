@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Photographs of towns whose buildings, roads and water were all outlined by hand.
+"""Photographs of towns whose buildings, roads and water were all outlined by eye.
 
 Strokes (:mod:`.strokes`) say what is where at some places; they know no object, and cannot say that
 a place is *no* building. So some of the NAIP photographs (60 cm, California) were drawn completely
-for this project: ``naip_outlines.json``. The photographs of other years of the same place get the
-same buildings, roads and water, moved by what the photographs differ. One town is kept back.
+for this project, by AI assistants that looked at them four times magnified with a grid, and then at
+what they had drawn: ``naip_outlines.json``. The photographs of other years of the same place get
+the same buildings, roads and water, moved by what the photographs differ. One town is kept back.
 
 Pictures whose buildings or fields are known already (:func:`~.crops.instances`, Banepa's western
 half) were drawn as to what is around those: ``surroundings.json``.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Photographs that were drawn completely by hand: their files, classes and other years."""
+"""Photographs that were drawn completely: their files, classes and other years."""
 
 import json
 
