@@ -385,6 +385,7 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(written.layer_id)
         self.show_classes_of(layer)
         self._tell_accepted(layer, written, place.geometry, crs, name)
+        self.autosave.hear_of(layer)
 
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
@@ -396,6 +397,7 @@ class Controller(QObject):
             self.show_classes_of(layer)
         if said or accepted.place is None:
             self._tell_accepted(layer, written, accepted.geometry, accepted.crs, said)
+        self.autosave.hear_of(layer)
 
     def _tell_accepted(
         self,
