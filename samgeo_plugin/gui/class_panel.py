@@ -54,6 +54,7 @@ class ClassPanel(QWidget):
             tr("The class of the objects that you accept; number keys choose it on the map")
         )
         self.list.currentItemChanged.connect(self._chosen)
+        self.list.itemClicked.connect(self._chosen)  # the one in use, for the object in work
         self.list.itemChanged.connect(self._renamed)
 
         self.name = QLineEdit()

@@ -175,6 +175,11 @@ class AcceptQueue(QObject):
         self._take_polygon(closed, candidate)
         self.changed.emit()
 
+    def rename_class(self, old: str, new: str) -> None:
+        for one in self._every:
+            if one.object_class == old:
+                one.object_class = new
+
     def take_last(self) -> Optional[Closed]:
         """Give the newest object back to the user; None where none can be."""
         if self._later:

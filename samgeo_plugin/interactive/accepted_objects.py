@@ -84,6 +84,12 @@ class AcceptedObjects(QObject):
             layer.afterCommitChanges.connect(self._saved)
         self.kept.append(one)
 
+    def forget_removed(self) -> None:
+        """Layers were removed: one with the same id, of a project that is opened again, has
+        nothing of theirs."""
+        layers = QgsProject.instance().mapLayers()
+        self.kept = [each for each in self.kept if each.written.layer_id in layers]
+
     def _of(self, layer: QgsVectorLayer) -> list[AcceptedObject]:
         return [each for each in self.kept if each.written.layer_id == layer.id()]
 

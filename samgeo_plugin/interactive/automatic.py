@@ -108,6 +108,8 @@ class Automatic(QObject):
         self._take.ended.connect(self._taken)
         self._take.failed.connect(self._not_taken)
         self._takes_run: Optional[int] = None
+        self._takes_into = ""
+        """The layer, which another target may follow before the objects are in it."""
         self._takes: set[str] = set()
         self._hides = False
         find.ended.connect(self._ended)
@@ -361,6 +363,7 @@ class Automatic(QObject):
         except (TargetError, EditError) as error:
             controller.reporter.show("error", str(error))
             return
+        self._takes_into = layer.id()
         self._takes = {one.id for one, _ in objects} - find.taken
         find.taken |= self._takes
         self.changed.emit()
@@ -374,9 +377,10 @@ class Automatic(QObject):
 
     def _taken(self, added: int, left: int, stayed: int) -> None:
         controller = self._controller
-        layer = controller.target_layer()
+        layer = QgsProject.instance().mapLayer(self._takes_into)
         if layer is not None:
             controller.show_classes_of(layer)
+            controller.autosave.hear_of(layer)
         run = None if self._takes_run is None else self.runs.find(self._takes_run)
         if run is not None:
             self.runs.update(

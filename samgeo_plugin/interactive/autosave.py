@@ -81,8 +81,14 @@ def saved_with(layer: QgsVectorLayer) -> list[QgsVectorLayer]:
     ]
 
 
+def _is_on(layer: Optional[QgsVectorLayer]) -> bool:
+    """The layer is there, and is saved by itself."""
+    there = layer is not None and not sip.isdeleted(layer)
+    return there and bool(layer.customProperty(PROPERTY, ""))
+
+
 class Autosave(QObject):
-    """Watches the target layer.
+    """Watches the target layer, and those before that have got something since.
 
     Args:
         busy: Whether an object of it is in work, whose feature must stay as it is.
@@ -103,22 +109,24 @@ class Autosave(QObject):
         self._busy = busy
         self._report = report
         self.layer: Optional[QgsVectorLayer] = None
+        self._before: list[QgsVectorLayer] = []
+        """Other layers into which something was written; they are saved with the target layer."""
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_SECONDS * 1000)
         self._idle.timeout.connect(self._save_by_itself)
-        self._told = False
-        """It was said that the layer waits for other layers."""
+        self._told: set[str] = set()
+        """Layers of which it was said that they wait for other layers."""
 
     @property
     def on(self) -> bool:
         """The layer is saved by itself."""
-        return self._there() and bool(self.layer.customProperty(PROPERTY, ""))
+        return _is_on(self.layer)
 
     @property
     def waits_for(self) -> list[QgsVectorLayer]:
         """Other layers whose changes keep the layer from being saved by itself."""
-        return saved_with(self.layer) if self.on and self.layer.isModified() else []
+        return self._others(self.layer) if self.on and self.layer.isModified() else []
 
     def set_on(self, wanted: bool) -> None:
         if self._there():
@@ -135,7 +143,7 @@ class Autosave(QObject):
         if layer is self.layer:
             return
         if self._there():
-            if self._idle.isActive() and self.layer.isModified() and not self._saves_others():
+            if self._idle.isActive() and self.layer in self._due() and self._may_save(self.layer):
                 self.save()  # also while an object is in work: nothing of it is written yet
             for signal in self._signals(self.layer):
                 signal.disconnect(self._modified)
@@ -144,11 +152,20 @@ class Autosave(QObject):
         if layer is not None:
             for signal in self._signals(layer):
                 signal.connect(self._modified)
+        if self._due():
+            self._idle.start()
         self.changed.emit()
+
+    def hear_of(self, layer: QgsVectorLayer) -> None:
+        """Something was written into a layer, which need not be the target layer any more."""
+        if layer is not self.layer and _is_on(layer):
+            self._before = [each for each in self._before if each is not layer] + [layer]
+            self._idle.start()
 
     def release(self) -> None:
         """The plugin is being unloaded: edits stay as they are, for the user to save."""
         self._idle.stop()
+        self._before = []
         self.watch(None)
 
     @staticmethod
@@ -163,38 +180,60 @@ class Autosave(QObject):
             self._idle.start()
         self.changed.emit()
 
+    def _due(self) -> list[QgsVectorLayer]:
+        """What is to be saved by itself."""
+        self._before = [each for each in self._before if _is_on(each) and each.isModified()]
+        layers = [each for each in self._before if each is not self.layer]
+        return [self.layer, *layers] if self.on and self.layer.isModified() else layers
+
     def _save_by_itself(self) -> None:
-        if not self.on or not self.layer.isModified():
+        due = self._due()
+        if not due:
             return
-        if self._busy() or self._saves_others():
+        if self._busy():
             self._idle.start()
             self.changed.emit()
             return
-        self.save()
+        for layer in due:
+            if not self._may_save(layer):
+                self._idle.start()
+                self.changed.emit()
+            elif layer.isModified():  # a transaction group saves all of its layers at once
+                self._save(layer)
 
-    def _saves_others(self) -> bool:
-        """Whether a save would take the choice to discard changes of other layers; that is said
+    def _others(self, layer: QgsVectorLayer) -> list[QgsVectorLayer]:
+        """Other layers with changes that a save of this one would save, though nothing saves them
+        by itself."""
+        due = self._due()
+        return [each for each in saved_with(layer) if each not in due]
+
+    def _may_save(self, layer: QgsVectorLayer) -> bool:
+        """Whether a save does not take the choice to discard changes of other layers; that is said
         once, until the layer is saved."""
-        others = saved_with(self.layer)
-        if others and not self._told:
-            self._told = True
+        others = self._others(layer)
+        if others and layer.id() not in self._told:
+            self._told.add(layer.id())
             self._report(
                 "info",
                 tr(
                     "{layer} is not saved by itself now: in this project that would save the "
                     "changes of {others}, too. Save them when you want to."
-                ).format(layer=self.layer.name(), others=", ".join(each.name() for each in others)),
+                ).format(layer=layer.name(), others=", ".join(each.name() for each in others)),
             )
-        return bool(others)
+        return not others
 
     def save(self) -> bool:
         """Save the layer's edits and go on editing; False, with a sentence, where it refuses."""
         self._idle.stop()
-        if not self._there() or not self.layer.isEditable():
-            return True
-        if self.layer.commitChanges(False):
-            self._told = False
+        saved = not self._there() or not self.layer.isEditable() or self._save(self.layer)
+        if self._before:
+            self._idle.start()
+        return saved
+
+    def _save(self, layer: QgsVectorLayer) -> bool:
+        if layer.commitChanges(False):
+            self._told.discard(layer.id())
             self.changed.emit()
             return True
-        self._report("error", "; ".join(self.layer.commitErrors()))
+        self._report("error", "; ".join(layer.commitErrors()))
         return False

@@ -66,6 +66,8 @@ class ClassList(QObject):
 
     changed = pyqtSignal()
     current_changed = pyqtSignal(str)
+    renamed = pyqtSignal(str, str)
+    """The old name and the new one."""
 
     def __init__(self, parent: Optional[QObject] = None) -> None:
         super().__init__(parent)
@@ -123,6 +125,7 @@ class ClassList(QObject):
         self._set(
             tuple(replace(each, name=new) if each.name == old else each for each in self.items)
         )
+        self.renamed.emit(old, new)
         if self.current == old:
             self.choose(new)
         return True

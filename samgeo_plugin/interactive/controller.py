@@ -101,6 +101,7 @@ class Controller(QObject):
         self.classes = ClassList(self)
         self.classes.changed.connect(self._classes_changed)
         self.classes.current_changed.connect(self.session.use_class)
+        self.classes.renamed.connect(self.session.rename_class)
         self.session.object_class = self.classes.current
         self.session.target_id = lambda: self.target_id
         self.session.message.connect(self._session_says)
@@ -254,6 +255,7 @@ class Controller(QObject):
 
     def _layers_changed(self, *_: Any) -> None:
         """The target layer was removed, or it is there again: its project was opened once more."""
+        self.accepted_objects.forget_removed()
         if self.target_layer() is not self.autosave.layer:
             self.target_changed.emit()
 
@@ -383,6 +385,7 @@ class Controller(QObject):
         layer = QgsProject.instance().mapLayer(written.layer_id)
         self.show_classes_of(layer)
         self._tell_accepted(layer, written, place.geometry, crs, name)
+        self.autosave.hear_of(layer)
 
     def note(self, accepted: Accepted, written: target.Written) -> None:
         """An accepted object is in the layer now."""
@@ -394,6 +397,7 @@ class Controller(QObject):
             self.show_classes_of(layer)
         if said or accepted.place is None:
             self._tell_accepted(layer, written, accepted.geometry, accepted.crs, said)
+        self.autosave.hear_of(layer)
 
     def _tell_accepted(
         self,

@@ -41,6 +41,8 @@ class _Answers:
     candidates: tuple[Candidate, ...] = ()
     index: int = 0
     limit: Optional[str] = None
+    count: int = 0
+    """How many prompts they answer: fewer or more than there are, while the others are asked."""
 
 
 class InteractiveSession(QObject):
@@ -274,9 +276,11 @@ class InteractiveSession(QObject):
             keep_object: The object in work is asked of the raster that is opened next.
         """
         kept = self._prompts, self._bases, self._place, self._class_said, self._own_class
+        index = self._chosen_index
         self._clear_object()
         if keep_object and kept[0]:
             self._prompts, self._bases, self._place, self._class_said, self._own_class = kept
+            self._keep_index = index
             self._to_ask = True
         self._next = None
         if at_once:
@@ -432,6 +436,12 @@ class InteractiveSession(QObject):
         self._class_said = bool(self._prompts and name)
         self.use_class(name)
 
+    def rename_class(self, old: str, new: str) -> None:
+        """A class has another name: of what was accepted, too, and is still to come."""
+        if self._own_class == old:
+            self._own_class = new
+        self._queue.rename_class(old, new)
+
     def choose(self, index: int) -> None:
         """Show one of the candidates."""
         if 0 <= index < len(self._answers.candidates):
@@ -552,7 +562,7 @@ class InteractiveSession(QObject):
             self.message.emit("error", tr("The engine's answer could not be read."), str(error))
         limit = result.get("limit")
         index = min(keep_index, max(len(made) - 1, 0))
-        self._answers = _Answers(made, index, str(limit) if limit else None)
+        self._answers = _Answers(made, index, str(limit) if limit else None, len(self._prompts))
         self.status.emit("", 0, 0)
         if not made:
             self.message.emit(
@@ -571,12 +581,17 @@ class InteractiveSession(QObject):
         if failure.kind != "Cancelled":
             self.message.emit("warning", failure.message, failure.detail)
         # The prompt that was refused is taken back; what was there before it stays.
+        before = 0
         if self._prompts:
             self._prompts.pop()
-            self._bases.pop()
+            before = self._bases.pop()
+        answered = self._answers.count
+        if failure.kind == "Cancelled":
+            del self._prompts[answered:], self._bases[answered:]
         if not self._prompts:
-            self._answers = _Answers()
-            self._place = None
+            self._clear_object()
+        elif answered != len(self._prompts):  # other bands, or it was accepted and taken back
+            self._ask(before)
         self.changed.emit()
 
     def cancel(self) -> None:

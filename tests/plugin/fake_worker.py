@@ -8,7 +8,8 @@ standard output before the greeting), ``flood`` (nothing but prints), ``protocol
 (every line in pieces that cut UTF-8 characters), ``deaf`` (does not end with standard input),
 ``concepts`` (models of words are on disk), ``exemplars`` (the model takes them itself),
 ``nothing`` (a collection finds nothing), ``warns`` (a segmentation warns of its prompts),
-``asked=PATH`` (what a collection is asked for goes into this file).
+``asked=PATH`` (what a collection is asked for goes into this file), ``most=N`` (an object of more
+prompts is refused).
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ class Worker:
             prompts = [job.Prompt.from_dict(prompt) for prompt in params["prompts"]]
             if not any(prompt.positive for prompt in prompts):
                 raise Refusal("PromptError", "No prompt says what belongs; add a point on it.")
+            if len(prompts) > int(WORDS.get("most", 99)):
+                raise Refusal("PromptError", "These are too many prompts.")
             made = self.candidates(params)
             if not params.get("hover"):
                 self.last[params["session"]] = made

@@ -71,6 +71,22 @@ def test_everything_goes_into_the_target_layer_as_one_step(loaded, panel, wait):
     assert (run.state, run.done, run.tiles, run.shown, run.taken) == (runs.DONE, 3, 3, 8, 8)
 
 
+def test_what_is_taken_is_said_of_its_layer_where_another_target_is_chosen(loaded, panel, wait):
+    controller, into = loaded.controller, loaded.controller.target_layer()
+    panel.into.setChecked(False)
+    panel.start.click()
+    finished(loaded, wait)
+    loaded.automatic.take()
+    now = target.new_scratch_layer("now", CRS)
+    QgsProject.instance().addMapLayer(now)
+    controller.set_target(now)
+    finished(loaded, wait)
+    assert into.featureCount() == 8
+    assert f"8 objects are in {into.name()}" in loaded.iface.text()
+    assert loaded.automatic.runs.items[-1].target == into.id()
+    into.rollBack()
+
+
 def test_live_results_are_shown_before_the_last_tile(loaded, panel, wait):
     loaded.words["text"] = "tile=0.2"
     panel.into.setChecked(False)

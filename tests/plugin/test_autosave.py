@@ -129,6 +129,38 @@ def test_another_target_saves_the_one_before_also_while_an_object_is_in_work(fir
     layer.rollBack()
 
 
+def test_what_comes_into_the_layer_before_is_saved_too(first, wait):
+    controller, layer = first.controller, first.controller.target_layer()
+    controller.autosave._idle.setInterval(50)
+    wait(lambda: on_disk(layer) == 1)
+    controller.session.add(Prompt("point", [[300011.0, 3000004.0]]))
+    controller.session.accept()
+    assert controller.session.pending
+    controller.new_target()
+    wait(lambda: on_disk(layer) == 2)
+    assert layer.isEditable()
+    layer.rollBack()
+
+
+def test_two_layers_that_are_saved_by_themselves_do_not_wait_for_each_other(
+    transaction_groups, loaded, wait, tmp_path
+):
+    crs, path = QgsCoordinateReferenceSystem("EPSG:32645"), str(tmp_path / "town.gpkg")
+    before, now = (target.new_geopackage_layer(path, name, crs) for name in ("before", "now"))
+    QgsProject.instance().addMapLayers([before, now])
+    saves = loaded.controller.autosave
+    saves._idle.setInterval(50)
+    for layer in (before, now):
+        assert loaded.controller.set_target(layer)
+        saves.set_on(True)
+    for layer in (now, before):
+        assert layer.isEditable() or layer.startEditing()
+        assert layer.addFeature(QgsFeature(layer.fields()))
+    saves.hear_of(before)
+    wait(lambda: (on_disk(before), on_disk(now)) == (1, 1))
+    assert "is not saved by itself" not in loaded.iface.text()
+
+
 def test_it_goes_on_where_the_project_is_opened_again(first, tmp_path):
     saves, panel = first.controller.autosave, first.dock.source
     assert saves.save()

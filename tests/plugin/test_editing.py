@@ -22,6 +22,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin.interactive import editing, field_mapping, last_values, target
 from samgeo_plugin.interactive.automatic import RASTER, Wanted
@@ -591,6 +592,14 @@ def test_a_class_that_is_chosen_in_the_panel_is_the_polygons_and_a_new_name_is_n
     panel.list.setCurrentRow(controller.classes.names.index("house") + 1)
     assert controller.session.accept()
     assert [each["class"] for each in barn.getFeatures()] == ["house"]
+    controller.classes.choose("shed")
+    assert loaded.tool._take_up(QgsPointXY(300012, 3000007), True)
+    item = panel.list.currentItem()
+    assert item.text() == "shed"
+    where = panel.list.visualItemRect(item).center()
+    QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert controller.session.accept()
+    assert [each["class"] for each in barn.getFeatures()] == ["shed"], "also the class in use"
 
 
 def test_a_class_for_which_there_is_no_field_is_refused_in_a_sentence(loaded, barn, monkeypatch):

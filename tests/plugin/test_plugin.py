@@ -141,6 +141,19 @@ def test_other_bands_of_the_style_keep_the_object_in_work(loaded, town, wait, in
     assert not session.prompts, "of another model it is another object"
 
 
+def test_other_bands_keep_the_candidate_that_was_chosen(loaded, town, wait):
+    session = loaded.controller.session
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    wait(lambda: session.current is not None)
+    session.next_candidate(2)
+    loaded.controller.choose(bands=(4, 2, 3))
+    assert session.current is None
+    wait(lambda: session.current is not None)
+    assert session.index == 2
+
+
 def test_a_tool_that_is_gone_is_not_taken_in_hand_again(loaded, town):
     gone = QgsMapToolPan(loaded.iface.canvas)
     loaded.iface.canvas.setMapTool(gone)
@@ -321,6 +334,22 @@ def test_an_object_goes_into_the_layer_that_was_chosen_when_it_was_accepted(load
     now.rollBack()
 
 
+def test_an_object_that_is_still_to_come_has_the_new_name_of_its_class(loaded, town, wait):
+    loaded.words["text"] = "slow=0.1"
+    controller = loaded.controller
+    controller.set_target(None, temporary=True)
+    controller.classes.add("shed")
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    click(loaded)
+    controller.session.accept()
+    assert controller.classes.rename("shed", "hut")
+    wait(lambda: not controller.session.pending)
+    layer = controller.target_layer()
+    assert [each["class"] for each in layer.getFeatures()] == ["hut"]
+    layer.rollBack()
+
+
 def test_an_object_that_a_filter_hides_is_asked_about_and_can_only_be_added(
     loaded, town, wait, tmp_path
 ):
@@ -416,6 +445,29 @@ def test_refinement_changes_accepted_objects_and_back(loaded, town, wait):
     wait(lambda: vertices() == 9)
     panel.simplify.setValue(0.0)
     wait(lambda: vertices() == 33)
+
+
+def test_what_was_accepted_is_none_of_a_project_that_is_opened_again(loaded, town, wait, tmp_path):
+    layer = target.new_geopackage_layer(str(tmp_path / "target.gpkg"), "target", UTM)
+    project = QgsProject.instance()
+    project.addMapLayer(layer)
+    project.write(str(tmp_path / "town.qgz"))
+    kept = loaded.controller.accepted_objects
+    for x in (300005, 300020):
+        layer = project.mapLayersByName("target")[0]
+        loaded.controller.choose(raster=project.mapLayersByName("town")[0].id())
+        loaded.controller.set_target(layer)
+        loaded.tool_action.trigger()
+        click(loaded, x)
+        loaded.controller.session.accept()
+        wait(lambda: kept.kept)
+        if x == 300005:
+            layer.rollBack()
+            project.read(str(tmp_path / "town.qgz"))
+    assert len(kept.kept) == 1
+    layer.commitChanges(False)
+    assert kept.kept == [], "what a layer has saved stays as it is"
+    layer.rollBack()
 
 
 def test_no_action_is_left_after_unloading(loaded, wait):

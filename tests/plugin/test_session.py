@@ -545,6 +545,73 @@ def test_a_class_that_is_said_after_an_object_was_taken_back_is_its_class(opened
     assert session.class_in_work == "pool"
 
 
+def test_the_class_of_an_object_that_was_taken_back_and_refused_is_not_the_next_ones(opened, wait):
+    session, watched = opened("slow=0.03")
+    session.say_class("roof")
+    session.add(point(0, 0, positive=False))
+    session.accept()
+    session.say_class("pool")
+    assert session.undo()
+    assert session.class_in_work == "roof"
+    wait(lambda: not session.is_waiting)
+    assert session.prompts == ()
+    session.add(point(500, 0))
+    session.accept()
+    wait(lambda: watched.accepted)
+    assert watched.accepted[0].attributes["class"] == "pool"
+
+
+def test_what_is_left_of_an_object_that_was_taken_back_and_refused_is_asked(opened, wait):
+    session, watched = opened("most=1")
+    session.add(point(100, 200))
+    session.add(point(101, 200))
+    session.accept()
+    assert session.undo()
+    wait(lambda: watched.messages and not session.is_waiting)
+    assert session.prompts == (point(100, 200),)
+    assert len(session.candidates) == 3
+    assert session.accept()
+
+
+def test_an_object_that_was_taken_back_is_given_up_where_its_question_is_cancelled(opened, wait):
+    session, _ = opened("slow=0.05")
+    session.add(point(100, 200))
+    session.add(point(101, 200))
+    session.accept()
+    assert session.undo()
+    session.cancel()
+    wait(lambda: not session.is_waiting)
+    assert session.prompts == ()
+
+
+def test_clicks_that_are_cancelled_leave_the_polygon_that_is_there(opened, wait):
+    session, _ = opened("slow=0.05")
+    session.add(point(100, 200))
+    wait(lambda: session.candidates)
+    session.add(point(101, 200))
+    session.add(point(102, 200))
+    session.cancel()
+    wait(lambda: not session.is_waiting)
+    assert session.prompts == (point(100, 200),)
+    assert session.accept()
+
+
+def test_a_class_that_is_renamed_is_the_one_of_what_is_still_to_come(opened, wait):
+    session, watched = opened("slow=0.03")
+    session.say_class("roof")
+    session.add(point(100, 200))
+    session.accept()
+    session.add(point(500, 0))
+    session.accept()
+    session.say_class("pool")
+    assert session.undo()
+    session.rename_class("roof", "house")
+    assert session.class_in_work == "house"
+    session.accept()
+    wait(lambda: len(watched.accepted) == 2)
+    assert [each.attributes["class"] for each in watched.accepted] == ["house", "house"]
+
+
 def test_an_accepted_click_on_nothing_is_said_and_stops_nobody(opened, wait):
     session, watched = opened("slow=0.03")
     session.add(point(0, 0, positive=False))
