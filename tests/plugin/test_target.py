@@ -256,6 +256,23 @@ def test_constraints_of_a_joined_table_are_none_of_the_layer(joined, wait):
     joined.rollBack()
 
 
+def test_a_join_that_adds_rows_to_its_table_gets_one_for_a_new_object(joined):
+    join = QgsVectorLayerJoinInfo(joined.vectorJoins()[0])
+    table = join.joinLayer()
+    join.setEditable(True)
+    join.setUpsertOnEdit(True)
+    joined.removeJoin(table.id())
+    assert joined.addJoin(join)
+    table.setDefaultValueDefinition(1, QgsDefaultValue("'unknown'"))
+    joined.setDefaultValueDefinition(0, QgsDefaultValue("7"))
+    assert table.startEditing()
+    target.add_object(joined, SQUARE, UTM, ATTRIBUTES)
+    assert [each.attributes() for each in table.getFeatures()] == [[7, "unknown"]]
+    assert joined.commitChanges(), joined.commitErrors()
+    assert only(joined).attributes() == [7, "unknown"]
+    table.rollBack()
+
+
 @pytest.mark.parametrize(
     ("clause", "value", "expected"),
     [
