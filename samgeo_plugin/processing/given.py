@@ -266,6 +266,8 @@ class Given:
             field.setName(column)
             if field.type() in field_types.NESTED:
                 field = QgsField(column, field_types.TEXT)
+            if field.type() == field_types.TEXT:
+                field.setLength(0)  # many sources hold longer texts than they declare
             fields.append(field)
         options = QgsVectorFileWriter.SaveVectorOptions()
         options.driverName = "GPKG"
@@ -467,17 +469,16 @@ def _handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
         return None
     if field_types.is_left_to_source(value):
         return field_types.literal(value.defaultValueClause())
-    is_text = isinstance(value, str) and field.type() == field_types.TEXT
-    if is_new and is_text and "'::" in value:
-        return field_types.literal(value) or value
     if field.type() in field_types.NESTED:
         return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str):
-        try:
-            return field.convertCompatible(value)
-        except ValueError:  # the clause of a default
-            return None
-    return value
+    if not isinstance(value, str):
+        return value
+    if field.type() == field_types.TEXT:
+        return (field_types.literal(value) if is_new and "'::" in value else None) or value
+    try:
+        return field.convertCompatible(value)
+    except ValueError:
+        return None if is_new else value  # the clause of a default, which only new ones have
 
 
 def plain(value: Any) -> Any:

@@ -728,6 +728,32 @@ def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
         assert algorithm._in_qgis(sentence, folder, [kept]) == wanted
 
 
+def test_texts_longer_than_their_field_declares_are_handed_over(qgis_app, tmp_path):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=use:string(5)", "p", "memory")
+    feature = QgsFeature(made.fields())
+    feature.setAttributes(["barn"])
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((0 0, 9 0, 9 9, 0 0))"))
+    made.dataProvider().addFeature(feature)
+    path = str(tmp_path / "p.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(made, path, context, options)
+    file = gdal.OpenEx(path, gdal.OF_UPDATE)
+    file.ExecuteSQL("UPDATE p SET use = 'warehouse'")  # which enforces no lengths
+    del file
+    layer = QgsVectorLayer(path, "p", "ogr")
+    assert layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((0 0, 9 0, 9 9, 0 0))"))
+    assert layer.addFeature(feature)
+    layer.changeAttributeValue(feature.id(), 1, "longer too")
+    given = Given(None, {}, QgsProcessingContext(), QgsProcessingFeedback(), tmp_path)
+    path = given.vector_path(layer, "handed", ["use"])
+    handed = QgsVectorLayer(f"{path}|layername=handed", "handed", "ogr")
+    assert {each["use"] for each in handed.getFeatures()} == {"warehouse", "longer too"}
+    layer.rollBack()
+
+
 def test_values_that_only_a_database_knows_are_handed_over(qgis_app, tmp_path):
     layer = QgsVectorLayer(
         "Polygon?crs=EPSG:32645&field=nr:integer&field=code:string(3)", "p", "memory"
