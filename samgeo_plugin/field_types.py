@@ -20,11 +20,9 @@ INTEGER = _kind("Int", "Int")
 LONG = _kind("LongLong", "LongLong")
 WHOLE = (INTEGER, LONG, _kind("UInt", "UInt"), _kind("ULongLong", "ULongLong"))
 TRUTH = _kind("Bool", "Bool")
-NESTED = (
-    _kind("Map", "QVariantMap"),
-    _kind("List", "QVariantList"),
-    _kind("StringList", "QStringList"),
-)
+OBJECT = _kind("Map", "QVariantMap")
+LISTS = (_kind("List", "QVariantList"), _kind("StringList", "QStringList"))
+NESTED = (OBJECT, *LISTS)
 """Of columns with objects or lists, as of PostgreSQL's jsonb and arrays."""
 
 _LITERAL = re.compile(r"'((?:[^']|'')*)'(?:::.*)?", re.DOTALL)

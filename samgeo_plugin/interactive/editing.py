@@ -79,10 +79,12 @@ def add(layer: QgsVectorLayer, feature: QgsFeature) -> bool:
     """Within a command: a new feature, which gets its id; whether the layer takes it.
 
     QGIS before 3.42 saves of a new feature only the fields that it has when it is added (its issue
-    59783), and would lose values of later ones; without fields, all are saved in their order.
+    59783), and would lose values of later ones; without fields, all are saved in their order. A
+    join that adds rows to its table looks its values up by their fields, which stay for it.
     """
     fields = feature.fields()
-    feature.setFields(QgsFields(), False)
+    if not any(each.isEditable() and each.hasUpsertOnEdit() for each in layer.vectorJoins()):
+        feature.setFields(QgsFields(), False)
     added = layer.addFeature(feature)
     feature.setFields(fields, False)
     return bool(added)
@@ -506,8 +508,8 @@ def set_value(layer: QgsVectorLayer, feature_id: int, field: int, value: Any) ->
 
 
 def _would_be_lost(layer: QgsVectorLayer, feature_id: int, field: int) -> bool:
-    """Whether a save leaves a value out: of a field that is newer than the feature, which others
-    than :func:`add` have added."""
+    """Whether a save leaves a value out: of a field that is newer than the feature, which was added
+    with its fields (see :func:`add`)."""
     fields, buffer = layer.fields(), layer.editBuffer()
     if feature_id >= 0 or buffer is None or fields.fieldOrigin(field) != QgsFields.OriginEdit:
         return False

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any, Optional
 
 from qgis.core import (
@@ -42,8 +43,9 @@ SAME = 0.5
 SINGLE_PRECISION = 1e-7
 """Relative; some formats and databases keep real numbers in 32 bits."""
 
-_Made = tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]
-"""An object's id, its shape and values in the layer, and its features where they are made yet."""
+_Made = tuple[str, QgsGeometry, dict[str, Any], list[QgsFeature]]
+"""An object's id, its shape in the layer, its attributes, and its features where they are made
+yet."""
 
 
 class TakeOver(QObject):
@@ -76,7 +78,9 @@ class TakeOver(QObject):
         """What was added, by the ids of layer and object."""
         self._parts: dict[int, QgsGeometry] = {}
         """Features that go, as larger objects come."""
-        self._saved_new: dict[int, int] = {}
+        self._ids_now: dict[int, Optional[int]] = {}
+        """Of features, by the ids by which the reading tells them, where saves have given them
+        others since; None where that is not known."""
         self._saved_ids: Optional[SavedIds] = None
 
     @property
@@ -171,7 +175,12 @@ class TakeOver(QObject):
         request = QgsFeatureRequest().setSubsetOfAttributes([ids] if ids >= 0 else [])
         hidden = target.hidden_by_filter(layer, request)
         there = reading.features(layer, request)
+        reads_file = False
         for feature in itertools.chain(there, hidden):
+            if not reads_file and feature is not None and feature.id() >= 0:
+                reads_file = True  # it has just been opened; new features come before
+                self._catch_up()
+                self._ids_now = {k: now for k, now in self._ids_now.items() if k < 0}
             yield
             if feature is None:
                 continue
@@ -179,8 +188,8 @@ class TakeOver(QObject):
             known.add(key)
             if key in outdated:
                 self._catch_up()
-                feature_id = self._saved_new.get(feature.id(), feature.id())
-                if self._is_as_given(layer, feature_id, key):
+                feature_id = self._ids_now.get(feature.id(), feature.id())
+                if feature_id is not None and self._is_as_given(layer, feature_id, key):
                     self._parts[feature_id] = feature.geometry()
                     continue
                 changed.add(len(shapes))
@@ -204,7 +213,7 @@ class TakeOver(QObject):
 
         if not known.isdisjoint(once) or any(is_there(one) for one, _ in objects if one.id in once):
             objects = [(one, name) for one, name in objects if one.id not in once]
-        classed = any(name for _, name in objects)
+        field_missing = any(name for _, name in objects)
         made: list[_Made] = []
         coming = QgsSpatialIndex()
         in_turn = _looks_at_others(layer)
@@ -220,14 +229,16 @@ class TakeOver(QObject):
                     if not changed.isdisjoint(there):
                         self._keep_parts(moved)
                 else:
-                    if classed and not made:  # before the first feature, so that all have it
-                        target.with_class_field(layer)
                     near = [made[each][1] for each in coming.intersects(moved.boundingBox())]
                     shape = editing.avoid_overlaps(layer, moved, list(self._parts), near)
+                    if field_missing:  # before the first feature, so that all have it
+                        field_missing = False
+                        with suppress(EditError):  # those with a class are refused for it
+                            target.with_class_field(layer)
                     given = target.field_values(layer, values)
                     features = [] if in_turn else _features(layer, shape, given)
                     coming.addFeature(len(made), shape.boundingBox())
-                    made.append((one.id, shape, given, features))
+                    made.append((one.id, shape, values, features))
             except (target.TargetError, EditError) as error:
                 self._refuse(one.id, error, moved)
             yield
@@ -238,10 +249,11 @@ class TakeOver(QObject):
 
     def _put(self, layer: QgsVectorLayer, made: list[_Made]) -> None:
         """All of it, as one step of the undo history."""
+        current = self._with_current_fields(layer, made)
         with editing.command(layer, tr("Take found objects over")):
-            for key, shape, given, features in made:
+            for key, shape, values, features in current:
                 try:
-                    features = features or _features(layer, shape, given)
+                    features = features or _features(layer, shape, values)
                 except target.TargetError as error:
                     self._refuse(key, error, shape)
                     continue
@@ -253,6 +265,27 @@ class TakeOver(QObject):
                     self._refuse(key, target.refusal(layer), shape)
             if layer.deleteFeatures(list(self._parts)):
                 self._more -= len(self._parts)
+
+    def _with_current_fields(
+        self, layer: QgsVectorLayer, made: list[_Made]
+    ) -> list[tuple[str, QgsGeometry, dict[int, Any], list[QgsFeature]]]:
+        """Objects with their values by the layer's fields, where features are still to be made:
+        also those whose features were made before the layer's fields changed."""
+        if any(attributes[target.CLASS] for _, _, attributes, _ in made):
+            with suppress(EditError):
+                target.with_class_field(layer)  # an undo may have taken it away
+        fields, current = layer.fields(), []
+        for key, shape, attributes, features in made:
+            values: dict[int, Any] = {}
+            if not features or features[0].fields() != fields:
+                features = []
+                try:
+                    values = target.field_values(layer, attributes)
+                except EditError as error:
+                    self._refuse(key, error, shape)
+                    continue
+            current.append((key, shape, values, features))
+        return current
 
     def _refuse(self, key: str, why: Exception, shape: Optional[QgsGeometry]) -> None:
         self._left += 1
@@ -268,8 +301,8 @@ class TakeOver(QObject):
         """A save between two steps has given features other ids (``SavedIds.changed``)."""
         renamed = {ids.get(each, each): part for each, part in self._parts.items()}
         self._parts = {each: part for each, part in renamed.items() if each is not None}
-        # Features that were new when reading began are still told by the ids that they had then.
-        self._saved_new.update({k: v for k, v in ids.items() if k < 0 and v is not None})
+        known = {k: None if now is None else ids.get(now, now) for k, now in self._ids_now.items()}
+        self._ids_now = {**ids, **known}
 
     def _catch_up(self) -> None:
         if self._saved_ids is not None:
@@ -280,7 +313,7 @@ class TakeOver(QObject):
         if self._saved_ids is not None:
             self._saved_ids.leave(self._saved)
         self._saved_ids = None if layer is None else SavedIds.of(layer, self._saved)
-        self._parts, self._saved_new = {}, {}
+        self._parts, self._ids_now = {}, {}
 
     def _is_as_given(self, layer: QgsVectorLayer, feature_id: int, key: str) -> bool:
         """Nobody has changed a feature since it was added here as an object of this id."""

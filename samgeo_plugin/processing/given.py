@@ -262,10 +262,10 @@ class Given:
         columns = column_names(attributes)
         kept = [source.fields().lookupField(attribute) for attribute in columns]
         for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
-            field = QgsField(source.fields().at(index))
+            field = source.fields().at(index)
+            is_nested = field.type() in field_types.NESTED
+            field = QgsField(column, field_types.TEXT) if is_nested else of_any_length(field)
             field.setName(column)
-            if field.type() in field_types.NESTED:
-                field = QgsField(column, field_types.TEXT)
             fields.append(field)
         options = QgsVectorFileWriter.SaveVectorOptions()
         options.driverName = "GPKG"
@@ -298,7 +298,7 @@ class Given:
             values = feature.attributes()
             is_new = feature.id() < 0
             handed = [
-                _handed_over(source.fields().at(index), values[index], is_new) for index in kept
+                handed_over(source.fields().at(index), values[index], is_new) for index in kept
             ]
             copy.setAttributes([feature.id(), *handed])
             if lasting:
@@ -453,7 +453,16 @@ def column_names(attributes: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
+def of_any_length(field: QgsField) -> QgsField:
+    """A copy of a field; a text's is without a length, as many sources hold longer texts than they
+    declare, which QGIS would not write."""
+    made = QgsField(field)
+    if made.type() == field_types.TEXT:
+        made.setLength(0)
+    return made
+
+
+def handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
     """A value as a GeoPackage takes it in any version of QGIS: what has parts as text in JSON.
 
     Args:
@@ -467,17 +476,16 @@ def _handed_over(field: QgsField, value: Any, is_new: bool = False) -> Any:
         return None
     if field_types.is_left_to_source(value):
         return field_types.literal(value.defaultValueClause())
-    is_text = isinstance(value, str) and field.type() == field_types.TEXT
-    if is_new and is_text and "'::" in value:
-        return field_types.literal(value) or value
     if field.type() in field_types.NESTED:
         return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str):
-        try:
-            return field.convertCompatible(value)
-        except ValueError:  # the clause of a default
-            return None
-    return value
+    if not isinstance(value, str):
+        return value
+    if field.type() == field_types.TEXT:
+        return (field_types.literal(value) if is_new and "'::" in value else None) or value
+    try:
+        return field.convertCompatible(value)
+    except ValueError:
+        return None if is_new else value  # the clause of a default, which only new ones have
 
 
 def plain(value: Any) -> Any:

@@ -30,10 +30,10 @@ from qgis.core import (
     QgsWkbTypes,
 )
 
-from .. import styles
+from .. import field_types, styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from .given import SOURCE_FID, Given, in_usable_folder, plain
+from .given import SOURCE_FID, Given, handed_over, in_usable_folder, of_any_length, plain
 from .parameters import TEMPORARY
 
 PROVENANCE = "samgeo_provenance"
@@ -123,18 +123,24 @@ class Carried:
 
     @classmethod
     def all_of(cls, source: QgsFeatureSource, key: str, prefix: str = "old_") -> Carried:
-        """All attributes of a layer but its table's own key."""
+        """All attributes of a layer but its table's own key; objects become text in JSON, as few
+        formats hold them."""
         kept = [index for index, each in enumerate(source.fields()) if not _is_key(each)]
+        given = [source.fields().at(index) for index in kept]
         fields = QgsFields()
-        for index in kept:
-            fields.append(source.fields().at(index))
+        for each in given:
+            is_object = each.type() == field_types.OBJECT
+            made = QgsField(each.name(), field_types.TEXT) if is_object else of_any_length(each)
+            fields.append(made)
         columns: list[list[Any]] = [[] for _ in kept]
         rows: dict[str, int] = {}
         for feature in source.getFeatures():
-            values = feature.attributes()
+            values, is_new = feature.attributes(), feature.id() < 0
             rows[str(feature.id())] = len(rows)
-            for column, index in zip(columns, kept):  # noqa: B905 - Python 3.9
-                column.append(plain(values[index]))
+            for column, index, each in zip(columns, kept, given):  # noqa: B905 - Python 3.9
+                is_list = each.type() in field_types.LISTS
+                value = values[index]
+                column.append(plain(value) if is_list else handed_over(each, value, is_new))
         return cls(key, fields, columns, rows, prefix)
 
     def of(self, feature: QgsFeature, fields: Sequence[int]) -> list[Any]:

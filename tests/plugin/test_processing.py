@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from osgeo import gdal, osr
 from qgis.core import (
+    NULL,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsFeature,
@@ -38,7 +39,7 @@ from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
-from samgeo_plugin.processing.given import Given, _handed_over, units_a_metre
+from samgeo_plugin.processing.given import Given, handed_over, units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
 from samgeo_plugin.processing.results import Carried
 from samgeo_plugin.setup import environment
@@ -221,6 +222,34 @@ def test_what_is_carried_over_does_not_set_pythons_collector_to_work(qgis_app):
     assert len(carried.rows) == 20_000
     assert [column[1] for column in carried.columns] == ["owner 1", None]
     assert not collections
+
+
+def test_what_is_carried_over_can_be_written(qgis_app, tmp_path):
+    path = tmp_path / "p.geojson"
+    path.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties":'
+        ' {"use": "roof", "owner": {"name": "x"}, "tags": ["a", "b"]},'
+        ' "geometry": {"type": "Point", "coordinates": [80, 27]}}]}'
+    )
+    layer = QgsVectorLayer(str(path), "p", "ogr")
+    carried = Carried.all_of(layer, "k")
+    assert [values[0] for values in carried.columns] == ["roof", '{"name": "x"}', ["a", "b"]]
+    assert carried.fields.at(1).type() == field_types.TEXT
+    layer = QgsVectorLayer("Point?field=use:string(5)&field=nr:integer", "p", "memory")
+    assert layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    assert layer.addFeature(feature)  # the edit buffer takes what neither type nor length allow
+    layer.changeAttributeValue(feature.id(), 0, "warehouse")
+    layer.changeAttributeValue(feature.id(), 1, "nextval('p_nr_seq'::regclass)")
+    carried = Carried.all_of(layer, "k")
+    sink = QgsVectorLayer("NoGeometry", "sink", "memory")
+    sink.dataProvider().addAttributes(carried.fields.toList())
+    sink.updateFields()
+    feature = QgsFeature(sink.fields())
+    feature.setAttributes([values[0] for values in carried.columns])
+    assert sink.dataProvider().addFeature(feature), sink.dataProvider().lastError()
+    assert [each.attributes() for each in sink.getFeatures()] == [["warehouse", NULL]]
+    layer.rollBack()
 
 
 def test_the_engines_parameters_are_what_the_user_said(provider, engine, town, monkeypatch):
@@ -728,7 +757,33 @@ def test_a_sentence_of_the_engine_names_no_temporary_file(provider, tmp_path):
         assert algorithm._in_qgis(sentence, folder, [kept]) == wanted
 
 
-def test_values_that_only_a_database_knows_are_handed_over(qgis_app, tmp_path):
+def test_texts_longer_than_their_field_declares_arehanded_over(qgis_app, tmp_path):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=use:string(5)", "p", "memory")
+    feature = QgsFeature(made.fields())
+    feature.setAttributes(["barn"])
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((0 0, 9 0, 9 9, 0 0))"))
+    made.dataProvider().addFeature(feature)
+    path = str(tmp_path / "p.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(made, path, context, options)
+    file = gdal.OpenEx(path, gdal.OF_UPDATE)
+    file.ExecuteSQL("UPDATE p SET use = 'warehouse'")  # which enforces no lengths
+    del file
+    layer = QgsVectorLayer(path, "p", "ogr")
+    assert layer.startEditing()
+    feature = QgsFeature(layer.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((0 0, 9 0, 9 9, 0 0))"))
+    assert layer.addFeature(feature)
+    layer.changeAttributeValue(feature.id(), 1, "longer too")
+    given = Given(None, {}, QgsProcessingContext(), QgsProcessingFeedback(), tmp_path)
+    path = given.vector_path(layer, "handed", ["use"])
+    handed = QgsVectorLayer(f"{path}|layername=handed", "handed", "ogr")
+    assert {each["use"] for each in handed.getFeatures()} == {"warehouse", "longer too"}
+    layer.rollBack()
+
+
+def test_values_that_only_a_database_knows_arehanded_over(qgis_app, tmp_path):
     layer = QgsVectorLayer(
         "Polygon?crs=EPSG:32645&field=nr:integer&field=code:string(3)", "p", "memory"
     )
@@ -748,4 +803,4 @@ def test_values_that_only_a_database_knows_are_handed_over(qgis_app, tmp_path):
     assert rows == {(1, "ab"), (None, "ab")}
     layer.rollBack()
     tags = QgsField("tags", field_types.NESTED[0])  # no format of a test's has such a field
-    assert _handed_over(tags, {"floors": 2}) == '{"floors": 2}'
+    assert handed_over(tags, {"floors": 2}) == '{"floors": 2}'

@@ -256,6 +256,23 @@ def test_constraints_of_a_joined_table_are_none_of_the_layer(joined, wait):
     joined.rollBack()
 
 
+def test_a_join_that_adds_rows_to_its_table_gets_one_for_a_new_object(joined):
+    join = QgsVectorLayerJoinInfo(joined.vectorJoins()[0])
+    table = join.joinLayer()
+    join.setEditable(True)
+    join.setUpsertOnEdit(True)
+    joined.removeJoin(table.id())
+    assert joined.addJoin(join)
+    table.setDefaultValueDefinition(1, QgsDefaultValue("'unknown'"))
+    joined.setDefaultValueDefinition(0, QgsDefaultValue("7"))
+    assert table.startEditing()
+    target.add_object(joined, SQUARE, UTM, ATTRIBUTES)
+    assert [each.attributes() for each in table.getFeatures()] == [[7, "unknown"]]
+    assert joined.commitChanges(), joined.commitErrors()
+    assert only(joined).attributes() == [7, "unknown"]
+    table.rollBack()
+
+
 @pytest.mark.parametrize(
     ("clause", "value", "expected"),
     [
@@ -308,8 +325,13 @@ def test_a_class_is_not_lost_where_no_field_for_it_can_be_added(qgis_app, wait):
     assert heard == [(0, 2, 0)]
     assert all("lets none be added" in why for why in take.refused.values())
     assert layer.featureCount() == 0
+    (first, roof), (second, _) = squares(2)
+    take.start(layer, UTM, [(first, roof), (second, "")], {}, Refinement())
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (1, 1, 0)
+    assert set(take.refused) == {first.id}
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
-    assert layer.featureCount() == 1
+    assert layer.featureCount() == 2
 
 
 def test_an_id_does_not_go_into_a_field_of_uuids():
@@ -546,6 +568,44 @@ def test_what_is_accepted_while_found_objects_are_taken_over_is_a_step_of_its_ow
     layer.rollBack()
 
 
+@pytest.mark.parametrize("goes", ["", "first"])
+def test_found_objects_come_where_the_layers_fields_change_meanwhile(qgis_app, wait, goes):
+    fields = "&field=first:string&field=model:string"
+    layer = QgsVectorLayer(f"MultiPolygon?crs=EPSG:32645{fields}", "mine", "memory")
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    found = [(one, "") for one, _ in squares(3)]
+    take.start(layer, UTM, found, {"model": "m"}, Refinement())
+    for _ in range(2):
+        next(take._steps._work)
+    clicked = QgsGeometry(SQUARE)
+    clicked.translate(0, 500)
+    target.add_object(layer, clicked, UTM, {**ATTRIBUTES, "model": "m", "class": "roof"})
+    if goes:
+        layer.deleteAttribute(layer.fields().lookupField(goes))
+    wait(lambda: heard)
+    assert heard == [(3, 0, 0)], take.refused
+    assert layer.fields().names() == [each for each in ("first", "model", "class") if each != goes]
+    rows = [(feature["model"], text_of(feature["class"])) for feature in layer.getFeatures()]
+    assert sorted(rows) == [("m", ""), ("m", ""), ("m", ""), ("m", "roof")]
+    layer.rollBack()
+
+
+def test_found_objects_keep_their_class_where_an_undo_takes_its_field_away(qgis_app, wait):
+    layer = QgsVectorLayer("MultiPolygon?crs=EPSG:32645&field=nr:integer", "mine", "memory")
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, squares(3), {}, Refinement())
+    for _ in range(3):
+        next(take._steps._work)
+    layer.undoStack().undo()
+    assert layer.fields().names() == ["nr"]
+    wait(lambda: heard)
+    assert heard == [(3, 0, 0)], take.refused
+    assert [feature["class"] for feature in layer.getFeatures()] == ["roof"] * 3
+    layer.rollBack()
+
+
 def test_nothing_is_taken_over_where_editing_ends_meanwhile_and_that_is_said(half_taken, wait):
     take, layer = half_taken
     take.failed.connect(take.heard.append)
@@ -700,6 +760,39 @@ def test_parts_of_a_larger_object_go_also_where_the_layer_is_saved_meanwhile(
     wait(lambda: len(heard) == 2)
     assert heard[1] == (-3, 0, 0)
     assert {feature["id"] for feature in layer.getFeatures()} == {"9"}
+    layer.rollBack()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize(("driver", "ending"), [("GeoJSON", "geojson"), ("ESRI Shapefile", "shp")])
+def test_parts_of_a_larger_object_go_also_where_saves_number_them_anew(
+    qgis_app, tmp_path, wait, driver, ending, saved, steps
+):
+    made = QgsVectorLayer("Polygon?crs=EPSG:4326&field=id:string", "made", "memory")
+    feature = QgsFeature(made.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POLYGON((1 1, 2 1, 2 2, 1 1))"))
+    made.dataProvider().addFeature(feature)
+    path, options = str(tmp_path / f"roofs.{ending}"), QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = driver
+    context = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(made, path, context, options)
+    layer = QgsVectorLayer(path, "roofs", "ogr")
+    take, heard = TakeOver(), []
+    take.ended.connect(lambda *counts: heard.append(counts))
+    take.start(layer, UTM, [(one, "") for one, _ in squares(4)], {}, Refinement())
+    wait(lambda: heard)
+    assert not saved or layer.commitChanges(False)
+    larger = [(Found("9", SQUARE.buffer(100, 5), 0.9, 0.9, 1.0), "")]
+    take.start(layer, UTM, larger, {}, Refinement(), set("0123"), set("0123"))
+    for _ in range(steps):
+        next(take._steps._work)
+    assert layer.commitChanges(False)
+    layer.deleteFeature(0)
+    assert layer.commitChanges(False)
+    wait(lambda: len(heard) == 2)
+    assert heard[1] == (-3, 0, 0)
+    assert [text_of(feature["id"]) for feature in layer.getFeatures()] == ["9"]
     layer.rollBack()
 
 
