@@ -172,6 +172,7 @@ def window(qgis_app):
     from samgeo_plugin.plugin import SamGeoPlugin
 
     QgsSettings().remove("samgeo_seamless")
+    QgsProject.instance().removeEntry("samgeo_seamless", "/")  # classes, words and runs
     iface = Iface()
     plugin = SamGeoPlugin(iface)
     plugin.initGui()
