@@ -105,6 +105,12 @@ def shape_of(stroke: Stroke) -> shapely.Geometry:
     return shapely.Polygon(stroke.points).buffer(0)
 
 
+def _drawn(outlines: Outlines) -> list[tuple[str, shapely.Geometry]]:
+    """Kinds and shapes that cover something, in the order of drawing."""
+    shapes = ((stroke.kind, shape_of(stroke)) for stroke in outlines.shapes)
+    return [(kind, shape) for kind, shape in shapes if not shape.is_empty]
+
+
 def outlined_sample(image: ByteArray, outlines: Outlines) -> Sample:
     """A photograph with its objects and the sets of classes that its pixels may have.
 
@@ -113,9 +119,7 @@ def outlined_sample(image: ByteArray, outlines: Outlines) -> Sample:
         outlines: In its pixels.
     """
     size = (image.shape[0], image.shape[1])
-    shapes = [(stroke.kind, shape_of(stroke)) for stroke in outlines.shapes]
-    shapes = [(kind, shape) for kind, shape in shapes if not shape.is_empty]
-    objects = [shape for kind, shape in shapes if kind in OBJECTS]
+    objects = [shape for kind, shape in _drawn(outlines) if kind in OBJECTS]
     # Large ones first, so that a small one within a large one stays whole.
     objects.sort(key=lambda shape: -shape.area)
     labels = np.zeros(size, np.uint16)
@@ -132,8 +136,7 @@ def class_plane(outlines: Outlines, size: tuple[int, int]) -> ByteArray:
         outlines: In pixels.
         size: (rows, columns).
     """
-    shapes = [(stroke.kind, shape_of(stroke)) for stroke in outlines.shapes]
-    shapes = [(kind, shape) for kind, shape in shapes if not shape.is_empty]
+    shapes = _drawn(outlines)
     classes = np.full(size, 255, np.uint8)
     for kind in outlines.complete:
         mine = [(shape, 1) for name, shape in shapes if name == kind]
