@@ -70,7 +70,7 @@ def classify(
     type=click.Path(),
     help="Layer of strokes along roads; with --class-field, of any class.",
 )
-@options_of(MapParameters, leave_out=("shapes", "examples", "like", "min_area"))
+@options_of(MapParameters, leave_out=("shapes", "examples", "like", "min_area", "classes"))
 @_output_options
 def roads(
     rasters: tuple[str, ...],
@@ -80,9 +80,11 @@ def roads(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Draw the centre lines of roads (or streams) on RASTER from a few strokes along some.
+    """Draw the centre lines of roads (or streams) on RASTER.
 
-    Lines end at junctions and meet there exactly; OUTPUT gets width_m, length_m and class_prob.
+    Roads are what a few strokes along some of them say (and --unlike, on other ground); without
+    strokes, what the embedded model takes for roads. Lines end at junctions and meet there
+    exactly; OUTPUT gets width_m, length_m and class_prob.
     """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console, _flag_of_roads):
@@ -117,7 +119,10 @@ def roads(
 def surfaces(
     rasters: tuple[str, ...], output: str, quiet: bool, as_json: bool, **options: Any
 ) -> None:
-    """Divide all of RASTER into the classes of examples: polygons that share their borders."""
+    """Divide all of RASTER into classes: polygons that share their borders.
+
+    The classes are those of examples; without any, those that the embedded model knows.
+    """
     console = Console(quiet=quiet, as_json=as_json)
     with reporting(console):
         asked = parsed(MapParameters, options)

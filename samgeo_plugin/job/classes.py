@@ -62,7 +62,10 @@ class ClassifyParameters(Parameters):
 
 @dataclass(frozen=True)
 class MapParameters(Parameters):
-    """A raster's ground as classes, or its roads as lines, from examples (method ``map``).
+    """A raster's ground as classes, or its roads as lines (method ``map``).
+
+    The classes are those of examples or of a saved classifier; with neither, those that the
+    embedded model knows.
 
     ``shapes`` "coverage" writes polygons of the classes that share their borders (``samgeo
     surfaces``), "network" the centre lines of ``road_class`` (``samgeo roads``).
@@ -102,11 +105,23 @@ class MapParameters(Parameters):
     unlike: list[str] = shared("unlike")
     classifier: Optional[str] = shared("classifier")
     save_classifier: Optional[str] = shared("save_classifier")
-    road_class: Optional[str] = option_field(
-        "Class whose lines are drawn, where there are several.", group="roads"
+    classes: list[str] = shared(
+        "classes",
+        about="Without examples: write only this class of the embedded model (building, road, "
+        "water, trees, field, bare ground, vehicle, other). May be repeated.",
+        group="classes",
     )
-    min_class_prob: float = shared(
-        "min_class_prob", 0.65, "Smallest probability of a cell of a road.", group="roads"
+    road_class: Optional[str] = option_field(
+        "Class whose lines are drawn, where there are several.",
+        group="roads",
+        unset="the only one; without examples, road",
+    )
+    min_class_prob: Optional[float] = shared(
+        "min_class_prob",
+        None,
+        "Smallest probability of a cell of a road.",
+        group="roads",
+        unset="0.65; without examples, 0.5",
     )
     min_length: float = option_field(
         "Shortest dead end and shortest loose piece, metres.", 20.0, least=0, group="roads"

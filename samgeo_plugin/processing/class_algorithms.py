@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Classes from examples: of a layer's objects, of a raster's ground; and roads from strokes."""
+"""Classes from examples, or as the embedded model knows them: of a layer's objects, of a raster's
+ground; and roads."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from ..i18n import tr
 from ..job import ClassifyParameters, MapParameters
 from .examples import ExampleAlgorithm
 from .given import SOURCE_FID, Given
-from .parameters import LINES, POLYGONS
+from .parameters import ALL, CLASSES, LINES, POLYGONS
 from .results import Carried, ResultLayer
 
 KEEP = ("classes", "all")
@@ -146,6 +147,8 @@ class MapAlgorithm(ClassAlgorithm):
 class ClassifyGround(MapAlgorithm):
     """Polygons that share their borders."""
 
+    CLASS = "CLASS"
+
     key = "classifyground"
     icon_name = "automatic"
     keywords = ("land cover", "classes", "surfaces", "examples", "classification", "fields")
@@ -157,15 +160,24 @@ class ClassifyGround(MapAlgorithm):
 
     def about(self) -> str:
         return tr(
-            "Divides all of a raster into the classes of examples: strokes, points or polygons on "
-            "ground of each class. The polygons share their borders, without gaps and overlaps, "
-            "and no seam of the tiles shows. Each has its class, the class's probability, and its "
-            "area."
+            "Divides all of a raster into classes. The polygons share their borders, without gaps "
+            "and overlaps, and no seam of the tiles shows. Each has its class, the class's "
+            "probability, and its area.\n\n"
+            "The classes are those of examples: strokes, points or polygons on ground of each "
+            "class. Without examples they are those that the embedded model knows: building, road, "
+            "water, trees, field, bare ground, vehicle, other."
         )
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
         self.add_examples(tr("Examples"), 0.5)
+        self.add_choice(
+            self.CLASS,
+            tr("Keep only"),
+            CLASSES,
+            folded=True,
+            note=tr("Without examples: one class of the embedded model"),
+        )
         self.add_number(
             self.MIN_AREA,
             tr("Smallest polygon (m²)"),
@@ -179,7 +191,11 @@ class ClassifyGround(MapAlgorithm):
         self.add_sink(tr("Classes of ground"), POLYGONS)
 
     def map_options(self, given: Given) -> dict[str, Any]:
-        return {"min_area": given.number(self.MIN_AREA) or 0.0}
+        wanted = given.word(self.CLASS)
+        return {
+            "min_area": given.number(self.MIN_AREA) or 0.0,
+            "classes": [] if wanted == ALL else [wanted],
+        }
 
 
 class RoadNetwork(MapAlgorithm):
@@ -196,20 +212,23 @@ class RoadNetwork(MapAlgorithm):
     style = styles.LINES
 
     def title(self) -> str:
-        return tr("Road network from strokes")
+        return tr("Road network")
 
     def about(self) -> str:
         return tr(
-            "Draws the centre lines of all roads (or streams) of a raster, from a few strokes "
-            "along some of them and some on other ground. Lines end at junctions and meet there "
-            "exactly; each has its width, its length and its probability.\n\n"
+            "Draws the centre lines of all roads (or streams) of a raster. Lines end at junctions "
+            "and meet there exactly; each has its width, its length and its probability.\n\n"
+            "Roads are what a few strokes along some of them, and some on other ground, say; "
+            "without strokes, what the embedded model takes for roads. "
             "Five strokes give a first map; ten give a good one. Strokes whose class is empty, and "
             "those of the second layer, are on other ground."
         )
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
-        self.add_examples(tr("Strokes"), 0.65)
+        self.add_examples(
+            tr("Strokes"), None, tr("0.65 where nothing is said; without strokes, 0.5")
+        )
         self.add_text(
             self.ROAD_CLASS,
             tr("Class of the roads"),

@@ -32,7 +32,14 @@ class ExampleAlgorithm(EngineAlgorithm):
     PROBABILITY = "MIN_CLASS_PROB"
     WORKERS = "WORKERS"
 
-    def add_examples(self, text: str, probability: float) -> None:
+    def add_examples(self, text: str, probability: Optional[float], note: str = "") -> None:
+        """Examples, a saved classifier, and the least probability.
+
+        Args:
+            text: What the examples are called.
+            probability: The least by default; None: the engine's choice, as ``note`` says.
+            note: Of the least probability.
+        """
         self.add_source(self.EXAMPLES, text, ANY_VECTOR, optional=True)
         field = QgsProcessingParameterField(
             self.CLASS_FIELD, tr("Field with the class"), None, self.EXAMPLES, optional=True
@@ -43,7 +50,8 @@ class ExampleAlgorithm(EngineAlgorithm):
         self.add_source(
             self.UNLIKE, tr("Examples of none of the classes"), ANY_VECTOR, optional=True
         )
-        self.add_number(self.PROBABILITY, tr("Least probability of a class"), probability, most=1.0)
+        text = tr("Least probability of a class")
+        self.add_number(self.PROBABILITY, text, probability, most=1.0, note=note)
         self.declare(
             QgsProcessingParameterFile(
                 self.CLASSIFIER,

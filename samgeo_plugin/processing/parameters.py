@@ -111,6 +111,22 @@ def title_of(name: str, word: str) -> str:
 
 
 ANY_VECTOR = QgsProcessing.SourceType.TypeVectorAnyGeometry
+ALL = "all"
+"""Of :data:`CLASSES`: none is chosen."""
+
+CLASSES = (
+    ALL,
+    "building",
+    "road",
+    "water",
+    "trees",
+    "field",
+    "bare ground",
+    "vehicle",
+    "other",
+)
+"""Choices of a class of the embedded model."""
+
 POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon
 LINES = QgsProcessing.SourceType.TypeVectorLine
 

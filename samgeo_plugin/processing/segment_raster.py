@@ -13,24 +13,13 @@ from ..job import SegmentParameters
 from . import jobs
 from .examples import ExampleAlgorithm
 from .given import RENDERED, Given
-from .parameters import POLYGONS
+from .parameters import ALL, CLASSES, POLYGONS
 from .results import ResultLayer
 from .several_rasters import SeveralRasters
 
 MODES = ("hierarchy", "flat")
 SHAPES = ("objects", "coverage")
 PROPOSALS = ("auto", "embedded", "grid")
-CLASSES = (
-    "all",
-    "building",
-    "road",
-    "water",
-    "trees",
-    "field",
-    "bare ground",
-    "vehicle",
-    "other",
-)
 SCALES = ("auto", "0.25", "0.5", "1", "2", "4")
 
 
@@ -232,7 +221,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
             "mode": given.word(self.MODE),
             "shapes": given.word(self.SHAPES),
             "proposals": given.word(self.PROPOSALS),
-            "classes": [] if kept == "all" else [kept],
+            "classes": [] if kept == ALL else [kept],
             "scale": None if scale == "auto" else float(scale),
             "points_per_side": given.whole(self.POINTS),
             "min_score": given.number(self.SCORE),

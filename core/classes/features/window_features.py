@@ -79,8 +79,7 @@ class WindowFeatures:
     @property
     def names(self) -> list[str]:
         """Of all channels: ``level:number`` and ``colour:name``."""
-        encoder = [f"{lv.name}:{i}" for lv in self.levels for i in range(len(lv.values))]
-        return encoder + [f"colour:{name}" for name in COLOURS]
+        return channel_names(self.levels)
 
     def pooled(self, weights: sparse.csr_matrix) -> AnyArray:
         """Weighted sums over cells of every channel.
@@ -175,6 +174,13 @@ class WindowFeatures:
                 )
             )
         return sparse.csr_matrix(sparse.kron(axes[0], axes[1]))
+
+
+def channel_names(levels: Sequence[FeatureLevel]) -> list[str]:
+    """Names of all channels where an encoder gives these maps: ``level:number``, then
+    ``colour:name``."""
+    encoder = [f"{lv.name}:{i}" for lv in levels for i in range(len(lv.values))]
+    return encoder + [f"colour:{name}" for name in COLOURS]
 
 
 def window_features(

@@ -26,6 +26,7 @@ from ...parallel.executors import ONE_AT_A_TIME, Executor
 from ...tiles.grid import Grid
 from ...types import BoolArray, CellBox, FloatArray, TileIndex
 from .feature_stage import FeatureSource, Report
+from .own_classes import settled
 
 SPACING = 16
 """Cells between those from which the statistics of the whole raster are taken."""
@@ -186,11 +187,13 @@ class MapStage:
         source: Gives the tile's features.
         folder: Where the maps go.
         classifier: Linear.
+        by_objects: The cells of what the embedded model takes for an object are of one class.
     """
 
     source: FeatureSource
     folder: Path
     classifier: Classifier
+    by_objects: bool = False
 
     def __call__(self, index: TileIndex) -> TileIndex:
         """Map one tile, where it is not done yet."""
@@ -201,13 +204,17 @@ class MapStage:
         return index
 
     def _map(self, index: TileIndex, path: Path) -> None:
-        features = self.source.features(self.source.grid[index])
+        tile = self.source.grid[index]
+        features = self.source.features(tile)
         logits = np.empty((0, 0, 0), np.int16)
         valid = np.empty((0, 0), bool)
         if features is not None:
             self.classifier.check(self.classifier.model, features.names)
             weights, bias = self.classifier.linear()
             found = features.projected(weights) + bias[:, None, None]
+            if self.by_objects:
+                masks, cell = self.source.objects(tile)
+                found = settled(found, features.box, features.cell, masks, cell)
             found -= found.mean(axis=0)  # only differences count
             logits = np.clip(np.rint(found * STEPS), -RANGE * STEPS, RANGE * STEPS)
             logits, valid = logits.astype(np.int16), features.valid

@@ -61,7 +61,7 @@ def check_options(params: ClassParameters) -> None:
             raise no_new_classifier()
         if Path(params.save_classifier).suffix != SUFFIX:
             raise ParameterError(f"The classifier {params.save_classifier} must end with {SUFFIX}.")
-    if not 0 <= params.min_class_prob <= 1:
+    if params.min_class_prob is not None and not 0 <= params.min_class_prob <= 1:
         raise ParameterError(
             f"{option('min_class_prob')} is {params.min_class_prob}, but must lie between 0 and 1."
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -26,12 +26,16 @@ from ...classes.features.window_features import (
     window_features,
 )
 from ...errors import JobError
+from ...masks.masks import Mask
 from ...merge.fuse import tile_weights
 from ...models.base import ModelInfo, PromptableModel
+from ...models.embedded.model import EmbeddedModel
 from ...models.embedding_cache import EmbeddingCache
 from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster
+from ...segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from ...segmenters.segmenter import TileImage
 from ...tiles.grid import Grid, Tile, choose_grid
 from ...types import TileIndex
 from ..scale import scaled
@@ -70,6 +74,21 @@ class FeatureSource:
         if not window.valid.any():
             return None
         return window_features(tile, window, self.grid, model, cache)
+
+    def objects(self, tile: Tile) -> tuple[list[Mask], int]:
+        """What the embedded model takes for objects in a tile's window.
+
+        Returns:
+            Their masks on the raster's lattice, and the side of its cells, pixels.
+        """
+        model = cast(EmbeddedModel, model_of(self.run, self.factory))
+        here = opened(self.run, "features", self._open)
+        window = here.raster.read(tile.window)
+        segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+        size = self.grid.window_size
+        cell = segmenter.cell_size(size)
+        image = TileImage(tile, window.pixels, window.valid, size, cell)
+        return list(segmenter.segment(image).masks), cell
 
     def _open(self) -> _Opened:
         cache = EmbeddingCache() if self.cached else EmbeddingCache(None)

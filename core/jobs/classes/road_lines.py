@@ -65,6 +65,8 @@ def road_lines(
     executor: Executor,
     report: Report,
 ) -> gpd.GeoDataFrame:
+    """The lines of ``params.road_class``, from cells of at least ``params.min_class_prob``."""
+    assert params.min_class_prob is not None  # the job has chosen it
     name = _road_class(params, classifier)
     number = classifier.classes.index(name)
     boxes = blocks_of(source.grid)

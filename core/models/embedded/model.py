@@ -191,6 +191,11 @@ class EmbeddedModel:
         """Whether the weights have the head for proposals and classes."""
         return self._net.dense is not None
 
+    @property
+    def class_temperature(self) -> float:
+        """By which the logits of classes are divided, so that probabilities are right."""
+        return self._temperature
+
     def propose(self, embedding: Embedding) -> Proposals:
         """One prompt per object that the network expects in an image.
 

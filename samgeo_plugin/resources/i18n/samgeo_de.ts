@@ -2755,6 +2755,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>0.65 where nothing is said; without strokes, 0.5</source>
+   <translation>0,65, wo nichts gesagt ist; ohne Striche 0,5</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>A few road widths where nothing is said</source>
    <translation>Ein paar Straßenbreiten, wenn nichts gesagt wird</translation>
   </message>
@@ -2780,17 +2785,21 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Divides all of a raster into the classes of examples: strokes, points or polygons on ground of each class. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.</source>
-   <translation>Teilt ein ganzes Raster in die Klassen von Beispielen: Striche, Punkte oder Polygone auf Boden jeder Klasse. Die Polygone teilen ihre Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.</translation>
+   <source>Divides all of a raster into classes. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.
+
+The classes are those of examples: strokes, points or polygons on ground of each class. Without examples they are those that the embedded model knows: building, road, water, trees, field, bare ground, vehicle, other.</source>
+   <translation>Teilt ein ganzes Raster in Klassen. Die Polygone haben gemeinsame Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.
+
+Die Klassen sind die der Beispiele: Striche, Punkte oder Polygone auf dem Boden jeder Klasse. Ohne Beispiele sind es die, die das eingebaute Modell kennt: Gebäude, Straße, Wasser, Bäume, Feld, offener Boden, Fahrzeug, Sonstiges.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Draws the centre lines of all roads (or streams) of a raster, from a few strokes along some of them and some on other ground. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
+   <source>Draws the centre lines of all roads (or streams) of a raster. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
 
-Five strokes give a first map; ten give a good one. Strokes whose class is empty, and those of the second layer, are on other ground.</source>
-   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters, aus einigen Strichen entlang mancher davon und einigen auf anderem Boden. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
+Roads are what a few strokes along some of them, and some on other ground, say; without strokes, what the embedded model takes for roads. Five strokes give a first map; ten give a good one. Strokes whose class is empty, and those of the second layer, are on other ground.</source>
+   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
 
-Fünf Striche geben eine erste Karte, zehn eine gute. Striche ohne Klasse und die des zweiten Layers liegen auf anderem Boden.</translation>
+Straßen sind, was einige Striche entlang von Straßen und einige auf anderem Boden sagen; ohne Striche, was das eingebaute Modell für Straßen hält. Fünf Striche geben eine erste Karte, zehn eine gute. Striche, deren Klasse leer ist, und die der zweiten Ebene liegen auf anderem Boden.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2812,8 +2821,8 @@ Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Road network from strokes</source>
-   <translation>Straßennetz aus Strichen</translation>
+   <source>Road network</source>
+   <translation>Straßennetz</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
@@ -2834,6 +2843,11 @@ Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt 
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Strokes</source>
    <translation>Striche</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/class_algorithms.py" />
+   <source>Without examples: one class of the embedded model</source>
+   <translation>Ohne Beispiele: eine Klasse des eingebauten Modells</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/engine_run.py" />
