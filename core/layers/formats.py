@@ -33,7 +33,7 @@ from pyproj.exceptions import CRSError
 from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
-from ..sources.vector_input import for_pyogrio, misread_by_pyogrio
+from ..sources.vector_input.paths import for_pyogrio, misread_by_pyogrio
 from ..types import GEOMETRY
 from .shapefile import (
     SIDECAR,
