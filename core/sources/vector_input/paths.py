@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class _WholePath(str):
         return prefix == "/vsi" or super().startswith(prefix, *span)
 
 
-def misread_by_pyogrio(path: str | Path) -> bool:
+def _misread(path: str | Path) -> bool:
     """Whether pyogrio takes a path of this machine for another one.
 
     It reads names as addresses: "!" ends an archive's name, and ";" the whole name.
@@ -58,7 +60,25 @@ def misread_by_pyogrio(path: str | Path) -> bool:
 def for_pyogrio(path: str | Path) -> str:
     """A name for pyogrio's functions that read; what is in a path of this machine stays as it is.
 
-    For those that write, see ``layers/formats.py``.
+    For those that write, see :func:`as_is`.
     """
     text = str(path)
-    return _WholePath(text) if misread_by_pyogrio(text) else text
+    return _WholePath(text) if _misread(text) else text
+
+
+@contextlib.contextmanager
+def as_is(path: Path) -> Iterator[None]:
+    """Let pyogrio write to a path that it would take for another one.
+
+    Its writers want an exact ``str``, so that :func:`for_pyogrio` cannot help: their parser of
+    names is left out for the time of the call.
+    """
+    if not _misread(path):
+        yield
+        return
+    parser = pyogrio.raw.vsi_path
+    pyogrio.raw.vsi_path = str
+    try:
+        yield
+    finally:
+        pyogrio.raw.vsi_path = parser
