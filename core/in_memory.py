@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
-from .sources.vector_input import WITH_GAPS, as_text, open_vector
+from .sources.vector_input.opening import open_vector
+from .sources.vector_input.reading import WITH_GAPS, as_text
 from .types import GEOMETRY
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from .earth.geometry import mean_side
 from .errors import ParameterError
 from .in_memory import ArrayRaster, raster_paths
 from .raster.raster import RasterOptions, open_raster
-from .sources.vector_input import open_vector
+from .sources.vector_input.opening import open_vector
 from .types import PixelBox
 
 if TYPE_CHECKING:

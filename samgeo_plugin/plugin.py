@@ -25,7 +25,6 @@ from .engine.client import EngineClient
 from .i18n import tr
 from .interactive.automatic import Automatic
 from .interactive.controller import Controller
-from .interactive.decisions import decision_field
 from .interactive.editor import LayerEditor
 from .interactive.engine_session import View
 from .interactive.examples import Examples
@@ -33,8 +32,8 @@ from .interactive.find_like import FindLike
 from .interactive.online import Needed
 from .interactive.place import Place, largest_part_number
 from .interactive.review import Review
+from .interactive.trained_model import TrainedModel
 from .log import Reporter
-from .processing.parameters import DEVICES
 from .processing.provider import SamGeoProvider
 from .setup import environment
 from .setup.environment_job import Setup
@@ -61,7 +60,6 @@ class SamGeoPlugin(QObject):
         self._setup_dialog: Any = None
         self._models_dialog: Any = None
         self._previous_tool: Any = None
-        self._trained = self._untrained = ""
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -183,11 +181,9 @@ class SamGeoPlugin(QObject):
         self.tool.taken.connect(self._tool_taken)
         self.dock.automatic_wanted.connect(self.open_automatic)
         self.dock.review.improve_wanted.connect(self.open_improve)
+        self.trained_model = TrainedModel(controller, self.automatic, self._choice_changed, self)
         if self.provider is not None:
-            self.provider.model_trained.connect(self._use_model)
-            controller.session.changed.connect(self._choose_trained)
-            self.automatic.changed.connect(self._choose_trained)
-            controller.choice_changed.connect(self._forget_trained)
+            self.provider.model_trained.connect(self.trained_model.use)
         self.dock.settings_wanted.connect(self.open_settings)
         self.dock.about_wanted.connect(self.open_about)
         self.dock.cancel_wanted.connect(self._cancel)
@@ -246,6 +242,7 @@ class SamGeoPlugin(QObject):
                 widget.deleteLater()
         if self.translator is not None:
             QCoreApplication.removeTranslator(self.translator)
+        self.trained_model.release()
         self.dock = self.tool = self.controller = self._factory = None
         self._setup_dialog = self._models_dialog = None
 
@@ -480,63 +477,16 @@ class SamGeoPlugin(QObject):
             self._models_dialog = None
 
     def open_automatic(self) -> None:
-        """Processing's dialog, filled in with what the dock says."""
-        from qgis import processing
+        from .gui.processing_dialogs import open_segment_raster
 
-        if self.controller is None:
-            return
-        choice = self.controller.choice
-        parameters: dict[str, Any] = {"MODEL": choice.model}
-        if choice.device in DEVICES:
-            parameters["DEVICE"] = DEVICES.index(choice.device)
-        layer = self.controller.raster_layer()
-        if layer is not None:
-            parameters["INPUT"] = choice.rendered or layer.id()
-        if choice.bands and not choice.rendered:
-            parameters["BANDS"] = list(choice.bands)
-        processing.execAlgorithmDialog("samgeo:segmentraster", parameters)
-
-    def _use_model(self, name: str) -> None:
-        """A model that was trained here is the panel's, and one of its list."""
         if self.controller is not None:
-            self._trained, self._untrained = name, self.controller.choice.model
-            self._choose_trained()
-            self.controller.refresh_models()
-
-    def _choose_trained(self) -> None:
-        """Not before the object in work and an automatic run are done: another model ends both."""
-        controller = self.controller
-        if not self._trained or controller is None or controller.session.prompts:
-            return
-        if controller.session.pending or self.automatic.busy:
-            return
-        trained, self._trained = self._trained, ""
-        if controller.choice.model == trained:  # what is open is the one before of that name
-            controller.session.close()
-            self._choice_changed()
-        controller.choose(model=trained)
-
-    def _forget_trained(self) -> None:
-        """Another model was chosen."""
-        if self.controller is not None and self.controller.choice.model != self._untrained:
-            self._trained = ""
+            open_segment_raster(self.controller)
 
     def open_improve(self) -> None:
-        """Processing's dialog for training, filled in with the layer in review and its raster."""
-        from qgis import processing
+        from .gui.processing_dialogs import open_improve_model
 
-        if self.controller is None or self.dock is None:
-            return
-        parameters: dict[str, Any] = {"MODEL": self.controller.choice.model}
-        raster, layer = self.controller.raster_layer(), self.dock.review.chosen()
-        if raster is not None:
-            parameters["INPUT"] = self.controller.choice.rendered or raster.id()
-        if layer is not None:
-            parameters["LABELS"] = layer.id()
-            field = decision_field(layer)
-            if field is not None and layer.fields().lookupField(field) >= 0:
-                parameters["STATUS_FIELD"] = field
-        processing.execAlgorithmDialog("samgeo:improvemodel", parameters)
+        if self.controller is not None and self.dock is not None:
+            open_improve_model(self.controller, self.dock.review.chosen())
 
 
 def _polygon_type() -> Any:

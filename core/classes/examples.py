@@ -21,7 +21,9 @@ from ..earth.crs import declared_crs
 from ..errors import ParameterError, PromptError, SamGeoWarning
 from ..job import option
 from ..prompts.prompts import PromptTransform, crs_on_raster
-from ..sources.vector_input import as_text, open_vector, parts_of
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.paths import parts_of
+from ..sources.vector_input.reading import as_text
 
 NONE = ""
 """Class of what belongs to none of the classes."""

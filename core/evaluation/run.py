@@ -19,7 +19,7 @@ from ..layers.provenance import provenance
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
 from ..layers.record import ShortRun, newest, seen
 from ..layers.writer import check_output
-from ..sources.vector_input import parts_of
+from ..sources.vector_input.paths import parts_of
 from ..vectors.equal_area_plane import EqualAreaPlane, Shapes
 from .error_layer import Compared, write_errors
 from .figures import Figures, average_precision, figures

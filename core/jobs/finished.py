@@ -22,7 +22,7 @@ from ..layers.publish import real_path
 from ..layers.record import Record, stamps
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
-from ..sources.vector_input import parts_of
+from ..sources.vector_input.paths import parts_of
 from .options import JobParameters
 
 

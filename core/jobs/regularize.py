@@ -28,7 +28,9 @@ from ..layers.provenance import provenance
 from ..layers.reader import say_flattened
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
-from ..sources.vector_input import VectorInput, open_vector, parts_of
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.paths import parts_of
+from ..sources.vector_input.reading import VectorInput
 from ..vectors.centre_lines import centre_lines
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure

@@ -12,7 +12,8 @@ from pathlib import Path
 from ..errors import OutputError, ParameterError, RasterError
 from ..sources.contents import Contents
 from ..sources.references import references_of
-from ..sources.vector_input import open_vector, parts_of
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.paths import parts_of
 from .formats import FORMATS, format_of
 from .publish import real_path
 

@@ -47,7 +47,7 @@ from ..job import (
 )
 from ..models.catalogue import EMBEDDED
 from ..sources.names import short_name
-from ..sources.vector_input import for_pyogrio, parts_of
+from ..sources.vector_input.paths import for_pyogrio, parts_of
 from .formats import PROVENANCE, files_of, format_of
 from .shapefile import provenance_in_sidecar, sidecar
 

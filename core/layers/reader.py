@@ -19,7 +19,8 @@ from pyproj import CRS
 
 from ..earth.crs import declared_crs
 from ..errors import ParameterError, SamGeoWarning
-from ..sources.vector_input import as_text, open_vector
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.reading import as_text
 
 LayerLike: TypeAlias = "str | Path | gpd.GeoDataFrame | gpd.GeoSeries"
 """A path, or features that are in memory already."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..masks.job_folder import JobFolder
-from ..sources.vector_input import parts_of
+from ..sources.vector_input.paths import parts_of
 from .publish import output_digest, real_path, recover
 from .reader import LayerLike
 from .writer import LayerWriter

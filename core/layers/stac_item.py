@@ -26,7 +26,7 @@ from ..earth.reproject import Reprojection
 from ..masks.job_folder import write_text
 from ..parallel.atomic_write import write_atomically
 from ..sources.dates import Moment, read_moment
-from ..sources.vector_input import for_pyogrio
+from ..sources.vector_input.paths import for_pyogrio
 from ..types import FloatArray
 from .formats import files_of, format_of
 

@@ -4,8 +4,9 @@
 Features arrive in batches and go to an Arrow file in a hidden folder beside the output. When all
 are there, they are streamed into the format that the extension names, checked, and put in place
 (``publish.py``). Whatever happens before leaves neither a part of the new file nor a mark on the
-old one, and memory holds one batch, however many there are. The formats themselves are in
-``formats.py``. What a format refuses is found out before the work: an empty layer is written first.
+old one, and memory holds one batch, however many there are. What a format can hold is in
+``formats.py``, how it is written in ``write_format.py``. What a format refuses is found out before
+the work: an empty layer is written first.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from ..earth.reproject import Reprojection
 from ..errors import OutputError, SamGeoWarning
 from ..types import GEOMETRY
 from ..vectors.schema import FIELDS, RESERVED, Field
-from .formats import Format, Written, files_of, format_of, write_format
+from .formats import Format, files_of, format_of
 from .geopackage import check_layer, check_layer_name
 from .publish import Workplace, exists_already, output_digest, publish, real_path, recover
 from .styles import Geometry
+from .write_format import Written, write_format
 
 _ARROW = {
     "text": pa.string(),

@@ -13,7 +13,8 @@ import shapely
 from affine import Affine
 
 from ..errors import ParameterError, PromptError
-from ..sources.vector_input import VectorInput, as_text, open_vector
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.reading import VectorInput, as_text
 from .prompts import PixelPrompt, PromptKind, PromptTransform, crs_on_raster
 
 PromptAs = Literal["auto", "point", "box", "mask", "box+mask"]

@@ -20,7 +20,7 @@ from pyproj.exceptions import ProjError
 from ..earth.crs import degrees_per_unit, known_crs
 from ..earth.place import RasterPlace
 from ..errors import OutputError, ParameterError
-from ..sources.vector_input import open_vector
+from ..sources.vector_input.opening import open_vector
 from ..types import GroundBox, PixelBox
 
 KEPT = 0.5

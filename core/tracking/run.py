@@ -30,7 +30,8 @@ from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
 from ..sources.dates import read_moment
 from ..sources.names import given_names
-from ..sources.vector_input import as_text, open_vector
+from ..sources.vector_input.opening import open_vector
+from ..sources.vector_input.reading import as_text
 from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid

@@ -17,9 +17,9 @@ from qgis.gui import QgsMapCanvas, QgsMapMouseEvent, QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import QEvent, QObject, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 
-from ..interactive.candidate_layer import Found
 from ..interactive.classes import ClassList
 from ..interactive.find_like import FindLike
+from ..interactive.found_objects import Found
 from .number_keys import number_of
 
 ASKED = QColor(255, 0, 200)

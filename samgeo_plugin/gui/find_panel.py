@@ -34,10 +34,10 @@ from qgis.PyQt.QtWidgets import (
 from .. import settings
 from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted, search_of
-from ..interactive.candidate_layer import Found
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
 from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
+from ..interactive.found_objects import Found
 from ..interactive.runs import Run
 from ..processing.parameters import title_of
 from ..processing.segment_raster import CLASSES

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Optional
 
 from qgis.core import (
@@ -19,6 +18,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types, styles
+from .found_objects import Found
 from .in_steps import InSteps
 
 _FIELDS = (
@@ -36,27 +36,6 @@ _MARK = "samgeo_seamless/candidates"
 
 _AT_ONCE = 25
 """Features that one step writes: a few milliseconds."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """An object that the engine has found.
-
-    Args:
-        id: The engine's.
-        geometry: In the collection's CRS.
-        score: Predicted IoU.
-        stability: Likewise.
-        area_m2: On the ground.
-        label: The word that it was found for; empty where there was none.
-    """
-
-    id: str
-    geometry: QgsGeometry
-    score: float
-    stability: float
-    area_m2: float
-    label: str = ""
 
 
 class CandidateLayer(QObject):

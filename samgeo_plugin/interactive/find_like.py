@@ -20,12 +20,12 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..engine.client import EngineClient
-from ..geojson import from_geometry, to_geometry
+from ..geojson import from_geometry
 from ..i18n import tr
 from ..job import Failure, MessageError
-from .candidate_layer import CandidateLayer, Found
+from .candidate_layer import CandidateLayer
 from .examples import Examples
-from .found_index import FoundIndex
+from .found_objects import Found, FoundObjects
 from .opening import READY
 from .session import InteractiveSession
 from .words import NO_WORDS, WordSearch
@@ -81,7 +81,6 @@ class FindLike(QObject):
         self.search = NO_WORDS
         self.model = ""
         self.raster = ""
-        self.found: dict[str, Found] = {}
         self.kept: dict[str, tuple[str, Optional[float]]] = {}
         self.taken: set[str] = set()
         self.added: set[str] = set()
@@ -107,7 +106,7 @@ class FindLike(QObject):
         self._stale = False
         self._said: dict[str, str] = {}  # answers that the engine has not heard of yet
         self._asked_with: dict[str, str] = {}
-        self._index = FoundIndex()
+        self._objects = FoundObjects()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(30)
@@ -129,6 +128,11 @@ class FindLike(QObject):
     def there(self) -> bool:
         """There are objects that examples can sort."""
         return bool(self._collection)
+
+    @property
+    def found(self) -> dict[str, Found]:
+        """All objects that are known by now, by id."""
+        return self._objects.by_id
 
     @property
     def by_examples(self) -> bool:
@@ -248,9 +252,9 @@ class FindLike(QObject):
     def _forget(self) -> None:
         self.candidates.remove()
         self._collection = ""
-        self.found, self.kept, self.marked, self.ask = {}, {}, {}, []
+        self.kept, self.marked, self.ask = {}, {}, []
         self.done = self.tiles = 0
-        self._index = FoundIndex()
+        self._objects = FoundObjects()
         self._stale = False
         self._said, self._asked_with = {}, {}
         self.taken, self.added, self.outdated = set(), set(), set()
@@ -357,21 +361,10 @@ class FindLike(QObject):
         key = str(value["id"])
         self._drop(key)
         self.outdated.discard(key)
-        one = Found(
-            key,
-            to_geometry(value["geometry"]),
-            float(value["score"]),
-            float(value["stability"]),
-            float(value["area_m2"] or 0.0),
-            str(value.get("class") or ""),
-        )
-        self.found[key] = one
-        self._index.add(one)
+        self._objects.add(Found.read(value))
 
     def _drop(self, key: str) -> None:
-        one = self.found.pop(key, None)
-        if one is not None:
-            self._index.drop(one)
+        if self._objects.drop(key):
             self.kept.pop(key, None)
             if key in self.taken:
                 self.outdated.add(key)
@@ -497,9 +490,7 @@ class FindLike(QObject):
         Args:
             point: In :attr:`crs`.
         """
-        spot = QgsGeometry.fromPointXY(point)
-        here = [self.found[key] for key in self._index.near(point) if key in self.found]
-        here = [one for one in here if one.geometry.contains(spot)]
+        here = self._objects.at(point)
         here.sort(key=lambda one: (one.id not in self.kept, -one.score, one.area_m2))
         return here[0] if here else None
 

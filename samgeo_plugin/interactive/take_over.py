@@ -29,10 +29,10 @@ from qgis.PyQt.QtCore import QDateTime, QObject, pyqtSignal
 from .. import field_types
 from ..i18n import tr
 from . import editing, field_mapping, reading, target
-from .candidate_layer import Found
 from .candidates import Refinement
 from .editing import EditError
 from .feature_ids import SavedIds
+from .found_objects import Found
 from .in_steps import InSteps
 from .reading import ReadError
 from .tidy import iou

@@ -24,7 +24,7 @@ from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import ParameterError, RasterError
 from samgeo_core.job import SegmentParameters
-from samgeo_core.sources.vector_input import open_vector
+from samgeo_core.sources.vector_input.opening import open_vector
 
 from .layers.typed_fields import DATE, LARGE, typed
 from .scenes import MARGIN, TILE, SceneOracle, write_raster

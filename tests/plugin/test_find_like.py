@@ -22,9 +22,10 @@ from qgis.PyQt.QtWidgets import QApplication
 
 from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.automatic import RASTER, Wanted
-from samgeo_plugin.interactive.candidate_layer import CandidateLayer, Found
+from samgeo_plugin.interactive.candidate_layer import CandidateLayer
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
 from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, FINDING, IDLE, OPENING
+from samgeo_plugin.interactive.found_objects import Found
 from samgeo_plugin.interactive.opening import READY
 
 PLAIN = Qt.KeyboardModifier.NoModifier

@@ -16,8 +16,8 @@ from qgis.core import (
 )
 
 from samgeo_plugin.interactive import autosave, feature_ids, reading, target
-from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
+from samgeo_plugin.interactive.found_objects import Found
 from samgeo_plugin.interactive.reading import ReadError
 from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.interactive.take_over import TakeOver

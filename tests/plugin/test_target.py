@@ -32,10 +32,10 @@ from qgis.core import (
 from samgeo_plugin import field_types
 from samgeo_plugin.gui.field_dialog import FieldDialog
 from samgeo_plugin.interactive import field_mapping, target
-from samgeo_plugin.interactive.candidate_layer import Found
 from samgeo_plugin.interactive.candidates import Refinement
 from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.editing import EditError
+from samgeo_plugin.interactive.found_objects import Found
 from samgeo_plugin.interactive.place import Place
 from samgeo_plugin.interactive.take_over import TakeOver
 

@@ -30,7 +30,7 @@ from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
-from ...sources.vector_input import open_vector
+from ...sources.vector_input.opening import open_vector
 from ...types import GEOMETRY
 from ...vectors.geodesic import measure
 from ...vectors.schema import (

@@ -24,7 +24,7 @@ from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter
-from ...sources.vector_input import open_vector
+from ...sources.vector_input.opening import open_vector
 from ..folder import Output
 from ..make_segmenter import make_candidates
 from ..options import area_of_interest, has_classes, raster_options, with_absolute_paths

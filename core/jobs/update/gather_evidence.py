@@ -29,11 +29,10 @@ from ...changes.common_shift import CommonShift, common_shift
 from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ...errors import SamGeoWarning
 from ...job import Progress, SegmentParameters, UpdateParameters
-from ...layers.formats import as_is
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
 from ...raster.raster import Raster, coarser
-from ...sources.vector_input import for_pyogrio
+from ...sources.vector_input.paths import as_is, for_pyogrio
 from ...types import GEOMETRY, PixelBox
 from ...vectors.equal_area_plane import EqualAreaPlane
 from ..classes.class_layer import object_layer, place_layer

@@ -27,7 +27,7 @@ from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...sources.names import given_names
-from ...sources.vector_input import open_vector
+from ...sources.vector_input.opening import open_vector
 from ...vectors.equal_area_plane import EqualAreaPlane
 from ..classes.class_layer import carried, write
 from ..classes.class_options import model_factory

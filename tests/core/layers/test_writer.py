@@ -25,8 +25,9 @@ from pyproj import CRS
 from samgeo_core.cli.commands import segment
 from samgeo_core.errors import OutputError, SamGeoWarning
 from samgeo_core.jobs.update.changed_layer import UPDATE_FIELDS
-from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
+from samgeo_core.layers.formats import FORMATS
 from samgeo_core.layers.publish import recover
+from samgeo_core.layers.write_format import decimals_of_degrees
 from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
 from samgeo_core.vectors.geodesic import measure
 from samgeo_core.vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field, carried_fields
@@ -460,9 +461,9 @@ def test_a_full_disk_is_called_by_its_name(
         raise pyogrio.errors.DataSourceError("no such table: gpkg_contents")
 
     monkeypatch.setattr("pyogrio.write_arrow", broken)
-    monkeypatch.setattr("samgeo_core.layers.formats._write_parquet", broken)
+    monkeypatch.setattr("samgeo_core.layers.write_format._write_parquet", broken)
     monkeypatch.setattr(
-        "samgeo_core.layers.formats.shutil.disk_usage", lambda _: SimpleNamespace(free=4096)
+        "samgeo_core.layers.write_format.shutil.disk_usage", lambda _: SimpleNamespace(free=4096)
     )
     with (
         pytest.raises(
@@ -483,7 +484,7 @@ def test_a_failure_of_the_format_leaves_the_old_one(
         raise pyogrio.errors.DataSourceError("no such luck")
 
     monkeypatch.setattr("pyogrio.write_arrow", broken)
-    monkeypatch.setattr("samgeo_core.layers.formats._write_parquet", broken)
+    monkeypatch.setattr("samgeo_core.layers.write_format._write_parquet", broken)
     with (
         pytest.raises(OutputError, match=r"old\.\w+ cannot be written as .*no such luck"),
         LayerWriter(path, 32645, overwrite=True) as writer,
@@ -521,7 +522,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.core.layers.test_writer import SUFFIXES, features
 from samgeo_core.errors import OutputError
-from samgeo_core.layers.formats import FORMATS, decimals_of_degrees
+from samgeo_core.layers.formats import FORMATS
+from samgeo_core.layers.write_format import decimals_of_degrees
 from samgeo_core.layers.writer import LayerWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 for suffix in SUFFIXES:

@@ -32,7 +32,8 @@ from samgeo_core.prompts.prompt_layer import LayerOptions, read_prompts
 from samgeo_core.prompts.transform import PromptTransform
 from samgeo_core.raster.areas import AreaOfInterest
 from samgeo_core.raster.raster import open_raster
-from samgeo_core.sources.vector_input import VectorInput, open_vector
+from samgeo_core.sources.vector_input.opening import open_vector
+from samgeo_core.sources.vector_input.reading import VectorInput
 from samgeo_core.tracking import run as tracking
 from shapely.geometry import Point, box
 
