@@ -6,7 +6,9 @@
 Area under the ROC curve by cell of 4 network pixels: buildings in the eastern half of Banepa (its
 west is training data), windows of 1024 x 1024; roads in Vegas, where a cell within 4 m of a centre
 line is road, against all others and against those beyond 10 m (between them lie kerbs, and roads
-that are wider), at scales 1 and 2. Places that were held back from training: ``held_back``.
+that are wider), at scales 1 and 2. The first figure is that of a map without examples (``samgeo
+surfaces``, ``samgeo roads``), in which the cells of an object are drawn together, the one in
+brackets that of the cells alone. Places that were held back from training: ``held_back``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from samgeo_core.training.datasets.crops import BANEPA_SPLIT
 from samgeo_core.training.datasets.strokes import area_under_curve
 
 from .classes import SHARED
+from .embedded_model import class_maps
 from .roads import RASTER, VEGAS
 
 BANEPA = SHARED / "eval" / "buildings_banepa"
@@ -37,15 +40,22 @@ NEAR, FAR = 4.0, 10.0
 def cells(
     model: EmbeddedModel, image: np.ndarray, name: str, planes: list[np.ndarray]
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The probability of a class in the cells of an image, and what planes of its pixels hold."""
-    likely, _ = model.class_probabilities(model.encode([image])[0])
-    cell = 4 / model.scale
-    rows, cols = (((np.arange(int(n / cell)) + 0.5) * cell).astype(int) for n in image.shape[:2])
-    scores = likely[CLASSES.index(name), : len(rows), : len(cols)].ravel()
+    """(2, n) the probability of a class in the cells of an image, in a map and alone, and what
+    planes of its pixels hold."""
+    both = class_maps(model, image)
+    side = 4 / model.scale
+    rows, cols = (((np.arange(n) + 0.5) * side).astype(int) for n in both[0].shape[1:])
+    scores = np.stack([each[CLASSES.index(name)].ravel() for each in both])
     return scores, [plane[rows[:, None], cols[None]].ravel() > 0 for plane in planes]
 
 
-def roads(model: EmbeddedModel) -> tuple[float, float]:
+def areas(scores: np.ndarray, wanted: np.ndarray) -> str:
+    """The figure of a map, in brackets that of the cells alone."""
+    of_map, alone = (area_under_curve(each, wanted) for each in scores)
+    return f"{of_map:.3f} ({alone:.3f})"
+
+
+def roads(model: EmbeddedModel) -> tuple[str, str]:
     """Of Vegas: near a centre line against the rest, and against what is far from all."""
     with rasterio.open(RASTER) as source:
         image = np.ascontiguousarray(source.read([1, 2, 3]).transpose(1, 2, 0))
@@ -63,10 +73,10 @@ def roads(model: EmbeddedModel) -> tuple[float, float]:
     ]
     scores, (near, within) = cells(model, image, "road", planes)
     clear = near | ~within
-    return area_under_curve(scores, near), area_under_curve(scores[clear], near[clear])
+    return areas(scores, near), areas(scores[:, clear], near[clear])
 
 
-def buildings(model: EmbeddedModel) -> float:
+def buildings(model: EmbeddedModel) -> str:
     """Of Banepa's eastern half."""
     scores, wanted = [], []
     with rasterio.open(BANEPA / "mosaic_train_4326.tif") as source:
@@ -82,7 +92,7 @@ def buildings(model: EmbeddedModel) -> float:
             given, (inside,) = cells(model, image, "building", [plane])
             scores.append(given)
             wanted.append(inside)
-    return area_under_curve(np.concatenate(scores), np.concatenate(wanted))
+    return areas(np.concatenate(scores, axis=1), np.concatenate(wanted))
 
 
 def main() -> None:
@@ -91,10 +101,10 @@ def main() -> None:
     for weights in parser.parse_args().weights or [None]:
         model = load_embedded("cpu", 1, weights)
         print(weights or "shipped")
-        print(f"  buildings, Banepa east: {buildings(model):.3f}", flush=True)
+        print(f"  buildings, Banepa east: {buildings(model)}", flush=True)
         for scale in (1.0, 2.0):
             rest, far = roads(model.scaled(scale))
-            print(f"  roads, Vegas, scale {scale:g}: {rest:.3f}, beyond 10 m {far:.3f}", flush=True)
+            print(f"  roads, Vegas, scale {scale:g}: {rest}, beyond 10 m {far}", flush=True)
 
 
 if __name__ == "__main__":

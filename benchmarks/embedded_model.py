@@ -31,6 +31,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from samgeo_core.jobs.classes.own_classes import settled
 from samgeo_core.models.base import Embedding, Prompts
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.model import EmbeddedModel
@@ -41,7 +42,7 @@ from samgeo_core.training.datasets.canvas import Textures
 from samgeo_core.training.datasets.crops import BANEPA_SPLIT, photographs, read_pack
 from samgeo_core.training.datasets.scenes import compose
 from samgeo_core.training.prompts import correcting_point, tight_box
-from samgeo_core.types import PixelBox, TileIndex
+from samgeo_core.types import CellBox, PixelBox, TileIndex
 
 SHARED = Path(
     os.environ.get("SAMGEO_SHARED_DATA", Path(__file__).parents[1].parent / "shared" / "data")
@@ -336,6 +337,29 @@ def boundary_iou(a: np.ndarray, b: np.ndarray, reach: int = 2) -> float:
         return mask & ~(cv2.erode(padded, kernel)[1:-1, 1:-1] > 0)
 
     return iou(rim(a), rim(b))
+
+
+def class_maps(model: EmbeddedModel, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a map without examples says of an image, and what its cells say alone.
+
+    Returns:
+        Twice (classes, h, w) probabilities of the cells of 4 network pixels within the image.
+    """
+    height, width = image.shape[:2]
+    likely, (side, _) = model.class_probabilities(model.encode([image])[0])
+    alone = likely[:, : int(height / side), : int(width / side)]
+    box = PixelBox(0, 0, height, width)
+    segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+    size = max(height, width)
+    cell = segmenter.cell_size(size)
+    window = TileImage(
+        Tile(TileIndex(0, 0), box, box, box), image, np.ones((height, width), bool), size, cell
+    )
+    masks = segmenter.segment(window).masks
+    cells = CellBox(0, 0, *alone.shape[1:])
+    logits = settled(np.log(np.maximum(alone, 1e-6)), cells, round(side), masks, cell)
+    shares = np.exp(logits - logits.max(axis=0))
+    return shares / shares.sum(axis=0), alone
 
 
 def automatic(

@@ -30,7 +30,7 @@ from samgeo_core.training.datasets.crops import Sample, read_pack
 from samgeo_core.training.datasets.strokes import area_under_curve
 from samgeo_core.training.prompts import tight_box
 
-from .embedded_model import Scene, _clicks, automatic, deepest, full_size, iou
+from .embedded_model import Scene, _clicks, automatic, class_maps, deepest, full_size, iou
 
 OBJECTS = ("roofs", "banepa", "fields", "plots", "town", "scenes", "outlines")
 """Sources whose labels are objects with outlines."""
@@ -102,30 +102,29 @@ def found(model: EmbeddedModel, scenes: list[Scene]) -> tuple[float, float, floa
     return hits / max(1, objects), good / max(1, masks), spent
 
 
-def areas_by_class(model: EmbeddedModel, samples: list[Sample]) -> dict[str, float]:
-    """Area under the ROC curve of each class, over the cells that certainly are it or are not."""
+def areas_by_class(model: EmbeddedModel, samples: list[Sample]) -> dict[str, str]:
+    """Area under the ROC curve of each class, over the cells that certainly are it or are not: of a
+    map without examples, and in brackets of the cells alone (``class_areas``)."""
     scores: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
     wanted: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
     for sample in samples:
         if sample.classes is None:
             continue
-        likely, _ = model.class_probabilities(model.encode([sample.image])[0])
-        # Cells begin at the image's corner, and end beyond it where it was padded.
-        height, width = sample.classes.shape
+        both = class_maps(model, sample.image)
         cell = 4 / model.scale
-        rows = ((np.arange(int(height / cell)) + 0.5) * cell).astype(int)
-        cols = ((np.arange(int(width / cell)) + 0.5) * cell).astype(int)
+        rows, cols = (((np.arange(n) + 0.5) * cell).astype(int) for n in both[0].shape[1:])
         sets = sample.classes[rows[:, None], cols[None]]
         for number, name in enumerate(CLASSES):
             alone, possible = sets == 1 << number, (sets >> number) & 1 > 0
             known = (sets > 0) & (alone | ~possible)
-            scores[name].append(likely[number, : len(rows), : len(cols)][known])
+            scores[name].append(np.stack([each[number][known] for each in both]))
             wanted[name].append(alone[known])
     out = {}
     for name in CLASSES:
         yes = np.concatenate(wanted[name]) if wanted[name] else np.zeros(0, bool)
         if yes.sum() >= 200 and (~yes).sum() >= 200:
-            out[name] = area_under_curve(np.concatenate(scores[name]), yes)
+            of_map, alone = np.concatenate(scores[name], axis=1)
+            out[name] = f"{area_under_curve(of_map, yes):.3f} ({area_under_curve(alone, yes):.3f})"
     return out
 
 
@@ -159,7 +158,7 @@ def main() -> None:
         for source in CLASSES_OF if options.classes else ():
             seen = model.scaled(SCALES.get(source, 1.0))
             areas = areas_by_class(seen, list(samples_of(options.cache, source, options.images)))
-            print(f"  {source:8}", *(f"{k} {v:.3f}" for k, v in areas.items()), flush=True)
+            print(f"  {source:8}", *(f"{k} {v}" for k, v in areas.items()), flush=True)
 
 
 if __name__ == "__main__":
