@@ -2070,6 +2070,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
+   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
    <source>The engine's answer could not be read.</source>
    <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
   </message>
@@ -2082,6 +2087,11 @@
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
    <source>The model finds no object at an accepted click; it was left out.</source>
    <translation>Das Modell findet an einem übernommenen Klick kein Objekt; es wurde ausgelassen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>The project's CRS has changed; the object that was still to come was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
@@ -2470,11 +2480,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
-   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
-   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/session.py" />
    <source>The model finds no object there; click elsewhere or draw a box.</source>
    <translation>Das Modell findet dort kein Objekt; klicken Sie anderswo oder ziehen Sie ein Rechteck.</translation>
   </message>
@@ -2482,11 +2487,6 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/session.py" />
-   <source>The project's CRS has changed; the object that was still to come was given up.</source>
-   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
