@@ -2254,6 +2254,11 @@
    <translation>{name} ist keine Datei; rendern Sie zuerst den sichtbaren Ausschnitt.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/interactive/decision_writer.py" />
+   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
+   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
    <source>Ctrl+click two polygons or more, then merge them.</source>
    <translation>Wählen Sie mit Strg+Klick zwei oder mehr Polygone und verschmelzen Sie sie dann.</translation>
@@ -2440,16 +2445,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
-   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
-   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>Add a field for the review</source>
-   <translation>Feld für die Prüfung hinzufügen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
    <source>Review: {status}</source>
    <translation>Prüfung: {status}</translation>
   </message>
@@ -2460,23 +2455,28 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
-   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
-   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
+   <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
+   <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
+   <location filename="samgeo_plugin/interactive/review_fields.py" />
+   <source>Add a field for the review</source>
+   <translation>Feld für die Prüfung hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_fields.py" />
    <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
    <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>{name} is an update of a layer that is not open: open that layer first.</source>
-   <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
+   <location filename="samgeo_plugin/interactive/review_start.py" />
+   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
+   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
-   <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
+   <location filename="samgeo_plugin/interactive/review_start.py" />
+   <source>{name} is an update of a layer that is not open: open that layer first.</source>
+   <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
