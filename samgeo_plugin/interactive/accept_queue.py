@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from qgis.core import QgsGeometry, QgsPointXY
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ..geojson import to_geometry
@@ -81,6 +81,26 @@ class Closed:
     stage: str = _WAITING
     question: Optional[Question] = None
     polygon: Optional[QgsGeometry] = None
+
+    def why_given_up(
+        self, crs: QgsCoordinateReferenceSystem, raster: Optional[OpenParameters]
+    ) -> str:
+        """Why it cannot be in work again when it is taken back; empty where it can.
+
+        Args:
+            crs: The map's.
+            raster: What the object in work is asked of; None where that is not known.
+        """
+        if self.view.crs != crs:
+            return tr(
+                "The project's CRS has changed; the object that was still to come was given up."
+            )
+        if self.is_left and self.raster != raster:
+            return tr(
+                "Another raster or model was chosen; the object that was still to come was given "
+                "up."
+            )
+        return ""
 
 
 class AcceptQueue(QObject):

@@ -36,6 +36,8 @@ class LiveRefinement(QObject):
         self._polygon: Optional[QgsGeometry] = None
         self._running: Optional[int] = None
         self._again = False
+        self._tidied: Optional[tuple[QgsGeometry, Refinement, QgsGeometry]] = None
+        """The last result, with what it was made of."""
 
     @property
     def is_running(self) -> bool:
@@ -45,6 +47,18 @@ class LiveRefinement(QObject):
     def is_missing(self) -> bool:
         """The polygon should be refined and is not."""
         return self.wanted.needs_engine and self.refined is None
+
+    def result(self, polygon: QgsGeometry) -> QgsGeometry:
+        """A polygon as it would be written: refined as far as it has been, and tidied.
+
+        Args:
+            polygon: What :meth:`set_polygon` was told.
+        """
+        source = self.refined or polygon
+        last = self._tidied
+        if last is None or last[0] is not source or last[1] is not self.wanted:
+            last = self._tidied = source, self.wanted, self.wanted.tidy(source)
+        return last[2]
 
     def set_polygon(self, polygon: Optional[QgsGeometry]) -> None:
         """Refine this polygon; None for none."""

@@ -1,42 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The review of a polygon layer: a queue ordered by doubt, decisions in the edit buffer.
+"""The review of a polygon layer: its queue, the keys' actions, and what the layer tells.
 
 Decisions are attributes of the layer itself, so that QGIS's undo, saving and other programs know
-them. What the review keeps in mind follows the layer's own signals: an undo changes it too.
+them (:mod:`.decision_writer`). What the review keeps in mind (:mod:`.review_reading`) follows the
+layer's own signals: an undo changes it too.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Optional, Union
+from typing import Any, Optional
 
-from qgis.core import (
-    QgsFeature,
-    QgsFeatureRequest,
-    QgsGeometry,
-    QgsRectangle,
-    QgsSpatialIndex,
-    QgsVectorLayer,
-)
+from qgis.core import QgsGeometry, QgsRectangle, QgsVectorLayer
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..i18n import tr
-from . import editing, field_mapping, reading, target
-from .changes_layer import DECISION, is_update, old_layer_of
-from .decisions import ACCEPTED, OPEN, STATUS, decision_field
-from .doubt import Facts, facts_of, text_of
+from . import editing, target
+from .decision_writer import DecisionWriter
+from .decisions import ACCEPTED, STATUS
+from .doubt import Facts
 from .editing import EditError
 from .feature_ids import SavedIds
+from .in_steps import InSteps
 from .reading import ReadError
+from .review_fields import ReviewFields
 from .review_queue import ReviewFilter, ReviewQueue
+from .review_reading import ReviewReading
+from .review_start import prepare
 from .update_review import UpdateReview
-
-_BUDGET = 0.008
-"""Seconds of work between two looks of the event loop."""
 
 
 class Review(QObject):
@@ -64,27 +58,20 @@ class Review(QObject):
         self.layer: Optional[QgsVectorLayer] = None
         self._order = ReviewQueue()
         self.known_classes: Callable[[], list[str]] = list
-        self._work: Optional[Iterator[None]] = None
-        self._raster: Optional[QgsRectangle] = None
         self._ids: list[SavedIds] = []
         """Of the layer, and of the old layer of an update."""
         self._labels: list[str] = []
         """Classes that polygons have or had in this review, in the order of their keys."""
-        self._status_index = -1
-        self._class_index = -1
-        self._class_field = ""
-        self.status_field = STATUS
+        self._fields: Optional[ReviewFields] = None
+        self._reading: Optional[ReviewReading] = None
         self.update: Optional[UpdateReview] = None
-        self._deciding = False
-        self.settling = False
-        """The old layer of an update is being changed for a decision."""
-        self._refused: Union[EditError, target.FormWanted, None] = None
-        """Why the old layer does not take the change that is being accepted."""
-        self._in_forms: dict[int, tuple[dict[int, str], str]] = {}
-        """What is to be set where the old layer's form is filled in, by the ids of the changes."""
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._work_on)
+        self._writer = DecisionWriter(self)
+        self._writer.written.connect(self._written)
+        self._writer.message.connect(self.message)
+        self._writer.form_wanted.connect(self.form_wanted)
+        self._writer.form_unwanted.connect(self.form_unwanted)
+        self._steps = InSteps(self)
+        self._why_unread = ""
         self._tell_soon = QTimer(self)
         """For changes by the layer, of which thousands come at once."""
         self._tell_soon.setSingleShot(True)
@@ -113,7 +100,17 @@ class Review(QObject):
     @property
     def ready(self) -> bool:
         """The queue is ordered."""
-        return self.running and self._work is None
+        return self.running and not self._steps.busy
+
+    @property
+    def status_field(self) -> str:
+        """Name of the field with the decisions."""
+        return STATUS if self._fields is None else self._fields.status_name
+
+    @property
+    def settling(self) -> bool:
+        """The old layer of an update is being changed for a decision."""
+        return self._writer.settling
 
     def start(self, layer: QgsVectorLayer, raster: Optional[QgsRectangle] = None) -> bool:
         """Order a layer's features by doubt; the layer gets a field for the decisions.
@@ -123,205 +120,107 @@ class Review(QObject):
             raster: Extent of the raster that it was made from, in the layer's CRS.
         """
         self.stop()
-        why = target.problem(layer)
-        update: Optional[UpdateReview] = None
-        if why is None and is_update(layer):
-            old = old_layer_of(layer)
-            if old is None:
-                why = tr(
-                    "{name} is an update of a layer that is not open: open that layer first."
-                ).format(name=layer.name())
-            else:
-                why = target.problem(old)
-                update = UpdateReview(layer, old) if why is None else None
-        field = decision_field(layer) if why is None else None
-        if why is None and field is None:
-            why = tr(
-                "{layer} has no room for the decisions: its field “{field}” holds other values or "
-                "is no text; rename that field first."
-            ).format(layer=layer.name(), field=DECISION)
-        if why is None:
-            try:
-                editing.begin(layer)
-            except EditError as error:
-                why = str(error)
-        if why is None and field is not None and layer.fields().lookupField(field) < 0:
-            why = self._add_field(layer, field)
-        if why is not None or field is None:
-            self.message.emit("warning", why)
+        try:
+            fields, update = prepare(layer)
+        except EditError as error:
+            self.message.emit("warning", str(error))
             return False
-        self.layer, self.update, self.status_field = layer, update, field
-        if update is None and field != STATUS:
+        self.layer, self.update, self._fields = layer, update, fields
+        self._reading = ReviewReading(layer, fields, update, raster)
+        self._writer.begin(layer, update)
+        if update is None and fields.status_name != STATUS:
             self.message.emit(
                 "info",
                 tr(
                     "“{status}” of {layer} is no field for decisions; they go into “{field}”."
-                ).format(status=STATUS, layer=layer.name(), field=field),
+                ).format(status=STATUS, layer=layer.name(), field=fields.status_name),
             )
         layer.removeSelection()  # with one, QGIS's own Delete would want the key too
-        self._find_fields()
-        layer.attributeValueChanged.connect(self._attribute_changed)
-        layer.geometryChanged.connect(self._geometry_changed)
-        layer.featureDeleted.connect(self._deleted)
-        layer.featureAdded.connect(self._added)
-        layer.updatedFields.connect(self._find_fields)
-        layer.editingStopped.connect(self.stop)
-        layer.willBeDeleted.connect(self.stop)
+        for signal, slot in self._slots(layer):
+            signal.connect(slot)
         self._ids = [SavedIds.of(layer, self._saved)]
         if update is not None:
             self._ids.append(SavedIds.of(update.old, self._old_saved))
-        self._labels, self._raster = [], raster
-        self._begin(layer)
+        self._labels = []
+        self._begin()
         self.started.emit()
         return True
 
     def stop(self) -> None:
         """The review ends; what was decided stays in the layer's edit buffer."""
-        for feature_id in list(self._in_forms):
-            self._close_form(feature_id)
+        self._writer.end()
         layer, self.layer = self.layer, None
         for number, each in enumerate(self._ids):
             each.leave(self._old_saved if number else self._saved)
-        self._ids, self.update = [], None
-        self._timer.stop()
+        self._ids, self.update, self._reading = [], None, None
+        self._steps.stop()
         self._tell_soon.stop()
         self._read_soon.stop()
-        self._work = None
         self._order.end()
         if layer is None:
             return
         if not sip.isdeleted(layer):
-            for signal, slot in (
-                (layer.attributeValueChanged, self._attribute_changed),
-                (layer.geometryChanged, self._geometry_changed),
-                (layer.featureDeleted, self._deleted),
-                (layer.featureAdded, self._added),
-                (layer.updatedFields, self._find_fields),
-                (layer.editingStopped, self.stop),
-                (layer.willBeDeleted, self.stop),
-            ):
+            for signal, slot in self._slots(layer):
                 signal.disconnect(slot)
         self.current_changed.emit(None)
         self.stopped.emit()
 
-    def _add_field(self, layer: QgsVectorLayer, name: str) -> Optional[str]:
-        layer.beginEditCommand(tr("Add a field for the review"))
-        if layer.addAttribute(field_mapping.text_field(layer, name, 20)):
-            layer.endEditCommand()
-            return None
-        layer.destroyEditCommand()
-        return tr("{layer} lets no field be added; add a text field “{field}” to it first.").format(
-            layer=layer.name(), field=name
+    def _slots(self, layer: QgsVectorLayer) -> tuple[tuple[Any, Callable[..., None]], ...]:
+        """The layer's signals that the review follows, each with what hears it."""
+        return (
+            (layer.attributeValueChanged, self._attribute_changed),
+            (layer.geometryChanged, self._geometry_changed),
+            (layer.featureDeleted, self._deleted),
+            (layer.featureAdded, self._added),
+            (layer.updatedFields, self._find_fields),
+            (layer.editingStopped, self.stop),
+            (layer.willBeDeleted, self.stop),
         )
 
     def _find_fields(self) -> None:
-        if self.layer is None:
-            return
-        fields = self.layer.fields()
-        before, self._status_index = self._status_index, fields.lookupField(self.status_field)
-        if (before < 0) != (self._status_index < 0):
+        if self._fields is not None and self.running and self._fields.find():
             self._read_soon.start()
-        self._class_index = index = target.class_field(self.layer)
-        self._class_field = fields.at(index).name() if index >= 0 else ""
 
     def _read_decisions(self) -> None:
         """Their field has gone, as by an undo of its adding, or it is there again."""
-        if self.layer is None or not self.ready:
+        if self._reading is None or not self.ready:
             return
         self._catch_up()
-        index = self._status_index
-        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
         try:
-            features = list(reading.features(self.layer, request))
+            self._reading.read_decisions(self.facts)
         except ReadError as error:
             self.message.emit("warning", str(error))
             return
-        for feature in features:
-            facts = self.facts.get(feature.id())
-            if facts is not None:
-                status = self._text(index, feature.attribute(index)) if index >= 0 else OPEN
-                self.facts[feature.id()] = replace(facts, status=status)
         self.queue_changed.emit()
-
-    def _text(self, index: int, value: object) -> str:
-        """A value of one of the layer's fields, as it is after the save."""
-        layer = self.layer
-        return text_of(value if layer is None else field_mapping.filled_in(layer, index, value))
-
-    def _has_field(self) -> bool:
-        """There is a field for the decisions, added anew where an undo has taken it away."""
-        if self.layer is not None and self._status_index < 0:
-            why = self._add_field(self.layer, self.status_field)
-            if why is not None:
-                self.message.emit("warning", why)
-            self._find_fields()
-        return self._status_index >= 0
 
     # --- order ----------------------------------------------------------------------------------
 
-    def _begin(self, layer: QgsVectorLayer) -> None:
+    def _begin(self) -> None:
         self._order.begin()
-        self._work = self._gather(layer)
-        self._timer.start()
+        self._why_unread = ""
+        self._steps.start(self._gather(), self._gathered)
 
-    def _gather(self, layer: QgsVectorLayer) -> Iterator[None]:
-        """Read all features, then measure each against its neighbours; yields often."""
-        if self.update is not None:
-            yield from self.update.polygons.find()
-        features = {}
-        index = QgsSpatialIndex()
-        for feature in reading.features(layer):
-            if feature.hasGeometry():
-                features[feature.id()] = feature
-                index.addFeature(feature)
-            yield
-        for number, (feature_id, feature) in enumerate(features.items()):
-            near: list[QgsGeometry] = [
-                features[other].geometry()
-                for other in index.intersects(feature.geometry().boundingBox())
-                if other != feature_id
-            ]
-            facts = self._facts_of(feature, near, self._raster)
-            self.facts[feature_id] = facts
-            if self.update is not None and facts.status == ACCEPTED:
-                self.update.taken_over(feature)
-            if number % 50 == 0:
-                self.progress.emit(number, len(features))
-            yield
+    def _gather(self) -> Iterator[None]:
+        """Read the layer; yields often."""
+        if self._reading is None:
+            return
+        try:
+            yield from self._reading.read(self._order.facts, self.progress.emit)
+        except ReadError as error:
+            self._why_unread = str(error)
+            return
         while any(each.finding for each in self._ids):
             yield  # ids that were read may be those before a save: then all is read again
         self._order.forget_deleted()
 
-    def _facts_of(
-        self,
-        feature: QgsFeature,
-        near: Sequence[QgsGeometry] = (),
-        raster: Optional[QgsRectangle] = None,
-    ) -> Facts:
-        for index in (self._status_index, self._class_index):
-            if index >= 0 and self.layer is not None:
-                value = field_mapping.filled_in(self.layer, index, feature.attribute(index))
-                feature.setAttribute(index, value)
-        update = self.update is not None
-        return facts_of(feature, near, raster, self.status_field, self._class_field, update)
-
-    def _work_on(self) -> None:
-        end = time.monotonic() + _BUDGET
-        work = self._work
-        while work is not None and time.monotonic() < end:
-            try:
-                next(work)
-            except StopIteration:
-                self._work = None
-                self._timer.stop()
-                self.progress.emit(0, 0)
-                self._give_keys(facts.label for facts in self.facts.values())
-                self._fill(keep=False)
-                return
-            except ReadError as error:
-                self.stop()
-                self.message.emit("warning", str(error))
-                return
+    def _gathered(self) -> None:
+        if self._why_unread:
+            self.stop()
+            self.message.emit("warning", self._why_unread)
+            return
+        self.progress.emit(0, 0)
+        self._give_keys(facts.label for facts in self.facts.values())
+        self._fill(keep=False)
 
     def _fill(self, keep: bool = True) -> None:
         """Order the queue anew."""
@@ -419,63 +318,51 @@ class Review(QObject):
 
     def decide(self, status: str) -> None:
         """Accept or reject the current one, and go on."""
-        if self._has_field():
-            self._set({self._status_index: status}, tr("Review: {status}").format(status=status))
+        fields = self._fields
+        if fields is not None and self._has_status_field(fields):
+            self._write({fields.status: status}, tr("Review: {status}").format(status=status))
 
     def set_class(self, number: int) -> None:
         """Give the current one the class of a number key (from 1), accept it, and go on."""
         classes = self.classes
-        if self._class_index < 0 and self.layer is not None and 1 <= number <= len(classes):
-            layer = self.layer
-            if not self._try(lambda: target.with_class_field(layer)):
-                return
-            self._find_fields()
         if not 1 <= number <= len(classes):
             self.message.emit(
                 "info", tr("There is no class {number} in this layer.").format(number=number)
             )
-        elif self._has_field():
-            label = classes[number - 1]
-            values = {self._class_index: label, self._status_index: ACCEPTED}
-            self._set(values, tr("Review: {status}").format(status=label))
+            return
+        layer, fields, label = self.layer, self._fields, classes[number - 1]
+        if layer is None or fields is None:
+            return
+        if fields.label < 0:
+            if not self._try(lambda: target.with_class_field(layer)):
+                return
+            self._find_fields()
+        if self._has_status_field(fields):
+            values = {fields.label: label, fields.status: ACCEPTED}
+            self._write(values, tr("Review: {status}").format(status=label))
 
-    def _set(self, values: dict[int, str], text: str) -> None:
+    def _has_status_field(self, fields: ReviewFields) -> bool:
+        """There is a field for the decisions, added anew where an undo has taken it away."""
+        if self.running and fields.status < 0:
+            why = fields.add_status()
+            if why is not None:
+                self.message.emit("warning", why)
+            self._find_fields()
+        return fields.status >= 0
+
+    def _write(self, values: dict[int, str], text: str) -> None:
         """Values of the current one, by fields, as one step of undo."""
         if self.current is not None and self.ready:
-            self._set_of(self.current, values, text)
+            self._writer.write(self.current, values, text)
 
-    def _set_of(self, feature_id: int, values: dict[int, str], text: str) -> None:
-        if self.layer is None:
-            return
-        self._deciding = True
-        try:
-            with editing.command(self.layer, text):
-                for index, value in values.items():
-                    editing.set_value(self.layer, feature_id, index, value)
-                if self._refused is not None:  # a slot's exception would not reach this place
-                    raise self._refused
-        except target.FormWanted as wanted:
-            self._in_forms[feature_id] = values, text
-            self.form_wanted.emit(wanted, feature_id)
-            return
-        except EditError as error:
-            self.message.emit("warning", str(error))
-            return
-        finally:
-            self._deciding, self._refused = False, None
+    def _written(self, feature_id: int) -> None:
         if feature_id == self.current:
             self.go(1)
         self.queue_changed.emit()
 
     def form_ended(self, feature_id: int, filled: bool) -> None:
         """The form for a new object was closed: filled in, the object is in the old layer now."""
-        decided = self._in_forms.pop(feature_id, None)
-        if decided is not None and filled:
-            self._set_of(feature_id, *decided)
-
-    def _close_form(self, feature_id: int) -> None:
-        if self._in_forms.pop(feature_id, None) is not None:
-            self.form_unwanted.emit(feature_id)
+        self._writer.form_ended(feature_id, filled)
 
     def largest_part(self) -> None:
         self._edit(lambda layer, current: editing.keep_largest_part(layer, current))
@@ -517,55 +404,22 @@ class Review(QObject):
 
     def _attribute_changed(self, feature_id: int, index: int, value: object) -> None:
         self._catch_up()
-        facts = self.facts.get(feature_id)
-        if facts is None or index not in (self._status_index, self._class_index):
+        facts, fields = self.facts.get(feature_id), self._fields
+        if facts is None or fields is None or index not in (fields.status, fields.label):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
-        if index == self._status_index:
-            status = self._text(index, value)
-            self.facts[feature_id] = replace(facts, status=status)
-            if self._refused is not None:
-                return
-            if status != ACCEPTED:
-                self._close_form(feature_id)
-            if status != facts.status or status == ACCEPTED:
-                self._settle(feature_id, status == ACCEPTED, facts.status == ACCEPTED)
+        text = fields.text(index, value)
+        if index == fields.status:
+            self.facts[feature_id] = replace(facts, status=text)
+            self._writer.status_changed(feature_id, text, facts.status)
         else:
-            label = self._text(index, value)
-            self.facts[feature_id] = replace(facts, label=label)
-            self._give_keys([label])
-
-    def _settle(self, feature_id: int, accepted: bool, was_accepted: bool) -> None:
-        if self.update is None:
-            return
-        self.settling = True
-        try:
-            self.update.settle(feature_id, accepted, was_accepted)
-        except target.FormWanted as wanted:
-            if self._deciding:
-                self._refused = wanted
-            else:  # many at once, as by QGIS's field calculator: no window for each
-                self.message.emit(
-                    "warning",
-                    tr(
-                        "A new object is not in {layer} yet ({why}). In the review, accept such "
-                        "objects one by one and fill in the form."
-                    ).format(layer=wanted.layer.name(), why=wanted.why),
-                )
-        except EditError as error:
-            if accepted and self._deciding:
-                self._refused = error
-            else:
-                self.message.emit("warning", str(error))
-        finally:
-            self.settling = False
+            self.facts[feature_id] = replace(facts, label=text)
+            self._give_keys([text])
 
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         self._catch_up()
-        self._close_form(feature_id)  # it holds the outline before
         facts = self.facts.get(feature_id)
-        if facts is not None and facts.status == ACCEPTED:
-            self._settle(feature_id, True, True)
+        self._writer.outline_changed(feature_id, None if facts is None else facts.status)
         if feature_id == self.current:
             self._tell_current()
 
@@ -574,11 +428,11 @@ class Review(QObject):
         if self.layer is None:
             return
         for feature_id in ids:
-            self._close_form(feature_id)
+            self._writer.close_form(feature_id)
         if self.update is not None:
             self.update.saved(ids)
         if not self.ready:
-            self._begin(self.layer)
+            self._begin()
             return
         self._order.rename(ids)
         self.queue_changed.emit()
@@ -589,14 +443,14 @@ class Review(QObject):
             return
         self.update.old_saved(ids)
         if not self.ready:
-            self._begin(self.layer)
+            self._begin()
 
     def _deleted(self, feature_id: int) -> None:
         if self._ids[0].saving:
             return
         self._catch_up()
         current = self._order.delete(feature_id)
-        self._close_form(feature_id)
+        self._writer.close_form(feature_id)
         if not self.ready:
             return
         if current:
@@ -608,12 +462,12 @@ class Review(QObject):
         if self._ids[0].saving:
             return
         self._catch_up()
-        if self.layer is None or not self.ready:
+        if self.layer is None or self._reading is None or not self.ready:
             self._order.add(feature_id)
             return
         feature = editing.feature_of(self.layer, feature_id)
         if feature is not None:
-            facts = self._facts_of(feature)
+            facts = self._reading.facts_of(feature)
             self._give_keys([facts.label])
             if self._order.add(feature_id, facts):
                 self._tell_soon.start()

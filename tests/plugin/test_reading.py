@@ -138,7 +138,7 @@ def test_parts_of_a_larger_object_go_in_a_transaction(layer, take, wait, saved):
 def test_the_review_knows_all_of_a_layer_in_a_transaction(layer, wait):
     review = Review()
     assert review.start(layer)
-    disturb(layer, review._work)
+    disturb(layer, review._steps._work)
     wait(lambda: review.ready)
     assert len(review.queue) == 60
     review.stop()

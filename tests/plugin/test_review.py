@@ -165,7 +165,7 @@ def test_nothing_is_hidden_before_the_order_is_made(layer, wait):
     review = Review()
     assert review.start(layer)
     for _ in range(layer.featureCount() + 3):
-        next(review._work)
+        next(review._steps._work)
     assert review.facts
     assert review.remove_hidden() == 0
     wait(lambda: review.ready)
@@ -218,7 +218,7 @@ def test_what_is_deleted_while_the_order_is_made_is_not_in_the_queue(layer, wait
     review = Review()
     assert review.start(layer)
     for _ in range(layer.featureCount() + 1):  # all are read, the first one is measured
-        next(review._work)
+        next(review._steps._work)
     layer.deleteFeatures([1, 5])
     layer.deleteFeature(7)
     layer.undoStack().undo()
@@ -325,7 +325,7 @@ def test_a_save_while_the_order_is_made_begins_it_anew(layer, tmp_path, wait):
     review = Review()
     assert review.start(saved)
     for _ in range(saved.featureCount() + 3):
-        next(review._work)
+        next(review._steps._work)
     saved.deleteFeature(0)
     assert saved.commitChanges(False)
     wait(lambda: review.ready)

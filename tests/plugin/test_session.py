@@ -199,7 +199,7 @@ def test_a_hover_answer_for_where_the_cursor_was_is_dropped(opened, wait):
 def test_killed_in_the_middle_of_a_click_the_object_survives(opened, wait):
     session, watched = opened("slow=0.2")
     session.add(point(100, 200))
-    os.kill(session._client.pid, signal.SIGKILL)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: session.candidates, 20)
     assert session.geometry.contains(QgsPointXY(100, 200))
     assert [level for level, *_ in watched.messages] == ["warning"]
@@ -211,7 +211,7 @@ def killed_with_the_third_candidate(session, wait) -> float:
     session.add(point(100, 200))
     wait(lambda: session.candidates)
     session.next_candidate(2)
-    os.kill(session._client.pid, signal.SIGKILL)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: session.state != READY)
     return session.geometry.area()
 
@@ -238,7 +238,7 @@ def test_candidates_of_earlier_prompts_are_not_accepted_after_the_death_of_the_e
     wait(lambda: session.candidates)
     seen = session.geometry.area()
     session.add(point(105, 200))
-    os.kill(session._client.pid, signal.SIGKILL)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: session.state != READY)
     session.accept()
     wait(lambda: watched.accepted, 20)
@@ -255,8 +255,8 @@ def test_killed_while_the_raster_is_opened_clicks_and_accepted_objects_survive(
     session.add(point(100, 200))
     session.accept()
     session.add(point(500, 200))
-    wait(lambda: session._client.state == READY)
-    os.kill(session._client.pid, signal.SIGKILL)
+    wait(lambda: session.engine.client.state == READY)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: session.candidates, 20)
     assert len(watched.accepted) == 1
     assert session.geometry.contains(QgsPointXY(500, 200))
@@ -266,7 +266,7 @@ def test_killed_while_the_raster_is_opened_clicks_and_accepted_objects_survive(
 def test_an_engine_that_died_opens_a_raster_once(opened, wait, tmp_path, monkeypatch):
     session, _ = opened()
     (tmp_path / "other.tif").touch()
-    client, asked = session._client, []
+    client, asked = session.engine.client, []
     request = client.request
     monkeypatch.setattr(client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k))
     session._opening._engine_died("It is gone.", "")
@@ -300,14 +300,14 @@ def test_a_raster_that_is_opened_right_after_a_crash_is_opened_once(
 ):
     session, _ = opened("slow=0.1")
     asked: list = []
-    request = session._client.request
+    request = session.engine.client.request
     monkeypatch.setattr(
-        session._client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k)
+        session.engine.client, "request", lambda *a, **k: asked.append(a[0]) or request(*a, **k)
     )
     again = raster(tmp_path, "town.tif")
     session.not_opened.connect(lambda: session.open(again))
     session.open(raster(tmp_path, "other.tif"))
-    os.kill(session._client.pid, signal.SIGKILL)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: session.state == READY, 20)
     assert asked.count("open") == 2
     assert session.info["session"] == "s1", "the first one of the new process"
@@ -374,7 +374,7 @@ def test_accepted_objects_survive_the_death_of_the_engine(opened, wait):
         session.add(point(x, 0))
         session.accept()
     wait(lambda: len(watched.accepted) == 1)
-    os.kill(session._client.pid, signal.SIGKILL)
+    os.kill(session.engine.client.pid, signal.SIGKILL)
     wait(lambda: len(watched.accepted) == 3, 20)
     centres = [round(a.geometry.boundingBox().center().x()) for a in watched.accepted]
     assert centres == [100, 500, 900]

@@ -694,7 +694,7 @@ def test_the_old_layer_may_be_saved_or_removed_while_it_is_read(street, wait):
     QgsProject.instance().takeMapLayer(street)
     QgsProject.instance().addMapLayer(copy)
     assert review.start(changes)
-    next(review._work)
+    next(review._steps._work)
     QgsProject.instance().removeMapLayer(copy.id())
     wait(lambda: review.ready)
     review.stop()

@@ -2070,6 +2070,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
+   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
    <source>The engine's answer could not be read.</source>
    <translation>Die Antwort der Engine konnte nicht gelesen werden.</translation>
   </message>
@@ -2082,6 +2087,11 @@
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
    <source>The model finds no object at an accepted click; it was left out.</source>
    <translation>Das Modell findet an einem übernommenen Klick kein Objekt; es wurde ausgelassen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/accept_queue.py" />
+   <source>The project's CRS has changed; the object that was still to come was given up.</source>
+   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/accept_queue.py" />
@@ -2242,6 +2252,11 @@
    <location filename="samgeo_plugin/interactive/controller.py" />
    <source>{name} is not a file; render the visible extent first.</source>
    <translation>{name} ist keine Datei; rendern Sie zuerst den sichtbaren Ausschnitt.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/decision_writer.py" />
+   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
+   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/editing.py" />
@@ -2430,16 +2445,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
-   <source>A new object is not in {layer} yet ({why}). In the review, accept such objects one by one and fill in the form.</source>
-   <translation>Ein neues Objekt ist noch nicht in {layer} ({why}). Nehmen Sie solche Objekte in der Prüfung einzeln an und füllen Sie das Formular aus.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>Add a field for the review</source>
-   <translation>Feld für die Prüfung hinzufügen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
    <source>Review: {status}</source>
    <translation>Prüfung: {status}</translation>
   </message>
@@ -2450,28 +2455,28 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review.py" />
-   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
-   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
-   <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
-   <source>{name} is an update of a layer that is not open: open that layer first.</source>
-   <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/review.py" />
    <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
    <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
   </message>
   <message>
-   <location filename="samgeo_plugin/interactive/session.py" />
-   <source>Another raster or model was chosen; the object that was still to come was given up.</source>
-   <translation>Ein anderes Raster oder Modell wurde gewählt; das noch ausstehende Objekt wurde verworfen.</translation>
+   <location filename="samgeo_plugin/interactive/review_fields.py" />
+   <source>Add a field for the review</source>
+   <translation>Feld für die Prüfung hinzufügen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_fields.py" />
+   <source>{layer} lets no field be added; add a text field “{field}” to it first.</source>
+   <translation>{layer} lässt kein neues Feld zu; fügen Sie zuerst ein Textfeld „{field}“ hinzu.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_start.py" />
+   <source>{layer} has no room for the decisions: its field “{field}” holds other values or is no text; rename that field first.</source>
+   <translation>{layer} hat keinen Platz für die Entscheidungen: das Feld „{field}“ enthält andere Werte oder ist kein Text; benennen Sie zuerst dieses Feld um.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_start.py" />
+   <source>{name} is an update of a layer that is not open: open that layer first.</source>
+   <translation>{name} ist die Aktualisierung eines Layers, der nicht geöffnet ist: öffnen Sie zuerst diesen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/session.py" />
@@ -2482,11 +2487,6 @@
    <location filename="samgeo_plugin/interactive/session.py" />
    <source>The project's CRS has changed; the object in work was given up.</source>
    <translation>Das KBS des Projekts hat sich geändert; das Objekt in Arbeit wurde verworfen.</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/interactive/session.py" />
-   <source>The project's CRS has changed; the object that was still to come was given up.</source>
-   <translation>Das KBS des Projekts hat sich geändert; das noch ausstehende Objekt wurde verworfen.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/take_over.py" />
