@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How good is a road network from a few strokes?
+"""How good is a road network from a few strokes, or without any?
 
     python -m benchmarks.roads [--draws 10] [--pictures DIR]
 
 Vegas (SpaceNet, 1300 x 1300 pixels of 30 cm): n strokes of 30 m along roads and n on other ground,
-drawn at random from the truth ``draws`` times. Nothing was chosen on this raster: the classifier's
-settings are from road masks of Dubai (``train/landcover_dubai``). Figures: area under the ROC curve
-for cells nearer than 4 m to a centre line against those further than 10 m; correctness (share of
-the found length near a true line) and completeness (share of the true length near a found line,
-Wiedemann et al. 1998) within 8 and 4 m; APLS (Van Etten et al. 2018, "SpaceNet: a remote sensing
-dataset and challenge series") in both directions over all pairs of 60 places on the lines.
+drawn at random from the truth ``draws`` times; with 0, what the model itself takes for roads.
+Nothing was chosen on this raster: the classifier's settings are from road masks of Dubai
+(``train/landcover_dubai``). Figures: area under the ROC curve for cells nearer than 4 m to a centre
+line against those further than 10 m; correctness (share of the found length near a true line) and
+completeness (share of the true length near a found line, Wiedemann et al. 1998) within 8 and 4 m;
+APLS (Van Etten et al. 2018, "SpaceNet: a remote sensing dataset and challenge series") in both
+directions over all pairs of 60 places on the lines.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ import geopandas as gpd
 import numpy as np
 import shapely
 import shapely.ops
+from samgeo_core.classes.classifier import class_probabilities
 from samgeo_core.job import MapParameters
 from samgeo_core.jobs.classes.class_map import ClassMap
 from samgeo_core.jobs.classes.feature_stage import map_grid
 from samgeo_core.jobs.classes.map_classes import map_classes
+from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
 from scipy.sparse import csr_matrix
@@ -134,12 +137,14 @@ def apls(found: np.ndarray, truth: np.ndarray) -> float:
     return 0.0 if min(ways) <= 0 else float(2 / (1 / ways[0] + 1 / ways[1]))
 
 
-def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int, model: str) -> float:
-    """Of a class map that a job has left."""
+def cell_auc(
+    folder: Path, truth: np.ndarray, crs: object, model: str, classes: int = 2, number: int = 0
+) -> float:
+    """Of a class map that a job has left, of so many classes, of which ``number`` is road."""
     with open_raster(RASTER) as raster:
         grid = map_grid(raster, load_model(model).info, None, None, lines=True)
         maps = next(folder.glob("features/map-*"))
-        found = ClassMap(maps, grid, 2)
+        found = ClassMap(maps, grid, classes)
         from samgeo_core.merge.nodes import lattice
 
         logits, known = found.logits(lattice(grid))
@@ -153,14 +158,14 @@ def cell_auc(folder: Path, truth: np.ndarray, crs: object, number: int, model: s
     near = shapely.dwithin(spots.values, line, NEAR)
     far = ~shapely.dwithin(spots.values, line, FAR)
     use = (near | far) & known.ravel()
-    score = (logits[number] - logits[1 - number]).ravel()
+    score = class_probabilities(logits)[..., number].ravel()
     return float(roc_auc_score(near[use], score[use]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--strokes", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--strokes", type=int, nargs="+", default=[0, 5, 10])
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--min-class-prob", type=float, default=0.65)
@@ -179,7 +184,7 @@ def main() -> None:
     print("strokes  AUC   corr8 comp8  corr4 comp4  APLS   lines  s")
     for n in args.strokes:
         rows = []
-        for seed in range(args.draws):
+        for seed in range(args.draws if n else 1):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 on, off = draw(truth, frame, n, np.random.default_rng(seed))
@@ -193,18 +198,19 @@ def main() -> None:
                         [str(RASTER)],
                         str(out),
                         shapes="network",
-                        like=[str(folder / "roads.gpkg")],
-                        unlike=[str(folder / "other.gpkg")],
+                        like=[str(folder / "roads.gpkg")] if n else [],
+                        unlike=[str(folder / "other.gpkg")] if n else [],
                         job_folder=str(folder / "job"),
                         model=args.model,
-                        min_class_prob=args.min_class_prob,
+                        min_class_prob=args.min_class_prob if n else None,
                         threads=int(os.environ.get("SAMGEO_THREADS", "2")),
                     )
                 )
                 seconds = time.monotonic() - started
                 result = gpd.read_file(out, layer="network")
                 found = lines_of(result, metric)
-                auc = cell_auc(folder / "job", truth, metric, 0, args.model)
+                known = (2, 0) if n else (len(CLASSES), CLASSES.index("road"))
+                auc = cell_auc(folder / "job", truth, metric, args.model, *known)
                 eight, four = relaxed(found, truth, 8), relaxed(found, truth, 4)
                 row = (auc, *eight, *four, apls(found, truth), len(found), seconds)
                 rows.append(row)
