@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,8 +53,9 @@ from .views import (
     reaching_into,
     views_of,
 )
+from .wholes import boxes_of_pairs
 
-VERSION = 4
+VERSION = 5
 """Of the rules below; part of the fingerprint."""
 
 REST_STEP = 128
@@ -260,11 +261,16 @@ class AutomaticSegmenter:
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
         found = self._distinct([main_pieces(c) for c in self._distinct(found)])
-        found = self._tidied(found, view)
         probabilities, sides = proposer.class_probabilities(seen)
+        times = cell / sides[0], cell / sides[1]
+        boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
+        wholes = self._ask_boxes(embedding, view, boxes * cell)
+        if wholes:
+            found = self._distinct([*found, *(main_pieces(c) for c in self._distinct(wholes))])
+        found = self._tidied(found, view)
         masks = []
         for c in found:
-            name, likely = class_of(c, probabilities, (cell / sides[0], cell / sides[1]))
+            name, likely = class_of(c, probabilities, times)
             if not self.options.classes or name in self.options.classes:
                 ref = PromptRef(class_name=name, class_prob=likely)
                 box = c.box.shifted(*origin)
@@ -292,15 +298,11 @@ class AutomaticSegmenter:
         inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
         points, sides = points[inside], sides[inside]
         found: list[Candidate] = []
-        cropped = getattr(self.model, "decode_cropped", None)
-        finer = view.cell / embedding.cell_size[0]  # where an image is magnified four times, 2
-        whole = embedding.cell_size == (view.cell / finer,) * 2 and finer in (1, 2)
-        h, w = embedding.mask_shape
-        batch = 256 if cropped and whole else max(1, _LOGITS_AT_ONCE // (12 * h * w))
+        cropped, finer, batch = self._in_crops(embedding, view)
         for start in range(0, len(points), batch):
             check()
             part = slice(start, start + batch)
-            if not (cropped and whole):
+            if cropped is None:
                 decoded = self._ask(embedding, points[part], view)
                 found += self._candidates(decoded, embedding, view)
                 continue
@@ -308,13 +310,58 @@ class AutomaticSegmenter:
             by_prompt = cropped(
                 embedding,
                 Prompts(points=points[part][:, None], labels=labels),
-                lambda answer: list(self._of_crop(answer, view, int(finer))),
+                lambda answer: list(self._of_crop(answer, view, finer)),
                 min_score=self._min_score,
                 around=np.clip(sides[part], SEEN_AROUND[0] * pixels, SEEN_AROUND[1] * pixels),
             )
             for row in sorted(by_prompt):
                 found += by_prompt[row]
         return found
+
+    def _ask_boxes(self, embedding: Embedding, view: View, boxes: FloatArray) -> list[Candidate]:
+        """Candidates for one box each.
+
+        Args:
+            embedding: Of the window.
+            view: The window.
+            boxes: (n, 4) in image pixels.
+        """
+        found: list[Candidate] = []
+        cropped, finer, batch = self._in_crops(embedding, view)
+        for start in range(0, len(boxes), batch):
+            check()
+            prompts = Prompts(boxes=boxes[start : start + batch])
+            if cropped is None:
+                decoded = self.model.decode(
+                    embedding, prompts, multimask=False, min_score=self._min_score
+                )
+                found += self._candidates(decoded, embedding, view)
+                continue
+            by_prompt = cropped(
+                embedding,
+                prompts,
+                lambda answer: list(self._of_crop(answer, view, finer)),
+                multimask=False,
+                min_score=self._min_score,
+            )
+            for row in sorted(by_prompt):
+                found += by_prompt[row]
+        return found
+
+    def _in_crops(self, embedding: Embedding, view: View) -> tuple[Any, int, int]:
+        """How a window's prompts are asked.
+
+        Returns:
+            The model's ``decode_cropped``, None where it has none or its cells do not fit the
+            window's; the model's cells along one of the window's; and prompts per call.
+        """
+        cropped = getattr(self.model, "decode_cropped", None)
+        finer = view.cell / embedding.cell_size[0]  # where an image is magnified four times, 2
+        whole = embedding.cell_size == (view.cell / finer,) * 2 and finer in (1, 2)
+        h, w = embedding.mask_shape
+        if cropped is None or not whole:
+            return None, 1, max(1, _LOGITS_AT_ONCE // (12 * h * w))
+        return cropped, int(finer), 256
 
     def _of_crop(self, answer: Cropped, view: View, finer: int) -> Iterator[Candidate]:
         """What is good of one prompt's masks, which lie somewhere in the window.

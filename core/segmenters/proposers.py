@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..models.base import Embedding, ModelInfo, PromptableModel, Proposals
 from ..models.embedded.classes import CLASSES
@@ -49,7 +50,16 @@ class Cropped(Protocol):
 def class_of(
     candidate: Candidate, probabilities: FloatArray, times: tuple[float, float]
 ) -> tuple[str, float]:
-    """The likeliest class of a mask and its probability, the mean over the mask.
+    """The likeliest class of a mask and its probability: see :func:`class_shares`."""
+    means = class_shares(candidate, probabilities, times)
+    best = int(means.argmax())
+    return CLASSES[best], round(float(means[best]), 2)
+
+
+def class_shares(
+    candidate: Candidate, probabilities: FloatArray, times: tuple[float, float]
+) -> NDArray[np.float64]:
+    """The mean probability of each class over a mask, (classes,).
 
     Args:
         candidate: In cells of the window.
@@ -60,9 +70,7 @@ def class_of(
     r = ((rows + candidate.box.row0 + 0.5) * times[0]).astype(np.intp)
     c = ((cols + candidate.box.col0 + 0.5) * times[1]).astype(np.intp)
     r, c = np.minimum(r, probabilities.shape[1] - 1), np.minimum(c, probabilities.shape[2] - 1)
-    means = probabilities[:, r, c].mean(axis=1, dtype=np.float64)
-    best = int(means.argmax())
-    return CLASSES[best], round(float(means[best]), 2)
+    return probabilities[:, r, c].mean(axis=1, dtype=np.float64)
 
 
 def canvas_of(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
