@@ -70,7 +70,7 @@ def class_shares(
     r = ((rows + candidate.box.row0 + 0.5) * times[0]).astype(np.intp)
     c = ((cols + candidate.box.col0 + 0.5) * times[1]).astype(np.intp)
     r, c = np.minimum(r, probabilities.shape[1] - 1), np.minimum(c, probabilities.shape[2] - 1)
-    return probabilities[:, r, c].mean(axis=1, dtype=np.float64)
+    return np.asarray(probabilities[:, r, c].mean(axis=1, dtype=np.float64), np.float64)
 
 
 def canvas_of(model: PromptableModel | Proposer, image: TileImage) -> ByteArray:
