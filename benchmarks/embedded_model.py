@@ -349,7 +349,8 @@ def class_maps(model: EmbeddedModel, image: np.ndarray) -> tuple[np.ndarray, np.
     likely, (side, _) = model.class_probabilities(model.encode([image])[0])
     alone = likely[:, : int(height / side), : int(width / side)]
     box = PixelBox(0, 0, height, width)
-    segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+    options = AutomaticOptions(proposals="embedded", pairs=False)
+    segmenter = AutomaticSegmenter(model, options, model)
     size = max(height, width)
     cell = segmenter.cell_size(size)
     window = TileImage(

@@ -91,6 +91,8 @@ class AutomaticOptions:
             model expects, then once per region that is left uncovered.
         classes: Of the embedded model: only objects whose likeliest class is one of them are kept;
             empty keeps all. With "embedded", every mask says its class.
+        pairs: With "embedded", also ask once for each pair of masks that may be parts of one
+            building (:mod:`.wholes`).
         grid: "official" asks every point; "skip" asks a coarse grid first and then only points
             outside confident masks: several times faster, but parts of things are lost.
         duplicates: IoU of what makes two masks duplicates.
@@ -109,6 +111,7 @@ class AutomaticOptions:
     stability_offset: float = 1.0
     proposals: Literal["grid", "embedded"] = "grid"
     classes: tuple[str, ...] = ()
+    pairs: bool = True
     grid: Literal["official", "skip"] = "official"
     duplicates: Criterion = "mask"
     max_iou: float = 0.7
@@ -263,9 +266,9 @@ class AutomaticSegmenter:
         found = self._distinct([main_pieces(c) for c in self._distinct(found)])
         probabilities, sides = proposer.class_probabilities(seen)
         times = cell / sides[0], cell / sides[1]
-        boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
-        wholes = self._ask_boxes(embedding, view, boxes * cell)
-        if wholes:
+        if self.options.pairs:
+            boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
+            wholes = self._ask_boxes(embedding, view, boxes * cell)
             found = self._distinct([*found, *(main_pieces(c) for c in self._distinct(wholes))])
         found = self._tidied(found, view)
         masks = []

@@ -84,7 +84,9 @@ class FeatureSource:
         model = cast(EmbeddedModel, model_of(self.run, self.factory))
         here = opened(self.run, "features", self._open)
         window = here.raster.read(tile.window)
-        segmenter = AutomaticSegmenter(model, AutomaticOptions(proposals="embedded"), model)
+        segmenter = AutomaticSegmenter(
+            model, AutomaticOptions(proposals="embedded", pairs=False), model
+        )
         size = self.grid.window_size
         cell = segmenter.cell_size(size)
         image = TileImage(tile, window.pixels, window.valid, size, cell)

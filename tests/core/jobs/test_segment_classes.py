@@ -115,6 +115,8 @@ def test_candidates_are_looked_for_with_lower_thresholds_and_the_same_proposals(
         assert low == pytest.approx(share * high)
     assert candidates.options.proposals == usual.options.proposals == "embedded"
     assert candidates.proposer is candidates.model
+    assert usual.options.pairs
+    assert not candidates.options.pairs  # two houses in one mask would take the place of both
 
 
 class Finder:
