@@ -178,6 +178,9 @@ class EngineAlgorithm(ParameterAlgorithm):
     def run_engine(self, given: Given, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """One request, with its progress on the bar and its warnings in the log, each once.
 
+        The engine says its warnings before it answers; those of the answer are the same again, in
+        the words of Python.
+
         Raises:
             QgsProcessingException: With the engine's own sentence, or with what became of it.
         """
@@ -216,8 +219,6 @@ class EngineAlgorithm(ParameterAlgorithm):
             if error.detail:
                 feedback.pushDebugInfo(error.detail)
             raise QgsProcessingException(self._in_qgis(str(error), given.folder, in_use)) from error
-        for warning in result.get("warnings") or []:
-            warn(str(warning))
         failed = [str(name) for name in result.get("failed") or []]
         if failed and result.get("scenes"):
             feedback.pushWarning(

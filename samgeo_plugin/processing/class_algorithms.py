@@ -170,7 +170,8 @@ class ClassifyGround(MapAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
-        self.add_examples(tr("Examples"), 0.5)
+        # All ground is of its likeliest class, however unlikely: there is no least probability.
+        self.add_examples(tr("Examples"), least=False)
         self.add_choice(
             self.CLASS,
             tr("Keep only"),
@@ -180,7 +181,7 @@ class ClassifyGround(MapAlgorithm):
         )
         self.add_number(
             self.MIN_AREA,
-            tr("Smallest polygon (m²)"),
+            tr("Smallest object (m²)"),
             0.0,
             note=tr("Smaller ones go to their neighbours"),
         )

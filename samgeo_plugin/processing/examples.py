@@ -32,13 +32,16 @@ class ExampleAlgorithm(EngineAlgorithm):
     PROBABILITY = "MIN_CLASS_PROB"
     WORKERS = "WORKERS"
 
-    def add_examples(self, text: str, probability: Optional[float], note: str = "") -> None:
+    def add_examples(
+        self, text: str, probability: Optional[float] = None, note: str = "", *, least: bool = True
+    ) -> None:
         """Examples, a saved classifier, and the least probability.
 
         Args:
             text: What the examples are called.
             probability: The least by default; None: the engine's choice, as ``note`` says.
             note: Of the least probability.
+            least: A least probability can be asked for.
         """
         self.add_source(self.EXAMPLES, text, ANY_VECTOR, optional=True)
         field = QgsProcessingParameterField(
@@ -50,8 +53,9 @@ class ExampleAlgorithm(EngineAlgorithm):
         self.add_source(
             self.UNLIKE, tr("Examples of none of the classes"), ANY_VECTOR, optional=True
         )
-        text = tr("Least probability of a class")
-        self.add_number(self.PROBABILITY, text, probability, most=1.0, note=note)
+        if least:
+            text = tr("Least probability of a class")
+            self.add_number(self.PROBABILITY, text, probability, most=1.0, note=note)
         self.declare(
             QgsProcessingParameterFile(
                 self.CLASSIFIER,
@@ -76,8 +80,9 @@ class ExampleAlgorithm(EngineAlgorithm):
         options: dict[str, Any] = {
             "classifier": given.path(self.CLASSIFIER),
             "save_classifier": self._file_to_keep(given),
-            "min_class_prob": given.number(self.PROBABILITY),
         }
+        if self.parameterDefinition(self.PROBABILITY) is not None:
+            options["min_class_prob"] = given.number(self.PROBABILITY)
         if given.has(self.EXAMPLES):
             options.update(self._examples(given, given.source(self.EXAMPLES)))
         if given.has(self.UNLIKE):

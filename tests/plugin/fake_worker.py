@@ -144,11 +144,13 @@ class Worker:
             done = job.SegmentParameters.from_dict(params)
             notes = ["One band only."]
             if "warns" in WORDS:
-                notes = [f"1 feature of {done.prompts} is left out."]
-                say(job.Log("warning", notes[0], request.id))
+                least = job.option("min_score")
+                notes = [f"1 feature of {done.prompts} is left out: lower {least}."]
                 for step in (0, 1):
                     say(job.Progress(request.id, "model", step, 1, "fake"))
                     say(job.Progress(request.id, "windows", step, 1, f"window {step}"))
+            for note in notes:
+                say(job.Log("warning", note, request.id))
             for step in range(20):
                 if request.id in self.cancelled:
                     raise Refusal("Cancelled", "Cancelled after a tile.")
@@ -166,7 +168,8 @@ class Worker:
             text = json.dumps({"type": "FeatureCollection", "features": features})
             gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
             return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
-                    "failed": [], "seconds": 0.2, "warnings": notes}  # fmt: skip
+                    "failed": [], "seconds": 0.2,
+                    "warnings": [job.with_knobs(note) for note in notes]}  # fmt: skip
         if method == "models":
             return {"models": [
                 {"name": "embedded", "family": "fake", "title": "Embedded", "size": 5_000_000,

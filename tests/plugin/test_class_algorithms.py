@@ -18,6 +18,7 @@ from qgis.core import (
 from test_processing import Refused, engine, layer_of, provider, run, town  # noqa: F401
 
 from samgeo_plugin import field_types
+from samgeo_plugin.engine.knobs import label
 from samgeo_plugin.job import ClassifyParameters, MapParameters
 from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
 from samgeo_plugin.processing.engine_run import EngineRun
@@ -190,8 +191,23 @@ def test_defaults_and_choices_are_those_of_the_engine(qgis_app, kind, engines):
             words = algorithm.choices[definition.name()]
             assert set(words) <= set(fields[name].metadata["choices"]), name
             assert len(definition.options()) == len(words), name
-        elif name == "min_class_prob" and kind is ClassifyGround:
-            assert definition.defaultValue() == 0.5, "of ground, the likeliest class is written"
         elif isinstance(fields[name].default, (int, float)):
             assert definition.defaultValue() == fields[name].default, name
-    assert {"precision", "workers", "tile_size", "min_class_prob"} <= seen
+    assert {"precision", "workers", "tile_size"} <= seen
+    assert ("min_class_prob" in seen) == (kind is not ClassifyGround), "of ground it did nothing"
+
+
+def test_a_model_that_asks_for_ground_of_a_least_probability_still_runs(
+    provider, engine, town, layers, asked  # noqa: F811
+):  # fmt: skip
+    """Earlier versions offered it, without effect."""
+    given = {"INPUT": town, "EXAMPLES": layers[1], "CLASS_FIELD": "kind", "OUTPUT": "memory:"}
+    results, *_ = run("classifyground", {**given, "MIN_CLASS_PROB": 0.9})
+    assert results["COUNT"] == 1
+    assert asked["min_class_prob"] is None
+
+
+def test_the_smallest_polygon_of_ground_is_called_in_messages_as_in_the_dialog(qgis_app):
+    algorithm = ClassifyGround()
+    algorithm.initAlgorithm()
+    assert label("min_area") == f"“{algorithm.parameterDefinition('MIN_AREA').description()}”"

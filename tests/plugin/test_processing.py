@@ -735,7 +735,8 @@ def test_a_warning_of_the_engine_comes_once_and_in_qgis_words(provider, engine, 
     _, _, feedback = run(
         "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts, "OUTPUT": "memory:"}
     )
-    assert feedback.warnings == ["1 feature of “the layer of prompts” is left out."]
+    said = "1 feature of “the layer of prompts” is left out: lower “Least score”."
+    assert feedback.warnings == [said]
     assert "window 1" in feedback.textLog(), "what a stage says on its way is no warning"
 
 

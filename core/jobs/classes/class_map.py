@@ -280,6 +280,10 @@ class ClassMap:
         known = weight > 0
         return np.asarray(total / np.where(known, weight, 1), np.float32), known
 
+    def has_data(self) -> bool:
+        """Whether anything is known of any cell."""
+        return any(bool(self._load(tile.index)[1].any()) for tile in self.grid)
+
     def _tiles(self, box: CellBox) -> list[TileIndex]:
         """Tiles whose trusted windows may reach a box, row by row."""
         inside = box.intersection(lattice(self.grid))

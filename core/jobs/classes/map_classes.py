@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 
 from ...classes.cell_examples import cell_examples
@@ -23,11 +24,11 @@ from ...raster.raster import open_raster
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
 from ..options import has_classes, raster_options, with_absolute_paths
-from ..result import JobResult, reported
+from ..result import NO_POLYGONS, JobResult, reported
 from ..scale import scale_for
 from ..stages.opened import keep_model
 from ..stages.prompt_stage import ModelFactory
-from .class_map import MapStage, map_tiles, train_cells
+from .class_map import ClassMap, MapStage, map_tiles, train_cells
 from .class_options import (
     about,
     check_new_classifier,
@@ -144,18 +145,23 @@ def map_classes(
                     source, features_folder / f"map-{made}", classifier, by_objects=not given
                 )
                 found = map_tiles(stage, executor, report)
-                draw = road_lines if lines else class_polygons
-                features = draw(
-                    params, raster, found, classifier, model.info.name, executor, report
-                )
-                if params.classes and not lines:
-                    features = features[features[CLASS.name].isin(params.classes)]
+
+                def drawn(asked: MapParameters) -> gpd.GeoDataFrame:
+                    draw = road_lines if lines else class_polygons
+                    features = draw(
+                        asked, raster, found, classifier, model.info.name, executor, report
+                    )
+                    if not asked.classes:
+                        return features
+                    return features[features[CLASS.name].isin(asked.classes)]
+
+                features = drawn(params)
+                why_none = [] if len(features) else [_why_none(params, found, drawn)]
             writer = output.writer
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                notes = [_nothing(params)] if not len(features) else []
-                return JobResult(path, layer, len(features), len(grid), warnings=notes)
+                return JobResult(path, layer, len(features), len(grid), warnings=why_none)
 
             announce(result)
             with writer:
@@ -177,15 +183,40 @@ def _with_defaults(params: MapParameters, *, given: bool) -> MapParameters:
     return replace(params, min_class_prob=least, road_class=name)
 
 
-def _nothing(params: MapParameters) -> str:
-    """What is said where no road is long and likely enough, or no ground of a class."""
-    if params.shapes != "network":
-        return f"No polygons: the model sees no ground of the class {' or '.join(params.classes)}."
-    return (
-        f"No lines: nothing is a road with a probability of {params.min_class_prob:g} or more and "
-        f"at least {params.min_length:g} m long. Lower {option('min_class_prob')} or "
-        f"{option('min_length')}, or give more strokes."
-    )
+def _why_none(
+    params: MapParameters,
+    source: ClassMap,
+    drawn: Callable[[MapParameters], gpd.GeoDataFrame],
+) -> str:
+    """What is said where the layer is empty.
+
+    Args:
+        params: With the defaults of roads.
+        source: The map.
+        drawn: Draws it as asked.
+    """
+    lines = params.shapes == "network"
+    begins = "No lines: " if lines else NO_POLYGONS
+    if not source.has_data():
+        return f"{begins}the raster has no data."
+    if lines:
+        of = "a road" if params.road_class is None else f"of the class {params.road_class}"
+        strokes = params.examples is not None or params.like
+        return (
+            f"{begins}nothing is {of} with a probability of {params.min_class_prob:g} or more and "
+            f"at least {params.min_length:g} m long. Lower {option('min_class_prob')} or "
+            f"{option('min_length')}{', or give more strokes' if strokes else ''}."
+        )
+    if params.min_area > 0:
+        seen = set(drawn(replace(params, min_area=0.0))[CLASS.name])
+        if seen:
+            names = " or ".join(name for name in params.classes if name in seen)
+            return (
+                f"{begins}all ground of the class {names} is in pieces smaller than "
+                f"{option('min_area')} {params.min_area:g} m2, which went to their neighbours. "
+                "Lower it."
+            )
+    return f"{begins}the model sees no ground of the class {' or '.join(params.classes)}."
 
 
 def _digest(*values: Any) -> str:

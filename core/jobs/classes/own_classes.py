@@ -83,7 +83,7 @@ def own_classifier(model: PromptableModel, *, lines: bool) -> Classifier:
 
 
 def check_own_classes(params: MapParameters, *, given: bool) -> None:
-    """Refuse names that the model does not know, and names where examples say the classes.
+    """Refuse names that the model does not know, and names that would be passed over in silence.
 
     Args:
         params: Of the job.
@@ -92,6 +92,17 @@ def check_own_classes(params: MapParameters, *, given: bool) -> None:
     Raises:
         ParameterError: Naming what can be chosen.
     """
+    lines = params.shapes == "network"
+    if lines and params.classes:
+        raise ParameterError(
+            f"{option('classes')} chooses among polygons; the class whose lines are drawn is "
+            f"{option('road_class')}."
+        )
+    if not lines and params.road_class is not None:
+        raise ParameterError(
+            f"{option('road_class')} is the class whose lines are drawn, and polygons are asked "
+            f"for: leave it out, or take {option('shapes')} network."
+        )
     if given and params.classes:
         raise ParameterError(
             f"{option('classes')} chooses among the classes that the model knows, but the examples "

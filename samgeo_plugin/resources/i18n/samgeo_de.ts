@@ -2836,11 +2836,6 @@ Der Layer „Beispiele“ des Projekts kann mit seinem Feld „class“ benutzt 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Smallest polygon (m²)</source>
-   <translation>Kleinstes Polygon (m²)</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Strokes</source>
    <translation>Striche</translation>
   </message>

@@ -207,7 +207,8 @@ def _mapped(shapes: str) -> Callable[[Path, dict[str, Any]], None]:
         folder = inputs()
         params = MapParameters(
             [str(folder / "world.tif")], str(output), shapes, tile_size=192, margin=32,
-            examples=str(folder / "strokes.gpkg"), class_field="kind", road_class="road", **given,
+            examples=str(folder / "strokes.gpkg"), class_field="kind",
+            road_class="road" if shapes == "network" else None, **given,
         )  # fmt: skip
         map_classes(params, factory=mobile_sam)
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from rasterio.features import geometry_mask
+from samgeo_core.classes.classifier import class_probabilities
+from samgeo_core.classes.skeleton import smoothed
 from samgeo_core.errors import (
     Cancelled,
     OutputError,
@@ -15,8 +18,11 @@ from samgeo_core.errors import (
 )
 from samgeo_core.job import MapParameters
 from samgeo_core.jobs import folder as jobs
+from samgeo_core.jobs.classes import map_features
+from samgeo_core.jobs.classes.class_map import ClassMap
 from samgeo_core.jobs.classes.feature_stage import map_grid
 from samgeo_core.jobs.classes.map_classes import map_classes
+from samgeo_core.merge.nodes import lattice
 from samgeo_core.models.load import load_model
 from samgeo_core.raster.raster import open_raster
 
@@ -92,7 +98,7 @@ def test_two_roads_that_cross_become_four_lines_that_share_a_node(streets, tmp_p
     assert found["width_m"].between(0.6 * ROAD * 0.5, 1.4 * ROAD * 0.5).all()
     assert found["class_prob"].between(0.6, 1).all()
     if factory is mobile_sam:
-        with pytest.warns(SamGeoWarning, match=r"No lines: .* 1e\+06 m long\. Lower min_cl"):
+        with pytest.warns(SamGeoWarning, match=r"No lines: .* 1e\+06 m long\. Lower .* strokes"):
             empty = map_classes(replace(asked, min_length=1e6, overwrite=True), factory=factory)
         assert empty.features == 0
 
@@ -168,7 +174,8 @@ def test_the_same_bytes_for_shuffled_tiles_and_two_workers(streets, tmp_path, mo
             monkeypatch.setattr(jobs, "make_executor", lambda *_, e=executor: e)
         path = tmp_path / name / "out.gpkg"
         path.parent.mkdir()
-        asked = parameters(streets, path, shapes=shapes, road_class="road", workers=workers)
+        of = {"road_class": "road"} if shapes == "network" else {}
+        asked = parameters(streets, path, shapes=shapes, workers=workers, **of)
         map_classes(asked, factory=mobile_sam)
         outputs.append(path.read_bytes())
     assert outputs[0] == outputs[1] == outputs[2]
@@ -192,6 +199,29 @@ def test_ground_below_any_least_area_goes_to_what_is_beside_it(streets, tmp_path
     assert shapely.coverage_is_valid(found.geometry.values)
     assert found.area.sum() == pytest.approx(WIDTH * HEIGHT * abs(TRANSFORM.a * TRANSFORM.e))
     assert len(found) == 1 if least > 1e5 else found.area.min() >= 59.9
+
+
+def test_the_probability_of_a_polygon_is_the_mean_over_its_cells(streets, tmp_path, monkeypatch):
+    """Where blocks meet, too, and on what was of another class: the pond, 1750 m2."""
+    monkeypatch.setattr(map_features, "BLOCK", 40)
+    made = tmp_path / "made"
+    options = {"simplify": 0.0, "min_area": 2000.0, "job_folder": str(made)}
+    map_classes(parameters(streets, tmp_path / "out.gpkg", **options), factory=mobile_sam)
+    found = gpd.read_file(tmp_path / "out.gpkg", layer="out")
+    assert set(found["class"]) == {"road", "grass"}
+    with open_raster(str(streets[0])) as raster:
+        grid = map_grid(raster, mobile_sam().info, 192, 32, lines=False)
+    classes = ["grass", "road", "water"]
+    (folder,) = made.glob("features/map-*")
+    logits, _ = ClassMap(folder, grid, len(classes)).logits(lattice(grid))
+    said = class_probabilities(smoothed(logits))
+    cells = TRANSFORM @ rasterio.Affine.scale(grid.cell)
+    for shape, name, probability in zip(
+        found.geometry, found["class"], found["class_prob"], strict=True
+    ):
+        inside = geometry_mask([shape], said.shape[:2], cells, invert=True)
+        mean = said[inside][:, classes.index(name)].mean()
+        assert probability == pytest.approx(mean, abs=0.002)
 
 
 @pytest.mark.parametrize("side", [192, 256, 384])

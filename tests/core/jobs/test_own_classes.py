@@ -63,9 +63,49 @@ def test_all_ground_in_the_classes_that_the_model_knows(town, tmp_path, sample_d
     kept = gpd.read_file(tmp_path / "roofs.gpkg", layer="roofs")
     assert set(kept["class"]) == {"building"}
     assert kept.union_all().equals(roofs)
-    with pytest.warns(SamGeoWarning, match="no ground of the class vehicle"):
-        none = map_classes(of_town(town, tmp_path / "none.gpkg", classes=["vehicle"], min_area=1e5))
-    assert none.features == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"classes": ["water", "building"], "min_area": 5000.0},
+            "No polygons: all ground of the class building is in pieces smaller than min_area "
+            "5000 m2, which went to their neighbours. Lower it.",
+        ),
+        (
+            {"classes": ["water", "vehicle"]},
+            "No polygons: the model sees no ground of the class water or vehicle.",
+        ),
+        (
+            {"shapes": "network", "road_class": "water"},
+            "No lines: nothing is of the class water with a probability of 0.5 or more and at "
+            "least 20 m long. Lower min_class_prob or min_length.",
+        ),
+    ],
+)
+def test_an_empty_layer_says_why(town, tmp_path, options, sentence):
+    with pytest.warns(SamGeoWarning):
+        result = map_classes(of_town(town, tmp_path / "out.gpkg", **options))
+    assert result.features == 0
+    assert result.warnings == [sentence]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"classes": ["trees"], "min_area": 400.0}, {"shapes": "network"}]
+)
+def test_a_raster_without_data_is_said_to_have_none(tmp_path, options):
+    raster = tmp_path / "empty.tif"
+    transform = rasterio.Affine(0.5, 0, 352000, 0, -0.5, 3053000)
+    with rasterio.open(
+        raster, "w", driver="GTiff", height=64, width=64, count=3, dtype="uint8", nodata=0,
+        crs="EPSG:32645", transform=transform,
+    ) as file:  # fmt: skip
+        file.write(np.zeros((3, 64, 64), np.uint8))
+    with pytest.warns(SamGeoWarning):
+        result = map_classes(of_town(raster, tmp_path / "out.gpkg", **options))
+    begins = "No lines" if options.get("shapes") else "No polygons"
+    assert result.warnings == [f"{begins}: the raster has no data."]
 
 
 def test_roads_without_strokes_lie_on_roads(town, tmp_path, sample_data):
@@ -98,6 +138,11 @@ def test_own_classes_give_the_same_bytes_for_shuffled_tiles_and_two_workers(
     [
         ({"classes": ["house"]}, "knows no class 'house' .*building, road, water"),
         ({"shapes": "network", "road_class": "path"}, "knows no class 'path' "),
+        (
+            {"shapes": "network", "classes": ["building"]},
+            "classes chooses among polygons; .* road_class",
+        ),
+        ({"road_class": "road"}, "road_class is the class whose lines .* shapes network"),
         ({"classes": ["building"], "like": ["strokes.gpkg"]}, "leave one of them out"),
         ({"save_classifier": "c.samgeo-classes"}, "needs examples"),
     ],

@@ -187,6 +187,20 @@ def test_encode_fills_the_cache_for_later(shared, town):
     assert second == {"windows": first["windows"], "encoded": 0}
 
 
+def test_a_job_says_its_warnings_before_it_answers(shared, town, tmp_path):
+    """With the options still to be named: a client needs no others."""
+    asked = {"rasters": [str(town)], "output": str(tmp_path / "out.gpkg"), "min_class_prob": 1.0}
+    number = shared.send("map", shapes="network", **asked)
+    said = []
+    while (message := shared.receive())["event"] != "result":
+        if message["event"] == "log" and message["level"] == "warning":
+            said.append(message["message"])
+    assert message["id"] == number
+    assert len(said) == 1
+    assert job.option("min_class_prob") in said[0]
+    assert message["result"]["warnings"] == [job.with_knobs(text) for text in said]
+
+
 def test_cancel_is_answered_at_once_and_stops_the_work(start, town):
     client = start("slow=0.4")
     session = client.ask("open", rasters=[str(town)], model="oracle")["session"]
