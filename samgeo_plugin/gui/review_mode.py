@@ -264,6 +264,7 @@ class ReviewMode(QWidget):
         for spin in (self.least, self.most):
             spin.setRange(0.0, 1e12)
             spin.setDecimals(1)
+            spin.setSuffix(" m²")
             spin.setSpecialValueText(tr("off"))
             spin.setKeyboardTracking(False)
         form.addRow(tr("Least area"), self.least)

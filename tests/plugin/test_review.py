@@ -23,6 +23,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin import field_types, styles
+from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED, decision_field
 from samgeo_plugin.interactive.doubt import doubts, together
 from samgeo_plugin.interactive.review import Review
@@ -159,6 +160,58 @@ def test_all_can_be_removed_where_all_is_hidden(review, layer):
     assert changed[-1] == 0, "the panel's button follows"
     layer.undoStack().undo()
     assert len(review.hidden) == 12
+
+
+@pytest.mark.parametrize("fields", ["", "&field=area_m2:double"])
+def test_the_filter_knows_the_area_after_an_edit_and_its_undo(qgis_app, wait, fields):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string" + fields, "parts", "memory")
+    for x, side in ((0, 6), (6, 6), (50, 20)):
+        feature = QgsFeature(made.fields())
+        feature.setGeometry(square(300000 + x, 3000000, side))
+        if fields:
+            feature["area_m2"] = float(side * side)
+        made.dataProvider().addFeatures([feature])
+    review = Review()
+    assert review.start(made)
+    wait(lambda: review.ready)
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1, 2]
+    editing.merge(made, [1, 2])
+    review.set_filter(ReviewFilter(least_area=50))
+    assert sorted(review.queue) == [1, 3]
+    assert review.remove_hidden() == 0
+    made.undoStack().undo()
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1, 2]
+    assert made.changeGeometry(2, square(300006, 3000000, 9)), "as by QGIS's vertex tool"
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1]
+    if fields:
+        assert made.changeAttributeValue(1, made.fields().lookupField("area_m2"), 60.0)
+        review.set_filter(ReviewFilter(least_area=50))
+        assert not review.hidden
+    review.stop()
+    made.rollBack()
+
+
+def test_the_filter_counts_square_metres_in_a_layer_of_degrees(loaded, wait):
+    made = QgsVectorLayer("Polygon?crs=EPSG:4326&field=name:string", "houses", "memory")
+    for k in range(2):  # of 435 m²
+        feature = QgsFeature(made.fields())
+        feature.setGeometry(square(85.5 + k / 1000, 27.6, 0.0002))
+        made.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(made)
+    loaded.iface.setActiveLayer = lambda chosen: None
+    loaded.start_review(made)
+    review, mode = loaded.review, loaded.dock.review.mode
+    wait(lambda: review.ready)
+    mode.least.setValue(400)
+    assert mode.least.text().endswith(" m²")
+    assert len(review.queue) == 2
+    mode.least.setValue(450)
+    assert len(review.hidden) == 2
+    review.stop()
+    made.rollBack()
 
 
 def test_nothing_is_hidden_before_the_order_is_made(layer, wait):
@@ -430,6 +483,30 @@ def test_what_the_source_fills_in_at_the_save_is_known_to_the_review(qgis_app, w
     assert review.status_field == "status"
     assert (review.classes, dict(review.counts)) == (["shed"], {OPEN: 1})
     review.stop()
+    layer.rollBack()
+
+
+def test_decisions_in_a_field_that_is_only_called_status_are_read_again(qgis_app, wait):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=qc:string", "roofs", "memory")
+    for k in range(3):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(20 * k, 0))
+        layer.dataProvider().addFeature(feature)
+    layer.setFieldAlias(0, "Status")
+    said = []
+    review = Review()
+    review.message.connect(lambda *args: said.append(args))
+    for position in (0, 2):
+        assert review.start(layer)
+        wait(lambda: review.ready)
+        assert (review.status_field, review.position) == ("qc", position)
+        if not position:
+            review.decide(ACCEPTED)
+            review.decide(REJECTED)
+        assert review.counts == {ACCEPTED: 1, REJECTED: 1, OPEN: 1}
+        review.stop()
+    assert layer.fields().names() == ["qc"]
+    assert not said
     layer.rollBack()
 
 
