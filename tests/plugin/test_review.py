@@ -26,8 +26,10 @@ from samgeo_plugin import field_types, styles
 from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED, decision_field
 from samgeo_plugin.interactive.doubt import doubts, together
+from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.interactive.review_queue import ReviewFilter
+from samgeo_plugin.job import Prompt
 
 FIELDS = "&field=score:double&field=label:string&field=area_m2:double"
 
@@ -598,6 +600,101 @@ def under_review(plugin, layer, wait):
     wait(lambda: plugin.review.ready)
     canvas.setFocus()
     return canvas
+
+
+@pytest.fixture
+def correcting(loaded, town, wait):
+    """Two polygons under review, which is the target layer, too, and the tool in hand."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "roofs", "memory")
+    for x in (300001, 300020):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(x, 3000001, 4))
+        layer.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    under_review(loaded, layer, wait)
+
+    def click(x: float) -> None:
+        loaded.tool._add(Prompt("point", [[x, 3000008.0]]))
+        wait(lambda: session.candidates and not session.is_waiting)
+
+    loaded.click = click
+    yield loaded
+    session.clear()
+    loaded.review.stop()
+    layer.rollBack()
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(Qt.Key.Key_A, ACCEPTED), (Qt.Key.Key_N, OPEN), (Qt.Key.Key_U, OPEN)]
+)
+def test_a_key_that_goes_on_accepts_the_correction_first(correcting, wait, key, status):
+    canvas, review, session = (
+        correcting.iface.canvas,
+        correcting.review,
+        correcting.controller.session,
+    )
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert session.place.feature_id == first
+    correcting.click(300003)
+    QTest.keyClick(canvas, key)
+    assert session.place is None
+    wait(lambda: not session.pending)
+    assert layer.getFeature(first).geometry().area() != pytest.approx(16)
+    assert review.current != first
+    assert (layer.getFeature(first)["status"] or OPEN) == status
+    assert not correcting.iface.text()
+
+
+def test_a_rejected_polygon_ends_its_correction_with_a_sentence(correcting):
+    canvas, review, session = (
+        correcting.iface.canvas,
+        correcting.review,
+        correcting.controller.session,
+    )
+    first = review.current
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert not session.prompts
+    assert not session.pending
+    assert review.layer.getFeature(first)["status"] == REJECTED
+    assert review.layer.getFeature(first).geometry().area() == pytest.approx(16)
+    assert "correction of the rejected polygon was given up" in correcting.iface.text()
+
+
+def test_a_correction_without_an_outline_is_not_accepted(correcting, monkeypatch):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first = review.current
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    monkeypatch.setattr(session, "accept", lambda: False)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert review.current == first
+    assert review.counts[ACCEPTED] == 0
+    assert "has no outline" in correcting.iface.text()
+
+
+def test_a_correction_ends_no_object_in_work(correcting):
+    canvas, session = correcting.iface.canvas, correcting.controller.session
+    for x in (300010, 300011, 300012):
+        correcting.click(x)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert len(session.prompts) == 3
+    assert session.place is None
+    assert "accept it (Enter) or give it up (Esc) first" in correcting.iface.text()
+    session.clear()
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert session.place.feature_id == correcting.review.current, "the first was only looked at"
 
 
 def test_a_review_takes_no_keys_while_the_panel_is_closed(loaded, layer, wait):
