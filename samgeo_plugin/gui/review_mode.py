@@ -42,7 +42,9 @@ from qgis.PyQt.QtWidgets import (
 from ..i18n import tr
 from ..interactive.decisions import ACCEPTED, OPEN, REJECTED
 from ..interactive.review import Review
+from ..interactive.review_correction import ReviewCorrection
 from ..interactive.review_queue import ReviewFilter
+from ..interactive.session import InteractiveSession
 
 _TYPED_INTO = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox, QAbstractItemView)
 _CURRENT = QColor(255, 0, 200)
@@ -167,6 +169,7 @@ class ReviewMode(QWidget):
     Args:
         review: What is shown and driven.
         layer: Names the layer that was chosen above.
+        session: What polygons are corrected in; a key that goes on accepts a correction first.
         window: QGIS's main window, whose keys are taken while the review runs.
         parent: Qt's owner.
     """
@@ -178,12 +181,15 @@ class ReviewMode(QWidget):
         self,
         review: Review,
         layer: Callable[[], Optional[QgsVectorLayer]],
+        session: InteractiveSession,
         window: Optional[QWidget],
         parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(parent)
         self._review = review
         self._layer = layer
+        self._correction = ReviewCorrection(review, session, self)
+        self._correction.message.connect(review.message)
         self._window = window
         self._is_open = True
         self.actions_: list[QAction] = []
@@ -216,14 +222,14 @@ class ReviewMode(QWidget):
         grid.setSpacing(2)
         for number, (text, keys, slot) in enumerate(
             (
-                (tr("Previous"), "P", lambda: review.go(-1)),
-                (tr("Next"), "N", lambda: review.go(1)),
-                (tr("Accept"), "A", lambda: review.decide(ACCEPTED)),
-                (tr("Reject"), "X", lambda: review.decide(REJECTED)),
+                (tr("Previous"), "P", lambda: self._go(-1)),
+                (tr("Next"), "N", lambda: self._go(1)),
+                (tr("Accept"), "A", lambda: self._decide(ACCEPTED)),
+                (tr("Reject"), "X", lambda: self._decide(REJECTED)),
                 (tr("Largest part"), "L", review.largest_part),
                 (tr("Right angles"), "O", review.right_angles),
-                (tr("Correct"), "R", self.correct_wanted.emit),
-                (tr("Open again"), "U", lambda: review.decide(OPEN)),
+                (tr("Correct"), "R", self._correct),
+                (tr("Open again"), "U", lambda: self._decide(OPEN)),
                 (tr("Delete"), "Del", review.delete),
             )
         ):
@@ -240,7 +246,7 @@ class ReviewMode(QWidget):
             self._action(
                 tr("Class {number}").format(number=number),
                 str(number),
-                lambda _=False, n=number: review.set_class(n),
+                lambda _=False, n=number: self._set_class(n),
             )
         self.classes = QLabel()
         self.classes.setWordWrap(True)
@@ -264,6 +270,7 @@ class ReviewMode(QWidget):
         for spin in (self.least, self.most):
             spin.setRange(0.0, 1e12)
             spin.setDecimals(1)
+            spin.setSuffix(" m²")
             spin.setSpecialValueText(tr("off"))
             spin.setKeyboardTracking(False)
         form.addRow(tr("Least area"), self.least)
@@ -423,6 +430,24 @@ class ReviewMode(QWidget):
         elif layer is not None:
             self.start_wanted.emit(layer)
         self.show_state()
+
+    def _go(self, step: int) -> None:
+        if self._correction.accept():
+            self._review.go(step)
+
+    def _decide(self, status: str) -> None:
+        if status == REJECTED:
+            self._correction.give_up()
+        if self._correction.accept():
+            self._review.decide(status)
+
+    def _set_class(self, number: int) -> None:
+        if self._correction.accept():
+            self._review.set_class(number)
+
+    def _correct(self) -> None:
+        if self._correction.can_begin():
+            self.correct_wanted.emit()
 
     def _save(self) -> None:
         for layer in self._review.layers:

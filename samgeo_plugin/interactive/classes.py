@@ -118,7 +118,7 @@ class ClassList(QObject):
             self.choose("")
 
     def rename(self, old: str, new: str) -> bool:
-        """Another name from now on; layers stay as they are."""
+        """Another name from now on; layers stay as they are, but for that of the examples."""
         new = new.strip()
         if not new or new in self.names:
             return False

@@ -33,7 +33,9 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from .. import field_types, styles
 from ..i18n import tr
+from . import editing
 from .autosave import free_path
+from .classes import stored
 from .doubt import text_of
 from .tidy import iou
 
@@ -61,6 +63,9 @@ class Examples(QObject):
         super().__init__(parent)
         self._watched: Optional[QgsVectorLayer] = None
         self._noted: list[tuple[QgsGeometry, QgsCoordinateReferenceSystem, str]] = []
+        self._renamed: dict[str, str] = {}
+        """Names that classes have now, by those that they had: objects that are taken back, or come
+        again by a redo, are told with the old ones."""
         self._warned = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -105,6 +110,8 @@ class Examples(QObject):
     def note(self, geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem, name: str) -> None:
         """An accepted object: an example at once where there is a layer of them, else once one is
         wanted (:meth:`add_noted`)."""
+        if name not in {each.name for each in stored()}:
+            name = self._renamed.get(name, name)
         if self.layer() is not None and name:
             self.add(geometry, crs, name)
         elif self.layer() is None:
@@ -175,8 +182,9 @@ class Examples(QObject):
     ) -> None:
         """An accepted object was undone or deleted: it is no example, unless its example has been
         changed by hand since."""
+        names = (name, self._renamed.get(name, name))
         self._noted = [
-            each for each in self._noted if each[2] != name or not each[0].equals(geometry)
+            each for each in self._noted if each[2] not in names or not each[0].equals(geometry)
         ]
         layer = self.layer()
         moved = None if layer is None else _moved(geometry, crs, layer)
@@ -186,7 +194,8 @@ class Examples(QObject):
         same = [
             each.id()
             for each in _near(layer, moved)
-            if each.geometry().equals(moved) and name in ("", text_of(each.attribute(index)))
+            if each.geometry().equals(moved)
+            and (not name or text_of(each.attribute(index)) in names)
         ]
         if not same:
             return
@@ -195,6 +204,41 @@ class Examples(QObject):
         else:
             layer.dataProvider().deleteFeatures(same)
             layer.triggerRepaint()
+        self._soon.start()
+
+    def rename(self, old: str, new: str) -> None:
+        """A class of the project has another name: of its examples, too, and of what was accepted
+        and is none yet."""
+        self._renamed = {k: new if name == old else name for k, name in self._renamed.items()}
+        self._renamed[old] = new
+        self._noted = [
+            (shape, crs, new if name == old else name) for shape, crs, name in self._noted
+        ]
+        layer = self.layer()
+        if layer is None:
+            return
+        index = layer.fields().lookupField(CLASS)
+        request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry)
+        features = list(layer.getFeatures(request))
+        ids = [each.id() for each in features if text_of(each.attribute(index)) == old]
+        if not ids:
+            return
+        if layer.isEditable():  # then it goes with what the user is doing there
+            with editing.command(layer, tr("Rename a class")):
+                well = all(layer.changeAttributeValue(each, index, new) for each in ids)
+        else:
+            well = layer.dataProvider().changeAttributeValues({each: {index: new} for each in ids})
+            layer.triggerRepaint()
+        if well:
+            level = "info"
+            text = tr(
+                "{count} examples of “{old}” are of “{new}” now; other layers stay as they are."
+            )
+        else:
+            level = "warning"
+            text = tr("{layer} cannot be changed; its examples of “{old}” keep that class.")
+        said = text.format(count=len(ids), old=old, new=new, layer=layer.name())
+        self.message.emit(level, said)
         self._soon.start()
 
     def all_in(self, crs: QgsCoordinateReferenceSystem) -> list[tuple[QgsGeometry, str]]:
@@ -300,7 +344,7 @@ class Examples(QObject):
 
     def _forget(self) -> None:
         self._watch(None)
-        self._noted = []
+        self._noted, self._renamed = [], {}
         self.changed.emit()
 
 

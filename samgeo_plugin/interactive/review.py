@@ -28,7 +28,7 @@ from .in_steps import InSteps
 from .reading import ReadError
 from .review_fields import ReviewFields
 from .review_queue import ReviewFilter, ReviewQueue
-from .review_reading import ReviewReading
+from .review_reading import ReviewReading, area_in_field
 from .review_start import prepare
 from .update_review import UpdateReview
 
@@ -128,7 +128,7 @@ class Review(QObject):
         self.layer, self.update, self._fields = layer, update, fields
         self._reading = ReviewReading(layer, fields, update, raster)
         self._writer.begin(layer, update)
-        if update is None and fields.status_name != STATUS:
+        if update is None and layer.fields().lookupField(STATUS) != fields.status:
             self.message.emit(
                 "info",
                 tr(
@@ -405,9 +405,15 @@ class Review(QObject):
     def _attribute_changed(self, feature_id: int, index: int, value: object) -> None:
         self._catch_up()
         facts, fields = self.facts.get(feature_id), self._fields
-        if facts is None or fields is None or index not in (fields.status, fields.label):
+        if facts is None or fields is None:
+            return
+        if index not in (fields.status, fields.label, fields.area):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
+        if index == fields.area:
+            area = area_in_field(value)
+            self.facts[feature_id] = facts if area is None else replace(facts, area=area)
+            return
         text = fields.text(index, value)
         if index == fields.status:
             self.facts[feature_id] = replace(facts, status=text)
@@ -419,6 +425,9 @@ class Review(QObject):
     def _geometry_changed(self, feature_id: int, geometry: QgsGeometry) -> None:
         self._catch_up()
         facts = self.facts.get(feature_id)
+        if facts is not None and self._reading is not None:
+            self.facts[feature_id] = self._reading.with_outline(facts, geometry)
+            self.queue_changed.emit()  # the filter hides others
         self._writer.outline_changed(feature_id, None if facts is None else facts.status)
         if feature_id == self.current:
             self._tell_current()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fields of a layer that a review needs: the one with the decisions, the one with the class."""
+"""The fields of a layer that a review needs: those with decisions, classes and areas."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ class ReviewFields:
 
     Args:
         layer: That is reviewed.
-        status_name: Of the field with the decisions (``decisions.decision_field``).
+        status_name: Of the field with the decisions, or its alias (``decisions.decision_field``).
 
     Attributes:
+        status_name: The field's own name.
         status: Index of the field with the decisions; -1 where there is none.
         label: Index of the field with the class; -1 where there is none.
         label_name: Its name; empty where there is none.
+        area: Index of the field with the area in square metres; -1 where there is none.
     """
 
     def __init__(self, layer: QgsVectorLayer, status_name: str) -> None:
         self._layer = layer
         self.status_name = status_name
-        self.status = self.label = -1
+        self.status = self.label = self.area = -1
         self.label_name = ""
         self.find()
+        if self.status >= 0:
+            self.status_name = layer.fields().at(self.status).name()
 
     def find(self) -> bool:
         """Look for the fields anew; returns whether the one with the decisions has come or gone."""
@@ -38,6 +42,7 @@ class ReviewFields:
         before, self.status = self.status, fields.lookupField(self.status_name)
         self.label = target.class_field(self._layer)
         self.label_name = fields.at(self.label).name() if self.label >= 0 else ""
+        self.area = fields.lookupField(field_mapping.mapping(self._layer).get("area_m2", ""))
         return (before < 0) != (self.status < 0)
 
     def add_status(self) -> Optional[str]:

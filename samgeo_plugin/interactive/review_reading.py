@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
+    QgsCsException,
+    QgsDistanceArea,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
+    QgsProject,
     QgsRectangle,
     QgsSpatialIndex,
     QgsVectorLayer,
@@ -44,6 +48,9 @@ class ReviewReading:
         self._fields = fields
         self._update = update
         self._raster = raster
+        self._ruler = QgsDistanceArea()
+        self._ruler.setSourceCrs(layer.crs(), QgsProject.instance().transformContext())
+        self._ruler.setEllipsoid(layer.crs().ellipsoidAcronym())
 
     def read(self, facts: dict[int, Facts], progress: Callable[[int, int], None]) -> Iterator[None]:
         """Read all features, then measure each against its neighbours; yields often.
@@ -108,4 +115,32 @@ class ReviewReading:
         """
         fields, update = self._fields, self._update is not None
         fields.fill_in(feature)
-        return facts_of(feature, near, raster, fields.status_name, fields.label_name, update)
+        known = facts_of(feature, near, raster, fields.status_name, fields.label_name, update)
+        area = None if fields.area < 0 else area_in_field(feature.attribute(fields.area))
+        if area is None:
+            area = self._measured(feature.geometry())
+        return replace(known, area=area)
+
+    def with_outline(self, facts: Facts, geometry: QgsGeometry) -> Facts:
+        """The facts of a feature that has another outline: area and place are those of it, whether
+        or not a field follows; doubt and order stay."""
+        centre = geometry.boundingBox().center()
+        return replace(facts, area=self._measured(geometry), at=(centre.x(), centre.y()))
+
+    def _measured(self, geometry: QgsGeometry) -> float:
+        """The area in square metres; in the square of the layer's units where it has no CRS, or one
+        that does not reach there."""
+        try:
+            area = float(self._ruler.measureArea(geometry))
+        except QgsCsException:
+            area = math.nan
+        return area if math.isfinite(area) else float(geometry.area())
+
+
+def area_in_field(value: Any) -> Optional[float]:
+    """A value of the field with the area; None where there is none in it."""
+    try:
+        area = float(value)
+    except (TypeError, ValueError):
+        return None
+    return area if math.isfinite(area) else None

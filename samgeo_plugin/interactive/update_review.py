@@ -3,7 +3,8 @@
 
 The decision in the layer of changes leads: where it becomes "accepted" the old feature gets the new
 outline (or goes, or a new one comes), and where it is taken back, by a key or by QGIS's undo, the
-old feature is what it was. Attributes and ids stay.
+old feature is what it was. Attributes and ids stay, but for area and perimeter, which are those of
+the outline.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from qgis.core import (
 from qgis.PyQt import sip
 
 from ..i18n import tr
-from . import editing, feature_ids, target
+from . import editing, feature_ids, field_mapping, target
 from .changes_layer import DECISION, NOTHING, layer_before, old_id_of
 from .decisions import ACCEPTED
 from .doubt import text_of
@@ -138,6 +139,7 @@ class UpdateReview:
             editing.fitted(self.old, self.polygons.shape_of(change)),
             {index: value for index, value in values.items() if index not in keys},
         )
+        editing.measure(self.old, [made])
         broken = target.broken_constraints(self.old, made)
         if broken:
             raise target.FormWanted(self.old, [made], broken)
@@ -227,7 +229,14 @@ class UpdateReview:
             return
         with editing.command(self.old, _title(change)):
             fitted = editing.fitted(self.old, shape, before)
-            self._must(self.old.changeGeometry(now.id(), fitted))
+            self._draw(now.id(), fitted, field_mapping.measures(self.old, fitted))
+
+    def _draw(self, feature_id: int, shape: QgsGeometry, measures: dict[int, Any]) -> None:
+        """Within a command: another outline with its measures, by their fields; these stay where
+        the layer lets no values be changed."""
+        self._must(self.old.changeGeometry(feature_id, shape))
+        for index, value in measures.items():
+            self.old.changeAttributeValue(feature_id, index, value)
 
     def _take_back(self, change: QgsFeature, was_accepted: bool) -> None:
         now, status = self._old_feature(change), text_of(change["status"])
@@ -241,9 +250,11 @@ class UpdateReview:
         kept = self._known(change, now)
         with editing.command(self.old, tr("Update taken back")):
             if now is None:
-                self._restore(change, kept, kept.geometry())
+                self._restore(change, kept)
             elif not feature_ids.alike(now.geometry(), kept.geometry()):
-                self._must(self.old.changeGeometry(now.id(), kept.geometry()))
+                shape, were = kept.geometry(), self._values(kept)
+                measures = field_mapping.measures(self.old, shape)
+                self._draw(now.id(), shape, {k: were.get(k, v) for k, v in measures.items()})
         self._kept.pop(change.id(), None)
         others = self._merged_with(change) if drawn else []
         if others and not any(self._is_drawn(other) for other in others):
@@ -260,15 +271,24 @@ class UpdateReview:
             self._restore(change, kept, shape)
         self._kept[change.id()] = kept
 
-    def _restore(self, change: QgsFeature, kept: QgsFeature, shape: QgsGeometry) -> None:
+    def _restore(
+        self, change: QgsFeature, kept: QgsFeature, shape: Optional[QgsGeometry] = None
+    ) -> None:
         """Within a command: add an old feature anew.
 
         Its id is among its attributes, and comes back when the layer is saved.
+
+        Args:
+            change: What became of it.
+            kept: The feature as it was.
+            shape: Another outline than its own.
         """
         feature = QgsFeature(self.old.fields())
         for index, value in self._values(kept).items():
             feature.setAttribute(index, value)
-        feature.setGeometry(shape)
+        feature.setGeometry(kept.geometry() if shape is None else shape)
+        if shape is not None:
+            editing.measure(self.old, [feature])
         self._must(editing.add(self.old, feature))
         self._made[change.id()] = feature.id()
 

@@ -148,6 +148,32 @@ def test_what_is_taken_back_is_no_example_unless_it_was_changed_by_hand(examples
     wait(lambda: told)
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_examples_follow_a_class_that_is_renamed(examples, edited):
+    examples.note(disc(0, 0), CRS, "roof")
+    examples.rename("roof", "house")
+    list(examples.add_noted(None, ""))
+    assert examples.counts == {"house": 1}, "what was accepted and is none yet, too"
+    examples.add(disc(50, 0), CRS, "tree")
+    examples.said.clear()
+    layer = examples.layer()
+    assert not edited or layer.startEditing()
+    examples.rename("house", "building")
+    assert examples.counts == {"building": 1, "tree": 1}
+    ((level, text),) = examples.said
+    assert (level, text.partition(";")[0]) == (
+        "info", "1 examples of “house” are of “building” now"
+    )  # fmt: skip
+    if edited:
+        layer.undoStack().undo()
+        assert examples.counts == {"house": 1, "tree": 1}
+        layer.undoStack().redo()
+    examples.take_back(disc(0, 0), CRS, "roof")
+    assert examples.counts == {"tree": 1}, "an undo tells the class that it was accepted with"
+    examples.note(disc(0, 0), CRS, "roof")
+    assert examples.counts == {"building": 1, "tree": 1}, "and so does a redo"
+
+
 def test_a_change_by_hand_is_told(examples, wait):
     examples.add(disc(0, 0), CRS, "roof")
     wait(lambda: True)

@@ -23,10 +23,13 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin import field_types, styles
+from samgeo_plugin.interactive import editing
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED, decision_field
 from samgeo_plugin.interactive.doubt import doubts, together
+from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.interactive.review_queue import ReviewFilter
+from samgeo_plugin.job import Prompt
 
 FIELDS = "&field=score:double&field=label:string&field=area_m2:double"
 
@@ -159,6 +162,58 @@ def test_all_can_be_removed_where_all_is_hidden(review, layer):
     assert changed[-1] == 0, "the panel's button follows"
     layer.undoStack().undo()
     assert len(review.hidden) == 12
+
+
+@pytest.mark.parametrize("fields", ["", "&field=area_m2:double"])
+def test_the_filter_knows_the_area_after_an_edit_and_its_undo(qgis_app, wait, fields):
+    made = QgsVectorLayer("Polygon?crs=EPSG:32645&field=name:string" + fields, "parts", "memory")
+    for x, side in ((0, 6), (6, 6), (50, 20)):
+        feature = QgsFeature(made.fields())
+        feature.setGeometry(square(300000 + x, 3000000, side))
+        if fields:
+            feature["area_m2"] = float(side * side)
+        made.dataProvider().addFeatures([feature])
+    review = Review()
+    assert review.start(made)
+    wait(lambda: review.ready)
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1, 2]
+    editing.merge(made, [1, 2])
+    review.set_filter(ReviewFilter(least_area=50))
+    assert sorted(review.queue) == [1, 3]
+    assert review.remove_hidden() == 0
+    made.undoStack().undo()
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1, 2]
+    assert made.changeGeometry(2, square(300006, 3000000, 9)), "as by QGIS's vertex tool"
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1]
+    if fields:
+        assert made.changeAttributeValue(1, made.fields().lookupField("area_m2"), 60.0)
+        review.set_filter(ReviewFilter(least_area=50))
+        assert not review.hidden
+    review.stop()
+    made.rollBack()
+
+
+def test_the_filter_counts_square_metres_in_a_layer_of_degrees(loaded, wait):
+    made = QgsVectorLayer("Polygon?crs=EPSG:4326&field=name:string", "houses", "memory")
+    for k in range(2):  # of 435 m²
+        feature = QgsFeature(made.fields())
+        feature.setGeometry(square(85.5 + k / 1000, 27.6, 0.0002))
+        made.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(made)
+    loaded.iface.setActiveLayer = lambda chosen: None
+    loaded.start_review(made)
+    review, mode = loaded.review, loaded.dock.review.mode
+    wait(lambda: review.ready)
+    mode.least.setValue(400)
+    assert mode.least.text().endswith(" m²")
+    assert len(review.queue) == 2
+    mode.least.setValue(450)
+    assert len(review.hidden) == 2
+    review.stop()
+    made.rollBack()
 
 
 def test_nothing_is_hidden_before_the_order_is_made(layer, wait):
@@ -433,6 +488,30 @@ def test_what_the_source_fills_in_at_the_save_is_known_to_the_review(qgis_app, w
     layer.rollBack()
 
 
+def test_decisions_in_a_field_that_is_only_called_status_are_read_again(qgis_app, wait):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=qc:string", "roofs", "memory")
+    for k in range(3):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(20 * k, 0))
+        layer.dataProvider().addFeature(feature)
+    layer.setFieldAlias(0, "Status")
+    said = []
+    review = Review()
+    review.message.connect(lambda *args: said.append(args))
+    for position in (0, 2):
+        assert review.start(layer)
+        wait(lambda: review.ready)
+        assert (review.status_field, review.position) == ("qc", position)
+        if not position:
+            review.decide(ACCEPTED)
+            review.decide(REJECTED)
+        assert review.counts == {ACCEPTED: 1, REJECTED: 1, OPEN: 1}
+        review.stop()
+    assert layer.fields().names() == ["qc"]
+    assert not said
+    layer.rollBack()
+
+
 def test_a_virtual_status_is_no_field_for_decisions(qgis_app):
     made = QgsVectorLayer("Polygon?crs=EPSG:32645", "plots", "memory")
     made.addExpressionField("NULL", QgsField("status", field_types.TEXT))
@@ -521,6 +600,101 @@ def under_review(plugin, layer, wait):
     wait(lambda: plugin.review.ready)
     canvas.setFocus()
     return canvas
+
+
+@pytest.fixture
+def correcting(loaded, town, wait):
+    """Two polygons under review, which is the target layer, too, and the tool in hand."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "roofs", "memory")
+    for x in (300001, 300020):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square(x, 3000001, 4))
+        layer.dataProvider().addFeature(feature)
+    QgsProject.instance().addMapLayer(layer)
+    loaded.controller.set_target(layer)
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    session = loaded.controller.session
+    wait(lambda: session.state == READY)
+    under_review(loaded, layer, wait)
+
+    def click(x: float) -> None:
+        loaded.tool._add(Prompt("point", [[x, 3000008.0]]))
+        wait(lambda: session.candidates and not session.is_waiting)
+
+    loaded.click = click
+    yield loaded
+    session.clear()
+    loaded.review.stop()
+    layer.rollBack()
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(Qt.Key.Key_A, ACCEPTED), (Qt.Key.Key_N, OPEN), (Qt.Key.Key_U, OPEN)]
+)
+def test_a_key_that_goes_on_accepts_the_correction_first(correcting, wait, key, status):
+    canvas, review, session = (
+        correcting.iface.canvas,
+        correcting.review,
+        correcting.controller.session,
+    )
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert session.place.feature_id == first
+    correcting.click(300003)
+    QTest.keyClick(canvas, key)
+    assert session.place is None
+    wait(lambda: not session.pending)
+    assert layer.getFeature(first).geometry().area() != pytest.approx(16)
+    assert review.current != first
+    assert (layer.getFeature(first)["status"] or OPEN) == status
+    assert not correcting.iface.text()
+
+
+def test_a_rejected_polygon_ends_its_correction_with_a_sentence(correcting):
+    canvas, review, session = (
+        correcting.iface.canvas,
+        correcting.review,
+        correcting.controller.session,
+    )
+    first = review.current
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_X)
+    assert not session.prompts
+    assert not session.pending
+    assert review.layer.getFeature(first)["status"] == REJECTED
+    assert review.layer.getFeature(first).geometry().area() == pytest.approx(16)
+    assert "correction of the rejected polygon was given up" in correcting.iface.text()
+
+
+def test_a_correction_without_an_outline_is_not_accepted(correcting, monkeypatch):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first = review.current
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    monkeypatch.setattr(session, "accept", lambda: False)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert review.current == first
+    assert review.counts[ACCEPTED] == 0
+    assert "has no outline" in correcting.iface.text()
+
+
+def test_a_correction_ends_no_object_in_work(correcting):
+    canvas, session = correcting.iface.canvas, correcting.controller.session
+    for x in (300010, 300011, 300012):
+        correcting.click(x)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert len(session.prompts) == 3
+    assert session.place is None
+    assert "accept it (Enter) or give it up (Esc) first" in correcting.iface.text()
+    session.clear()
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert session.place.feature_id == correcting.review.current, "the first was only looked at"
 
 
 def test_a_review_takes_no_keys_while_the_panel_is_closed(loaded, layer, wait):

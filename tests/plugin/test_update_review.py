@@ -30,7 +30,7 @@ from qgis.core import (
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
-from samgeo_plugin.interactive import editing, reading
+from samgeo_plugin.interactive import editing, field_mapping, reading
 from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.changes_layer import old_layer_of
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
@@ -148,6 +148,60 @@ def test_an_accepted_outline_goes_to_the_same_feature_and_a_rejected_one_does_no
     assert area(old, 1) == 100
     assert old.commitChanges()
     assert [f.id() for f in old.getFeatures()] == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def measured(qgis_app, tmp_path):
+    """Four houses as the engine writes them, with area and perimeter."""
+    fields = "&field=name:string&field=area_m2:double&field=perimeter_m:double"
+    made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "houses", "memory")
+    for k in range(4):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes([f"house {k}", 100.5, 40.5])  # not quite what QGIS measures
+        feature.setGeometry(square(20.0 * k))
+        made.dataProvider().addFeature(feature)
+    layer = saved(made, str(tmp_path / "measured.gpkg"), "houses")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_area_and_perimeter_are_those_of_the_accepted_outline_until_it_is_taken_back(
+    measured, wait
+):
+    changes = changes_of(
+        measured,
+        [(2, "reshaped", square(20, 14)), (3, "merged", square(40, 30)),
+         (4, "merged", square(40, 30)), (None, "new", square(100))],
+    )  # fmt: skip
+    review = Review()
+    assert review.start(changes)
+    wait(lambda: review.ready)
+
+    def rows() -> list:
+        return sorted(
+            (round(f.geometry().area()), round(f["area_m2"], 1), round(f["perimeter_m"], 1))
+            for f in measured.getFeatures()
+        )
+
+    def one(side: float) -> tuple:
+        sizes = field_mapping.measures(measured, square(40, side))
+        area, perimeter = (round(sizes[measured.fields().lookupField(name)], 1)
+                           for name in ("area_m2", "perimeter_m"))  # fmt: skip
+        return round(side * side), area, perimeter
+
+    was = (100, 100.5, 40.5)
+    for each in changes.getFeatures():
+        changes.changeAttributeValue(each.id(), changes.fields().lookupField("review"), ACCEPTED)
+    assert rows() == sorted([was, one(10), one(14), one(30)])
+    changed = next(f for f in changes.getFeatures() if f["status"] == "merged")
+    changes.changeAttributeValue(changed.id(), changes.fields().lookupField("review"), OPEN)
+    assert rows() == sorted([was, was, one(10), one(14), one(30)]), "the other one has the outline"
+    for each in changes.getFeatures():
+        changes.changeAttributeValue(each.id(), changes.fields().lookupField("review"), OPEN)
+    assert rows() == [was] * 4
+    review.stop()
+    measured.rollBack()
 
 
 def test_an_accepted_outline_keeps_the_heights_of_the_old_polygon(qgis_app):

@@ -2380,6 +2380,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>Rename a class</source>
+   <translation>Klasse umbenennen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
    <source>The example lies outside the CRS of its layer.</source>
    <translation>Das Beispiel liegt außerhalb des KBS seines Layers.</translation>
   </message>
@@ -2400,8 +2405,18 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>{count} examples of “{old}” are of “{new}” now; other layers stay as they are.</source>
+   <translation>{count} Beispiele von „{old}“ gehören jetzt zu „{new}“; andere Layer bleiben, wie sie sind.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
    <source>{file} has examples already ({count}), which count too: delete those that you do not want.</source>
    <translation>{file} hat schon Beispiele ({count}), die mitzählen: Löschen Sie die, die Sie nicht wollen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/examples.py" />
+   <source>{layer} cannot be changed; its examples of “{old}” keep that class.</source>
+   <translation>{layer} lässt sich nicht ändern; seine Beispiele von „{old}“ behalten diese Klasse.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/find_like.py" />
@@ -2457,6 +2472,21 @@
    <location filename="samgeo_plugin/interactive/review.py" />
    <source>“{status}” of {layer} is no field for decisions; they go into “{field}”.</source>
    <translation>„{status}“ von {layer} ist kein Feld für Entscheidungen; sie kommen in „{field}“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_correction.py" />
+   <source>An object is in work: accept it (Enter) or give it up (Esc) first, then correct this polygon.</source>
+   <translation>Ein Objekt ist in Arbeit: Nehmen Sie es zuerst an (Eingabe), oder verwerfen Sie es (Esc); korrigieren Sie dann dieses Polygon.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_correction.py" />
+   <source>The correction of the rejected polygon was given up.</source>
+   <translation>Die Korrektur des abgelehnten Polygons wurde verworfen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/review_correction.py" />
+   <source>The correction of this polygon has no outline: click elsewhere, or give it up (Esc).</source>
+   <translation>Die Korrektur dieses Polygons hat keinen Umriss: Klicken Sie anderswohin, oder verwerfen Sie sie (Esc).</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/review_fields.py" />
