@@ -103,6 +103,7 @@ class SamGeoPlugin(QObject):
         self.examples.message.connect(controller.reporter.show)
         controller.accepted_as.connect(self.examples.note)
         controller.taken_back.connect(self.examples.take_back)
+        controller.classes.renamed.connect(self.examples.rename)
         self.find = FindLike(client, controller.session, self.examples, self)
         self.find.message.connect(controller.reporter.show)
         self.example_tool = ExampleTool(canvas, self.find, controller.classes)

@@ -29,8 +29,10 @@ def decision_field(layer: QgsVectorLayer) -> Optional[str]:
     """
     for name in (DECISION,) if is_update(layer) else (STATUS, DECISION):
         index = layer.fields().lookupField(name)
-        if index < 0 or _is_for_decisions(layer, index):
+        if index < 0:
             return name
+        if _is_for_decisions(layer, index):
+            return str(layer.fields().at(index).name())  # found by its alias, perhaps
     return None
 
 

@@ -34,7 +34,7 @@ class Facts:
     Args:
         doubt: From 0 to 1.
         reasons: Each doubt by its name, from 0 to 1.
-        area: In the square of the layer's units, or square metres by the field ``area_m2``.
+        area: In square metres; in the square of the layer's units where it has no CRS.
         label: Its class; empty for none.
         status: "", "accepted" or "rejected".
         at: Its centre, for ties and for order.
@@ -122,6 +122,7 @@ def _share(value: Any) -> Optional[float]:
 
 def facts_of(
     feature: QgsFeature,
+    area: float,
     neighbours: Sequence[QgsGeometry] = (),
     raster: Optional[QgsRectangle] = None,
     status_field: str = "status",
@@ -132,6 +133,7 @@ def facts_of(
 
     Args:
         feature: With its attributes.
+        area: In square metres.
         neighbours: Polygons whose boxes meet its own.
         raster: Extent of the raster that it was made from, in the layer's CRS.
         status_field: With the decision.
@@ -150,11 +152,6 @@ def facts_of(
             "change": 1.0 if changed else 0.0,
             "probability": 0.0 if sure is None else 1.0 - sure,
         }
-    measured = values.get("area_m2")
-    try:
-        area = float(measured)
-    except (TypeError, ValueError):
-        area = geometry.area()
     return Facts(
         together(reasons),
         reasons,

@@ -17,10 +17,9 @@ class ReviewFields:
 
     Args:
         layer: That is reviewed.
-        status_name: Of the field with the decisions, or its alias (``decisions.decision_field``).
+        status_name: Of the field with the decisions (``decisions.decision_field``).
 
     Attributes:
-        status_name: The field's own name.
         status: Index of the field with the decisions; -1 where there is none.
         label: Index of the field with the class; -1 where there is none.
         label_name: Its name; empty where there is none.
@@ -33,8 +32,6 @@ class ReviewFields:
         self.status = self.label = self.area = -1
         self.label_name = ""
         self.find()
-        if self.status >= 0:
-            self.status_name = layer.fields().at(self.status).name()
 
     def find(self) -> bool:
         """Look for the fields anew; returns whether the one with the decisions has come or gone."""

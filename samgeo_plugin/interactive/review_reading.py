@@ -115,11 +115,10 @@ class ReviewReading:
         """
         fields, update = self._fields, self._update is not None
         fields.fill_in(feature)
-        known = facts_of(feature, near, raster, fields.status_name, fields.label_name, update)
         area = None if fields.area < 0 else area_in_field(feature.attribute(fields.area))
         if area is None:
             area = self._measured(feature.geometry())
-        return replace(known, area=area)
+        return facts_of(feature, area, near, raster, fields.status_name, fields.label_name, update)
 
     def with_outline(self, facts: Facts, geometry: QgsGeometry) -> Facts:
         """The facts of a feature that has another outline: area and place are those of it, whether

@@ -174,6 +174,14 @@ def test_examples_follow_a_class_that_is_renamed(examples, edited):
     assert examples.counts == {"building": 1, "tree": 1}, "and so does a redo"
 
 
+def test_a_class_that_is_renamed_in_the_panel_is_renamed_in_the_examples(loaded):
+    loaded.controller.classes.add("roof")
+    loaded.examples.note(disc(300005, 3000005), CRS, "roof")
+    assert loaded.controller.classes.rename("roof", "building")
+    list(loaded.examples.add_noted(None, ""))
+    assert loaded.examples.counts == {"building": 1}
+
+
 def test_a_change_by_hand_is_told(examples, wait):
     examples.add(disc(0, 0), CRS, "roof")
     wait(lambda: True)
