@@ -10,15 +10,14 @@ from uuid import UUID
 
 from qgis.core import (
     QgsCsException,
-    QgsDistanceArea,
     QgsField,
     QgsFields,
     QgsGeometry,
-    QgsProject,
     QgsVectorLayer,
 )
 
 from .. import field_types
+from .tidy import ruler
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -110,14 +109,12 @@ def measures(layer: QgsVectorLayer, geometry: QgsGeometry) -> dict[int, Any]:
         layer: The layer.
         geometry: In its CRS.
     """
-    ruler = QgsDistanceArea()
-    ruler.setSourceCrs(layer.crs(), QgsProject.instance().transformContext())
-    ruler.setEllipsoid(layer.crs().ellipsoidAcronym())
+    on_ground = ruler(layer.crs())
     fields, names = layer.fields(), mapping(layer)
     values = {}
     for name, measure in (
-        ("area_m2", ruler.measureArea),
-        ("perimeter_m", ruler.measurePerimeter),
+        ("area_m2", on_ground.measureArea),
+        ("perimeter_m", on_ground.measurePerimeter),
     ):
         index = fields.lookupField(names.get(name, ""))
         if index < 0:
