@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import qgis.core
+from conftest import small_raster
 from osgeo import ogr, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -22,6 +23,7 @@ from qgis.core import (
     QgsGeometry,
     QgsPoint,
     QgsProject,
+    QgsRasterLayer,
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -91,6 +93,38 @@ def test_geometry_arrives_in_the_layers_crs(qgis_app):
         pytest.approx(84.98, abs=0.02),
         pytest.approx(27.11, abs=0.02),
     )
+
+
+def a_raster(folder, epsg: int) -> QgsRasterLayer:
+    path = folder / f"{epsg}.tif"
+    small_raster(path, 1).SetProjection(QgsCoordinateReferenceSystem.fromEpsgId(epsg).toWkt())
+    layer = QgsRasterLayer(str(path), str(epsg))
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def test_in_a_map_without_a_crs_objects_have_that_of_the_rasters(qgis_app, tmp_path):
+    nothing = QgsCoordinateReferenceSystem()
+    a_raster(tmp_path, 32645)
+    degrees = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", "degrees", "memory")
+    metres = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "metres", "memory")
+    for layer in (degrees, metres):
+        target.add_object(layer, SQUARE, nothing, ATTRIBUTES)
+    centre = only(degrees).geometry().centroid().asPoint()
+    assert (centre.x(), centre.y()) == pytest.approx((84.98, 27.1), abs=0.1)
+    assert only(metres).geometry().isGeosEqual(SQUARE)
+    taken_up = only(degrees)
+    place = Place("", taken_up.id(), taken_up.geometry())
+    assert target.feature_at(degrees, place, nothing) == taken_up.id()
+
+    other = a_raster(tmp_path, 32646)
+    with pytest.raises(target.TargetError, match="choose a CRS in the project's properties"):
+        target.add_object(metres, SQUARE, nothing, ATTRIBUTES)
+    other.setCrs(nothing)
+    with pytest.raises(target.TargetError, match="do not have the same one"):
+        target.add_object(metres, SQUARE, nothing, ATTRIBUTES)
+    target.add_object(metres, SQUARE, UTM, ATTRIBUTES)
+    QgsProject.instance().removeAllMapLayers()
 
 
 @pytest.mark.parametrize(
