@@ -14,17 +14,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Optional
 
-from qgis.core import QgsApplication, QgsProject, QgsVectorLayer
+import qgis.utils
+from qgis.core import Qgis, QgsApplication, QgsProject, QgsVectorLayer
+from qgis.gui import QgsMapTool
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..i18n import tr
-from . import editing
+from . import editing, reading
 
 PROPERTY = "samgeo_seamless/autosave"
 """Custom property of a layer: it is saved by itself."""
 
 IDLE_SECONDS = 30
+
+_SAVING: set[str] = set()
+"""Layers whose editing ends for a save, only to begin again."""
 
 
 def new_path(name: str) -> Path:
@@ -79,6 +84,43 @@ def saved_with(layer: QgsVectorLayer) -> list[QgsVectorLayer]:
         and each.isModified()
         and is_saved_too(each)
     ]
+
+
+def save_edits(layer: QgsVectorLayer) -> bool:
+    """Save a layer's edits and go on editing; False where it refuses (``commitErrors``)."""
+    if not _stays_locked(layer):
+        return bool(layer.commitChanges(False))
+    _SAVING.add(layer.id())
+    try:
+        saved = bool(layer.commitChanges())
+        if saved:
+            layer.startEditing()
+    finally:
+        _SAVING.discard(layer.id())
+    return saved
+
+
+def is_saving() -> bool:
+    """Editing of layers that ends just now begins again: it is :func:`save_edits` that ends it."""
+    return bool(_SAVING)
+
+
+def _stays_locked(layer: QgsVectorLayer) -> bool:
+    """A save within editing would leave a lock on the layer's file.
+
+    QGIS 3.22 does so in transaction groups: each further object is refused, after 20 s in which
+    QGIS stands still. QGIS 3.40 does not; of versions between nothing is known.
+    """
+    is_file = layer.providerType() == "ogr"
+    return Qgis.QGIS_VERSION_INT < 34000 and is_file and reading.in_transaction(layer)
+
+
+def _is_drawing() -> bool:
+    """One of QGIS's own editing tools is in hand; it is taken away, with what is drawn half, where
+    editing ends."""
+    window = qgis.utils.iface
+    tool = window.mapCanvas().mapTool() if window is not None else None
+    return tool is not None and bool(tool.flags() & QgsMapTool.Flag.EditTool)
 
 
 def _is_on(layer: Optional[QgsVectorLayer]) -> bool:
@@ -195,7 +237,8 @@ class Autosave(QObject):
             self.changed.emit()
             return
         for layer in due:
-            if not self._may_save(layer):
+            waits = _stays_locked(layer) and _is_drawing()
+            if waits or not self._may_save(layer):
                 self._idle.start()
                 self.changed.emit()
             elif layer.isModified():  # a transaction group saves all of its layers at once
@@ -231,7 +274,7 @@ class Autosave(QObject):
         return saved
 
     def _save(self, layer: QgsVectorLayer) -> bool:
-        if layer.commitChanges(False):
+        if save_edits(layer):
             self._told.discard(layer.id())
             self.changed.emit()
             return True

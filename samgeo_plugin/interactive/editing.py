@@ -29,10 +29,11 @@ from qgis.core import (
     QgsVectorLayerUtils,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtGui import QTransform
 
 from ..i18n import tr
 from . import field_mapping
-from .tidy import iou, largest_part
+from .tidy import iou, largest_part, metres_per_unit
 
 _POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
 _OUR_ID = re.compile("[0-9a-f]{16}")
@@ -450,7 +451,7 @@ def keep_largest_part(layer: QgsVectorLayer, feature_id: int) -> bool:
 
 
 def right_angles(layer: QgsVectorLayer, feature_id: int) -> bool:
-    """Straighten an outline; True where it changed.
+    """Straighten an outline, with angles as they are on the ground; True where it changed.
 
     Raises:
         EditError: Right angles do not suit it.
@@ -459,9 +460,12 @@ def right_angles(layer: QgsVectorLayer, feature_id: int) -> bool:
     if feature is None:
         return False
     before = feature.geometry()
+    x, y = metres_per_unit(before, layer.crs())
+    before.transform(QTransform.fromScale(x, y))
     made = before.simplify(0.02 * before.area() ** 0.5).orthogonalize(1e-8, 1000, 45)
     if made.isEmpty() or not made.isGeosValid() or iou(made, before) < LEAST_RIGHT_ANGLED_IOU:
         raise EditError(tr("Right angles do not suit this outline; it stays as it is."))
+    made.transform(QTransform.fromScale(1 / x, 1 / y))
     with command(layer, tr("Right angles")):
         set_shape(layer, feature_id, made)
     return True

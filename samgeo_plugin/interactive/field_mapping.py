@@ -10,15 +10,14 @@ from uuid import UUID
 
 from qgis.core import (
     QgsCsException,
-    QgsDistanceArea,
     QgsField,
     QgsFields,
     QgsGeometry,
-    QgsProject,
     QgsVectorLayer,
 )
 
 from .. import field_types
+from .tidy import ruler
 
 MAPPING_PROPERTY = "samgeo_seamless/fields"
 """Custom property of a layer: a JSON object, engine's attribute -> field of the layer."""
@@ -41,15 +40,29 @@ SCHEMA: tuple[tuple[str, Any, str], ...] = (
 """The attributes of an object, as fields: the engine's, and the class that the user gives."""
 
 
+SHORT_NAMES = {"perimeter_m": "perim_m"}
+"""What the engine calls an attribute in a Shapefile, where that is not its first ten letters."""
+
+SHAPEFILE_LETTERS = 10
+"""Of a field's name, in a Shapefile."""
+
+
 def is_stored(layer: QgsVectorLayer, field: int) -> bool:
     """A field's values are the layer's own: it is neither virtual nor of a join."""
     return layer.fields().fieldOrigin(field) in (QgsFields.OriginProvider, QgsFields.OriginEdit)
 
 
 def default_mapping(layer: QgsVectorLayer) -> dict[str, str]:
-    """Fields of the same name, whatever their case."""
+    """Fields of the same name, whatever their case, else of its short form in a Shapefile: the
+    engine's own, or the first letters, as QGIS exports it."""
     by_name = {name.lower(): name for name in _stored_names(layer)}
-    return {name: by_name[name] for name, _, _ in SCHEMA if name in by_name}
+    found = {}
+    for name, _, _ in SCHEMA:
+        forms = (name, SHORT_NAMES.get(name, name), name[:SHAPEFILE_LETTERS])
+        known = next((each for each in forms if each in by_name), None)
+        if known is not None:
+            found[name] = by_name[known]
+    return found
 
 
 def mapping(layer: QgsVectorLayer) -> dict[str, str]:
@@ -110,14 +123,12 @@ def measures(layer: QgsVectorLayer, geometry: QgsGeometry) -> dict[int, Any]:
         layer: The layer.
         geometry: In its CRS.
     """
-    ruler = QgsDistanceArea()
-    ruler.setSourceCrs(layer.crs(), QgsProject.instance().transformContext())
-    ruler.setEllipsoid(layer.crs().ellipsoidAcronym())
+    on_ground = ruler(layer.crs())
     fields, names = layer.fields(), mapping(layer)
     values = {}
     for name, measure in (
-        ("area_m2", ruler.measureArea),
-        ("perimeter_m", ruler.measurePerimeter),
+        ("area_m2", on_ground.measureArea),
+        ("perimeter_m", on_ground.measurePerimeter),
     ):
         index = fields.lookupField(names.get(name, ""))
         if index < 0:

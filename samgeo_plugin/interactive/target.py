@@ -23,6 +23,7 @@ from qgis.core import (
     QgsGeometry,
     QgsPointXY,
     QgsProject,
+    QgsRasterLayer,
     QgsVectorFileWriter,
     QgsVectorLayer,
     QgsVectorLayerUtils,
@@ -193,10 +194,16 @@ def to_layer_crs(
 ) -> QgsGeometry:
     """A copy in the layer's CRS.
 
+    Args:
+        geometry: The object.
+        crs: The map's; one that is not valid where the map has none (:func:`_crs_of_plane`).
+        layer: Where it goes.
+
     Raises:
-        TargetError: It lies where the layer's CRS does not reach.
+        TargetError: It lies where the layer's CRS does not reach, or nobody knows where it lies.
     """
     moved = QgsGeometry(geometry)
+    crs = crs if crs.isValid() else _crs_of_plane()
     transform = QgsCoordinateTransform(crs, layer.crs(), QgsProject.instance())
     cause: Optional[Exception] = None
     try:
@@ -210,6 +217,26 @@ def to_layer_crs(
             ).format(name=layer.name())
         ) from cause
     return moved
+
+
+def _crs_of_plane() -> QgsCoordinateReferenceSystem:
+    """The CRS of coordinates in a map that has none: QGIS draws each layer by its own, and what is
+    clicked has the raster's. Not valid where no raster has one: then all is as it is drawn.
+
+    Raises:
+        TargetError: The project's rasters do not have the same one.
+    """
+    layers = QgsProject.instance().mapLayers().values()
+    known = [each.crs() for each in layers if isinstance(each, QgsRasterLayer)]
+    if any(each != known[0] for each in known):
+        raise TargetError(
+            tr(
+                "The project has no CRS, and its rasters do not have the same one, so that nobody "
+                "knows where the object lies; choose a CRS in the project's properties, then "
+                "click it again."
+            )
+        )
+    return known[0] if known else QgsCoordinateReferenceSystem()
 
 
 def add_object(
@@ -370,6 +397,7 @@ def feature_at(
     Raises:
         TargetError: The place lies outside the layer's CRS.
     """
+    crs = crs if crs.isValid() else layer.crs()  # as it was taken up in a map that has none
     feature = editing.feature_of(layer, place.feature_id)
     known = feature is not None if place.feature_id < 0 else not feature_ids.renumbers(layer)
     if known:

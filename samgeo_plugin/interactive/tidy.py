@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The largest part of a polygon, and a limit on its number of vertices."""
+"""The largest part of a polygon, a limit on its number of vertices, and its place on the ground."""
 
 from __future__ import annotations
 
-from qgis.core import QgsGeometry
+import math
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCsException,
+    QgsDistanceArea,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProject,
+)
 
 LEAST_IOU = 0.97
 """A simplified outline that agrees less with its original is not taken: the limit on vertices is a
@@ -67,3 +76,32 @@ def iou(one: QgsGeometry, other: QgsGeometry) -> float:
     common = one.intersection(other).area()
     together = one.area() + other.area() - common
     return float(common / together) if together > 0 else 0.0
+
+
+def ruler(crs: QgsCoordinateReferenceSystem) -> QgsDistanceArea:
+    """Measures what is in a CRS on its ellipsoid, in metres."""
+    made = QgsDistanceArea()
+    made.setSourceCrs(crs, QgsProject.instance().transformContext())
+    made.setEllipsoid(crs.ellipsoidAcronym())
+    return made
+
+
+def metres_per_unit(
+    geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem
+) -> tuple[float, float]:
+    """Of a CRS in degrees, along x and y in the middle of a geometry, for angles and distances.
+
+    The plane of a projected CRS is taken as it is, in its own units: 1 and 1.
+    """
+    if not crs.isGeographic():
+        return 1.0, 1.0
+    middle, step = geometry.boundingBox().center(), 1e-4
+    x, y = middle.x(), middle.y()
+    try:
+        east = ruler(crs).measureLine(QgsPointXY(x - step, y), QgsPointXY(x + step, y))
+        north = ruler(crs).measureLine(QgsPointXY(x, y - step), QgsPointXY(x, y + step))
+    except QgsCsException:
+        return 1.0, 1.0
+    scale = east / (2 * step), north / (2 * step)
+    on_earth = all(math.isfinite(each) and each > 1e-6 for each in scale)
+    return scale if on_earth else (1.0, 1.0)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from samgeo_plugin.interactive import autosave, target
+from samgeo_plugin.interactive import autosave, reading, target
 from samgeo_plugin.job import Prompt
 
 
@@ -159,6 +160,61 @@ def test_two_layers_that_are_saved_by_themselves_do_not_wait_for_each_other(
     saves.hear_of(before)
     wait(lambda: (on_disk(before), on_disk(now)) == (1, 1))
     assert "is not saved by itself" not in loaded.iface.text()
+
+
+def test_objects_after_saves_in_a_transaction_group_are_taken_at_once(
+    transaction_groups, loaded, town, wait, tmp_path
+):
+    QgsProject.instance().write(str(tmp_path / "work.qgz"))
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    for number, x in enumerate((300003, 300007, 300011, 300015, 300019, 300023), start=1):
+        before = time.monotonic()
+        accept(loaded, wait, x)
+        assert time.monotonic() - before < 5, "QGIS stood still"
+        layer = loaded.controller.target_layer()
+        assert number > 1 or reading.in_transaction(layer)
+        assert loaded.controller.autosave.save()
+        assert layer.isEditable()
+        assert on_disk(layer) == number
+
+
+def test_a_save_that_begins_editing_again_says_so_while_it_ends(transaction_groups, tmp_path):
+    crs = QgsCoordinateReferenceSystem("EPSG:32645")
+    layer = target.new_geopackage_layer(str(tmp_path / "town.gpkg"), "town", crs)
+    QgsProject.instance().addMapLayer(layer)
+    layer.startEditing()
+    ended: list = []
+    layer.editingStopped.connect(lambda: ended.append(autosave.is_saving()))
+    assert autosave.save_edits(layer)
+    assert layer.isEditable()
+    assert all(ended)
+    assert not autosave.is_saving()
+    layer.commitChanges()
+    assert not ended[-1]
+
+
+def test_a_tool_of_qgis_in_hand_is_not_taken_away_by_a_save(
+    transaction_groups, loaded, wait, tmp_path, monkeypatch
+):
+    crs = QgsCoordinateReferenceSystem("EPSG:32645")
+    layer = target.new_geopackage_layer(str(tmp_path / "town.gpkg"), "town", crs)
+    QgsProject.instance().addMapLayer(layer)
+    assert loaded.controller.set_target(layer)
+    saves, ended, asked = loaded.controller.autosave, [], []
+    saves.set_on(True)
+    saves._idle.setInterval(20)
+    drawing = [True]
+    monkeypatch.setattr(autosave, "_is_drawing", lambda: asked.append(True) or drawing[0])
+    assert layer.isEditable() or layer.startEditing()
+    layer.editingStopped.connect(lambda: ended.append(drawing[0]))
+    assert layer.addFeature(QgsFeature(layer.fields()))
+    wait(lambda: len(asked) > 1 or not layer.isModified())
+    assert not ended
+    drawing[0] = False
+    wait(lambda: not layer.isModified())
+    assert True not in ended
+    assert layer.isEditable()
 
 
 def test_it_goes_on_where_the_project_is_opened_again(first, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsDefaultValue,
@@ -365,6 +366,31 @@ def test_right_angles_and_largest_part(roofs):
     angles = [made.angleAtVertex(k) for k in range(4)]
     assert len({round(angle * 1e4) % round(1e4 * 3.14159265 / 2) for angle in angles}) <= 2
     assert not editing.keep_largest_part(roofs, known["a"])
+
+
+@pytest.mark.parametrize("north", [3064000, 5316000, 6651411])
+def test_right_angles_in_a_layer_in_degrees_are_those_of_the_ground(qgis_app, north):
+    plane, degrees = (QgsCoordinateReferenceSystem(f"EPSG:{code}") for code in (32633, 4326))
+    to_degrees = QgsCoordinateTransform(plane, degrees, QgsProject.instance())
+    house = QgsGeometry.fromWkt("PolygonZ((0 0 5,16 0.3 5,16.2 10 5,0 10 5,0 0 5))")
+    house.rotate(30, QgsPointXY(0, 0))
+    house.translate(500000, north)
+    made = []
+    for crs in (plane, degrees):
+        layer = QgsVectorLayer(f"PolygonZ?crs={crs.authid()}", "houses", "memory")
+        feature, shape = QgsFeature(layer.fields()), QgsGeometry(house)
+        if crs == degrees:
+            shape.transform(to_degrees)
+        feature.setGeometry(shape)
+        layer.dataProvider().addFeatures([feature])
+        assert editing.right_angles(layer, 1)
+        made.append(layer.getFeature(1).geometry())
+        layer.rollBack()
+    in_plane, back = made
+    assert {vertex.z() for vertex in back.vertices()} == {5}
+    back.transform(to_degrees, Qgis.TransformDirection.Reverse)
+    pairs = zip(in_plane.vertices(), back.vertices())  # noqa: B905 - Python 3.9
+    assert max(one.distance(other) for one, other in pairs) < 0.01
 
 
 def test_a_correction_of_several_parts_is_refused_by_a_layer_of_single_polygons(roofs):

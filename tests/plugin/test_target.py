@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import qgis.core
+from conftest import small_raster
 from osgeo import ogr, osr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -22,6 +23,7 @@ from qgis.core import (
     QgsGeometry,
     QgsPoint,
     QgsProject,
+    QgsRasterLayer,
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
@@ -31,7 +33,7 @@ from qgis.core import (
 
 from samgeo_plugin import field_types
 from samgeo_plugin.gui.field_dialog import FieldDialog
-from samgeo_plugin.interactive import field_mapping, target
+from samgeo_plugin.interactive import editing, field_mapping, target
 from samgeo_plugin.interactive.candidates import Refinement
 from samgeo_plugin.interactive.doubt import text_of
 from samgeo_plugin.interactive.editing import EditError
@@ -93,6 +95,38 @@ def test_geometry_arrives_in_the_layers_crs(qgis_app):
     )
 
 
+def a_raster(folder, epsg: int) -> QgsRasterLayer:
+    path = folder / f"{epsg}.tif"
+    small_raster(path, 1).SetProjection(QgsCoordinateReferenceSystem.fromEpsgId(epsg).toWkt())
+    layer = QgsRasterLayer(str(path), str(epsg))
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def test_in_a_map_without_a_crs_objects_have_that_of_the_rasters(qgis_app, tmp_path):
+    nothing = QgsCoordinateReferenceSystem()
+    a_raster(tmp_path, 32645)
+    degrees = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", "degrees", "memory")
+    metres = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "metres", "memory")
+    for layer in (degrees, metres):
+        target.add_object(layer, SQUARE, nothing, ATTRIBUTES)
+    centre = only(degrees).geometry().centroid().asPoint()
+    assert (centre.x(), centre.y()) == pytest.approx((84.98, 27.1), abs=0.1)
+    assert only(metres).geometry().isGeosEqual(SQUARE)
+    taken_up = only(degrees)
+    place = Place("", taken_up.id(), taken_up.geometry())
+    assert target.feature_at(degrees, place, nothing) == taken_up.id()
+
+    other = a_raster(tmp_path, 32646)
+    with pytest.raises(target.TargetError, match="choose a CRS in the project's properties"):
+        target.add_object(metres, SQUARE, nothing, ATTRIBUTES)
+    other.setCrs(nothing)
+    with pytest.raises(target.TargetError, match="do not have the same one"):
+        target.add_object(metres, SQUARE, nothing, ATTRIBUTES)
+    target.add_object(metres, SQUARE, UTM, ATTRIBUTES)
+    QgsProject.instance().removeAllMapLayers()
+
+
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
@@ -126,6 +160,34 @@ def test_fields_are_mapped_by_name_and_by_choice(qgis_app):
     layer.undoStack().undo()
     target.add_object(layer, SQUARE, UTM, ATTRIBUTES)
     assert only(layer)["quality"] == 0.87
+
+
+@pytest.mark.parametrize("perimeter", ["perim_m", "perimeter_"])
+def test_short_names_of_a_shapefile_are_known(qgis_app, perimeter):
+    fields = f"field=area_m2:double&field={perimeter}:double&field=prompt_typ:string"
+    layer = QgsVectorLayer(f"Polygon?crs=EPSG:32645&{fields}", "short", "memory")
+    written = target.add_object(layer, SQUARE, UTM, {**ATTRIBUTES, "prompt_type": "point"})
+    assert only(layer)["prompt_typ"] == "point"
+    assert only(layer)[perimeter] == pytest.approx(40, rel=1e-3)
+    larger = QgsGeometry.fromRect(QgsRectangle(300000, 3000000, 300020, 3000010))
+    with editing.command(layer, "larger"):
+        editing.set_shape(layer, written.feature_ids[0], larger)
+    assert only(layer)[perimeter] == pytest.approx(60, rel=1e-3)
+    layer.dataProvider().addAttributes([QgsField("perimeter_m", field_types.REAL)])
+    layer.updateFields()
+    assert field_mapping.default_mapping(layer)["perimeter_m"] == "perimeter_m"
+
+
+def test_short_names_are_the_engines():
+    source = (ROOT / "core" / "vectors" / "schema.py").read_text(encoding="utf-8")
+    (engines,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHORT_NAMES"
+    )
+    length = field_mapping.SHAPEFILE_LETTERS
+    own = {name: short for name, short in engines.items() if short != name[:length]}
+    assert own == field_mapping.SHORT_NAMES
 
 
 @pytest.mark.parametrize(

@@ -2580,6 +2580,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/interactive/target.py" />
+   <source>The project has no CRS, and its rasters do not have the same one, so that nobody knows where the object lies; choose a CRS in the project's properties, then click it again.</source>
+   <translation>Das Projekt hat kein KBS, und seine Raster haben nicht dasselbe, so dass niemand weiß, wo das Objekt liegt; wählen Sie in den Projekteigenschaften ein KBS und klicken Sie es dann noch einmal an.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/interactive/target.py" />
    <source>{file} cannot be written ({why}); choose another folder.</source>
    <translation>{file} kann nicht geschrieben werden ({why}); wählen Sie einen anderen Ordner.</translation>
   </message>
