@@ -147,7 +147,7 @@ def _map(console: Console, params: MapParameters, what: str) -> None:
 
 def _tell(console: Console, result: JobResult, what: str) -> None:
     if console.as_json:
-        console.print_json(asdict(result))
+        console.give_json(asdict(result))
     else:
         console.say(f"{counted(result.features, what)} in {result.seconds:.1f} s: {result.output}")
     result.raise_if_incomplete()

@@ -85,7 +85,7 @@ def segment(
         with console.progress() as progress:
             result = run(params, progress=progress)
         if as_json:
-            console.print_json(asdict(result))
+            console.give_json(asdict(result))
         elif result.scenes:
             good = result.scenes - len(result.failed)
             console.say(
@@ -110,7 +110,7 @@ def _say_plan(console: Console, params: SegmentParameters, as_json: bool) -> Non
     with console.progress() as progress:
         found = plan(params, progress=progress)
     if as_json:
-        console.print_json(found.to_json())
+        console.give_json(found.to_json())
         return
     one = found.seconds_per_tile
     console.table(
@@ -149,7 +149,7 @@ def info(raster: tuple[str, ...], as_json: bool, overlap: str, allow_remote: boo
         with open_raster(list(raster), options) as opened:
             known, stretch = opened.info, opened.stretch
         if as_json:
-            console.print_json({**known.to_json(), "stretch": stretch.to_json()})
+            console.give_json({**known.to_json(), "stretch": stretch.to_json()})
         else:
             console.table(_readable(known, stretch))
 

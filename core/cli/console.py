@@ -55,12 +55,15 @@ class Console:
 
     Args:
         quiet: Only errors.
-        as_json: Results and errors as JSON objects; no progress bar.
+        as_json: Result and error as one JSON object, which :func:`reporting` prints at the end; no
+            progress bar.
     """
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
         self.as_json = as_json
+        self._object: dict[str, Any] = {}
+        self._said: dict[str, str] = {}
         for stream in (sys.stdout, sys.stderr):
             # A pipe on Windows or in a C locale cannot write every name: better escaped than lost.
             if isinstance(stream, io.TextIOWrapper):
@@ -73,19 +76,36 @@ class Console:
         if not self.quiet and not self.as_json:
             self._out.print(text, markup=False)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, noted: str = "") -> None:
+        """Say a warning.
+
+        Args:
+            text: With the command's names of options.
+            noted: How a result has it, which names parameters.
+        """
+        self._said[noted] = text
         if not self.quiet:
             self._err.print(f"Warning: {text}", markup=False, style="yellow")
 
     def fail(self, kind: str, message: str) -> None:
         message = without_secrets(message)
         if self.as_json:
-            self.print_json({"error": {"kind": kind, "message": message}})
+            self._object["error"] = {"kind": kind, "message": message}
         else:
             self._err.print(f"Error: {message}", markup=False, style="red")
 
-    def print_json(self, values: Mapping[str, Any]) -> None:
-        text = json.dumps(values, ensure_ascii=not _is_unicode())
+    def give_json(self, values: Mapping[str, Any]) -> None:
+        """Put a result into the object that is printed at the end of the command."""
+        self._object.update(values)
+
+    def print_json(self) -> None:
+        """Print the object, if there is one; its warnings name options as the command does."""
+        if not self._object:
+            return
+        if "warnings" in self._object:
+            notes = self._object["warnings"]
+            self._object["warnings"] = [self._said.get(note, note) for note in notes]
+        text = json.dumps(self._object, ensure_ascii=not _is_unicode())
         self._out.print(text, markup=False, soft_wrap=True)
 
     def table(self, values: Mapping[str, Any]) -> None:
@@ -136,7 +156,7 @@ def _in_our_words(message: Warning | str, flag: Callable[[str], str]) -> str:
 
 @contextmanager
 def reporting(console: Console, flag: Callable[[str], str] = flag_of) -> Iterator[None]:
-    """Errors as one sentence (or one JSON object) and an exit code; our warnings as lines.
+    """Errors as one sentence and an exit code; our warnings as lines; at the end the JSON object.
 
     Args:
         console: Where they are said.
@@ -145,7 +165,9 @@ def reporting(console: Console, flag: Callable[[str], str] = flag_of) -> Iterato
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say is for those who program with them
         warnings.simplefilter("default", SamGeoWarning)
-        warnings.showwarning = lambda message, *_: console.warn(_in_our_words(message, flag))
+        warnings.showwarning = lambda message, *_: console.warn(
+            _in_our_words(message, flag), _in_our_words(message, str)
+        )
         try:
             yield
         except SamGeoError as error:
@@ -157,3 +179,5 @@ def reporting(console: Console, flag: Callable[[str], str] = flag_of) -> Iterato
         except KeyboardInterrupt:
             console.fail("Cancelled", "Stopped. What is finished is kept.")
             sys.exit(Cancelled.exit_code)
+        finally:
+            console.print_json()

@@ -53,7 +53,7 @@ def evaluate(result: str, truth: str, as_json: bool, **options: Any) -> None:
 
         done = compare(**vars(params))
         if as_json:
-            console.print_json(done.to_json())
+            console.give_json(done.to_json())
         else:
             _show(console, done)
             if params.errors is not None:

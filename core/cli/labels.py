@@ -38,7 +38,7 @@ def export_labels(
         with console.progress() as progress:
             done = export_as_asked(params, progress=progress)
         if as_json:
-            console.print_json(asdict(done))
+            console.give_json(asdict(done))
         else:
             for split, number in done.chips.items():
                 console.say(f"{split}: {number} chips, {done.objects.get(split, 0)} objects")
@@ -63,7 +63,7 @@ def import_labels(source: str, output: str, as_json: bool, **options: Any) -> No
 
         done = import_as_asked(params)
         if as_json:
-            console.print_json(asdict(done))
+            console.give_json(asdict(done))
         else:
             console.say(
                 f"{done.objects} objects of {len(done.classes)} classes from {done.images} images: "

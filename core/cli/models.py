@@ -37,7 +37,7 @@ def list_(as_json: bool = False) -> None:
 
         known = list_models()
         if as_json:
-            console.print_json(
+            console.give_json(
                 {
                     "models": [
                         {
@@ -84,7 +84,7 @@ def log(plot: str | None, as_json: bool) -> None:
             write_atomically(Path(plot), lambda path: path.write_text(text, encoding="utf-8"))
         if as_json:
             told = [{**asdict(each), "gain_per_minute": each.gain_per_minute} for each in found]
-            console.print_json({"rounds": told})
+            console.give_json({"rounds": told})
             return
         rows = [
             [each.date[:10], each.name, each.base, str(each.objects),
@@ -123,7 +123,7 @@ def info(name: str, as_json: bool) -> None:
             "path": None if known.path is None else str(known.path),
         }
         if as_json:
-            console.print_json({**values, "card": dict(known.card) or None})
+            console.give_json({**values, "card": dict(known.card) or None})
         else:
             values |= _card_lines(known.card)
             memory = human_size(known.entry.memory) if known.entry and known.entry.memory else None
@@ -187,7 +187,7 @@ def verify(name: str, as_json: bool) -> None:
 
         results = checkpoints.verify(name)
         if as_json:
-            console.print_json({"files": [{**asdict(r), "path": str(r.path)} for r in results]})
+            console.give_json({"files": [{**asdict(r), "path": str(r.path)} for r in results]})
         else:
             for result in results:
                 console.say(f"{result.problem or 'right'}: {result.path}")
@@ -218,7 +218,7 @@ def check(name: str, device: str, threads: int | None, precision: str, as_json: 
         found = check_model(name, device, threads, precision)
         if as_json:
             properties = [{**asdict(one), "holds": one.holds} for one in found.properties]
-            console.print_json({**asdict(found), "properties": properties, "passed": found.passed})
+            console.give_json({**asdict(found), "properties": properties, "passed": found.passed})
         else:
             console.rows(["property", "value", "at least", ""], _property_rows(found))
             times = ", ".join(f"{part} {took:.1f} s" for part, took in found.seconds.items())

@@ -52,7 +52,7 @@ def track(
             )
         dates = len(found.areas.columns)
         if as_json:
-            console.print_json(found.to_json())
+            console.give_json(found.to_json())
         else:
             console.say(
                 f"{len(found.areas)} objects at {dates} dates: {found.count('present')} times "

@@ -48,7 +48,7 @@ def train(
         with console.progress() as progress:
             done = train_as_asked(params, progress=progress)
         if as_json:
-            console.print_json(done.to_json())
+            console.give_json(done.to_json())
         else:
             _show(console, done)
 

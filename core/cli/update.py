@@ -50,7 +50,7 @@ def update(
         with console.progress() as progress:
             result = update_layer(params, progress=progress)
         if as_json:
-            console.print_json(asdict(result))
+            console.give_json(asdict(result))
         else:
             _tell(console, result)
         result.raise_if_incomplete()

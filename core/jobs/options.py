@@ -20,6 +20,7 @@ from ..layers.provenance import NAME_FILES
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster, RasterOptions
 from ..raster.stretch import Stretch
+from ..sources.names import absolute_name
 from ..types import GroundBox
 from ..vectors.coverage import CoverageOptions
 
@@ -195,8 +196,8 @@ def _check_scenes(params: SegmentParameters) -> None:
         )
 
 
-_PATHS = ("rasters", "output", "job_folder", "input", *NAME_FILES)
-"""Parameters that name files."""
+_PATHS = ("output", "job_folder", "input", *NAME_FILES)
+"""Parameters that name files, but for rasters."""
 
 P = TypeVar("P", SegmentParameters, ClassifyParameters, MapParameters, UpdateParameters)
 
@@ -215,7 +216,9 @@ def with_absolute_paths(params: P) -> P:
     given = {name: getattr(params, name) for name in _PATHS if hasattr(params, name)}
     if Path(params.model).exists():
         given["model"] = params.model
-    return replace(params, **{name: changed(name, value) for name, value in given.items()})
+    rasters = [absolute_name(name) for name in params.rasters]
+    changes = {name: changed(name, value) for name, value in given.items()}
+    return replace(params, **{**changes, "rasters": rasters})
 
 
 def _only_automatic(params: SegmentParameters, names: tuple[str, ...], other: str) -> None:

@@ -20,8 +20,10 @@ from affine import Affine
 from ..errors import OutputError, ParameterError
 from ..job import option
 from ..layers.reader import POLYGONS, LayerLike, VectorLayer, read_vector, say_left_out
+from ..layers.write_format import why_not_written
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import Raster
+from ..sources.gdal import GDAL_ERRORS
 from ..types import BoolArray, ByteArray, PixelBox
 from .places import Cut, cut_by_place
 from .rle import burnt
@@ -298,8 +300,8 @@ def _write(
             file.write(bands)
             for number, name in enumerate(names, 1):
                 file.set_band_description(number, name)
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise OutputError(f"{path} cannot be written: {error}") from error
+    except (*GDAL_ERRORS, OSError) as error:
+        raise OutputError(f"{path} cannot be written: {why_not_written(error, path)}.") from error
 
 
 def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]:

@@ -20,7 +20,7 @@ from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
-from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, yolo
+from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, written, yolo
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -37,7 +37,8 @@ class Exported:
 
     Args:
         folder: All of it.
-        chips, objects: Numbers by split. An object on two chips counts twice.
+        chips, objects: Numbers by split, of what the labels hold. An object on two chips counts
+            twice.
         classes: Names, in the order of their numbers.
     """
 
@@ -106,7 +107,9 @@ def export_labels(
             part = run.folder.folder / ".chips.part"
             try:
                 part.mkdir()
-                hidden = _write(part, opened, chips, classes, form, image_format, as_runs, progress)
+                left_out = _write(
+                    part, opened, chips, classes, form, image_format, as_runs, progress
+                )
                 run.put_folder(part, target)
             except OSError as error:
                 raise OutputError(
@@ -115,19 +118,27 @@ def export_labels(
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     objects = Counter(chip.split for chip in chips for _ in chip.objects)
-    count = sum(hidden.values())
+    count = sum(left_out.values())
     if count:
-        warnings.warn(
+        beginning = (
             f"{count} of {sum(objects.values())} objects on chips {'are' if count > 1 else 'is'} "
-            f"not in the masks of {target}: others cover {'them' if count > 1 else 'it'}, and a "
-            "mask holds one object per pixel. Export as coco, sa1b or yolo to keep all.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"not in the {'texts' if form == 'yolo' else 'masks'} of {target}: "
         )
+        if form == "yolo":
+            why = (
+                f"{'they stand' if count > 1 else 'it stands'} for several objects, which YOLO-seg "
+                "cannot mark. Export as coco, sa1b or masks to keep all."
+            )
+        else:
+            why = (
+                f"others cover {'them' if count > 1 else 'it'}, and a mask holds one object per "
+                "pixel. Export as coco, sa1b or yolo to keep all."
+            )
+        warnings.warn(beginning + why, SamGeoWarning, stacklevel=2)
     return Exported(
         str(target),
         dict(Counter(chip.split for chip in chips)),
-        dict(objects - hidden),
+        dict(objects - left_out),
         classes,
     )
 
@@ -172,9 +183,9 @@ def _write(
     as_runs: bool,
     progress: Callable[[int], None] | None,
 ) -> Counter[str]:
-    """Write all files; how many objects are hidden in masks, by split."""
+    """Write all files; how many objects are not in them, by split: hidden in masks, or crowds."""
     crs = raster.crs
-    hidden: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     files, places, index = {}, {}, []
     for number, chip in enumerate(chips, 1):
         file = f"images/{chip.split}/{chip.name}.{image_format}"
@@ -187,10 +198,11 @@ def _write(
         label: str | None
         if form == "masks":
             label = f"masks/{chip.split}/{chip.name}.tif"
-            hidden[chip.split] += mask_file(folder / label, chip, classes, crs)
+            left_out[chip.split] += mask_file(folder / label, chip, classes, crs)
         else:
             label = _label_file(folder, chip, number, file, places[chip.name], classes, form)
-        written = [o for o in chip.objects if form != "yolo" or not o.crowd]
+        taken = written(chip, form)
+        left_out[chip.split] += len(chip.objects) - len(taken)
         index.append(
             {
                 "image": file,
@@ -199,7 +211,8 @@ def _write(
                 "width": chip.box.width,
                 "height": chip.box.height,
                 **places[chip.name],
-                "ids": [item.id for item in written],
+                "ids": [item.id for item in taken],
+                "crowds": [item.id for item in taken if item.crowd],
             }
         )
         if progress is not None:
@@ -223,7 +236,7 @@ def _write(
     facts = {"version": VERSION, "format": form, "source": raster.name, "classes": list(classes),
              "chips": index}  # fmt: skip
     (folder / INDEX).write_text(json.dumps(facts, indent=1), "utf-8")
-    return hidden
+    return left_out
 
 
 def _label_file(

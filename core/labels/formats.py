@@ -55,6 +55,11 @@ class ReadImage:
     split: str = ""
 
 
+def written(chip: Chip, form: LabelFormat) -> list[Labelled]:
+    """The objects of a chip that a format takes: YOLO-seg has no crowds."""
+    return [item for item in chip.objects if form != "yolo" or not item.crowd]
+
+
 def parts(shape: Any) -> list[Any]:
     """All polygons of a shape."""
     return [p for p in shapely.get_parts(shape) if p.geom_type == "Polygon" and not p.is_empty]
@@ -149,6 +154,7 @@ def sa1b(chip: Chip, number: int, file: str, place: Any) -> dict[str, Any]:
                 "crop_box": [0, 0, width, height],
                 "point_coords": [[round(inner.x, DECIMALS), round(inner.y, DECIMALS)]],
                 "class": item.label,
+                "iscrowd": int(item.crowd),
                 "source_id": item.id,
             }
         )
@@ -272,7 +278,8 @@ def read_sa1b(path: Path) -> Iterator[ReadImage]:
             label = str(item.get("class", NO_CLASS))
             where = f"Annotation {item.get('id')} of {path}"
             shape = _shape_of(item["segmentation"], size, where)
-            objects.append(Labelled(name, label, shape, of_layer=ours))
+            crowd = bool(item.get("iscrowd"))
+            objects.append(Labelled(name, label, shape, crowd, of_layer=ours))
         file = str(image["file_name"])
         paths = (path.parent / _no_suffix(Path(file)),)
         yield ReadImage(file, paths, size, tuple(objects), path.parent.name)
@@ -288,10 +295,12 @@ def read_sa1b(path: Path) -> Iterator[ReadImage]:
 def keyhole(shape: Any) -> Any:
     """One ring, (n, 2), around all of a shape: holes and parts are reached by lines without width.
 
-    The format has one ring an object; filled, this one gives the same pixels.
+    The format has one ring an object; filled, this one gives the same pixels. Holes run against
+    their outline, as some programs fill by the direction.
     """
-    outlines = [shapely.get_coordinates(p.exterior) for p in parts(shapely.normalize(shape))]
-    holes = [shapely.get_coordinates(r) for p in parts(shape) for r in p.interiors]
+    polygons = parts(shapely.normalize(shape))
+    outlines = [shapely.get_coordinates(p.exterior) for p in polygons]
+    holes = [shapely.get_coordinates(r) for p in polygons for r in p.interiors]
     ring = outlines[0]
     for other in [*holes, *outlines[1:]]:
         away = np.linalg.norm(ring[:, None] - other[None], axis=2)
@@ -301,13 +310,20 @@ def keyhole(shape: Any) -> Any:
     return ring[:-1]
 
 
+def _filled(ring: Any) -> Any:
+    """The ground that a ring encloses an odd number of times, whatever way its holes run.
+
+    YOLO's own programs fill it so (``fillPoly`` of OpenCV).
+    """
+    pieces = shapely.get_parts(shapely.make_valid(shapely.Polygon(ring), method="linework"))
+    return shapely.union_all(pieces[shapely.get_dimensions(pieces) == 2])  # lines without width go
+
+
 def yolo(chip: Chip, classes: Sequence[str]) -> str:
-    """The text of one chip; crowds are left out, as the format has none."""
+    """The text of one chip, one line for each of its :func:`written` objects."""
     height, width = chip.box.shape
     lines = []
-    for item in chip.objects:
-        if item.crowd:
-            continue
+    for item in written(chip, "yolo"):
         ring = np.clip(keyhole(item.shape) / (width, height), 0, 1)
         numbers = " ".join(f"{v:.6f}" for v in ring.ravel())
         lines.append(f"{classes.index(item.label)} {numbers}")
@@ -335,10 +351,9 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
                 f"Line {number} of {path} is no polygon of YOLO-seg ({error}): a line is a class "
                 "number and x y pairs."
             ) from error
-        shape = shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
         ours = len(objects) < len(ids)
         name = ids[len(objects)] if ours else ""
-        objects.append(Labelled(name, label, shape, of_layer=ours))
+        objects.append(Labelled(name, label, _filled(ring), of_layer=ours))
     beside = path.with_suffix("")
     where = _image_of_text(beside), beside
     return ReadImage(path.stem, where, (0, 0), tuple(objects), path.parent.name)
@@ -364,10 +379,18 @@ def mask_file(path: Path, chip: Chip, classes: Sequence[str], crs: Any) -> int:
     return int((~visible).sum())
 
 
-def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadImage:
+def read_mask(
+    path: Path, classes: Sequence[str], ids: Sequence[str], crowds: Sequence[str]
+) -> ReadImage:
     """Objects of a mask: each number above 0 of the first band is one, no data is none.
 
     The class of an object is the most frequent number of the second band in it.
+
+    Args:
+        path: Of the mask.
+        classes: Names of the numbers from 1.
+        ids: Of the objects, in the order of their numbers.
+        crowds: Those of the ids that stand for several objects.
 
     Raises:
         ParameterError: It cannot be read, is a picture, or has no whole numbers.
@@ -403,7 +426,7 @@ def read_mask(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
                 label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
         ours = value <= len(ids)
         name = ids[value - 1] if ours else str(value)
-        objects.append(Labelled(name, label, shape, of_layer=ours))
+        objects.append(Labelled(name, label, shape, ours and name in crowds, of_layer=ours))
     name = path.with_suffix("")
     where = name, Path(name.name)  # several masks of an image may lie in folders of their own
     return ReadImage(path.name, where, bands.shape[1:], tuple(objects), path.parent.name)

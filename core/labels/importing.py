@@ -43,7 +43,9 @@ FIELDS = (
     Field("image", "text"),
 )
 
-IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt")
+MASKS = (".tif", ".tiff")
+
+IMAGES = (*MASKS, ".png", ".jpg", ".jpeg", ".vrt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,10 +246,10 @@ class _Finder:
         self.files: dict[str, list[Path]] | None = None
         self.taken: dict[Path, ReadImage] = {}
 
-    def ids(self, labels: Path) -> list[str]:
-        """Ids of the objects of a label file, where our export noted them."""
+    def ids(self, labels: Path, noted: str = "ids") -> list[str]:
+        """Ids of the objects of a label file, or of its ``crowds``, where our export noted them."""
         chip = _nearest(labels.name, (labels.with_suffix(""),), self.known.get(labels.stem, []))
-        return [] if chip is None else [str(i) for i in self.chips[chip].get("ids", [])]
+        return [] if chip is None else [str(i) for i in self.chips[chip].get(noted, [])]
 
     def place(self, image: ReadImage) -> _Place:
         """Where an image lies.
@@ -346,7 +348,7 @@ def _label_files(path: Path, output: Path) -> list[Path]:
     """What labels may be read from, but for what an import writes beside them."""
     if not path.is_dir():
         return [path]
-    known = (".json", ".txt", ".yaml", ".tif")
+    known = (".json", ".txt", ".yaml", *MASKS)
     found = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in known and p != output)
     return [p for p in found if not any(n.startswith(".") for n in p.relative_to(path).parts)]
 
@@ -360,18 +362,18 @@ def _read(
         return
     form = finder.facts.get("format")
     classes = names or [str(name) for name in finder.facts.get("classes", [])]
-    jsons = [p for p in files if p.suffix == ".json" and p.name != INDEX]
+    jsons = [p for p in files if p.suffix.lower() == ".json" and p.name != INDEX]
     no_labels = ("classes.txt", "README.txt")
-    texts = [p for p in files if p.suffix == ".txt" and p.name not in no_labels]
+    texts = [p for p in files if p.suffix.lower() == ".txt" and p.name not in no_labels]
     if form == "masks" or (not jsons and not texts):
         # Masks of others: the folder itself holds them.
-        rasters = [p for p in files if p.suffix == ".tif"]
+        rasters = [p for p in files if p.suffix.lower() in MASKS]
         if form is not None:  # of an export: its images are no masks, whatever its folder is called
             rasters = [p for p in rasters if p.relative_to(finder.root).parts[0] == "masks"]
         if not rasters:
             raise ParameterError(f"{path} holds no labels: no JSON, no texts of YOLO, no masks.")
         for file in rasters:
-            yield read_mask(file, classes, finder.ids(file))
+            yield read_mask(file, classes, finder.ids(file), finder.ids(file, "crowds"))
     elif jsons:
         for file in jsons:
             yield from _read_json(file)

@@ -137,12 +137,12 @@ def write_format(form: Format, written: Written, final: Path, *, flush: bool = T
                     os.fsync(file.fileno())
     except _FAILURES as error:
         raise OutputError(
-            f"{final} cannot be written as {form.name}: {_reason(error, written.target)}. Nothing "
-            "was left of it, and what was there before is unchanged."
+            f"{final} cannot be written as {form.name}: {why_not_written(error, written.target)}. "
+            "Nothing was left of it, and what was there before is unchanged."
         ) from error
 
 
-def _reason(error: Exception, target: Path) -> str:
+def why_not_written(error: Exception, target: Path) -> str:
     """Why a file could not be written: GDAL does not say that a disk is full."""
     with contextlib.suppress(OSError):
         if shutil.disk_usage(target.parent).free < LEAST_SPACE:

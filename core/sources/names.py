@@ -12,13 +12,12 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ..addresses import without_secrets
 from ..errors import ParameterError, RasterError, SamGeoWarning
 from ..job import option
 from .gdal import GDAL_ERRORS, gdal_env, open_dataset
-from .references import archive_of, files_named, is_remote, references_of, server_of
+from .references import archive_of, files_named, is_remote, path_of, references_of, server_of
 from .stac import is_catalogue, stac_rasters
 
 SUFFIXES = (
@@ -55,7 +54,7 @@ def gdal_name(name: str) -> str:
         return name
     scheme, rest = match[1].lower(), name[match.end() :]
     if scheme == "file":
-        return _path_of(name)
+        return path_of(name)
     packing, *carriers = scheme.split("+")
     if packing in _ARCHIVES:
         archive, _, inner = rest.partition("!")
@@ -64,14 +63,16 @@ def gdal_name(name: str) -> str:
     return _SCHEMES[scheme] + rest if scheme in _SCHEMES else name
 
 
-def _path_of(url: str) -> str:
-    """The path of a ``file://`` URL, escaped or not."""
-    plain = re.sub(r"(?i)^file://(localhost(?=/))?", "", url)
-    for path in (plain, unquote(urlsplit(url).path)):
-        path = path[1:] if re.match(r"/[A-Za-z]:", path) else path
-        if os.path.exists(path):
-            return path
-    return plain
+def absolute_name(name: str) -> str:
+    """A raster's name that means the same from every folder, as a cluster's workers need it."""
+    if name.startswith(("/vsi", "<")) or "://" in name:
+        return name
+    if _is_plain_path(name):
+        return str(Path(name).absolute())
+    for file in files_named(name):  # DRIVER:file:part
+        full = str(Path(file).absolute()).replace("\\", r"\\")
+        name = re.sub(rf'(?<=[:"]){re.escape(file)}(?=[:"]|$)', full, name, count=1)
+    return name
 
 
 def given_names(sources: Any) -> list[str | Path]:

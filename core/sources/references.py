@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from ..errors import RasterError
@@ -95,6 +96,16 @@ def server_of(text: str) -> str:
         return f"{match[1].lower()}://{match[2]}"
     match = _REMOTE.search(text)
     return "a server" if match is None else match[0].strip().rstrip(":/?")
+
+
+def path_of(url: str) -> str:
+    """The path of a ``file://`` URL, escaped or not."""
+    plain = re.sub(r"(?i)^file://(localhost(?=/))?", "", url)
+    for path in (plain, unquote(urlsplit(url).path)):
+        path = path[1:] if re.match(r"/[A-Za-z]:", path) else path
+        if os.path.exists(path):
+            return path
+    return plain
 
 
 def archive_of(name: str) -> tuple[str, str] | None:

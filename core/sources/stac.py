@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 from ..addresses import without_secrets
 from ..errors import ParameterError, RasterError
 from ..job import option
 from .dates import read_moment
-from .references import is_remote, server_of
+from .references import is_remote, path_of, server_of
 
 SUFFIXES = (".json", ".geojson")
 """Of documents; a server's address may also end in ``/search`` or ``/items``."""
@@ -208,11 +208,17 @@ def _items(values: dict[str, Any], base: str, reader: _Reader) -> Iterator[tuple
 
 def _absolute(href: str, base: str) -> str:
     """An address as seen from the document that names it."""
+    if re.match(r"(?i)file://", href):
+        return path_of(href)
     if is_remote(href) or re.match(r"(?i)[a-z][a-z0-9+.-]+://", href):
-        return re.sub(r"(?i)^file://(localhost(?=/))?", "", href)
+        return href
     if is_remote(base):
         return urljoin(base, href)
-    return os.path.normpath(os.path.join(os.path.dirname(base), href))
+    path, unescaped = (
+        os.path.normpath(os.path.join(os.path.dirname(base), name))
+        for name in (href, unquote(href))
+    )
+    return unescaped if os.path.exists(unescaped) and not os.path.exists(path) else path
 
 
 def _chosen(item: Any, asset: str | None) -> str:

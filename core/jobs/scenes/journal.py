@@ -89,11 +89,11 @@ class Journal:
         self._head = {"version": _VERSION, "made_by": made_by, "engine": engine}
         self._file: TextIO | None = None
 
-    def begin(self, keeps: Callable[[SceneOutcome], bool]) -> dict[str, bool]:
+    def begin(self, keeps: Callable[[SceneOutcome], SceneOutcome | None]) -> dict[str, bool]:
         """Write the file anew with what is still true of an earlier run.
 
         Args:
-            keeps: Whether a scene need not be done again.
+            keeps: What is noted of a scene that need not be done again; None for any other.
 
         Returns:
             The ids that are kept.
@@ -111,9 +111,10 @@ class Journal:
             with partial.open("w", encoding="utf-8") as file:
                 file.write(json.dumps(self._head) + "\n")
                 for number, outcome in enumerate(self._earlier()):
-                    if latest[outcome.id] == number and keeps(outcome):
-                        file.write(_line(outcome))
-                        kept[outcome.id] = True
+                    known = keeps(outcome) if latest[outcome.id] == number else None
+                    if known is not None:
+                        file.write(_line(known))
+                        kept[known.id] = True
 
         write_atomically(self.path, write)
         return kept

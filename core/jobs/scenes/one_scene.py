@@ -24,6 +24,7 @@ from ...earth.reproject import Reprojection
 from ...errors import Cancelled, OutputError, RasterError, SamGeoError, SamGeoWarning
 from ...job import SegmentParameters, option
 from ...layers.publish import output_digest
+from ...layers.stac_item import item_path
 from ...layers.writer import check_output
 from ...masks.job_folder import write_text
 from ...parallel import cancellation
@@ -114,6 +115,31 @@ class SceneStage:
         if self.begun is not None:
             (self.begun / scene).unlink(missing_ok=True)
 
+    def lacks_item(self, scene: str, *, redated: bool) -> bool:
+        """Whether a STAC item is to be written for a layer that is there.
+
+        Args:
+            scene: Its name.
+            redated: The date is another one by now: an item that tells the earlier one is removed.
+        """
+        if not self.params.stac_item or self.crs is not None:
+            return False
+        item = item_path(self.path(scene))
+        if redated:
+            item.unlink(missing_ok=True)
+        return not item.exists()
+
+    def write_item(self, scene: Scene, date: str) -> None:
+        """Write the STAC item of a scene beside its layer.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        path = self.path(scene.id)
+        params = replace(self.params, rasters=[signed(scene.source, self.params.sign)])
+        folder = self.begun if self.begun is not None and self.begun.is_dir() else None
+        write_stac_item(params, str(path), self.params.layer or path.stem, folder, [date])
+
     def __call__(self, scene: Scene) -> SceneOutcome:
         """Segment one scene; whatever goes wrong with it is its outcome."""
         started = time.monotonic()
@@ -170,8 +196,7 @@ class SceneStage:
                     )
         result = segment_one(params, segmenter=self.segmenter, cancelled=_asked_outside())
         if self.params.stac_item and self.crs is None:
-            folder = self.begun if self.begun is not None and self.begun.is_dir() else None
-            write_stac_item(params, result.output, result.layer, folder, [outcome.date])
+            self.write_item(scene, outcome.date)
         return replace(
             outcome,
             status=INCOMPLETE if result.failed else DONE,

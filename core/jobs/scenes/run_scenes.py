@@ -28,6 +28,7 @@ from ...errors import (
     ModelError,
     OutputError,
     ParameterError,
+    SamGeoError,
     SamGeoWarning,
     WorkerDied,
 )
@@ -224,26 +225,36 @@ def _made_by(params: SegmentParameters, stage: SceneStage, scenes: Sequence[Scen
 
 def _run(stage: SceneStage, scenes: Sequence[Scene], journal: Journal, report: Report) -> list[str]:
     """Do what is not done yet; the failed ones, each with its reason."""
-    sources = {scene.id: scene.source for scene in scenes}
+    known = {scene.id: scene for scene in scenes}
+    without_item: list[tuple[Scene, str]] = []
 
-    def keeps(outcome: SceneOutcome) -> bool:
-        source, path = sources.get(outcome.id), stage.path(outcome.id)
-        same = source is not None and same_raster(outcome, source)
-        if source is not None and (not same or outcome.status == FAILED):
+    def keeps(outcome: SceneOutcome) -> SceneOutcome | None:
+        scene, path = known.get(outcome.id), stage.path(outcome.id)
+        same = scene is not None and same_raster(outcome, scene.source)
+        if scene is not None and (not same or outcome.status == FAILED):
             # its tiles are of no use to the next try
             JobFolder(path.with_name(f"{path.name}.job")).remove()
         there = outcome.output == path.name and path.exists()
-        if same and outcome.good and (there or outcome.status == OUTSIDE):
+        if scene is not None and same and outcome.good and (there or outcome.status == OUTSIDE):
             stage.forget(outcome.id)
-            return True
+            date = scene.date or outcome.date  # a name or a side file may have been put right
+            if there and stage.lacks_item(outcome.id, redated=date != outcome.date):
+                without_item.append((scene, date))
+            return replace(outcome, date=date)
         written_here = outcome.output in ("", path.name)
         stage.note_written(outcome.id, outcome.digest if written_here else "")
-        return False
+        return None
 
     kept = journal.begin(keeps)
     pending = [scene for scene in scenes if scene.id not in kept]
     done, total = len(scenes) - len(pending), len(scenes)
     failed: list[str] = []
+    for scene, date in without_item:
+        report.check()
+        try:
+            stage.write_item(scene, date)
+        except SamGeoError as error:
+            failed.append(f"{scene.id}: {error}")
     report("scenes", done, total)
     started = time.monotonic()
     with closing(_outcomes(stage, pending)) as outcomes:

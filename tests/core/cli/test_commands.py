@@ -70,6 +70,14 @@ def test_json_is_one_object_and_nothing_else(oracle, raster, tmp_path):
     assert values["failed"] == []
 
 
+def test_warnings_in_json_name_the_options_of_the_command(oracle, raster, tmp_path):
+    layer = tmp_path / "town.gpkg"
+    arguments = ["segment", raster, layer, *SIZES, "--min-area", 1e9]
+    assert "by --min-area 1e+09" in call(*arguments).stderr
+    (note,) = json.loads(call(*arguments, "--overwrite", "--json").stdout)["warnings"]
+    assert "by --min-area 1e+09" in note
+
+
 def test_names_are_printed_as_they_are(oracle, raster, tmp_path):
     """A scale of 1:100:... is no emoji, and [bold] is no markup."""
     output = tmp_path / "a:100:[bold].fgb"
@@ -103,7 +111,6 @@ def test_errors_are_one_sentence_and_an_exit_code(raster, tmp_path):
             *(2, "--prompts or --word"),
             ["segment", raster, tmp_path / "a.gpkg", "--prompts", "a.gpkg", "--word", "roof"],
         ),
-        (2, "along some (--strokes) and on", ["roads", raster, tmp_path / "a.gpkg"]),
         (2, "without --strokes", ["roads", raster, tmp_path / "a.gpkg", "--class-field", "kind"]),
         (
             *(2, "give --strokes once"),
@@ -128,6 +135,10 @@ def test_a_job_with_failed_tiles_ends_with_its_own_code(monkeypatch, raster, tmp
     assert result.exit_code == 8
     assert "r00000_c00001" in result.output
     assert (tmp_path / "a.fgb").exists()
+    result = call("segment", raster, tmp_path / "a.fgb", *SIZES, "--json")
+    values = json.loads(result.stdout)
+    assert (result.exit_code, values["error"]["kind"]) == (8, "IncompleteError")
+    assert values["failed"][0].startswith("r00000_c00001")
 
 
 def test_ctrl_c_keeps_what_is_done(monkeypatch, raster, tmp_path):

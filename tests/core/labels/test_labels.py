@@ -2,6 +2,7 @@
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -13,6 +14,7 @@ from affine import Affine
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio._err import CPLE_BaseError
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.in_memory import ArrayRaster
@@ -222,6 +224,19 @@ def test_tiny_objects_come_back_and_hidden_ones_are_counted(scene, tmp_path, for
         assert (done.objects, notes) == ({"train": 5}, [])
 
 
+@pytest.mark.parametrize("image_format", ["tif", "png", "jpg"])
+def test_a_full_disk_is_named_and_nothing_stays(scene, tmp_path, monkeypatch, image_format):
+    def fails(self, *_):
+        raise CPLE_BaseError(3, 1, "Write Error")
+
+    monkeypatch.setattr(rasterio.io.DatasetWriter, "__exit__", fails)
+    monkeypatch.setattr(rasterio.io.BufferedDatasetWriter, "__exit__", fails)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(OutputError, match=rf"\.{image_format} cannot be written: the disk is full"):
+        export(scene, tmp_path / "out", image_format=image_format)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_images_in_a_folder_called_masks_are_no_masks(scene, tmp_path):
     done = export(scene, tmp_path / "masks", form="masks", size=256)
     for number, source in enumerate((tmp_path / "masks", tmp_path / "masks" / "masks" / "train")):
@@ -239,6 +254,26 @@ def test_crowds_are_marked_and_come_back(scene, tmp_path):
     import_labels(tmp_path / "out", tmp_path / "back.gpkg")
     back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
     assert list(back[back["crowd"].astype(bool)]["class"]) == ["pond"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_crowd_is_lost_without_a_word(scene, tmp_path, form):
+    frame = scene[1].assign(many=[0, 0, 0, 1, 0])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", SamGeoWarning)
+        done = export_labels(scene[0] / "raster.tif", frame, tmp_path / "out", form=form,
+                             options=ChipOptions(256, "kind", "many", 0.0))  # fmt: skip
+    notes = [str(note.message) for note in said if note.category is SamGeoWarning]
+    got = import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert got.objects == done.objects["train"]
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    crowds = list(back[back["crowd"].astype(bool)]["class"])
+    if form == "yolo":
+        assert (done.objects, crowds) == ({"train": 4}, [])
+        assert len(notes) == 1
+        assert "1 of 5 objects on chips is not in the texts" in notes[0]
+    else:
+        assert (done.objects, crowds, notes) == ({"train": 5}, ["pond"], [])
 
 
 def test_a_crowd_field_with_texts_is_named(scene, tmp_path):
@@ -380,6 +415,22 @@ def test_negative_numbers_and_no_data_of_a_mask_are_no_objects(tmp_path):
         import_labels(tmp_path / "empty", tmp_path / "empty.gpkg")
 
 
+def test_suffixes_of_labels_are_known_in_capitals(tmp_path):
+    numbers = np.zeros((64, 64), np.uint8)
+    numbers[5:15, 5:15] = 1
+    for k, name in enumerate(("a.tif", "b.TIF", "c.tiff")):
+        image(tmp_path / "masks" / name, 500_000 + 100 * k, numbers)
+    assert len(west_sides(tmp_path / "masks", tmp_path / "masks.gpkg")) == 3
+    for suffix in ("txt", "JSON", "TXT"):
+        folder = tmp_path / suffix
+        image(folder / "a.tif", 500_000)
+        if suffix == "JSON":
+            coco_of(folder / "a.JSON", "a.tif")
+        else:
+            text_of(folder / f"a.{suffix}")
+        assert west_sides(folder, tmp_path / f"{suffix}.gpkg") == [500_000]
+
+
 def test_a_picture_is_no_mask_and_an_empty_name_no_folder(scene, tmp_path, monkeypatch):
     with pytest.raises(
         ParameterError, match=r"raster.tif has 3 bands: it is a picture.*with images"
@@ -504,6 +555,26 @@ def test_a_keyhole_fills_to_the_same_shape():
         ring = shapely.Polygon(keyhole(shape))
         sound = shapely.make_valid(ring, method="structure", keep_collapsed=False)
         assert sound.symmetric_difference(shape).area < 1e-9
+
+
+@pytest.mark.parametrize("clockwise", [False, True])
+def test_a_courtyard_stays_open_whatever_way_rings_run(scene, tmp_path, clockwise):
+    shape = shapely.orient_polygons(SHAPES[2], exterior_cw=clockwise)
+    export_labels(scene[0] / "raster.tif", ground([shape]), tmp_path / "out", form="yolo",
+                  options=ChipOptions(256, val_share=0.0))  # fmt: skip
+    import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    (back,) = gpd.read_file(tmp_path / "back.gpkg", layer="back").geometry
+    assert back.area == pytest.approx(ground([shape]).area[0], rel=1e-3)
+
+
+def test_a_courtyard_of_another_program_stays_open(tmp_path):
+    """Its ring runs as its outline does."""
+    hole = "0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4 0.2 0.2"
+    image(tmp_path / "a.tif", 500_000)
+    (tmp_path / "a.txt").write_text(f"0 0 0 {hole} 0 0 0.6 0 0.6 0.6 0 0.6\n")
+    import_labels(tmp_path, tmp_path / "back.gpkg")
+    back = gpd.read_file(tmp_path / "back.gpkg", layer="back")
+    assert back.area[0] == pytest.approx(64 * 64 * (0.36 - 0.04), rel=1e-3)
 
 
 @pytest.mark.parametrize("text", ["not json", "{}", '{"images": [{}], "annotations": []}'])

@@ -16,6 +16,7 @@ from samgeo_core.errors import JobError, ParameterError
 from samgeo_core.job import ClassifyParameters, MapParameters, SegmentParameters
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.classes.map_classes import map_classes
+from samgeo_core.jobs.options import with_absolute_paths
 from samgeo_core.jobs.run import run
 from samgeo_core.parallel import executors
 from samgeo_core.parallel.executors import DaskExecutor, make_executor
@@ -142,6 +143,26 @@ def test_classes_of_objects_and_of_ground_are_the_same_bytes_on_a_cluster(
             make(job_of.from_dict(asked), factory=mobile_sam)
             written.append(output.read_bytes())
         assert written[0] == written[1]
+
+
+def test_workers_in_other_folders_get_the_same_rasters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("r.gpkg", "P", "a:b.tif"):
+        (tmp_path / name).touch()
+    given = {
+        "a.tif": f"{tmp_path}/a.tif",
+        "a:b.tif": f"{tmp_path}/a:b.tif",
+        "GPKG:r.gpkg:tab": f"GPKG:{tmp_path}/r.gpkg:tab",
+        'NETCDF:"r.gpkg":band': f'NETCDF:"{tmp_path}/r.gpkg":band',
+        "GPKG:P:tab": f"GPKG:{tmp_path}/P:tab",
+        'ZARR:"/no/such.zarr":/x': 'ZARR:"/no/such.zarr":/x',
+        "<VRTDataset/>": "<VRTDataset/>",
+        "/vsimem/a.tif": "/vsimem/a.tif",
+        "https://example.org/a.tif": "https://example.org/a.tif",
+    }
+    asked = with_absolute_paths(SegmentParameters(list(given), "a:100:b.fgb"))
+    assert asked.rasters == list(given.values())
+    assert asked.output == f"{tmp_path}/a:100:b.fgb"
 
 
 def test_a_cluster_without_workers_is_said(cluster, monkeypatch):

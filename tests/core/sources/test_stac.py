@@ -71,6 +71,31 @@ def test_a_catalogue_an_item_and_a_search_result_give_their_rasters(folder):
         assert mosaic.shape == (96, 288)
 
 
+def test_files_of_this_machine_are_found_by_escaped_addresses_too(folder):
+    place = folder / "My Folder"
+    place.mkdir()
+    for name in ("bß.tif", "50%.tif", "50%25.tif"):
+        write_scene(place / name)
+    document = folder / "one.json"
+    for href, name in [
+        ("./My%20Folder/b%C3%9F.tif", "bß.tif"),
+        ("My Folder/bß.tif", "bß.tif"),
+        ((place / "bß.tif").as_uri(), "bß.tif"),
+        (f"file://localhost{place}/bß.tif", "bß.tif"),
+        ("My Folder/50%.tif", "50%.tif"),
+        ("My Folder/50%25.tif", "50%25.tif"),  # as it is goes before
+    ]:
+        document.write_text(json.dumps(item("one", {"image": href})))
+        assert [scene.source for scene in find_scenes([str(document)])] == [str(place / name)]
+    links = [{"rel": "item", "href": "./My%20Folder/one.json"}]
+    document.rename(place / "one.json")
+    (place / "one.json").write_text(json.dumps(item("one", {"image": "b%C3%9F.tif"})))
+    root = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "c"}
+    (folder / "catalog.json").write_text(json.dumps({**root, "links": links}))
+    (found,) = find_scenes([str(folder / "catalog.json")])
+    assert found.source == str(place / "bß.tif")
+
+
 def test_the_asset_is_chosen_or_asked_for(folder):
     path = folder / "i.json"
     path.write_text(json.dumps(item("i", {"red": "one.tif", "nir": "two.tif"})))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -311,6 +312,22 @@ def test_scenes_whose_names_hold_several_dates_are_not_of_one_date(tmp_path):
     ]
 
 
+def test_a_date_that_was_put_right_counts_when_the_run_goes_on(tmp_path):
+    for name in ("a_20191023_20191118", "b_20191023"):
+        write_scene(tmp_path / f"{name}.tif")
+    params = job(tmp_path, tmp_path / "l.gpkg", "layer", job_folder=str(tmp_path / "job"))
+    first = run(params, segmenter=Bright())
+    assert (first.features, "1 scenes have no date" in first.warnings[0]) == (36, True)
+    (tmp_path / "a_20191023_20191118.json").write_text(
+        '{"properties": {"datetime": "2022-01-01T00:00:00Z"}}'
+    )
+    calls = []
+    result = run(replace(params, overwrite=True), segmenter=Counted(calls))
+    assert (result.features, result.warnings, calls) == (2 * 36, [], [])
+    found = gpd.read_file(tmp_path / "l.gpkg", layer="l")
+    assert set(found["date"]) == {"2019-10-23", "2022-01-01T00:00:00Z"}
+
+
 # --- before it is done ---
 
 
@@ -328,6 +345,29 @@ def test_a_plan_counts_scenes_tiles_and_bytes_and_writes_nothing(scenes, tmp_pat
         samgeo_core.plan(job(mosaic, tmp_path / "l.gpkg", "mosaic", min_class_prob=0.9))
     assert (whole.scenes, whole.rasters, whole.tiles) == (1, 4, 1)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_scenes_that_are_done_get_the_stac_items_that_they_lack(scenes, tmp_path):
+    output, calls = tmp_path / "maps/{scene}.gpkg", []
+    run(job(scenes, output), segmenter=Bright())
+    layers = sorted((tmp_path / "maps").glob("*.gpkg"))
+    asked = job(scenes, output, stac_item=True)
+    assert not run(asked, segmenter=Counted(calls)).failed
+    items = sorted((tmp_path / "maps").glob("*.stac.json"))
+    fresh = job(scenes, tmp_path / "fresh/{scene}.gpkg", stac_item=True)
+    run(fresh, segmenter=Bright())
+    made = sorted((tmp_path / "fresh").glob("*.stac.json"))
+    assert [item.read_bytes() for item in items] == [item.read_bytes() for item in made]
+    assert len(items) == len(layers) == 4
+    items[0].unlink()
+    layers[0].write_bytes(b"of somebody else")
+    (scenes / "s1_2024-01-02.json").write_text(
+        '{"properties": {"datetime": "2023-05-06T00:00:00Z"}}'
+    )
+    result = run(asked, segmenter=Counted(calls))
+    assert [name.split(":")[0] for name in result.failed] == ["s0_2024-01-01"]
+    assert json.loads(items[1].read_text())["properties"]["datetime"] == "2023-05-06T00:00:00Z"
+    assert not calls
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".parquet", ".shp", ".fgb", ".geojson"])
