@@ -40,6 +40,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..i18n import tr
+from ..interactive import autosave
 from ..interactive.decisions import ACCEPTED, OPEN, REJECTED
 from ..interactive.review import Review
 from ..interactive.review_correction import ReviewCorrection
@@ -451,7 +452,7 @@ class ReviewMode(QWidget):
 
     def _save(self) -> None:
         for layer in self._review.layers:
-            if not layer.commitChanges(False):
+            if not autosave.save_edits(layer):
                 why = "; ".join(layer.commitErrors())
                 self._review.message.emit("error", f"{layer.name()}: {why}")
                 return

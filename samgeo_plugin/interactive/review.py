@@ -18,7 +18,7 @@ from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..i18n import tr
-from . import editing, target
+from . import autosave, editing, target
 from .decision_writer import DecisionWriter
 from .decisions import ACCEPTED, STATUS
 from .doubt import Facts
@@ -165,6 +165,11 @@ class Review(QObject):
         self.current_changed.emit(None)
         self.stopped.emit()
 
+    def _editing_stopped(self) -> None:
+        """The review ends with the editing, unless a save by the plugin begins it again."""
+        if not autosave.is_saving():
+            self.stop()
+
     def _slots(self, layer: QgsVectorLayer) -> tuple[tuple[Any, Callable[..., None]], ...]:
         """The layer's signals that the review follows, each with what hears it."""
         return (
@@ -173,7 +178,7 @@ class Review(QObject):
             (layer.featureDeleted, self._deleted),
             (layer.featureAdded, self._added),
             (layer.updatedFields, self._find_fields),
-            (layer.editingStopped, self.stop),
+            (layer.editingStopped, self._editing_stopped),
             (layer.willBeDeleted, self.stop),
         )
 

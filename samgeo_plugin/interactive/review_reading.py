@@ -10,11 +10,9 @@ from typing import Any, Optional
 
 from qgis.core import (
     QgsCsException,
-    QgsDistanceArea,
     QgsFeature,
     QgsFeatureRequest,
     QgsGeometry,
-    QgsProject,
     QgsRectangle,
     QgsSpatialIndex,
     QgsVectorLayer,
@@ -24,6 +22,7 @@ from . import reading
 from .decisions import ACCEPTED, OPEN
 from .doubt import Facts, facts_of
 from .review_fields import ReviewFields
+from .tidy import ruler
 from .update_review import UpdateReview
 
 
@@ -48,9 +47,7 @@ class ReviewReading:
         self._fields = fields
         self._update = update
         self._raster = raster
-        self._ruler = QgsDistanceArea()
-        self._ruler.setSourceCrs(layer.crs(), QgsProject.instance().transformContext())
-        self._ruler.setEllipsoid(layer.crs().ellipsoidAcronym())
+        self._ruler = ruler(layer.crs())
 
     def read(self, facts: dict[int, Facts], progress: Callable[[int, int], None]) -> Iterator[None]:
         """Read all features, then measure each against its neighbours; yields often.
