@@ -39,6 +39,7 @@ from .datasets.crops import Part, read_pack
 from .datasets.opencv import cv2
 from .datasets.packs import (
     pack_confident,
+    pack_drone_pictures,
     pack_instances,
     pack_outlined,
     pack_photographs,
@@ -53,16 +54,18 @@ from .log import plot
 from .loop import TrainConfig, train
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
-    "scenes": (0.12, (0.35, 4.0)),
+    "scenes": (0.10, (0.35, 4.0)),
     "town": (0.08, (0.3, 2.5)),
-    "banepa": (0.13, (0.3, 2.5)),
+    "banepa": (0.11, (0.3, 2.5)),
+    "tiles": (0.07, (0.3, 2.5)),
     "roofs": (0.13, (0.5, 4.0)),
     "fields": (0.1, (0.3, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
-    "dubai": (0.1, (0.4, 2.5)),
-    "naip": (0.07, (1.0, 4.0)),
-    "outlines": (0.22, (1.0, 4.0)),
-    "streets": (0.05, (0.5, 2.0)),
+    "dubai": (0.13, (0.4, 2.5)),
+    "drone": (0.03, (0.25, 1.5)),
+    "naip": (0.05, (1.0, 4.0)),
+    "outlines": (0.21, (1.0, 4.0)),
+    "streets": (0.04, (0.5, 2.0)),
     "regions": (0.03, (0.6, 4.0)),
     "confident": (0.04, (0.6, 3.0)),
 }
@@ -148,6 +151,7 @@ def main() -> None:
         net = read_network(EMBEDDED_WEIGHTS)[0]
         pack_outlined(options.shared, options.cache, prefix="valid_")
         pack_outlined(options.shared, options.cache)
+        pack_drone_pictures(options.shared, options.cache)
         pack_photographs(options.shared, options.cache, net, seed=900, count=0, prefix="valid_")
         pack_photographs(options.shared, options.cache, net, seed=0, count=options.count)
     elif options.command == "confident":

@@ -7,6 +7,10 @@ for this project, by AI assistants that looked at them four times magnified with
 what they had drawn: ``naip_outlines.json``. The photographs of other years of the same place get
 the same buildings, roads and water, moved by what the photographs differ. One town is kept back.
 
+Drone pictures were drawn in the same way (:func:`drawn_drone_pictures`): tiles of Banepa without
+footprints, which lie 70 m and more east of the tested half, and crops of photographs of three other
+flights.
+
 Pictures whose buildings or fields are known already (:func:`~.crops.instances`, Banepa's western
 half) were drawn as to what is around those: ``surroundings.json``.
 """
@@ -26,7 +30,7 @@ from skimage.registration import phase_cross_correlation
 
 from ...models.embedded.classes import bits
 from ...types import AnyArray, ByteArray
-from .crops import Sample, read_image
+from .crops import Sample, read_image, read_raster
 from .opencv import cv2
 from .strokes import HELD_OUT_TOWN, KINDS, Stroke
 
@@ -38,17 +42,27 @@ SURROUNDINGS = Path(__file__).with_name("surroundings.json")
 """The same of pictures of the instances, by their names, and of squares of the Banepa mosaic, by
 ``banepa_row_column`` of their corner."""
 
+DRONE_OUTLINES = Path(__file__).with_name("drone_outlines.json")
+"""The same of tiles of Banepa (``OAM-column-row-zoom``) and of crops of drone photographs
+(``flight_photograph``)."""
+
+FLIGHTS = {"brighton": "brighton_bsd2", "caliterra": "caliterra_cc0", "seneca": "seneca_cc0_nir"}
+"""Folders of the crops, by the first part of their names."""
+
+KIND_CLASSES = {**KINDS, "vehicle": bits("vehicle")}
+"""Sets of classes of the kinds of shapes."""
+
 UNSURE = "unsure"
 """The kind of a shape in which nobody could tell what is there: its classes stay unknown."""
 
-OBJECTS = ("building", "water")
+OBJECTS = ("building", "water", "vehicle")
 """Kinds of which each shape is an object."""
 
 LASTING = ("building", "road", "water", UNSURE)
 """Kinds that are the same in photographs of other years."""
 
-BESIDE = 5
-"""Pixels: so near to a complete kind nothing is said of other places, outlines being off by one."""
+BESIDE, BESIDE_IN_DRONE_PICTURES = 5, 11
+"""Pixels across which nothing is said beside a complete kind, outlines being off by a few."""
 
 DRAWN_SIDE = 512
 """Pixels of the pictures whose surroundings were drawn."""
@@ -111,12 +125,13 @@ def _drawn(outlines: Outlines) -> list[tuple[str, shapely.Geometry]]:
     return [(kind, shape) for kind, shape in shapes if not shape.is_empty]
 
 
-def outlined_sample(image: ByteArray, outlines: Outlines) -> Sample:
+def outlined_sample(image: ByteArray, outlines: Outlines, beside: int = BESIDE) -> Sample:
     """A photograph with its objects and the sets of classes that its pixels may have.
 
     Args:
         image: (H, W, 3) uint8.
         outlines: In its pixels.
+        beside: As for :func:`class_plane`.
     """
     size = (image.shape[0], image.shape[1])
     objects = [shape for kind, shape in _drawn(outlines) if kind in OBJECTS]
@@ -126,35 +141,37 @@ def outlined_sample(image: ByteArray, outlines: Outlines) -> Sample:
     if objects:
         numbered = ((shape, number + 1) for number, shape in enumerate(objects))
         labels = rasterize(numbered, out_shape=size, dtype="uint16")
-    return Sample(image, labels[None], class_plane(outlines, size))
+    return Sample(image, labels[None], class_plane(outlines, size, beside))
 
 
-def class_plane(outlines: Outlines, size: tuple[int, int]) -> ByteArray:
+def class_plane(outlines: Outlines, size: tuple[int, int], beside: int = BESIDE) -> ByteArray:
     """The sets of classes that outlines give, (H, W) uint8; 0 where nothing is known.
 
     Args:
         outlines: In pixels.
         size: (rows, columns).
+        beside: Pixels across which nothing is said beside a complete kind.
     """
     shapes = _drawn(outlines)
     classes = np.full(size, 255, np.uint8)
-    for kind in outlines.complete:
-        mine = [(shape, 1) for name, shape in shapes if name == kind]
-        inside = (
-            rasterize(mine, out_shape=size, dtype="uint8") if mine else np.zeros(size, np.uint8)
-        )
-        near = cv2.dilate(inside, np.ones((BESIDE, BESIDE), np.uint8)) > 0
-        # A pixel that may be anything else is still no member of the complete kinds around it.
-        classes[~near] &= 255 & ~bits(kind)
-    classes[classes == 255] = 0
     if shapes:
         known = rasterize(
             ((shape, number + 1) for number, (_, shape) in enumerate(shapes)),
             out_shape=size,
             dtype="uint16",
         )
-        sets = [0, *(0 if kind == UNSURE else KINDS[kind] for kind, _ in shapes)]
-        classes = np.where(known > 0, np.array(sets, np.uint8)[known], classes)
+        sets = [255, *(0 if kind == UNSURE else KIND_CLASSES[kind] for kind, _ in shapes)]
+        classes = np.array(sets, np.uint8)[known]
+    for kind in outlines.complete:
+        mine = [(shape, 1) for name, shape in shapes if name == kind]
+        inside = (
+            rasterize(mine, out_shape=size, dtype="uint8") if mine else np.zeros(size, np.uint8)
+        )
+        near = cv2.dilate(inside, np.ones((beside, beside), np.uint8)) > 0
+        # What may be anything else, and car parks, are still no member of the complete kinds.
+        without = classes & np.uint8(255 & ~bits(kind))
+        classes = np.where(near | (without == 0), classes, without)
+    classes[classes == 255] = 0
     return classes.astype(np.uint8)
 
 
@@ -289,3 +306,19 @@ def outlined_photographs(
             shift = shift_between(image, seen)
             if shift is not None:
                 yield other, outlined_sample(seen, outlines.lasting.moved(*shift))
+
+
+def drawn_drone_pictures(train: Path, path: Path = DRONE_OUTLINES) -> Iterator[tuple[str, Sample]]:
+    """Tiles of Banepa and crops of drone photographs that were drawn completely.
+
+    Args:
+        train: The training folder, of which ``banepa_unlabelled`` and ``drone_crops`` are read.
+        path: The outlines.
+    """
+    for name, outlines in read_outlines(path).items():
+        flight, _, photograph = name.partition("_")
+        if flight in FLIGHTS:
+            image = read_image(train / "drone_crops" / FLIGHTS[flight] / f"{photograph}.jpg")
+        else:
+            image = read_raster(train / "banepa_unlabelled" / f"{name}.tif")
+        yield name, outlined_sample(image, outlines, BESIDE_IN_DRONE_PICTURES)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ from .crops import (
 )
 from .opencv import cv2
 from .outlines import (
+    FLIGHTS,
     SURROUNDINGS,
+    drawn_drone_pictures,
     outlined_photographs,
     read_outlines,
     surroundings_of,
@@ -171,6 +174,31 @@ def pack_outlined(shared: Path, out: Path, prefix: str = "") -> Path:
     found = outlined_photographs(folder, held_out=prefix == "valid_")
     write_pack(path, [sample for _, sample in found])
     return path
+
+
+def with_regions(sample: Sample) -> Sample:
+    """A picture of few objects, with its clear regions as more of them."""
+    regions = region_sample(sample.image)
+    if regions is None:
+        return sample
+    drawn = sample.labels[0].astype(np.uint16)
+    clear = regions.labels[0].astype(np.uint16)
+    numbered = np.where(drawn > 0, drawn + clear.max(), clear)
+    return replace(sample, labels=numbered[None])
+
+
+def pack_drone_pictures(shared: Path, out: Path) -> None:
+    """One pack of Banepa's tiles and one of crops of drone photographs, drawn completely."""
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    found: dict[str, list[Sample]] = {"tiles": [], "drone": []}
+    for name, sample in drawn_drone_pictures(shared / "train"):
+        if name.partition("_")[0] in FLIGHTS:
+            found["drone"].append(with_regions(sample))
+        else:
+            found["tiles"].append(sample)
+    for name, samples in found.items():
+        write_pack(out / f"{name}.npz", samples)
 
 
 def pack_photographs(

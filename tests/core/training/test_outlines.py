@@ -12,11 +12,15 @@ from samgeo_core.models.embedded.classes import bits
 from samgeo_core.training.datasets.crops import Sample
 from samgeo_core.training.datasets.opencv import cv2
 from samgeo_core.training.datasets.outlines import (
+    DRONE_OUTLINES,
+    FLIGHTS,
+    KIND_CLASSES,
     OUTLINES,
     SURROUNDINGS,
     UNSURE,
     Outlines,
     class_plane,
+    drawn_drone_pictures,
     outlined_photographs,
     outlined_sample,
     place_and_year,
@@ -153,14 +157,14 @@ def test_squares_of_a_mosaic_lie_where_their_names_say():
     assert not classes.any(), "the mosaic itself is as it was"
 
 
-@pytest.mark.parametrize("path", [OUTLINES, SURROUNDINGS])
+@pytest.mark.parametrize("path", [OUTLINES, SURROUNDINGS, DRONE_OUTLINES])
 def test_what_is_shipped_can_be_read(path):
     drawn = read_outlines(path)
     side = 256 if path is OUTLINES else 512
     assert drawn
     for name, outlines in drawn.items():
-        assert {each.kind for each in outlines.shapes} <= {*KINDS, UNSURE}, name
-        assert set(outlines.complete) <= set(KINDS), name
+        assert {each.kind for each in outlines.shapes} <= {*KIND_CLASSES, UNSURE}, name
+        assert set(outlines.complete) <= set(KIND_CLASSES), name
         for each in outlines.shapes:
             assert each.width > 0 or len(each.points) > 2, name
             assert each.points.min() >= -side / 4, name
@@ -174,3 +178,35 @@ def test_no_place_is_drawn_twice_and_the_judged_ones_are_not():
     assert not set(drawn) & {place_and_year(name)[0] for name in read_strokes()}
     with pytest.raises(ValueError, match="town_year_number"):
         place_and_year("somewhere")
+
+
+def test_a_car_park_without_cars_is_no_vehicle():
+    lot, car = square("other", 0, 0, 40), square("vehicle", 10, 10, 6)
+    plane = class_plane(Outlines([lot, car], ("vehicle",)), (40, 40), beside=11)
+    assert plane[12, 12] == bits("vehicle")
+    assert plane[35, 35] == bits("other", "bare ground")
+    assert plane[12, 18] == bits("other", "bare ground", "vehicle"), "outlines are off by a few px"
+    assert class_plane(Outlines([lot, car], ()), (40, 40))[35, 35] == KINDS["other"]
+
+
+def test_drone_pictures_are_found_by_their_names(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    image = np.full((64, 64, 3), 90, np.uint8)
+    crops = tmp_path / "drone_crops" / FLIGHTS["seneca"]
+    crops.mkdir(parents=True)
+    cv2.imwrite(str(crops / "IMG_1_0_0.jpg"), image)
+    (tmp_path / "banepa_unlabelled").mkdir()
+    with rasterio.open(
+        tmp_path / "banepa_unlabelled" / "OAM-1-2-19.tif", "w", driver="GTiff", width=64, height=64,
+        count=3, dtype="uint8",
+    ) as file:  # fmt: skip
+        file.write(image.transpose(2, 0, 1))
+    roof = {"shapes": [["building", 0, [[8, 8], [40, 8], [40, 40], [8, 40]]]], "complete": []}
+    drawn = tmp_path / "drawn.json"
+    drawn.write_text(json.dumps({"OAM-1-2-19": roof, "seneca_IMG_1_0_0": roof}))
+    found = dict(drawn_drone_pictures(tmp_path, drawn))
+    assert set(found) == {"OAM-1-2-19", "seneca_IMG_1_0_0"}
+    for sample in found.values():
+        assert sample.labels[0, 20, 20] == 1
+        assert sample.classes is not None
+        assert sample.classes[20, 20] == bits("building")
