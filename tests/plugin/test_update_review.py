@@ -529,6 +529,77 @@ def test_old_outlines_come_from_the_engines_layer_of_them(changes, old, tmp_path
     assert old.getFeature(3)["name"] == "house 2"
 
 
+def test_values_come_back_also_where_the_engine_uses_the_name_itself(qgis_app, tmp_path, wait):
+    """Its layer of old outlines has such fields by another name (``carried_fields``)."""
+    fields = "&field=status:string&field=Score:string&field=old_probability:string"
+    fields += "&field=probability:string&field=AREA_M2:double"
+    values = ["inhabited", "good", "own", "high", 100.5]
+    made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "houses", "memory")
+    engines = "&field=score:double&field=area_m2:double&field=old_status:string"
+    engines += "&field=prompt_Score:string&field=old_probability:string"
+    engines += "&field=old_old_probability:string&field=old_AREA_M2:double&field=old_id:string"
+    before = QgsVectorLayer(
+        f"MultiPolygon?crs=EPSG:32645{engines}&field=old_fid:integer", "b", "memory"
+    )
+    for k in range(2):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes(values)
+        feature.setGeometry(square(20.0 * k))
+        made.dataProvider().addFeature(feature)
+        kept = QgsFeature(before.fields())
+        kept.setAttributes([None, None, *values, str(k + 1), k + 1])
+        kept.setGeometry(square(20.0 * k))
+        before.dataProvider().addFeature(kept)
+    old = saved(made, str(tmp_path / "houses.gpkg"), "houses")
+    QgsProject.instance().addMapLayer(old)
+    taken = changes_of(old, [(1, "gone", square(0)), (2, "reshaped", square(20, 14))])
+    stored = saved(taken, str(tmp_path / "changes.gpkg"), "changes")
+    saved(before, str(tmp_path / "changes.gpkg"), "changes_before")
+    review = Review()
+    begin(review, stored, wait)
+    decide(review, "gone", ACCEPTED)
+    decide(review, "reshaped", ACCEPTED)
+    assert old.commitChanges()
+    assert area(old, 2) == 196
+    begin(review, stored, wait)
+    decide(review, "gone", OPEN)
+    decide(review, "reshaped", OPEN)
+    review.stop()
+    assert old.commitChanges()
+    for fid in (1, 2):
+        assert old.getFeature(fid).attributes() == [fid, *values]
+        assert area(old, fid) == 100
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_measures_that_nobody_kept_are_those_of_the_outline(measured, tmp_path, wait):
+    """As where their fields were filled in after the engine had read the layer."""
+    stored = saved(
+        changes_of(measured, [(2, "reshaped", square(20, 14))]),
+        str(tmp_path / "changes.gpkg"),
+        "changes",
+    )
+    fields = "&field=area_m2:double&field=perimeter_m:double&field=old_fid:integer"
+    before = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "before", "memory")
+    kept = QgsFeature(before.fields())
+    kept.setAttributes([None, 40.5, 2])
+    kept.setGeometry(square(20))
+    before.dataProvider().addFeature(kept)
+    saved(before, str(tmp_path / "changes.gpkg"), "changes_before")
+    review = Review()
+    begin(review, stored, wait)
+    decide(review, "reshaped", ACCEPTED)
+    assert measured.commitChanges()
+    begin(review, stored, wait)
+    decide(review, "reshaped", OPEN)
+    review.stop()
+    back = measured.getFeature(2)
+    assert back.geometry().area() == 100
+    assert back["area_m2"] == pytest.approx(100, rel=0.01)
+    assert back["perimeter_m"] == 40.5
+    measured.rollBack()
+
+
 @pytest.mark.parametrize("status", ["reshaped", "new"])
 @pytest.mark.parametrize("save", [False, True])
 def test_a_correction_of_what_was_accepted_goes_on_to_the_old_layer(
