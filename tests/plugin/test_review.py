@@ -23,7 +23,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin import field_types, styles
-from samgeo_plugin.interactive import editing
+from samgeo_plugin.interactive import editing, target
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED, decision_field
 from samgeo_plugin.interactive.doubt import doubts, together
 from samgeo_plugin.interactive.opening import READY
@@ -603,8 +603,10 @@ def under_review(plugin, layer, wait):
 
 
 @pytest.fixture
-def correcting(loaded, town, wait):
-    """Two polygons under review, which is the target layer, too, and the tool in hand."""
+def correcting(request, loaded, town, wait):
+    """Two polygons under review, which is the target layer, too, and the tool in hand; the
+    parameter is the fake engine's words."""
+    loaded.words["text"] = getattr(request, "param", "")
     layer = QgsVectorLayer("Polygon?crs=EPSG:32645&field=class:string", "roofs", "memory")
     for x in (300001, 300020):
         feature = QgsFeature(layer.fields())
@@ -680,6 +682,111 @@ def test_a_correction_without_an_outline_is_not_accepted(correcting, monkeypatch
     assert review.current == first
     assert review.counts[ACCEPTED] == 0
     assert "has no outline" in correcting.iface.text()
+
+
+def state(layer, feature_id) -> tuple[str, bool]:
+    """The decision on a polygon of ``correcting``, and whether it has its first outline."""
+    feature = layer.getFeature(feature_id)
+    return feature["status"] or OPEN, feature.geometry().area() == pytest.approx(16)
+
+
+def test_a_correction_is_decided_once_it_is_in_the_layer(correcting, wait):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    correcting.dock.review.mode.save.click()
+    assert not layer.isModified()
+    assert state(layer, first) == (OPEN, True), "nothing is saved of what is still to come"
+    wait(lambda: not session.pending)
+    assert state(layer, first) == (ACCEPTED, False)
+    QTest.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert state(layer, first) == (OPEN, False), "the decision was the last step"
+    QTest.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert state(layer, first) == (OPEN, True)
+
+
+def test_a_decision_waits_for_a_correction_that_enter_has_accepted(correcting, wait):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert state(layer, first) == (OPEN, True)
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    second = review.current
+    assert second != first
+    wait(lambda: not session.pending)
+    assert state(layer, first) == (ACCEPTED, False)
+    assert review.current == second, "N has gone on already"
+
+
+@pytest.mark.parametrize("correcting", ["most=2 slow=0.3"], indirect=True)  # two prompts at most
+def test_a_correction_that_the_engine_refuses_stays_in_work_undecided(correcting, wait):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    correcting.tool._add(Prompt("point", [[300004, 3000008.0]]))
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    wait(lambda: not session.is_waiting and not session.pending)
+    assert len(session.prompts) == 2, "the click before is there still"
+    assert state(layer, first) == (OPEN, True)
+    assert review.current == first
+    assert correcting.iface.text()
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    wait(lambda: not session.pending)
+    assert state(layer, first) == (ACCEPTED, False)
+
+
+def test_the_key_to_correct_waits_for_the_decision_and_takes_the_next_one_up(correcting, wait):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    wait(lambda: session.place is not None)
+    assert state(layer, first) == (ACCEPTED, False)
+    assert session.place.feature_id == review.current != first
+
+
+def test_a_correction_that_the_layer_refuses_is_not_accepted(correcting, wait, monkeypatch):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+
+    def refuse(*_):
+        raise editing.EditError("no room")
+
+    first, layer = review.current, review.layer
+    monkeypatch.setattr(target, "correct_object", refuse)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    wait(lambda: not session.pending)
+    assert state(layer, first) == (OPEN, True)
+    assert review.current == first
+    assert "no room" in correcting.iface.text()
+
+
+def test_a_number_without_a_class_leaves_the_correction_in_work(correcting):
+    canvas, session = correcting.iface.canvas, correcting.controller.session
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_7)
+    assert len(session.prompts) == 2
+    assert "There is no class 7" in correcting.iface.text()
 
 
 def test_a_correction_ends_no_object_in_work(correcting):

@@ -27,6 +27,8 @@ from qgis.core import (
     QgsVectorLayerJoinInfo,
     QgsVectorLayerUtils,
 )
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
@@ -35,8 +37,10 @@ from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.changes_layer import old_layer_of
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
 from samgeo_plugin.interactive.doubt import text_of
+from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.interactive.update_review import UpdateReview
+from samgeo_plugin.job import Prompt
 from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
@@ -295,6 +299,48 @@ def test_a_new_object_is_accepted_once_its_form_is_filled_in(loaded, needing, ch
     assert not loaded.forms.open, "what was entered is known"
     assert "house 4" in {feature["name"] for feature in old.getFeatures()}
     assert old.commitChanges(False), old.commitErrors()
+
+
+def test_the_form_of_a_corrected_new_object_has_the_corrected_outline(
+    loaded, town, needing, changes, old, wait
+):
+    canvas, session = loaded.iface.canvas, loaded.controller.session
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: session.state == READY)
+    window = loaded.iface.window
+    window.setCentralWidget(canvas)
+    window.show()
+    window.activateWindow()
+    wait(window.isActiveWindow)
+    canvas.setFocus()
+    new = next(each for each in changes.getFeatures() if each["status"] == "new")
+    changes.changeGeometry(new.id(), shifted(300001))
+    needing.go(-100)
+    while needing.current != new.id():
+        needing.go(1)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    loaded.tool._add(Prompt("point", [[300003.0, 3000008.0]]))
+    wait(lambda: session.candidates and not session.is_waiting)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert not loaded.forms.open, "the outline is still to come"
+    wait(lambda: not session.pending)
+    (form,) = loaded.forms.open
+    assert needing.counts[ACCEPTED] == 0
+    corrected = changes.getFeature(new.id()).geometry()
+    assert not corrected.equals(shifted(300001))
+    fill(form)
+    assert needing.counts[ACCEPTED] == 1
+    added = next(each for each in old.getFeatures() if each["name"] == "house 4")
+    assert added.geometry().isGeosEqual(corrected)
+    old.rollBack()
+
+
+def shifted(x: float) -> QgsGeometry:
+    """A square of 4 m within the town."""
+    shape = square(x, 4)
+    shape.translate(0, 3000001)
+    return shape
 
 
 def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, changes, old, wait):
