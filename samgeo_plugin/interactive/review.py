@@ -28,7 +28,7 @@ from .in_steps import InSteps
 from .reading import ReadError
 from .review_fields import ReviewFields
 from .review_queue import ReviewFilter, ReviewQueue
-from .review_reading import ReviewReading, area_in_field
+from .review_reading import ReviewReading
 from .review_start import prepare
 from .update_review import UpdateReview
 
@@ -438,13 +438,9 @@ class Review(QObject):
         facts, fields = self.facts.get(feature_id), self._fields
         if facts is None or fields is None:
             return
-        if index not in (fields.status, fields.label, fields.area):
+        if index not in (fields.status, fields.label):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
-        if index == fields.area:
-            area = area_in_field(value)
-            self.facts[feature_id] = facts if area is None else replace(facts, area=area)
-            return
         text = fields.text(index, value)
         if index == fields.status:
             self.facts[feature_id] = replace(facts, status=text)

@@ -48,7 +48,7 @@ def layer(qgis_app):
     for k in range(12):
         feature = QgsFeature(made.fields())
         feature.setAttributes([1.0 - k / 20, ("house", "shed")[k % 2], 100.0 + k])
-        feature.setGeometry(square(300000 + 20 * k, 3000000))
+        feature.setGeometry(square(300000 + 20 * k, 3000000, (100.0 + k) ** 0.5))
         features.append(feature)
     made.dataProvider().addFeatures(features)
     QgsProject.instance().addMapLayer(made)
@@ -127,7 +127,7 @@ def test_what_was_decided_is_remembered_by_the_next_review(review, layer, wait):
 def test_the_filter_shows_by_class_status_and_size_and_removes_the_rest(review, layer):
     review.set_filter(ReviewFilter(label="shed"))
     assert len(review.queue) == 6
-    review.set_filter(ReviewFilter(least_area=103, most_area=105))
+    review.set_filter(ReviewFilter(least_area=102.5, most_area=105.5))
     assert len(review.queue) == 3
     assert review.remove_hidden() == 9
     assert layer.featureCount() == 3
@@ -188,10 +188,15 @@ def test_the_filter_knows_the_area_after_an_edit_and_its_undo(qgis_app, wait, fi
     assert made.changeGeometry(2, square(300006, 3000000, 9)), "as by QGIS's vertex tool"
     review.set_filter(ReviewFilter(least_area=50))
     assert review.hidden == [1]
-    if fields:
-        assert made.changeAttributeValue(1, made.fields().lookupField("area_m2"), 60.0)
-        review.set_filter(ReviewFilter(least_area=50))
-        assert not review.hidden
+    made.deleteFeature(2)
+    made.undoStack().undo()
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1], "it is back as it was edited"
+    assert made.commitChanges()
+    assert review.start(made)
+    wait(lambda: review.ready)
+    review.set_filter(ReviewFilter(least_area=50))
+    assert review.hidden == [1], "also in the next review"
     review.stop()
     made.rollBack()
 
@@ -349,7 +354,7 @@ def test_the_review_knows_its_polygons_after_a_save(layer, tmp_path, wait, drive
 
     added = QgsFeature(saved.fields())
     added["area_m2"] = 7.0
-    added.setGeometry(square(300500, 3000000))
+    added.setGeometry(square(300500, 3000000, 7.0**0.5))
     saved.addFeature(added)
     review.go(-20)
     review.go(4)
@@ -361,12 +366,12 @@ def test_the_review_knows_its_polygons_after_a_save(layer, tmp_path, wait, drive
         assert saved.commitChanges(False), saved.commitErrors()
         assert areas() == before
         assert area(review.current) == current
-        assert all(review.facts[each].area == area(each) for each in review.queue)
+        assert all(abs(review.facts[each].area - area(each)) < 0.4 for each in review.queue)
         saved.deleteFeature(review.queue[0])
         before = before[1:]
         assert areas() == before
     decided = {f["area_m2"]: f["status"] for f in saved.getFeatures() if f["status"]}
-    assert {review.facts[k].area: review.facts[k].status for k in review.queue
+    assert {round(review.facts[k].area): review.facts[k].status for k in review.queue
             if review.facts[k].status} == decided  # fmt: skip
     review.set_filter(ReviewFilter(label="shed"))
     assert review.remove_hidden() == len(before) - len(review.queue)
@@ -385,7 +390,8 @@ def test_a_save_while_the_order_is_made_begins_it_anew(layer, tmp_path, wait):
     assert saved.commitChanges(False)
     wait(lambda: review.ready)
     assert sorted(review.queue) == sorted(each.id() for each in saved.getFeatures())
-    assert all(facts.area == saved.getFeature(k)["area_m2"] for k, facts in review.facts.items())
+    for k, facts in review.facts.items():
+        assert abs(facts.area - saved.getFeature(k)["area_m2"]) < 0.4
     review.stop()
     saved.rollBack()
 
