@@ -458,7 +458,7 @@ class ReviewMode(QWidget):
         self._correction.after(self._take_up)
 
     def _take_up(self) -> None:
-        if self._correction.can_begin():
+        if self._correction.make_room():
             self.correct_wanted.emit()
 
     def _save(self) -> None:

@@ -75,11 +75,14 @@ class ReviewCorrection(QObject):
         """Something is to be done with the current polygon once its correction is there."""
         return self._review.current in self._then
 
-    def can_begin(self) -> bool:
+    def make_room(self) -> bool:
         """Whether the current polygon can be taken up; a sentence where another object, or a
-        correction of this one, would be lost by it."""
+        correction of this one, would be lost by it. A class that was said for a polygon which was
+        only looked at is written."""
         looked_at = self._session.place is not None and len(self._session.prompts) == 1
-        if not self._session.prompts or looked_at:
+        if looked_at:
+            self._session.accept()
+        if not self._session.prompts:
             return True
         self.message.emit(
             "warning",

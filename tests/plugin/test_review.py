@@ -810,6 +810,41 @@ def test_a_correction_ends_no_object_in_work(correcting):
     assert session.place.feature_id == correcting.review.current, "the first was only looked at"
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_a_class_that_was_said_for_a_polygon_is_written_when_the_next_is_taken_up(
+    correcting, other
+):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    correcting.controller.classes.add("house", use=False)
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    QTest.keyClick(canvas, Qt.Key.Key_1)
+    if other:
+        review.go(1)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    assert session.place.feature_id == review.current
+    assert layer.getFeature(first)["class"] == "house"
+    session.clear()
+
+
+def test_the_key_of_a_class_of_the_project_is_the_corrections_and_a_writes_it(correcting, wait):
+    canvas, review, session = (
+        correcting.iface.canvas, correcting.review, correcting.controller.session
+    )  # fmt: skip
+    correcting.controller.classes.add("house", use=False)
+    first, layer = review.current, review.layer
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    correcting.click(300003)
+    QTest.keyClick(canvas, Qt.Key.Key_1)
+    assert session.place is not None
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    wait(lambda: not session.pending)
+    assert state(layer, first) == (ACCEPTED, False)
+    assert layer.getFeature(first)["class"] == "house"
+
+
 def test_a_review_takes_no_keys_while_the_panel_is_closed(loaded, layer, wait):
     canvas = under_review(loaded, layer, wait)
     loaded.dock.close()
