@@ -393,6 +393,8 @@ class Review(QObject):
 
     def form_ended(self, feature_id: int, filled: bool) -> None:
         """The form for a new object was closed: filled in, the object is in the old layer now."""
+        if filled and self._fields is not None:
+            self._has_status_field(self._fields)
         self._writer.form_ended(feature_id, filled)
 
     def largest_part(self) -> None:

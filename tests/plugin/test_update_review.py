@@ -358,6 +358,18 @@ def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, ch
         assert old.featureCount() == 4
 
 
+def test_the_field_for_decisions_may_go_while_a_form_is_open(loaded, needing, changes, old):
+    decide(needing, "new", ACCEPTED)
+    (form,) = loaded.forms.open
+    assert changes.deleteAttribute(changes.fields().lookupField("review"))
+    fill(form)
+    assert old.featureCount() == 5
+    new = next(each for each in changes.getFeatures() if each["status"] == "new")
+    assert new["review"] == ACCEPTED
+    assert needing.counts[ACCEPTED] == 1
+    old.rollBack()
+
+
 def test_a_form_whose_layer_is_removed_is_forgotten(loaded, needing, changes, old, wait):
     decide(needing, "new", ACCEPTED)
     QgsProject.instance().removeMapLayer(old.id())
