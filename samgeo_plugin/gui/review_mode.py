@@ -41,11 +41,11 @@ from qgis.PyQt.QtWidgets import (
 
 from ..i18n import tr
 from ..interactive import autosave
+from ..interactive.controller import Controller
 from ..interactive.decisions import ACCEPTED, OPEN, REJECTED
 from ..interactive.review import Review
 from ..interactive.review_correction import ReviewCorrection
 from ..interactive.review_queue import ReviewFilter
-from ..interactive.session import InteractiveSession
 
 _TYPED_INTO = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox, QAbstractItemView)
 _CURRENT = QColor(255, 0, 200)
@@ -170,7 +170,7 @@ class ReviewMode(QWidget):
     Args:
         review: What is shown and driven.
         layer: Names the layer that was chosen above.
-        session: What polygons are corrected in; a key that goes on accepts a correction first.
+        controller: Writes corrections; a key that goes on accepts a correction first.
         window: QGIS's main window, whose keys are taken while the review runs.
         parent: Qt's owner.
     """
@@ -182,14 +182,14 @@ class ReviewMode(QWidget):
         self,
         review: Review,
         layer: Callable[[], Optional[QgsVectorLayer]],
-        session: InteractiveSession,
+        controller: Controller,
         window: Optional[QWidget],
         parent: Optional[QWidget] = None,
     ) -> None:
         super().__init__(parent)
         self._review = review
         self._layer = layer
-        self._correction = ReviewCorrection(review, session, self)
+        self._correction = ReviewCorrection(review, controller, self)
         self._correction.message.connect(review.message)
         self._window = window
         self._is_open = True
@@ -433,21 +433,32 @@ class ReviewMode(QWidget):
         self.show_state()
 
     def _go(self, step: int) -> None:
-        if self._correction.accept():
+        if self._correction.is_decided:
+            self._review.go(step)
+        else:
+            self._correction.accept(lambda feature_id: self._go_from(feature_id, step))
+
+    def _go_from(self, feature_id: int, step: int) -> None:
+        if feature_id == self._review.current:
             self._review.go(step)
 
     def _decide(self, status: str) -> None:
         if status == REJECTED:
             self._correction.give_up()
-        if self._correction.accept():
             self._review.decide(status)
+        else:
+            self._correction.accept(lambda feature_id: self._review.decide(status, feature_id))
 
     def _set_class(self, number: int) -> None:
-        if self._correction.accept():
-            self._review.set_class(number)
+        label = self._review.class_of_key(number)
+        if label is not None:
+            self._correction.accept(lambda feature_id: self._review.give_class(label, feature_id))
 
     def _correct(self) -> None:
-        if self._correction.can_begin():
+        self._correction.after(self._take_up)
+
+    def _take_up(self) -> None:
+        if self._correction.make_room():
             self.correct_wanted.emit()
 
     def _save(self) -> None:

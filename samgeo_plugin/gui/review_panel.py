@@ -78,7 +78,7 @@ class ReviewPanel(QgsCollapsibleGroupBox):
         self.reset.clicked.connect(self._show_all)
         row.addWidget(self.reset)
         form.addRow(row)
-        self.mode = ReviewMode(review, self.chosen, controller.session, window)
+        self.mode = ReviewMode(review, self.chosen, controller, window)
         form.addRow(self.mode)
         self.improve = QPushButton(tr("Improve the model…"))
         self.improve.setToolTip(

@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from qgis.core import QgsFeature, QgsProject, QgsProviderRegistry, QgsVectorLayer
+from qgis.core import QgsFeature, QgsFields, QgsProject, QgsProviderRegistry, QgsVectorLayer
 
+from . import field_mapping
 from .doubt import text_of
 
 DECISION = "review"
 """Field for a review's decisions; ``status`` says what became of a polygon."""
 
 _FIELDS = ("old_fid", "old_layer", "status", "probability", DECISION)
+
+_SAID_ANEW = frozenset(
+    (*_FIELDS, "old_id", "shift_m", "own_shift_m", "iou", "with_ids", "area_m2", "perimeter_m")
+)
+_NAMES_OF_THE_ENGINE = _SAID_ANEW.union(
+    (name for name, _, _ in field_mapping.SCHEMA),
+    ("fid", "ogc_fid", "geometry", "geom", "ogr_geometry"),
+)
+"""In lower case: a field of the old layer with one of these may have another name in its layers."""
 
 _LONGEST_IN_A_SHAPEFILE = 254
 """Bytes of a text; the rest is left out, a letter as a whole."""
@@ -85,3 +95,35 @@ def layer_before(changes: QgsVectorLayer) -> Optional[QgsVectorLayer]:
     name = f"{parts.get('layerName')}_before"
     layer = QgsVectorLayer(f"{parts.get('path')}|layername={name}", name, "ogr")
     return layer if layer.isValid() and layer.fields().lookupField("old_fid") >= 0 else None
+
+
+def values_before(before: QgsFeature, fields: QgsFields) -> dict[int, Any]:
+    """Attributes of an old polygon as the engine kept them, by the old layer's fields.
+
+    Args:
+        before: Of the engine's layer of old outlines.
+        fields: The old layer's.
+    """
+    own = {name.lower() for name in fields.names()}
+    values = {}
+    for index, name in enumerate(fields.names()):
+        places = map(before.fields().indexFromName, (_name_before(name, own), name))
+        place = next((each for each in places if each >= 0), -1)
+        if place >= 0:
+            values[index] = before.attribute(place)
+    return values
+
+
+def _name_before(name: str, own: set[str]) -> str:
+    """What the engine calls a field of the old layer whose name it uses itself, unless the field is
+    one of its own (``carried_fields`` in the engine's ``schema.py``).
+
+    Args:
+        name: Of the field.
+        own: Names of all fields of the old layer, in lower case.
+    """
+    prefix = "old_" if name.lower() in _SAID_ANEW else "prompt_"
+    given = name
+    while given.lower() in _NAMES_OF_THE_ENGINE or (given != name and given.lower() in own):
+        given = prefix + given
+    return given

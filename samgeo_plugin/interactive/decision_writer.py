@@ -47,8 +47,9 @@ class DecisionWriter(QObject):
         self.settling = False
         self._refused: Union[EditError, target.FormWanted, None] = None
         """Why the old layer does not take the change that is being accepted."""
-        self._in_forms: dict[int, tuple[dict[int, str], str]] = {}
-        """What is to be set where the old layer's form is filled in, by the ids of the changes."""
+        self._in_forms: dict[int, tuple[dict[str, str], str]] = {}
+        """What is to be set where the old layer's form is filled in, by the ids of the changes:
+        values by the names of fields, which may have other places by then."""
 
     def begin(self, layer: QgsVectorLayer, update: Optional[UpdateReview]) -> None:
         """Write into this layer; decisions of an update change its old layer."""
@@ -78,7 +79,9 @@ class DecisionWriter(QObject):
                 if self._refused is not None:  # a slot's exception would not reach this place
                     raise self._refused
         except target.FormWanted as wanted:
-            self._in_forms[feature_id] = values, text
+            fields = self._layer.fields()
+            named = {fields.at(index).name(): value for index, value in values.items()}
+            self._in_forms[feature_id] = named, text
             self.form_wanted.emit(wanted, feature_id)
             return
         except EditError as error:
@@ -93,8 +96,12 @@ class DecisionWriter(QObject):
     def form_ended(self, feature_id: int, filled: bool) -> None:
         """The form for a new object was closed: filled in, the object is in the old layer now."""
         decided = self._in_forms.pop(feature_id, None)
-        if decided is not None and filled:
-            self.write(feature_id, *decided)
+        if decided is None or not filled or self._layer is None:
+            return
+        values, text = decided
+        places = {name: self._layer.fields().indexFromName(name) for name in values}
+        there = {places[name]: value for name, value in values.items() if places[name] >= 0}
+        self.write(feature_id, there, text)
 
     def close_form(self, feature_id: int) -> None:
         """What the form shows is out of date."""

@@ -28,7 +28,7 @@ from .in_steps import InSteps
 from .reading import ReadError
 from .review_fields import ReviewFields
 from .review_queue import ReviewFilter, ReviewQueue
-from .review_reading import ReviewReading, area_in_field
+from .review_reading import ReviewReading
 from .review_start import prepare
 from .update_review import UpdateReview
 
@@ -50,6 +50,9 @@ class Review(QObject):
 
     form_unwanted = pyqtSignal(object)
     """The id of a change that is not to be accepted any more."""
+
+    renamed = pyqtSignal(object)
+    """A save has given features other ids (``SavedIds.changed``)."""
 
     progress = pyqtSignal(int, int)
 
@@ -321,21 +324,42 @@ class Review(QObject):
 
     # --- decisions ------------------------------------------------------------------------------
 
-    def decide(self, status: str) -> None:
-        """Accept or reject the current one, and go on."""
+    def decide(self, status: str, feature_id: Optional[int] = None) -> None:
+        """Accept or reject a polygon, and go on from it.
+
+        Args:
+            status: The decision.
+            feature_id: Of the polygon; None for the current one.
+        """
         fields = self._fields
         if fields is not None and self._has_status_field(fields):
-            self._write({fields.status: status}, tr("Review: {status}").format(status=status))
+            values = {fields.status: status}
+            self._write(feature_id, values, tr("Review: {status}").format(status=status))
 
     def set_class(self, number: int) -> None:
         """Give the current one the class of a number key (from 1), accept it, and go on."""
+        label = self.class_of_key(number)
+        if label is not None:
+            self.give_class(label)
+
+    def class_of_key(self, number: int) -> Optional[str]:
+        """The class of a number key (from 1); None, with a sentence, where it has none."""
         classes = self.classes
-        if not 1 <= number <= len(classes):
-            self.message.emit(
-                "info", tr("There is no class {number} in this layer.").format(number=number)
-            )
-            return
-        layer, fields, label = self.layer, self._fields, classes[number - 1]
+        if 1 <= number <= len(classes):
+            return classes[number - 1]
+        self.message.emit(
+            "info", tr("There is no class {number} in this layer.").format(number=number)
+        )
+        return None
+
+    def give_class(self, label: str, feature_id: Optional[int] = None) -> None:
+        """Give a polygon a class, accept it, and go on from it.
+
+        Args:
+            label: The class.
+            feature_id: Of the polygon; None for the current one.
+        """
+        layer, fields = self.layer, self._fields
         if layer is None or fields is None:
             return
         if fields.label < 0:
@@ -344,7 +368,7 @@ class Review(QObject):
             self._find_fields()
         if self._has_status_field(fields):
             values = {fields.label: label, fields.status: ACCEPTED}
-            self._write(values, tr("Review: {status}").format(status=label))
+            self._write(feature_id, values, tr("Review: {status}").format(status=label))
 
     def _has_status_field(self, fields: ReviewFields) -> bool:
         """There is a field for the decisions, added anew where an undo has taken it away."""
@@ -355,10 +379,12 @@ class Review(QObject):
             self._find_fields()
         return fields.status >= 0
 
-    def _write(self, values: dict[int, str], text: str) -> None:
-        """Values of the current one, by fields, as one step of undo."""
-        if self.current is not None and self.ready:
-            self._writer.write(self.current, values, text)
+    def _write(self, feature_id: Optional[int], values: dict[int, str], text: str) -> None:
+        """Values of a polygon, by fields, as one step of undo; None for the current one."""
+        if feature_id is None:
+            feature_id = self.current
+        if feature_id is not None and self.ready:
+            self._writer.write(feature_id, values, text)
 
     def _written(self, feature_id: int) -> None:
         if feature_id == self.current:
@@ -367,6 +393,8 @@ class Review(QObject):
 
     def form_ended(self, feature_id: int, filled: bool) -> None:
         """The form for a new object was closed: filled in, the object is in the old layer now."""
+        if filled and self._fields is not None:
+            self._has_status_field(self._fields)
         self._writer.form_ended(feature_id, filled)
 
     def largest_part(self) -> None:
@@ -412,13 +440,9 @@ class Review(QObject):
         facts, fields = self.facts.get(feature_id), self._fields
         if facts is None or fields is None:
             return
-        if index not in (fields.status, fields.label, fields.area):
+        if index not in (fields.status, fields.label):
             return
         self.queue_changed.emit()  # counts are other ones, after an undo as well
-        if index == fields.area:
-            area = area_in_field(value)
-            self.facts[feature_id] = facts if area is None else replace(facts, area=area)
-            return
         text = fields.text(index, value)
         if index == fields.status:
             self.facts[feature_id] = replace(facts, status=text)
@@ -445,6 +469,7 @@ class Review(QObject):
             self._writer.close_form(feature_id)
         if self.update is not None:
             self.update.saved(ids)
+        self.renamed.emit(ids)
         if not self.ready:
             self._begin()
             return

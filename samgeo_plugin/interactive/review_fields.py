@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fields of a layer that a review needs: those with decisions, classes and areas."""
+"""The fields of a layer that a review needs: those with decisions and classes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ class ReviewFields:
         status: Index of the field with the decisions; -1 where there is none.
         label: Index of the field with the class; -1 where there is none.
         label_name: Its name; empty where there is none.
-        area: Index of the field with the area in square metres; -1 where there is none.
     """
 
     def __init__(self, layer: QgsVectorLayer, status_name: str) -> None:
         self._layer = layer
         self.status_name = status_name
-        self.status = self.label = self.area = -1
+        self.status = self.label = -1
         self.label_name = ""
         self.find()
 
@@ -39,7 +38,6 @@ class ReviewFields:
         before, self.status = self.status, fields.lookupField(self.status_name)
         self.label = target.class_field(self._layer)
         self.label_name = fields.at(self.label).name() if self.label >= 0 else ""
-        self.area = fields.lookupField(field_mapping.mapping(self._layer).get("area_m2", ""))
         return (before < 0) != (self.status < 0)
 
     def add_status(self) -> Optional[str]:

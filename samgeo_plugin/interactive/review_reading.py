@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Optional
 
 from qgis.core import (
     QgsCsException,
@@ -112,9 +112,7 @@ class ReviewReading:
         """
         fields, update = self._fields, self._update is not None
         fields.fill_in(feature)
-        area = None if fields.area < 0 else area_in_field(feature.attribute(fields.area))
-        if area is None:
-            area = self._measured(feature.geometry())
+        area = self._measured(feature.geometry())  # a field may be older than the outline
         return facts_of(feature, area, near, raster, fields.status_name, fields.label_name, update)
 
     def with_outline(self, facts: Facts, geometry: QgsGeometry) -> Facts:
@@ -131,12 +129,3 @@ class ReviewReading:
         except QgsCsException:
             area = math.nan
         return area if math.isfinite(area) else float(geometry.area())
-
-
-def area_in_field(value: Any) -> Optional[float]:
-    """A value of the field with the area; None where there is none in it."""
-    try:
-        area = float(value)
-    except (TypeError, ValueError):
-        return None
-    return area if math.isfinite(area) else None

@@ -50,6 +50,7 @@ class TrainedModel(QObject):
 
     def _choose(self) -> None:
         controller = self._controller
+        self._choice_changed()  # the session closes before the choice is told
         if not self._waiting or controller.session.prompts:
             return
         if controller.session.pending or self._automatic.busy:

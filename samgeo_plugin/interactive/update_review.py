@@ -22,7 +22,7 @@ from qgis.PyQt import sip
 
 from ..i18n import tr
 from . import editing, feature_ids, field_mapping, target
-from .changes_layer import DECISION, NOTHING, layer_before, old_id_of
+from .changes_layer import DECISION, NOTHING, layer_before, old_id_of, values_before
 from .decisions import ACCEPTED
 from .doubt import text_of
 from .editing import EditError
@@ -377,13 +377,16 @@ class UpdateReview:
         if found is None or not found.hasGeometry():
             return None
         kept = QgsFeature(self.old.fields())
-        for index, value in self._values(found).items():
+        for index, value in values_before(found, self.old.fields()).items():
             kept.setAttribute(index, value)
         for key in self.old.primaryKeyAttributes():
             kept.setAttribute(key, old_id)
         shape = self.polygons.in_old_crs(found.geometry())
         drawn = None if now is None else now.geometry()
         kept.setGeometry(editing.fitted(self.old, shape, drawn))
+        for index, value in field_mapping.measures(self.old, kept.geometry()).items():
+            if not text_of(kept.attribute(index)):  # a field that was added or filled in since
+                kept.setAttribute(index, value)
         return kept
 
     def _must(self, done: bool) -> None:

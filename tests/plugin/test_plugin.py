@@ -739,6 +739,14 @@ def test_a_trained_model_becomes_the_panels_once_no_object_is_in_work(loaded, to
         algorithm.postProcessAlgorithm(QgsProcessingContext(), QgsProcessingFeedback())
         wait(lambda: opened)
         assert loaded.controller.choice.model == "my-barns", "trained again under its name"
+        wait(lambda: session.state == READY)
+        session.add(Prompt("point", [[300010.0, 3000010.0]]))
+        wait(lambda: session.candidates)
+        loaded.trained_model.use("my-roads")
+        loaded.controller.choose(model="my-trees")
+        assert loaded.controller.choice.model == "my-trees", "chosen since: it stays"
+        wait(lambda: session.state == READY)
+        assert loaded.controller.choice.model == "my-trees"
     finally:
         settings.MODEL.set(before[0])
         settings.MODELS.set(before[1])

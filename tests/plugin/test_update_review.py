@@ -27,6 +27,8 @@ from qgis.core import (
     QgsVectorLayerJoinInfo,
     QgsVectorLayerUtils,
 )
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtTest import QTest
 from real_engine import SAMPLES, needs_engine
 
 from samgeo_plugin import field_types
@@ -35,8 +37,10 @@ from samgeo_plugin.interactive.candidates import Accepted
 from samgeo_plugin.interactive.changes_layer import old_layer_of
 from samgeo_plugin.interactive.decisions import ACCEPTED, OPEN, REJECTED
 from samgeo_plugin.interactive.doubt import text_of
+from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.review import Review
 from samgeo_plugin.interactive.update_review import UpdateReview
+from samgeo_plugin.job import Prompt
 from samgeo_plugin.processing import jobs, update_layer
 from samgeo_plugin.processing.provider import SamGeoProvider
 from samgeo_plugin.processing.update_layer import UpdateLayer
@@ -297,6 +301,48 @@ def test_a_new_object_is_accepted_once_its_form_is_filled_in(loaded, needing, ch
     assert old.commitChanges(False), old.commitErrors()
 
 
+def test_the_form_of_a_corrected_new_object_has_the_corrected_outline(
+    loaded, town, needing, changes, old, wait
+):
+    canvas, session = loaded.iface.canvas, loaded.controller.session
+    loaded.iface.active = town
+    loaded.tool_action.trigger()
+    wait(lambda: session.state == READY)
+    window = loaded.iface.window
+    window.setCentralWidget(canvas)
+    window.show()
+    window.activateWindow()
+    wait(window.isActiveWindow)
+    canvas.setFocus()
+    new = next(each for each in changes.getFeatures() if each["status"] == "new")
+    changes.changeGeometry(new.id(), shifted(300001))
+    needing.go(-100)
+    while needing.current != new.id():
+        needing.go(1)
+    QTest.keyClick(canvas, Qt.Key.Key_R)
+    loaded.tool._add(Prompt("point", [[300003.0, 3000008.0]]))
+    wait(lambda: session.candidates and not session.is_waiting)
+    QTest.keyClick(canvas, Qt.Key.Key_A)
+    assert not loaded.forms.open, "the outline is still to come"
+    wait(lambda: not session.pending)
+    (form,) = loaded.forms.open
+    assert needing.counts[ACCEPTED] == 0
+    corrected = changes.getFeature(new.id()).geometry()
+    assert not corrected.equals(shifted(300001))
+    fill(form)
+    assert needing.counts[ACCEPTED] == 1
+    added = next(each for each in old.getFeatures() if each["name"] == "house 4")
+    assert added.geometry().isGeosEqual(corrected)
+    old.rollBack()
+
+
+def shifted(x: float) -> QgsGeometry:
+    """A square of 4 m within the town."""
+    shape = square(x, 4)
+    shape.translate(0, 3000001)
+    return shape
+
+
 def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, changes, old, wait):
     status = changes.fields().lookupField("review")
     for ends in (
@@ -310,6 +356,18 @@ def test_the_form_of_what_is_not_accepted_any_more_is_closed(loaded, needing, ch
         ends()
         assert not loaded.forms.open
         assert old.featureCount() == 4
+
+
+def test_the_field_for_decisions_may_go_while_a_form_is_open(loaded, needing, changes, old):
+    decide(needing, "new", ACCEPTED)
+    (form,) = loaded.forms.open
+    assert changes.deleteAttribute(changes.fields().lookupField("review"))
+    fill(form)
+    assert old.featureCount() == 5
+    new = next(each for each in changes.getFeatures() if each["status"] == "new")
+    assert new["review"] == ACCEPTED
+    assert needing.counts[ACCEPTED] == 1
+    old.rollBack()
 
 
 def test_a_form_whose_layer_is_removed_is_forgotten(loaded, needing, changes, old, wait):
@@ -527,6 +585,77 @@ def test_old_outlines_come_from_the_engines_layer_of_them(changes, old, tmp_path
     assert old.commitChanges()
     assert area(old, 2) == 100
     assert old.getFeature(3)["name"] == "house 2"
+
+
+def test_values_come_back_also_where_the_engine_uses_the_name_itself(qgis_app, tmp_path, wait):
+    """Its layer of old outlines has such fields by another name (``carried_fields``)."""
+    fields = "&field=status:string&field=Score:string&field=old_probability:string"
+    fields += "&field=probability:string&field=AREA_M2:double"
+    values = ["inhabited", "good", "own", "high", 100.5]
+    made = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "houses", "memory")
+    engines = "&field=score:double&field=area_m2:double&field=old_status:string"
+    engines += "&field=prompt_Score:string&field=old_probability:string"
+    engines += "&field=old_old_probability:string&field=old_AREA_M2:double&field=old_id:string"
+    before = QgsVectorLayer(
+        f"MultiPolygon?crs=EPSG:32645{engines}&field=old_fid:integer", "b", "memory"
+    )
+    for k in range(2):
+        feature = QgsFeature(made.fields())
+        feature.setAttributes(values)
+        feature.setGeometry(square(20.0 * k))
+        made.dataProvider().addFeature(feature)
+        kept = QgsFeature(before.fields())
+        kept.setAttributes([None, None, *values, str(k + 1), k + 1])
+        kept.setGeometry(square(20.0 * k))
+        before.dataProvider().addFeature(kept)
+    old = saved(made, str(tmp_path / "houses.gpkg"), "houses")
+    QgsProject.instance().addMapLayer(old)
+    taken = changes_of(old, [(1, "gone", square(0)), (2, "reshaped", square(20, 14))])
+    stored = saved(taken, str(tmp_path / "changes.gpkg"), "changes")
+    saved(before, str(tmp_path / "changes.gpkg"), "changes_before")
+    review = Review()
+    begin(review, stored, wait)
+    decide(review, "gone", ACCEPTED)
+    decide(review, "reshaped", ACCEPTED)
+    assert old.commitChanges()
+    assert area(old, 2) == 196
+    begin(review, stored, wait)
+    decide(review, "gone", OPEN)
+    decide(review, "reshaped", OPEN)
+    review.stop()
+    assert old.commitChanges()
+    for fid in (1, 2):
+        assert old.getFeature(fid).attributes() == [fid, *values]
+        assert area(old, fid) == 100
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_measures_that_nobody_kept_are_those_of_the_outline(measured, tmp_path, wait):
+    """As where their fields were filled in after the engine had read the layer."""
+    stored = saved(
+        changes_of(measured, [(2, "reshaped", square(20, 14))]),
+        str(tmp_path / "changes.gpkg"),
+        "changes",
+    )
+    fields = "&field=area_m2:double&field=perimeter_m:double&field=old_fid:integer"
+    before = QgsVectorLayer("MultiPolygon?crs=EPSG:32645" + fields, "before", "memory")
+    kept = QgsFeature(before.fields())
+    kept.setAttributes([None, 40.5, 2])
+    kept.setGeometry(square(20))
+    before.dataProvider().addFeature(kept)
+    saved(before, str(tmp_path / "changes.gpkg"), "changes_before")
+    review = Review()
+    begin(review, stored, wait)
+    decide(review, "reshaped", ACCEPTED)
+    assert measured.commitChanges()
+    begin(review, stored, wait)
+    decide(review, "reshaped", OPEN)
+    review.stop()
+    back = measured.getFeature(2)
+    assert back.geometry().area() == 100
+    assert back["area_m2"] == pytest.approx(100, rel=0.01)
+    assert back["perimeter_m"] == 40.5
+    measured.rollBack()
 
 
 @pytest.mark.parametrize("status", ["reshaped", "new"])
