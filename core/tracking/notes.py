@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from ..job import option
+from .matching import same_shape
 from .tracker import Sighting
 
 NAMED = 3
@@ -25,8 +28,31 @@ def notes(sightings: Sequence[Sighting], ids: Sequence[str], dates: Sequence[str
         found.append(
             f"{_named(grown, ids, dates)}: grown together with what is around, as most of the "
             "border is no longer seen. The status is hidden and the area empty there; follow what "
-            "they have become from a layer of that date."
+            f"they have become from a layer of a later date ({option('at')})."
         )
+    unseen = _gone_and_back(sightings)
+    if unseen:
+        found.append(
+            f"{_named(unseen, ids, dates)}: gone, and back later with the same place and area. "
+            "They may have been there and not been found, as they looked different: choose bands "
+            f"in which they stand out at all dates ({option('bands')})."
+        )
+    return found
+
+
+def _gone_and_back(sightings: Sequence[Sighting]) -> list[tuple[int, int]]:
+    """Objects and dates at which they are gone between two sightings of one shape."""
+    found = []
+    before: dict[int, Any] = {}
+    since: dict[int, list[int]] = {}  # dates at which an object is gone since it was last seen
+    for one in sorted(sightings, key=lambda one: (one.object, one.date)):
+        if one.status == "gone" and one.object in before:
+            since.setdefault(one.object, []).append(one.date)
+        elif one.shape is not None:
+            gone = since.pop(one.object, [])
+            if gone and same_shape(before[one.object], one.shape):
+                found += [(one.object, date) for date in gone]
+            before[one.object] = one.shape
     return found
 
 

@@ -235,3 +235,20 @@ def test_an_object_that_was_given_as_a_part_is_followed_as_one(tmp_path):
     layer = layer_of([Thing("pond", "part", [part])], 0)
     found = track(layer, paths, id_field="name", model=Shrinking())
     assert list(found.table["status"]) == ["present", "present"]
+
+
+def test_what_is_gone_and_back_as_it_was_is_warned_of_with_the_option_that_helps(tmp_path):
+    still, small = rounded(60, 60, 15), rounded(130, 130, 8)
+    ponds = [
+        Thing("pond", "unseen", [still, None, still, still, None]),
+        Thing("pond", "smaller", [rounded(130, 130, 15), None, small, small, small]),
+        Thing("pond", "dry", [rounded(60, 130, 15), None, None, None, None]),
+    ]
+    paths = [save(tmp_path / f"land_{d}.tif", painted(ponds, k)) for k, d in enumerate(DATES[:5])]
+    with pytest.warns(SamGeoWarning) as said:
+        found = track(layer_of(ponds, 0), paths, id_field="name", model=ColourOracle())
+    assert found.count("gone") == 7
+    texts = [w.message.template for w in said if isinstance(w.message, SamGeoWarning)]
+    assert len(texts) == 1
+    assert texts[0].startswith("unseen (2010-08-29): gone, and back later")
+    assert "{option bands}" in texts[0]
