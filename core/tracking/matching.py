@@ -211,7 +211,7 @@ def _pooled(
     groups: dict[tuple[int, int], int] = {}
     for place, (i, k, offer) in enumerate(flat):
         near = sorted(n for n in tree.query(offer.shape).tolist() if n in number_of)
-        same = next((n for n in near if _same(offer.shape, flat[n][2].shape)), None)
+        same = next((n for n in near if same_shape(offer.shape, flat[n][2].shape)), None)
         if same is None:
             same = place
             number_of[place] = len(kept)
@@ -220,6 +220,7 @@ def _pooled(
     return kept, groups
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_shape(one: Any, other: Any) -> bool:
+    """Whether two shapes are one, by their overlap."""
     shared = shapely.intersection(one, other).area
     return bool(shared >= SAME_SHAPE * (one.area + other.area - shared))

@@ -36,6 +36,7 @@ from ..types import PixelBox
 from .asking import Answerer, PromptAnswerer
 from .frames import CommonGrid, Frame, common_grid
 from .matching import REACH
+from .notes import notes
 from .remembering import MemoryAnswerer
 from .series import DatedRaster, make_series, read_dates
 from .state import Dates
@@ -244,6 +245,8 @@ def track(
                 features = layer_features(table, loaded.info.name)
                 names = {field.name for field in writer.fields} | {features.geometry.name}
                 writer.write(features[[name for name in features.columns if name in names]])
+    for note in notes(sightings, ids, [dated.moment.text for dated in series]):
+        warnings.warn(note, SamGeoWarning, stacklevel=2)
     for name, reason in left_out:
         warnings.warn(
             f"Object {name} is left out: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2

@@ -55,6 +55,7 @@ class Followed:
         first: Its shape at the date at which it was given, and that date's number.
         earlier: Centre and time of the sighting before, for its movement.
         reference: Its surroundings at the first date, as last asked for.
+        part: It was given as a part of something that goes on beyond its border.
         memories: Of a model with memory, by octave and window; see :mod:`.remembering`.
     """
 
@@ -65,6 +66,7 @@ class Followed:
     looks: tuple[np.ndarray, ...] = ()
     earlier: tuple[float, float, datetime] | None = None
     reference: Look | None = None
+    part: bool = False
     memories: dict[tuple[int, PixelBox], ObjectMemory] = field(default_factory=dict)
 
     def expected(self, time: datetime) -> Any:

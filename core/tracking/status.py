@@ -6,6 +6,9 @@ data or lies under clouds. Only what is visible can be *present* or *gone*.
 
 Clouds are found by comparison: a pixel is under cloud where it is bright and white now, and was
 not at the date at which the object is known. Thin cloud, haze and shadows are not found.
+
+An object that has *grown together* with what is around it is hidden too: no model can say where it
+ends, and each answer, a little smaller than the last, would be the prompt of the next.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
+from scipy import ndimage
 
 from ..interactive.windows import Source
 from ..types import BoolArray, ByteArray, PixelBox
@@ -35,6 +39,15 @@ LOOK_SIDE = 192
 
 AROUND = 0.5
 """Margin of a look around an object, in object sides."""
+
+CONTINUES, LEAST_LEVELS = 2.5, 3.0
+"""Standard deviations of an object's pixels, and the fewest grey levels of one, within which what
+is beside it looks like it."""
+
+BEYOND, LEAST_OPEN, LEAST_GROWN = 0.1, 0.5, 2.0
+"""How far beyond its border an object must go on (in object sides), along which share of the
+border, and how large it then is (in areas of the shape), to have grown together with what is around
+it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,3 +157,32 @@ def contrast(now: Look, shape: Any, hidden: BoolArray | None = None) -> np.ndarr
     one, other = (now.pixels[mask].astype(np.float64) for mask in (inside, around))
     spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
     return np.asarray((one.mean(axis=0) - other.mean(axis=0)) / np.maximum(spread, 4.0))
+
+
+def goes_on(now: Look, shape: Any) -> bool:
+    """Whether most of a shape's border is none in the picture: the shape is a part of something.
+
+    Args:
+        now: With the shape and its surroundings.
+        shape: In pixels of the grid.
+    """
+    inside = now.inside(shape) & now.valid
+    beyond = max(BEYOND * shape.area**0.5, 3.0 * now.factor)
+    near = now.inside(shapely.buffer(shape, beyond))
+    rim = near & ~now.inside(shapely.buffer(shape, beyond - now.factor))
+    if not inside.any() or not rim.any():
+        return False
+    pixels = ndimage.uniform_filter(now.pixels.astype(np.float64), (3, 3, 1))
+    own = pixels[inside]
+    limit = CONTINUES * np.maximum(own.std(axis=0), LEAST_LEVELS)
+    alike = (np.abs(pixels - own.mean(axis=0)) <= limit).all(axis=2) & now.valid | inside
+    open_share = _reached(inside, alike & near)[rim].mean()
+    grown = _reached(inside, alike).sum() / inside.sum()
+    return bool(open_share >= LEAST_OPEN and grown >= LEAST_GROWN)
+
+
+def _reached(start: BoolArray, allowed: BoolArray) -> BoolArray:
+    """Allowed pixels that are connected with some of ``start``."""
+    parts, _ = ndimage.label(allowed)
+    reached: BoolArray = np.isin(parts, np.unique(parts[start])) & allowed
+    return reached

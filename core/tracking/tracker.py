@@ -10,7 +10,7 @@ from typing import Any
 from .asking import Answerer
 from .matching import REACH, Expected, assign
 from .state import Dates, Followed, OpenDate
-from .status import LEAST_VISIBLE, Status, contrast, look, look_box, visible_share
+from .status import LEAST_VISIBLE, Status, contrast, goes_on, look, look_box, visible_share
 
 Report = Callable[[int, int], None]
 """Called with the dates done and all dates."""
@@ -23,12 +23,14 @@ class Sighting:
     Args:
         object: Its number.
         date: Number of the date in the series.
-        status: Present, gone, or hidden: not visible, or in one shape with another object.
+        status: Present, gone, or hidden: not visible, or in one shape with another object or with
+            what is around it.
         visible: Share of its expected place that could be seen, 0 to 1.
         shape: Where it is, pixels of the grid; None unless it is present.
         score: The model's own estimate of IoU; None where no model was asked.
         stability: IoU of the shape cut one logit higher and lower.
         likeness: To the object as it was seen before, 0 to 1; None where it was given.
+        grown: It is hidden as it has grown together with what is around it.
     """
 
     object: int
@@ -39,6 +41,7 @@ class Sighting:
     score: float | None = None
     stability: float | None = None
     likeness: float | None = None
+    grown: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def _begun(date: OpenDate, shape: Any) -> Followed:
         (shape, date.number),
         looks=() if own is None else (own,),
         reference=reference,
+        part=goes_on(reference, shape),
     )
 
 
@@ -155,6 +159,10 @@ def _step(
         if offer is None:
             status: Status = "hidden" if match.merged else "gone"
             yield Sighting(index, number, status, visible[index])
+            continue
+        if not known.part and goes_on(look(date.frame, *look_box(offer.shape)), offer.shape):
+            # What was last seen with a border of its own stays what is looked for.
+            yield Sighting(index, number, "hidden", visible[index], grown=True)
             continue
         known.seen(offer.shape, date.time, number, offer.look)
         yield Sighting(

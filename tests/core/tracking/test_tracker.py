@@ -12,8 +12,9 @@ import shapely
 from affine import Affine
 from samgeo_core.errors import ParameterError, SamGeoWarning
 from samgeo_core.tracking.run import track
+from scipy.ndimage import binary_erosion
 
-from .scenery import PIXEL, ColourOracle, layer_of, on_ground, painted, save, things
+from .scenery import PIXEL, ColourOracle, Thing, layer_of, on_ground, painted, save, things
 
 DATES = ["2009-08-18", "2010-08-29", "2011-07-31", "2012-08-20", "2013-09-26", "2014-08-16"]
 LORRIES, MEETING = ("eastward", "southward"), (2, 3)
@@ -192,3 +193,62 @@ def test_numbers_and_labels_of_fields_with_gaps_are_as_in_the_layer(pond, tmp_pa
         track(path, paths, id_field="gap", model=ColourOracle())
     with pytest.raises(ParameterError, match="no field geometry: it has number, gap, name"):
         track(path, paths, label_field="geometry", model=ColourOracle())
+
+
+def rounded(x, y, radius):
+    return shapely.Point(x, y).buffer(radius)
+
+
+class Shrinking(ColourOracle):
+    """Of a large part, it answers with the prompt's mask, a little smaller each time."""
+
+    def decode(self, embedding, prompts, *, multimask=True, min_score=None):
+        said = super().decode(embedding, prompts, multimask=multimask, min_score=min_score)
+        for i in range(len(prompts)):
+            if prompts.masks is None:
+                row0, col0, row1, col1 = (int(v / 2) for v in prompts.boxes[i])
+                asked = np.zeros(said.logits.shape[2:], bool)
+                asked[row0:row1, col0:col1] = True
+            else:
+                asked = prompts.masks[i] > 0
+            kept = binary_erosion(asked) & (said.logits[i, 0] > 0)
+            if (said.logits[i, 0] > 0).sum() > 1.6 * asked.sum():
+                said.logits[i, 0] = np.where(kept, 8, -8)
+        return said
+
+
+def test_a_pond_that_has_become_a_part_of_a_lake_is_hidden_and_does_not_shrink(tmp_path):
+    alone, lake = rounded(80, 80, 15), rounded(96, 96, 36)
+    shown = [Thing("pond", "pond", [alone, alone, lake, lake, lake, alone])]
+    paths = [save(tmp_path / f"land_{d}.tif", painted(shown, k)) for k, d in enumerate(DATES)]
+    with pytest.warns(SamGeoWarning, match=r"pond \(2011-07-31, 2012-08-20, 2013-09-26\): grown"):
+        found = track(layer_of(shown, 0), paths, id_field="name", model=Shrinking())
+    assert list(found.table["status"]) == ["present", "present", *["hidden"] * 3, "present"]
+    assert found.areas.iloc[0, 2:5].isna().all()
+    assert abs(found.table["change_m2"].iloc[5]) < 0.1 * alone.area
+
+
+def test_an_object_that_was_given_as_a_part_is_followed_as_one(tmp_path):
+    part, lake = rounded(80, 80, 15), rounded(96, 96, 36)
+    shown = [Thing("pond", "lake", [lake] * 2)]
+    paths = [save(tmp_path / f"land_{d}.tif", painted(shown, k)) for k, d in enumerate(DATES[:2])]
+    layer = layer_of([Thing("pond", "part", [part])], 0)
+    found = track(layer, paths, id_field="name", model=Shrinking())
+    assert list(found.table["status"]) == ["present", "present"]
+
+
+def test_what_is_gone_and_back_as_it_was_is_warned_of_with_the_option_that_helps(tmp_path):
+    still, small = rounded(60, 60, 15), rounded(130, 130, 8)
+    ponds = [
+        Thing("pond", "unseen", [still, None, still, still, None]),
+        Thing("pond", "smaller", [rounded(130, 130, 15), None, small, small, small]),
+        Thing("pond", "dry", [rounded(60, 130, 15), None, None, None, None]),
+    ]
+    paths = [save(tmp_path / f"land_{d}.tif", painted(ponds, k)) for k, d in enumerate(DATES[:5])]
+    with pytest.warns(SamGeoWarning) as said:
+        found = track(layer_of(ponds, 0), paths, id_field="name", model=ColourOracle())
+    assert found.count("gone") == 7
+    texts = [w.message.template for w in said if isinstance(w.message, SamGeoWarning)]
+    assert len(texts) == 1
+    assert texts[0].startswith("unseen (2010-08-29): gone, and back later")
+    assert "{option bands}" in texts[0]
