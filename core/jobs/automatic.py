@@ -27,7 +27,7 @@ from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
-from .options import area_of_interest, is_given, tolerance_of
+from .options import area_of_interest, check_tolerance, is_given, tolerance_of
 from .result import NO_POLYGONS, JobResult, Report, all_left_out
 from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
@@ -51,6 +51,7 @@ def segment_tiles_of(
         segmenter: As in :func:`~.run.run`.
         report: Told of progress.
     """
+    check_tolerance(params, raster)
     lines = params.outlines == "centerlines"
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
