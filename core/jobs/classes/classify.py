@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ...classes.assign import Marked
-from ...classes.examples import Example
+from ...classes.examples import NONE, Example
 from ...classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
 from ...classes.rules import parse_rule
 from ...classes.saved import SavedClassifier, save_classifier
@@ -173,6 +173,7 @@ def _classes(
     if saved is None:
         marked = asked.mark(examples, None if area is None else area.pixels)
         _say_beside(marked, raster)
+        _say_no_counterexample(marked)
         classifier = asked.train(marked)
     else:
         classifier = saved.classifier
@@ -202,6 +203,18 @@ def _say_beside(marked: Marked, raster: Raster) -> None:
         SamGeoWarning,
         stacklevel=2,
     )
+
+
+def _say_no_counterexample(marked: Marked) -> None:
+    """Warn where nothing is known of what belongs to none of the classes."""
+    if NONE not in marked.names:
+        warnings.warn(
+            "No example shows what belongs to none of the classes: nearly every object becomes "
+            "one of them, with a class_prob that may be far too high. Mark some of what is none of "
+            f"them, with an empty class or in {option('unlike')}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
 
 
 def _none_of_a_class(count: int, params: ClassifyParameters) -> str:

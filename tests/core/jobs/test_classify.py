@@ -118,6 +118,17 @@ def test_the_places_of_examples_on_no_object_are_said(world, tmp_path):
     assert not any("on no object" in note for note in notes)
 
 
+def test_examples_without_a_counterexample_are_said(world, tmp_path):
+    points = write_points(tmp_path / "points.gpkg", squares()[:8])
+    asked = parameters(world, tmp_path / "out.gpkg", examples=str(points))
+    notes = classify_layer(asked, factory=mobile_sam).warnings
+    (said,) = [note for note in notes if "No example shows what belongs to none" in note]
+    assert "class_prob that may be far too high" in said
+    assert "in unlike" in said
+    notes = classify_layer(parameters(world, tmp_path / "b.gpkg"), factory=mobile_sam).warnings
+    assert not any("No example" in note for note in notes)
+
+
 def test_heights_that_are_not_carried_over_are_said_once(world, tmp_path):
     layer = gpd.read_file(world[2])
     layer.set_geometry(shapely.force_3d(layer.geometry, 512.5)).to_file(tmp_path / "tall.gpkg")
