@@ -31,11 +31,13 @@ class Marked:
         rows: (m,) int64 numbers of the objects, ascending, each once.
         names: Their classes.
         lost: Examples that lie on no object, or on one off the raster's data.
+        beside: Those of them that lie on no object though objects were looked for there.
     """
 
     rows: NDArray[np.int64]
     names: list[str]
     lost: int
+    beside: tuple[Example, ...] = ()
 
 
 def assign(
@@ -67,24 +69,27 @@ def assign(
     area = shapely.area(polygons)
     tree = shapely.STRtree(polygons)
     marks: dict[int, set[str]] = {}
-    lost = outside = 0
+    outside = 0
+    beside: list[Example] = []
     unseen: list[str] = []
     for example in examples:
         near = np.sort(tree.query(example.geometry, predicate="intersects"))
         row = _best(example, near, polygons, order, area)
         if row is None:
-            lost += 1
-            outside += searched is not None and not searched.intersects(example.geometry)
+            if searched is not None and not searched.intersects(example.geometry):
+                outside += 1
+            else:
+                beside.append(example)
         elif seen is not None and not seen[row]:
             unseen.append(example.class_name)
         else:
             marks.setdefault(row, set()).add(example.class_name)
     _check_seen(examples, marks, unseen)
-    _check(examples, marks, lost - outside, outside)
+    _check(examples, marks, len(beside), outside)
     rows = sorted(marks)
-    return Marked(
-        np.array(rows, np.int64), [next(iter(marks[row])) for row in rows], lost + len(unseen)
-    )
+    names = [next(iter(marks[row])) for row in rows]
+    lost = len(beside) + outside + len(unseen)
+    return Marked(np.array(rows, np.int64), names, lost, tuple(beside))
 
 
 def unlike_all(examples: Sequence[Example], polygons: NDArray[Any]) -> list[Any]:
@@ -139,12 +144,8 @@ def _check_seen(
             "on the raster's data: mark objects that the raster shows."
         )
     if unseen:
-        warnings.warn(
-            f"{len(unseen)} of the {len(examples)} examples lie on objects where the raster has no "
-            "data: they were left out.",
-            SamGeoWarning,
-            stacklevel=2,
-        )
+        where = "on objects where the raster has no data"
+        warnings.warn(_left_out(len(unseen), len(examples), where), SamGeoWarning, stacklevel=2)
 
 
 def _check(
@@ -157,8 +158,8 @@ def _check(
             f"{len(both)} object{'s are' if len(both) > 1 else ' is'} marked as {said}: leave one "
             "mark on each."
         )
-    beyond = f"{outside} of the {len(examples)} examples lie outside the area that is searched"
-    where = f" ({beyond})" if outside else ""
+    searched = "outside the area that is searched"
+    where = f" ({_lie(outside, len(examples), searched)})" if outside else ""
     if not marks:
         raise PromptError(
             f"None of the {len(examples)} examples lies on an object{where}: mark objects of the "
@@ -172,11 +173,19 @@ def _check(
             f"lies on an object{where}: mark objects of the layer, or draw polygons."
         )
     if outside:
-        warnings.warn(f"{beyond}: they were left out.", SamGeoWarning, stacklevel=2)
+        warnings.warn(_left_out(outside, len(examples), searched), SamGeoWarning, stacklevel=2)
     if lost:
         warnings.warn(
-            f"{lost} of the {len(examples)} examples lie on no object: they were left out. Draw "
-            "polygons to teach what the model did not find.",
+            f"{_left_out(lost, len(examples), 'on no object')} Draw polygons to teach what the "
+            "model did not find.",
             SamGeoWarning,
             stacklevel=2,
         )
+
+
+def _lie(count: int, whole: int, where: str) -> str:
+    return f"{count} of the {whole} examples {'lies' if count == 1 else 'lie'} {where}"
+
+
+def _left_out(count: int, whole: int, where: str) -> str:
+    return f"{_lie(count, whole, where)}: {'it was' if count == 1 else 'they were'} left out."

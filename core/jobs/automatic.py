@@ -27,7 +27,7 @@ from ..vectors.features import FeatureMaker, VectorStage
 from ..vectors.schema import CLASS, CLASS_PROBABILITY, WIDTH, Field
 from .folder import Output, executor_for
 from .make_segmenter import exemplar_segmenter_of, make_segmenter
-from .options import area_of_interest, is_given, tolerance_of
+from .options import area_of_interest, check_tolerance, is_given, tolerance_of
 from .result import NO_POLYGONS, JobResult, Report, all_left_out
 from .scale import Scalable, magnifies, no_choice, scale_for
 from .stages.exemplars import read_exemplars
@@ -51,6 +51,7 @@ def segment_tiles_of(
         segmenter: As in :func:`~.run.run`.
         report: Told of progress.
     """
+    check_tolerance(params, raster)
     lines = params.outlines == "centerlines"
     area = area_of_interest(params, raster)
     report("stretch", 0, 1)
@@ -74,7 +75,7 @@ def segment_tiles_of(
     if params.scale is not None and not scalable:
         raise no_choice(here.name)
     scale = chosen.scale if scalable else None
-    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(params, here) else ()
+    fields: tuple[Field, ...] = (CLASS, CLASS_PROBABILITY) if _gives_classes(here) else ()
     fields += (WIDTH,) if lines else ()
     inputs = layer_input("the exemplars", params.exemplars)
     output = Output.of(params, raster, fields, "line" if lines else "polygon", inputs)
@@ -169,9 +170,9 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
     )
 
 
-def _gives_classes(params: SegmentParameters, segmenter: Segmenter) -> bool:
+def _gives_classes(segmenter: Segmenter) -> bool:
     """Whether every object says what the embedded model takes it for."""
-    return params.shapes == "objects" and bool(getattr(segmenter, "gives_classes", False))
+    return bool(getattr(segmenter, "gives_classes", False))
 
 
 def _wants(area: AreaOfInterest | None, tile: Tile) -> bool:
@@ -225,7 +226,7 @@ def _feature_maker(
         min_area=params.min_area,
         min_hole=params.min_hole,
         area=area,
-        classes=_gives_classes(params, segmenter),
+        classes=_gives_classes(segmenter),
     )
 
 

@@ -259,6 +259,32 @@ def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInteres
     return None
 
 
+MOST_TOLERANCE = 200.0
+"""Pixels by which simplification may move a border, at most: 4 m where a pixel is 2 cm. Beyond it,
+metres were meant for a raster in degrees, and little would be left of any shape."""
+
+
+def check_tolerance(params: SegmentParameters | MapParameters, raster: Raster) -> None:
+    """Refuse a tolerance of simplification that no shape of the raster would survive.
+
+    Raises:
+        ParameterError: It is above :data:`MOST_TOLERANCE`.
+    """
+    if params.simplify is None:
+        return
+    pixel = pixel_side(raster.transform)
+    pixels = params.simplify / pixel
+    if pixels > MOST_TOLERANCE:
+        degrees = raster.crs is not None and raster.crs.is_geographic
+        unit = " (degrees)" if degrees else ""
+        metric = ", bring the raster to a CRS in metres," if degrees else ""
+        raise ParameterError(
+            f"{option('simplify')} {params.simplify:g} is {pixels:,.0f} pixels in the units of "
+            f"this raster's CRS{unit}: little would be left of any shape. Give at most "
+            f"{MOST_TOLERANCE * pixel:.3g}{metric} or leave it out."
+        )
+
+
 def tolerance_of(params: SegmentParameters, raster: Raster) -> float:
     """Tolerance of simplification, units of the raster's CRS.
 

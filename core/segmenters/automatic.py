@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ParameterError
+from ..job import option
 from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks
 from ..models.base import Decoded, Embedding, PromptableModel, Prompts
 from ..models.embedded.classes import CLASSES
@@ -164,7 +165,9 @@ class AutomaticSegmenter:
                 raise ParameterError("Proposals go with whole windows: leave the crops out.")
         elif options.classes:
             raise ParameterError(
-                "Classes come with the embedded model's proposals: do not use a grid of points."
+                f"{option('classes')} {', '.join(options.classes)} goes with the embedded model's "
+                f"proposals, not with a grid of points: leave {option('proposals')} grid out, or "
+                f"leave {option('classes')} out."
             )
         self.proposer = proposer
         info = model.info

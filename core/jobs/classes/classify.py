@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from ...classes.examples import Example
+from ...classes.assign import Marked
+from ...classes.examples import NONE, Example
 from ...classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
 from ...classes.rules import parse_rule
 from ...classes.saved import SavedClassifier, save_classifier
-from ...errors import ParameterError
+from ...earth.geometry import pixel_side
+from ...errors import ParameterError, SamGeoWarning
 from ...job import ClassifyParameters, Progress, option
 from ...layers.inputs import layer_input
 from ...layers.provenance import ModelUsed
@@ -51,6 +55,9 @@ from .class_options import (
     saved_classifier,
 )
 from .feature_stage import FeatureSource, ScaledModel, feature_grid
+
+MOST_SPOTS = 5
+"""Examples on no object whose places a message tells, at most."""
 
 
 def classify_layer(
@@ -165,6 +172,8 @@ def _classes(
     marked = None
     if saved is None:
         marked = asked.mark(examples, None if area is None else area.pixels)
+        _say_beside(marked, raster)
+        _say_no_counterexample(marked)
         classifier = asked.train(marked)
     else:
         classifier = saved.classifier
@@ -173,6 +182,39 @@ def _classes(
         new = SavedClassifier(classifier, "objects", said)
         save_classifier(params.save_classifier, new, store.folder, overwrite=params.overwrite)
     return asked.classify(classifier, marked, params.min_class_prob)
+
+
+def _say_beside(marked: Marked, raster: Raster) -> None:
+    """Say where examples lie that mean no object."""
+    if not marked.beside:
+        return
+    decimals = max(0, 1 - math.floor(math.log10(pixel_side(raster.transform))))
+    spots = []
+    for example in marked.beside[:MOST_SPOTS]:
+        spot = example.geometry.representative_point()
+        x, y = raster.transform @ (spot.x, spot.y)
+        spots.append(
+            f"{example.class_name or 'none of these'} at {x:.{decimals}f},{y:.{decimals}f}"
+        )
+    more = len(marked.beside) - len(spots)
+    warnings.warn(
+        f"Examples on no object, with x and y in the raster's CRS: {'; '.join(spots)}"
+        f"{f'; and {more} more' if more else ''}.",
+        SamGeoWarning,
+        stacklevel=2,
+    )
+
+
+def _say_no_counterexample(marked: Marked) -> None:
+    """Warn where nothing is known of what belongs to none of the classes."""
+    if NONE not in marked.names:
+        warnings.warn(
+            "No example shows what belongs to none of the classes: nearly every object becomes "
+            "one of them, with a class_prob that may be far too high. Mark some of what is none of "
+            f"them, with an empty class or in {option('unlike')}.",
+            SamGeoWarning,
+            stacklevel=2,
+        )
 
 
 def _none_of_a_class(count: int, params: ClassifyParameters) -> str:

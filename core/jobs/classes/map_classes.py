@@ -23,7 +23,7 @@ from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
-from ..options import has_classes, raster_options, with_absolute_paths
+from ..options import check_tolerance, has_classes, raster_options, with_absolute_paths
 from ..result import NO_POLYGONS, JobResult, reported
 from ..scale import scale_for
 from ..stages.opened import keep_model
@@ -87,6 +87,7 @@ def map_classes(
         reported(progress, cancelled) as (report, notes),
         open_raster(params.rasters, raster_options(params)) as raster,
     ):
+        check_tolerance(params, raster)
         output = Output.of(
             params,
             raster,

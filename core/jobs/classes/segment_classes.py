@@ -27,7 +27,13 @@ from ...segmenters.segmenter import Segmenter
 from ...sources.vector_input.opening import open_vector
 from ..folder import Output
 from ..make_segmenter import make_candidates
-from ..options import area_of_interest, has_classes, raster_options, with_absolute_paths
+from ..options import (
+    area_of_interest,
+    check_tolerance,
+    has_classes,
+    raster_options,
+    with_absolute_paths,
+)
 from ..regularize import regularize_layer
 from ..result import JobResult, Report, all_left_out, reported
 from ..scale import magnifies, scale_for
@@ -101,6 +107,7 @@ def segment_classes(
         reported(progress, cancelled) as (report, notes),
         open_raster(params.rasters, raster_options(params)) as raster,
     ):
+        check_tolerance(params, raster)
         inputs = [
             *inputs_of_classes(params),
             *layer_input("the prompts", params.prompts, params.prompts_layer),

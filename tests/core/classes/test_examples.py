@@ -163,17 +163,19 @@ def test_contradictions_and_examples_on_nothing_are_said():
         assign(
             [example(shapely.Point(50, 80), "point", "b"), example(point, "point")], OBJECTS, SCORE
         )
-    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on no object"):
-        assert assign([far, example(point, "point")], OBJECTS, SCORE).lost == 1
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lies on no object: it was"):
+        found = assign([far, example(point, "point")], OBJECTS, SCORE)
+    assert (found.lost, found.beside) == (1, (far,))
 
 
 def test_examples_outside_the_area_that_is_searched_are_said_to_be_there():
     searched = shapely.box(0, 0, 95, 50)
     far, near = example(shapely.Point(50, 80), "point"), example(shapely.Point(30, 30), "point")
-    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie outside the area") as said:
-        assert assign([far, near], OBJECTS, SCORE, searched=searched).lost == 1
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lies outside the area") as said:
+        found = assign([far, near], OBJECTS, SCORE, searched=searched)
+    assert (found.lost, found.beside) == (1, ())
     assert len(said) == 1
-    with pytest.raises(PromptError, match=r"lies on an object \(1 of the 1 examples lie outside"):
+    with pytest.raises(PromptError, match=r"lies on an object \(1 of the 1 examples lies outside"):
         assign([far], OBJECTS, SCORE, searched=searched)
 
 
@@ -181,7 +183,7 @@ def test_examples_on_objects_without_data_are_lost_and_said():
     seen = np.array([True, True, False])
     near, far = shapely.Point(30, 30), shapely.Point(75, 15)
     marks = [example(near, "point"), example(far, "point")]
-    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lie on objects where the raster"):
+    with pytest.warns(SamGeoWarning, match="1 of the 2 examples lies on objects where the"):
         found = assign(marks, OBJECTS, SCORE, seen)
     assert (found.rows.tolist(), found.lost) == ([0], 1)
     with pytest.raises(PromptError, match="No example of 'b' lies on the raster's data"):

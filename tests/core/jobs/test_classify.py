@@ -108,6 +108,27 @@ def test_objects_may_be_kept_all_with_an_empty_class_for_the_others(world, tmp_p
     assert (found["class"].fillna("") == "").sum() == len(squares()) + 1
 
 
+def test_the_places_of_examples_on_no_object_are_said(world, tmp_path):
+    points = write_points(tmp_path / "points.gpkg", [*squares()[:8], ("roof", 30, 60, 12)])
+    asked = parameters(world, tmp_path / "out.gpkg", examples=str(points))
+    notes = classify_layer(asked, factory=mobile_sam).warnings
+    x, y = polygon(30, 60, 12).centroid.coords[0]
+    assert any(note.endswith(f"raster's CRS: roof at {x:.2f},{y:.2f}.") for note in notes)
+    notes = classify_layer(parameters(world, tmp_path / "b.gpkg"), factory=mobile_sam).warnings
+    assert not any("on no object" in note for note in notes)
+
+
+def test_examples_without_a_counterexample_are_said(world, tmp_path):
+    points = write_points(tmp_path / "points.gpkg", squares()[:8])
+    asked = parameters(world, tmp_path / "out.gpkg", examples=str(points))
+    notes = classify_layer(asked, factory=mobile_sam).warnings
+    (said,) = [note for note in notes if "No example shows what belongs to none" in note]
+    assert "class_prob that may be far too high" in said
+    assert "in unlike" in said
+    notes = classify_layer(parameters(world, tmp_path / "b.gpkg"), factory=mobile_sam).warnings
+    assert not any("No example" in note for note in notes)
+
+
 def test_heights_that_are_not_carried_over_are_said_once(world, tmp_path):
     layer = gpd.read_file(world[2])
     layer.set_geometry(shapely.force_3d(layer.geometry, 512.5)).to_file(tmp_path / "tall.gpkg")

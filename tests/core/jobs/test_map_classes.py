@@ -163,6 +163,14 @@ def test_no_polygon_is_smaller_than_asked_and_the_ground_stays_whole(streets, tm
 
 
 @pytest.mark.parametrize("shapes", ["network", "coverage"])
+def test_a_tolerance_that_no_shape_would_survive_is_refused(streets, tmp_path, shapes):
+    asked = parameters(streets, tmp_path / "out.gpkg", shapes=shapes, simplify=200.0)
+    with pytest.raises(ParameterError, match=r"simplify 200 is 400 pixels .* at most 100 or leave"):
+        map_classes(asked, factory=mobile_sam)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shapes", ["network", "coverage"])
 def test_the_same_bytes_for_shuffled_tiles_and_two_workers(streets, tmp_path, monkeypatch, shapes):
     outputs = []
     for name, workers, executor in (

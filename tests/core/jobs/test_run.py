@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -259,6 +260,22 @@ def test_a_density_of_points_that_the_embedded_model_passes_over_is_said(raster,
     assert "proposals grid" in said[0]
     result = pipeline.run(job(raster, tmp_path / "b.gpkg", points_per_side=2, proposals="grid"))
     assert not any("passed over" in each for each in result.warnings)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{}, {"shapes": "coverage"}, {"outlines": "centerlines"}, {"rules": ["min-area=1"]}],
+    ids=str,
+)
+def test_a_tolerance_in_metres_is_refused_for_a_raster_in_degrees(option, tmp_path):
+    place = rasterio.Affine(1e-6, 0, 85.5, 0, -1e-6, 27.6)
+    path = write_raster(tmp_path / "degrees.tif", crs="EPSG:4326", transform=place)
+    asked = job(path, tmp_path / "a.gpkg", simplify=0.5, **option)
+    says = r"simplify 0\.5 is 500,000 pixels .*\(degrees\).* at most 0\.0002,"
+    with pytest.raises(ParameterError, match=says):
+        pipeline.run(asked, segmenter=SceneOracle())
+    assert [p.name for p in tmp_path.iterdir()] == ["degrees.tif"]
+    pipeline.run(replace(asked, simplify=1e-4), segmenter=SceneOracle())
 
 
 def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):

@@ -104,10 +104,18 @@ def test_a_map_says_classes_and_can_be_asked_for_one(tmp_path):
     buildings = found("buildings.fgb", classes=["building"])
     assert set(buildings["class"]) == {"building"}
     assert len(buildings) == (everything["class"] == "building").sum()
+    cover = found("cover.fgb", shapes="coverage").set_index("id")
+    same = everything.set_index("id").loc[cover.index]
+    assert len(cover) >= 4
+    for name in ("class", "class_prob"):
+        assert list(cover[name]) == list(same[name])
     assert len(found("near.fgb", scale=2.0)) >= 4
     with pytest.warns(SamGeoWarning, match=r"no mask of the class vehicle .* leave classes"):
         assert found("vehicles.fgb", classes=["vehicle"]).empty
     assert "class" not in found("grid.fgb", proposals="grid", points_per_side=4).columns
+    says = r"classes building goes .* leave proposals grid out, or leave classes out"
+    with pytest.raises(ParameterError, match=says):
+        found("both.fgb", proposals="grid", classes=["building"])
     with pytest.raises(ParameterError, match="castle"):
         found("castle.fgb", classes=["castle"])
 
