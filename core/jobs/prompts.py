@@ -28,7 +28,7 @@ from ..raster.raster import Raster
 from ..vectors.schema import carried_fields
 from .finished import sizes_and_times
 from .folder import Output, executor_for
-from .options import area_of_interest
+from .options import area_of_interest, check_tolerance
 from .result import JobResult, Report
 from .scale import Scalable, magnifies, scale_for, scaled
 from .stages.opened import keep_model
@@ -64,6 +64,7 @@ def segment_prompts(
         params.prompt_id,
         params.prompt_label,
     )
+    check_tolerance(params, raster)
     layer = read_prompts(options, raster.transform, raster.crs, raster.shape)
     fields, names = carried_fields(layer.attributes)
     inputs = layer_input("the prompts", params.prompts, params.prompts_layer)
