@@ -40,12 +40,11 @@ Claremont .902 and .144; with 1.2: .592, .111, .688, .182, .909, .150; with 1.35
 answers once more find another .01, but their masks are more often wrong. Pairs of fields and of
 crowns find nothing."""
 
-ALIKE = 0.7
-"""IoU of two boxes of which only the better filled one is asked for. On what was held back half of
-the boxes go, and as many objects are found."""
-
-MOST = 1024
-"""Pairs of a window that are asked for: those that fill their box best."""
+ALIKE = 0.4
+"""IoU of two boxes of which only the better filled one is asked for. In a window of a dense old
+town 253 of some thousand boxes are left, which take half as long as all the clicks; on what was
+held back nearly as many objects are found (mean of three sources .755; .760 with 0.6, .764 with
+0.7)."""
 
 
 def boxes_of_pairs(
@@ -93,8 +92,6 @@ def boxes_of_pairs(
         if alike[row]:
             continue
         kept.append(row)
-        if len(kept) == MOST:
-            break
         shared = np.minimum(high[row], high) - np.maximum(low[row], low)
         common = np.prod(np.maximum(shared, 0), axis=1)
         alike |= common >= ALIKE * (area[row] + area - common)

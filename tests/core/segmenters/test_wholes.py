@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 from samgeo_core.models.embedded.classes import CLASSES
-from samgeo_core.segmenters import wholes
 from samgeo_core.segmenters.mask_nms import Candidate
 from samgeo_core.segmenters.wholes import boxes_of_pairs
 from samgeo_core.types import CellBox
@@ -61,9 +60,9 @@ def test_the_gap_is_measured_in_pixels_of_the_network():
     assert not boxes([LEFT, apart], pixels=4.0)
 
 
-def test_of_very_many_pairs_those_that_fill_their_box_best(monkeypatch):
-    monkeypatch.setattr(wholes, "MOST", 1)
-    assert boxes([LEFT, RIGHT, mask(41, 12, 71, 30)]) == [[10, 10, 40, 50]]
+def test_of_boxes_that_are_nearly_the_same_the_better_filled_one():
+    third = mask(11, 31, 39, 52)  # nearly where RIGHT is
+    assert boxes([LEFT, RIGHT, third]) == [[10, 10, 40, 50]]
 
 
 def test_one_mask_has_no_partner():
