@@ -211,12 +211,14 @@ def _why_none(
     if params.min_area > 0:
         seen = set(drawn(replace(params, min_area=0.0))[CLASS.name])
         if seen:
-            names = " or ".join(name for name in params.classes if name in seen)
+            names = " or ".join(name for name in params.classes or sorted(seen) if name in seen)
             return (
                 f"{begins}all ground of the class {names} is in pieces smaller than "
                 f"{option('min_area')} {params.min_area:g} m2, which went to their neighbours. "
                 "Lower it."
             )
+    if not params.classes:
+        return f"{begins}the raster has too little data for a map."
     return f"{begins}the model sees no ground of the class {' or '.join(params.classes)}."
 
 

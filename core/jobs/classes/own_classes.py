@@ -51,17 +51,16 @@ def own_classifier(model: PromptableModel, *, lines: bool) -> Classifier:
         ParameterError: It knows no classes.
     """
     if not isinstance(model, EmbeddedModel) or not model.proposes:
+        say = (
+            f"Say what roads are: strokes along some ({option('like')}) and on what is none "
+            f"({option('unlike')})"
+            if lines
+            else f"Say what the classes are: examples ({option('examples')}, {option('like')} and "
+            f"{option('unlike')})"
+        )
         raise ParameterError(
-            f"{model.info.name} knows no classes of its own. "
-            + (
-                f"Say what roads are: strokes along some ({option('like')}) and on what is none "
-                f"({option('unlike')}), or {option('classifier')}; or take {option('model')} "
-                "embedded."
-                if lines
-                else f"Say what the classes are: examples ({option('examples')}, {option('like')} "
-                f"and {option('unlike')}), or {option('classifier')}; or take {option('model')} "
-                "embedded."
-            )
+            f"{model.info.name} knows no classes of its own. {say}, or {option('classifier')}; or "
+            "choose the embedded model."
         )
     blank = np.zeros((BLANK, BLANK, 3), np.uint8)
     names = channel_names(feature_levels(model.encode([blank])[0]))

@@ -156,7 +156,9 @@ def test_what_own_classes_cannot_do_is_said(town, tmp_path, options, sentence):
 @pytest.mark.parametrize("shapes", ["network", "coverage"])
 def test_a_model_without_classes_of_its_own_asks_for_examples(town, tmp_path, shapes):
     asked = of_town(town, tmp_path / "out.gpkg", shapes=shapes)
-    with pytest.raises(ParameterError, match=r"knows no classes of its own.*model embedded"):
+    with pytest.raises(
+        ParameterError, match=r"knows no classes of its own.*choose the embedded model"
+    ):
         map_classes(asked, factory=mobile_sam)
 
 
@@ -177,3 +179,18 @@ def test_cells_of_an_object_are_drawn_together():
     coarse = settled(logits[:, :3, :3], CellBox(5, 10, 8, 13), 8, [mask], 4)
     assert coarse.shape == (2, 3, 3)
     assert np.isfinite(coarse).all()
+
+
+def test_a_map_without_examples_draws_objects_together(town, tmp_path, monkeypatch):
+    from samgeo_core.jobs.classes import class_map
+
+    seen = []
+
+    def spied(logits, box, cell, masks, mask_cell):
+        seen.append(len(masks))
+        return settled(logits, box, cell, masks, mask_cell)
+
+    monkeypatch.setattr(class_map, "settled", spied)
+    map_classes(of_town(town, tmp_path / "out.gpkg"))
+    assert seen
+    assert min(seen) > 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from samgeo_core.errors import ModelError, ParameterError
-from samgeo_core.models.base import Prompts
+from samgeo_core.models.base import Decoded, Prompts
 from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.corrections import corrected
 from samgeo_core.models.embedded.decoding import Levels
@@ -304,6 +304,65 @@ def test_proposals_prompt_another_model(model):
     found = segmenter.segment(window(pixels, segmenter.cell_size(256))).masks
     assert found
     assert all(mask.prompt.class_name in CLASSES for mask in found)
+
+
+def one_pair(monkeypatch, *box):
+    """Whatever is found, two of its masks may be parts of one building."""
+    from samgeo_core.segmenters import automatic
+
+    monkeypatch.setattr(automatic, "boxes_of_pairs", lambda *_: np.array([box], np.float32))
+
+
+def test_a_pair_of_parts_is_asked_for_with_one_box(model, monkeypatch):
+    from samgeo_core.testing.painted import PaintedModel, paint
+
+    class Whole(PaintedModel):
+        """Answers a box with all that lies in it."""
+
+        def decode(self, embedding, prompts, *, multimask=True, min_score=None):
+            answer = super().decode(embedding, prompts, multimask=multimask, min_score=min_score)
+            if prompts.boxes is None:
+                return answer
+            assert not multimask
+            row0, col0, row1, col1 = (prompts.boxes[0] / embedding.cell_size[0]).astype(int)
+            logits = np.full((1, 1, *embedding.mask_shape), -9, np.float32)
+            logits[0, 0, row0:row1, col0:col1] = 9
+            return Decoded(np.zeros(1, np.int64), logits, np.full((1, 1), 0.95, np.float32))
+
+    one_pair(monkeypatch, 20, 20, 40, 44)  # in cells of 4 pixels
+    image = window(paint({(80, 80, 160, 128): 70, (80, 128, 160, 176): 80}), 4)
+    found = {}
+    for pairs in (True, False):
+        options = AutomaticOptions(proposals="embedded", pairs=pairs, stability_threshold=0)
+        masks = AutomaticSegmenter(Whole(), options, model).segment(image).masks
+        found[pairs] = {int((mask.logits > 0).sum()) for mask in masks}
+    assert found[True] - found[False] == {20 * 24}
+    fingerprints = {
+        AutomaticSegmenter(
+            Whole(), AutomaticOptions(proposals="embedded", pairs=pairs), model
+        ).fingerprint
+        for pairs in (True, False)
+    }
+    assert len(fingerprints) == 2
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_the_embedded_model_is_asked_for_a_pair_in_pixels_of_the_image(model, monkeypatch, scale):
+    seen = model.scaled(scale)
+    boxes, decode = [], seen.decode_cropped
+
+    def spied(embedding, prompts, *rest, **options):
+        if prompts.boxes is not None:
+            assert not options["multimask"]
+            boxes.extend(prompts.boxes.tolist())
+        return decode(embedding, prompts, *rest, **options)
+
+    monkeypatch.setattr(seen, "decode_cropped", spied)
+    one_pair(monkeypatch, 10, 12, 30, 40)
+    segmenter = AutomaticSegmenter(seen, AutomaticOptions(proposals="embedded"), seen)
+    cell = segmenter.cell_size(128)
+    segmenter.segment(window(noise(128, 128), cell))
+    assert boxes == [[10 * cell, 12 * cell, 30 * cell, 40 * cell]]
 
 
 def test_classes_and_proposals_that_cannot_be_are_refused(model):
