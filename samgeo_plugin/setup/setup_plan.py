@@ -181,7 +181,7 @@ def _disk_of(marker: Marker) -> int:
 
 def _share(build: str, steps: Iterable[str]) -> float:
     """The part that steps have in all that is downloaded."""
-    parts = dict(zip(("pip", "torch", "engine"), _megabytes(build)))
+    parts = _megabytes(build)
     return sum(parts.get(step, 0) for step in steps) / max(sum(parts.values()), 1)
 
 
@@ -270,7 +270,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
         ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
     )
     path = wheel()
-    pip, torch, engine = _megabytes(build)
+    megabytes = _megabytes(build)
     counted = (*_PIP, *_COUNTED, *_RETRIES)
     return [
         Step(
@@ -279,7 +279,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             inside,
             (*_PIP, *_QUIET, *_RETRIES, "--upgrade", "pip>=24.1"),
             True,
-            pip,
+            megabytes["pip"],
         ),
         Step(
             "torch",
@@ -287,7 +287,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             inside,
             (*counted, *_torch_index(build), *_torch_requirement()),
             True,
-            torch,
+            megabytes["torch"],
         ),
         Step(
             "engine",
@@ -295,7 +295,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             inside,
             (*counted, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
             True,
-            engine,
+            megabytes["engine"],
         ),
     ]
 
@@ -309,10 +309,11 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     """Everything from the bundle: pip is told that there is no network."""
     pip = (*_PIP, *_QUIET, "--no-index", "--find-links", str(bundle.folder / "wheels"))
     torch = tr("Install PyTorch ({build})").format(build=bundle.build.upper())
+    pinned = f"samgeo-seamless=={bundle.engine}"  # any other that is there would satisfy pip
     steps = [
         Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
         Step("torch", torch, inside, (*pip, "torch")),
-        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements)),
+        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements, pinned)),
     ]
     if bundle.models:
         arguments = (str(bundle.folder / "install.py"), "--models")
@@ -320,11 +321,11 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     return steps
 
 
-def _megabytes(build: str) -> tuple[int, int, int]:
-    """About what the steps of the network download: pip, torch, the engine and its packages."""
+def _megabytes(build: str) -> dict[str, int]:
+    """About what each step of the network downloads; the engine's with its packages."""
     whole = sizes(build).download
     engine = min(250, whole)
-    return 2, max(whole - engine - 2, 0), engine
+    return {"pip": 2, "torch": max(whole - engine - 2, 0), "engine": engine}
 
 
 def _torch_index(build: str) -> tuple[str, ...]:
