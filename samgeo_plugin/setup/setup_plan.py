@@ -264,6 +264,9 @@ _COUNTED = ("--progress-bar", "raw")
 _RETRIES = ("--retries", "3")
 """Without any, pip does not say that the network is missing."""
 
+_REPLACE = "--force-reinstall"
+"""For torch: pip would take 2.13.0+cpu, where it is there, for the 2.13.0 of another build."""
+
 
 def _network_steps(inside: str, build: str) -> list[Step]:
     pinned = (
@@ -285,7 +288,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             "torch",
             tr("Install PyTorch ({build})").format(build=build.upper()),
             inside,
-            (*counted, *_torch_index(build), *_torch_requirement()),
+            (*counted, _REPLACE, *_torch_index(build), *_torch_requirement()),
             True,
             megabytes["torch"],
         ),
@@ -312,7 +315,7 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     pinned = f"samgeo-seamless=={bundle.engine}"  # any other that is there would satisfy pip
     steps = [
         Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
-        Step("torch", torch, inside, (*pip, "torch")),
+        Step("torch", torch, inside, (*pip, _REPLACE, "torch")),
         Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements, pinned)),
     ]
     if bundle.models:

@@ -288,3 +288,16 @@ def test_an_engine_of_another_version_is_replaced_by_the_bundles(
     assert run(place, wait, bundle=sealed)[0]
     assert installed(place, "samgeo_seamless") == ["0.1.0"]
     assert environment.read_marker(place).engine == "0.1.0"
+
+
+def test_another_build_of_torch_replaces_the_one_that_is_there(place, made, index, wait, tmp_path):
+    begun(place, made)
+    other = {"torch/__init__.py": b"", "torch/cpu.py": b""}
+    install(place, package_index.wheel(tmp_path, "torch", "2.13.0+cpu", other))
+    environment.write_marker(place, Marker(build="cpu", done=("venv", "pip", "torch")))
+    index.fault = "is cut"
+    assert not run(place, wait, build="cuda")[0]
+    index.fault = ""
+    assert run(place, wait, build="cuda")[0], "it goes on where it was"
+    assert installed(place, "torch") == ["2.13.0"]
+    assert environment.read_marker(place).build == "cuda"
