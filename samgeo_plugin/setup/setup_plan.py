@@ -206,6 +206,9 @@ def make_plan(
     build = bundle.build if bundle is not None else build
     engine = bundle.engine if bundle is not None else wheel_version()
     marker = Marker() if anew else _marker_for(target, build, engine)
+    if bundle is None and not _has_pinned_torch(target):
+        # The step of the engine would renew it, from an index that may have another build.
+        marker = _keeping(marker, "venv", "pip")
     marker = replace(
         marker,
         build=build,
@@ -233,14 +236,15 @@ def _marker_for(target: Path, build: str, engine: str) -> Marker:
     """What is done there and still counts for this build and engine."""
     marker = read_marker(target) or Marker()
     if marker.build != build:
-        marker = replace(
-            marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
-        )
+        marker = _keeping(marker, "venv", "pip")
     if marker.engine != engine:
-        marker = replace(
-            marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
-        )
+        marker = _keeping(marker, "venv", "pip", "torch")
     return marker if python_of(target).exists() else Marker()
+
+
+def _keeping(marker: Marker, *steps: str) -> Marker:
+    """Only these of the steps that are done stay done."""
+    return replace(marker, done=tuple(step for step in marker.done if step in steps))
 
 
 def _make_step(python: PythonFacts, target: Path) -> Step:
@@ -288,7 +292,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             "torch",
             tr("Install PyTorch ({build})").format(build=build.upper()),
             inside,
-            (*counted, _REPLACE, *_torch_index(build), *_torch_requirement()),
+            (*counted, _REPLACE, *_torch_index(build), _torch_requirement()),
             True,
             megabytes["torch"],
         ),
@@ -346,7 +350,7 @@ def _torch_index(build: str) -> tuple[str, ...]:
     return ()
 
 
-def _torch_requirement() -> tuple[str, ...]:
+def _torch_requirement() -> str:
     """The pinned torch without its local version, so that either build satisfies it."""
     try:
         lines = (ENGINE / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -354,8 +358,19 @@ def _torch_requirement() -> tuple[str, ...]:
         lines = []
     for line in lines:
         if line.replace(" ", "").startswith("torch=="):
-            return (line.split("#")[0].strip().split("+")[0],)
-    return ("torch",)
+            return line.split("#")[0].strip().split("+")[0]
+    return "torch"
+
+
+def _has_pinned_torch(environment: Path) -> bool:
+    """Whether the torch that is there is the one that the constraints name, of whatever build."""
+    _, _, pinned = _torch_requirement().replace(" ", "").partition("==")
+    packages = ("lib/python*/site-packages", "Lib/site-packages")
+    found = [
+        path for folder in packages for path in environment.glob(f"{folder}/torch-*.dist-info")
+    ]
+    versions = {path.name[len("torch-") : -len(".dist-info")].split("+")[0] for path in found}
+    return not pinned or versions == {pinned}
 
 
 def _has_leftovers(environment: Path) -> bool:

@@ -301,3 +301,20 @@ def test_another_build_of_torch_replaces_the_one_that_is_there(place, made, inde
     assert run(place, wait, build="cuda")[0], "it goes on where it was"
     assert installed(place, "torch") == ["2.13.0"]
     assert environment.read_marker(place).build == "cuda"
+
+
+def test_a_torch_that_the_constraints_no_longer_name_comes_from_its_own_index(
+    place, made, index, wait, tmp_path, monkeypatch
+):
+    """On Linux the default index has the build for CUDA: 3 GB."""
+    begun(place, made)
+    install(place, package_index.wheel(tmp_path, "torch", "2.12.0+cpu", {"torch/__init__.py": b""}))
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(build="cpu", done=steps, engine="0.0.1"))
+    monkeypatch.setattr(setup_plan, "ENGINE", tmp_path)
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0\n")
+    assert [step.name for step in plan(place).steps] == ["torch", "engine", "check"]
+    assert run(place, wait)[0]
+    assert installed(place, "torch") == ["2.13.0"]
+    environment.write_marker(place, Marker(build="cpu", done=steps, engine="0.0.1"))
+    assert [step.name for step in plan(place).steps] == ["engine", "check"]
