@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
@@ -179,10 +179,28 @@ def _disk_of(marker: Marker) -> int:
     return int(sizes(marker.build).disk * _share(marker.build, marker.done))
 
 
-def _share(build: str, steps: Iterable[str]) -> float:
-    """The part that steps have in all that is downloaded."""
+def _share(build: str, steps: Collection[str]) -> float:
+    """The part that steps have in all that is downloaded, and about in the room."""
     parts = _megabytes(build)
     return sum(parts.get(step, 0) for step in steps) / max(sum(parts.values()), 1)
+
+
+def _size_left(whole: Size, build: str, left: Collection[str], there: Collection[str]) -> Size:
+    """What the steps that are left download and add to what is there.
+
+    Args:
+        whole: Of a setup from the start.
+        build: Of torch.
+        left: Names of the steps to do.
+        there: Names of the steps that were done before, for this engine or another.
+    """
+    download = round(whole.download * _share(build, left))
+    disk = round(whole.disk * _share(build, left))
+    if "engine" in left and "engine" in there:
+        # Its packages are exchanged, one by one, for what is downloaded.
+        engine = round(whole.disk * _share(build, ["engine"]))
+        disk += min(_megabytes(build)["engine"], engine) - engine
+    return Size(download, disk)
 
 
 def make_plan(
@@ -225,6 +243,8 @@ def make_plan(
     check = ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)")
     steps.append(Step("check", tr("Check the engine"), inside, check))
     left = tuple(step for step in steps if step.name not in marker.done)
+    there = (read_marker(target) or Marker()).done if "venv" in marker.done else ()
+    size = _size_left(size, build, [step.name for step in left], there)
     if "venv" not in marker.done and _has_leftovers(target):
         clear = ("-I", "-c", _CLEAR, str(target), MARKER)
         left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
