@@ -491,3 +491,18 @@ def test_only_the_room_and_the_downloads_that_are_left_are_asked_for(place, monk
     assert 500 < rest.size.disk < 700
     environment.write_marker(place, Marker())
     assert setup_plan.make_plan(FACTS, "cuda").size == Size(3225, 7700)
+
+
+def test_a_complete_environment_says_what_setting_it_up_again_downloads(place, wait, client):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    complete(place)
+    widget = EnvironmentWidget(client(), Setup())
+    widget.show()
+    wait(lambda: "475 MB" in widget.promise.text(), 20)
+    assert widget.promise.text().startswith("Nothing needs to be downloaded.")
+    widget.build.setCurrentIndex(widget.build.findData("cuda"))
+    widget.build.activated.emit(widget.build.currentIndex())
+    assert "3225 MB (PyTorch for CUDA" in widget.promise.text()
+    assert widget.set_up.text() == "Set up again"
+    widget.close()
