@@ -296,7 +296,7 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     steps = [
         Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
         Step("torch", torch, inside, (*pip, "torch")),
-        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements)),
+        Step("engine", tr("Install the engine"), inside, (*pip, "--upgrade", *bundle.requirements)),
     ]
     if bundle.models:
         arguments = (str(bundle.folder / "install.py"), "--models")
