@@ -26,7 +26,7 @@ from ..i18n import tr
 from ..setup import bundle, diagnose, environment, setup_plan
 from ..setup.environment_job import PythonSearch, Setup, remove
 from ..setup.gpu import Gpu, GpuSearch, advice
-from ..setup.setup_plan import PythonFacts
+from ..setup.setup_plan import Plan, PythonFacts
 
 
 class EnvironmentWidget(QWidget):
@@ -232,7 +232,7 @@ class EnvironmentWidget(QWidget):
             return missing
         if state == environment.COMPLETE:
             return tr("Nothing needs to be downloaded.")
-        plan = setup_plan.make_plan(facts, build, bundle=sealed)
+        plan = self._plan(facts, state)
         if not plan.steps:
             return tr("Nothing needs to be downloaded.")
         if sealed is not None:
@@ -284,12 +284,14 @@ class EnvironmentWidget(QWidget):
         if self._facts is None or self._setup.running:
             return
         self._client.stop()
-        if environment.state() == environment.COMPLETE:
-            # From the start, as the user asked; the packages come from pip's cache.
-            environment.write_marker(environment.folder(), environment.Marker())
+        # "Set up again" is from the start, as the user asked; packages come from pip's cache.
+        self._setup.start(self._plan(self._facts, environment.state()))
+
+    def _plan(self, facts: PythonFacts, state: str) -> Plan:
+        """What a click does in this state."""
+        anew = state == environment.COMPLETE
         build = str(self.build.currentData())
-        plan = setup_plan.make_plan(self._facts, build, bundle=bundle.chosen())
-        self._setup.start(plan)
+        return setup_plan.make_plan(facts, build, bundle=bundle.chosen(), anew=anew)
 
     def _remove(self) -> None:
         target = environment.folder()

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
@@ -83,10 +84,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Size:
-    """Megabytes to download and to have on the disk."""
+    """Megabytes to download, to have on the disk, and those that a removal frees before."""
 
     download: int
     disk: int
+    freed: int = 0
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,23 @@ def sizes(build: str) -> Size:
         return Size(475, 2000) if build == CPU else Size(3225, 7700)
 
 
+def _disk_of(marker: Marker) -> int:
+    """About how many megabytes an environment has on the disk."""
+    return int(sizes(marker.build).disk * _share(marker.build, marker.done))
+
+
+def _share(build: str, steps: Iterable[str]) -> float:
+    """The part that steps have in all that is downloaded."""
+    parts = dict(zip(("pip", "torch", "engine"), _megabytes(build)))
+    return sum(parts.get(step, 0) for step in steps) / max(sum(parts.values()), 1)
+
+
 def make_plan(
     python: PythonFacts,
     build: str,
     environment: Optional[Path] = None,
     bundle: Optional[SealedBundle] = None,
+    anew: bool = False,
 ) -> Plan:
     """The commands that set an environment up, less those that are done.
 
@@ -185,12 +199,13 @@ def make_plan(
         build: Of torch; a bundle has its own.
         environment: Its folder; None for the chosen one.
         bundle: Where all packages come from; None for the network.
+        anew: From the start, whatever is done; what is there is removed.
     """
     target = environment or folder()
     inside = str(python_of(target))
     build = bundle.build if bundle is not None else build
     engine = bundle.engine if bundle is not None else wheel_version()
-    marker = _marker_for(target, build, engine)
+    marker = Marker() if anew else _marker_for(target, build, engine)
     marker = replace(
         marker,
         build=build,
@@ -210,6 +225,7 @@ def make_plan(
     if "venv" not in marker.done and _has_leftovers(target):
         clear = ("-I", "-c", _CLEAR, str(target), MARKER)
         left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
+        size = replace(size, freed=_disk_of(read_marker(target) or Marker()))
     return Plan(target, python.path, build, left, size, marker, engine)
 
 
@@ -365,8 +381,9 @@ def refuse_folder(environment: Path, size: Size) -> Optional[str]:
     if not os.access(place, os.W_OK):
         return tr("{folder} cannot be written to; choose another folder.").format(folder=place)
     free = shutil.disk_usage(place).free / 1e6
-    if free < size.disk:
+    needed = size.disk - size.freed
+    if free < needed:
         return tr(
             "{folder} has {free} MB free and {needed} MB are needed; choose another folder."
-        ).format(folder=place, free=int(free), needed=size.disk)
+        ).format(folder=place, free=int(free), needed=needed)
     return None

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from qgis.core import QgsSettings
@@ -421,3 +422,54 @@ def test_a_bundle_that_is_none_or_for_another_system_is_named(
     wait(lambda: "475 MB" in widget.promise.text(), 20)
     widget.close()
     settings.BUNDLE.clear()
+
+
+def complete(place: Path, **values: object) -> None:
+    """As after a setup that has ended well."""
+    python = environment.python_of(place)
+    python.parent.mkdir(parents=True)
+    python.touch()
+    done = ("venv", "pip", "torch", "engine", "check")
+    known = {"engine": environment.wheel_version(), "done": done, **values}
+    environment.write_marker(place, Marker(**known))
+
+
+def free(monkeypatch, megabytes: int) -> None:
+    usage = SimpleNamespace(free=megabytes * 1e6)
+    monkeypatch.setattr(setup_plan.shutil, "disk_usage", lambda path: usage)
+
+
+def test_set_up_again_that_is_refused_leaves_a_working_environment(
+    place, wait, client, monkeypatch
+):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    complete(place)
+    free(monkeypatch, 1500)
+    setup = Setup()
+    widget = EnvironmentWidget(client(), setup)
+    widget.show()
+    wait(lambda: widget.set_up.isEnabled(), 20)
+    widget.build.setCurrentIndex(widget.build.findData("cuda"))
+    ends: list = []
+    setup.finished.connect(lambda *end: ends.append(end))
+    widget.set_up.click()
+    wait(lambda: ends)
+    assert "1500 MB free" in ends[0][1]
+    assert environment.state() == environment.COMPLETE
+    assert environment.read_marker(place).build == "cpu"
+    widget.close()
+
+
+def test_set_up_again_begins_anew_in_the_room_of_what_it_removes(place, monkeypatch):
+    complete(place)
+    free(monkeypatch, 1500)
+    plan = setup_plan.make_plan(FACTS, "cpu", anew=True)
+    names = [step.name for step in plan.steps]
+    assert names == ["clear", "venv", "pip", "torch", "engine", "check"]
+    assert plan.marker.done == ()
+    assert environment.state() == environment.COMPLETE, "a plan changes nothing"
+    assert plan.size.disk == 2000
+    assert setup_plan.refuse_folder(place, plan.size) is None
+    cuda = setup_plan.make_plan(FACTS, "cuda", anew=True)
+    assert "5700 MB are needed" in setup_plan.refuse_folder(place, cuda.size)
