@@ -181,7 +181,8 @@ def _disk_of(marker: Marker) -> int:
 
 def _share(build: str, steps: Iterable[str]) -> float:
     """The part that steps have in all that is downloaded."""
-    parts = dict(zip(("pip", "torch", "engine"), _megabytes(build)))
+    pip, torch, engine = _megabytes(build)
+    parts = {"pip": pip, "torch": torch, "engine": engine}
     return sum(parts.get(step, 0) for step in steps) / max(sum(parts.values()), 1)
 
 
