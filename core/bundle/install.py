@@ -127,6 +127,8 @@ def install_models() -> list[str]:
 
 def install(folder: Path) -> None:
     """Make an environment and install the wheels into it."""
+    if folder.exists() and not folder.is_dir():
+        fail(f"{folder} is a file: name an empty folder.")
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         fail(f"{folder} holds other files: name an empty folder.")
     try:
@@ -145,7 +147,8 @@ def install(folder: Path) -> None:
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONSTRAINT"):
         quiet.pop(name, None)
     command = [str(python), "-m", "pip", "install", "--no-index", "--disable-pip-version-check",
-               "--no-input", "--find-links", str(HERE / "wheels"), *wanted]  # fmt: skip
+               "--no-input", "--upgrade", "--find-links", str(HERE / "wheels"),
+               *wanted]  # fmt: skip
     subprocess.run(command, check=True, env=quiet)
 
 

@@ -97,16 +97,18 @@ def middle_pixel(transform: Affine, crs: CRS | None, shape: tuple[int, int]) -> 
         return None
     t, (rows, cols) = transform, shape
     x, y = t @ (cols / 2, rows / 2)
-    sides = [(x + t.a, y + t.d), (x + t.b, y + t.e)]
+    base = geographic(crs)
     try:
-        if crs.is_geographic:
-            geod = crs.get_geod()
-            if geod is None:
-                return None
-            lengths = [geod.inv(x, y, *side)[2] for side in sides]
+        geod = None if base is None else base.get_geod()
+        if geod is not None:
+            corner, *ends = to_degrees(crs)(
+                np.array([(x, y), (x + t.a, y + t.d), (x + t.b, y + t.e)])
+            ).tolist()
+            lengths = [geod.inv(*corner, *end)[2] for end in ends]
+        elif crs.is_geographic:
+            return None
         else:
-            unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-            lengths = [side * unit for side in pixel_sides(transform)]
+            lengths = [side * metres_per_unit(crs) for side in pixel_sides(transform)]
     except ProjError:
         return None
     side = math.sqrt(lengths[0] * lengths[1])

@@ -336,11 +336,12 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     """Everything from the bundle: pip is told that there is no network."""
     pip = (*_PIP, *_QUIET, "--no-index", "--find-links", str(bundle.folder / "wheels"))
     torch = tr("Install PyTorch ({build})").format(build=bundle.build.upper())
-    pinned = f"samgeo-seamless=={bundle.engine}"  # any other that is there would satisfy pip
+    # Without the version, an engine that is newer than the bundle's would stay.
+    wanted = ("--upgrade", *bundle.requirements, f"samgeo-seamless=={bundle.engine}")
     steps = [
         Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
         Step("torch", torch, inside, (*pip, _REPLACE, "torch")),
-        Step("engine", tr("Install the engine"), inside, (*pip, *bundle.requirements, pinned)),
+        Step("engine", tr("Install the engine"), inside, (*pip, *wanted)),
     ]
     if bundle.models:
         arguments = (str(bundle.folder / "install.py"), "--models")

@@ -381,6 +381,8 @@ def test_a_bundle_is_installed_from_without_an_index(place, tmp_path):
             assert "--no-index" in step.arguments
             assert str(folder / "wheels") in step.arguments
             assert "--index-url" not in step.arguments
+        if step.name == "engine":  # else pip keeps the engine of an earlier bundle
+            assert "--upgrade" in step.arguments
     assert plan.build == "cpu"
     assert plan.size == Size(0, 1)
     assert plan.marker.sealed

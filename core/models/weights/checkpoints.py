@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ from ...errors import CheckpointError, ModelError
 from ...parallel.atomic_write import replace_atomically
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
-from .files import check_file, unpacked, weights_file
+from .files import check_file, delete_folder, unpacked, weights_file
 from .own import OwnModel, add_own, find_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
@@ -256,19 +255,18 @@ def remove(name: str) -> int:
     if not entry.files:
         raise CheckpointError(f"{entry.title} comes with the package: it cannot be removed.")
     folder = _folder(entry)
-    if not folder.exists():
+    if not folder.exists() and not folder.is_symlink():
         return 0
     with _locked(entry):
-        freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        size = size_of(folder / MANIFEST)
         try:
             # The manifest first: a half-deleted folder must not count as installed.
             (folder / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(folder)
         except OSError as error:
             raise CheckpointError(
-                f"{folder} cannot be deleted ({error.strerror}): close what uses it."
+                f"{folder} cannot be deleted ({error.strerror or error}): close what uses it."
             ) from error
-    return freed
+        return size + delete_folder(folder)
 
 
 def verify(name_or_path: str | Path) -> list[Verification]:

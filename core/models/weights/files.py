@@ -114,3 +114,33 @@ def damaged(name: str, why: str) -> CheckpointError:
     return CheckpointError(
         f"{name} is damaged, or no file of weights ({why}): get it again, or choose another."
     )
+
+
+def delete_folder(folder: Path) -> int:
+    """Delete a model's folder, or the content of the folder that it is a link to, and the link.
+
+    Returns:
+        Bytes freed.
+
+    Raises:
+        CheckpointError: It cannot be deleted.
+    """
+    linked = folder.is_symlink()
+    freed = sum(path.stat().st_size for path in folder.resolve().rglob("*") if path.is_file())
+    try:
+        if linked and folder.is_dir():
+            # shutil.rmtree refuses links. The folder behind may be a mounted disk: it stays.
+            for path in folder.resolve().iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        if linked:
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be deleted ({error.strerror or error}): close what uses it."
+        ) from error
+    return freed

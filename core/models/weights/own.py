@@ -30,7 +30,7 @@ from torch import Tensor
 from ...errors import CheckpointError, ModelError, OutputError
 from ...job import option
 from ..catalogue import CATALOGUE
-from .files import check_file
+from .files import check_file, delete_folder
 
 Kind = Literal["adapter", "decoder", "whole", "classifier"]
 
@@ -289,15 +289,7 @@ def remove_own(models: Path, name: str) -> int:
     Raises:
         CheckpointError: It cannot be deleted.
     """
-    folder = own_folder(models) / name
-    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be deleted ({error.strerror}): close what uses it."
-        ) from error
-    return freed
+    return delete_folder(own_folder(models) / name)
 
 
 def changed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -175,6 +175,25 @@ def test_its_script_refuses_another_python_or_system_and_says_what_to_do(tmp_pat
     assert not (tmp_path / "environment").exists()
 
 
+def test_its_script_renews_an_older_engine(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(install, "described", lambda: {"requirements": ["samgeo-seamless"]})
+    monkeypatch.setattr(install.subprocess, "run", lambda words, **_: commands.append(words))
+    install.install(tmp_path / "environment")
+    assert "--upgrade" in commands[-1]
+    assert "samgeo-seamless" in commands[-1]
+
+
+def test_its_script_refuses_a_file_for_a_folder(tmp_path):
+    folder = made(tmp_path, Pip())
+    (tmp_path / "notes.txt").write_text("mine")
+    answer = script(folder, str(tmp_path / "notes.txt"))
+    assert answer.returncode == 1
+    assert "notes.txt is a file: name an empty folder" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_models_lie_where_the_engine_looks_for_them(tmp_path, monkeypatch):
     monkeypatch.delenv(checkpoints.FOLDER_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

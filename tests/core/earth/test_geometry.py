@@ -3,14 +3,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from affine import Affine
+from pyproj import CRS
 from samgeo_core.earth.crs import known_crs
-from samgeo_core.earth.geometry import ground_pixel, half_pixel, mean_side, pixel_side, pixel_sides
+from samgeo_core.earth.geometry import (
+    ground_pixel,
+    half_pixel,
+    mean_side,
+    middle_pixel,
+    pixel_side,
+    pixel_sides,
+)
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.options import tolerance_of
 from samgeo_core.raster.raster import Raster, coarser, open_raster
@@ -67,3 +76,26 @@ def test_a_pixel_in_metres_on_the_ground(crs: str, transform: Affine, metres: fl
 
 def test_without_a_crs_a_pixel_is_what_it_is() -> None:
     assert ground_pixel(OBLONG, (10, 10), None) == 2
+
+
+@pytest.mark.parametrize(
+    ("crs", "side", "middle", "metres"),
+    [
+        (32633, 0.5, (500_000, 6_653_000), 0.5 / 0.9996),
+        (3857, 0.5, (1_670_000, 8_400_000), 0.25),  # 60 degrees north
+        (3857, 0.5, (1_670_000, 0), 0.5),
+        (2263, 1.0, (985_000, 200_000), 0.3048),  # feet
+        (4326, 1e-5, (15, 0), 1.109),
+        (4807, 1e-5, (5, 0), 0.998),  # grads
+    ],
+)
+def test_the_middle_pixel_is_measured_on_the_ground(crs, side, middle, metres):
+    corner = middle[0] - 50 * side, middle[1] + 50 * side
+    transform = Affine(side, 0, corner[0], 0, -side, corner[1])
+    assert middle_pixel(transform, known_crs(crs), (100, 100)) == pytest.approx(metres, rel=5e-3)
+
+
+def test_a_middle_pixel_of_a_local_system_counts_its_units():
+    local = CRS.from_wkt('LOCAL_CS["site",UNIT["foot",0.3048]]')
+    assert middle_pixel(OBLONG, local, (10, 10)) == pytest.approx(math.sqrt(2) * 0.3048)
+    assert middle_pixel(OBLONG, None, (10, 10)) is None

@@ -300,6 +300,23 @@ def test_a_model_is_downloaded_listed_verified_and_removed(entry, folder):
         checkpoints.locate("tiny")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_a_model_moved_to_another_disk_behind_a_link_is_removed_with_its_link(
+    entry, folder, tmp_path
+):
+    checkpoints.download("tiny")
+    other = tmp_path / "disk" / "tiny"
+    other.parent.mkdir()
+    shutil.move(folder / "tiny", other)
+    (folder / "tiny").symlink_to(other)
+    assert checkpoints.remove("tiny") > len(WEIGHTS)
+    assert list(other.iterdir()) == []
+    assert not (folder / "tiny").is_symlink()
+    (folder / "tiny").symlink_to(tmp_path / "gone")
+    assert checkpoints.remove("tiny") == 0
+    assert checkpoints.download("tiny").read_bytes() == WEIGHTS
+
+
 def test_a_second_download_asks_nobody(entry, server):
     checkpoints.download("tiny")
     asked = len(server.behaviour.requests)
