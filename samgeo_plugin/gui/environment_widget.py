@@ -207,9 +207,9 @@ class EnvironmentWidget(QWidget):
         self.step.setText(self._setup.text)
         self.step.setVisible(bool(self._setup.text))
         self.gpu.setText(advice(self._gpu, build) if self._gpu_search is not None else "")
-        self.promise.setText(self._promise(state, facts, build))
+        self.promise.setText(self._promise(state, facts))
 
-    def _promise(self, state: str, facts: Optional[PythonFacts], build: str) -> str:
+    def _promise(self, state: str, facts: Optional[PythonFacts]) -> str:
         if state == environment.OWN:
             return tr("Nothing is downloaded or installed.")
         why = bundle.problem()
@@ -230,11 +230,17 @@ class EnvironmentWidget(QWidget):
         missing = setup_plan.missing_venv(facts)
         if missing is not None and state in (environment.ABSENT, environment.PARTIAL):
             return missing
-        if state == environment.COMPLETE:
-            return tr("Nothing needs to be downloaded.")
         plan = self._plan(facts, state)
-        if not plan.steps:
+        if not plan.steps or (missing is not None and state == environment.COMPLETE):
             return tr("Nothing needs to be downloaded.")
+        what = self._what_a_click_does(plan, facts)
+        if state == environment.COMPLETE:
+            first = tr("Nothing needs to be downloaded. Set up again begins anew:")
+            return f"{first} {what}"
+        return what
+
+    def _what_a_click_does(self, plan: Plan, facts: PythonFacts) -> str:
+        sealed = bundle.chosen()
         if sealed is not None:
             return tr(
                 "A click installs the engine {engine} from the bundle, without a network, and uses "
@@ -255,7 +261,7 @@ class EnvironmentWidget(QWidget):
             "{version} of {python}. Nothing else on the system is changed."
         ).format(
             download=plan.size.download,
-            build=build.upper(),
+            build=plan.build.upper(),
             disk=plan.size.disk,
             folder=plan.folder,
             version=".".join(map(str, facts.version)),

@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
@@ -179,11 +179,28 @@ def _disk_of(marker: Marker) -> int:
     return int(sizes(marker.build).disk * _share(marker.build, marker.done))
 
 
-def _share(build: str, steps: Iterable[str]) -> float:
-    """The part that steps have in all that is downloaded."""
-    pip, torch, engine = _megabytes(build)
-    parts = {"pip": pip, "torch": torch, "engine": engine}
+def _share(build: str, steps: Collection[str]) -> float:
+    """The part that steps have in all that is downloaded, and about in the room."""
+    parts = _megabytes(build)
     return sum(parts.get(step, 0) for step in steps) / max(sum(parts.values()), 1)
+
+
+def _size_left(whole: Size, build: str, left: Collection[str], there: Collection[str]) -> Size:
+    """What the steps that are left download and add to what is there.
+
+    Args:
+        whole: Of a setup from the start.
+        build: Of torch.
+        left: Names of the steps to do.
+        there: Names of the steps that were done before, for this engine or another.
+    """
+    download = round(whole.download * _share(build, left))
+    disk = round(whole.disk * _share(build, left))
+    if "engine" in left and "engine" in there:
+        # Its packages are exchanged, one by one, for what is downloaded.
+        engine = round(whole.disk * _share(build, ["engine"]))
+        disk += min(_megabytes(build)["engine"], engine) - engine
+    return Size(download, disk)
 
 
 def make_plan(
@@ -207,6 +224,9 @@ def make_plan(
     build = bundle.build if bundle is not None else build
     engine = bundle.engine if bundle is not None else wheel_version()
     marker = Marker() if anew else _marker_for(target, build, engine)
+    if bundle is None and not _has_pinned_torch(target):
+        # The step of the engine would renew it, from an index that may have another build.
+        marker = _keeping(marker, "venv", "pip")
     marker = replace(
         marker,
         build=build,
@@ -223,6 +243,8 @@ def make_plan(
     check = ("-c", "import samgeo_core.worker, torch; print(samgeo_core.__version__)")
     steps.append(Step("check", tr("Check the engine"), inside, check))
     left = tuple(step for step in steps if step.name not in marker.done)
+    there = (read_marker(target) or Marker()).done if "venv" in marker.done else ()
+    size = _size_left(size, build, [step.name for step in left], there)
     if "venv" not in marker.done and _has_leftovers(target):
         clear = ("-I", "-c", _CLEAR, str(target), MARKER)
         left = (Step(CLEAR, tr("Remove what an earlier setup left"), python.path, clear), *left)
@@ -234,14 +256,15 @@ def _marker_for(target: Path, build: str, engine: str) -> Marker:
     """What is done there and still counts for this build and engine."""
     marker = read_marker(target) or Marker()
     if marker.build != build:
-        marker = replace(
-            marker, done=tuple(step for step in marker.done if step in ("venv", "pip"))
-        )
+        marker = _keeping(marker, "venv", "pip")
     if marker.engine != engine:
-        marker = replace(
-            marker, done=tuple(s for s in marker.done if s in ("venv", "pip", "torch"))
-        )
+        marker = _keeping(marker, "venv", "pip", "torch")
     return marker if python_of(target).exists() else Marker()
+
+
+def _keeping(marker: Marker, *steps: str) -> Marker:
+    """Only these of the steps that are done stay done."""
+    return replace(marker, done=tuple(step for step in marker.done if step in steps))
 
 
 def _make_step(python: PythonFacts, target: Path) -> Step:
@@ -265,13 +288,16 @@ _COUNTED = ("--progress-bar", "raw")
 _RETRIES = ("--retries", "3")
 """Without any, pip does not say that the network is missing."""
 
+_REPLACE = "--force-reinstall"
+"""For torch: pip would take 2.13.0+cpu, where it is there, for the 2.13.0 of another build."""
+
 
 def _network_steps(inside: str, build: str) -> list[Step]:
     pinned = (
         ("-c", str(ENGINE / "constraints.txt")) if (ENGINE / "constraints.txt").exists() else ()
     )
     path = wheel()
-    pip, torch, engine = _megabytes(build)
+    megabytes = _megabytes(build)
     counted = (*_PIP, *_COUNTED, *_RETRIES)
     return [
         Step(
@@ -280,15 +306,15 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             inside,
             (*_PIP, *_QUIET, *_RETRIES, "--upgrade", "pip>=24.1"),
             True,
-            pip,
+            megabytes["pip"],
         ),
         Step(
             "torch",
             tr("Install PyTorch ({build})").format(build=build.upper()),
             inside,
-            (*counted, *_torch_index(build), *_torch_requirement()),
+            (*counted, _REPLACE, *_torch_index(build), _torch_requirement()),
             True,
-            torch,
+            megabytes["torch"],
         ),
         Step(
             "engine",
@@ -296,7 +322,7 @@ def _network_steps(inside: str, build: str) -> list[Step]:
             inside,
             (*counted, *pinned, "--upgrade", f"{path or 'samgeo-seamless'}[{EXTRAS}]"),
             True,
-            engine,
+            megabytes["engine"],
         ),
     ]
 
@@ -310,10 +336,12 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     """Everything from the bundle: pip is told that there is no network."""
     pip = (*_PIP, *_QUIET, "--no-index", "--find-links", str(bundle.folder / "wheels"))
     torch = tr("Install PyTorch ({build})").format(build=bundle.build.upper())
+    # Without the version, an engine that is newer than the bundle's would stay.
+    wanted = ("--upgrade", *bundle.requirements, f"samgeo-seamless=={bundle.engine}")
     steps = [
         Step("pip", tr("Renew pip"), inside, (*pip, "--upgrade", "pip")),
-        Step("torch", torch, inside, (*pip, "torch")),
-        Step("engine", tr("Install the engine"), inside, (*pip, "--upgrade", *bundle.requirements)),
+        Step("torch", torch, inside, (*pip, _REPLACE, "torch")),
+        Step("engine", tr("Install the engine"), inside, (*pip, *wanted)),
     ]
     if bundle.models:
         arguments = (str(bundle.folder / "install.py"), "--models")
@@ -321,11 +349,11 @@ def _bundle_steps(inside: str, bundle: SealedBundle) -> list[Step]:
     return steps
 
 
-def _megabytes(build: str) -> tuple[int, int, int]:
-    """About what the steps of the network download: pip, torch, the engine and its packages."""
+def _megabytes(build: str) -> dict[str, int]:
+    """About what each step of the network downloads; the engine's with its packages."""
     whole = sizes(build).download
     engine = min(250, whole)
-    return 2, max(whole - engine - 2, 0), engine
+    return {"pip": 2, "torch": max(whole - engine - 2, 0), "engine": engine}
 
 
 def _torch_index(build: str) -> tuple[str, ...]:
@@ -343,7 +371,7 @@ def _torch_index(build: str) -> tuple[str, ...]:
     return ()
 
 
-def _torch_requirement() -> tuple[str, ...]:
+def _torch_requirement() -> str:
     """The pinned torch without its local version, so that either build satisfies it."""
     try:
         lines = (ENGINE / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -351,8 +379,19 @@ def _torch_requirement() -> tuple[str, ...]:
         lines = []
     for line in lines:
         if line.replace(" ", "").startswith("torch=="):
-            return (line.split("#")[0].strip().split("+")[0],)
-    return ("torch",)
+            return line.split("#")[0].strip().split("+")[0]
+    return "torch"
+
+
+def _has_pinned_torch(environment: Path) -> bool:
+    """Whether the torch that is there is the one that the constraints name, of whatever build."""
+    _, _, pinned = _torch_requirement().replace(" ", "").partition("==")
+    packages = ("lib/python*/site-packages", "Lib/site-packages")
+    found = [
+        path for folder in packages for path in environment.glob(f"{folder}/torch-*.dist-info")
+    ]
+    versions = {path.name[len("torch-") : -len(".dist-info")].split("+")[0] for path in found}
+    return not pinned or versions == {pinned}
 
 
 def _has_leftovers(environment: Path) -> bool:

@@ -473,3 +473,38 @@ def test_set_up_again_begins_anew_in_the_room_of_what_it_removes(place, monkeypa
     assert setup_plan.refuse_folder(place, plan.size) is None
     cuda = setup_plan.make_plan(FACTS, "cuda", anew=True)
     assert "5700 MB are needed" in setup_plan.refuse_folder(place, cuda.size)
+
+
+def test_only_the_room_and_the_downloads_that_are_left_are_asked_for(place, monkeypatch, tmp_path):
+    from samgeo_plugin.setup import bundle
+
+    for module in (environment, setup_plan):
+        monkeypatch.setattr(module, "wheel_version", lambda: "0.1.0")
+    complete(place, engine="0.0.1")
+    update = setup_plan.make_plan(FACTS, "cpu")
+    assert [step.name for step in update.steps] == ["engine", "check"]
+    assert update.size == Size(250, 250), "its packages are there and are at most exchanged"
+    sealed_update = bundle.read(sealed(tmp_path / "bundle", disk_mb=2000))
+    assert setup_plan.make_plan(FACTS, "cpu", bundle=sealed_update).size == Size(0, 250)
+    environment.write_marker(place, Marker(build="cuda", done=("venv", "pip", "torch")))
+    rest = setup_plan.make_plan(FACTS, "cuda")
+    assert [step.name for step in rest.steps] == ["engine", "check"]
+    assert rest.size.download == 250
+    assert 500 < rest.size.disk < 700
+    environment.write_marker(place, Marker())
+    assert setup_plan.make_plan(FACTS, "cuda").size == Size(3225, 7700)
+
+
+def test_a_complete_environment_says_what_setting_it_up_again_downloads(place, wait, client):
+    from samgeo_plugin.gui.environment_widget import EnvironmentWidget
+
+    complete(place)
+    widget = EnvironmentWidget(client(), Setup())
+    widget.show()
+    wait(lambda: "475 MB" in widget.promise.text(), 20)
+    assert widget.promise.text().startswith("Nothing needs to be downloaded.")
+    widget.build.setCurrentIndex(widget.build.findData("cuda"))
+    widget.build.activated.emit(widget.build.currentIndex())
+    assert "3225 MB (PyTorch for CUDA" in widget.promise.text()
+    assert widget.set_up.text() == "Set up again"
+    widget.close()

@@ -17,7 +17,7 @@ import package_index
 import pytest
 from qgis.core import QgsSettings
 
-from samgeo_plugin.setup import environment, environment_job, setup_plan
+from samgeo_plugin.setup import bundle, environment, environment_job, setup_plan
 from samgeo_plugin.setup.environment import Marker
 from samgeo_plugin.setup.environment_job import EnvironmentJob, Setup
 from samgeo_plugin.setup.setup_plan import PythonFacts, Size
@@ -71,9 +71,9 @@ def begun(place: Path, made: Path) -> None:
     environment.write_marker(place, Marker(done=("venv", "pip")))
 
 
-def plan(place: Path) -> setup_plan.Plan:
+def plan(place: Path, build: str = "cpu", **given: object) -> setup_plan.Plan:
     """What a click on the button runs."""
-    found = setup_plan.make_plan(FACTS, "cpu", place)
+    found = setup_plan.make_plan(FACTS, build, place, **given)
     steps = []
     for step in found.steps:
         words = [{"raw": "off", "3": "1"}.get(word, word) for word in step.arguments]
@@ -82,9 +82,9 @@ def plan(place: Path) -> setup_plan.Plan:
     return dataclasses.replace(found, steps=tuple(steps), size=Size(1, 1))
 
 
-def run(place: Path, wait, seconds: float = 60) -> tuple[bool, str]:
+def run(place: Path, wait, seconds: float = 60, **given: object) -> tuple[bool, str]:
     ends: list = []
-    job = EnvironmentJob(plan(place))
+    job = EnvironmentJob(plan(place, **given))
     lines: list = []
     job.output.connect(lines.append)
     job.finished.connect(lambda well, text: ends.append((well, text)))
@@ -92,6 +92,17 @@ def run(place: Path, wait, seconds: float = 60) -> tuple[bool, str]:
     wait(lambda: ends, seconds)
     print("\n".join(lines))
     return ends[0]
+
+
+def install(place: Path, *wheels: Path) -> None:
+    pip = [str(environment.python_of(place)), "-m", "pip", "install", "-q", "--no-index"]
+    subprocess.run([*pip, *map(str, wheels)], check=True)
+
+
+def installed(place: Path, name: str) -> list[str]:
+    """The versions of a package that are there."""
+    found = place.glob(f"lib/python*/site-packages/{name}-*.dist-info")
+    return [path.name[len(name) + 1 : -len(".dist-info")] for path in found]
 
 
 def assert_goes_on(place: Path, wait, done: tuple[str, ...]) -> None:
@@ -257,3 +268,53 @@ def test_steps_say_how_much_they_download_and_how_far_a_file_is(place, wait):
     assert any("of 100 MB" in text for text in told)
     assert any("s left" in text for text in told)
     assert not any(line.startswith("Progress") for line in setup.lines)
+
+
+@pytest.mark.parametrize("there", ["0.0.1", "0.2.0"])
+def test_an_engine_of_another_version_is_replaced_by_the_bundles(
+    place, made, index, wait, tmp_path, there
+):
+    begun(place, made)
+    files = {"samgeo_core/__init__.py": b"__version__ = 'x'\n", "samgeo_core/worker.py": b""}
+    install(place, package_index.wheel(tmp_path, "samgeo_seamless", there, files))
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(done=steps, engine=there))
+    shutil.copytree(index.folder, tmp_path / "bundle" / "wheels")
+    (tmp_path / "bundle" / "install.py").touch()  # says that every file is whole
+    sealed = bundle.SealedBundle(
+        tmp_path / "bundle", "0.1.0", "3.11", bundle.system(), "cpu", ("samgeo-seamless",), (), 1
+    )
+    install(place, index.folder / "torch-2.13.0-py3-none-any.whl")
+    assert run(place, wait, bundle=sealed)[0]
+    assert installed(place, "samgeo_seamless") == ["0.1.0"]
+    assert environment.read_marker(place).engine == "0.1.0"
+
+
+def test_another_build_of_torch_replaces_the_one_that_is_there(place, made, index, wait, tmp_path):
+    begun(place, made)
+    other = {"torch/__init__.py": b"", "torch/cpu.py": b""}
+    install(place, package_index.wheel(tmp_path, "torch", "2.13.0+cpu", other))
+    environment.write_marker(place, Marker(build="cpu", done=("venv", "pip", "torch")))
+    index.fault = "is cut"
+    assert not run(place, wait, build="cuda")[0]
+    index.fault = ""
+    assert run(place, wait, build="cuda")[0], "it goes on where it was"
+    assert installed(place, "torch") == ["2.13.0"]
+    assert environment.read_marker(place).build == "cuda"
+
+
+def test_a_torch_that_the_constraints_no_longer_name_comes_from_its_own_index(
+    place, made, index, wait, tmp_path, monkeypatch
+):
+    """On Linux the default index has the build for CUDA: 3 GB."""
+    begun(place, made)
+    install(place, package_index.wheel(tmp_path, "torch", "2.12.0+cpu", {"torch/__init__.py": b""}))
+    steps = ("venv", "pip", "torch", "engine", "check")
+    environment.write_marker(place, Marker(build="cpu", done=steps, engine="0.0.1"))
+    monkeypatch.setattr(setup_plan, "ENGINE", tmp_path)
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0\n")
+    assert [step.name for step in plan(place).steps] == ["torch", "engine", "check"]
+    assert run(place, wait)[0]
+    assert installed(place, "torch") == ["2.13.0"]
+    environment.write_marker(place, Marker(build="cpu", done=steps, engine="0.0.1"))
+    assert [step.name for step in plan(place).steps] == ["engine", "check"]

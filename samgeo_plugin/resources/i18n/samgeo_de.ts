@@ -935,6 +935,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
+   <source>Nothing needs to be downloaded. Set up again begins anew:</source>
+   <translation>Es muss nichts heruntergeladen werden. „Neu einrichten“ beginnt von vorn:</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>PyTorch build</source>
    <translation>PyTorch-Variante</translation>
   </message>
