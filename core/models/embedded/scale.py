@@ -23,6 +23,10 @@ DOUBLED_FROM = 0.4
 the network's masks have cells of 2 pixels. On held-back training places objects of less than 18
 pixels have an IoU of .02 to .05 more so, those of 18 to 64 about the same, larger ones less."""
 
+NOMINAL = 0.01
+"""Share by which a pixel may be smaller on the ground than it is called: a national survey's 0.4 m
+are 0.3998 m at the edge of a UTM zone, and its sheets have one scale."""
+
 SMALL_OBJECT = 50.0
 """Network pixels: where the longer sides of half of the boxes that are proposed are shorter than
 this, twice the scale finds more. On roofs of Catanduanes and Nairobi and fields of the Midwest at
@@ -56,7 +60,7 @@ def choose_scale(pixel: float | None) -> float:
     Returns:
         1 for aerial images, 2 for coarser ones.
     """
-    if pixel is None or not math.isfinite(pixel) or pixel < DOUBLED_FROM:
+    if pixel is None or not math.isfinite(pixel) or pixel < (1 - NOMINAL) * DOUBLED_FROM:
         return 1.0
     return 2.0
 

@@ -38,11 +38,30 @@ def raster(crs, pixel, x=500_000.0, y=6_000_000.0):
 
 
 def test_a_pixel_is_measured_in_metres_whatever_the_crs():
-    assert pixel_metres(raster("EPSG:32632", 10.0)) == pytest.approx(10)
-    assert pixel_metres(raster("EPSG:2263", 1.0)) == pytest.approx(0.3048, rel=1e-3)
+    # The scale of UTM is 0.9996 on its central meridian.
+    assert pixel_metres(raster("EPSG:32632", 10.0)) == pytest.approx(10 / 0.9996)
+    feet = pixel_metres(raster("EPSG:2263", 1.0, 984_000.0, 200_000.0))
+    assert feet == pytest.approx(0.3048, rel=1e-3)
     degrees = pixel_metres(raster("EPSG:4326", 1e-6, 85.0, 27.6))
     assert degrees == pytest.approx(0.11 * np.sqrt(np.cos(np.radians(27.6))), rel=0.02)
     assert pixel_metres(raster(None, 1.0)) is None
+
+
+def test_a_pixel_is_measured_on_the_ground_where_a_maps_scale_is_not_one():
+    # 0.5 units of Web Mercator at 60 degrees are 0.25 m, as at the same place in UTM.
+    mercator = raster("EPSG:3857", 0.5, 1_113_000.0, 8_399_737.0)
+    assert pixel_metres(mercator) == pytest.approx(0.25, rel=5e-3)
+    assert scale_for(None, mercator, content=False) == 1
+    grads = pixel_metres(raster("EPSG:4807", 1e-6, 0.0, 50.0))  # 45 degrees
+    assert grads == pytest.approx(0.1 * np.sqrt(np.cos(np.radians(45))), rel=5e-3)
+    feet = pixel_metres(raster('LOCAL_CS["site",UNIT["foot",0.3048]]', 2.0, 0.0, 0.0))
+    assert feet == pytest.approx(0.6096)
+
+
+def test_pixels_of_nominal_size_have_one_scale_over_a_whole_zone():
+    for x in (166_000.0, 500_000.0, 834_000.0):
+        assert scale_for(None, raster("EPSG:32632", 0.4, x, 10_000.0), content=False) == 2
+        assert scale_for(None, raster("EPSG:32632", 0.3, x, 10_000.0), content=False) == 1
 
 
 def test_what_was_asked_for_is_taken_and_else_what_suits_the_ground():
