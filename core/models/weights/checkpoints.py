@@ -259,6 +259,7 @@ def remove(name: str) -> int:
         return 0
     with _locked(entry):
         size = size_of(folder / MANIFEST)
+        names = {source.filename for source in entry.files} | set(manifest_of(entry) or ())
         try:
             # The manifest first: a half-deleted folder must not count as installed.
             (folder / MANIFEST).unlink(missing_ok=True)
@@ -266,7 +267,7 @@ def remove(name: str) -> int:
             raise CheckpointError(
                 f"{folder} cannot be deleted ({error.strerror or error}): close what uses it."
             ) from error
-        return size + delete_folder(folder)
+        return size + delete_folder(folder, names)
 
 
 def verify(name_or_path: str | Path) -> list[Verification]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from ...errors import CheckpointError
@@ -116,8 +117,13 @@ def damaged(name: str, why: str) -> CheckpointError:
     )
 
 
-def delete_folder(folder: Path) -> int:
-    """Delete a model's folder, or the content of the folder that it is a link to, and the link.
+def delete_folder(folder: Path, names: Collection[str]) -> int:
+    """Delete a model's folder; of one that is a link, the model's files behind it, and the link.
+
+    Args:
+        folder: Of the model.
+        names: Of the model's files; with more after a point (``NAME.part``) they are its, too.
+            Other files of a folder behind a link are somebody's own, and stay.
 
     Returns:
         Bytes freed.
@@ -126,15 +132,16 @@ def delete_folder(folder: Path) -> int:
         CheckpointError: It cannot be deleted.
     """
     linked = folder.is_symlink()
-    freed = sum(path.stat().st_size for path in folder.resolve().rglob("*") if path.is_file())
+    inside = folder.resolve().rglob("*")
+    if linked:
+        inside = folder.resolve().glob("*")
+    files = [path for path in inside if path.is_file()]
+    if linked:
+        files = [p for p in files if any(f"{p.name}.".startswith(f"{n}.") for n in names)]
+    freed = sum(path.stat().st_size for path in files)
     try:
-        if linked and folder.is_dir():
-            # shutil.rmtree refuses links. The folder behind may be a mounted disk: it stays.
-            for path in folder.resolve().iterdir():
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+        for path in files:
+            path.unlink()
         if linked:
             folder.unlink()
         else:

@@ -289,7 +289,7 @@ def remove_own(models: Path, name: str) -> int:
     Raises:
         CheckpointError: It cannot be deleted.
     """
-    return delete_folder(own_folder(models) / name)
+    return delete_folder(own_folder(models) / name, [name])
 
 
 def changed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
