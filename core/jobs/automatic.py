@@ -36,6 +36,10 @@ from .stages.reprompt import SecondLook
 from .stages.tile_stage import SegmenterFactory, TileStage, segment_tiles
 from .stages.write_features import write_coverage, write_objects
 
+SINGLE = ("building",)
+"""Classes of the embedded model whose objects share no ground: where only some classes are wanted,
+a part of a building is no object beside it."""
+
 
 def segment_tiles_of(
     params: SegmentParameters,
@@ -135,7 +139,8 @@ class _Job:
         """Objects from the tiles' masks, and what they are made of after a second look."""
         params, store = self.params, self.stage.store
         store.clear_patched()  # of a run that was stopped, perhaps with other options
-        merging = MergeOptions(mode=cast(MergeMode, params.mode))
+        single = tuple(name for name in SINGLE if name in params.classes)
+        merging = MergeOptions(mode=cast(MergeMode, params.mode), single=single)
         look = SecondLook(self.stage, self.area, merging, executor, self.report)
         objects, masks = look.merged(), cast(MaskSource, store)
         if isinstance(self.segmenter, PromptableSegmenter):

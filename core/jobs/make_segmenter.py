@@ -73,7 +73,26 @@ def make_segmenter(
         score_threshold=params.min_score,
         stability_threshold=params.min_stability,
     )
+    if params.classes and getattr(model, "judges", False):
+        options = _of_classes(options, model, params.min_score)
     return AutomaticSegmenter(model, options, proposer)
+
+
+def _of_classes(
+    options: AutomaticOptions, model: PromptableModel, asked: float | None
+) -> AutomaticOptions:
+    """For a map of classes: masks are judged a second time, and by that score."""
+    default = model.info.score_threshold
+    return replace(
+        options,
+        score_threshold=default if asked is None else min(asked, default),
+        second_look=0.0 if asked is None else asked,
+        building_score=BUILDING_SCORE if asked is None else asked,
+    )
+
+
+BUILDING_SCORE = 0.4
+"""Least score of a building in a map of the embedded model's classes."""
 
 
 def _loaded(params: SegmentParameters) -> PromptableModel:
@@ -191,5 +210,6 @@ def make_candidates(
         if params.min_stability is None
         else params.min_stability,
         pairs=False,
+        second_look=0.0,
     )
     return AutomaticSegmenter(segmenter.model, options, segmenter.proposer)
