@@ -22,7 +22,7 @@ from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
 from .presumed import with_presumed
-from .resolve import Rivals, most_likely, resolve, rivals_among
+from .resolve import SURE, Rivals, most_likely, resolve, rivals_among
 
 Doubles = NDArray[np.float64]
 
@@ -36,12 +36,15 @@ class ObjectLayer:
         table: Their features.
         score: (n,) predicted IoU, NaN where unknown.
         stability: Likewise.
+        judged: The score is the embedded model's second estimate, so that it says which objects of
+            a class are whole ones (:data:`~.resolve.SURE`).
     """
 
     polygons: NDArray[Any]
     table: FeatureTable
     score: Doubles
     stability: Doubles
+    judged: bool = False
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -155,6 +158,7 @@ class ObjectClasses:
             classifier.whole,
             classifier.beside,
             self.rivals,
+            SURE if layer.judged else 0.0,
         )
         return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
 

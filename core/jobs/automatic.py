@@ -19,7 +19,7 @@ from ..models.base import ModelInfo
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
-from ..segmenters.automatic import AutomaticSegmenter
+from ..segmenters.automatic import AutomaticSegmenter, single_of
 from ..segmenters.segmenter import PromptableSegmenter, Segmenter, context_of
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
@@ -35,10 +35,6 @@ from .stages.opened import keep_model
 from .stages.reprompt import SecondLook
 from .stages.tile_stage import SegmenterFactory, TileStage, segment_tiles
 from .stages.write_features import write_coverage, write_objects
-
-SINGLE = ("building",)
-"""Classes of the embedded model whose objects share no ground: where only some classes are wanted,
-a part of a building is no object beside it."""
 
 
 def segment_tiles_of(
@@ -139,8 +135,8 @@ class _Job:
         """Objects from the tiles' masks, and what they are made of after a second look."""
         params, store = self.params, self.stage.store
         store.clear_patched()  # of a run that was stopped, perhaps with other options
-        single = tuple(name for name in SINGLE if name in params.classes)
-        merging = MergeOptions(mode=cast(MergeMode, params.mode), single=single)
+        mode = cast(MergeMode, params.mode)
+        merging = MergeOptions(mode=mode, single=single_of(self.segmenter))
         look = SecondLook(self.stage, self.area, merging, executor, self.report)
         objects, masks = look.merged(), cast(MaskSource, store)
         if isinstance(self.segmenter, PromptableSegmenter):

@@ -181,6 +181,8 @@ def make_candidates(
     params: SegmentParameters,
     load: ModelFactory | None = None,
     find: FinderFactory | None = None,
+    *,
+    second_look: bool = True,
 ) -> Segmenter:
     """The segmenter for objects that are classified afterwards: it leaves less out.
 
@@ -192,6 +194,7 @@ def make_candidates(
         params: As of :func:`make_segmenter`.
         load: Loads the model, instead of ``params.model``: it was loaded already, perhaps.
         find: Likewise the model of the words.
+        second_look: Let the embedded model judge its masks a second time.
 
     Raises:
         SamGeoError: As :func:`make_segmenter`.
@@ -210,6 +213,6 @@ def make_candidates(
         if params.min_stability is None
         else params.min_stability,
         pairs=False,
-        second_look=0.0,
+        second_look=0.0 if second_look else None,
     )
     return AutomaticSegmenter(segmenter.model, options, segmenter.proposer)

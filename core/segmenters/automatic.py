@@ -42,7 +42,7 @@ from .mask_nms import (
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
 from .proposers import Cropped, Proposer, canvas_of, class_of, judged_scores
-from .segmenter import Hint, TileImage
+from .segmenter import Hint, Segmenter, TileImage
 from .small_regions import main_pieces, mend
 from .views import (
     View,
@@ -70,6 +70,9 @@ ROUGHLY = 32
 
 SEEN_AROUND = (40.0, 128.0)
 """Least and most network pixels that are seen around a proposal at first."""
+
+SINGLE = ("building",)
+"""Classes of the embedded model whose objects lie beside each other, never within each other."""
 
 STEPS = np.float32(LOGIT_STEPS)
 
@@ -193,6 +196,19 @@ class AutomaticSegmenter:
         return self.proposer is not None
 
     @property
+    def looks_again(self) -> bool:
+        """Whether scores are the estimate of a second look (:func:`~.proposers.judged_scores`)."""
+        if self.proposer is None or self.options.second_look is None:
+            return False
+        return self.proposer.judges and self._same(self.proposer)
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Classes whose objects share no ground: where a map of buildings is wanted, a part of a
+        building is no object beside it, and second looks tell which of both is one."""
+        return tuple(name for name in self.options.classes if name in SINGLE and self.looks_again)
+
+    @property
     def context(self) -> Context:
         """What the model wants to see around a window: with a grid of points, the window alone."""
         info = self.model.info
@@ -252,7 +268,7 @@ class AutomaticSegmenter:
         options = self.options
         probabilities, sides = proposer.class_probabilities(seen)
         times = cell / sides[0], cell / sides[1]
-        looked = options.second_look is not None and proposer.judges and self._same(proposer)
+        looked = self.looks_again
         if looked:
             scores = judged_scores(found, proposer, seen, cell)
             found = [replace(c, score=s) for c, s in zip(found, scores, strict=True)]
@@ -522,3 +538,13 @@ class AutomaticSegmenter:
 
     def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         return remove_duplicates(candidates, self.options.max_iou, self.options.duplicates)
+
+
+def single_of(segmenter: Segmenter) -> tuple[str, ...]:
+    """Classes whose objects share no ground in the merge of a segmenter's masks."""
+    return segmenter.single if isinstance(segmenter, AutomaticSegmenter) else ()
+
+
+def looks_again(segmenter: Segmenter) -> bool:
+    """Whether a segmenter's scores are the estimate of a second look."""
+    return isinstance(segmenter, AutomaticSegmenter) and segmenter.looks_again

@@ -212,8 +212,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
         model = load_embedded("cpu", options.threads, options.weights)
         examples = make_examples(model, read_parts(options.cache), options.data / "train")
-        config = read_network(options.weights)[0].config
-        channels = config.decoder[0], config.appearance, config.decoder[1]
+        widths = read_network(options.weights)[0].config
+        channels = widths.decoder[0], widths.appearance, widths.decoder[1]
         head = train_quality(examples, options.width, channels, steps=options.steps)
         card = with_quality_head(options.weights, head, options.width, options.out)
         held_back = read_parts(options.cache, "valid_")

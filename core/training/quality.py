@@ -232,7 +232,7 @@ def _facts(found: list[Candidate], cell: int, sample: Sample) -> Facts:
         shares: NDArray[np.float64] = np.zeros(count)
         if sample.classes is not None:
             alone = (sample.classes == BUILDING).ravel().astype(np.float64)
-            shares = np.bincount(labels.ravel(), weights=alone, minlength=count)
+            shares += np.bincount(labels.ravel(), weights=alone, minlength=count)
         building = shares > 0.5 * np.maximum(areas, 1)
         building[0] = False
         layers.append((labels, areas, building))
@@ -367,7 +367,7 @@ def _with_statistics(head: QualityHead, mean: Tensor, spread: Tensor) -> Quality
         columns = slice(first.in_features - OWN + 2, None)
         first.weight[:, columns] /= spread[numbers]
         assert first.bias is not None
-        first.bias -= first.weight[:, columns] @ mean[numbers]
+        first.bias -= torch.mv(first.weight[:, columns], mean[numbers])
     return head
 
 

@@ -51,7 +51,9 @@ def mask(row0, col0, row1, col1, score=0.7, stability=0.8, margin=4.0):
 
 
 def test_masks_are_judged_alike_alone_together_and_in_any_order(model, picture):
-    masks = [mask(20 + 6 * k, 30 + 5 * k, 60 + 8 * k, 70 + 10 * k, 0.3 + 0.02 * k) for k in range(9)]
+    masks = [
+        mask(20 + 6 * k, 30 + 5 * k, 60 + 8 * k, 70 + 10 * k, 0.3 + 0.02 * k) for k in range(9)
+    ]
     masks.append(mask(8, 8, 248, 300))  # larger than what is sampled from the image as it is
     embedding = model.encode([picture])[0]
     together = model.judge(embedding, masks)
