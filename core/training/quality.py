@@ -360,14 +360,14 @@ def _with_statistics(head: QualityHead, mean: Tensor, spread: Tensor) -> Quality
             layer.weight /= spread[None, part, None, None]
             shift += layer.weight[:, :, 0, 0] @ mean[part]
         assert head.from4.bias is not None
-        head.from4.bias -= shift
+        head.from4.bias.sub_(shift)
         first = head.out[0]
         assert isinstance(first, torch.nn.Linear)
         numbers = slice(len(mean) - OWN + 2, None)
         columns = slice(first.in_features - OWN + 2, None)
         first.weight[:, columns] /= spread[numbers]
         assert first.bias is not None
-        first.bias -= torch.mv(first.weight[:, columns], mean[numbers])
+        first.bias.sub_(torch.mv(first.weight[:, columns], mean[numbers]))
     return head
 
 

@@ -34,6 +34,7 @@ def kept(order=None, **changed):
         ONES,
         values["marked"][order],
         values["least"],
+        sure=values.get("sure", 0.0),
     )
     return sorted(np.asarray(order)[found].tolist())
 
@@ -52,6 +53,21 @@ def test_what_the_user_marked_stays_and_displaces_the_rest():
     marked = NO.copy()
     marked[3] = True
     assert kept(marked=marked) == [3, 4]
+
+
+def test_what_is_of_the_class_but_hardly_an_object_goes():
+    """0.7 times 0.7 is less than 0.99 times 0.5."""
+    assert kept(sure=0.9) == [0, 4]
+    assert kept(sure=0.99) == [0]
+    marked = NO.copy()
+    marked[4] = True
+    assert kept(sure=0.99, marked=marked) == [0, 4]
+
+
+def test_an_object_of_unknown_score_is_as_good_as_its_class():
+    unknown = np.full(6, np.nan)
+    found = resolve(SHAPES, NAMES, PROBABILITY, unknown, ONES, NO, 0.5, sure=1.0)
+    assert found[4]
 
 
 def test_a_better_outlined_part_beats_a_worse_whole():
