@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,6 +71,12 @@ def export(scene, folder, **options):
     chips = ChipOptions(**{"size": 128, "class_field": "kind", "val_share": 0.0} | options)
     return export_labels(scene[0] / "raster.tif", scene[0] / "labels.gpkg", folder,
                          options=chips, **rest)  # fmt: skip
+
+
+def test_chips_of_a_size_of_numpys(scene, tmp_path):
+    assert export(scene, tmp_path / "own", size=np.int64(128), val_share=np.float32(0)) == replace(
+        export(scene, tmp_path / "plain"), folder=str(tmp_path / "own")
+    )
 
 
 def away(one, other):
