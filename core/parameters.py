@@ -1,14 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parameters as Python gives them: NumPy's numbers, paths and CRS objects as plain values."""
+"""Parameters as Python gives them: NumPy's numbers, paths, CRS objects as plain values, checked."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .earth.crs import known_crs
+from .errors import ParameterError
+from .job import (
+    MessageError,
+    RegularizeParameters,
+    SegmentParameters,
+    UpdateParameters,
+)
+
+P = TypeVar("P", SegmentParameters, RegularizeParameters, UpdateParameters)
+
+_CRS = ("crs", "extent_crs", "raster_crs")
+"""Parameters that are coordinate systems."""
+
+
+def checked(params: P) -> P:
+    """The same parameters with plain values, checked as ``from_dict`` checks them.
+
+    A constructor checks nothing, and a wrong word would be passed over in silence.
+
+    Raises:
+        ParameterError: A value is of a wrong type, or not allowed.
+    """
+    given = {known.name: getattr(params, known.name) for known in fields(params)}
+    values = {k: crs_text(v) if k in _CRS else plain(v) for k, v in given.items()}
+    try:
+        return type(params).from_dict(values)
+    except MessageError as error:
+        raise ParameterError(error.template) from error
 
 
 def plain(value: Any) -> Any:

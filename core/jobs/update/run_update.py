@@ -25,6 +25,7 @@ from ...layers.provenance import ModelUsed
 from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
+from ...parameters import checked
 from ...raster.raster import open_raster
 from ...sources.names import given_names
 from ...sources.vector_input.opening import open_vector
@@ -115,6 +116,7 @@ def update_layer(
         SamGeoError: See ``errors.py``; no partial output stays, and the input is as it was.
     """
     check_main_module()
+    params = checked(params)
     _check(params)
     if params.cluster:
         params = with_absolute_paths(params)

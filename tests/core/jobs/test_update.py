@@ -36,6 +36,13 @@ from ..scenes import across_the_date_line
 TOWN = Path(__file__).parents[3] / "sample_data"
 
 
+def test_parameters_of_a_constructor_are_checked_before_anything_is_read(tmp_path):
+    for wrong in ({"min_change_prob": 2.0}, {"precision": "fast"}):
+        params = UpdateParameters("old.gpkg", ["new.tif"], str(tmp_path / "a.gpkg"), **wrong)
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))} must be"):
+            run_update.update_layer(params)
+
+
 @pytest.fixture(scope="module")
 def updated(tmp_path_factory):
     """A quarter of the town; its layer lies 2 m off, lacks two houses, has two that are not there
