@@ -12,10 +12,10 @@ import geopandas as gpd
 
 from .errors import ParameterError
 from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
-from .job import MessageError, Progress, SegmentParameters, option
+from .job import Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
-from .parameters import crs_text, plain
+from .parameters import parameters_of
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
@@ -211,13 +211,8 @@ def segment(
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
         for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
-        for crs_of in ("crs", "extent_crs", "raster_crs"):
-            given[crs_of] = crs_text(given[crs_of])
-        values = {"rasters": paths, "output": str(target), **given}
-        try:
-            params = SegmentParameters.from_dict({k: plain(v) for k, v in values.items()})
-        except MessageError as error:
-            raise ParameterError(error.template) from error
+        values = {"rasters": paths, "output": target, **given}
+        params = parameters_of(SegmentParameters, values)
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target

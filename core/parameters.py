@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,20 +24,22 @@ _CRS = ("crs", "extent_crs", "raster_crs")
 """Parameters that are coordinate systems."""
 
 
-def checked(params: P) -> P:
-    """The same parameters with plain values, checked as ``from_dict`` checks them.
-
-    A constructor checks nothing, and a wrong word would be passed over in silence.
+def parameters_of(kind: type[P], given: Mapping[str, Any]) -> P:
+    """Parameters of a job with plain values, checked.
 
     Raises:
-        ParameterError: A value is of a wrong type, or not allowed.
+        ParameterError: A name is unknown, or a value is of a wrong type or not allowed.
     """
-    given = {known.name: getattr(params, known.name) for known in fields(params)}
     values = {k: crs_text(v) if k in _CRS else plain(v) for k, v in given.items()}
     try:
-        return type(params).from_dict(values)
+        return kind.from_dict(values)
     except MessageError as error:
         raise ParameterError(error.template) from error
+
+
+def checked(params: P) -> P:
+    """The same parameters with plain values, checked: their constructor checks nothing."""
+    return parameters_of(type(params), vars(params))
 
 
 def plain(value: Any) -> Any:
