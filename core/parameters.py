@@ -11,12 +11,8 @@ import numpy as np
 
 from .earth.crs import known_crs
 from .errors import ParameterError
-from .job import (
-    MessageError,
-    RegularizeParameters,
-    SegmentParameters,
-    UpdateParameters,
-)
+from .job import MessageError, RegularizeParameters, SegmentParameters, UpdateParameters
+from .sources.names import given_names
 
 P = TypeVar("P", SegmentParameters, RegularizeParameters, UpdateParameters)
 
@@ -31,6 +27,8 @@ def parameters_of(kind: type[P], given: Mapping[str, Any]) -> P:
         ParameterError: A name is unknown, or a value is of a wrong type or not allowed.
     """
     values = {k: crs_text(v) if k in _CRS else plain(v) for k, v in given.items()}
+    if isinstance(values.get("rasters"), list):
+        given_names(values["rasters"])  # says of an open dataset what it is
     try:
         return kind.from_dict(values)
     except MessageError as error:

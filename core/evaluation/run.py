@@ -114,6 +114,11 @@ def evaluate(
         ParameterError: A layer cannot be read or the two do not go together.
         OutputError: The layer of errors cannot be written.
     """
+    if truth_class_field is not None and class_field is None:
+        raise ParameterError(
+            f"{option('truth_class_field')} {truth_class_field} says nothing without "
+            f"{option('class_field')}: give both."
+        )
     run = None
     buffers, boundary = plain(buffers), plain(boundary)
     if errors is not None:

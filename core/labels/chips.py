@@ -97,8 +97,8 @@ class ChipOptions:
     area: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 8192:
-            raise ParameterError(f"A chip's side is 32 to 8192 pixels, not {self.size}.")
+        if not (isinstance(self.size, (int, np.integer)) and 32 <= self.size <= 8192):
+            raise ParameterError(f"A chip's side is 32 to 8192 whole pixels, not {self.size!r}.")
         if not 0 <= self.val_share < 1:
             raise ParameterError(f"The share of val must be 0 or more, below 1: {self.val_share}.")
 

@@ -153,8 +153,8 @@ def track(
     """
     bands, resolution, reach = plain(bands), plain(resolution), plain(reach)
     memory, clouds, crs = plain(memory), plain(clouds), crs_text(crs)
-    if not (np.isfinite(reach) and reach >= 0):
-        raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
+    if not (isinstance(reach, (int, float)) and np.isfinite(reach) and reach >= 0):
+        raise ParameterError(f"The reach of objects must be 0 or more, not {reach!r}.")
     if isinstance(layer, gpd.GeoSeries):
         layer = gpd.GeoDataFrame(geometry=layer)
     rasters = given_names(rasters)

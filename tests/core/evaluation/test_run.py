@@ -175,6 +175,8 @@ def test_a_field_that_is_missing_is_named():
         evaluate(scored, scored, score_field="srue")
     with pytest.raises(ParameterError, match=r"kind .* no numbers: choose another score_field"):
         evaluate(scored, scored, score_field="kind")
+    with pytest.raises(ParameterError, match="truth_class_field kind says nothing without class_"):
+        evaluate(scored, scored, truth_class_field="kind")
 
 
 def test_layers_without_a_crs_are_compared_in_their_units():

@@ -84,6 +84,12 @@ def test_numbers_of_numpy_dates_and_crs_objects_are_told_in_the_layer(series, tm
     assert told["dates"][paths[0].name] == DATES[0]
 
 
+def test_a_reach_that_is_no_number_is_refused():
+    for wrong in ("2", -1, float("nan")):
+        with pytest.raises(ParameterError, match="reach of objects must be 0 or more, not"):
+            track("layer.gpkg", ["raster.tif"], reach=wrong)
+
+
 def row(tracks, name, date):
     table = tracks.table
     return table[(table["id"] == name) & (table["date"] == DATES[date])].iloc[0]
