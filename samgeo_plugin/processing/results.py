@@ -278,18 +278,42 @@ def check_sink(given: Given) -> None:
     Raises:
         OSError: Its folder cannot be made, or nothing can be written to it; or the file that is
             there cannot be replaced.
+        QgsProcessingException: The file that is there is open.
     """
     algorithm = given.algorithm
     sink = algorithm.where_to(given.parameters, algorithm.OUTPUT, given.context)
     if sink.startswith("ogr:"):  # a table that is added to a file
         source = sink[len("ogr:") :]
         path = in_usable_folder(QgsDataSourceUri(source).database() or source)
-        if os.path.exists(path) and not os.access(path, os.W_OK):
+        if not os.path.exists(path):
+            _check_closed(path)
+        elif not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     elif sink and not sink.startswith(TEMPORARY) and not _NO_FILE.match(sink):
         path = in_usable_folder(sink)
+        _check_closed(path)
         if os.path.exists(path):
             os.rename(path, path)  # Windows refuses it of a file that another program has open
+
+
+def _check_closed(path: str) -> None:
+    """See that no program works in a GeoPackage in whose place a new one is written.
+
+    SQLite's log lies beside it then, as where a layer in QGIS was edited and the edits were undone,
+    and stays where the file is deleted: it would be played into the new file, which nothing could
+    open any more.
+
+    Raises:
+        QgsProcessingException: One does.
+    """
+    if os.path.exists(f"{path}-wal"):
+        raise QgsProcessingException(
+            tr(
+                "{file} cannot be written: {file}-wal beside it says that QGIS or another program "
+                "has it open. Remove its layers from the project or close the program, or choose "
+                "another file."
+            ).format(file=path)
+        )
 
 
 def write(given: Given, wanted: ResultLayer) -> str:
@@ -298,6 +322,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
     Cancelling has no effect any more: what appears is whole.
 
     Raises:
+        OSError: The sink's folder or file cannot be written.
         QgsProcessingException: The sink cannot be written.
     """
     algorithm, context = given.algorithm, given.context
@@ -314,6 +339,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
     if kind in (QgsWkbTypes.Type.Unknown, QgsWkbTypes.Type.NoGeometry):
         kind = QgsWkbTypes.Type.MultiPolygon
     kind = QgsWkbTypes.singleType(kind) if wanted.single else QgsWkbTypes.multiType(kind)
+    check_sink(given)  # again: hours may have passed
     sink, destination = algorithm.parameterAsSink(
         given.parameters, algorithm.OUTPUT, context, columns.fields, kind, result.crs()
     )

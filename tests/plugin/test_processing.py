@@ -631,6 +631,45 @@ def test_a_result_that_cannot_be_replaced_is_found_before_the_work(
         run("segmentraster", {"INPUT": town, "OUTPUT": str(tmp_path / "objects.gpkg")})
 
 
+@pytest.mark.parametrize("opened", ["before", "during"])
+def test_a_geopackage_that_is_open_is_not_replaced(
+    provider, engine, town, tmp_path, monkeypatch, opened
+):
+    target = str(tmp_path / "objects.gpkg")
+    run("segmentraster", {"INPUT": town, "OUTPUT": target})
+    kept = []
+
+    def edit_and_undo() -> None:
+        layer = QgsVectorLayer(target, "objects", "ogr")
+        kept.append(layer)
+        layer.startEditing()
+        layer.changeAttributeValue(1, layer.fields().lookupField("score"), 0.0)
+        layer.rollBack()  # SQLite's log stays beside the file
+
+    if opened == "before":
+        edit_and_undo()
+        engine("crash=segment")  # would be heard of, if the engine were asked
+    else:
+        real = EngineRun.call
+
+        def meanwhile(self, method, params, on_progress=None):
+            edit_and_undo()
+            return real(self, method, params, on_progress)
+
+        monkeypatch.setattr(EngineRun, "call", meanwhile)
+    with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": target})
+    assert QgsVectorLayer(target, "again", "ogr").featureCount() == 3
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    engine()
+    run("segmentraster", {"INPUT": town, "OUTPUT": table})  # beside what is open
+    os.remove(target)  # the log stays, and would be played into the new file
+    for sink in (target, table):
+        with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+            run("segmentraster", {"INPUT": town, "OUTPUT": sink})
+    kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     provider, engine, town, monkeypatch
 ):

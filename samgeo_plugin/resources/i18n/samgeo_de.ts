@@ -3486,6 +3486,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
    <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/results.py" />
+   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
+   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
    <source>Carry the prompts' attributes over</source>
    <translation>Attribute der Eingaben übernehmen</translation>
