@@ -238,7 +238,7 @@ class _Columns:
         inputs = list(carried.fields)
         given = {each.name().lower() for each in inputs}
         earlier = said if said <= given else set()
-        taken = said | {"fid"}  # the key of a GeoPackage
+        taken = said | {"fid", "geom"}  # the key and the shapes of a GeoPackage
         brought = []
         for index, each in enumerate(inputs):
             if each.name().lower() in earlier:

@@ -399,6 +399,25 @@ def test_a_field_fid_goes_on_where_it_is_not_the_tables_key(
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_a_field_geom_goes_on_in_a_geopackage_under_another_name(provider, engine, town, tmp_path):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=Geom:string", "p", "memory")
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes([f"a {k}"])
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    target = str(tmp_path / "objects.gpkg")
+    results, context, feedback = run(
+        "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": target}
+    )
+    assert {f["prompt_Geom"] for f in layer_of(results, context).getFeatures()} == {
+        "a 1", "a 2", "a 3",
+    }  # fmt: skip
+    assert any("Geom → prompt_Geom" in text for text in feedback.warnings)
+    QgsProject.instance().removeAllMapLayers()
+
+
 def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):
     engine("tile=0.1")
     feedback = Feedback(cancel_at=5)
