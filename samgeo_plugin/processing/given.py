@@ -275,13 +275,14 @@ class Given:
             path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
         )  # fmt: skip
-        count, digest = 0, hashlib.sha256()
+        count, nowhere, digest = 0, 0, hashlib.sha256()
         types = [(each.name(), each.typeName()) for each in fields]
         digest.update(repr((name, crs_text(crs), source.wkbType(), types)).encode())
         for feature in source.getFeatures():
             if self.feedback.isCanceled() or writer.hasError():
                 break
             if not feature.hasGeometry():
+                nowhere += 1
                 continue
             copy = QgsFeature(fields)
             geometry = feature.geometry()
@@ -320,6 +321,12 @@ class Given:
             raise QgsProcessingException(
                 tr("The layer {name} has no features with a geometry; choose another one.").format(
                     name=source.sourceName()
+                )
+            )
+        if nowhere:
+            self.feedback.pushWarning(
+                tr("Features of {name} without a geometry, which are left out: {count}").format(
+                    name=source.sourceName(), count=nowhere
                 )
             )
         return str(jobs.keep(Path(path), digest.hexdigest())) if lasting else path

@@ -418,6 +418,20 @@ def test_a_field_geom_goes_on_in_a_geopackage_under_another_name(provider, engin
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_features_without_a_geometry_are_counted(provider, engine, town):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326", "p", "memory")
+    for wkt in ("POINT(85.51 27.6)", "", "POINT(85.52 27.6)", ""):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    given = {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"}
+    _, _, feedback = run("segmentfromprompts", given)
+    said = [text for text in feedback.warnings if "without a geometry" in text]
+    assert said == ["Features of p without a geometry, which are left out: 2"]
+    QgsProject.instance().removeAllMapLayers()
+
+
 def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):
     engine("tile=0.1")
     feedback = Feedback(cancel_at=5)

@@ -2995,6 +2995,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
+   <source>Features of {name} without a geometry, which are left out: {count}</source>
+   <translation>Objekte von {name} ohne Geometrie, die ausgelassen werden: {count}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
    <source>Give either an extent or an area of interest, not both.</source>
    <translation>Geben Sie entweder eine Ausdehnung oder ein Interessengebiet an, nicht beides.</translation>
   </message>
