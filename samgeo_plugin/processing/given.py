@@ -120,7 +120,31 @@ class Given:
         return names.parameterAsInts(self.parameters, names.BANDS, self.context) or None
 
     def fields(self, name: str) -> list[str]:
-        return list(self.algorithm.parameterAsFields(self.parameters, name, self.context))
+        """The fields that were chosen, as their layer spells them.
+
+        Scripts, batches and models may name any text: QGIS does not look whether there is such a
+        field.
+
+        Raises:
+            QgsProcessingException: The layer has no such field.
+        """
+        algorithm = self.algorithm
+        chosen = algorithm.parameterAsFields(self.parameters, name, self.context)
+        parent = algorithm.parameterDefinition(name).parentLayerParameterName()
+        if not chosen or not self.has(parent):
+            return list(chosen)
+        source = self.source(parent)
+        fields = source.fields()
+        places = [fields.lookupField(each) for each in chosen]
+        if -1 in places:
+            raise QgsProcessingException(
+                tr("The layer {name} has no field “{field}”; choose one of these: {fields}").format(
+                    name=source.sourceName(),
+                    field=chosen[places.index(-1)],
+                    fields=", ".join(fields.names()),
+                )
+            )
+        return [str(fields.at(place).name()) for place in places]
 
     def engine_options(self) -> dict[str, Any]:
         """Model, device, number type, threads, and whether servers may be asked."""

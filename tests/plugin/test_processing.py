@@ -27,6 +27,7 @@ from qgis.core import (
     QgsProcessingModelOutput,
     QgsProcessingModelParameter,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterField,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
     QgsProject,
@@ -429,6 +430,69 @@ def test_features_without_a_geometry_are_counted(provider, engine, town):
     _, _, feedback = run("segmentfromprompts", given)
     said = [text for text in feedback.warnings if "without a geometry" in text]
     assert said == ["Features of p without a geometry, which are left out: 2"]
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_field_that_a_layer_has_not_is_said_and_one_in_other_letters_is_found(provider, tmp_path):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=Kind:string&field=n:double", "l", "memory")
+    QgsProject.instance().addMapLayer(layer)
+    context, asked = QgsProcessingContext(), 0
+    context.setProject(QgsProject.instance())
+    for algorithm in provider.algorithms():
+        for definition in algorithm.parameterDefinitions():
+            if not isinstance(definition, QgsProcessingParameterField):
+                continue
+            asked += 1
+            name, parent = definition.name(), definition.parentLayerParameterName()
+            for text in ("KIND", "nope"):
+                values = {parent: layer.id(), name: text}
+                given = Given(algorithm, values, context, Feedback(), tmp_path)
+                if text == "KIND":
+                    assert given.fields(name) == ["Kind"]
+                    continue
+                said = ""
+                try:
+                    given.fields(name)
+                except QgsProcessingException as error:
+                    said = str(error)  # its traceback would keep the context alive
+                assert "l has no field “nope”; choose one of these: Kind, n" in said
+    assert asked > 10
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked_for"),
+    [
+        ("evaluateresult", {"INPUT": "", "TRUTH": "", "CLASS_FIELD": "geometry"}, "class_field"),
+        ("evaluateresult", {"INPUT": "", "TRUTH": "", "TRUTH_CLASS_FIELD": "geometry"},
+         "truth_class_field"),
+        ("exportlabels", {"LABELS": "", "CLASS_FIELD": "geometry"}, "class_field"),
+        ("exportlabels", {"LABELS": "", "CROWD_FIELD": "geometry"}, "crowd_field"),
+        ("improvemodel", {"LABELS": "", "NAME": "m", "STATUS_FIELD": "geometry"}, "status_field"),
+        ("improvemodel", {"LABELS": "", "NAME": "m", "CLASS_FIELD": "geometry"}, "class_field"),
+    ],
+)  # fmt: skip
+def test_a_field_with_a_name_of_the_engines_own_is_called_as_in_the_file(
+    provider, engine, town, tmp_path, monkeypatch, name, given, asked_for
+):
+    seen = []
+
+    def spy(self, method, params, on_progress=None):
+        seen.append(params)
+        raise EngineRunError("Seen.")
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=geometry:string", "l", "memory")
+    feature = QgsFeature(layer.fields())
+    triangle = "POLYGON((85.51 27.6,85.52 27.6,85.51 27.61,85.51 27.6))"
+    feature.setGeometry(QgsGeometry.fromWkt(triangle))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    values = {key: value or layer.id() for key, value in given.items()}
+    where = {"FOLDER": str(tmp_path / "new"), "OUTPUT": "memory:", "INPUT": town}
+    with pytest.raises(Refused, match=r"Seen\."):
+        run(name, {**where, **values})
+    assert seen[0][asked_for] == "geometry_2"
     QgsProject.instance().removeAllMapLayers()
 
 

@@ -3025,6 +3025,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
+   <source>The layer {name} has no field “{field}”; choose one of these: {fields}</source>
+   <translation>Der Layer {name} hat kein Feld „{field}“; wählen Sie eines von diesen: {fields}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
    <source>The layer {name} reaches beyond the project's CRS, in which the raster lies that has none; give the raster's layer its CRS.</source>
    <translation>Der Layer {name} reicht über das KBS des Projekts hinaus, in dem das Raster ohne eigenes KBS liegt; geben Sie dem Rasterlayer sein KBS.</translation>
   </message>
