@@ -22,6 +22,7 @@ from qgis.core import (
     QgsFeatureSource,
     QgsField,
     QgsFields,
+    QgsPointXY,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -35,6 +36,7 @@ from qgis.PyQt.QtCore import QVariant
 from .. import field_types, rasters, rendering, settings
 from ..crs import crs_text
 from ..i18n import tr
+from ..interactive.tidy import ground_scale
 from . import jobs
 from .parameters import ParameterAlgorithm
 
@@ -524,10 +526,18 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, QVariant) and value.isNull() else value
 
 
-def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:
-    """Ground units of a CRS in a metre; 1 where it has none."""
+def units_a_metre(crs: QgsCoordinateReferenceSystem, place: Optional[QgsPointXY] = None) -> float:
+    """Ground units of a CRS in a metre; 1 where it has none.
+
+    Args:
+        crs: Of the units.
+        place: Where a metre on the ground is measured, in a projected CRS: two units of Web
+            Mercator at 60 degrees north. None: as the CRS defines its unit.
+    """
     if crs.isValid() and crs.isGeographic():
         return 1.0 / _METRES_A_DEGREE
     metres = QgsCoordinateReferenceSystem("EPSG:3857").mapUnits()  # QGIS has renamed the unit
     factor = QgsUnitTypes.fromUnitToUnitFactor(metres, crs.mapUnits())
-    return float(factor) if math.isfinite(factor) and factor > 0 else 1.0
+    units = float(factor) if math.isfinite(factor) and factor > 0 else 1.0
+    scale = None if place is None else ground_scale(place, crs, 10.0 * units)
+    return units if scale is None else 1.0 / math.sqrt(scale[0] * scale[1])  # as areas say it

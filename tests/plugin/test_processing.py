@@ -17,6 +17,7 @@ from qgis.core import (
     QgsFeature,
     QgsField,
     QgsGeometry,
+    QgsPointXY,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingException,
@@ -524,6 +525,41 @@ def test_metres_are_metres_in_every_crs(qgis_app):
     for code, units in (("EPSG:32645", 1.0), ("EPSG:2263", 3937 / 1200), ("EPSG:4326", 1 / 111195)):
         assert units_a_metre(QgsCoordinateReferenceSystem(code)) == pytest.approx(units, rel=1e-5)
     assert units_a_metre(QgsCoordinateReferenceSystem()) == 1.0
+
+
+def test_metres_are_metres_on_the_ground(qgis_app):
+    for code, x, y, units in (
+        ("EPSG:3857", 1e6, 8399737.9, 2.0),  # 60 degrees north
+        ("EPSG:32645", 500000.0, 3e6, 0.9996),
+        ("EPSG:2263", 1e6, 2e5, 3937 / 1200),
+        ("EPSG:3857", 1e6, 1e12, 1.0),  # no place on Earth
+        ("", 1.0, 1.0, 1.0),
+    ):
+        found = units_a_metre(QgsCoordinateReferenceSystem(code), QgsPointXY(x, y))
+        assert found == pytest.approx(units, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked_for"),
+    [
+        ("roadcenterlines", {"MIN_WIDTH": 2.0}, "min_width"),
+        ("regularizeoutlines", {"SIMPLIFY": 2.0}, "simplify"),
+    ],
+)
+def test_outlines_count_metres_on_the_ground_where_the_layer_lies(
+    provider, engine, asked, name, given, asked_for
+):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:3857", "l", "memory")
+    feature = QgsFeature(layer.fields())
+    square = "POLYGON((1e6 8399700,1.00001e6 8399700,1.00001e6 8399710,1e6 8399710,1e6 8399700))"
+    feature.setGeometry(QgsGeometry.fromWkt(square))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    engine("crash=regularize")
+    with pytest.raises(Refused, match="ended with code 3"):
+        run(name, {"INPUT": layer.id(), "OUTPUT": "memory:", **given})
+    assert asked[asked_for] == pytest.approx(4.0, rel=3e-3)
+    QgsProject.instance().removeAllMapLayers()
 
 
 def test_the_progress_bar_never_goes_back(qgis_app):
