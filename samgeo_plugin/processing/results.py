@@ -400,7 +400,7 @@ def _keep_style(destination: str, wanted: ResultLayer) -> None:
     layer = QgsProcessingUtils.mapLayerFromString(destination, own)
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         known = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
-        styles.store(layer, wanted.style)
+        styles.store(layer, wanted.style, is_new=True)
         _keep_provenance(wanted, str(known.get("path")), str(known.get("layerName") or ""))
 
 

@@ -179,9 +179,9 @@ def test_a_files_style_is_written_in_the_jobs_own_thread(
     threads = []
     real = styles.store
 
-    def store(layer, name):
+    def store(layer, name, is_new=False):
         threads.append(threading.get_ident())
-        real(layer, name)
+        real(layer, name, is_new)
 
     monkeypatch.setattr(styles, "store", store)
     target, outcome = str(tmp_path / "objects.gpkg"), []
@@ -801,6 +801,19 @@ def test_a_geopackage_that_is_open_is_not_replaced(
         with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
             run("segmentraster", {"INPUT": town, "OUTPUT": sink})
     kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
+def test_a_layer_that_is_written_into_the_place_of_another_has_its_own_style(
+    provider, engine, town, tmp_path
+):
+    target = str(tmp_path / "objects.gpkg")
+    table = f"ogr:dbname='{target}' table=\"objects\" (geom)"
+    for outlines in ("contour", "centerlines"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": table, "OUTLINES": outlines})
+    layer = QgsVectorLayer(f"{target}|layername=objects", "objects", "ogr")
+    drawn = layer.renderer().dump()
+    styles.apply(layer, "lines")
+    assert layer.renderer().dump() == drawn
 
 
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
