@@ -43,11 +43,14 @@ from .parameters import ParameterAlgorithm
 SOURCE_FID = "samgeo_source_fid"
 """Field of a layer that is handed to the engine: the feature's own id."""
 
+SOURCE_LABEL = "samgeo_source_label"
+"""Likewise: what the engine writes as the label of its features."""
+
 _KEY, _SHAPE = "samgeo_fid", "samgeo_geom"
 """What a GeoPackage that is handed to the engine calls its key and its shapes: GDAL's own names,
 fid and geom, are names of users' fields, too."""
 
-_OWN_COLUMNS = (SOURCE_FID, _KEY, _SHAPE, "geometry")
+_OWN_COLUMNS = (SOURCE_FID, SOURCE_LABEL, _KEY, _SHAPE, "geometry")
 """Names that no field has in such a file; the last one is what the engine calls the shapes."""
 
 RENDERED = "rendered.tif"
@@ -261,6 +264,7 @@ class Given:
         name: str,
         attributes: Sequence[str] = (),
         lasting: bool = False,
+        label: Optional[str] = None,
     ) -> str:
         """A vector input as a GeoPackage with its features' ids; the engine reads only files.
 
@@ -273,6 +277,7 @@ class Given:
             attributes: The fields that the engine needs; in the file they have the names that
                 :func:`column_names` gives them.
             lasting: The job may go on in another run, where the same contents have the same path.
+            label: One more field, which is :data:`SOURCE_LABEL` in the file.
 
         Raises:
             QgsProcessingException: It has no features, it does not reach into the project's CRS,
@@ -286,6 +291,8 @@ class Given:
         fields = QgsFields()
         fields.append(QgsField(SOURCE_FID, field_types.LONG))
         columns = column_names(attributes)
+        if label is not None:
+            columns[label] = SOURCE_LABEL
         kept = [source.fields().lookupField(attribute) for attribute in columns]
         for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
             field = source.fields().at(index)

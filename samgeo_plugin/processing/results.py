@@ -33,7 +33,15 @@ from qgis.core import (
 from .. import field_types, styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from .given import SOURCE_FID, Given, handed_over, in_usable_folder, of_any_length, plain
+from .given import (
+    SOURCE_FID,
+    SOURCE_LABEL,
+    Given,
+    handed_over,
+    in_usable_folder,
+    of_any_length,
+    plain,
+)
 from .parameters import TEMPORARY
 
 PROVENANCE = "samgeo_provenance"
@@ -210,7 +218,8 @@ class _Columns:
     @classmethod
     def of(cls, wanted: ResultLayer, result: QgsVectorLayer) -> _Columns:
         columns = cls()
-        own = [f for f in result.fields() if f.name().lower() not in ("fid", "ogc_fid", SOURCE_FID)]
+        handed = ("fid", "ogc_fid", SOURCE_FID, SOURCE_LABEL)
+        own = [f for f in result.fields() if f.name().lower() not in handed]
         names = wanted.names
         if names is None:
             names = {f.name(): f.name() for f in own}

@@ -401,6 +401,24 @@ def test_a_field_fid_goes_on_where_it_is_not_the_tables_key(
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_a_label_comes_once_and_its_field_only_with_the_other_attributes(provider, engine, town):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=kind:string", "p", "memory")
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes(["roof"])
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    given = {"INPUT": town, "PROMPTS": prompts.id(), "LABEL_FIELD": "Kind", "OUTPUT": "memory:"}
+    for keep in (True, False):
+        results, context, feedback = run("segmentfromprompts", {**given, "KEEP_ATTRIBUTES": keep})
+        names = layer_of(results, context).fields().names()
+        assert names.count("label") == 1
+        assert [name for name in names if "kind" in name] == ["kind"] * keep
+        assert not any("→" in text for text in feedback.warnings)
+    QgsProject.instance().removeAllMapLayers()
+
+
 def test_a_field_geom_goes_on_in_a_geopackage_under_another_name(provider, engine, town, tmp_path):
     prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=Geom:string", "p", "memory")
     for k in range(1, 4):
