@@ -154,7 +154,7 @@ class Given:
     def engine_options(self) -> dict[str, Any]:
         """Model, device, number type, threads, and whether servers may be asked."""
         names = self.algorithm
-        model = str(self.parameters.get(names.MODEL) or "embedded")
+        model = names.written(self.parameters, names.MODEL, self.context) or "embedded"
         return {
             "allow_remote": bool(settings.ALLOW_REMOTE.get()),
             "model": os.path.abspath(model) if os.path.isfile(model) else model,

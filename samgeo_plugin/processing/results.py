@@ -290,7 +290,7 @@ def check_sink(given: Given) -> None:
         QgsProcessingException: The file that is there is open.
     """
     algorithm = given.algorithm
-    sink = algorithm.where_to(given.parameters, algorithm.OUTPUT, given.context)
+    sink = algorithm.written(given.parameters, algorithm.OUTPUT, given.context)
     if sink.startswith("ogr:"):  # a table that is added to a file
         source = sink[len("ogr:") :]
         path = in_usable_folder(QgsDataSourceUri(source).database() or source)

@@ -32,6 +32,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
     QgsProject,
+    QgsProperty,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
@@ -900,6 +901,12 @@ def test_a_cancelled_job_of_a_rendered_layer_goes_on_in_the_next_run(
 def test_prompts_offer_outlines_of_polygons_only(provider):
     algorithm = provider.algorithm("segmentfromprompts")
     assert algorithm.choices["OUTLINES"] == ("contour", "rectangles")
+
+
+def test_a_model_can_be_named_by_an_expression(provider, engine, town, asked):
+    model = QgsProperty.fromExpression("'sam-' || 'vit-b'")
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", "MODEL": model})
+    assert asked["model"] == "sam-vit-b"
 
 
 def test_a_choice_is_its_number_or_the_engines_word_and_a_model_any_name(provider, town):
