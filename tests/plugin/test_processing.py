@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from qgis.core import (
 )
 
 from samgeo_plugin import field_types, rasters, rendering, styles
+from samgeo_plugin.engine.process import EngineCommand
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
@@ -530,6 +532,13 @@ def test_a_crash_is_one_sentence(provider, engine, town):
     engine("crash=segment")
     with pytest.raises(Refused, match="ended with code 3"):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
+
+
+def test_a_python_without_the_engine_is_said_with_the_way_out(qgis_app):
+    command = EngineCommand(sys.executable, ("-m", "no_engine.worker"))
+    said = "lacks the package no_engine: install samgeo-seamless there"
+    with EngineRun(command, Feedback()) as engine, pytest.raises(EngineRunError, match=said):
+        engine.call("statistics", {})
 
 
 def test_silence_is_noticed(fake_command):

@@ -454,6 +454,11 @@
    <translation>Die Engine wurde vom System beendet, oft weil der Speicher ausging.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/engine/process.py" />
+   <source>The engine's Python {program} lacks the package {name}: install samgeo-seamless there, set the engine up again, or name another Python in the settings.</source>
+   <translation>Dem Python der Engine, {program}, fehlt das Paket {name}: Installieren Sie dort samgeo-seamless, richten Sie die Engine neu ein oder nennen Sie in den Einstellungen ein anderes Python.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Choosing the least score</source>
    <translation>Kleinster Wert wird gewählt</translation>
