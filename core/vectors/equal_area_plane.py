@@ -22,7 +22,7 @@ from pyproj.exceptions import ProjError
 
 from ..earth.crs import degrees_per_unit, metres_per_unit, same_crs, transformer
 from ..earth.geometry import without_empty_parts
-from ..earth.longitude import in_one_piece, sound, turn_of, turned
+from ..earth.longitude import in_one_piece, turn_of, turned
 from ..earth.reproject import EARTH, Reprojection, to_degrees
 from ..errors import ParameterError
 
@@ -143,12 +143,12 @@ class EqualAreaPlane:
         some = np.flatnonzero((by != 0).any(axis=1))
         if crs is None or self.crs is None or same_crs(crs, self.crs):
             return _moved(shapes, some, by / self._metres, lambda xy, step: xy + step)
-        there, back = transformer(crs, self.crs), transformer(self.crs, crs)
+        onward, home = transformer(crs, self.crs), transformer(self.crs, crs)
         turn = turn_of(crs)
 
         def move(xy: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
-            placed = np.column_stack(there.transform(xy[:, 0], xy[:, 1])) + step
-            x, y = back.transform(placed[:, 0], placed[:, 1])
+            placed = np.column_stack(onward.transform(xy[:, 0], xy[:, 1])) + step
+            x, y = home.transform(placed[:, 0], placed[:, 1])
             return np.column_stack([x if turn is None else turned(x, xy[:, 0], turn), y])
 
         if turn is None:
@@ -157,11 +157,13 @@ class EqualAreaPlane:
         out = _moved(shapes, some[~at_pole], by, move)
         polar = some[at_pole]
         if len(polar):
-            placed = self.place(shapes[polar], crs, "A layer")
-            placed = np.array([*map(sound, placed), None], dtype=object)[:-1]
+            there, back = (
+                Reprojection(*way, tolerance=POLAR_TOLERANCE)
+                for way in ((crs, self.crs), (self.crs, crs))
+            )
+            placed = there(shapes[polar], "A layer")
             placed = _moved(placed, np.arange(len(polar)), by[polar], lambda xy, step: xy + step)
-            home = Reprojection(self.crs, crs, tolerance=POLAR_TOLERANCE)
-            out[polar] = home(placed, "A layer")
+            out[polar] = back(placed, "A layer")
         return out
 
 
