@@ -242,9 +242,10 @@ def in_one_piece(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
 
     x0, _, x1, _ = shapely.bounds(shapes).T
     out: NDArray[Any] = shapes.copy()
-    wide = (x1 - x0 > turn / 2) & (shapely.get_num_geometries(shapes) > 1)
+    wide = np.isfinite(x1 - x0) & (x1 - x0 > turn / 2) & (shapely.get_num_geometries(shapes) > 1)
     for number in np.flatnonzero(wide).tolist():
         parts = shapely.get_parts(shapely.transform(shapes[number], to_the_end))
+        parts = parts[~shapely.is_empty(parts)]
         spans = [(float(low), float(high)) for low, _, high, _ in shapely.bounds(parts)]
         turns = turns_of_neighbours(spans, turn)
         if any(turns):

@@ -9,7 +9,7 @@ and off by at most (r / 2 R)^2 / 2 at the distance r from it: 8e-6 at 50 km, 0.3
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class EqualAreaPlane:
             )
 
     def place(self, shapes: Shapes, crs: CRS | None, what: str) -> Shapes:
-        """Shapes on the plane.
+        """Shapes on the plane; parts on both sides of the date line meet there.
 
         Args:
             shapes: (n,) shapely geometries in ``crs``.
@@ -110,8 +110,9 @@ class EqualAreaPlane:
         step = LONGEST_EDGE / _metres_per_unit(crs)
         somewhere = bool((shapely.length(shapes) < MOST_STEPS * step).all())  # NaN is not
         if somewhere:
+            whole = in_one_piece(_array(map(without_empty_parts, shapes)), crs)
             placed: Shapes = shapely.transform(
-                shapely.segmentize([without_empty_parts(shape) for shape in shapes], step),
+                shapely.segmentize(whole, step),
                 lambda xy: np.column_stack(way.transform(xy[:, 0], xy[:, 1])),
             )
             somewhere = bool(np.isfinite(shapely.get_coordinates(placed)).all())
@@ -165,6 +166,10 @@ class EqualAreaPlane:
             placed = _moved(placed, np.arange(len(polar)), by[polar], lambda xy, step: xy + step)
             out[polar] = back(placed, "A layer")
         return out
+
+
+def _array(shapes: Iterable[Any]) -> Shapes:
+    return np.array([*shapes, None], dtype=object)[:-1]
 
 
 def _times(shapes: Shapes, factor: float) -> Shapes:

@@ -138,7 +138,8 @@ def test_parts_on_both_sides_of_a_map_become_one_piece_and_are_cut_there_again(c
 def test_parts_that_do_not_meet_at_the_date_line_stay_where_they_are() -> None:
     crs = known_crs("EPSG:4326")
     islands = [box(x, 0, x + 1, 1) for x in (-150, -60, 30, 120)]
-    shapes = np.array([shapely.MultiPolygon(islands), box(-180, -90, 180, 90)])
+    nowhere = shapely.MultiPolygon([box(0, 0, np.inf, 1), box(2, 0, 3, 1)])
+    shapes = np.array([shapely.MultiPolygon(islands), box(-180, -90, 180, 90), nowhere])
     assert (in_one_piece(shapes, crs) == shapes).all()
     assert (in_one_piece(shapes, known_crs("EPSG:32660")) == shapes).all()
 

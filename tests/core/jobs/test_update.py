@@ -21,7 +21,7 @@ from samgeo_core.earth.longitude import within_map
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
-from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.jobs.update import changed_layer, gather_evidence, run_update
 from samgeo_core.jobs.update.changed_layer import changed_frame, old_ids
 from samgeo_core.jobs.update.gather_evidence import Gathered
 from samgeo_core.layers.reader import read_vector
@@ -318,6 +318,16 @@ def test_at_the_date_line_polygons_are_seen_and_move_as_anywhere_else(updated, t
     there = frame.geometry.iloc[across[0]]
     assert there.area < 4 * cut[across[0]].area
     assert {part.bounds[0] < 0 for part in there.geoms} == {True, False}
+
+
+def test_parts_that_are_invalid_or_were_cut_become_one_shape():
+    bow = shapely.Polygon([(0, 0), (4, 4), (4, 0), (0, 4)])
+    star = shapely.Polygon([(1, -1), (2, 5), (5, 0), (-1, 3), (5, 4)])
+    cut = shapely.MultiPolygon([box(20, 0, 22, 2), box(24, 0, 26, 2)])
+    whole = changed_layer._together(np.array([bow, star, cut]))
+    assert whole.is_valid
+    assert whole.covers(cut)
+    assert changed_layer._together(np.array([cut, box(30, 0, 31, 1)])).area == 9
 
 
 def test_a_polygon_over_a_large_raster_is_not_read_pixel_by_pixel(tmp_path, monkeypatch):
