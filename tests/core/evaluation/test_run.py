@@ -14,6 +14,7 @@ from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.evaluation.figures import average_precision
 from samgeo_core.evaluation.objects import Objects, boundary_iou, match
 from samgeo_core.evaluation.run import by_place, evaluate
+from samgeo_core.layers.provenance import read_provenance
 from samgeo_core.masks.job_folder import JobFolder
 from shapely import box
 
@@ -142,6 +143,14 @@ def test_errors_are_written_where_they_lie(tmp_path, kind):
         evaluate(result, truth, errors=path)
 
 
+def test_errors_tell_numbers_of_numpy(tmp_path):
+    path, one = tmp_path / "errors.gpkg", layer(square(0, 0))
+    evaluate(one, one, errors=path, boundary=np.float32(1), buffers=np.array([4, 8]))
+    assert read_provenance(path)["options"] == {"boundary": 1}
+    evaluate(one, one, errors=path, overwrite=True, buffers=[np.int64(5)])
+    assert read_provenance(path)["options"] == {"buffers": [5]}
+
+
 @pytest.mark.parametrize(
     ("result", "truth", "sentence"),
     [
@@ -166,6 +175,8 @@ def test_a_field_that_is_missing_is_named():
         evaluate(scored, scored, score_field="srue")
     with pytest.raises(ParameterError, match=r"kind .* no numbers: choose another score_field"):
         evaluate(scored, scored, score_field="kind")
+    with pytest.raises(ParameterError, match="truth_class_field kind says nothing without class_"):
+        evaluate(scored, scored, truth_class_field="kind")
 
 
 def test_layers_without_a_crs_are_compared_in_their_units():

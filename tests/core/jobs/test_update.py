@@ -9,6 +9,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import rasterio
 import samgeo_core
@@ -36,6 +37,24 @@ from ..layers.typed_fields import carried, save_typed, typed, types_of, values_o
 from ..scenes import across_the_date_line
 
 TOWN = Path(__file__).parents[3] / "sample_data"
+
+
+def test_parameters_of_a_constructor_are_checked_before_anything_is_read(tmp_path):
+    for wrong in ({"min_change_prob": 2.0}, {"precision": "fast"}):
+        params = UpdateParameters("old.gpkg", ["new.tif"], str(tmp_path / "a.gpkg"), **wrong)
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))} must be"):
+            run_update.update_layer(params)
+
+
+def test_options_may_be_paths_numbers_of_numpy_and_crs_objects(monkeypatch):
+    monkeypatch.setattr(run_update, "update_layer", lambda params, **_: params)
+    given = {"model": Path("my.pt"), "bands": np.array([1, 2, 3]), "crs": pyproj.CRS("EPSG:4326")}
+    params = samgeo_core.update(Path("old.gpkg"), Path("new.tif"), Path("out.gpkg"), **given)
+    assert params == UpdateParameters(
+        "old.gpkg", ["new.tif"], "out.gpkg", model="my.pt", bands=[1, 2, 3], crs="EPSG:4326"
+    )
+    with pytest.raises(ParameterError, match="Unknown parameter 'banned'"):
+        samgeo_core.update("old.gpkg", "new.tif", "out.gpkg", banned=[1])
 
 
 @pytest.fixture(scope="module")
