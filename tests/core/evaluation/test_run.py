@@ -186,6 +186,31 @@ def test_layers_without_a_crs_are_compared_in_their_units():
     assert got.overall.pq == 1
 
 
+def test_a_local_system_in_feet_is_compared_in_metres(tmp_path):
+    site = {unit: f'LOCAL_CS["site",UNIT["{unit}",{metres}]]'
+            for unit, metres in (("metre", 1), ("foot", 0.3048))}  # fmt: skip
+    done = {}
+    for unit, size in (("metre", 1.0), ("foot", 1 / 0.3048)):
+
+        def scaled(shapes, size=size):
+            return [shapely.transform(shape, lambda xy: xy * size) for shape in shapes]
+
+        truth = [square(30 * k, 0) for k in range(3)]
+        result = [square(0, 0), square(30, 0), square(90, 5)]
+        path = tmp_path / f"{unit}.gpkg"
+        layers = [
+            gpd.GeoDataFrame(geometry=scaled(each), crs=site[unit]) for each in (result, truth)
+        ]
+        done[unit] = evaluate(*layers, errors=path)
+        errors = gpd.read_file(path)
+        assert list(errors["size"]) == pytest.approx([100, 100])
+        false = errors[errors["error"] == "false"].geometry.iloc[0]
+        assert false.bounds == pytest.approx(layers[0].geometry[2].bounds)
+    assert done["foot"].unit == "m"
+    assert done["foot"].boundary == pytest.approx(done["metre"].boundary)
+    assert done["foot"].sizes[1].least == pytest.approx(100)
+
+
 def test_across_the_date_line_objects_are_whole():
     truth = gpd.GeoDataFrame(geometry=[box(179.999, 10, 180.001, 10.002)], crs="EPSG:4326")
     halves = shapely.multipolygons([box(179.999, 10, 180, 10.002), box(-180, 10, -179.999, 10.002)])
