@@ -3,8 +3,11 @@
 
     python tools/check_pins.py [--python 3.10] [--system windows-x86_64]
 
-Nothing is installed. ``tests/test_project_files.py`` finds without an index what the packages that
-are installed say of themselves.
+Nothing is installed. Run it with the newest Python at hand: ``pip install`` compares what a wheel
+requires with the Python that runs it, so that one which needs a newer one counts as missing.
+
+``tests/test_project_files.py`` finds without an index what the installed packages say of
+themselves.
 """
 
 from __future__ import annotations
