@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 IN_CORES = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=4 --dist loadfile
 CORE_TESTS := tests/core tests/test_import_contract.py tests/test_project_files.py
 
-.PHONY: docs sync help env demo test lint test-core coverage test-plugin package link screenshots clean
+.PHONY: docs sync help env demo test lint test-core coverage test-plugin package pins link screenshots clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 16
@@ -66,6 +66,9 @@ sync: ## Copy what plugin and engine share: core/job, and the styles of results
 
 package: $(VENV)/.done ## Build dist/samgeo_seamless-X.Y.Z.zip
 	$(BIN)/python tools/package.py
+
+pins: $(VENV)/.done ## Ask the package index whether constraints.txt fits each Python and system
+	$(BIN)/python tools/check_pins.py
 
 link: ## Link the plugin into this user's QGIS profile, for development
 	$(PYTHON) tools/link.py

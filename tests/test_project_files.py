@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The files around the code are valid and agree: workflows, Makefile, hooks, citation, pages."""
 
+import importlib.metadata
 import re
 from pathlib import Path
 
 import pytest
 import samgeo_core
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from samgeo_core.bundle.target import VERSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -56,12 +60,67 @@ def test_workflows_cover_the_systems_and_pythons_that_are_promised():
     jobs = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]
     matrix = jobs["engine"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "windows", "macos"}
-    assert matrix["python"] == ["3.10", "3.11", "3.12", "3.13", "3.14"]
+    assert matrix["python"] == list(VERSIONS) == ["3.10", "3.11", "3.12", "3.13", "3.14"]
     assert 'requires-python = ">=3.10"' in read("pyproject.toml")
+    named = re.findall(r"Python :: (3\.\d+)", read("pyproject.toml"))
+    assert named == list(VERSIONS)
+    assert "MINIMUM_PYTHON = (3, 10)" in read("samgeo_plugin/setup/setup_plan.py")
     oldest = re.search(r"qgisMinimumVersion=(\d+)\.(\d+)", read("metadata.txt"))
     images = jobs["qgis"]["strategy"]["matrix"]["image"]
     assert f"qgis/qgis:release-{oldest[1]}_{oldest[2]}" in images
     assert "qgis/qgis:latest" in images
+
+
+def pins() -> list[Requirement]:
+    lines = read("constraints.txt").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pythons_of(pin: Requirement) -> list[str]:
+    """The supported Pythons for which a line of constraints.txt counts."""
+    marker = pin.marker
+    return [
+        python
+        for python in VERSIONS
+        if marker is None or marker.evaluate({"python_version": python})
+    ]
+
+
+def test_each_package_is_pinned_to_one_version_for_each_python():
+    found: dict[str, list[str]] = {}
+    for pin in pins():
+        found.setdefault(pin.name, []).extend(pythons_of(pin))
+    for name, pythons in found.items():
+        assert sorted(pythons) == sorted(VERSIONS), f"{name}: a second line with a marker?"
+    # The plugin's setup reads this line, without evaluating markers.
+    assert [pin.marker for pin in pins() if pin.name == "torch"] == [None]
+
+
+def test_what_is_pinned_runs_on_the_pythons_that_it_is_pinned_for():
+    """As the packages that are installed say; ``tools/check_pins.py`` asks the index about all."""
+    seen = 0
+    for pin in pins():
+        try:
+            installed = importlib.metadata.metadata(pin.name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if installed["Version"] not in pin.specifier:
+            continue
+        seen += 1
+        needs = SpecifierSet(installed["Requires-Python"] or "")
+        missing = [python for python in pythons_of(pin) if f"{python}.99" not in needs]
+        assert not missing, f"{pin} needs Python {needs}: pin another version for {missing}"
+    assert seen > 20
+
+
+def test_the_version_of_transformers_is_the_same_everywhere():
+    from samgeo_core.models.weights import pretrained
+
+    wanted = [Requirement(text) for text in project()["optional-dependencies"]["concepts"]]
+    pinned = [pin for pin in pins() if pin.name == "transformers"]
+    assert sorted(map(str, wanted)) == sorted(map(str, pinned))
+    (here,) = [pin for pin in pinned if pin.marker is None or pin.marker.evaluate()]
+    assert pretrained.VERSION in here.specifier
 
 
 def test_every_target_is_described_by_make_help():

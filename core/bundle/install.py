@@ -146,8 +146,10 @@ def install(folder: Path) -> None:
     quiet = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_REQUIRE_VIRTUALENV": "false"}
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CONSTRAINT"):
         quiet.pop(name, None)
+    # What an earlier bundle installed, an engine of another version or a torch of another build,
+    # may satisfy the requirements, too: all comes from this bundle.
     command = [str(python), "-m", "pip", "install", "--no-index", "--disable-pip-version-check",
-               "--no-input", "--upgrade", "--find-links", str(HERE / "wheels"),
+               "--no-input", "--force-reinstall", "--find-links", str(HERE / "wheels"),
                *wanted]  # fmt: skip
     subprocess.run(command, check=True, env=quiet)
 

@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -33,39 +32,14 @@ from ..models.catalogue import CATALOGUE, EMBEDDED, find
 from ..models.weights import checkpoints
 from ..models.weights.download import Listener
 from . import install
+from .target import PLATFORMS, VERSIONS, Target, here
 
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 TORCH_CUDA = "https://download.pytorch.org/whl/cu130"
 """For Windows; PyPI has the same for Linux. It needs a driver of 580 or newer and a card of the
 Turing generation or newer (``samgeo_plugin/setup/gpu.py`` names the tables)."""
 
-PLATFORMS = {
-    "linux-x86_64": (
-        *(f"manylinux_2_{n}_x86_64" for n in (28, 27, 26, 24, 17, 12, 5)),
-        "manylinux2014_x86_64",
-        "manylinux2010_x86_64",
-        "manylinux1_x86_64",
-    ),
-    "linux-arm64": (
-        *(f"manylinux_2_{n}_aarch64" for n in (28, 27, 26, 24, 17)),
-        "manylinux2014_aarch64",
-    ),
-    "windows-x86_64": ("win_amd64",),
-    "macos-arm64": tuple(
-        f"macosx_{n}_0_{k}" for n in (14, 13, 12, 11) for k in ("arm64", "universal2")
-    ),
-    "macos-x86_64": tuple(
-        f"macosx_{n}_{k}"
-        for n in ("14_0", "13_0", "12_0", "11_0", "10_15", "10_13", "10_12", "10_9")
-        for k in ("x86_64", "universal2")
-    ),
-}
-"""System to pip's tags, newest first."""
-
-VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-
-Runner = Callable[[Sequence[str]], None]
-
+Runner = Callable[[Sequence[str], Target], None]
 
 QGIS_EXTRAS = ("concepts", "training")
 """What the plugin's setup installs with the engine: *Improve the model*, and models of words."""
@@ -77,7 +51,7 @@ class BundleOptions:
 
     Args:
         python: Version of the Python there, "3.12"; "" for this one's.
-        system: One of :data:`PLATFORMS`; "" for this computer's.
+        system: One of :data:`~.target.PLATFORMS`; "" for this computer's.
         build: Of torch: "cpu" or "cuda".
         models: Names of the catalogue. The embedded one is in the engine's wheel.
         extras: Of the distribution, e.g. "cluster"; :data:`QGIS_EXTRAS` is what QGIS installs.
@@ -133,7 +107,7 @@ def make_bundle(
     Args:
         folder: Must not exist, or be empty.
         options: What goes in.
-        run: Runs a command of pip; for tests.
+        run: Runs a command of pip, for a target; for tests.
         say: Told what is done.
         listener: For models that are downloaded.
 
@@ -171,18 +145,17 @@ def _fill(
     say: Callable[[str], None],
     listener: Listener | None,
 ) -> tuple[str, ...]:
-    python = options.python or ".".join(map(str, sys.version_info[:2]))
-    system = options.system or install.system()
-    if system not in PLATFORMS:
+    target = Target(options.python or here().python, options.system or here().system)
+    if target.system not in PLATFORMS:
         raise ParameterError(
-            f"There are no wheels for {system}: name one of {', '.join(PLATFORMS)}."
+            f"There are no wheels for {target.system}: name one of {', '.join(PLATFORMS)}."
         )
     wheels = work / "wheels"
     wheels.mkdir()
-    say(f"wheels for Python {python} on {system}, torch for {options.build}")
+    say(f"wheels for {target}, torch for {options.build}")
     engine = _engine(wheels, options, run)
     constraints = options.constraints or _checkout("constraints.txt")
-    _download(wheels, engine, python, system, options, constraints, run)
+    _download(wheels, engine, target, options, constraints, run)
     models = tuple(dict.fromkeys(name for name in options.models if name != EMBEDDED))
     for name in models:
         say(f"model {name}")
@@ -191,8 +164,8 @@ def _fill(
     _licences(work, models)
     about = {
         "engine": __version__,
-        "python": python,
-        "system": system,
+        "python": target.python,
+        "system": target.system,
         "build": options.build,
         "requirements": [f"samgeo-seamless{_extras(options)}"],
         "models": list(models),
@@ -201,7 +174,7 @@ def _fill(
     }
     (work / "bundle.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
     shutil.copyfile(Path(install.__file__), work / "install.py")
-    (work / "README.txt").write_text(_readme(python, system, models), "utf-8")
+    (work / "README.txt").write_text(_readme(target, models), "utf-8")
     files = sorted(path for path in work.rglob("*") if path.is_file())
     lines = [f"{install.checksum(path)}  {path.relative_to(work).as_posix()}" for path in files]
     (work / install.SUMS).write_text("\n".join(lines) + "\n", "utf-8")
@@ -236,7 +209,7 @@ def _engine(wheels: Path, options: BundleOptions, run: Runner) -> str:
         shutil.copytree(project.parent / "core", Path(place) / "core", ignore=ignored)
         current = int(importlib.metadata.version("setuptools").split(".")[0]) >= 77
         isolation = ["--no-build-isolation"] if current else []
-        run(["wheel", "-q", "--no-deps", *isolation, "-w", str(wheels), place])
+        run(["wheel", "-q", "--no-deps", *isolation, "-w", str(wheels), place], here())
     (built,) = wheels.glob("samgeo_seamless-*.whl")
     return str(built)
 
@@ -244,44 +217,32 @@ def _engine(wheels: Path, options: BundleOptions, run: Runner) -> str:
 def _download(
     wheels: Path,
     engine: str,
-    python: str,
-    system: str,
+    target: Target,
     options: BundleOptions,
     constraints: Path | None,
     run: Runner,
 ) -> None:
     """All wheels: torch from its own index first, as the plugin's setup does."""
-    common = ["download", "-q", "--only-binary", ":all:", "-d", str(wheels)]
-    here = python == ".".join(map(str, sys.version_info[:2])) and system == install.system()
-    if not here:
-        common += ["--python-version", python, "--implementation", "cp"]
-        for tag in PLATFORMS[system]:
-            common += ["--platform", tag]
+    common = ["download", "-q", "--only-binary", ":all:", "-d", str(wheels), *target.options]
     pinned = ["-c", str(constraints)] if constraints is not None else []
-    torch = "torch"
-    if constraints is not None:
-        lines = constraints.read_text("utf-8").splitlines()
-        torch = next((line for line in lines if line.startswith("torch==")), torch)
     named = os.environ.get("SAMGEO_TORCH_INDEX")
     if named is None:
         own = {("cpu", "linux"): TORCH_CPU, ("cuda", "windows"): TORCH_CUDA}
-        named = own.get((options.build, system.split("-")[0]), "")
+        named = own.get((options.build, target.system.split("-")[0]), "")
     index = ["--index-url", named] if named else []
-    run([*common, *pinned, *index, torch.split("#")[0].split(";")[0].strip()])
+    run([*common, *pinned, *index, "torch"], target)
     extras = f"{engine}{_extras(options)}"
-    run([*common, *pinned, "--find-links", str(wheels), extras, "pip>=24"])
+    run([*common, *pinned, "--find-links", str(wheels), extras, "pip>=24"], target)
 
 
-def _pip(arguments: Sequence[str]) -> None:
-    """Run pip.
+def _pip(arguments: Sequence[str], target: Target) -> None:
+    """Run pip for a target.
 
     Raises:
         ParameterError: It failed; its last line says why.
     """
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    command = [*target.pip, "--disable-pip-version-check", "--no-input", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
         why = (errors or done.stdout.strip().splitlines() or ["it said nothing"])[-1]
@@ -339,13 +300,13 @@ def _licences(work: Path, models: Sequence[str]) -> None:
     (place / "models.txt").write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _readme(python: str, system: str, models: Sequence[str]) -> str:
+def _readme(target: Target, models: Sequence[str]) -> str:
     with_models = f", with the models {', '.join(models)}" if models else ""
-    return f"""SamGeo Seamless {__version__} for Python {python} on {system}{with_models}.
+    return f"""SamGeo Seamless {__version__} for {target}{with_models}.
 No network is needed.
 
 Command line and Python:
-    python{python} install.py ENVIRONMENT
+    python{target.python} install.py ENVIRONMENT
 checks every file, makes an environment in the folder ENVIRONMENT and copies the models. By hand:
     pip install --no-index --find-links wheels samgeo-seamless
 and SAMGEO_MODELS_DIR=models.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from ...errors import CheckpointError, ModelError
 from .checkpoints import Located
 from .files import check_file, weights_file
 
-VERSION = "5.23.0"
-"""Of transformers, that this package was tried with."""
+VERSION = "5.23.0" if sys.version_info >= (3, 11) else "5.20.2"
+"""Of transformers, that this package was tried with: the newest one for this Python."""
 
 
 def require_transformers(what: str) -> Any:

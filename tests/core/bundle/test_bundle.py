@@ -17,20 +17,30 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from samgeo_core.bundle import install
-from samgeo_core.bundle.make import PLATFORMS, BundleOptions, make_bundle
+from samgeo_core.bundle.make import BundleOptions, make_bundle
+from samgeo_core.bundle.target import PLATFORMS, Target, here
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import CheckpointError, OutputError, ParameterError
 from samgeo_core.models.catalogue import find
 from samgeo_core.models.weights import checkpoints
 
-HERE = ".".join(map(str, sys.version_info[:2]))
+HERE = here().python
 
 
-def wheel(folder: Path, name: str, inner: str = "licenses/LICENSE") -> None:
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+def wheel(
+    folder: Path, name: str, *needs: str, version: str = "1.0", tags: str = "py3-none-any"
+) -> Path:
+    path = folder / f"{name}-{version}-{tags}.whl"
+    about = f"{name}-{version}.dist-info"
+    said = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}/__init__.py", "")
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", "Name: x\n")
-        archive.writestr(f"{name}-1.0.dist-info/{inner}", f"licence of {name}\n")
+        text = "\n".join([*said, *(f"Requires-Dist: {need}" for need in needs)]) + "\n"
+        archive.writestr(f"{about}/METADATA", text)
+        archive.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nTag: {tags}\n")
+        archive.writestr(f"{about}/licenses/LICENSE", f"licence of {name}\n")
+        archive.writestr(f"{about}/RECORD", "".join(f"{entry},,\n" for entry in archive.namelist()))
+    return path
 
 
 class Pip:
@@ -39,7 +49,7 @@ class Pip:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    def __call__(self, arguments) -> None:
+    def __call__(self, arguments, target) -> None:
         words = list(arguments)
         self.asked.append(words)
         if words[0] == "wheel":
@@ -93,7 +103,8 @@ def test_torch_comes_from_its_own_index_and_foreign_systems_by_their_tags(tmp_pa
     made(tmp_path, pip, python="3.12", system="linux-x86_64")
     _, torch, rest = pip.asked
     assert "https://download.pytorch.org/whl/cpu" in torch
-    assert torch[-1].startswith("torch==")
+    assert torch[-1] == "torch"
+    assert Path(torch[torch.index("-c") + 1]).name == "constraints.txt"
     assert rest[-2].endswith(".whl[concepts,training]")
     for words in (torch, rest):
         assert words[words.index("--python-version") + 1] == "3.12"
@@ -105,13 +116,71 @@ def test_torch_comes_from_its_own_index_and_foreign_systems_by_their_tags(tmp_pa
     assert "win_amd64" in pip.asked[1]
 
 
+OTHER = Target(
+    "3.10" if HERE != "3.10" else "3.12",
+    "windows-x86_64" if here().system != "windows-x86_64" else "linux-x86_64",
+)
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """pip's only source: a folder of small wheels."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("SAMGEO_TORCH_INDEX", "")
+    return folder
+
+
+def test_markers_are_those_of_the_other_python_and_system(tmp_path, packages):
+    short = OTHER.python.replace(".", "")
+    tags = f"cp{short}-cp{short}-{PLATFORMS[OTHER.system][0]}"
+    wheel(packages, "torch", f"nccl ; sys_platform == '{sys.platform}'", tags=tags)
+    wheel(packages, "pip", version="26.0")
+    wheel(packages, "colorama")
+    for version in ("1.0", "2.0", "3.0"):
+        wheel(packages, "numpy", version=version)
+    needs = ["torch", "numpy", f"colorama ; sys_platform != '{sys.platform}'"]
+    engine = wheel(tmp_path, "samgeo_seamless", *needs)
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(
+        f"numpy==1.0 ; python_version == '{OTHER.python}'\n"
+        f"numpy==2.0 ; python_version != '{OTHER.python}'\n"
+    )
+    options = BundleOptions(
+        OTHER.python, OTHER.system, extras=(), wheel=engine, constraints=constraints
+    )
+    folder = make_bundle(tmp_path / "out", options).folder
+    assert {path.name.split("-py3")[0] for path in (folder / "wheels").iterdir()} == {
+        "samgeo_seamless-1.0", "pip-26.0", "colorama-1.0", "numpy-1.0", f"torch-1.0-{tags}.whl",
+    }  # fmt: skip
+
+
+def test_a_pip_whose_markers_cannot_be_replaced_is_not_trusted(tmp_path, packages, monkeypatch):
+    place = tmp_path / "site" / "pip" / "_vendor" / "packaging"
+    place.mkdir(parents=True)
+    for folder in (place, place.parent, place.parent.parent):
+        (folder / "__init__.py").touch()
+    (place / "markers.py").write_text(
+        "class Marker:\n    def __init__(self, text): ...\n    def evaluate(self): return False\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    options = BundleOptions(OTHER.python, OTHER.system, wheel=wheel(tmp_path, "samgeo_seamless"))
+    with pytest.raises(ParameterError, match="cannot choose packages for another Python or system"):
+        make_bundle(tmp_path / "out", options)
+
+
 def test_a_folder_that_holds_something_is_left_alone_and_nothing_half_made_stays(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     with pytest.raises(OutputError, match="name a new folder"):
         made(tmp_path, Pip())
 
-    def failing(_):
+    def failing(*_):
         raise ParameterError("pip could not gather the wheels")
 
     with pytest.raises(ParameterError, match="could not gather"):
@@ -175,12 +244,13 @@ def test_its_script_refuses_another_python_or_system_and_says_what_to_do(tmp_pat
     assert not (tmp_path / "environment").exists()
 
 
-def test_its_script_renews_an_older_engine(tmp_path, monkeypatch):
+def test_its_script_replaces_another_engine_and_another_build_of_torch(tmp_path, monkeypatch):
+    """Both may satisfy the requirements; --upgrade would keep what is newer."""
     commands = []
     monkeypatch.setattr(install, "described", lambda: {"requirements": ["samgeo-seamless"]})
     monkeypatch.setattr(install.subprocess, "run", lambda words, **_: commands.append(words))
     install.install(tmp_path / "environment")
-    assert "--upgrade" in commands[-1]
+    assert "--force-reinstall" in commands[-1]
     assert "samgeo-seamless" in commands[-1]
 
 
