@@ -7,8 +7,9 @@ Nairobi and Catanduanes, fields of the Midwest (NAIP, brought to 10 m), and two 
 (seeds 21 and 22). Figures as in ``benchmarks.classes``, with 5, 10 and 20 examples of each class:
 average precision, precision and recall of what is written, their F1, |said - true|. Each ``--try``
 is a setting of ``ClassifierOptions``, of ``weights`` by block (``weights.encoder=0.8``), the
-classifier's ``whole`` and ``beside``, ``SHARED`` and ``SURE`` of ``resolve.py``, or ``least``, the probability
-from which an object is written, several joined by commas; the present ones come first.
+classifier's ``whole`` and ``beside``, ``SHARED`` and ``SURE`` of ``resolve.py``, or ``least``, the
+probability from which an object is written, several joined by commas; the present ones come
+first.
 """
 
 from __future__ import annotations

@@ -32,12 +32,15 @@ import cv2
 import numpy as np
 import torch
 from samgeo_core.jobs.classes.own_classes import settled
+from samgeo_core.jobs.make_segmenter import for_classes
+from samgeo_core.merge import MemorySource, MergeOptions, merge
 from samgeo_core.models.base import Embedding, Prompts
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.model import EmbeddedModel
-from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.parallel.executors import SerialExecutor
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter, single_of
 from samgeo_core.segmenters.segmenter import TileImage
-from samgeo_core.tiles.grid import Tile
+from samgeo_core.tiles.grid import Grid, Tile
 from samgeo_core.training.datasets.canvas import Textures
 from samgeo_core.training.datasets.crops import BANEPA_SPLIT, photographs, read_pack
 from samgeo_core.training.datasets.scenes import compose
@@ -379,11 +382,20 @@ def automatic(
     side = max(height, width)
     box = PixelBox(0, 0, height, width)
     options = AutomaticOptions(points_per_side=points, proposals=proposals, classes=classes)
+    if classes:
+        options = for_classes(options, model, None)
     segmenter = AutomaticSegmenter(model, options, model if proposals == "embedded" else None)
     cell = segmenter.cell_size(side)
     tile = Tile(TileIndex(0, 0), box, box, box)
     valid = np.ones((height, width), bool)
-    found = segmenter.segment(TileImage(tile, scene.image, valid, side, cell)).masks
+    tile_masks = segmenter.segment(TileImage(tile, scene.image, valid, side, cell))
+    found = tile_masks.masks
+    if classes:  # as a job writes them: those that share no ground once
+        grid = Grid(height, width, -(-side // cell) * cell, 16 * cell, cell)
+        source = MemorySource({tile_masks.index: tile_masks}, cell)
+        options = MergeOptions(single=single_of(segmenter))
+        merged = merge(source, grid, options, SerialExecutor())
+        found = [found[obj.members[0].position] for obj in merged]
     truths = [(tight_box(truth), truth) for truth in scene.objects]
     overlaps = np.zeros((len(found), len(truths)))
     for i, mask in enumerate(found):

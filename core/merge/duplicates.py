@@ -167,8 +167,9 @@ def drop_rivals(
 
 
 WHOLE = 0.1
-"""Power of the area in an object's worth among its rivals. On what was held back, F1 of buildings
-without, with 0.1, and with 0.2: see ``models/embedded/embedded.md``."""
+"""Power of the area in an object's worth among its rivals. On what was held back the best F1 of
+buildings without, with 0.1 and with 0.2: Banepa's south-west .494, .512, .561, Nairobi and
+Catanduanes .480, .485, .473, Claremont .639, .633, .617, a sample scene .983 with all."""
 
 
 def _overlapping(
