@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
+from .notes import silenced
 from .sources.vector_input.opening import open_vector
 from .sources.vector_input.reading import WITH_GAPS, as_text
 from .types import GEOMETRY
@@ -80,9 +80,8 @@ class ArrayRaster:
             "transform": self.transform,
             "nodata": self.nodata,
         }
-        with warnings.catch_warnings():
-            # Pixels without a place are meant: what reads the file says so once.
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        # Pixels without a place are meant: what reads the file says so once.
+        with silenced(rasterio.errors.NotGeoreferencedWarning):
             try:
                 with rasterio.open(path, "w", **profile) as file:
                     _write_bands(file, bands)

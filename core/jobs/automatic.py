@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
 from ..layers.writer import LayerWriter
 from ..merge import MaskSource, Merged, MergeOptions
 from ..models.base import ModelInfo
+from ..notes import warn
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
@@ -64,12 +64,10 @@ def segment_tiles_of(
     _check_segmenter(here)
     proposed = isinstance(here, AutomaticSegmenter) and here.options.proposals == "embedded"
     if proposed and is_given(params, "points_per_side"):
-        warnings.warn(
+        warn(
             f"{option('points_per_side')} {params.points_per_side} was passed over: it is about a "
             f"grid of points, and the embedded model proposes objects without one. Leave it out, "
-            f"or choose {option('proposals')} grid.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"or choose {option('proposals')} grid."
         )
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:

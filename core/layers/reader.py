@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
+from ..notes import warn
 from ..sources.vector_input.opening import open_vector
 from ..sources.vector_input.reading import as_text
 
@@ -121,12 +121,10 @@ def say_left_out(count: int, name: str, needed: str) -> None:
         needed: What they lack, e.g. "polygon".
     """
     if count:
-        warnings.warn(
+        warn(
             f"{count} feature{'s' if count > 1 else ''} of {re.sub('^The ', 'the ', name)} "
             f"{'are' if count > 1 else 'is'} left out: no {needed} with coordinates that a map "
-            "can show.",
-            SamGeoWarning,
-            stacklevel=3,
+            "can show."
         )
 
 
@@ -138,12 +136,10 @@ def say_flattened(count: int, name: str) -> None:
         name: The layer's.
     """
     if count:
-        warnings.warn(
+        warn(
             f"The heights (Z) of {count} feature{'s' if count > 1 else ''} of "
             f"{re.sub('^The ', 'the ', name)} are not carried over: outlines are written in two "
-            "dimensions.",
-            SamGeoWarning,
-            stacklevel=3,
+            "dimensions."
         )
 
 

@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import Cancelled, JobError, ParameterError, WorkerDied
+from ..notes import for_threads
 from .cancellation import check, stop_for_good_by
 
 T = TypeVar("T")
@@ -300,7 +301,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Any] = deque()
-        function = _WhereSeen(function, self._paths)
+        function = _WhereSeen(for_threads(function), self._paths)
         try:
             for item in items:
                 waiting.append(self._client.submit(function, item, pure=False))

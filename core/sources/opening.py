@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from ..earth.crs import known_crs, raster_crs, same_crs
-from ..errors import ParameterError, RasterError, SamGeoWarning
+from ..errors import ParameterError, RasterError
 from ..job import option
+from ..notes import warn
 from .contents import Contents, check_sources
 from .gdal import (
     GDAL_ERRORS,
@@ -212,7 +212,7 @@ def _notes_of_more(name: str, dataset: rasterio.DatasetReader) -> tuple[str, ...
         f"{name} holds {len(parts)} rasters (pages): the first one is used; give another by its "
         f"name: {shown}."
     )
-    warnings.warn(note, SamGeoWarning, stacklevel=2)
+    warn(note)
     return (note,)
 
 
@@ -310,7 +310,7 @@ def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> t
     else:
         unit = "the units of its own transform" if placed else "pixels"
         note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
-    warnings.warn(note, SamGeoWarning, stacklevel=2)
+    warn(note)
     return (note,)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from ..errors import OutputError, ParameterError, PromptError
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
@@ -25,6 +24,7 @@ from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
+from ..notes import warn
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
@@ -246,11 +246,9 @@ def track(
                 names = {field.name for field in writer.fields} | {features.geometry.name}
                 writer.write(features[[name for name in features.columns if name in names]])
     for note in notes(sightings, ids, [dated.moment.text for dated in series]):
-        warnings.warn(note, SamGeoWarning, stacklevel=2)
+        warn(note)
     for name, reason in left_out:
-        warnings.warn(
-            f"Object {name} is left out: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2
-        )
+        warn(f"Object {name} is left out: {reason.rstrip('.')}.")
     return Tracks(
         table,
         wide_table(table),
