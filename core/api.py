@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,15 @@ import numpy as np
 
 from .earth.crs import known_crs
 from .errors import ParameterError
-from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
+from .in_memory import (
+    ArrayRaster,
+    frame_of,
+    layer_path,
+    raster_paths,
+    set_times,
+    temporary_folder,
+    with_index_field,
+)
 from .job import MessageError, Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
@@ -204,14 +211,15 @@ def segment(
             f"{option('scenes')} each writes one layer per scene: name the output, like "
             "maps/{scene}.gpkg."
         )
-    with tempfile.TemporaryDirectory(prefix="samgeo-") as name:
-        folder = Path(name)
+    job = job_folder if job_folder is not None or output is None else f"{output}.job"
+    with temporary_folder(job) as folder:
         paths = raster_paths(raster, folder)
         target = folder / "polygons.gpkg" if output is None else Path(output)
         if given["prompt_id"] is None:
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
         for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
+        set_times(folder)
         for crs_of in ("crs", "extent_crs", "raster_crs"):
             given[crs_of] = _crs_text(given[crs_of])
         values = {"rasters": paths, "output": str(target), **given}

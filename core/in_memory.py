@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +26,7 @@ from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
 from .notes import silenced
+from .parallel.file_lock import FileLock
 from .sources.vector_input.opening import open_vector
 from .sources.vector_input.reading import WITH_GAPS, as_text
 from .types import GEOMETRY
@@ -102,6 +109,77 @@ def _write_bands(file: DatasetWriter, bands: NDArray[Any]) -> None:
     else:
         file.write(np.ascontiguousarray(np.ma.getdata(bands)))
         file.write_mask(~np.ma.getmaskarray(bands).any(axis=0))
+
+
+@contextmanager
+def temporary_folder(job: str | Path | None) -> Iterator[Path]:
+    """A folder for what is in memory, deleted at the end; for one job it is always the same.
+
+    A job that was interrupted goes on where its inputs have the same paths, sizes, times and bytes.
+    Where another call works on this job, or somebody else has a folder of that name, it is another.
+
+    Args:
+        job: Folder of the job; None for a job that cannot go on.
+    """
+    with ExitStack() as closing:
+        folder = None if job is None else _folder_of(job, closing)
+        if folder is None:
+            folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="samgeo-")))
+        yield folder
+
+
+def _folder_of(job: str | Path, closing: ExitStack) -> Path | None:
+    """The temporary folder of a job, locked and empty; None where it cannot be had."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    digest = hashlib.sha256(os.fsencode(f"{user} {os.path.realpath(job)}")).hexdigest()
+    base = Path(tempfile.gettempdir()) / f"samgeo-{digest[:24]}"
+    lock = FileLock(base / "lock")
+    files = base / "files"
+    try:
+        with suppress(FileExistsError):
+            base.mkdir(mode=0o700)
+        if not _is_ours(base) or not lock.acquire():
+            return None
+    except OSError:
+        return None
+
+    def tidy() -> None:
+        shutil.rmtree(files, ignore_errors=True)
+        lock.release(delete=True)
+        with suppress(OSError):  # another call begins the same job
+            base.rmdir()
+
+    closing.callback(tidy)
+    shutil.rmtree(files, ignore_errors=True)  # of a call that was killed
+    try:
+        files.mkdir()
+    except OSError:
+        return None
+    return files
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else may have made, or may change, what is in a folder with a known name."""
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "getuid"):
+        return True  # Windows: each user has a temporary folder of their own
+    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
+
+
+def set_times(folder: Path) -> None:
+    """Give files that were just written a time by their bytes: when it was does not matter.
+
+    It is the epoch, as of a raster that is no file, and some of the second after it.
+    """
+    for path in folder.iterdir():
+        digest = hashlib.blake2b(digest_size=8)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        time = int.from_bytes(digest.digest(), "big") % 10**9
+        os.utime(path, ns=(time, time))
 
 
 def raster_paths(raster: Any, folder: Path) -> list[str]:

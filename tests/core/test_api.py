@@ -4,6 +4,7 @@
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 from dataclasses import MISSING, fields
@@ -22,7 +23,8 @@ import shapely
 from affine import Affine
 from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
-from samgeo_core.errors import ParameterError, RasterError
+from samgeo_core.errors import JobError, ParameterError, RasterError
+from samgeo_core.in_memory import temporary_folder
 from samgeo_core.job import SegmentParameters
 from samgeo_core.sources.vector_input.opening import open_vector
 
@@ -103,6 +105,78 @@ def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
     for other in (opened, in_memory):
         assert other.geometry.equals(wanted.geometry)
         assert other.crs == wanted.crs
+
+
+def stopped_at(tile):
+    def progress(step):
+        if step.stage == "tiles" and step.done == tile:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("named", ["output", "job_folder"])
+def test_a_job_of_an_array_goes_on_where_it_was_interrupted(path, tmp_path, named):
+    with rasterio.open(path) as file:
+        pixels, place = file.read(), (file.transform, file.crs)
+    given = {named: tmp_path / "a.gpkg", "tile_size": TILE, "margin": MARGIN}
+    given["segmenter"] = SceneOracle()
+
+    def ask(progress=None):
+        return samgeo_core.segment(
+            samgeo_core.ArrayRaster(pixels, *place), progress=progress, **given
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(stopped_at(3))
+    pixels = pixels.copy()
+    pixels[0, -1, -1] ^= 1
+    with pytest.raises(JobError, match="the raster's files have changed"):
+        ask()
+    pixels[0, -1, -1] ^= 1
+    steps = []
+    ask(steps.append)
+    assert next(step.done for step in steps if step.stage == "tiles") == 3
+
+
+def test_a_job_with_examples_in_memory_goes_on_where_it_was_interrupted(tmp_path):
+    rng = np.random.default_rng(1)
+    array = samgeo_core.ArrayRaster(
+        rng.integers(0, 256, (3, 96, 96), np.uint8), Affine(1, 0, 0, 0, -1, 0), "EPSG:32632"
+    )
+    examples = gpd.GeoDataFrame(
+        {"kind": ["a", "b"]}, geometry=gpd.points_from_xy([20, 60], [-20, -60]), crs="EPSG:32632"
+    )
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            samgeo_core.segment(
+                array, tmp_path / "a.gpkg", progress=stopped_at(0), threads=1,
+                examples=examples, class_field="kind",
+            )  # fmt: skip
+
+
+def test_two_calls_of_one_job_have_a_temporary_folder_each(tmp_path):
+    with temporary_folder(tmp_path / "job") as one:
+        first = one
+        with temporary_folder(tmp_path / "job") as other:
+            assert other != one
+        assert one.is_dir()
+    with temporary_folder(tmp_path / "job") as again:
+        assert again == first
+    assert not first.parent.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="each user has a temporary folder of their own")
+def test_a_temporary_folder_that_others_may_change_is_not_used(tmp_path):
+    with temporary_folder(tmp_path / "job") as folder:
+        known = folder.parent
+    known.mkdir()
+    known.chmod(0o777)
+    try:
+        with temporary_folder(tmp_path / "job") as folder:
+            assert folder.parent != known
+    finally:
+        known.rmdir()
 
 
 @pytest.mark.parametrize("nodata", [None, 7])
