@@ -148,6 +148,7 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
     """What to change where no polygon was written."""
     if len(objects):
         filters = [f"{option('min_area')} {params.min_area:g} m2"] if params.min_area > 0 else []
+        filters += ["the extent"] if params.extent is not None else []
         filters += ["the area of interest"] if params.area is not None else []
         return all_left_out(len(objects), filters)
     if params.words or params.exemplars is not None:

@@ -288,6 +288,12 @@ def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.fgb"]
 
 
+def test_an_extent_without_an_object_is_what_left_them_out(raster, tmp_path):
+    one_pixel = [400_010.0, 3_000_000 - 10.3, 400_010.3, 3_000_000 - 10.0]
+    with pytest.warns(SamGeoWarning, match=r"and all were left out by the extent\."):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", extent=one_pixel), segmenter=SceneOracle())
+
+
 def test_only_tiles_in_the_area_of_interest_are_segmented(raster, tmp_path):
     output = tmp_path / "a.gpkg"
     extent = [400_000.0, 3_000_000 - 40.0, 400_040.0, 3_000_000.0]
