@@ -213,7 +213,8 @@ def segment(
         )
     job = job_folder if job_folder is not None or output is None else f"{output}.job"
     with temporary_folder(job) as folder:
-        paths = raster_paths(raster, folder)
+        elsewhere = workers != 1 or cluster is not None
+        paths = raster_paths(raster, folder, for_processes=elsewhere)
         target = folder / "polygons.gpkg" if output is None else Path(output)
         if given["prompt_id"] is None:
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])

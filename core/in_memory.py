@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import rasterio
 import rasterio.errors
+import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
@@ -182,22 +183,26 @@ def set_times(folder: Path) -> None:
         os.utime(path, ns=(time, time))
 
 
-def raster_paths(raster: Any, folder: Path) -> list[str]:
+def raster_paths(raster: Any, folder: Path, *, for_processes: bool = False) -> list[str]:
     """Paths of what stands for one raster or several.
 
     Args:
-        raster: Path, URL, open rasterio dataset, pystac object, :class:`ArrayRaster`, or several.
+        raster: Path, URL, rasterio dataset, pystac object, :class:`ArrayRaster`, or several.
         folder: Where rasters in memory are written; it must live as long as they are read.
+        for_processes: Whether other processes read them, which do not see this one's memory.
 
     Raises:
-        ParameterError: A dataset is open for writing, an array has no shape of a raster, or it is
-            none of these.
+        ParameterError: A dataset is open for writing or at an overview, or was in memory and is
+            closed; an array has no shape of a raster; or it is none of these.
     """
     several = isinstance(raster, (Sequence, Iterator)) and not isinstance(raster, str)
-    return [_raster_path(one, folder, k) for k, one in enumerate(raster if several else [raster])]
+    return [
+        _raster_path(one, folder, number, for_processes)
+        for number, one in enumerate(raster if several else [raster])
+    ]
 
 
-def _raster_path(raster: Any, folder: Path, number: int) -> str:
+def _raster_path(raster: Any, folder: Path, number: int, for_processes: bool) -> str:
     """The path of a raster; one in memory is written to a folder first."""
     if isinstance(raster, ArrayRaster):
         return str(raster.write(folder / f"raster{number}.tif"))
@@ -208,14 +213,33 @@ def _raster_path(raster: Any, folder: Path, number: int) -> str:
     if isinstance(raster, (str, Path)):
         return str(raster)
     kind = type(raster).__name__
-    if not hasattr(raster, "profile") or isinstance(raster, WarpedVRT):
+    if not hasattr(type(raster), "profile") or isinstance(raster, WarpedVRT):
         raise ParameterError(
             f"{kind} is no raster: give a path, an open rasterio dataset, or pixels as "
             "samgeo_core.ArrayRaster(pixels, transform, crs)."
         )
+    name = str(raster.name)
+    in_memory = name.startswith(_IN_MEMORY)
+    if raster.closed:
+        if in_memory:
+            raise ParameterError(f"{name} is closed, and with it its memory: leave it open.")
+        return name
     if raster.mode != "r":
-        raise ParameterError(f"{raster.name} is open for writing: close it before it is used here.")
-    return str(raster.name)
+        raise ParameterError(f"{name} is open for writing: close it before it is used here.")
+    if "overview_level" in map(str.lower, raster.options):
+        raise ParameterError(
+            f"{name} is open at an overview: give its path for all pixels, or the overview's "
+            "pixels as samgeo_core.ArrayRaster(pixels, transform, crs)."
+        )
+    if in_memory and for_processes:
+        copy = folder / f"raster{number}.tif"
+        rasterio.shutil.copy(raster, copy, driver="GTiff", bigtiff="IF_SAFER")
+        return str(copy)
+    return name
+
+
+_IN_MEMORY = ("/vsimem/", "/vsiriopener_")
+"""How GDAL's names of files begin that only this process has."""
 
 
 def with_index_field(layer: Any) -> tuple[Any, str | None]:

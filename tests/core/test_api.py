@@ -21,10 +21,11 @@ import rasterio
 import samgeo_core
 import shapely
 from affine import Affine
+from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import JobError, ParameterError, RasterError
-from samgeo_core.in_memory import temporary_folder
+from samgeo_core.in_memory import raster_paths, temporary_folder
 from samgeo_core.job import SegmentParameters
 from samgeo_core.sources.vector_input.opening import open_vector
 
@@ -105,6 +106,40 @@ def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
     for other in (opened, in_memory):
         assert other.geometry.equals(wanted.geometry)
         assert other.crs == wanted.crs
+
+
+def test_a_closed_dataset_is_its_file(path, tmp_path):
+    for mode in ("r", "r+"):
+        with rasterio.open(path, mode) as file:
+            pass
+        assert raster_paths(file, tmp_path) == [str(path)]
+    with MemoryFile(Path(path).read_bytes()) as memory, memory.open() as file:
+        pass
+    with pytest.raises(ParameterError, match="is closed, and with it its memory"):
+        raster_paths(file, tmp_path)
+
+
+def test_a_dataset_at_an_overview_is_not_taken_for_the_whole_file(path, tmp_path):
+    copy = tmp_path / "a.tif"
+    copy.write_bytes(Path(path).read_bytes())
+    with rasterio.open(copy, "r+") as file:
+        file.build_overviews([2])
+    with (
+        rasterio.open(copy, overview_level=0) as file,
+        pytest.raises(ParameterError, match="is open at an overview"),
+    ):
+        raster_paths(file, tmp_path)
+
+
+def test_processes_are_given_a_copy_of_a_dataset_in_memory(path, tmp_path):
+    with MemoryFile(Path(path).read_bytes()) as memory, memory.open() as file:
+        assert raster_paths(file, tmp_path) == [file.name]
+        (copy,) = raster_paths([file], tmp_path, for_processes=True)
+        with rasterio.open(copy) as copied:
+            assert (copied.read() == file.read()).all()
+            assert (copied.crs, copied.transform) == (file.crs, file.transform)
+        two = {"segmenter": SceneOracle(), "workers": 2, **SIZES}
+        assert len(samgeo_core.segment(file, **two)) > 10
 
 
 def stopped_at(tile):
