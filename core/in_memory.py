@@ -48,7 +48,8 @@ class ArrayRaster:
     Args:
         pixels: (height, width) or (bands, height, width), numbers or truth values. Where an array
             of ``numpy.ma`` is masked (``read(masked=True)``), there are no data.
-        transform: Of pixel corners to the ground; None for pixels.
+        transform: Of pixel corners to the ground; None for pixels: x is the column, and y, which
+            goes up, is the row with a minus, so that row 20 is at y = -20.
         crs: Anything rasterio understands; None for none.
         nodata: Value that stands for no data.
     """

@@ -112,7 +112,7 @@ class _Job:
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
+                notes[:] = [] if writer.count else [self._why_none(objects, tiles)]
                 return JobResult(
                     path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
                 )
@@ -142,6 +142,12 @@ class _Job:
             if params.repair:
                 objects, masks = look.at_what_was_cut(objects, masks)
         return objects, masks
+
+    def _why_none(self, objects: Merged, tiles: int) -> str:
+        if tiles:
+            return _why_none(self.params, self.segmenter, objects)
+        part = self.params.extent is not None or self.params.area is not None
+        return f"{NO_POLYGONS}the raster has no data{' where objects are wanted' if part else ''}."
 
 
 def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) -> str:

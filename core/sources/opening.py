@@ -299,7 +299,8 @@ def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> t
     if not placed and (crs or wanted):
         note = (
             f"The raster has a coordinate system ({_label(wanted or crs)}), but nothing says where "
-            "in it the raster lies: it is left out, and positions, lengths and areas are in pixels."
+            "in it the raster lies: it is left out, and positions, lengths and areas are in "
+            f"{_PIXELS}."
         )
     elif wanted:
         if not crs or same_crs(known_crs(crs), known_crs(wanted)):
@@ -308,10 +309,13 @@ def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> t
     elif crs:
         return ()
     else:
-        unit = "the units of its own transform" if placed else "pixels"
+        unit = "the units of its own transform" if placed else _PIXELS
         note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
     warn(note)
     return (note,)
+
+
+_PIXELS = "pixels (y goes up: row 20 is at -20)"
 
 
 def _label(crs: CRS) -> str:

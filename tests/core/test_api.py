@@ -24,7 +24,7 @@ from affine import Affine
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
-from samgeo_core.errors import JobError, ParameterError, RasterError
+from samgeo_core.errors import JobError, ParameterError, RasterError, SamGeoWarning
 from samgeo_core.in_memory import raster_paths, temporary_folder
 from samgeo_core.job import SegmentParameters
 from samgeo_core.sources.vector_input.opening import open_vector
@@ -106,6 +106,15 @@ def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
     for other in (opened, in_memory):
         assert other.geometry.equals(wanted.geometry)
         assert other.crs == wanted.crs
+
+
+def test_where_the_pixels_of_an_array_without_a_place_lie_is_said(path):
+    with rasterio.open(path) as file:
+        array = samgeo_core.ArrayRaster(file.read())
+    with pytest.warns(SamGeoWarning, match=r"in pixels \(y goes up: row 20 is at -20\)"):
+        found = samgeo_core.segment(array, segmenter=SceneOracle(), **SIZES)
+    height, width = array.pixels.shape[1:]
+    assert shapely.box(0, -height, width, 0).covers(shapely.box(*found.total_bounds))
 
 
 def test_a_closed_dataset_is_its_file(path, tmp_path):

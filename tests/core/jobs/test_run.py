@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from affine import Affine
 from rasterio.features import rasterize
 from samgeo_core.errors import (
     Cancelled,
@@ -292,6 +293,17 @@ def test_an_extent_without_an_object_is_what_left_them_out(raster, tmp_path):
     one_pixel = [400_010.0, 3_000_000 - 10.3, 400_010.3, 3_000_000 - 10.0]
     with pytest.warns(SamGeoWarning, match=r"and all were left out by the extent\."):
         pipeline.run(job(raster, tmp_path / "a.gpkg", extent=one_pixel), segmenter=SceneOracle())
+
+
+def test_a_raster_without_data_is_what_nothing_was_found_in(tmp_path):
+    path = tmp_path / "empty.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", nodata=0,
+        crs="EPSG:32645", transform=Affine(0.3, 0, 400_000, 0, -0.3, 3_000_000),
+    ):  # fmt: skip
+        pass
+    result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert result.warnings == ["No polygons: the raster has no data."]
 
 
 def test_only_tiles_in_the_area_of_interest_are_segmented(raster, tmp_path):
