@@ -211,6 +211,8 @@ def segment(
             f"{option('scenes')} each writes one layer per scene: name the output, like "
             "maps/{scene}.gpkg."
         )
+    if output is None and stac_item:
+        raise ParameterError(f"{option('stac_item')} is written beside the output: name one.")
     job = job_folder if job_folder is not None or output is None else f"{output}.job"
     with temporary_folder(job) as folder:
         elsewhere = workers != 1 or cluster is not None

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
+from .layers.reader import with_index_fields
 from .notes import silenced
 from .parallel.file_lock import FileLock
 from .sources.vector_input.opening import open_vector
@@ -92,6 +93,8 @@ class ArrayRaster:
         # Pixels without a place are meant: what reads the file says so once.
         with silenced(rasterio.errors.NotGeoreferencedWarning):
             try:
+                if self.transform is not None and not np.isfinite(np.array(self.transform)).all():
+                    raise ValueError("a number of its transform is none")
                 with rasterio.open(path, "w", **profile) as file:
                     _write_bands(file, bands)
             except (TypeError, ValueError, OverflowError) as error:
@@ -287,10 +290,8 @@ def layer_path(layer: Any, folder: Path, name: str) -> Any:
         return layer
     if layer.active_geometry_name is None:
         raise ParameterError(f"The GeoDataFrame of {name} has no geometries: set_geometry first.")
+    layer = with_index_fields(layer)
     columns: dict[str, Any] = {}
-    for level, title in enumerate(layer.index.names):
-        if title is not None and title not in layer.columns:
-            columns[str(title)] = _storable(layer.index.get_level_values(level).array)
     for number, column in enumerate(layer.columns):
         values = layer.iloc[:, number].array
         if isinstance(values.dtype, gpd.array.GeometryDtype):

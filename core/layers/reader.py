@@ -93,7 +93,8 @@ def read_vector(
     if isinstance(source, gpd.GeoSeries):
         source = gpd.GeoDataFrame(geometry=source)
     if isinstance(source, gpd.GeoDataFrame):
-        frame, name, crs = source, what or "The layer", declared_crs(source.crs)
+        frame, name = with_index_fields(source), what or "The layer"
+        crs = declared_crs(source.crs)
     else:
         opened = open_vector(source, layer, parameter=parameter)
         frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
@@ -110,6 +111,19 @@ def read_vector(
     good = ~shapely.is_empty(shapes)
     say_left_out(len(keep) - int(good.sum()), name, "geometry")
     return VectorLayer(name, shapes[good], attributes.loc[good], crs)
+
+
+def with_index_fields(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """A frame whose index, where it has a name, is a field too, as in files made from it."""
+    levels = {
+        title: frame.index.get_level_values(number).array
+        for number, title in enumerate(frame.index.names)
+        if title is not None and title not in frame.columns
+    }
+    found = frame.copy(deep=False)
+    for place, (title, values) in enumerate(levels.items()):
+        found.insert(place, title, values)
+    return found
 
 
 def say_left_out(count: int, name: str, needed: str) -> None:

@@ -27,6 +27,7 @@ from samgeo_core.cli.commands import segment as command
 from samgeo_core.errors import JobError, ParameterError, RasterError, SamGeoWarning
 from samgeo_core.in_memory import raster_paths, temporary_folder
 from samgeo_core.job import SegmentParameters
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.sources.vector_input.opening import open_vector
 
 from .layers.typed_fields import DATE, LARGE, typed
@@ -243,7 +244,13 @@ def test_arrays_of_truth_values_and_short_floats_are_rasters(tmp_path, dtype):
 
 @pytest.mark.parametrize(
     "more",
-    [{"nodata": -1}, {"crs": "EPSG:1"}, {"transform": 1}, {"pixels": np.zeros((9, 9), "U1")}],
+    [
+        {"nodata": -1},
+        {"crs": "EPSG:1"},
+        {"transform": 1},
+        {"transform": Affine(np.nan, 0, 0, 0, -1, 0)},
+        {"pixels": np.zeros((9, 9), "U1")},
+    ],
 )
 def test_an_array_that_is_no_raster_is_one_sentence(tmp_path, more):
     array = samgeo_core.ArrayRaster(**{"pixels": np.zeros((9, 9), np.uint8), **more})
@@ -321,6 +328,28 @@ def test_errors_in_python_name_the_keyword(path):
         samgeo_core.segment(path, workers=0)
     with pytest.raises(ParameterError, match=r"not of \(3,\)"):
         samgeo_core.segment(samgeo_core.ArrayRaster(np.zeros(3, np.uint8)))
+
+
+def test_a_picture_by_an_attribute_that_is_not_there_is_one_sentence(path):
+    polygons = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)])
+    with pytest.raises(ParameterError, match=r"no attribute 'nix' .*: they have kind, geometry"):
+        samgeo_core.show(path, polygons, column="nix")
+
+
+def test_a_stac_item_goes_with_an_output(path):
+    with pytest.raises(ParameterError, match="stac_item is written beside the output"):
+        samgeo_core.segment(path, stac_item=True)
+
+
+def test_an_index_with_a_name_is_a_field(path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)] * 2).set_index(
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["name", "number"])
+    )
+    layer = read_vector(frame)
+    assert layer.texts("name") == ["a", "b"]
+    assert layer.texts("number") == ["1", "2"]
+    assert layer.attributes.index.equals(frame.index)
+    assert list(frame.columns) == ["geometry"]
 
 
 def test_a_picture_shows_the_polygons_where_the_raster_is(path):
