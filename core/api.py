@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
-import numpy as np
 
-from .earth.crs import known_crs
 from .errors import ParameterError
 from .in_memory import (
     ArrayRaster,
@@ -21,9 +19,10 @@ from .in_memory import (
     temporary_folder,
     with_index_field,
 )
-from .job import MessageError, Progress, SegmentParameters, option
+from .job import Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
+from .parameters import parameters_of
 from .segmenters.segmenter import Segmenter
 from .types import MergeMode, Shapes
 
@@ -223,34 +222,9 @@ def segment(
         for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
         set_times(folder)
-        for crs_of in ("crs", "extent_crs", "raster_crs"):
-            given[crs_of] = _crs_text(given[crs_of])
-        values = {"rasters": paths, "output": str(target), **given}
-        try:
-            params = SegmentParameters.from_dict({k: _plain(v) for k, v in values.items()})
-        except MessageError as error:
-            raise ParameterError(error.template) from error
+        values = {"rasters": paths, "output": target, **given}
+        params = parameters_of(SegmentParameters, values)
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()
         if output is not None:
             return target
         return frame_of(target, params.layer or target.stem)
-
-
-def _crs_text(crs: Any) -> str | None:
-    """A coordinate system as text: code of an authority where it has one, else WKT."""
-    known = None if crs is None or isinstance(crs, str) else known_crs(crs)
-    if known is None:
-        return None if crs is None else str(crs)
-    authority = known.to_authority()
-    return known.to_wkt() if authority is None else ":".join(authority)
-
-
-def _plain(value: object) -> object:
-    """A value as JSON has it: paths as text, tuples and arrays as lists."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value) if isinstance(value, Path) else value

@@ -37,6 +37,9 @@ LINES = "lines"
 STATUS = "status"
 CLASS = "class"
 
+_OURS = {REVIEW, OBJECTS, SCORE, LABEL, LINES, STATUS, CLASS, "SamGeo objects"}
+"""Names of styles in a database that are the plugin's, or the engine's (the last one)."""
+
 _FIELDS = {SCORE: "score", LABEL: "label", STATUS: "status", CLASS: "class"}
 """The field that a style shows."""
 
@@ -184,10 +187,20 @@ def show_status(layer: QgsVectorLayer, field: str) -> None:
     layer.triggerRepaint()
 
 
-def store(layer: QgsVectorLayer, name: str) -> None:
-    """Give a layer a style and put it into its database as the default, unless one is there."""
-    if layer.listStylesInDatabase()[0] > 0:
+def store(layer: QgsVectorLayer, name: str, is_new: bool = False) -> None:
+    """Give a layer a style and put it into its database as the default, unless one is there.
+
+    Args:
+        layer: In a database.
+        name: Of the style.
+        is_new: The layer was written just now: our own styles in its database are those of an
+            earlier layer of its name, which GDAL leaves behind, and are replaced.
+    """
+    count, keys, names, *_ = layer.listStylesInDatabase()
+    if count > 0 and not (is_new and set(names[:count]) <= _OURS):
         return
+    for key in keys[:count]:
+        layer.deleteStyleFromDatabase(key)
     apply(layer, name)
     layer.saveStyleToDatabase(name, title(name), True, "")
 

@@ -192,10 +192,18 @@ def verify(name: str, as_json: bool) -> None:
             for result in results:
                 console.say(f"{result.problem or 'right'}: {result.path}")
         if any(result.problem for result in results):
-            raise CheckpointError(
-                f"{name} is damaged: remove it with 'samgeo models remove {name}' and download it "
-                "again."
-            )
+            raise CheckpointError(f"{name} is damaged: {_way_out(name)}.")
+
+
+def _way_out(name: str) -> str:
+    """What to do about a damaged model: it depends on where it came from."""
+    from ..models.catalogue import CATALOGUE, EMBEDDED
+
+    if name == EMBEDDED:
+        return "it comes with SamGeo Seamless, install that again"
+    if name in CATALOGUE:
+        return f"remove it with 'samgeo models remove {name}' and download it again"
+    return "get the file again, or choose another"
 
 
 @models.command()

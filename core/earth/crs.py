@@ -33,7 +33,7 @@ def known_crs(crs: Any) -> CRS | None:
         The horizontal CRS: of a compound or three-dimensional one without the height.
 
     Raises:
-        ParameterError: It is not understood.
+        ParameterError: It is not understood, or is geocentric.
     """
     if crs is None:
         return None
@@ -42,12 +42,18 @@ def known_crs(crs: Any) -> CRS | None:
         if not crs:  # rasterio's empty CRS
             return None
     try:
-        return _parsed(crs)
+        parsed = _parsed(crs)
     except (CRSError, UnicodeError, ValueError, TypeError) as error:
         raise ParameterError(
             f"{str(crs)[:80]!a} is not understood: it is not a coordinate system; give an "
             "authority code like EPSG:25832, or WKT."
         ) from error
+    if parsed.is_geocentric:
+        raise ParameterError(
+            f"{parsed.name} is geocentric: its x, y and z count from the middle of the Earth, and "
+            "are no place on a map. Give another coordinate system, like EPSG:25832."
+        )
+    return parsed
 
 
 @lru_cache(maxsize=128)

@@ -218,6 +218,90 @@ def at_turns(shape: Any, low: float, high: float, turn: float) -> Any:
     return placed[0] if len(placed) == 1 else shapely.union_all(placed)
 
 
+MAP_END = 1e-11
+"""Share of a turn, 0.4 mm: a part that ends so near to the end of a map was cut there."""
+
+
+def in_one_piece(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
+    """Shapes whose parts on both sides of the date line, or of the ends of a cylindrical map, meet
+    there; they lead beyond it then.
+
+    Args:
+        shapes: (n,) polygons or lines in ``crs``.
+        crs: Theirs.
+    """
+    turn = turn_of(crs)
+    if turn is None or crs is None:
+        return shapes
+    west = _west_end(crs, turn)
+
+    def to_the_end(xy: Floats) -> Floats:
+        end = west + turn * np.round((xy[:, 0] - west) / turn)
+        at_end = np.abs(xy[:, 0] - end) < MAP_END * turn
+        return np.column_stack([np.where(at_end, end, xy[:, 0]), xy[:, 1]])
+
+    x0, _, x1, _ = shapely.bounds(shapes).T
+    out: NDArray[Any] = shapes.copy()
+    wide = np.isfinite(x1 - x0) & (x1 - x0 > turn / 2) & (shapely.get_num_geometries(shapes) > 1)
+    for number in np.flatnonzero(wide).tolist():
+        parts = shapely.get_parts(shapely.transform(shapes[number], to_the_end))
+        parts = parts[~shapely.is_empty(parts)]
+        spans = [(float(low), float(high)) for low, _, high, _ in shapely.bounds(parts)]
+        turns = turns_of_neighbours(spans, turn)
+        if any(turns):
+            beside = [
+                moved_by(sound(part), turn * by) for part, by in zip(parts, turns, strict=True)
+            ]
+            out[number] = shapely.union_all(beside)
+    return out
+
+
+def next_to(shapes: NDArray[Any], x: Any, crs: CRS | None) -> NDArray[Any]:
+    """Shapes by whole turns as near to an x, or to (n,) of them, as can be."""
+    turn = turn_of(crs)
+    if turn is None or len(shapes) == 0:
+        return shapes
+    middle = shapely.bounds(shapes)[:, [0, 2]].mean(axis=1)
+    by = turned(middle, x, turn) - middle
+    out: NDArray[Any] = shapes.copy()
+    for number in np.flatnonzero(np.abs(by) > turn / 2).tolist():
+        out[number] = moved_by(shapes[number], float(by[number]))
+    return out
+
+
+def beyond_map(shapes: NDArray[Any], crs: CRS | None) -> NDArray[np.bool_]:
+    """Which shapes lead beyond 180 degrees, or beyond the ends of a cylindrical map."""
+    turn = turn_of(crs)
+    if turn is None or crs is None:
+        return np.zeros(len(shapes), bool)
+    x0, _, x1, _ = shapely.bounds(shapes).T
+    west, edge = _west_end(crs, turn), MAP_END * turn
+    beyond: NDArray[np.bool_] = (x0 < west - edge) | (x1 > west + turn + edge)
+    return beyond
+
+
+def within_map(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
+    """Shapes cut at 180 degrees, or at the ends of a cylindrical map; what lies beyond comes back
+    on the other side."""
+    turn = turn_of(crs)
+    if turn is None or crs is None:
+        return shapes
+    out: NDArray[Any] = shapes.copy()
+    for number in np.flatnonzero(beyond_map(shapes, crs)).tolist():
+        out[number] = folded(shapes[number], _west_end(crs, turn), turn)
+    return out
+
+
+@lru_cache(maxsize=128)
+def _west_end(crs: CRS, turn: float) -> float:
+    """Least x of a map of the whole Earth."""
+    base = geographic(crs)
+    if base is None or crs.is_geographic:
+        return -turn / 2
+    x, _ = transformer(base, crs).transform(central_meridian(crs) / degrees_per_unit(base), 0.0)
+    return float(x) - turn / 2
+
+
 def moved_by(shape: Any, x: float) -> Any:
     """A shape moved along x."""
     if x == 0.0:

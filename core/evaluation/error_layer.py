@@ -178,7 +178,7 @@ def _frame(rows: list[_Error], compared: Compared) -> gpd.GeoDataFrame:
             "result_id": [_id(compared.result, compared.found, row.found) for row in rows],
             "truth_id": [_id(compared.truth, compared.wanted, row.truth) for row in rows],
         },
-        geometry=gpd.GeoSeries(shapes[order]),
+        geometry=gpd.GeoSeries(compared.plane.in_crs(shapes[order])),
     )
 
 

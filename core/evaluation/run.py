@@ -19,6 +19,7 @@ from ..layers.provenance import provenance
 from ..layers.reader import LINES, POLYGONS, LayerLike, VectorLayer, read_vector
 from ..layers.record import ShortRun, newest, seen
 from ..layers.writer import check_output
+from ..parameters import plain
 from ..sources.vector_input.paths import parts_of
 from ..vectors.equal_area_plane import EqualAreaPlane, Shapes
 from .error_layer import Compared, write_errors
@@ -113,7 +114,13 @@ def evaluate(
         ParameterError: A layer cannot be read or the two do not go together.
         OutputError: The layer of errors cannot be written.
     """
+    if truth_class_field is not None and class_field is None:
+        raise ParameterError(
+            f"{option('truth_class_field')} {truth_class_field} says nothing without "
+            f"{option('class_field')}: give both."
+        )
     run = None
+    buffers, boundary = plain(buffers), plain(boundary)
     if errors is not None:
         names = (result_layer, truth_layer, class_field, truth_class_field, score_field)
         asked = (*names, tuple(buffers), boundary)

@@ -28,6 +28,7 @@ from ..layers.reader import say_flattened
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
 from ..notes import warn
+from ..parameters import checked
 from ..sources.vector_input.opening import open_vector
 from ..sources.vector_input.paths import parts_of
 from ..sources.vector_input.reading import VectorInput
@@ -68,10 +69,7 @@ def regularize_layer(params: RegularizeParameters, report: Tell) -> dict[str, An
         ParameterError: The method or the layer is unknown, or the layer has no polygons.
         OutputError: The output cannot be written.
     """
-    if params.method not in ("rectangles", "centerlines"):
-        raise ParameterError(
-            f"The method {params.method!r:.40} is unknown: use rectangles or centerlines."
-        )
+    params = checked(params)
     if same_file(params.input, params.output):
         raise OutputError("The output must be another file than the input.")
     check_not_input(params.output, None, layer_input("the input", params.input, params.layer))

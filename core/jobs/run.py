@@ -9,6 +9,7 @@ from typing import Any
 
 from ..job import Progress, SegmentParameters
 from ..parallel.executors import check_main_module
+from ..parameters import checked
 from ..segmenters.segmenter import Segmenter
 from ..sources.names import expand_sources
 from ..sources.scenes import signed
@@ -35,7 +36,7 @@ def run(
     """Run a job, or go on with one that was interrupted.
 
     Args:
-        params: What to do.
+        params: What to do; checked as ``SegmentParameters.from_dict`` does.
         segmenter: Instead of ``params.model`` in automatic mode: a segmenter, or a picklable
             function that makes one in each worker.
         model: Instead of ``params.model`` with prompts: a picklable function that makes a
@@ -53,6 +54,7 @@ def run(
         SamGeoError: See ``errors.py``; no partial output stays.
     """
     check_main_module()
+    params = checked(params)
     check_options(params, own_segmenter=segmenter is not None)
     check_min_class_prob(params, own_segmenter=segmenter is not None)
     params = decided(params)

@@ -97,8 +97,8 @@ class ChipOptions:
     area: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 8192:
-            raise ParameterError(f"A chip's side is 32 to 8192 pixels, not {self.size}.")
+        if not (isinstance(self.size, (int, np.integer)) and 32 <= self.size <= 8192):
+            raise ParameterError(f"A chip's side is 32 to 8192 whole pixels, not {self.size!r}.")
         if not 0 <= self.val_share < 1:
             raise ParameterError(f"The share of val must be 0 or more, below 1: {self.val_share}.")
 
@@ -120,13 +120,12 @@ def on_raster(layer: VectorLayer, raster: Raster) -> Any:
     return out
 
 
-def read_polygons(source: LayerLike, layer: str | None, raster: Raster) -> tuple[VectorLayer, Any]:
+def polygons_on(raster: Raster, found: VectorLayer) -> tuple[VectorLayer, Any]:
     """Polygons of a layer that lie on a raster, and their shapes in its pixels.
 
     Raises:
         ParameterError: There are none.
     """
-    found = read_vector(source, layer, parameter="layer")
     polygons = np.isin(shapely.get_type_id(found.shapes), list(POLYGONS))
     if not polygons.any():
         raise ParameterError(f"{found.name} has no polygons: labels are polygons.")
@@ -152,7 +151,7 @@ def cut_chips(
         ParameterError: The layer has no polygons on the raster, no place can be held back, or the
             field of crowds has other values than numbers and truth values.
     """
-    found, shapes = read_polygons(source, layer, raster)
+    found, shapes = polygons_on(raster, read_vector(source, layer, parameter="layer"))
     labels = [NO_CLASS] * len(found)
     if options.class_field is not None:
         labels = [text or NO_CLASS for text in found.texts(options.class_field)]

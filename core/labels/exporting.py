@@ -18,6 +18,7 @@ from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..notes import warn
+from ..parameters import plain
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
 from .formats import FORMATS, LabelFormat, coco, mask_file, sa1b, written, yolo
@@ -85,7 +86,9 @@ def export_labels(
     if image_format not in DRIVERS:
         raise ParameterError(f"Images as {image_format!r} are unknown: use {', '.join(DRIVERS)}.")
     target = Path(folder)
-    options = options or ChipOptions()
+    options = ChipOptions(
+        **{name: plain(value) for name, value in vars(options or ChipOptions()).items()}
+    )
     asked = (form, layer, options, image_format, as_runs)
     with (
         tempfile.TemporaryDirectory(prefix="samgeo-") as memory,

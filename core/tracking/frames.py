@@ -23,7 +23,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from shapely.geometry.base import BaseGeometry
 
-from ..errors import RasterError
+from ..earth.crs import same_crs, transformer
+from ..earth.geometry import ground_pixel
+from ..earth.longitude import folded, sound, turn_of, turned
+from ..earth.reproject import Reprojection
+from ..errors import OutputError, RasterError
 from ..job import option
 from ..raster.raster import Raster, RasterOptions, RasterWindow, open_raster
 from ..types import PixelBox
@@ -87,13 +91,12 @@ def common_grid(
     options = RasterOptions(resolution=resolution, allow_remote=allow_remote)
     with open_raster(reference.sources, options) as raster:
         transform, (height, width) = raster.transform, raster.shape
-    to_grid = ~transform
     own = shapely.box(0, 0, width, height)
     low, high = np.zeros(2), np.array([width, height], float)
     for dated in series:
         if dated is reference:
             continue
-        place = _on_grid(dated.footprint, dated.crs, reference.crs, to_grid)
+        place = _on_grid(dated, reference.crs, transform, (height, width))
         if place is None or not place.intersects(own):
             raise RasterError(
                 f"{dated.name} shows other ground than {reference.name}: objects can only be "
@@ -115,20 +118,25 @@ def common_grid(
 
 
 def _on_grid(
-    shape: BaseGeometry, crs: pyproj.CRS | None, to: pyproj.CRS | None, to_grid: Affine
+    dated: DatedRaster, crs: pyproj.CRS | None, transform: Affine, shape: tuple[int, int]
 ) -> BaseGeometry | None:
-    """A footprint in the grid's pixels; None where it has no place there."""
-    if crs is not None and to is not None and not crs.equals(to, ignore_axis_order=True):
-        transformer = pyproj.Transformer.from_crs(crs, to, always_xy=True)
-        side = max(shape.bounds[2] - shape.bounds[0], shape.bounds[3] - shape.bounds[1])
-        shape = shapely.segmentize(shape, side / 20)
-        shape = shapely.transform(
-            shape, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
-        )
-        if not np.isfinite(shapely.get_coordinates(shape)).all():
+    """A date's footprint in the pixels of another's grid; None where it has no place there."""
+    footprint = dated.footprint
+    if crs is not None and dated.crs is not None:
+        try:
+            way = Reprojection(dated.crs, crs, tolerance=ground_pixel(transform, shape, crs))
+        except OutputError:
             return None
+        footprint = way.moved(np.array([footprint, None], dtype=object)[:-1])[0]
+        if footprint is None:
+            return None
+        turn = turn_of(crs)
+        if turn is not None:
+            middle, _ = transform @ (shape[1] / 2, shape[0] / 2)
+            footprint = folded(sound(footprint), middle - turn / 2, turn)
+    to_grid = ~transform
     moved: BaseGeometry = shapely.transform(
-        shape, lambda xy: np.column_stack(to_grid @ (xy[:, 0], xy[:, 1]))
+        footprint, lambda xy: np.column_stack(to_grid @ (xy[:, 0], xy[:, 1]))
     )
     return moved
 
@@ -158,13 +166,12 @@ class Frame:
                 options = replace(options, stretch=raster.stretch, coarser=int(scale))
             raster = open_raster(dated.sources, options)
         self._raster = raster
+        height, width = raster.shape
+        self._middle_x = float((raster.transform @ (width / 2, height / 2))[0])
+        self._turn = turn_of(dated.crs)
         self._transformer: pyproj.Transformer | None = None
-        if (
-            grid.crs is not None
-            and dated.crs is not None
-            and not dated.crs.equals(grid.crs, ignore_axis_order=True)
-        ):
-            self._transformer = pyproj.Transformer.from_crs(grid.crs, dated.crs, always_xy=True)
+        if grid.crs is not None and dated.crs is not None and not same_crs(dated.crs, grid.crs):
+            self._transformer = transformer(grid.crs, dated.crs)
 
     def close(self) -> None:
         """Close the date's files."""
@@ -175,7 +182,16 @@ class Frame:
         """Rows and columns from the grid's pixels to the raster's, where they are the same."""
         if self._transformer is not None:
             return None
-        matrix = ~self._raster.transform @ self.grid.transform
+        grid = self.grid
+        beside = 0.0
+        if self._turn is not None:  # the grid's longitudes may count another way than the raster's
+            corners = [(0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height)]
+            x = np.array([(grid.transform @ corner)[0] for corner in corners])
+            turns = np.round((self._middle_x - x) / self._turn)
+            if np.ptp(turns) > 0:
+                return None
+            beside = float(turns[0]) * self._turn
+        matrix = ~self._raster.transform @ Affine.translation(beside, 0.0) @ grid.transform
         col, row = round(matrix.c), round(matrix.f)
         far = Affine.translation(-col, -row) @ matrix
         edge = max(self._raster.shape)
@@ -236,25 +252,50 @@ class Frame:
         """
         rows = _knots(box.row0, box.row1)
         cols = _knots(box.col0, box.col1)
+        row, col = self._exactly(rows, cols)
+        wanted_rows: Places = np.arange(box.row0, box.row1, dtype=np.float64) + 0.5
+        wanted_cols: Places = np.arange(box.col0, box.col1, dtype=np.float64) + 0.5
+        if self._torn(row, col):
+            return self._exactly(wanted_rows, wanted_cols)
+        return (
+            _between(row, rows, cols, wanted_rows, wanted_cols),
+            _between(col, rows, cols, wanted_rows, wanted_cols),
+        )
+
+    def _exactly(self, rows: Places, cols: Places) -> tuple[Places, Places]:
+        """(row, column) in the raster of places in the grid; NaN where there is none.
+
+        Args:
+            rows, cols: (H,) and (W,) in the grid.
+
+        Returns:
+            Both (H, W).
+        """
         col_at, row_at = np.meshgrid(cols, rows)
         t = self.grid.transform
         x: Any = t.a * col_at + t.b * row_at + t.c
         y: Any = t.d * col_at + t.e * row_at + t.f
         if self._transformer is not None:
             x, y = self._transformer.transform(x, y)
+        known = np.isfinite(x) & np.isfinite(y)
+        x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
+        if self._turn is not None:
+            x = turned(x, self._middle_x, self._turn)
         # The origin goes first: it is the large number in which digits would be lost.
         own = self._raster.transform
         linear = ~Affine(own.a, own.b, 0.0, own.d, own.e, 0.0)
-        x, y = np.asarray(x) - own.c, np.asarray(y) - own.f
-        known = np.isfinite(x) & np.isfinite(y)
-        x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
-        col, row = linear.a * x + linear.b * y, linear.d * x + linear.e * y
-        wanted_rows: Places = np.arange(box.row0, box.row1, dtype=np.float64) + 0.5
-        wanted_cols: Places = np.arange(box.col0, box.col1, dtype=np.float64) + 0.5
-        return (
-            _between(row, rows, cols, wanted_rows, wanted_cols),
-            _between(col, rows, cols, wanted_rows, wanted_cols),
-        )
+        x, y = x - own.c, y - own.f
+        return linear.d * x + linear.e * y, linear.a * x + linear.b * y
+
+    def _torn(self, row: Places, col: Places) -> bool:
+        """Whether neighbouring places lie half a turn around the Earth apart: nothing straight
+        leads from one to the other."""
+        if self._turn is None:
+            return False
+        own = self._raster.transform
+        x = own.a * col + own.b * row
+        steps = (np.abs(np.diff(x, axis=axis)) for axis in (0, 1))
+        return any(bool((step > self._turn / 2).any()) for step in steps)
 
 
 def _scale(raster: Raster, grid: CommonGrid, crs: pyproj.CRS | None) -> float:
@@ -265,9 +306,11 @@ def _scale(raster: Raster, grid: CommonGrid, crs: pyproj.CRS | None) -> float:
     step = math.sqrt(abs(raster.transform.determinant))
     spots += [(middle[0] + step, middle[1]), (middle[0], middle[1] + step)]
     xy = np.array(spots)
-    if crs is not None and grid.crs is not None and not crs.equals(grid.crs, True):
-        transformer = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
-        xy = np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+    if crs is not None and grid.crs is not None and not same_crs(crs, grid.crs):
+        xy = np.column_stack(transformer(crs, grid.crs).transform(xy[:, 0], xy[:, 1]))
+        turn = turn_of(grid.crs)
+        if turn is not None:
+            xy[:, 0] = turned(xy[:, 0], xy[0, 0], turn)
     right, down = xy[1] - xy[0], xy[2] - xy[0]
     area = abs(float(right[0] * down[1] - right[1] * down[0]))
     if not math.isfinite(area) or area <= 0:

@@ -25,6 +25,7 @@ from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
 from ..notes import warn
+from ..parameters import crs_text, plain
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
 from ..sources.contents import Contents
@@ -150,8 +151,10 @@ def track(
     Raises:
         SamGeoError: See ``errors.py``; nothing half-written stays.
     """
-    if not (np.isfinite(reach) and reach >= 0):
-        raise ParameterError(f"The reach of objects must be 0 or more, not {reach}.")
+    bands, resolution, reach = plain(bands), plain(resolution), plain(reach)
+    memory, clouds, crs = plain(memory), plain(clouds), crs_text(crs)
+    if not (isinstance(reach, (int, float)) and np.isfinite(reach) and reach >= 0):
+        raise ParameterError(f"The reach of objects must be 0 or more, not {reach!r}.")
     if isinstance(layer, gpd.GeoSeries):
         layer = gpd.GeoDataFrame(geometry=layer)
     rasters = given_names(rasters)
@@ -167,7 +170,7 @@ def track(
     given: Mapping[str, str] | None = None
     if dates is not None:
         table = read_dates(dates) if isinstance(dates, (str, Path)) else dates
-        given = {name: str(when) for name, when in table.items()}
+        given = {str(name): str(when) for name, when in table.items()}
     series = make_series(rasters, given, allow_remote=allow_remote)
     if path is not None:
         read = [str(layer)] if isinstance(layer, (str, Path)) else []
@@ -225,7 +228,8 @@ def track(
             modified=newest(*(name for dated in series for name in dated.sources)),
         )
         told = {
-            "at": at, "dates": dates, "layer_name": layer_name, "id_field": id_field,
+            "at": at, "dates": dates if isinstance(dates, (str, Path)) else given,
+            "layer_name": layer_name, "id_field": id_field,
             "label_field": label_field, "memory": memory, "precision": precision,
             "bands": None if bands is None else list(bands), "allow_remote": allow_remote,
             "resolution": resolution, "clouds": clouds, "reach": reach, "crs": crs,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A local plane in metres around a geometry, for right angles.
+"""A local plane in metres around a geometry, for right angles and distances.
 
-Right angles and widths need lengths. In a geographic CRS a geometry is laid out in metres around
-its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid back.
+Right angles, widths and distances need lengths. In a geographic CRS a geometry is laid out in
+metres around its own middle (a plane scaled by the ellipsoid's radii there), worked on, and laid
+back.
 """
 
 from __future__ import annotations

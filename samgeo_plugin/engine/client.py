@@ -199,7 +199,7 @@ class EngineClient(QObject):
         configure(process, command, self._prefix)
         process.readyReadStandardOutput.connect(self._read_out)
         process.readyReadStandardError.connect(self._read_err)
-        process.finished.connect(lambda code, status: self._ended(process, code, status))
+        process.finished.connect(lambda *_: self._ended(process))
         process.errorOccurred.connect(lambda error: self._start_failed(process, error))
         self._process = process
         self._out.clear()
@@ -240,15 +240,14 @@ class EngineClient(QObject):
         ).format(program=process.program())
         self._bury(process, sentence, process.errorString())
 
-    def _ended(self, process: QProcess, code: int, status: Any) -> None:
+    def _ended(self, process: QProcess) -> None:
         if process is not self._process:
             return
         self._read_out()
         self._read_err()
         if process is not self._process:  # its last lines may have ended it already
             return
-        crashed = status == QProcess.ExitStatus.CrashExit
-        sentence = self._verdict or describe_end(code, crashed)
+        sentence = self._verdict or describe_end(process, self._last_words)
         self._bury(process, sentence, "\n".join(self._last_words))
 
     def _bury(self, process: QProcess, sentence: str, detail: str) -> None:

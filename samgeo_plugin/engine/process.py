@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -27,6 +29,9 @@ _DROPPED = {
     "VIRTUAL_ENV",
 }
 _DROPPED_PREFIXES = ("CONDA_", "PYTHON", "QT_", "__PYVENV")
+
+_MISSING_MODULE = re.compile(r"No module named '?(\w+)")
+"""What Python says where a package, or the engine itself, is not installed."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,21 @@ class LineBuffer:
         self._size = 0
 
 
-def describe_end(code: int, crashed: bool) -> str:
-    """Why the engine's process ended, for a person."""
+def describe_end(process: QProcess, last_words: Sequence[str]) -> str:
+    """Why the engine's process ended, for a person.
+
+    Args:
+        process: That has ended.
+        last_words: Lines that it wrote beside messages.
+    """
+    code = process.exitCode()
+    crashed = process.exitStatus() == QProcess.ExitStatus.CrashExit
+    missing = _MISSING_MODULE.search(last_words[-1]) if last_words else None
+    if missing and not crashed:
+        return tr(
+            "The engine's Python {program} lacks the package {name}: install samgeo-seamless "
+            "there, set the engine up again, or name another Python in the settings."
+        ).format(program=process.program(), name=missing[1])
     if not crashed:
         return tr("The engine ended with code {code}.").format(code=code)
     if os.name == "posix" and code == getattr(signal, "SIGKILL", 9):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -95,13 +96,26 @@ def metres_per_unit(
     """
     if not crs.isGeographic():
         return 1.0, 1.0
-    middle, step = geometry.boundingBox().center(), 1e-4
-    x, y = middle.x(), middle.y()
+    return ground_scale(geometry.boundingBox().center(), crs, 1e-4) or (1.0, 1.0)
+
+
+def ground_scale(
+    place: QgsPointXY, crs: QgsCoordinateReferenceSystem, step: float
+) -> Optional[tuple[float, float]]:
+    """Metres on the ground per unit of a CRS, along x and y; None where there is no ground.
+
+    Args:
+        place: In the CRS.
+        crs: Of the units.
+        step: Units to each side over which it is measured.
+    """
+    x, y, tape = place.x(), place.y(), ruler(crs)
+    if not tape.willUseEllipsoid():
+        return None
     try:
-        east = ruler(crs).measureLine(QgsPointXY(x - step, y), QgsPointXY(x + step, y))
-        north = ruler(crs).measureLine(QgsPointXY(x, y - step), QgsPointXY(x, y + step))
+        east = tape.measureLine(QgsPointXY(x - step, y), QgsPointXY(x + step, y)) / (2 * step)
+        north = tape.measureLine(QgsPointXY(x, y - step), QgsPointXY(x, y + step)) / (2 * step)
     except QgsCsException:
-        return 1.0, 1.0
-    scale = east / (2 * step), north / (2 * step)
-    on_earth = all(math.isfinite(each) and each > 1e-6 for each in scale)
-    return scale if on_earth else (1.0, 1.0)
+        return None
+    on_earth = all(math.isfinite(each) and each > 1e-6 for each in (east, north))
+    return (east, north) if on_earth else None

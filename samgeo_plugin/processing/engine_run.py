@@ -170,9 +170,8 @@ class EngineRun:
         if data:
             self._heard = now
         elif process.state() == QProcess.ProcessState.NotRunning and not self._lines:
-            crashed = process.exitStatus() == QProcess.ExitStatus.CrashExit
             raise EngineRunError(
-                describe_end(process.exitCode(), crashed), detail="\n".join(self._last_words)
+                describe_end(process, self._last_words), detail="\n".join(self._last_words)
             )
         elif now - self._heard > (
             self._patience.silence if self._greeted else self._patience.start

@@ -13,7 +13,7 @@ from .. import styles
 from ..i18n import tr
 from ..job import EvaluateParameters
 from .base import EngineAlgorithm
-from .given import Given
+from .given import Given, column_names
 from .html import page, table
 from .parameters import ANY_VECTOR, POLYGONS
 from .results import ResultLayer
@@ -77,12 +77,13 @@ class EvaluateResult(EngineAlgorithm):
         report = given.destination(self.HTML)
         known = {field.name() for field in result.fields()}
         kept = [*classes, *(["score"] if "score" in known and "score" not in classes else [])]
+        names, true_names = column_names(kept), column_names(true_classes)
         area = given.source(self.AREA) if given.has(self.AREA) else None
         params = EvaluateParameters(
             given.vector_path(result, "polygons", kept),
             given.vector_path(truth, "truth", true_classes),
-            class_field=classes[0] if classes else None,
-            truth_class_field=true_classes[0] if true_classes else None,
+            class_field=names[classes[0]] if classes else None,
+            truth_class_field=true_names[true_classes[0]] if true_classes else None,
             area=None if area is None else given.vector_path(area, "area"),
             errors=str(given.folder / "errors.gpkg"),
         )

@@ -15,7 +15,7 @@ from qgis.core import (
 
 from ..i18n import tr
 from .base import EngineAlgorithm
-from .given import Given
+from .given import Given, column_names
 from .parameters import ANY_VECTOR
 
 SUFFIX = ".samgeo-classes"
@@ -109,4 +109,4 @@ class ExampleAlgorithm(EngineAlgorithm):
                 tr("Choose the field of the examples that holds their class.")
             )
         path = given.vector_path(source, "examples", fields, lasting=True)
-        return {"examples": path, "class_field": source.fields().field(fields[0]).name()}
+        return {"examples": path, "class_field": column_names(fields)[fields[0]]}

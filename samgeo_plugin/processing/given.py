@@ -22,6 +22,7 @@ from qgis.core import (
     QgsFeatureSource,
     QgsField,
     QgsFields,
+    QgsPointXY,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -35,17 +36,21 @@ from qgis.PyQt.QtCore import QVariant
 from .. import field_types, rasters, rendering, settings
 from ..crs import crs_text
 from ..i18n import tr
+from ..interactive.tidy import ground_scale
 from . import jobs
 from .parameters import ParameterAlgorithm
 
 SOURCE_FID = "samgeo_source_fid"
 """Field of a layer that is handed to the engine: the feature's own id."""
 
+SOURCE_LABEL = "samgeo_source_label"
+"""Likewise: what the engine writes as the label of its features."""
+
 _KEY, _SHAPE = "samgeo_fid", "samgeo_geom"
 """What a GeoPackage that is handed to the engine calls its key and its shapes: GDAL's own names,
 fid and geom, are names of users' fields, too."""
 
-_OWN_COLUMNS = (SOURCE_FID, _KEY, _SHAPE, "geometry")
+_OWN_COLUMNS = (SOURCE_FID, SOURCE_LABEL, _KEY, _SHAPE, "geometry")
 """Names that no field has in such a file; the last one is what the engine calls the shapes."""
 
 RENDERED = "rendered.tif"
@@ -120,12 +125,36 @@ class Given:
         return names.parameterAsInts(self.parameters, names.BANDS, self.context) or None
 
     def fields(self, name: str) -> list[str]:
-        return list(self.algorithm.parameterAsFields(self.parameters, name, self.context))
+        """The fields that were chosen, as their layer spells them.
+
+        Scripts, batches and models may name any text: QGIS does not look whether there is such a
+        field.
+
+        Raises:
+            QgsProcessingException: The layer has no such field.
+        """
+        algorithm = self.algorithm
+        chosen = algorithm.parameterAsFields(self.parameters, name, self.context)
+        parent = algorithm.parameterDefinition(name).parentLayerParameterName()
+        if not chosen or not self.has(parent):
+            return list(chosen)
+        source = self.source(parent)
+        fields = source.fields()
+        places = [fields.lookupField(each) for each in chosen]
+        if -1 in places:
+            raise QgsProcessingException(
+                tr("The layer {name} has no field “{field}”; choose one of these: {fields}").format(
+                    name=source.sourceName(),
+                    field=chosen[places.index(-1)],
+                    fields=", ".join(fields.names()),
+                )
+            )
+        return [str(fields.at(place).name()) for place in places]
 
     def engine_options(self) -> dict[str, Any]:
         """Model, device, number type, threads, and whether servers may be asked."""
         names = self.algorithm
-        model = str(self.parameters.get(names.MODEL) or "embedded")
+        model = names.written(self.parameters, names.MODEL, self.context) or "embedded"
         return {
             "allow_remote": bool(settings.ALLOW_REMOTE.get()),
             "model": os.path.abspath(model) if os.path.isfile(model) else model,
@@ -235,6 +264,7 @@ class Given:
         name: str,
         attributes: Sequence[str] = (),
         lasting: bool = False,
+        label: Optional[str] = None,
     ) -> str:
         """A vector input as a GeoPackage with its features' ids; the engine reads only files.
 
@@ -247,6 +277,7 @@ class Given:
             attributes: The fields that the engine needs; in the file they have the names that
                 :func:`column_names` gives them.
             lasting: The job may go on in another run, where the same contents have the same path.
+            label: One more field, which is :data:`SOURCE_LABEL` in the file.
 
         Raises:
             QgsProcessingException: It has no features, it does not reach into the project's CRS,
@@ -260,6 +291,8 @@ class Given:
         fields = QgsFields()
         fields.append(QgsField(SOURCE_FID, field_types.LONG))
         columns = column_names(attributes)
+        if label is not None:
+            columns[label] = SOURCE_LABEL
         kept = [source.fields().lookupField(attribute) for attribute in columns]
         for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
             field = source.fields().at(index)
@@ -275,13 +308,14 @@ class Given:
             path, fields, source.wkbType(), crs,
             self.context.transformContext(), options,
         )  # fmt: skip
-        count, digest = 0, hashlib.sha256()
+        count, nowhere, digest = 0, 0, hashlib.sha256()
         types = [(each.name(), each.typeName()) for each in fields]
         digest.update(repr((name, crs_text(crs), source.wkbType(), types)).encode())
         for feature in source.getFeatures():
             if self.feedback.isCanceled() or writer.hasError():
                 break
             if not feature.hasGeometry():
+                nowhere += 1
                 continue
             copy = QgsFeature(fields)
             geometry = feature.geometry()
@@ -320,6 +354,12 @@ class Given:
             raise QgsProcessingException(
                 tr("The layer {name} has no features with a geometry; choose another one.").format(
                     name=source.sourceName()
+                )
+            )
+        if nowhere:
+            self.feedback.pushWarning(
+                tr("Features of {name} without a geometry, which are left out: {count}").format(
+                    name=source.sourceName(), count=nowhere
                 )
             )
         return str(jobs.keep(Path(path), digest.hexdigest())) if lasting else path
@@ -493,10 +533,18 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, QVariant) and value.isNull() else value
 
 
-def units_a_metre(crs: QgsCoordinateReferenceSystem) -> float:
-    """Ground units of a CRS in a metre; 1 where it has none."""
+def units_a_metre(crs: QgsCoordinateReferenceSystem, place: Optional[QgsPointXY] = None) -> float:
+    """Ground units of a CRS in a metre; 1 where it has none.
+
+    Args:
+        crs: Of the units.
+        place: Where a metre on the ground is measured, in a projected CRS: two units of Web
+            Mercator at 60 degrees north. None: as the CRS defines its unit.
+    """
     if crs.isValid() and crs.isGeographic():
         return 1.0 / _METRES_A_DEGREE
     metres = QgsCoordinateReferenceSystem("EPSG:3857").mapUnits()  # QGIS has renamed the unit
     factor = QgsUnitTypes.fromUnitToUnitFactor(metres, crs.mapUnits())
-    return float(factor) if math.isfinite(factor) and factor > 0 else 1.0
+    units = float(factor) if math.isfinite(factor) and factor > 0 else 1.0
+    scale = None if place is None else ground_scale(place, crs, 10.0 * units)
+    return units if scale is None else 1.0 / math.sqrt(scale[0] * scale[1])  # as areas say it

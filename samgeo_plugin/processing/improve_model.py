@@ -21,7 +21,7 @@ from .. import settings
 from ..i18n import tr
 from ..job import TrainParameters
 from .base import EngineAlgorithm
-from .given import Given
+from .given import Given, column_names
 from .html import page, paragraph, table
 from .parameters import POLYGONS
 
@@ -129,6 +129,7 @@ class ImproveModel(EngineAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.LABELS)
         status, classes = given.fields(self.STATUS), given.fields(self.CLASS)
+        names = column_names([*status, *classes])
         report = given.destination(self.HTML)
         path, _ = given.raster_path()
         engine = given.engine_options()
@@ -138,8 +139,8 @@ class ImproveModel(EngineAlgorithm):
             given.vector_path(source, "polygons", [*status, *classes]),
             given.text(self.NAME) or "",
             model=engine["model"],
-            status_field=status[0] if status else None,
-            class_field=classes[0] if classes else None,
+            status_field=names[status[0]] if status else None,
+            class_field=names[classes[0]] if classes else None,
             complete=None if complete is None else given.vector_path(complete, "complete"),
             held_back=given.number(self.HELD_BACK) or 0.3,
             confident=given.flag(self.CONFIDENT),

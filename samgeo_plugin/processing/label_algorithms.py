@@ -21,7 +21,7 @@ from .. import settings
 from ..i18n import tr
 from ..job import ExportLabelsParameters, ImportLabelsParameters
 from .base import EngineAlgorithm
-from .given import Given
+from .given import Given, column_names
 from .parameters import POLYGONS
 from .results import ResultLayer
 
@@ -110,6 +110,7 @@ class ExportLabels(EngineAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.LABELS)
         classes, crowds = given.fields(self.CLASS), given.fields(self.CROWD)
+        names = column_names([*classes, *crowds])
         area = given.source(self.AREA) if given.has(self.AREA) else None
         path, _ = given.raster_path()
         folder = self.parameterAsString(given.parameters, self.FOLDER, given.context)
@@ -121,8 +122,8 @@ class ExportLabels(EngineAlgorithm):
             given.vector_path(source, "polygons", [*classes, *crowds]),
             folder,
             form=given.word(self.FORM),
-            class_field=classes[0] if classes else None,
-            crowd_field=crowds[0] if crowds else None,
+            class_field=names[classes[0]] if classes else None,
+            crowd_field=names[crowds[0]] if crowds else None,
             chip_size=given.whole(self.CHIP_SIZE) or 512,
             val_share=given.number(self.VAL_SHARE) or 0.0,
             keep_empty=given.flag(self.KEEP_EMPTY),

@@ -46,7 +46,7 @@ class OutlineAlgorithm(EngineAlgorithm):
             str(given.folder / "outlines.gpkg"),
             layer="polygons",
             method=self.method,
-            simplify=None if metres is None else metres * units_a_metre(source.sourceCrs()),
+            simplify=None if metres is None else metres * _units_a_metre(source),
             overwrite=True,
             **self.outline_options(given, source),
         )
@@ -120,7 +120,11 @@ class RoadCenterlines(OutlineAlgorithm):
         self.add_sink(tr("Centre lines"), LINES)
 
     def outline_options(self, given: Given, source: QgsFeatureSource) -> dict[str, Any]:
-        crs = source.sourceCrs()
         # In degrees the engine measures widths in metres, elsewhere in the CRS's own units.
-        units = 1.0 if crs.isGeographic() else units_a_metre(crs)
+        units = 1.0 if source.sourceCrs().isGeographic() else _units_a_metre(source)
         return {"min_width": (given.number(self.MIN_WIDTH) or 0.0) * units}
+
+
+def _units_a_metre(source: QgsFeatureSource) -> float:
+    """Ground units in a metre, in the middle of a layer."""
+    return units_a_metre(source.sourceCrs(), source.sourceExtent().center())

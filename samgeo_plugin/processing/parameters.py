@@ -181,8 +181,9 @@ class ParameterAlgorithm(QgsProcessingAlgorithm):
             return str(value)
         return words[self.parameterAsEnum(parameters, name, context)]
 
-    def where_to(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
-        """Where a destination leads, as the user has written it; "" for nowhere."""
+    def written(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """A destination, or a word that need not be among the choices, as the user has written it;
+        "" for nothing."""
         value = parameters.get(name)
         if isinstance(value, QgsProcessingOutputLayerDefinition):
             value = value.sink

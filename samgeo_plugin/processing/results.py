@@ -33,7 +33,15 @@ from qgis.core import (
 from .. import field_types, styles
 from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
-from .given import SOURCE_FID, Given, handed_over, in_usable_folder, of_any_length, plain
+from .given import (
+    SOURCE_FID,
+    SOURCE_LABEL,
+    Given,
+    handed_over,
+    in_usable_folder,
+    of_any_length,
+    plain,
+)
 from .parameters import TEMPORARY
 
 PROVENANCE = "samgeo_provenance"
@@ -210,7 +218,8 @@ class _Columns:
     @classmethod
     def of(cls, wanted: ResultLayer, result: QgsVectorLayer) -> _Columns:
         columns = cls()
-        own = [f for f in result.fields() if f.name().lower() not in ("fid", "ogc_fid", SOURCE_FID)]
+        handed = ("fid", "ogc_fid", SOURCE_FID, SOURCE_LABEL)
+        own = [f for f in result.fields() if f.name().lower() not in handed]
         names = wanted.names
         if names is None:
             names = {f.name(): f.name() for f in own}
@@ -238,7 +247,7 @@ class _Columns:
         inputs = list(carried.fields)
         given = {each.name().lower() for each in inputs}
         earlier = said if said <= given else set()
-        taken = said | {"fid"}  # the key of a GeoPackage
+        taken = said | {"fid", "geom"}  # the key and the shapes of a GeoPackage
         brought = []
         for index, each in enumerate(inputs):
             if each.name().lower() in earlier:
@@ -278,18 +287,42 @@ def check_sink(given: Given) -> None:
     Raises:
         OSError: Its folder cannot be made, or nothing can be written to it; or the file that is
             there cannot be replaced.
+        QgsProcessingException: The file that is there is open.
     """
     algorithm = given.algorithm
-    sink = algorithm.where_to(given.parameters, algorithm.OUTPUT, given.context)
+    sink = algorithm.written(given.parameters, algorithm.OUTPUT, given.context)
     if sink.startswith("ogr:"):  # a table that is added to a file
         source = sink[len("ogr:") :]
         path = in_usable_folder(QgsDataSourceUri(source).database() or source)
-        if os.path.exists(path) and not os.access(path, os.W_OK):
+        if not os.path.exists(path):
+            _check_closed(path)
+        elif not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     elif sink and not sink.startswith(TEMPORARY) and not _NO_FILE.match(sink):
         path = in_usable_folder(sink)
+        _check_closed(path)
         if os.path.exists(path):
             os.rename(path, path)  # Windows refuses it of a file that another program has open
+
+
+def _check_closed(path: str) -> None:
+    """See that no program works in a GeoPackage in whose place a new one is written.
+
+    SQLite's log lies beside it then, as where a layer in QGIS was edited and the edits were undone,
+    and stays where the file is deleted: it would be played into the new file, which nothing could
+    open any more.
+
+    Raises:
+        QgsProcessingException: One does.
+    """
+    if os.path.exists(f"{path}-wal"):
+        raise QgsProcessingException(
+            tr(
+                "{file} cannot be written: {file}-wal beside it says that QGIS or another program "
+                "has it open. Remove its layers from the project or close the program, or choose "
+                "another file."
+            ).format(file=path)
+        )
 
 
 def write(given: Given, wanted: ResultLayer) -> str:
@@ -298,6 +331,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
     Cancelling has no effect any more: what appears is whole.
 
     Raises:
+        OSError: The sink's folder or file cannot be written.
         QgsProcessingException: The sink cannot be written.
     """
     algorithm, context = given.algorithm, given.context
@@ -314,6 +348,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
     if kind in (QgsWkbTypes.Type.Unknown, QgsWkbTypes.Type.NoGeometry):
         kind = QgsWkbTypes.Type.MultiPolygon
     kind = QgsWkbTypes.singleType(kind) if wanted.single else QgsWkbTypes.multiType(kind)
+    check_sink(given)  # again: hours may have passed
     sink, destination = algorithm.parameterAsSink(
         given.parameters, algorithm.OUTPUT, context, columns.fields, kind, result.crs()
     )
@@ -374,7 +409,7 @@ def _keep_style(destination: str, wanted: ResultLayer) -> None:
     layer = QgsProcessingUtils.mapLayerFromString(destination, own)
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         known = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
-        styles.store(layer, wanted.style)
+        styles.store(layer, wanted.style, is_new=True)
         _keep_provenance(wanted, str(known.get("path")), str(known.get("layerName") or ""))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from qgis.core import QgsProcessingParameterField
 
 from ..i18n import tr
-from .given import SOURCE_FID, Given
+from .given import SOURCE_FID, SOURCE_LABEL, Given
 from .parameters import ANY_VECTOR
 from .results import Carried
 from .segment_raster import SegmentAlgorithm
@@ -61,15 +61,15 @@ class SegmentFromPrompts(SegmentAlgorithm):
 
     def work(self, given: Given) -> dict[str, Any]:
         source = given.source(self.PROMPTS)
-        labels = given.fields(self.LABEL)
+        label = next(iter(given.fields(self.LABEL)), None)
         result, layer = self.segment(
             given,
             {
                 **self.segment_options(given),
-                "prompts": given.vector_path(source, "prompts", labels),
+                "prompts": given.vector_path(source, "prompts", label=label),
                 "prompts_layer": "prompts",
                 "prompt_id": SOURCE_FID,
-                "prompt_label": labels[0] if labels else None,
+                "prompt_label": None if label is None else SOURCE_LABEL,
                 "prompt_as": given.word(self.AS),
             },
         )

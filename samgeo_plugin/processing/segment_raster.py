@@ -12,7 +12,7 @@ from ..i18n import tr
 from ..job import SegmentParameters
 from . import jobs
 from .examples import ExampleAlgorithm
-from .given import RENDERED, Given
+from .given import RENDERED, Given, column_names
 from .parameters import ALL, CLASSES, POLYGONS
 from .results import ResultLayer
 from .several_rasters import SeveralRasters
@@ -211,7 +211,7 @@ class SegmentRaster(SeveralRasters, SegmentAlgorithm):
         path = given.vector_path(source, "exemplars", fields, lasting=True)
         options: dict[str, Any] = {"exemplars": path}
         if fields:
-            options["class_field"] = source.fields().field(fields[0]).name()
+            options["class_field"] = column_names(fields)[fields[0]]
         return options
 
     def work(self, given: Given) -> dict[str, Any]:

@@ -113,8 +113,8 @@ class SeveralRasters(EngineAlgorithm):
     def what_is_wrong(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:
         """One sentence about destinations that do not fit what is asked for; "" where they do."""
         scenes = self.chosen(parameters, self.SCENES, context)
-        folder = self.where_to(parameters, self.FOLDER, context)
-        layer = self.where_to(parameters, self.OUTPUT, context)
+        folder = self.written(parameters, self.FOLDER, context)
+        layer = self.written(parameters, self.OUTPUT, context)
         if scenes == "each":
             if not folder:
                 return tr(

@@ -53,6 +53,23 @@ def client(qgis_app, fake_command):
         one.stop_and_wait(1.0)
 
 
+@pytest.fixture
+def asked(monkeypatch, qgis_app):
+    """What the engine was asked for last by an algorithm."""
+    from samgeo_plugin.processing.engine_run import EngineRun
+
+    params: dict = {}
+    real = EngineRun.call
+
+    def spy(self, method, given, on_progress=None):
+        params.clear()
+        params.update(given)
+        return real(self, method, given, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    return params
+
+
 @pytest.fixture(params=["errors", "exceptions"])
 def gdal_exceptions(request):
     """GDAL with and without exceptions, which any other plugin may have told it to raise."""

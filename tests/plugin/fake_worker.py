@@ -151,6 +151,7 @@ class Worker:
                     say(job.Progress(request.id, "windows", step, 1, f"window {step}"))
             for note in notes:
                 say(job.Log("warning", note, request.id))
+            carried = {done.prompt_label: "roof"} if done.prompt_label else {}
             for step in range(20):
                 if request.id in self.cancelled:
                     raise Refusal("Cancelled", "Cancelled after a tile.")
@@ -160,7 +161,7 @@ class Worker:
                 {"type": "Feature", "geometry": circle(85.5 + k / 100, 27.6, 0.001),
                  "properties": {"id": f"o{k}", "score": 0.5 + k / 10, "stability": 0.9,
                                 "area_m2": 10.0 * k, "perimeter_m": 1.0, "prompt_id": str(k),
-                                "label": None}}
+                                "label": None, **carried}}
                 for k in range(1, 4)
             ]  # fmt: skip
             from osgeo import gdal

@@ -21,7 +21,6 @@ from samgeo_plugin import field_types
 from samgeo_plugin.engine.knobs import label
 from samgeo_plugin.job import ClassifyParameters, MapParameters
 from samgeo_plugin.processing.class_algorithms import ClassifyGround, ClassifyObjects, RoadNetwork
-from samgeo_plugin.processing.engine_run import EngineRun
 
 
 @pytest.fixture
@@ -47,21 +46,6 @@ def layers(qgis_app):
     QgsProject.instance().removeAllMapLayers()
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """What the engine was asked for last."""
-    params: dict = {}
-    real = EngineRun.call
-
-    def spy(self, method, given, on_progress=None):
-        params.clear()
-        params.update(given)
-        return real(self, method, given, on_progress)
-
-    monkeypatch.setattr(EngineRun, "call", spy)
-    return params
-
-
 def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, layers):  # noqa: F811
     objects, examples, other = layers
     results, context, feedback = run("classifyobjects", {
@@ -74,6 +58,25 @@ def test_objects_keep_their_attributes_and_get_a_class(provider, engine, town, l
     assert feature.attributes() == ["a", 0.9, "old", "roof", 0.9]
     assert results["COUNT"] == 1
     assert "class → old_class" in feedback.warnings[0]
+
+
+def test_a_class_field_is_found_in_other_letters_or_under_a_name_of_the_engines_own(
+    provider, engine, town, layers, asked  # noqa: F811
+):  # fmt: skip
+    examples = layers[1]
+    given = {"INPUT": town, "OUTPUT": "memory:", "EXAMPLES": examples}
+    run("classifyground", {**given, "CLASS_FIELD": "KIND"})
+    assert asked["class_field"] == "kind"
+    examples.dataProvider().renameAttributes({0: "geometry"})
+    examples.updateFields()
+    run("classifyground", {**given, "CLASS_FIELD": "geometry"})  # the engine looks for it
+    assert asked["class_field"] == "geometry_2"
+    exemplars = {"EXEMPLARS": layers[0], "EXEMPLAR_FIELD": "name", "DETECTOR": "sam3"}
+    layers[0].dataProvider().renameAttributes({0: "Samgeo_Fid"})
+    layers[0].updateFields()
+    exemplars["EXEMPLAR_FIELD"] = "samgeo_fid"
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", **exemplars})
+    assert asked["class_field"] == "Samgeo_Fid_2"
 
 
 def test_classes_of_an_earlier_run_are_replaced(provider, engine, town, layers):  # noqa: F811

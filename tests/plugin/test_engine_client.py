@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from qgis.PyQt.QtCore import QProcessEnvironment
@@ -166,6 +167,15 @@ def test_another_protocol_is_refused_with_the_way_out(client, wait):
     wait(answers.complete)
     assert "99" in answers.failures[0].message
     assert "update" in answers.failures[0].message
+
+
+def test_a_python_without_the_engine_is_said_with_the_way_out(qgis_app, wait):
+    command = EngineCommand(sys.executable, ("-m", "no_engine"))
+    engine, answers = EngineClient(lambda: command), Answers()
+    engine.request("look", **answers.callbacks())
+    wait(answers.complete)
+    said = answers.failures[0].message
+    assert f"{sys.executable} lacks the package no_engine: install samgeo-seamless there" in said
 
 
 @pytest.mark.parametrize("words", ["flood", "long"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsFeature,
     QgsField,
     QgsGeometry,
+    QgsPointXY,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingException,
@@ -27,14 +29,17 @@ from qgis.core import (
     QgsProcessingModelOutput,
     QgsProcessingModelParameter,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterField,
     QgsProcessingParameterRasterLayer,
     QgsProcessingUtils,
     QgsProject,
+    QgsProperty,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
 
 from samgeo_plugin import field_types, rasters, rendering, styles
+from samgeo_plugin.engine.process import EngineCommand
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
 from samgeo_plugin.processing import jobs
@@ -177,9 +182,9 @@ def test_a_files_style_is_written_in_the_jobs_own_thread(
     threads = []
     real = styles.store
 
-    def store(layer, name):
+    def store(layer, name, is_new=False):
         threads.append(threading.get_ident())
-        real(layer, name)
+        real(layer, name, is_new)
 
     monkeypatch.setattr(styles, "store", store)
     target, outcome = str(tmp_path / "objects.gpkg"), []
@@ -399,6 +404,120 @@ def test_a_field_fid_goes_on_where_it_is_not_the_tables_key(
     QgsProject.instance().removeAllMapLayers()
 
 
+def test_a_label_comes_once_and_its_field_only_with_the_other_attributes(provider, engine, town):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=kind:string", "p", "memory")
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes(["roof"])
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    given = {"INPUT": town, "PROMPTS": prompts.id(), "LABEL_FIELD": "Kind", "OUTPUT": "memory:"}
+    for keep in (True, False):
+        results, context, feedback = run("segmentfromprompts", {**given, "KEEP_ATTRIBUTES": keep})
+        names = layer_of(results, context).fields().names()
+        assert names.count("label") == 1
+        assert [name for name in names if "kind" in name] == ["kind"] * keep
+        assert not any("→" in text for text in feedback.warnings)
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_field_geom_goes_on_in_a_geopackage_under_another_name(provider, engine, town, tmp_path):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=Geom:string", "p", "memory")
+    for k in range(1, 4):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(f"POINT({85.5 + k / 100} 27.6)"))
+        feature.setAttributes([f"a {k}"])
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    target = str(tmp_path / "objects.gpkg")
+    results, context, feedback = run(
+        "segmentfromprompts", {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": target}
+    )
+    assert {f["prompt_Geom"] for f in layer_of(results, context).getFeatures()} == {
+        "a 1", "a 2", "a 3",
+    }  # fmt: skip
+    assert any("Geom → prompt_Geom" in text for text in feedback.warnings)
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_features_without_a_geometry_are_counted(provider, engine, town):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326", "p", "memory")
+    for wkt in ("POINT(85.51 27.6)", "", "POINT(85.52 27.6)", ""):
+        feature = QgsFeature(prompts.fields())
+        feature.setGeometry(QgsGeometry.fromWkt(wkt))
+        prompts.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(prompts)
+    given = {"INPUT": town, "PROMPTS": prompts.id(), "OUTPUT": "memory:"}
+    _, _, feedback = run("segmentfromprompts", given)
+    said = [text for text in feedback.warnings if "without a geometry" in text]
+    assert said == ["Features of p without a geometry, which are left out: 2"]
+    QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_field_that_a_layer_has_not_is_said_and_one_in_other_letters_is_found(provider, tmp_path):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=Kind:string&field=n:double", "l", "memory")
+    QgsProject.instance().addMapLayer(layer)
+    context, asked = QgsProcessingContext(), 0
+    context.setProject(QgsProject.instance())
+    for algorithm in provider.algorithms():
+        for definition in algorithm.parameterDefinitions():
+            if not isinstance(definition, QgsProcessingParameterField):
+                continue
+            asked += 1
+            name, parent = definition.name(), definition.parentLayerParameterName()
+            for text in ("KIND", "nope"):
+                values = {parent: layer.id(), name: text}
+                given = Given(algorithm, values, context, Feedback(), tmp_path)
+                if text == "KIND":
+                    assert given.fields(name) == ["Kind"]
+                    continue
+                said = ""
+                try:
+                    given.fields(name)
+                except QgsProcessingException as error:
+                    said = str(error)  # its traceback would keep the context alive
+                assert "l has no field “nope”; choose one of these: Kind, n" in said
+    assert asked > 10
+    QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked_for"),
+    [
+        ("evaluateresult", {"INPUT": "", "TRUTH": "", "CLASS_FIELD": "geometry"}, "class_field"),
+        ("evaluateresult", {"INPUT": "", "TRUTH": "", "TRUTH_CLASS_FIELD": "geometry"},
+         "truth_class_field"),
+        ("exportlabels", {"LABELS": "", "CLASS_FIELD": "geometry"}, "class_field"),
+        ("exportlabels", {"LABELS": "", "CROWD_FIELD": "geometry"}, "crowd_field"),
+        ("improvemodel", {"LABELS": "", "NAME": "m", "STATUS_FIELD": "geometry"}, "status_field"),
+        ("improvemodel", {"LABELS": "", "NAME": "m", "CLASS_FIELD": "geometry"}, "class_field"),
+    ],
+)  # fmt: skip
+def test_a_field_with_a_name_of_the_engines_own_is_called_as_in_the_file(
+    provider, engine, town, tmp_path, monkeypatch, name, given, asked_for
+):
+    seen = []
+
+    def spy(self, method, params, on_progress=None):
+        seen.append(params)
+        raise EngineRunError("Seen.")
+
+    monkeypatch.setattr(EngineRun, "call", spy)
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=geometry:string", "l", "memory")
+    feature = QgsFeature(layer.fields())
+    triangle = "POLYGON((85.51 27.6,85.52 27.6,85.51 27.61,85.51 27.6))"
+    feature.setGeometry(QgsGeometry.fromWkt(triangle))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    values = {key: value or layer.id() for key, value in given.items()}
+    where = {"FOLDER": str(tmp_path / "new"), "OUTPUT": "memory:", "INPUT": town}
+    with pytest.raises(Refused, match=r"Seen\."):
+        run(name, {**where, **values})
+    assert seen[0][asked_for] == "geometry_2"
+    QgsProject.instance().removeAllMapLayers()
+
+
 def test_cancel_stops_within_a_tile_and_leaves_no_process(provider, engine, town):
     engine("tile=0.1")
     feedback = Feedback(cancel_at=5)
@@ -415,6 +534,13 @@ def test_a_crash_is_one_sentence(provider, engine, town):
         run("segmentraster", {"INPUT": town, "OUTPUT": "memory:"})
 
 
+def test_a_python_without_the_engine_is_said_with_the_way_out(qgis_app):
+    command = EngineCommand(sys.executable, ("-m", "no_engine.worker"))
+    said = "lacks the package no_engine: install samgeo-seamless there"
+    with EngineRun(command, Feedback()) as engine, pytest.raises(EngineRunError, match=said):
+        engine.call("statistics", {})
+
+
 def test_silence_is_noticed(fake_command):
     from samgeo_plugin.engine.client import Patience
 
@@ -427,6 +553,41 @@ def test_metres_are_metres_in_every_crs(qgis_app):
     for code, units in (("EPSG:32645", 1.0), ("EPSG:2263", 3937 / 1200), ("EPSG:4326", 1 / 111195)):
         assert units_a_metre(QgsCoordinateReferenceSystem(code)) == pytest.approx(units, rel=1e-5)
     assert units_a_metre(QgsCoordinateReferenceSystem()) == 1.0
+
+
+def test_metres_are_metres_on_the_ground(qgis_app):
+    for code, x, y, units in (
+        ("EPSG:3857", 1e6, 8399737.9, 2.0),  # 60 degrees north
+        ("EPSG:32645", 500000.0, 3e6, 0.9996),
+        ("EPSG:2263", 1e6, 2e5, 3937 / 1200),
+        ("EPSG:3857", 1e6, 1e12, 1.0),  # no place on Earth
+        ("", 1.0, 1.0, 1.0),
+    ):
+        found = units_a_metre(QgsCoordinateReferenceSystem(code), QgsPointXY(x, y))
+        assert found == pytest.approx(units, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked_for"),
+    [
+        ("roadcenterlines", {"MIN_WIDTH": 2.0}, "min_width"),
+        ("regularizeoutlines", {"SIMPLIFY": 2.0}, "simplify"),
+    ],
+)
+def test_outlines_count_metres_on_the_ground_where_the_layer_lies(
+    provider, engine, asked, name, given, asked_for
+):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:3857", "l", "memory")
+    feature = QgsFeature(layer.fields())
+    square = "POLYGON((1e6 8399700,1.00001e6 8399700,1.00001e6 8399710,1e6 8399710,1e6 8399700))"
+    feature.setGeometry(QgsGeometry.fromWkt(square))
+    layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    engine("crash=regularize")
+    with pytest.raises(Refused, match="ended with code 3"):
+        run(name, {"INPUT": layer.id(), "OUTPUT": "memory:", **given})
+    assert asked[asked_for] == pytest.approx(4.0, rel=3e-3)
+    QgsProject.instance().removeAllMapLayers()
 
 
 def test_the_progress_bar_never_goes_back(qgis_app):
@@ -631,6 +792,58 @@ def test_a_result_that_cannot_be_replaced_is_found_before_the_work(
         run("segmentraster", {"INPUT": town, "OUTPUT": str(tmp_path / "objects.gpkg")})
 
 
+@pytest.mark.parametrize("opened", ["before", "during"])
+def test_a_geopackage_that_is_open_is_not_replaced(
+    provider, engine, town, tmp_path, monkeypatch, opened
+):
+    target = str(tmp_path / "objects.gpkg")
+    run("segmentraster", {"INPUT": town, "OUTPUT": target})
+    kept = []
+
+    def edit_and_undo() -> None:
+        layer = QgsVectorLayer(target, "objects", "ogr")
+        kept.append(layer)
+        layer.startEditing()
+        layer.changeAttributeValue(1, layer.fields().lookupField("score"), 0.0)
+        layer.rollBack()  # SQLite's log stays beside the file
+
+    if opened == "before":
+        edit_and_undo()
+        engine("crash=segment")  # would be heard of, if the engine were asked
+    else:
+        real = EngineRun.call
+
+        def meanwhile(self, method, params, on_progress=None):
+            edit_and_undo()
+            return real(self, method, params, on_progress)
+
+        monkeypatch.setattr(EngineRun, "call", meanwhile)
+    with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": target})
+    assert QgsVectorLayer(target, "again", "ogr").featureCount() == 3
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    engine()
+    run("segmentraster", {"INPUT": town, "OUTPUT": table})  # beside what is open
+    os.remove(target)  # the log stays, and would be played into the new file
+    for sink in (target, table):
+        with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+            run("segmentraster", {"INPUT": town, "OUTPUT": sink})
+    kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
+def test_a_layer_that_is_written_into_the_place_of_another_has_its_own_style(
+    provider, engine, town, tmp_path
+):
+    target = str(tmp_path / "objects.gpkg")
+    table = f"ogr:dbname='{target}' table=\"objects\" (geom)"
+    for outlines in ("contour", "centerlines"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": table, "OUTLINES": outlines})
+    layer = QgsVectorLayer(f"{target}|layername=objects", "objects", "ogr")
+    drawn = layer.renderer().dump()
+    styles.apply(layer, "lines")
+    assert layer.renderer().dump() == drawn
+
+
 def test_a_layer_that_is_not_a_file_is_rendered_or_the_way_out_said(
     provider, engine, town, monkeypatch
 ):
@@ -697,6 +910,12 @@ def test_a_cancelled_job_of_a_rendered_layer_goes_on_in_the_next_run(
 def test_prompts_offer_outlines_of_polygons_only(provider):
     algorithm = provider.algorithm("segmentfromprompts")
     assert algorithm.choices["OUTLINES"] == ("contour", "rectangles")
+
+
+def test_a_model_can_be_named_by_an_expression(provider, engine, town, asked):
+    model = QgsProperty.fromExpression("'sam-' || 'vit-b'")
+    run("segmentraster", {"INPUT": town, "OUTPUT": "memory:", "MODEL": model})
+    assert asked["model"] == "sam-vit-b"
 
 
 def test_a_choice_is_its_number_or_the_engines_word_and_a_model_any_name(provider, town):

@@ -91,6 +91,23 @@ def test_a_geopackage_keeps_its_style_for_whoever_opens_it(objects, tmp_path):
     assert styles.current(again) == "review", "a style that is there is never replaced"
 
 
+def test_a_table_that_is_written_anew_has_its_own_style_unless_a_person_gave_it_one(
+    objects, tmp_path
+):
+    path = str(tmp_path / "objects.gpkg")
+    target.new_geopackage_layer(path, "objects", objects.crs())
+
+    def opened() -> QgsVectorLayer:
+        return QgsVectorLayer(f"{path}|layername=objects", "again", "ogr")
+
+    styles.store(opened(), "score", is_new=True)
+    assert styles.current(opened()) == "score", "GDAL leaves an earlier table's style behind"
+    assert opened().listStylesInDatabase()[0] == 1
+    opened().saveStyleToDatabase("mine", "", True, "")
+    styles.store(opened(), "objects", is_new=True)
+    assert styles.current(opened()) == "score"
+
+
 def test_a_style_changes_nothing_else_of_a_layer(tmp_path, qgis_app):
     crs = QgsCoordinateReferenceSystem("EPSG:32645")
     layer = target.new_geopackage_layer(str(tmp_path / "a.gpkg"), "objects", crs)

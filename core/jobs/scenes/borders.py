@@ -12,14 +12,12 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from ...earth.crs import metres_per_unit
+from ...vectors.local_plane import LocalPlane
 from .duplicates import Part
 from .ground import Ground
 
 PIXELS = 1.5
 """Pixels from a scene's border within which an object ends there."""
-
-METRES_PER_DEGREE = 111_320.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,20 +26,18 @@ class Borders:
 
     Args:
         ground: Where they lie.
-        near: (n,) distance that counts as being at the border, units of the CRS.
+        crs: Of the outlines.
+        near: (n,) distance that counts as being at the border, metres on the ground.
     """
 
     ground: Ground
+    crs: CRS | None
     near: NDArray[np.float64]
 
     @classmethod
     def of(cls, parts: Sequence[Part], ground: Ground, crs: CRS | None) -> Borders:
         """Of the scenes' layers, whose footprints are in a CRS."""
-        unit = 1.0
-        if crs is not None:
-            unit = METRES_PER_DEGREE if crs.is_geographic else metres_per_unit(crs)
-        near = np.array([PIXELS * part.pixel / unit for part in parts], np.float64)
-        return cls(ground, near)
+        return cls(ground, crs, np.array([PIXELS * part.pixel for part in parts], np.float64))
 
     def cut(self, number: int, shapes: NDArray[Any]) -> int:
         """How many of a scene's shapes end at its border, where another scene goes on.
@@ -50,12 +46,14 @@ class Borders:
             number: The scene.
             shapes: (m,) its objects in the layer's CRS.
         """
-        own, near = self.ground.outlines[number], float(self.near[number])
-        others = self.ground.around(number, near)
+        own = self.ground.outlines[number]
+        plane = LocalPlane(own, self.crs)
+        near = float(self.near[number]) / plane.metres(own)
+        others = self.ground.around(number, near / float(plane.scale.min()))
         if not others or not len(shapes):
             return 0
-        edge = shapely.boundary(own)
-        shapes = self.ground.placed(number, shapes)
+        edge = plane.there(shapely.boundary(own))
+        shapes = plane.there(self.ground.placed(number, shapes))
         at_edge = shapes[shapely.dwithin(shapes, edge, near)]
-        beyond = shapely.difference(shapely.union_all(others), own)
+        beyond = plane.there(shapely.difference(shapely.union_all(others), own))
         return int(shapely.dwithin(at_edge, beyond, near).sum()) if len(at_edge) else 0

@@ -15,6 +15,7 @@ import numpy as np
 from ...errors import RasterError
 from ...job import Progress, SegmentParameters
 from ...notes import collected
+from ...parameters import checked
 from ...raster.areas import AreaOfInterest, MissesRaster
 from ...raster.raster import Raster, open_raster
 from ...segmenters.segmenter import Segmenter, TileImage, context_of
@@ -102,6 +103,7 @@ def plan(
     Raises:
         SamGeoError: See ``errors.py``.
     """
+    params = checked(params)
     check_options(params, own_segmenter=segmenter is not None)
     check_min_class_prob(params, own_segmenter=segmenter is not None)
     report = Report(progress, cancelled)

@@ -17,6 +17,7 @@ from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, RESHAPED, UN
 from ...changes.evidence import Floats, Shapes
 from ...changes.measures import stood_on
 from ...earth.crs import same_crs
+from ...earth.longitude import beyond_map, in_one_piece, next_to, sound, within_map
 from ...earth.reproject import Reprojection
 from ...job import UpdateParameters
 from ...layers.geopackage_edit import Edits
@@ -76,18 +77,19 @@ def changed_frame(
     with_all = common if shifted else np.zeros(2)
     by = np.where(seen, with_all + own, 0.0)
     kept = np.isin(changes.status, (CONFIRMED, MOVED, UNSEEN, GONE))
-    shapes = layer.shapes.copy()
+    before, shapes = in_one_piece(layer.shapes, layer.crs), layer.shapes.copy()
     moved = kept & (np.abs(by).max(axis=1) > 0) & (changes.status != GONE)
-    shapes[moved] = plane.moved(layer.shapes[moved], layer.crs, by[moved])
+    shapes[moved] = plane.moved(before[moved], layer.crs, by[moved])
     several = np.isin(changes.status, (MOVED, RESHAPED))
-    several &= shapely.get_num_geometries(layer.shapes) > 1
+    several &= shapely.get_num_geometries(before) > 1
     redrawn = np.flatnonzero(~kept | several)
     drawn = [_drawn(number, gathered, changes) for number in redrawn.tolist()]
     ground = _in_layer(np.array([*drawn, None], dtype=object)[:-1], layer, raster)
-    shapes[redrawn] = ground
+    middles = shapely.bounds(before)[:, [0, 2]].mean(axis=1)
+    shapes[redrawn] = next_to(ground, middles[redrawn], layer.crs)
     for number in np.flatnonzero(several).tolist():
         # One object was found: what else the polygon has stays, moved as the whole layer is.
-        parts = shapely.get_parts(layer.shapes[number])
+        parts = shapely.get_parts(before[number])
         at = plane.moved(parts, layer.crs, np.tile(with_all, (len(parts), 1)))
         found = stood_on(at, shapes[number])
         if number in changes.kept:  # the others are gone
@@ -96,8 +98,14 @@ def changed_frame(
             at[found] = plane.moved(parts, layer.crs, np.tile(by[number], (len(parts), 1)))[found]
             shapes[number] = _together(at)
         else:
-            shapes[number] = shapely.union(shapes[number], shapely.union_all(at[~found]))
+            rest = shapely.union_all([sound(part) for part in at[~found]])
+            shapes[number] = shapely.union(sound(shapes[number]), rest)
     new = _in_layer(gathered.candidates[changes.new], layer, raster)
+    new = next_to(new, np.median(middles), layer.crs)
+    if not beyond_map(layer.shapes, layer.crs).any():
+        written = np.union1d(np.flatnonzero(moved), redrawn)
+        shapes[written] = within_map(shapes[written], layer.crs)
+        new = within_map(new, layer.crs)
     way = np.where((changes.status == GONE)[:, None] | ~seen, np.nan, changes.way)
     ids = old_ids(params, layer)
     old = (
@@ -222,8 +230,8 @@ def _numbers(layer: VectorLayer) -> np.ndarray:
 
 def _together(parts: Shapes) -> Any:
     """Parts as one shape; their vertices stay what they are unless parts overlap."""
-    whole = shapely.multipolygons(parts)
-    return whole if shapely.is_valid(whole) else shapely.union_all(parts)
+    whole = shapely.multipolygons(shapely.get_parts(parts))
+    return whole if shapely.is_valid(whole) else shapely.union_all([*map(sound, parts)])
 
 
 def _drawn(number: int, gathered: Gathered, changes: Changes) -> Any:
@@ -236,16 +244,14 @@ def _drawn(number: int, gathered: Gathered, changes: Changes) -> Any:
 
 
 def _in_layer(shapes: Shapes, layer: VectorLayer, raster: Raster) -> Shapes:
-    """Shapes of the raster's CRS in that of the layer."""
+    """Shapes of the raster's CRS in that of the layer, each in one piece."""
     if not len(shapes) or raster.crs is None or layer.crs is None:
         return shapes
     crs = CRS.from_user_input(raster.crs.to_wkt())
     if same_crs(crs, layer.crs):
         return shapes
-    out: Shapes = Reprojection(crs, layer.crs, tolerance=0.02 * raster.ground_pixel)(
-        shapes, layer.name
-    )
-    return out
+    way = Reprojection(crs, layer.crs, tolerance=0.02 * raster.ground_pixel)
+    return in_one_piece(way(shapes, layer.name), layer.crs)
 
 
 def _overlap(layer: VectorLayer, plane: EqualAreaPlane, shapes: Shapes) -> Floats:

@@ -26,6 +26,8 @@ from pyproj import CRS
 from ...changes.class_of_layer import learn_class, likeness
 from ...changes.common_shift import CommonShift, common_shift
 from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
+from ...earth.longitude import in_one_piece, sound
+from ...earth.place import place_of
 from ...job import Progress, SegmentParameters, UpdateParameters
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
@@ -179,7 +181,7 @@ def gather(
     placed = _valid(plane.place(shapes, given.raster_crs, "The raster"))
     shift = common_shift(old, placed, pixel)
     way = np.tile([shift.east, shift.north], (len(old), 1))
-    moved = plane.moved(layer.shapes, layer.crs, way)
+    moved = plane.moved(in_one_piece(layer.shapes, layer.crs), layer.crs, way)
     old = _valid(plane.place(moved, layer.crs, layer.name))
     visible = _visible(moved, layer.crs, raster)
     said = given.answers(moved)
@@ -190,7 +192,7 @@ def gather(
     score[rows] = said["score"].to_numpy()
     answers = _valid(plane.place(own, given.raster_crs, "The raster"))
     # One table of all: old polygons, answers, candidates.
-    everything = np.concatenate([plane.moved(moved, layer.crs, 0 * way), own, shapes])
+    everything = np.concatenate([moved, own, shapes])
     like = _likeness(given, everything, old, answers, placed, source, executor, report, model)
     n = len(old)
     evidence = Evidence(
@@ -223,9 +225,8 @@ def _likeness(
     n = len(old)
     out = np.zeros(len(shapes))
     crs = given.raster_crs
-    ground = gpd.GeoSeries(shapes[:n], crs=given.layer.crs)
-    if crs is not None and given.layer.crs is not None:
-        ground = ground.to_crs(crs)
+    place = place_of(given.raster.transform, given.raster.shape, crs)
+    ground = [place.bring(shape, given.layer.crs) for shape in map(sound, shapes[:n])]
     series = gpd.GeoSeries([*ground, *shapes[n:]], crs=crs)
     there = np.flatnonzero(~(series.is_empty | series.isna()).to_numpy())
     path = given.folder / "objects.gpkg"

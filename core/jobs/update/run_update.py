@@ -17,7 +17,7 @@ import shapely
 from ...changes.compare import compare
 from ...earth.crs import known_crs
 from ...errors import ParameterError
-from ...job import MessageError, Progress, UpdateParameters, option
+from ...job import Progress, UpdateParameters, option
 from ...layers.formats import format_of
 from ...layers.geopackage_edit import check_editable, edit_layer
 from ...layers.inputs import check_not_input, layer_input, same_file
@@ -25,6 +25,7 @@ from ...layers.provenance import ModelUsed
 from ...layers.reader import POLYGONS, VectorLayer, read_vector, say_left_out
 from ...layers.writer import LayerWriter
 from ...parallel.executors import check_main_module
+from ...parameters import checked, parameters_of
 from ...raster.raster import open_raster
 from ...sources.names import given_names
 from ...sources.vector_input.opening import open_vector
@@ -90,11 +91,8 @@ def update(
             "and give its path."
         )
     paths = [str(name) for name in given_names(rasters)]
-    values = {"input": str(layer), "rasters": paths, "output": str(output)}
-    try:
-        params = UpdateParameters.from_dict({**values, **options})
-    except MessageError as error:
-        raise ParameterError(error.template) from error
+    values = {"input": layer, "rasters": paths, "output": output, **options}
+    params = parameters_of(UpdateParameters, values)
     return update_layer(params, progress=progress, cancelled=cancelled)
 
 
@@ -115,6 +113,7 @@ def update_layer(
         SamGeoError: See ``errors.py``; no partial output stays, and the input is as it was.
     """
     check_main_module()
+    params = checked(params)
     _check(params)
     if params.cluster:
         params = with_absolute_paths(params)

@@ -28,7 +28,7 @@ from ...parallel.atomic_write import replace_atomically
 from ..catalogue import CATALOGUE, EMBEDDED, EMBEDDED_CARD, EMBEDDED_WEIGHTS, ModelEntry, find
 from .download import Fetched, Listener, NotThere, fetch, sha256_of
 from .files import check_file, delete_folder, unpacked, weights_file
-from .own import OwnModel, add_own, find_own, list_own, remove_own
+from .own import OwnModel, add_own, find_own, has_own, list_own, remove_own
 
 MANIFEST = "manifest.json"
 _SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx")
@@ -240,7 +240,7 @@ def download(name: str, listener: Listener | None = None) -> Path:
 
 
 def remove(name: str) -> int:
-    """Delete a downloaded model, half-downloaded files too.
+    """Delete a downloaded or trained model, damaged and half-downloaded files too.
 
     Returns:
         Bytes freed; 0 where it was not here.
@@ -249,7 +249,7 @@ def remove(name: str) -> int:
         ModelError: The name is unknown.
         CheckpointError: It cannot be deleted, or comes with the package.
     """
-    if name not in CATALOGUE and find_own(models_folder(), name) is not None:
+    if name not in CATALOGUE and has_own(models_folder(), name):
         return remove_own(models_folder(), name)
     entry = find(name)
     if not entry.files:

@@ -124,7 +124,7 @@ def fetch(
         os.replace(part, target)
         _note(part).unlink(missing_ok=True)
     except OSError as error:
-        raise _disk_error(error, target) from error
+        raise disk_error(error, target) from error
     return Fetched(target, checksum, size)
 
 
@@ -301,7 +301,8 @@ def _require_space(part: Path, wanted: int) -> None:
         raise OSError(errno.ENOSPC, f"{wanted / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
 
 
-def _disk_error(error: OSError, target: Path) -> CheckpointError:
+def disk_error(error: OSError, target: Path) -> CheckpointError:
+    """The error for a file that this computer has no room for, or that it may not write."""
     where = f"{target.name} cannot be kept in {target.parent}"
     if error.errno == errno.ENOSPC:
         return CheckpointError(

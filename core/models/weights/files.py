@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ...errors import CheckpointError
-from .download import Fetched, looks_like_text, sha256_of
+from .download import Fetched, disk_error, looks_like_text, sha256_of
 
 MOST_HEADER = 100_000_000
 """Bytes that the header of a safetensors file may have, by its specification."""
@@ -51,7 +51,11 @@ def weights_file(path: Path) -> Path:
 
 
 def unpacked(file: Fetched, member: str) -> Fetched:
-    """The checkpoint inside a zip archive, put in the archive's place."""
+    """The checkpoint inside a zip archive, put in the archive's place.
+
+    Raises:
+        CheckpointError: The archive is damaged, or there is no space; nothing half-unpacked stays.
+    """
     target = file.path.with_name(member)
     fresh = target.with_name(f"{member}.new")
     try:
@@ -61,11 +65,15 @@ def unpacked(file: Fetched, member: str) -> Fetched:
             fresh.open("wb") as out,
         ):
             shutil.copyfileobj(inside, out, 1 << 20)
+        check_file(fresh)
+        os.replace(fresh, target)
     except (zipfile.BadZipFile, KeyError) as error:
         file.path.unlink()
         raise damaged(file.path.name, str(error)) from error
-    check_file(fresh)
-    os.replace(fresh, target)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        fresh.unlink(missing_ok=True)
     file.path.unlink()
     return Fetched(target, sha256_of(target), target.stat().st_size)
 

@@ -133,8 +133,16 @@ def find_own(models: Path, name: str) -> OwnModel | None:
         return None
     notes = read_notes(path)
     if notes is None:
-        raise CheckpointError(f"{path} is damaged: remove it and train again.")
+        raise CheckpointError(
+            f"{path} is damaged: remove it with 'samgeo models remove {name}' and train it again."
+        )
     return OwnModel(name, path, notes, read_card(path))
+
+
+def has_own(models: Path, name: str) -> bool:
+    """Whether a trained model of this name lies here, even a damaged one, or a link to it."""
+    folder = own_folder(models) / name
+    return bool(_NAME.fullmatch(name)) and (folder.is_dir() or folder.is_symlink())
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -240,8 +248,12 @@ def save_own(
                 raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
+    except (OSError, SafetensorError) as error:  # the latter where the disk is full
+        why = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"{target} cannot be written ({why}): free some space, or make the folder writable, "
+            "and train again; what is trained is kept."
+        ) from error
     return target / f"{name}.safetensors"
 
 

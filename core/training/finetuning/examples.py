@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from ...errors import ParameterError
-from ...labels.chips import NO_CLASS, on_raster, read_polygons
+from ...labels.chips import NO_CLASS, on_raster, polygons_on
 from ...labels.places import Cut, cut_by_place
 from ...layers.reader import LayerLike, read_vector
 from ...raster.raster import Raster
@@ -152,11 +152,11 @@ def read_examples(raster: Raster, source: LayerLike, options: ExampleOptions) ->
         ParameterError: It cannot be read, has no polygons on the raster, too few of them, or some
             that overlap.
     """
-    layer, shapes = read_polygons(source, options.layer, raster)
+    features = read_vector(source, options.layer, parameter="layer")
+    layer, shapes = polygons_on(raster, features)
     left_out: list[str] = []
-    total = len(read_vector(source, options.layer, parameter="layer")) - len(layer)
-    if total:
-        left_out.append(f"{total} features without area on the raster")
+    if len(features) > len(layer):
+        left_out.append(f"{len(features) - len(layer)} features without area on the raster")
     status_field = options.status_field
     if status_field is None and "status" in layer.attributes.columns:
         status_field = "status"

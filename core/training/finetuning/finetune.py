@@ -191,7 +191,11 @@ class Run:
     # --- checkpoints -----------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, whole or not at all.
+
+        Raises:
+            OutputError: The disk is full, or the folder cannot be written; an earlier one stays.
+        """
         if self.folder is None:
             return
         state: dict[str, Any] = {
@@ -207,7 +211,7 @@ class Run:
             "bad_looks": self.bad_looks,
             "losses": self.losses,
         }
-        write_atomically(self.folder / STATE, lambda path: torch.save(state, path))
+        write_atomically(self.folder / STATE, lambda path: _write(state, path))
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, where there is one.
@@ -240,3 +244,14 @@ class Run:
         self.best_step, self.best_figure = state["best_step"], state["best_figure"]
         self.bad_looks, self.losses = state["bad_looks"], list(state["losses"])
         return True
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """``torch.save`` that raises OSError where the disk is full, and no error of torch's writer."""
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise

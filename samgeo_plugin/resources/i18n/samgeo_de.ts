@@ -454,6 +454,11 @@
    <translation>Die Engine wurde vom System beendet, oft weil der Speicher ausging.</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/engine/process.py" />
+   <source>The engine's Python {program} lacks the package {name}: install samgeo-seamless there, set the engine up again, or name another Python in the settings.</source>
+   <translation>Dem Python der Engine, {program}, fehlt das Paket {name}: Installieren Sie dort samgeo-seamless, richten Sie die Engine neu ein oder nennen Sie in den Einstellungen ein anderes Python.</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/engine/stages.py" />
    <source>Choosing the least score</source>
    <translation>Kleinster Wert wird gewählt</translation>
@@ -2995,6 +3000,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
+   <source>Features of {name} without a geometry, which are left out: {count}</source>
+   <translation>Objekte von {name} ohne Geometrie, die ausgelassen werden: {count}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
    <source>Give either an extent or an area of interest, not both.</source>
    <translation>Geben Sie entweder eine Ausdehnung oder ein Interessengebiet an, nicht beides.</translation>
   </message>
@@ -3017,6 +3027,11 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/given.py" />
    <source>The layer {name} has no features with a geometry; choose another one.</source>
    <translation>Der Layer {name} hat keine Objekte mit Geometrie; wählen Sie einen anderen.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/given.py" />
+   <source>The layer {name} has no field “{field}”; choose one of these: {fields}</source>
+   <translation>Der Layer {name} hat kein Feld „{field}“; wählen Sie eines von diesen: {fields}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/given.py" />
@@ -3484,6 +3499,11 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
    <location filename="samgeo_plugin/processing/results.py" />
    <source>The engine's result {file} cannot be read; see the log.</source>
    <translation>Das Ergebnis der Engine, {file}, ist nicht lesbar; sehen Sie ins Protokoll.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/results.py" />
+   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
+   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from samgeo_core.cli.commands import main
 from samgeo_core.cli.console import Console, reporting
 from samgeo_core.errors import ModelError, SamGeoWarning
+from samgeo_core.models.weights import checkpoints
 
 from ..scenes import MARGIN, TILE, SceneOracle, scene, write_raster
 
@@ -176,6 +177,25 @@ def test_a_model_that_is_not_there_says_how_to_get_it(monkeypatch, tmp_path):
     result = call("models", "verify", "sam-vit-b")
     assert result.exit_code == ModelError.exit_code
     assert "samgeo models download sam-vit-b" in result.output
+
+
+def test_verifying_a_damaged_model_names_what_can_be_done(monkeypatch, tmp_path):
+    monkeypatch.setenv("SAMGEO_MODELS_DIR", str(tmp_path / "models"))
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"PK")
+    result = call("models", "verify", file)
+    assert result.exit_code == ModelError.exit_code
+    assert "get the file again" in result.stderr
+    monkeypatch.setattr(checkpoints, "EMBEDDED_WEIGHTS", file)
+    result = call("models", "verify", "embedded")
+    assert "it comes with SamGeo Seamless, install that again" in result.stderr
+    folder = tmp_path / "models" / "sam-vit-b"
+    folder.mkdir(parents=True)
+    (folder / "w.pt").write_bytes(b"PK")
+    files = [{"name": "w.pt", "sha256": "0", "size": 2}]
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    result = call("models", "verify", "sam-vit-b")
+    assert "remove it with 'samgeo models remove sam-vit-b' and download it again" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["download", "remove"])

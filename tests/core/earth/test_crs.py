@@ -64,6 +64,16 @@ def test_what_is_no_crs_is_one_sentence(given: object) -> None:
     str(caught.value).encode()  # can be printed anywhere
 
 
+@pytest.mark.parametrize(
+    "given", ["EPSG:4978", "+proj=geocent +ellps=GRS80 +towgs84=0,0,0 +type=crs"]
+)
+def test_a_geocentric_crs_is_refused(given: str) -> None:
+    with pytest.raises(ParameterError, match="is geocentric"):
+        known_crs(given)
+    with pytest.raises(ParameterError, match="is geocentric"):
+        raster_crs(rasterio.crs.CRS.from_user_input(given))
+
+
 def test_none_and_empty_crs_stay_none() -> None:
     assert known_crs(None) is None
     assert known_crs(rasterio.crs.CRS()) is None

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from samgeo_core.earth.crs import known_crs
 from samgeo_core.earth.longitude import (
     at_turns,
+    beyond_map,
     central_meridian,
     folded,
+    in_one_piece,
+    next_to,
     turn_of,
     turned,
     turns_of_neighbours,
     unwrapped,
+    within_map,
 )
 from samgeo_core.errors import OutputError
 from shapely.geometry import LineString, Polygon, box
@@ -110,3 +114,38 @@ def test_tiles_become_neighbours_where_that_makes_them_narrower(
 def test_metres_that_are_called_degrees_are_said_at_once() -> None:
     with pytest.raises(OutputError, match=r"goes around the Earth \d+ times"):
         folded(LineString([(0, 4_999_841), (500_118, 4_999_820)]), -180.0)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4807", "EPSG:3857", "EPSG:3832"])
+def test_parts_on_both_sides_of_a_map_become_one_piece_and_are_cut_there_again(crs: str) -> None:
+    known = known_crs(crs)
+    turn = turn_of(known)
+    assert turn is not None
+    west = -turn / 2  # also of Mercator around 150 E, whose x is 0 there
+    gap = 3e-12 * turn  # as a reprojection leaves it beside the end of a map
+    parts = [box(west + gap, 0, west + 7, 5), box(west + turn - 4, 0, west + turn - gap, 5)]
+    cut = np.array([shapely.MultiPolygon(parts), box(west + 9, 0, west + 12, 5)])
+    whole = in_one_piece(cut, known)
+    assert whole[0].geom_type == "Polygon"
+    assert whole[0].area == pytest.approx(55)
+    assert whole[1] is cut[1]
+    assert list(beyond_map(whole, known)) == [True, False]
+    there = within_map(whole, known)
+    assert there[0].symmetric_difference(cut[0]).area < 1e-2
+    assert not beyond_map(there, known).any()
+
+
+def test_parts_that_do_not_meet_at_the_date_line_stay_where_they_are() -> None:
+    crs = known_crs("EPSG:4326")
+    islands = [box(x, 0, x + 1, 1) for x in (-150, -60, 30, 120)]
+    nowhere = shapely.MultiPolygon([box(0, 0, np.inf, 1), box(2, 0, 3, 1)])
+    shapes = np.array([shapely.MultiPolygon(islands), box(-180, -90, 180, 90), nowhere])
+    assert (in_one_piece(shapes, crs) == shapes).all()
+    assert (in_one_piece(shapes, known_crs("EPSG:32660")) == shapes).all()
+
+
+def test_shapes_come_next_to_an_x_by_whole_turns() -> None:
+    crs = known_crs("EPSG:4326")
+    shapes = np.array([box(-180, 0, -179, 1), box(179, 0, 180, 1), box(10, 0, 11, 1)])
+    beside = shapely.bounds(next_to(shapes, np.array([180.0, -180.0, 0.0]), crs))
+    assert beside[:, 0] == pytest.approx([180, -181, 10])

@@ -14,6 +14,7 @@ from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.evaluation.figures import average_precision
 from samgeo_core.evaluation.objects import Objects, boundary_iou, match
 from samgeo_core.evaluation.run import by_place, evaluate
+from samgeo_core.layers.provenance import read_provenance
 from samgeo_core.masks.job_folder import JobFolder
 from shapely import box
 
@@ -142,6 +143,14 @@ def test_errors_are_written_where_they_lie(tmp_path, kind):
         evaluate(result, truth, errors=path)
 
 
+def test_errors_tell_numbers_of_numpy(tmp_path):
+    path, one = tmp_path / "errors.gpkg", layer(square(0, 0))
+    evaluate(one, one, errors=path, boundary=np.float32(1), buffers=np.array([4, 8]))
+    assert read_provenance(path)["options"] == {"boundary": 1}
+    evaluate(one, one, errors=path, overwrite=True, buffers=[np.int64(5)])
+    assert read_provenance(path)["options"] == {"buffers": [5]}
+
+
 @pytest.mark.parametrize(
     ("result", "truth", "sentence"),
     [
@@ -166,6 +175,8 @@ def test_a_field_that_is_missing_is_named():
         evaluate(scored, scored, score_field="srue")
     with pytest.raises(ParameterError, match=r"kind .* no numbers: choose another score_field"):
         evaluate(scored, scored, score_field="kind")
+    with pytest.raises(ParameterError, match="truth_class_field kind says nothing without class_"):
+        evaluate(scored, scored, truth_class_field="kind")
 
 
 def test_layers_without_a_crs_are_compared_in_their_units():
@@ -173,6 +184,31 @@ def test_layers_without_a_crs_are_compared_in_their_units():
     got = evaluate(one, one)
     assert got.unit == "units"
     assert got.overall.pq == 1
+
+
+def test_a_local_system_in_feet_is_compared_in_metres(tmp_path):
+    site = {unit: f'LOCAL_CS["site",UNIT["{unit}",{metres}]]'
+            for unit, metres in (("metre", 1), ("foot", 0.3048))}  # fmt: skip
+    done = {}
+    for unit, size in (("metre", 1.0), ("foot", 1 / 0.3048)):
+
+        def scaled(shapes, size=size):
+            return [shapely.transform(shape, lambda xy: xy * size) for shape in shapes]
+
+        truth = [square(30 * k, 0) for k in range(3)]
+        result = [square(0, 0), square(30, 0), square(90, 5)]
+        path = tmp_path / f"{unit}.gpkg"
+        layers = [
+            gpd.GeoDataFrame(geometry=scaled(each), crs=site[unit]) for each in (result, truth)
+        ]
+        done[unit] = evaluate(*layers, errors=path)
+        errors = gpd.read_file(path)
+        assert list(errors["size"]) == pytest.approx([100, 100])
+        false = errors[errors["error"] == "false"].geometry.iloc[0]
+        assert false.bounds == pytest.approx(layers[0].geometry[2].bounds)
+    assert done["foot"].unit == "m"
+    assert done["foot"].boundary == pytest.approx(done["metre"].boundary)
+    assert done["foot"].sizes[1].least == pytest.approx(100)
 
 
 def test_across_the_date_line_objects_are_whole():

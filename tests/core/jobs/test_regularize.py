@@ -31,6 +31,13 @@ def turned(polygon, angle):
     return shapely.affinity.rotate(polygon, angle)
 
 
+def test_parameters_of_a_constructor_are_checked_before_anything_is_read(tmp_path):
+    for wrong in ({"min_width": -1.0}, {"simplify": float("nan")}, {"method": "squares"}):
+        params = RegularizeParameters("missing.gpkg", str(tmp_path / "out.gpkg"), **wrong)
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))} must be"):
+            regularize_layer(params, nothing)
+
+
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
 def test_buildings_get_right_angles_and_keep_their_attributes(tmp_path, crs):
     rng = np.random.default_rng(2)

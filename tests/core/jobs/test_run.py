@@ -12,6 +12,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -28,6 +29,7 @@ from samgeo_core.errors import (
 )
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
+from samgeo_core.jobs.scenes.plan import plan
 from samgeo_core.layers.publish import output_digest
 from samgeo_core.parallel.cancellation import check
 from samgeo_core.testing.bright import Bright
@@ -52,6 +54,37 @@ def whole(raster, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "objects.gpkg"
     result = pipeline.run(job(raster, output, simplify=0.0), segmenter=SceneOracle())
     return output, result
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"shapes": "coverge"}, "shapes must be one of objects, coverage"),
+        ({"outlines": "rectangle"}, "outlines must be one of"),
+        ({"min_area": float("nan")}, "min_area must be a finite number"),
+        ({"simplify": -1.0}, "simplify must be at least 0"),
+        ({"repair": "no"}, "'repair' must be of type bool"),
+        ({"bands": "123"}, "'bands' must be a list"),
+        ({"extent": [1, 2, 3]}, "extent must have 4 numbers"),
+        ({"stretch": [255, 0]}, "'stretch' must be a list"),
+        ({"rasters": "town.tif"}, "'rasters' must be a list"),
+    ],
+)
+@pytest.mark.parametrize("begin", [pipeline.run, plan])
+def test_parameters_of_a_constructor_are_checked_before_any_tile(
+    raster, tmp_path, begin, wrong, said
+):
+    asked = replace(job(raster, tmp_path / "a.gpkg"), **wrong)
+    with pytest.raises(ParameterError, match=said):
+        begin(asked, segmenter=SceneOracle())
+    assert not list(tmp_path.iterdir())
+
+
+def test_parameters_may_be_numbers_of_numpy_paths_and_crs_objects(raster, whole, tmp_path):
+    given = job(raster, tmp_path / "a.gpkg", tile_size=np.int64(TILE), bands=(np.int64(1),) * 3)
+    given = replace(given, rasters=[Path(raster)], crs=pyproj.CRS("EPSG:4326"))
+    assert pipeline.run(given, segmenter=SceneOracle()).features == whole[1].features
+    assert gpd.read_file(given.output, layer="objects").crs == "EPSG:4326"
 
 
 def test_every_object_comes_back_once_and_whole(raster, whole):

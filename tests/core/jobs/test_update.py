@@ -9,17 +9,20 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import rasterio
 import samgeo_core
 import shapely
+from pyproj import CRS
 from rasterio.windows import Window
 from samgeo_core.changes.common_shift import CommonShift
 from samgeo_core.changes.compare import Changes
+from samgeo_core.earth.longitude import within_map
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
-from samgeo_core.jobs.update import gather_evidence, run_update
+from samgeo_core.jobs.update import changed_layer, gather_evidence, run_update
 from samgeo_core.jobs.update.changed_layer import changed_frame, old_ids
 from samgeo_core.jobs.update.gather_evidence import Gathered
 from samgeo_core.layers.reader import read_vector
@@ -34,6 +37,24 @@ from ..layers.typed_fields import carried, save_typed, typed, types_of, values_o
 from ..scenes import across_the_date_line
 
 TOWN = Path(__file__).parents[3] / "sample_data"
+
+
+def test_parameters_of_a_constructor_are_checked_before_anything_is_read(tmp_path):
+    for wrong in ({"min_change_prob": 2.0}, {"precision": "fast"}):
+        params = UpdateParameters("old.gpkg", ["new.tif"], str(tmp_path / "a.gpkg"), **wrong)
+        with pytest.raises(ParameterError, match=f"{next(iter(wrong))} must be"):
+            run_update.update_layer(params)
+
+
+def test_options_may_be_paths_numbers_of_numpy_and_crs_objects(monkeypatch):
+    monkeypatch.setattr(run_update, "update_layer", lambda params, **_: params)
+    given = {"model": Path("my.pt"), "bands": np.array([1, 2, 3]), "crs": pyproj.CRS("EPSG:4326")}
+    params = samgeo_core.update(Path("old.gpkg"), Path("new.tif"), Path("out.gpkg"), **given)
+    assert params == UpdateParameters(
+        "old.gpkg", ["new.tif"], "out.gpkg", model="my.pt", bands=[1, 2, 3], crs="EPSG:4326"
+    )
+    with pytest.raises(ParameterError, match="Unknown parameter 'banned'"):
+        samgeo_core.update("old.gpkg", "new.tif", "out.gpkg", banned=[1])
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +300,53 @@ def test_polygons_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path
         visible = gather_evidence._visible(old.shapes, old.crs, raster)
     assert placed.bounds == pytest.approx((60, 60, 70, 80))
     assert list(visible) == [True]
+
+
+@pytest.mark.parametrize("middle", [180.0, -180.0])
+def test_at_the_date_line_polygons_are_seen_and_move_as_anywhere_else(updated, tmp_path, middle):
+    """The town's picture and layer around 180 degrees, the layer as GDAL cuts it there."""
+    first, _, old, path, _, _ = updated
+    with rasterio.open(path.parent / "town.tif") as file:
+        pixels, place = file.read(), file.transform
+    step = place.a / 111_320.0
+    moved = rasterio.Affine(step, 0, middle - 256 * step, 0, -step, 256 * step)
+    profile = {"driver": "GTiff", "width": 512, "height": 512, "count": 3, "dtype": "uint8",
+               "crs": "EPSG:4326", "transform": moved}  # fmt: skip
+    with rasterio.open(tmp_path / "town.tif", "w", **profile) as out:
+        out.write(pixels)
+    to_degrees = moved @ ~place
+    shapes = [
+        shapely.transform(shape, lambda xy: np.column_stack(to_degrees @ (xy[:, 0], xy[:, 1])))
+        for shape in old.geometry
+    ]
+    cut = within_map(np.array(shapes), CRS.from_epsg(4326))
+    across = np.flatnonzero(shapely.get_num_geometries(cut) > 1)
+    assert len(across) > 0
+    layer = gpd.GeoDataFrame({"name": old["name"]}, geometry=list(cut), crs="EPSG:4326")
+    pyogrio.write_dataframe(layer, tmp_path / "old.gpkg", layer="houses")
+    result = samgeo_core.update(
+        tmp_path / "old.gpkg", tmp_path / "town.tif", tmp_path / "out.gpkg", id_field="name",
+        threads=1,
+    )  # fmt: skip
+    assert result.counts == first.counts
+    frame = pyogrio.read_dataframe(result.output, layer=result.layer)
+    before = pyogrio.read_dataframe(first.output, layer=first.layer)
+    assert list(frame["status"]) == list(before["status"])
+    assert frame.geometry.is_valid.all()
+    assert frame.total_bounds[[0, 2]] == pytest.approx([-180, 180])
+    there = frame.geometry.iloc[across[0]]
+    assert there.area < 4 * cut[across[0]].area
+    assert {part.bounds[0] < 0 for part in there.geoms} == {True, False}
+
+
+def test_parts_that_are_invalid_or_were_cut_become_one_shape():
+    bow = shapely.Polygon([(0, 0), (4, 4), (4, 0), (0, 4)])
+    star = shapely.Polygon([(1, -1), (2, 5), (5, 0), (-1, 3), (5, 4)])
+    cut = shapely.MultiPolygon([box(20, 0, 22, 2), box(24, 0, 26, 2)])
+    whole = changed_layer._together(np.array([bow, star, cut]))
+    assert whole.is_valid
+    assert whole.covers(cut)
+    assert changed_layer._together(np.array([cut, box(30, 0, 31, 1)])).area == 9
 
 
 def test_a_polygon_over_a_large_raster_is_not_read_pixel_by_pixel(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,12 +20,13 @@ from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.in_memory import ArrayRaster
 from samgeo_core.labels import rle
-from samgeo_core.labels.chips import ChipOptions, read_polygons
+from samgeo_core.labels.chips import ChipOptions, polygons_on
 from samgeo_core.labels.data_yaml import class_names
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole
 from samgeo_core.labels.importing import import_labels
 from samgeo_core.labels.places import cut_by_place
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.raster.raster import open_raster
 
@@ -70,6 +72,15 @@ def export(scene, folder, **options):
     chips = ChipOptions(**{"size": 128, "class_field": "kind", "val_share": 0.0} | options)
     return export_labels(scene[0] / "raster.tif", scene[0] / "labels.gpkg", folder,
                          options=chips, **rest)  # fmt: skip
+
+
+def test_chips_of_a_size_of_numpys(scene, tmp_path):
+    assert export(scene, tmp_path / "own", size=np.int64(128), val_share=np.float32(0)) == replace(
+        export(scene, tmp_path / "plain"), folder=str(tmp_path / "own")
+    )
+    for wrong in (128.0, "128", 16):
+        with pytest.raises(ParameterError, match="32 to 8192 whole pixels"):
+            ChipOptions(size=wrong)
 
 
 def away(one, other):
@@ -753,5 +764,5 @@ def test_the_commands_say_what_they_did(scene, tmp_path):
 def test_labels_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
     path, layer = across_the_date_line(tmp_path)
     with open_raster([path]) as raster:
-        _, (label,) = read_polygons(layer, None, raster)
+        _, (label,) = polygons_on(raster, read_vector(layer))
     assert label.bounds == pytest.approx((60, 60, 70, 80))

@@ -318,6 +318,22 @@ def test_a_model_moved_to_another_disk_behind_a_link_is_removed_with_its_link(
     assert checkpoints.download("tiny").read_bytes() == WEIGHTS
 
 
+@pytest.mark.parametrize("content", [None, b"", b"no safetensors"])
+def test_a_trained_model_that_is_damaged_can_be_removed(folder, content):
+    mine = folder / "own" / "my-roofs"
+    mine.mkdir(parents=True)
+    if content is not None:
+        (mine / "my-roofs.safetensors").write_bytes(content)
+        with pytest.raises(CheckpointError, match="samgeo models remove my-roofs"):
+            checkpoints.locate("my-roofs")
+    assert checkpoints.remove("my-roofs") == len(content or b"")
+    assert list((folder / "own").iterdir()) == []
+    for name in ("..", ".", "my-roofs", "own/..", ""):
+        with pytest.raises(ModelError):
+            checkpoints.remove(name)
+    assert (folder / "own").is_dir()
+
+
 def test_a_second_download_asks_nobody(entry, server):
     checkpoints.download("tiny")
     asked = len(server.behaviour.requests)
@@ -388,6 +404,16 @@ def test_a_checkpoint_in_an_archive_is_unpacked(entry, server, monkeypatch, fold
     assert path == folder / "tiny" / "inner.pt"
     assert path.read_bytes() == WEIGHTS
     assert leftovers(path) == ["inner.pt", "manifest.json"]
+    checkpoints.remove("tiny")
+
+    def full(inside, out, _):
+        out.write(inside.read(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(CheckpointError, match=r"inner\.pt cannot be kept .* the disk is full"):
+        checkpoints.download("tiny")
+    assert leftovers(path) == ["w.pt.zip"]
 
 
 # Reading ----------------------------------------------------------------------------------------

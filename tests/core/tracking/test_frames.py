@@ -119,3 +119,88 @@ def test_other_ground_is_refused(tmp_path, rasters):
     series = make_series([own, far])
     with pytest.raises(RasterError, match=r"far_2011\.tif shows other ground"):
         common_grid(series[0], series)
+
+
+FIJI = "EPSG:32701"
+"""UTM 1S: its western edge is the date line."""
+
+
+def plain(path, crs, transform, side=200):
+    """A raster whose values tell the distance to (180, -17), which lies in its middle."""
+    rows, cols = np.mgrid[:side, :side] + 0.5
+    x, y = transform @ (cols, rows)
+    x, y = Transformer.from_crs(crs, FIJI, always_xy=True).transform(x, y)
+    east, north = Transformer.from_crs(4326, FIJI, always_xy=True).transform(180.0, -17.0)
+    bands = np.clip(np.stack([x - east, y - north, (x - east) / 2]) / 4 + 128, 1, 255)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=side, width=side, count=3, dtype="uint8", crs=crs,
+        transform=transform, nodata=0,
+    ) as file:  # fmt: skip
+        file.write(np.rint(bands).astype(np.uint8))
+    return path
+
+
+def around(crs, x, y, size):
+    return Affine.translation(x, y) @ Affine.scale(size, -size) @ Affine.translation(-100, -100)
+
+
+@pytest.fixture
+def fiji(tmp_path):
+    """Four rasters around one place of the date line."""
+    east, north = Transformer.from_crs(4326, FIJI, always_xy=True).transform(180.0, -17.0)
+    _, web = Transformer.from_crs(4326, 3857, always_xy=True).transform(180.0, -17.0)
+    return {
+        "utm": ("EPSG:32701", east, north, 2.0),
+        "east": ("EPSG:4326", 180.0, -17.0, 2e-5),
+        "west": ("EPSG:4326", -180.0, -17.0, 2e-5),
+        "web": ("EPSG:3857", 20037508.342789244, web, 2.0),
+    }
+
+
+@pytest.mark.parametrize("first", ["utm", "east", "west", "web"])
+@pytest.mark.parametrize("second", ["utm", "east", "west", "web"])
+def test_dates_on_both_sides_of_the_date_line_are_seen_whole(tmp_path, fiji, first, second):
+    paths = []
+    for year, name in ((2010, first), (2011, second)):
+        crs, x, y, size = fiji[name]
+        paths.append(plain(tmp_path / f"{name}_{year}.tif", crs, around(crs, x, y, size)))
+    series = make_series(paths)
+    grid = common_grid(series[0], series)
+    assert max(grid.width, grid.height) < 250
+    frames = [Frame(dated, grid) for dated in series]
+    box = PixelBox(grid.height // 2 - 80, grid.width // 2 - 80,
+                   grid.height // 2 + 80, grid.width // 2 + 80)  # fmt: skip
+    one, other = (frame.read(box) for frame in frames)
+    for frame in frames:
+        frame.close()
+    assert one.valid.all()
+    assert other.valid.all()
+    assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 1
+
+
+def test_a_date_in_degrees_is_seen_whole_around_a_pole(tmp_path):
+    grid_crs, degrees = "EPSG:3031", "EPSG:4326"
+    turn = Affine(1.0, 0, -180.0, 0, -2e-5, -89.998)  # 360 x 100 pixels around the pole
+    paths = [tmp_path / "a_2010.tif", tmp_path / "b_2011.tif"]
+    for path, crs, transform, (height, width) in (
+        (paths[0], grid_crs, Affine(2, 0, -100, 0, -2, 100), (100, 100)),
+        (paths[1], degrees, turn, (100, 360)),
+    ):
+        with rasterio.open(
+            path, "w", driver="GTiff", height=height, width=width, count=3, dtype="uint8",
+            crs=crs, transform=transform, nodata=0,
+        ) as file:  # fmt: skip
+            rows = np.mgrid[:height, :width][0]
+            values = 1 + rows if crs == degrees else np.full((height, width), 9)
+            file.write(np.stack([values] * 3).astype(np.uint8))
+    series = make_series(paths)
+    grid = common_grid(series[0], series)
+    frame = Frame(series[1], grid)
+    row, col = (round(each) for each in (~grid.transform @ (0.0, 0.0))[::-1])
+    box = PixelBox(row - 40, col - 40, row + 40, col + 40)
+    row, _ = frame._places(box)
+    frame.close()
+    rows, cols = np.mgrid[box.row0 : box.row1, box.col0 : box.col1] + 0.5
+    x, y = grid.transform @ (cols, rows)
+    _, lat = Transformer.from_crs(grid_crs, degrees, always_xy=True).transform(x, y)
+    assert np.abs(row - (turn.f - lat) / 2e-5).max() < 0.1

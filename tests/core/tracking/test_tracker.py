@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ import rasterio
 import shapely
 from affine import Affine
 from samgeo_core.errors import ParameterError, SamGeoWarning
+from samgeo_core.layers.provenance import read_provenance
 from samgeo_core.tracking.run import track
 from scipy.ndimage import binary_erosion
 
@@ -52,6 +55,39 @@ def tracks(series):
         model=ColourOracle(),
         reach=2,
     )
+
+
+def test_numbers_of_numpy_dates_and_crs_objects_are_told_in_the_layer(series, tmp_path):
+    shown, paths = series
+    layer = layer_of(shown, 0)
+    output = tmp_path / "tracks.gpkg"
+    track(
+        layer[layer["name"] == "still"],
+        paths[:2],
+        output,
+        id_field="name",
+        model=ColourOracle(),
+        bands=np.array([1, 2, 3]),
+        resolution=np.float32(1),
+        reach=np.int64(2),
+        clouds=np.bool_(False),
+        crs=layer.crs,
+        dates={
+            path: datetime.date.fromisoformat(text)
+            for path, text in zip(paths[:2], DATES[:2], strict=True)
+        },
+    )
+    told = read_provenance(output)["options"]
+    assert told["bands"] == [1, 2, 3]
+    assert (told["resolution"], told["reach"], told["clouds"]) == (1, 2, False)
+    assert told["crs"] == ":".join(layer.crs.to_authority())
+    assert told["dates"][paths[0].name] == DATES[0]
+
+
+def test_a_reach_that_is_no_number_is_refused():
+    for wrong in ("2", -1, float("nan")):
+        with pytest.raises(ParameterError, match="reach of objects must be 0 or more, not"):
+            track("layer.gpkg", ["raster.tif"], reach=wrong)
 
 
 def row(tracks, name, date):

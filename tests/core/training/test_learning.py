@@ -3,15 +3,26 @@
 
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
+import shapely
 import torch
 from click.testing import CliRunner
 from samgeo_core.cli.commands import main
-from samgeo_core.errors import CheckpointError, JobError, ModelError, OutputError, ParameterError
+from samgeo_core.errors import (
+    CheckpointError,
+    JobError,
+    ModelError,
+    OutputError,
+    ParameterError,
+    SamGeoWarning,
+)
 from samgeo_core.in_memory import ArrayRaster
 from samgeo_core.models.base import Prompts
 from samgeo_core.models.embedding_cache import EmbeddingCache
@@ -101,6 +112,20 @@ def test_what_cannot_be_trained_on_is_said_in_a_sentence(scene, boxes, sentence)
         else:
             with pytest.raises(ParameterError, match=sentence):
                 read_examples(raster, ground(boxes), ExampleOptions())
+
+
+def test_what_is_said_of_a_layer_is_said_once(scene, tmp_path):
+    layer, path = ground(squares()), tmp_path / "labels.gpkg"
+    point = gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs=layer.crs)
+    pd.concat([layer, point]).to_file(path, layer="first")
+    layer.to_file(path, layer="second")
+    with open_raster(str(scene)) as raster, pytest.warns(SamGeoWarning) as said:
+        read = read_examples(raster, str(path), ExampleOptions())
+    texts = [str(one.message) for one in said if one.category is SamGeoWarning]
+    assert len(texts) == 2
+    assert "has several layers" in texts[0]
+    assert "1 feature of" in texts[1]
+    assert read.left_out == ("1 features without area on the raster",)
 
 
 def test_objects_at_one_place_cannot_be_held_back(scene):
@@ -355,6 +380,43 @@ def test_a_checkpoint_of_other_data_is_refused(scene, tmp_path):
     (folder / "state.pt").write_bytes(b"no checkpoint")
     with pytest.raises(JobError, match="damaged"):
         loop(scene, tmp_path, folder).resume()
+
+
+@contextmanager
+def full_disk():
+    """No file may grow beyond 1000 bytes: what a full disk looks like to a library."""
+    resource = pytest.importorskip("resource", reason="a limit of file sizes needs POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_checkpoint_on_a_full_disk_is_a_sentence_and_the_earlier_one_stays(scene, tmp_path):
+    folder = tmp_path / "work"
+    run = loop(scene, tmp_path, folder)
+    with full_disk(), pytest.raises(OutputError, match=r"state\.pt: File too large\. Free some"):
+        run.save()
+    assert list(folder.iterdir()) == []
+    run.save()
+    before = (folder / "state.pt").read_bytes()
+    run.step = 3
+    with full_disk(), pytest.raises(OutputError):
+        run.save()
+    assert [path.name for path in folder.iterdir()] == ["state.pt"]
+    assert (folder / "state.pt").read_bytes() == before
+
+
+def test_a_trained_model_on_a_full_disk_is_a_sentence_and_the_earlier_one_stays(models):
+    notes = OwnNotes("embedded", "decoder", "embedded", "0", "0.5", "0.4")
+    path = save_own(models, "mine", {"x": torch.zeros(1)}, notes, {})
+    before = path.read_bytes()
+    with full_disk(), pytest.raises(OutputError, match=r"mine cannot be written .*free some space"):
+        save_own(models, "mine", {"x": torch.zeros(10_000)}, notes, {}, overwrite=True)
+    assert path.read_bytes() == before
+    assert [path.name for path in (models / "own").iterdir()] == ["mine"]
 
 
 def test_a_run_clears_its_folder_only_while_it_is_alone_there(tmp_path, monkeypatch):
