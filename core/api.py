@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,15 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 
 from .errors import ParameterError
-from .in_memory import ArrayRaster, frame_of, layer_path, raster_paths, with_index_field
+from .in_memory import (
+    ArrayRaster,
+    frame_of,
+    layer_path,
+    raster_paths,
+    set_times,
+    temporary_folder,
+    with_index_field,
+)
 from .job import Progress, SegmentParameters, option
 from .jobs.run import run
 from .jobs.stages.tile_stage import SegmenterFactory
@@ -203,14 +210,18 @@ def segment(
             f"{option('scenes')} each writes one layer per scene: name the output, like "
             "maps/{scene}.gpkg."
         )
-    with tempfile.TemporaryDirectory(prefix="samgeo-") as name:
-        folder = Path(name)
-        paths = raster_paths(raster, folder)
+    if output is None and stac_item:
+        raise ParameterError(f"{option('stac_item')} is written beside the output: name one.")
+    job = job_folder if job_folder is not None or output is None else f"{output}.job"
+    with temporary_folder(job) as folder:
+        elsewhere = workers != 1 or cluster is not None
+        paths = raster_paths(raster, folder, for_processes=elsewhere)
         target = folder / "polygons.gpkg" if output is None else Path(output)
         if given["prompt_id"] is None:
             given["prompts"], given["prompt_id"] = with_index_field(given["prompts"])
         for layer_of in ("prompts", "area", "exemplars", "examples"):
             given[layer_of] = layer_path(given[layer_of], folder, layer_of)
+        set_times(folder)
         values = {"rasters": paths, "output": target, **given}
         params = parameters_of(SegmentParameters, values)
         run(params, segmenter=segmenter, progress=progress).raise_if_incomplete()

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import warnings
+import os
+import shutil
+import stat
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +21,14 @@ import pandas as pd
 import pyarrow as pa
 import rasterio
 import rasterio.errors
+import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
+from .layers.reader import with_index_fields
+from .notes import silenced
+from .parallel.file_lock import FileLock
 from .sources.vector_input.opening import open_vector
 from .sources.vector_input.reading import WITH_GAPS, as_text
 from .types import GEOMETRY
@@ -40,7 +49,8 @@ class ArrayRaster:
     Args:
         pixels: (height, width) or (bands, height, width), numbers or truth values. Where an array
             of ``numpy.ma`` is masked (``read(masked=True)``), there are no data.
-        transform: Of pixel corners to the ground; None for pixels.
+        transform: Of pixel corners to the ground; None for pixels: x is the column, and y, which
+            goes up, is the row with a minus, so that row 20 is at y = -20.
         crs: Anything rasterio understands; None for none.
         nodata: Value that stands for no data.
     """
@@ -80,10 +90,11 @@ class ArrayRaster:
             "transform": self.transform,
             "nodata": self.nodata,
         }
-        with warnings.catch_warnings():
-            # Pixels without a place are meant: what reads the file says so once.
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        # Pixels without a place are meant: what reads the file says so once.
+        with silenced(rasterio.errors.NotGeoreferencedWarning):
             try:
+                if self.transform is not None and not np.isfinite(np.array(self.transform)).all():
+                    raise ValueError("a number of its transform is none")
                 with rasterio.open(path, "w", **profile) as file:
                     _write_bands(file, bands)
             except (TypeError, ValueError, OverflowError) as error:
@@ -105,22 +116,97 @@ def _write_bands(file: DatasetWriter, bands: NDArray[Any]) -> None:
         file.write_mask(~np.ma.getmaskarray(bands).any(axis=0))
 
 
-def raster_paths(raster: Any, folder: Path) -> list[str]:
+@contextmanager
+def temporary_folder(job: str | Path | None) -> Iterator[Path]:
+    """A folder for what is in memory, deleted at the end; for one job it is always the same.
+
+    A job that was interrupted goes on where its inputs have the same paths, sizes, times and bytes.
+    Where another call works on this job, or somebody else has a folder of that name, it is another.
+
+    Args:
+        job: Folder of the job; None for a job that cannot go on.
+    """
+    with ExitStack() as closing:
+        folder = None if job is None else _folder_of(job, closing)
+        if folder is None:
+            folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="samgeo-")))
+        yield folder
+
+
+def _folder_of(job: str | Path, closing: ExitStack) -> Path | None:
+    """The temporary folder of a job, locked and empty; None where it cannot be had."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    digest = hashlib.sha256(os.fsencode(f"{user} {os.path.realpath(job)}")).hexdigest()
+    base = Path(tempfile.gettempdir()) / f"samgeo-{digest[:24]}"
+    lock = FileLock(base / "lock")
+    files = base / "files"
+    try:
+        with suppress(FileExistsError):
+            base.mkdir(mode=0o700)
+        if not _is_ours(base) or not lock.acquire():
+            return None
+    except OSError:
+        return None
+
+    def tidy() -> None:
+        shutil.rmtree(files, ignore_errors=True)
+        lock.release(delete=True)
+        with suppress(OSError):  # another call begins the same job
+            base.rmdir()
+
+    closing.callback(tidy)
+    shutil.rmtree(files, ignore_errors=True)  # of a call that was killed
+    try:
+        files.mkdir()
+    except OSError:
+        return None
+    return files
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else may have made, or may change, what is in a folder with a known name."""
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    if not hasattr(os, "getuid"):
+        return True  # Windows: each user has a temporary folder of their own
+    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
+
+
+def set_times(folder: Path) -> None:
+    """Give files that were just written a time by their bytes: when it was does not matter.
+
+    It is the epoch, as of a raster that is no file, and some of the second after it.
+    """
+    for path in folder.iterdir():
+        digest = hashlib.blake2b(digest_size=8)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        time = int.from_bytes(digest.digest(), "big") % 10**9
+        os.utime(path, ns=(time, time))
+
+
+def raster_paths(raster: Any, folder: Path, *, for_processes: bool = False) -> list[str]:
     """Paths of what stands for one raster or several.
 
     Args:
-        raster: Path, URL, open rasterio dataset, pystac object, :class:`ArrayRaster`, or several.
+        raster: Path, URL, rasterio dataset, pystac object, :class:`ArrayRaster`, or several.
         folder: Where rasters in memory are written; it must live as long as they are read.
+        for_processes: Whether other processes read them, which do not see this one's memory.
 
     Raises:
-        ParameterError: A dataset is open for writing, an array has no shape of a raster, or it is
-            none of these.
+        ParameterError: A dataset is open for writing or at an overview, or was in memory and is
+            closed; an array has no shape of a raster; or it is none of these.
     """
     several = isinstance(raster, (Sequence, Iterator)) and not isinstance(raster, str)
-    return [_raster_path(one, folder, k) for k, one in enumerate(raster if several else [raster])]
+    return [
+        _raster_path(one, folder, number, for_processes)
+        for number, one in enumerate(raster if several else [raster])
+    ]
 
 
-def _raster_path(raster: Any, folder: Path, number: int) -> str:
+def _raster_path(raster: Any, folder: Path, number: int, for_processes: bool) -> str:
     """The path of a raster; one in memory is written to a folder first."""
     if isinstance(raster, ArrayRaster):
         return str(raster.write(folder / f"raster{number}.tif"))
@@ -131,14 +217,33 @@ def _raster_path(raster: Any, folder: Path, number: int) -> str:
     if isinstance(raster, (str, Path)):
         return str(raster)
     kind = type(raster).__name__
-    if not hasattr(raster, "profile") or isinstance(raster, WarpedVRT):
+    if not hasattr(type(raster), "profile") or isinstance(raster, WarpedVRT):
         raise ParameterError(
             f"{kind} is no raster: give a path, an open rasterio dataset, or pixels as "
             "samgeo_core.ArrayRaster(pixels, transform, crs)."
         )
+    name = str(raster.name)
+    in_memory = name.startswith(_IN_MEMORY)
+    if raster.closed:
+        if in_memory:
+            raise ParameterError(f"{name} is closed, and with it its memory: leave it open.")
+        return name
     if raster.mode != "r":
-        raise ParameterError(f"{raster.name} is open for writing: close it before it is used here.")
-    return str(raster.name)
+        raise ParameterError(f"{name} is open for writing: close it before it is used here.")
+    if "overview_level" in map(str.lower, raster.options):
+        raise ParameterError(
+            f"{name} is open at an overview: give its path for all pixels, or the overview's "
+            "pixels as samgeo_core.ArrayRaster(pixels, transform, crs)."
+        )
+    if in_memory and for_processes:
+        copy = folder / f"raster{number}.tif"
+        rasterio.shutil.copy(raster, copy, driver="GTiff", bigtiff="IF_SAFER")
+        return str(copy)
+    return name
+
+
+_IN_MEMORY = ("/vsimem/", "/vsiriopener_")
+"""How GDAL's names of files begin that only this process has."""
 
 
 def with_index_field(layer: Any) -> tuple[Any, str | None]:
@@ -185,10 +290,8 @@ def layer_path(layer: Any, folder: Path, name: str) -> Any:
         return layer
     if layer.active_geometry_name is None:
         raise ParameterError(f"The GeoDataFrame of {name} has no geometries: set_geometry first.")
+    layer = with_index_fields(layer)
     columns: dict[str, Any] = {}
-    for level, title in enumerate(layer.index.names):
-        if title is not None and title not in layer.columns:
-            columns[str(title)] = _storable(layer.index.get_level_values(level).array)
     for number, column in enumerate(layer.columns):
         values = layer.iloc[:, number].array
         if isinstance(values.dtype, gpd.array.GeometryDtype):

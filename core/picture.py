@@ -47,7 +47,7 @@ def show(
         The axes, in the raster's CRS (pixels where it has none).
 
     Raises:
-        ParameterError: matplotlib is not installed.
+        ParameterError: matplotlib is not installed, or the polygons have no such attribute.
         RasterError: The raster cannot be read.
     """
     try:
@@ -63,6 +63,11 @@ def show(
         if isinstance(polygons, gpd.GeoDataFrame)
         else open_vector(polygons, parameter=None).read()
     )
+    if column is not None and column not in layer.columns:
+        raise ParameterError(
+            f"The polygons have no attribute {column!r} to colour them: they have "
+            f"{', '.join(map(str, layer.columns))}."
+        )
     with (
         tempfile.TemporaryDirectory(prefix="samgeo-") as folder,
         open_raster(paths := raster_paths(raster, Path(folder))) as opened,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from ..errors import PromptError, SamGeoWarning
+from ..errors import PromptError
+from ..notes import warn
 from ..types import BoolArray
 from .examples import Example
 
@@ -145,7 +145,7 @@ def _check_seen(
         )
     if unseen:
         where = "on objects where the raster has no data"
-        warnings.warn(_left_out(len(unseen), len(examples), where), SamGeoWarning, stacklevel=2)
+        warn(_left_out(len(unseen), len(examples), where))
 
 
 def _check(
@@ -173,13 +173,11 @@ def _check(
             f"lies on an object{where}: mark objects of the layer, or draw polygons."
         )
     if outside:
-        warnings.warn(_left_out(outside, len(examples), searched), SamGeoWarning, stacklevel=2)
+        warn(_left_out(outside, len(examples), searched))
     if lost:
-        warnings.warn(
+        warn(
             f"{_left_out(lost, len(examples), 'on no object')} Draw polygons to teach what the "
-            "model did not find.",
-            SamGeoWarning,
-            stacklevel=2,
+            "model did not find."
         )
 
 

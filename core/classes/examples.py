@@ -7,7 +7,6 @@ A polygon that is smaller than a few pixels cannot outline anything and is taken
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ import shapely
 from affine import Affine
 
 from ..earth.crs import declared_crs
-from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..errors import ParameterError, PromptError
 from ..job import option
+from ..notes import warn
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..sources.vector_input.opening import open_vector
 from ..sources.vector_input.paths import parts_of
@@ -117,11 +117,9 @@ def read_examples(
             f"None of the {outside} examples lies on the raster: check the layer and its CRS."
         )
     if outside:
-        warnings.warn(
+        warn(
             f"{outside} of the examples lie outside the raster or have no geometry: they were "
-            "left out.",
-            SamGeoWarning,
-            stacklevel=2,
+            "left out."
         )
     found.sort(key=lambda e: (e.class_name, e.kind, shapely.to_wkb(e.geometry)))
     return found

@@ -6,7 +6,6 @@ A rule is a text, ``building: square, min-area=10`` or, for all classes, ``large
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
 from ..job import option
+from ..notes import warn
 from ..types import BoolArray
 from ..vectors.contours import polygon_parts
 from ..vectors.geodesic import measure
@@ -152,11 +152,9 @@ def _say_unknown(rules: Sequence[Rule], names: Sequence[str]) -> None:
     known = sorted({name for name in names if name})
     unknown = sorted({rule.class_name for rule in rules} - {ALL, *known})
     if names and unknown:
-        warnings.warn(
+        warn(
             f"No object is of the class {' or '.join(repr(name) for name in unknown)} that a rule "
-            f"({option('rules')}) names: the classes found are {', '.join(known) or 'none'}.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"({option('rules')}) names: the classes found are {', '.join(known) or 'none'}."
         )
 
 

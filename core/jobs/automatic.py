@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
 from ..layers.writer import LayerWriter
 from ..merge import MaskSource, Merged, MergeOptions
 from ..models.base import ModelInfo
+from ..notes import warn
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
@@ -64,12 +64,10 @@ def segment_tiles_of(
     _check_segmenter(here)
     proposed = isinstance(here, AutomaticSegmenter) and here.options.proposals == "embedded"
     if proposed and is_given(params, "points_per_side"):
-        warnings.warn(
+        warn(
             f"{option('points_per_side')} {params.points_per_side} was passed over: it is about a "
             f"grid of points, and the embedded model proposes objects without one. Leave it out, "
-            f"or choose {option('proposals')} grid.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"or choose {option('proposals')} grid."
         )
     scalable = isinstance(getattr(here, "model", None), Scalable)
     if params.scale is not None and not scalable:
@@ -114,7 +112,7 @@ class _Job:
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                notes[:] = [] if writer.count else [_why_none(params, self.segmenter, objects)]
+                notes[:] = [] if writer.count else [self._why_none(objects, tiles)]
                 return JobResult(
                     path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
                 )
@@ -146,11 +144,18 @@ class _Job:
                 objects, masks = look.at_what_was_cut(objects, masks)
         return objects, masks
 
+    def _why_none(self, objects: Merged, tiles: int) -> str:
+        if tiles:
+            return _why_none(self.params, self.segmenter, objects)
+        part = self.params.extent is not None or self.params.area is not None
+        return f"{NO_POLYGONS}the raster has no data{' where objects are wanted' if part else ''}."
+
 
 def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) -> str:
     """What to change where no polygon was written."""
     if len(objects):
         filters = [f"{option('min_area')} {params.min_area:g} m2"] if params.min_area > 0 else []
+        filters += ["the extent"] if params.extent is not None else []
         filters += ["the area of interest"] if params.area is not None else []
         return all_left_out(len(objects), filters)
     if params.words or params.exemplars is not None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,7 +12,6 @@ from typing import Any
 from pyproj import CRS
 
 from ..earth.crs import known_crs, same_crs
-from ..errors import SamGeoWarning
 from ..job import SegmentParameters, option
 from ..layers.formats import format_of
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input
@@ -24,6 +22,7 @@ from ..layers.styles import Geometry
 from ..layers.writer import LayerWriter
 from ..masks.job_folder import JobFolder
 from ..masks.store import JobStore
+from ..notes import warn
 from ..parallel.executors import Executor, make_executor
 from ..raster.raster import Raster
 from ..vectors.schema import Field
@@ -86,11 +85,9 @@ class Output:
         check_not_input(params.output, params.layer, known)
         degrees = params.crs is not None and format_of(Path(params.output)).wgs84
         if degrees and not same_crs(known_crs(params.crs), CRS.from_epsg(4326)):
-            warnings.warn(
+            warn(
                 f"GeoJSON is always in WGS 84: {option('crs')} {params.crs} is passed over. Write "
-                "another format, a .gpkg for example, to have it.",
-                SamGeoWarning,
-                stacklevel=2,
+                "another format, a .gpkg for example, to have it."
             )
         folder = check_job_folder(params)
         before = Record.of(JobFolder(folder))
@@ -167,7 +164,7 @@ class Output:
 
         result = make(announce) if earlier is None else kind(**earlier)
         for note in result.warnings:
-            warnings.warn(note, SamGeoWarning, stacklevel=2)
+            warn(note)
         if isinstance(self.params, SegmentParameters) and self.params.stac_item:
             write_stac_item(self.params, result.output, result.layer, store.folder)
         if not result.failed:

@@ -8,7 +8,6 @@ its own middle (a plane scaled by the ellipsoid's radii there), worked on, and l
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -21,13 +20,14 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-from ..errors import OutputError, ParameterError, SamGeoWarning
+from ..errors import OutputError, ParameterError
 from ..job import RegularizeParameters
 from ..layers.inputs import check_not_input, layer_input, same_file
 from ..layers.provenance import provenance
 from ..layers.reader import say_flattened
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter
+from ..notes import warn
 from ..parameters import checked
 from ..sources.vector_input.opening import open_vector
 from ..sources.vector_input.paths import parts_of
@@ -132,11 +132,9 @@ def _regularized(params: RegularizeParameters, run: ShortRun, report: Tell) -> d
         report("features", total, total)
     say_flattened(heights, params.input)
     if missing:
-        warnings.warn(
+        warn(
             f"{missing} features of {params.input} are left out: they have no polygon with "
-            "coordinates that a map can show.",
-            SamGeoWarning,
-            stacklevel=2,
+            "coordinates that a map can show."
         )
     return {"output": str(writer.path), "features": writer.count, "changed": changed}
 

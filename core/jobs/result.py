@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..errors import Cancelled, IncompleteError, SamGeoWarning
 from ..job import Progress, with_knobs
+from ..notes import collected, warn
 from ..parallel.cancellation import stopped_by
 from .stages.opened import close_all
 
@@ -128,20 +128,15 @@ def reported(
 def collected_warnings() -> Iterator[list[str]]:
     """The project's warnings of a block, each once, filled in at its end.
 
-    They are given again after the block, as are those of other libraries.
+    They are given again after the block.
     """
     notes: list[str] = []
-    caught: list[warnings.WarningMessage] = []
+    said: list[SamGeoWarning] = []
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", SamGeoWarning)
+        with collected() as said:
             yield notes
     finally:
-        for other in caught:
-            if not issubclass(other.category, SamGeoWarning):
-                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
         # A raster is opened once per worker, and says the same each time.
-        said = [w.message for w in caught if isinstance(w.message, SamGeoWarning)]
         for template in dict.fromkeys(warning.template for warning in said):
             notes.append(with_knobs(template))
-            warnings.warn(template, SamGeoWarning, stacklevel=4)
+            warn(template)

@@ -6,18 +6,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import OutputError, ParameterError, SamGeoWarning
+from ..errors import OutputError, ParameterError
 from ..in_memory import ArrayRaster, raster_paths
 from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
+from ..notes import warn
 from ..parameters import plain
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
@@ -137,7 +137,7 @@ def export_labels(
                 f"others cover {'them' if count > 1 else 'it'}, and a mask holds one object per "
                 "pixel. Export as coco, sa1b or yolo to keep all."
             )
-        warnings.warn(beginning + why, SamGeoWarning, stacklevel=2)
+        warn(beginning + why)
     return Exported(
         str(target),
         dict(Counter(chip.split for chip in chips)),

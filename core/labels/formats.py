@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ import rasterio
 import shapely
 from rasterio.errors import RasterioIOError
 
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
 from ..job import option
+from ..notes import warn
 from .chips import NO_CLASS, Chip, Labelled, instance_masks, write_masks
 from .rle import burnt, from_runs, from_text, outlined, to_runs, to_text
 
@@ -241,12 +241,10 @@ def read_coco(path: Path) -> Iterator[ReadImage]:
                 Labelled(name, label, shape, bool(item.get("iscrowd")), of_layer=ours)
             )
         if boxes:
-            warnings.warn(
+            warn(
                 f"{boxes} annotation{'s' if boxes > 1 else ''} of {path} "
                 f"{'have' if boxes > 1 else 'has'} no segmentation: "
-                f"{'their boxes are' if boxes > 1 else 'its box is'} taken as outline.",
-                SamGeoWarning,
-                stacklevel=2,
+                f"{'their boxes are' if boxes > 1 else 'its box is'} taken as outline."
             )
         for number, image in images.items():
             size = int(image["height"]), int(image["width"])

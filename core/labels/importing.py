@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -23,12 +22,13 @@ from scipy.sparse.csgraph import connected_components
 
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
 from ..job import ImportLabelsParameters, option
 from ..layers.inputs import Input, check_not_input
 from ..layers.provenance import provenance
 from ..layers.record import ShortRun, newest, stamps
 from ..layers.writer import LayerWriter, check_output
+from ..notes import warn
 from ..vectors.schema import Field
 from .chips import Labelled
 from .data_yaml import class_names
@@ -127,11 +127,9 @@ def import_labels(
         without = f", only {empty} without an area" if empty else ""
         raise ParameterError(f"{path} holds no objects{without}: there is nothing to import.")
     if empty:
-        warnings.warn(
+        warn(
             f"{empty} object{'s' if empty > 1 else ''} of {path} {'are' if empty > 1 else 'is'} "
-            "left out: no outline with an area.",
-            SamGeoWarning,
-            stacklevel=2,
+            "left out: no outline with an area."
         )
     rows = _joined(rows)
     frame = gpd.GeoDataFrame(

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError, ParameterError, RasterError
+from ..notes import collected, silenced
 from ..sources.contents import Contents
 from ..sources.references import references_of
 from ..sources.vector_input.opening import open_vector
@@ -54,8 +54,7 @@ def layer_input(what: str, path: str | None, layer: str | None = None) -> list[I
     if path is None:
         return []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whoever reads it says this
+        with collected(), silenced():  # whoever reads it says this
             path, layer, _ = parts_of(path, layer)
             layer = open_vector(path, layer, parameter=None).layer or layer
             behind = Contents((path,)).files if references_of(path) else ()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
-from ..errors import ParameterError, SamGeoWarning
+from ..errors import ParameterError
+from ..notes import warn
 from ..sources.vector_input.opening import open_vector
 from ..sources.vector_input.reading import as_text
 
@@ -93,7 +93,8 @@ def read_vector(
     if isinstance(source, gpd.GeoSeries):
         source = gpd.GeoDataFrame(geometry=source)
     if isinstance(source, gpd.GeoDataFrame):
-        frame, name, crs = source, what or "The layer", declared_crs(source.crs)
+        frame, name = with_index_fields(source), what or "The layer"
+        crs = declared_crs(source.crs)
     else:
         opened = open_vector(source, layer, parameter=parameter)
         frame, name, crs = opened.read(), f"{what} {source}".strip(), opened.crs
@@ -112,6 +113,19 @@ def read_vector(
     return VectorLayer(name, shapes[good], attributes.loc[good], crs)
 
 
+def with_index_fields(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """A frame whose index, where it has a name, is a field too, as in files made from it."""
+    levels = {
+        title: frame.index.get_level_values(number).array
+        for number, title in enumerate(frame.index.names)
+        if title is not None and title not in frame.columns
+    }
+    found = frame.copy(deep=False)
+    for place, (title, values) in enumerate(levels.items()):
+        found.insert(place, title, values)
+    return found
+
+
 def say_left_out(count: int, name: str, needed: str) -> None:
     """Warn that features of a layer are left out.
 
@@ -121,12 +135,10 @@ def say_left_out(count: int, name: str, needed: str) -> None:
         needed: What they lack, e.g. "polygon".
     """
     if count:
-        warnings.warn(
+        warn(
             f"{count} feature{'s' if count > 1 else ''} of {re.sub('^The ', 'the ', name)} "
             f"{'are' if count > 1 else 'is'} left out: no {needed} with coordinates that a map "
-            "can show.",
-            SamGeoWarning,
-            stacklevel=3,
+            "can show."
         )
 
 
@@ -138,12 +150,10 @@ def say_flattened(count: int, name: str) -> None:
         name: The layer's.
     """
     if count:
-        warnings.warn(
+        warn(
             f"The heights (Z) of {count} feature{'s' if count > 1 else ''} of "
             f"{re.sub('^The ', 'the ', name)} are not carried over: outlines are written in two "
-            "dimensions.",
-            SamGeoWarning,
-            stacklevel=3,
+            "dimensions."
         )
 
 

@@ -7,7 +7,6 @@ Content Standard for Digital Geospatial Metadata (FGDC-STD-001-1998, 2.5) descri
 
 from __future__ import annotations
 
-import warnings
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import SamGeoWarning
+from ..notes import warn
 from ..vectors.schema import SHORT_NAMES
 
 SIDECAR = ".shp.xml"
@@ -63,11 +62,9 @@ def for_shapefile(
 def say_cut(path: Path, cut: Mapping[str, int]) -> None:
     """Warn of texts that were cut; ``cut`` is their number by column."""
     columns = ", ".join(f"{count} in {name}" for name, count in sorted(cut.items()))
-    warnings.warn(
+    warn(
         f"{path.name}: a Shapefile's texts have at most {MOST_TEXT} bytes; longer ones are cut "
-        f"({columns}). Write another format, a .gpkg for example, to keep them.",
-        SamGeoWarning,
-        stacklevel=2,
+        f"({columns}). Write another format, a .gpkg for example, to keep them."
     )
 
 
@@ -88,11 +85,9 @@ def short_names(names: Sequence[str], path: Path) -> Mapping[str, str]:
         result[name] = candidate
     changed = [f"{old} -> {new}" for old, new in result.items() if old != new]
     if changed:
-        warnings.warn(
+        warn(
             f"{path.name}: a Shapefile's column names have at most {MOST_NAME} characters, fewer "
-            f"where letters take several bytes of UTF-8: {', '.join(changed)}.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"where letters take several bytes of UTF-8: {', '.join(changed)}."
         )
     return result
 

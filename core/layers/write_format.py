@@ -13,7 +13,6 @@ import math
 import os
 import shutil
 import sqlite3
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pyproj.exceptions import CRSError
 from ..earth.crs import known_crs, metres_per_unit
 from ..errors import OutputError
 from ..job import option
+from ..notes import silenced
 from ..sources.vector_input.paths import as_is, for_pyogrio
 from ..types import GEOMETRY
 from .formats import PROVENANCE, Format, files_of
@@ -192,9 +192,9 @@ def _write_gdal(form: Format, written: Written) -> None:
     kind = "Polygon" if written.geometry == "polygon" else "LineString"
     # GDAL calls a Shapefile's files in small letters, whatever it is told.
     made = written.target.with_suffix(form.suffix) if form.parts else written.target
-    with warnings.catch_warnings(), _driver_options(written.modified), as_is(written.target):
-        # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
-        warnings.filterwarnings("ignore", message="'crs' was not provided")
+    # Without a CRS, pyogrio warns; that there is none was said when the raster was opened.
+    without_crs = silenced(UserWarning)
+    with without_crs, _driver_options(written.modified), as_is(written.target):
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(schema, batches),
             str(made),

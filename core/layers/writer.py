@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime, timezone
@@ -31,7 +30,8 @@ from pyproj import CRS
 
 from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
-from ..errors import OutputError, SamGeoWarning
+from ..errors import OutputError
+from ..notes import collected, warn
 from ..types import GEOMETRY
 from ..vectors.schema import FIELDS, RESERVED, Field
 from .formats import Format, files_of, format_of
@@ -188,11 +188,9 @@ class LayerWriter:
         self._format = self._checked(layer_name)
         self.layer_name = layer_name or self.path.stem
         if self.layer_name != self.path.stem and not self._format.named_layer:
-            warnings.warn(
+            warn(
                 f"A layer in {self._format.name} has no name but the file's: {self.path.stem}, "
-                f"not {self.layer_name}.",
-                SamGeoWarning,
-                stacklevel=2,
+                f"not {self.layer_name}."
             )
             self.layer_name = self.path.stem
         self.fields = (*schema, *fields)
@@ -221,8 +219,7 @@ class LayerWriter:
 
     def _rehearse(self) -> None:
         """Write an empty layer and delete it: what the format or the drive refuses shows now."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SamGeoWarning)  # said again when it is written
+        with collected():  # said again when it is written
             self._enter()
             try:
                 self._finish(flush=False)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt
 
+from ..notes import silenced
 from ..types import BoolArray, ByteArray, FloatArray
 
 HERE = Path(__file__).parent
@@ -38,10 +38,8 @@ class Scene:
 
 def read_scene() -> Scene:
     """The picture of the package; ``sample_data/make_check_scene.py`` makes it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(HERE / "scene.tif") as file:
-            pixels = np.ascontiguousarray(file.read().transpose(1, 2, 0))
+    with silenced(NotGeoreferencedWarning), rasterio.open(HERE / "scene.tif") as file:
+        pixels = np.ascontiguousarray(file.read().transpose(1, 2, 0))
     outlines = json.loads((HERE / "scene.json").read_text("utf-8"))["houses"]
     masks, boxes, points = [], [], []
     for outline in outlines:

@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import json
 import os
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ import platformdirs
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
-from ..errors import SamGeoWarning
+from ..notes import warn
 from ..parallel.atomic_write import replace_atomically
 from ..types import AnyArray, ByteArray
 from .base import Embedding
@@ -153,12 +152,10 @@ class EmbeddingCache:
                 size = _save(path, key, embedding)
             except OSError as error:
                 self._unwritable = True
-                warnings.warn(
+                warn(
                     f"The embedding cache {self.folder} cannot be written ({error}): the work goes "
                     "on, but nothing is kept for later. Free space on the disk, or choose another "
-                    f"folder with the environment variable {FOLDER_VARIABLE}.",
-                    SamGeoWarning,
-                    stacklevel=2,
+                    f"folder with the environment variable {FOLDER_VARIABLE}."
                 )
             else:
                 self._throw_out_if_needed(size)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError, OutputError
+from ..notes import silenced
 from .base import PromptableModel
 from .network import Network
 from .promptable import TorchModel
@@ -193,8 +193,7 @@ def _write(
     shapes: Any,
 ) -> None:
     # What the exporter prints must not get into a caller's standard output.
-    with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
+    with silenced(), torch.no_grad(), redirect_stdout(sys.stderr):
         torch.onnx.export(
             module,
             inputs,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -15,7 +14,8 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 import torch
 
-from ..errors import ModelError, SamGeoWarning
+from ..errors import ModelError
+from ..notes import warn
 from .threads import side_by_side
 
 T = TypeVar("T")
@@ -42,11 +42,9 @@ def pick_device(device: str = "auto") -> torch.device:
         try:
             return _tried(wanted)
         except _UNUSABLE as error:
-            warnings.warn(
+            warn(
                 f"The GPU ({wanted}) cannot be used ({_first_line(error)}), so the model runs on "
-                "the CPU: update the GPU's driver, or choose device 'cpu' to silence this.",
-                SamGeoWarning,
-                stacklevel=2,
+                "the CPU: update the GPU's driver, or choose device 'cpu' to silence this."
             )
             return torch.device("cpu")
     try:

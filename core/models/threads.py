@@ -20,6 +20,8 @@ from typing import TypeVar
 
 import torch
 
+from ..notes import for_threads
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -51,7 +53,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
             return work(item)
 
     pool = _pool(count)
-    running = [pool.submit(run, item) for item in items]
+    running = [pool.submit(for_threads(run), item) for item in items]
     try:
         return [future.result() for future in running]
     except BaseException:

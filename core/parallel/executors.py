@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -22,12 +24,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import Cancelled, JobError, ParameterError, WorkerDied
+from ..notes import for_threads
 from .cancellation import check, stop_for_good_by
 
 T = TypeVar("T")
@@ -149,6 +153,46 @@ def _end_with_main_process() -> None:
         os._exit(1)
 
 
+def _why_none_began() -> str:
+    """What to change where workers ended before they could begin."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script is not None and not os.path.exists(script):
+        return (
+            "each imports the script that started it, and this one was read from standard input: "
+            "save it as a file, or use one worker."
+        )
+    return f"each imports the script that started it and {_GUARD}"
+
+
+@dataclass(frozen=True)
+class _Sent(Generic[T, R]):
+    """A function as bytes: one that a worker cannot read is an error of a task, not its end."""
+
+    pickled: bytes
+
+    @classmethod
+    def of(cls, function: Callable[[T], R]) -> _Sent[T, R]:
+        try:
+            return cls(bytes(ForkingPickler.dumps(function)))
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise _not_handed_over(error) from error
+
+    def __call__(self, item: T) -> R:
+        try:
+            function = pickle.loads(self.pickled)
+        except (AttributeError, ImportError) as error:
+            raise _not_handed_over(error) from error
+        return cast(R, function(item))
+
+
+def _not_handed_over(error: Exception) -> ParameterError:
+    return ParameterError(
+        f"What is to run cannot be handed to worker processes ({error}). They import classes and "
+        "functions by name, and know none that were defined in a notebook, in a Python console or "
+        "within a function: put them into a module (a .py file) and import it, or use one worker."
+    )
+
+
 def _result(future: Future[R]) -> R:
     while not wait([future], timeout=_LOOK_SECONDS).done:
         check()
@@ -193,7 +237,8 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:
-                waiting.append(self._pool.submit(function, item))
+                # Anew for each item: torch hands the memory of a tensor over only once.
+                waiting.append(self._pool.submit(_Sent.of(function), item))
                 if len(waiting) > self.workers * LOOK_AHEAD:
                     yield _result(waiting.popleft())
             while waiting:
@@ -201,8 +246,7 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         except BrokenProcessPool as error:
             if not self._begun.is_set():
                 raise JobError(
-                    "No worker process could start, most likely because each imports the script "
-                    f"that started it and {_GUARD}"
+                    f"No worker process could start, most likely because {_why_none_began()}"
                 ) from error
             raise WorkerDied(
                 "A worker process was killed, most likely because memory ran out: "
@@ -300,7 +344,7 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Any] = deque()
-        function = _WhereSeen(function, self._paths)
+        function = _WhereSeen(for_threads(function), self._paths)
         try:
             for item in items:
                 waiting.append(self._client.submit(function, item, pure=False))

@@ -8,7 +8,6 @@ left corner of the first pixel; the two never share an array without a name that
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,8 @@ from ..earth.geometry import without_empty_parts
 from ..earth.longitude import Move, sound
 from ..earth.place import RasterPlace
 from ..earth.reproject import Reprojection, move_between
-from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from ..errors import OutputError, ParameterError, PromptError
+from ..notes import warn
 
 Positions = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def crs_on_raster(given: Any, raster: Any, what: str) -> pyproj.CRS | None:
         )
     else:
         return layer
-    warnings.warn(note, SamGeoWarning, stacklevel=3)
+    warn(note)
     return None
 
 

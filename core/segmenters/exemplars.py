@@ -24,15 +24,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..errors import ModelError, PromptError, SamGeoWarning
+from ..errors import ModelError, PromptError
 from ..masks.masks import Mask, PromptRef, TileMasks
 from ..models.base import Concept, ConceptModel, ExemplarModel
+from ..notes import warn
 from ..parallel.cancellation import check
 from ..raster.raster import Raster
 from ..raster.resample import axis_weights, resample
@@ -145,11 +145,7 @@ def cut_exemplars(raster: Raster, boxes: Sequence[ExemplarBox]) -> tuple[Exempla
             "No exemplar of a class lies on the raster's data: draw a box around one object."
         )
     if large:
-        warnings.warn(
-            f"{large} exemplars are longer than {LARGEST} px and were left out.",
-            SamGeoWarning,
-            stacklevel=2,
-        )
+        warn(f"{large} exemplars are longer than {LARGEST} px and were left out.")
     unlike = _spread([box for box in usable if not box.name], MOST_UNLIKE)
     most = MOST_LIKE + MOST_UNLIKE - len(unlike)
     chosen = [_spread([box for box in usable if box.name == name], most) for name in names]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ from rasterio.errors import NodataShadowWarning
 from rasterio.vrt import WarpedVRT
 
 from ..errors import ParameterError, RasterError
+from ..notes import silenced
 from ..types import AnyArray, BoolArray, ByteArray
 from .gdal import GDAL_ERRORS
 
@@ -203,9 +203,8 @@ def read_values(
     """
     raw = dataset.read(list(plan.colour), window=window)
     if plan.mask == "nodata":
-        with warnings.catch_warnings():
-            # Beside an alpha band: both are looked at, see below.
-            warnings.simplefilter("ignore", NodataShadowWarning)
+        # Beside an alpha band: both are looked at, see below.
+        with silenced(NodataShadowWarning):
             valid = np.ones(raw.shape, bool)
             for number, band in enumerate(plan.colour):
                 if band in plan.nodata:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +16,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from ..errors import RasterError
+from ..notes import silenced
 
 T = TypeVar("T")
 
@@ -125,8 +125,7 @@ def open_dataset(name: str, *, remote: bool = False, **options: object) -> raste
     """
     if not remote:
         options["driver"] = _local_drivers()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with silenced(NotGeoreferencedWarning):
         return DatasetReader(name, sharing=False, **options)
 
 

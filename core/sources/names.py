@@ -7,15 +7,15 @@ import glob
 import os
 import re
 import tarfile
-import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..addresses import without_secrets
-from ..errors import ParameterError, RasterError, SamGeoWarning
+from ..errors import ParameterError, RasterError
 from ..job import option
+from ..notes import warn
 from .gdal import GDAL_ERRORS, gdal_env, open_dataset
 from .references import archive_of, files_named, is_remote, path_of, references_of, server_of
 from .stac import is_catalogue, stac_rasters
@@ -208,11 +208,9 @@ def _of_folder(folder: Path) -> list[str]:
     if left_out:
         named = sorted(p.name for p in left_out)
         shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-        warnings.warn(
+        warn(
             f"Of the folder {folder}, {shown} {'is' if len(named) == 1 else 'are'} left out: "
-            "previews without georeferencing, or virtual rasters over its other files.",
-            SamGeoWarning,
-            stacklevel=3,
+            "previews without georeferencing, or virtual rasters over its other files."
         )
     return [str(p) for p in kept]
 

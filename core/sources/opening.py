@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from ..earth.crs import known_crs, raster_crs, same_crs
-from ..errors import ParameterError, RasterError, SamGeoWarning
+from ..errors import ParameterError, RasterError
 from ..job import option
+from ..notes import warn
 from .contents import Contents, check_sources
 from .gdal import (
     GDAL_ERRORS,
@@ -212,7 +212,7 @@ def _notes_of_more(name: str, dataset: rasterio.DatasetReader) -> tuple[str, ...
         f"{name} holds {len(parts)} rasters (pages): the first one is used; give another by its "
         f"name: {shown}."
     )
-    warnings.warn(note, SamGeoWarning, stacklevel=2)
+    warn(note)
     return (note,)
 
 
@@ -299,7 +299,8 @@ def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> t
     if not placed and (crs or wanted):
         note = (
             f"The raster has a coordinate system ({_label(wanted or crs)}), but nothing says where "
-            "in it the raster lies: it is left out, and positions, lengths and areas are in pixels."
+            "in it the raster lies: it is left out, and positions, lengths and areas are in "
+            f"{_PIXELS}."
         )
     elif wanted:
         if not crs or same_crs(known_crs(crs), known_crs(wanted)):
@@ -308,10 +309,13 @@ def _crs_notes(crs: CRS | None, *, placed: bool, wanted: CRS | None = None) -> t
     elif crs:
         return ()
     else:
-        unit = "the units of its own transform" if placed else "pixels"
+        unit = "the units of its own transform" if placed else _PIXELS
         note = f"The raster has no coordinate system: positions, lengths and areas are in {unit}."
-    warnings.warn(note, SamGeoWarning, stacklevel=2)
+    warn(note)
     return (note,)
+
+
+_PIXELS = "pixels (y goes up: row 20 is at -20)"
 
 
 def _label(crs: CRS) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -13,8 +12,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from ..errors import RasterError, SamGeoWarning
+from ..errors import RasterError
 from ..job import option, with_knobs
+from ..notes import warn
 from .dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags
 from .mosaic import Mosaic, Part
 from .names import short_name
@@ -104,7 +104,7 @@ def check_overlap(mosaic: Mosaic, rule: str) -> tuple[str, ...]:
     }.get(rule, "the last one given")
     advice = "" if rule != "auto" else f" ({option('overlap')} chooses)"
     note = f"{number} of the {len(parts)} rasters overlap ({what}): {on_top} is on top{advice}."
-    warnings.warn(note, SamGeoWarning, stacklevel=3)
+    warn(note)
     return (with_knobs(note),)
 
 

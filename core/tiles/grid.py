@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 
 from ..errors import ParameterError
 from ..job import option
@@ -226,6 +227,12 @@ def choose_grid(
     if tile_size is None and longest + 2 * TRUST_MARGIN <= size:
         size = max(256, -(-(longest + 4 * TRUST_MARGIN) // 64) * 64)
     cell = cell_size(size)
+    if not isinstance(cell, Integral) or cell < 1:
+        raise ParameterError(
+            "The side of the segmenter's mask cells (cell_size) must be a whole number of pixels, "
+            f"at least 1, and not {cell!r}."
+        )
+    cell = int(cell)
     trust = -(-TRUST_MARGIN // cell) * cell
     if margin is None:
         margin = max(size // 8, 2 * trust) if longest > size else 2 * trust

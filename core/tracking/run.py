@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,16 +14,17 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ..errors import OutputError, ParameterError, PromptError, SamGeoWarning
+from ..errors import OutputError, ParameterError, PromptError
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
-from ..layers.reader import mended
+from ..layers.reader import mended, with_index_fields
 from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
 from ..models.families.memory.video import TorchVideoModel
 from ..models.load import has_memory, load_model, load_video_model
+from ..notes import warn
 from ..parameters import crs_text, plain
 from ..prompts.prompts import PromptTransform, crs_on_raster
 from ..raster.raster import RasterOptions
@@ -250,11 +250,9 @@ def track(
                 names = {field.name for field in writer.fields} | {features.geometry.name}
                 writer.write(features[[name for name in features.columns if name in names]])
     for note in notes(sightings, ids, [dated.moment.text for dated in series]):
-        warnings.warn(note, SamGeoWarning, stacklevel=2)
+        warn(note)
     for name, reason in left_out:
-        warnings.warn(
-            f"Object {name} is left out: {reason.rstrip('.')}.", SamGeoWarning, stacklevel=2
-        )
+        warn(f"Object {name} is left out: {reason.rstrip('.')}.")
     return Tracks(
         table,
         wide_table(table),
@@ -319,7 +317,7 @@ def _start(series: Sequence[DatedRaster], at: str | None) -> int:
 def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoDataFrame:
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
-        return layer.reset_index(drop=True)
+        return with_index_fields(layer).reset_index(drop=True)
     return open_vector(layer, name, parameter="layer_name").read().reset_index(drop=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,13 +19,14 @@ from shapely.geometry import shape as from_geojson
 from .. import job
 from ..earth.geometry import pixel_side
 from ..earth.place import RasterPlace
-from ..errors import ParameterError, PromptError, SamGeoWarning
+from ..errors import ParameterError, PromptError
 from ..interactive.first_prediction import Candidate
 from ..interactive.session import Answer, Session, Shape
 from ..interactive.windows import Level
 from ..jobs.scale import Scalable, scale_for, scaled
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
+from ..notes import collected
 from ..prompts.prompts import PromptTransform
 from ..raster.raster import Raster, RasterOptions, coarser, open_raster
 from ..raster.stretch import Stretch
@@ -154,8 +154,7 @@ class Engine:
     def _opened_for(
         self, params: job.OpenParameters, context: Context
     ) -> tuple[_Opened, list[str]]:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", SamGeoWarning)
+        with collected() as said:
             raster = open_raster(params.rasters, _raster_options(params))
             try:
                 context.progress("stretch", 0, 1)
@@ -167,7 +166,7 @@ class Engine:
             except BaseException:
                 raster.close()
                 raise
-        notes = [str(w.message) for w in caught if issubclass(w.category, SamGeoWarning)]
+        notes = [str(warning) for warning in said]
         scale = scale_for(None, raster, content=isinstance(model, Scalable))
         model = scaled(model, scale, None)
         session = Session(levels_of(raster), model, self._cache)

@@ -4,6 +4,7 @@
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 from dataclasses import MISSING, fields
@@ -20,10 +21,13 @@ import rasterio
 import samgeo_core
 import shapely
 from affine import Affine
+from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from samgeo_core.cli.commands import segment as command
-from samgeo_core.errors import ParameterError, RasterError
+from samgeo_core.errors import JobError, ParameterError, RasterError, SamGeoWarning
+from samgeo_core.in_memory import raster_paths, temporary_folder
 from samgeo_core.job import SegmentParameters
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.sources.vector_input.opening import open_vector
 
 from .layers.typed_fields import DATE, LARGE, typed
@@ -105,6 +109,121 @@ def test_a_raster_is_a_path_an_open_dataset_or_an_array(path):
         assert other.crs == wanted.crs
 
 
+def test_where_the_pixels_of_an_array_without_a_place_lie_is_said(path):
+    with rasterio.open(path) as file:
+        array = samgeo_core.ArrayRaster(file.read())
+    with pytest.warns(SamGeoWarning, match=r"in pixels \(y goes up: row 20 is at -20\)"):
+        found = samgeo_core.segment(array, segmenter=SceneOracle(), **SIZES)
+    height, width = array.pixels.shape[1:]
+    assert shapely.box(0, -height, width, 0).covers(shapely.box(*found.total_bounds))
+
+
+def test_a_closed_dataset_is_its_file(path, tmp_path):
+    for mode in ("r", "r+"):
+        with rasterio.open(path, mode) as file:
+            pass
+        assert raster_paths(file, tmp_path) == [str(path)]
+    with MemoryFile(Path(path).read_bytes()) as memory, memory.open() as file:
+        pass
+    with pytest.raises(ParameterError, match="is closed, and with it its memory"):
+        raster_paths(file, tmp_path)
+
+
+def test_a_dataset_at_an_overview_is_not_taken_for_the_whole_file(path, tmp_path):
+    copy = tmp_path / "a.tif"
+    copy.write_bytes(Path(path).read_bytes())
+    with rasterio.open(copy, "r+") as file:
+        file.build_overviews([2])
+    with (
+        rasterio.open(copy, overview_level=0) as file,
+        pytest.raises(ParameterError, match="is open at an overview"),
+    ):
+        raster_paths(file, tmp_path)
+
+
+def test_processes_are_given_a_copy_of_a_dataset_in_memory(path, tmp_path):
+    with MemoryFile(Path(path).read_bytes()) as memory, memory.open() as file:
+        assert raster_paths(file, tmp_path) == [file.name]
+        (copy,) = raster_paths([file], tmp_path, for_processes=True)
+        with rasterio.open(copy) as copied:
+            assert (copied.read() == file.read()).all()
+            assert (copied.crs, copied.transform) == (file.crs, file.transform)
+        two = {"segmenter": SceneOracle(), "workers": 2, **SIZES}
+        assert len(samgeo_core.segment(file, **two)) > 10
+
+
+def stopped_at(tile):
+    def progress(step):
+        if step.stage == "tiles" and step.done == tile:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("named", ["output", "job_folder"])
+def test_a_job_of_an_array_goes_on_where_it_was_interrupted(path, tmp_path, named):
+    with rasterio.open(path) as file:
+        pixels, place = file.read(), (file.transform, file.crs)
+    given = {named: tmp_path / "a.gpkg", "tile_size": TILE, "margin": MARGIN}
+    given["segmenter"] = SceneOracle()
+
+    def ask(progress=None):
+        return samgeo_core.segment(
+            samgeo_core.ArrayRaster(pixels, *place), progress=progress, **given
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(stopped_at(3))
+    pixels = pixels.copy()
+    pixels[0, -1, -1] ^= 1
+    with pytest.raises(JobError, match="the raster's files have changed"):
+        ask()
+    pixels[0, -1, -1] ^= 1
+    steps = []
+    ask(steps.append)
+    assert next(step.done for step in steps if step.stage == "tiles") == 3
+
+
+def test_a_job_with_examples_in_memory_goes_on_where_it_was_interrupted(tmp_path):
+    rng = np.random.default_rng(1)
+    array = samgeo_core.ArrayRaster(
+        rng.integers(0, 256, (3, 96, 96), np.uint8), Affine(1, 0, 0, 0, -1, 0), "EPSG:32632"
+    )
+    examples = gpd.GeoDataFrame(
+        {"kind": ["a", "b"]}, geometry=gpd.points_from_xy([20, 60], [-20, -60]), crs="EPSG:32632"
+    )
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            samgeo_core.segment(
+                array, tmp_path / "a.gpkg", progress=stopped_at(0), threads=1,
+                examples=examples, class_field="kind",
+            )  # fmt: skip
+
+
+def test_two_calls_of_one_job_have_a_temporary_folder_each(tmp_path):
+    with temporary_folder(tmp_path / "job") as one:
+        first = one
+        with temporary_folder(tmp_path / "job") as other:
+            assert other != one
+        assert one.is_dir()
+    with temporary_folder(tmp_path / "job") as again:
+        assert again == first
+    assert not first.parent.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="each user has a temporary folder of their own")
+def test_a_temporary_folder_that_others_may_change_is_not_used(tmp_path):
+    with temporary_folder(tmp_path / "job") as folder:
+        known = folder.parent
+    known.mkdir()
+    known.chmod(0o777)
+    try:
+        with temporary_folder(tmp_path / "job") as folder:
+            assert folder.parent != known
+    finally:
+        known.rmdir()
+
+
 @pytest.mark.parametrize("nodata", [None, 7])
 def test_what_is_masked_in_an_array_has_no_data(tmp_path, nodata):
     pixels = np.ma.MaskedArray(np.full((3, 60, 60), 9, np.uint8), False)
@@ -125,7 +244,13 @@ def test_arrays_of_truth_values_and_short_floats_are_rasters(tmp_path, dtype):
 
 @pytest.mark.parametrize(
     "more",
-    [{"nodata": -1}, {"crs": "EPSG:1"}, {"transform": 1}, {"pixels": np.zeros((9, 9), "U1")}],
+    [
+        {"nodata": -1},
+        {"crs": "EPSG:1"},
+        {"transform": 1},
+        {"transform": Affine(np.nan, 0, 0, 0, -1, 0)},
+        {"pixels": np.zeros((9, 9), "U1")},
+    ],
 )
 def test_an_array_that_is_no_raster_is_one_sentence(tmp_path, more):
     array = samgeo_core.ArrayRaster(**{"pixels": np.zeros((9, 9), np.uint8), **more})
@@ -203,6 +328,28 @@ def test_errors_in_python_name_the_keyword(path):
         samgeo_core.segment(path, workers=0)
     with pytest.raises(ParameterError, match=r"not of \(3,\)"):
         samgeo_core.segment(samgeo_core.ArrayRaster(np.zeros(3, np.uint8)))
+
+
+def test_a_picture_by_an_attribute_that_is_not_there_is_one_sentence(path):
+    polygons = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)])
+    with pytest.raises(ParameterError, match=r"no attribute 'nix' .*: they have kind, geometry"):
+        samgeo_core.show(path, polygons, column="nix")
+
+
+def test_a_stac_item_goes_with_an_output(path):
+    with pytest.raises(ParameterError, match="stac_item is written beside the output"):
+        samgeo_core.segment(path, stac_item=True)
+
+
+def test_an_index_with_a_name_is_a_field(path):
+    frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)] * 2).set_index(
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["name", "number"])
+    )
+    layer = read_vector(frame)
+    assert layer.texts("name") == ["a", "b"]
+    assert layer.texts("number") == ["1", "2"]
+    assert layer.attributes.index.equals(frame.index)
+    assert list(frame.columns) == ["geometry"]
 
 
 def test_a_picture_shows_the_polygons_where_the_raster_is(path):

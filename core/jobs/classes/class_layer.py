@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,11 @@ from ...classes.objects import ClassedObjects, ObjectLayer
 from ...classes.rules import Rule, apply_rules
 from ...earth.crs import declared_crs
 from ...earth.place import RasterPlace
-from ...errors import ParameterError, PromptError, SamGeoWarning
+from ...errors import ParameterError, PromptError
 from ...layers.reader import say_flattened, say_left_out
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
+from ...notes import warn
 from ...prompts.prompts import PromptTransform, crs_on_raster
 from ...raster.raster import Raster
 from ...sources.vector_input.opening import open_vector
@@ -88,11 +88,9 @@ def place_layer(
         except PromptError:
             shown[number] = False
     if not shown.all():
-        warnings.warn(
+        warn(
             f"{int((~shown).sum())} features of {path} are left out: they lie nowhere that the "
-            "raster's coordinate system can show.",
-            SamGeoWarning,
-            stacklevel=2,
+            "raster's coordinate system can show."
         )
         frame = frame[shown].reset_index(drop=True)
     polygons = np.array([*shapes, None], dtype=object)[:-1]
@@ -241,11 +239,9 @@ def carried(
     fields, names = carried_fields(frame.drop(columns=[*same, *earlier]), anew)
     other = [f"{name} is called {new}" for name, new in names.items() if name.lower() in anew]
     if other:
-        warnings.warn(
+        warn(
             "Fields of the layer have names that the output needs for its own: there "
-            f"{', '.join(other)}.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"{', '.join(other)}."
         )
     return (*fields, *said), {**cut, **names}
 

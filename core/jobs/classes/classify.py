@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,12 +15,13 @@ from ...classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
 from ...classes.rules import parse_rule
 from ...classes.saved import SavedClassifier, save_classifier
 from ...earth.geometry import pixel_side
-from ...errors import ParameterError, SamGeoWarning
+from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, option
 from ...layers.inputs import layer_input
 from ...layers.provenance import ModelUsed
 from ...masks.store import JobStore
 from ...models.base import PromptableModel
+from ...notes import warn
 from ...parallel.executors import check_main_module
 from ...raster.areas import AreaOfInterest
 from ...raster.raster import Raster, open_raster
@@ -199,23 +199,19 @@ def _say_beside(marked: Marked, raster: Raster) -> None:
             f"{example.class_name or 'none of these'} at {x:.{decimals}f},{y:.{decimals}f}"
         )
     more = len(marked.beside) - len(spots)
-    warnings.warn(
+    warn(
         f"Examples on no object, with x and y in the raster's CRS: {'; '.join(spots)}"
-        f"{f'; and {more} more' if more else ''}.",
-        SamGeoWarning,
-        stacklevel=2,
+        f"{f'; and {more} more' if more else ''}."
     )
 
 
 def _say_no_counterexample(marked: Marked) -> None:
     """Warn where nothing is known of what belongs to none of the classes."""
     if NONE not in marked.names:
-        warnings.warn(
+        warn(
             "No example shows what belongs to none of the classes: nearly every object becomes "
             "one of them, with a class_prob that may be far too high. Mark some of what is none of "
-            f"them, with an empty class or in {option('unlike')}.",
-            SamGeoWarning,
-            stacklevel=2,
+            f"them, with an empty class or in {option('unlike')}."
         )
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,13 +14,14 @@ import geopandas as gpd
 
 from ...classes.rules import Rule, parse_rule
 from ...classes.saved import SUFFIX, put_classifier
-from ...errors import ParameterError, SamGeoWarning
+from ...errors import ParameterError
 from ...job import ClassifyParameters, Progress, RegularizeParameters, SegmentParameters, option
 from ...layers.inputs import layer_input
 from ...layers.provenance import ModelUsed, read_provenance
 from ...layers.styles import Geometry
 from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
+from ...notes import collected, silenced, warn
 from ...raster.raster import Raster, open_raster
 from ...segmenters.automatic import looks_again
 from ...segmenters.segmenter import Segmenter
@@ -233,7 +233,7 @@ class _Steps:
             if len(before) and not len(frame):
                 filters = [f"{option('min_area')} {params.min_area:g} m2"] if least else []
                 filters += [option("rules")] if self.rules else []
-                warnings.warn(all_left_out(len(before), filters), SamGeoWarning, stacklevel=2)
+                warn(all_left_out(len(before), filters))
             found = str(folder / "ruled.gpkg")
             fields, names = carried(frame)
             writer = LayerWriter(found, frame.crs, overwrite=True, fields=fields)
@@ -254,8 +254,7 @@ def _scale(params: SegmentParameters, raster: Raster) -> float:
 
 def _check_examples(params: SegmentParameters, raster: Raster, model: ModelFactory) -> None:
     """Refuse examples or a classifier that cannot be used before anything is segmented."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the step that uses them says it
+    with collected(), silenced():  # the step that uses them says it
         class_examples(params, raster)
     if params.classifier is not None:
         saved_classifier(params, "objects", model())

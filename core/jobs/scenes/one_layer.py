@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 import rasterio
 
 from ...earth.crs import known_crs
-from ...errors import JobError, OutputError, RasterError, SamGeoWarning
+from ...errors import JobError, OutputError, RasterError
 from ...job import SegmentParameters, option
 from ...layers.inputs import check_not_input, layer_input, raster_input
 from ...layers.provenance import ModelUsed, provenance, read_provenance
@@ -24,6 +23,7 @@ from ...layers.publish import output_digest, real_path
 from ...layers.record import Record
 from ...layers.writer import LayerWriter, check_output
 from ...masks.job_folder import JobFolder, write_text
+from ...notes import warn
 from ...parallel.atomic_write import write_atomically
 from ...raster.raster import open_raster
 from ...sources.dates import moments_in_name
@@ -126,14 +126,12 @@ class LayerOfScenes:
                     writer.write(features)
                 report("layer", number, len(parts))
         if cut:
-            warnings.warn(
+            warn(
                 f"{cut} polygons end where their scene ends and another begins: an object that no "
-                f"scene shows whole stays in parts. {option('scenes')} mosaic joins them.",
-                SamGeoWarning,
-                stacklevel=2,
+                f"scene shows whole stays in parts. {option('scenes')} mosaic joins them."
             )
         if not writer.count:
-            warnings.warn(_why_none(journal), SamGeoWarning, stacklevel=2)
+            warn(_why_none(journal))
         return str(writer.path), writer.layer_name, writer.count
 
     def _provenance(self, journal: Journal, parts: Sequence[Part]) -> str:
@@ -258,12 +256,10 @@ def _warn_of_several_dates(parts: Sequence[Part]) -> None:
     several = [part for part in parts if len(part.dates) > 1]
     if several:
         first = several[0]
-        warnings.warn(
+        warn(
             f"{len(several)} scenes have no date, because their names hold several ({first.id}: "
             f"{', '.join(first.dates)}): leave one in each name, or put a STAC item (NAME.json) "
-            "beside each raster.",
-            SamGeoWarning,
-            stacklevel=3,
+            "beside each raster."
         )
 
 

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,12 +20,13 @@ from ...addresses import without_secrets, without_signature
 from ...earth.crs import known_crs
 from ...earth.longitude import moved_by, turn_of, turns_of_neighbours
 from ...earth.reproject import Reprojection
-from ...errors import Cancelled, OutputError, RasterError, SamGeoError, SamGeoWarning
+from ...errors import Cancelled, OutputError, RasterError, SamGeoError
 from ...job import SegmentParameters, option
 from ...layers.publish import output_digest
 from ...layers.stac_item import item_path
 from ...layers.writer import check_output
 from ...masks.job_folder import write_text
+from ...notes import collected
 from ...parallel import cancellation
 from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, new_run
@@ -150,8 +150,7 @@ class SceneStage:
             stamp=stamp_of(scene.source),
             date=scene.date,
         )
-        with ONE_AT_A_TIME, models_kept(self.run), warnings.catch_warnings():
-            warnings.simplefilter("ignore", SamGeoWarning)  # they are in the outcome's notes
+        with ONE_AT_A_TIME, models_kept(self.run), collected():  # they are in the outcome's notes
             try:
                 outcome = self._segmented(scene, outcome)
             except Cancelled:

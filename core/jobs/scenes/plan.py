@@ -6,15 +6,15 @@ from __future__ import annotations
 import os
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ...errors import RasterError, SamGeoWarning
+from ...errors import RasterError
 from ...job import Progress, SegmentParameters
+from ...notes import collected
 from ...parameters import checked
 from ...raster.areas import AreaOfInterest, MissesRaster
 from ...raster.raster import Raster, open_raster
@@ -107,8 +107,7 @@ def plan(
     check_options(params, own_segmenter=segmenter is not None)
     check_min_class_prob(params, own_segmenter=segmenter is not None)
     report = Report(progress, cancelled)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SamGeoWarning)
+    with collected():
         scenes = find_scenes(params.rasters, asset=params.asset, remote=params.allow_remote)
         groups = [[scene] for scene in scenes] if params.scenes != "mosaic" else [scenes]
         here = _made(params, segmenter)

@@ -13,7 +13,6 @@ import hashlib
 import json
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -29,7 +28,6 @@ from ...errors import (
     OutputError,
     ParameterError,
     SamGeoError,
-    SamGeoWarning,
     WorkerDied,
 )
 from ...job import Progress, SegmentParameters, option
@@ -37,6 +35,7 @@ from ...layers.formats import format_of
 from ...layers.publish import real_path
 from ...masks.job_folder import JobFolder
 from ...models.catalogue import CATALOGUE
+from ...notes import warn
 from ...parallel.executors import LOOK_AHEAD, ProcessExecutor, make_executor
 from ...parallel.file_lock import FileLock
 from ...segmenters.segmenter import Segmenter
@@ -89,7 +88,7 @@ def segment_scenes(
             if earlier is not None:
                 JobFolder(folder).remove_all()
                 for note in earlier.warnings:
-                    warnings.warn(note, SamGeoWarning, stacklevel=2)
+                    warn(note)
                 return replace(earlier, seconds=time.monotonic() - started, warnings=notes)
         with _locked(folder):
             journal = Journal(folder / "scenes.jsonl", _digest(params, stage), __version__)

@@ -22,6 +22,7 @@ from ...merge import MaskSource, Merged, MergeOptions, fuse_box, merge
 from ...merge.overview import overview_patches
 from ...merge.patches import PatchedSource, Patches
 from ...merge.repair import repair_hints, repair_patches
+from ...notes import for_threads
 from ...parallel.executors import ONE_AT_A_TIME, Executor
 from ...raster.areas import AreaOfInterest
 from ...raster.raster import coarser
@@ -130,7 +131,7 @@ class RepairStage:
     def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
         shop, grid = workshop(self.tiles), self.tiles.grid
         window = asked[0][1].window
-        read = shop.thread.submit(shop.raster.read, window).result()
+        read = shop.thread.submit(for_threads(shop.raster.read), window).result()
         if not isinstance(shop.segmenter, PromptableSegmenter):
             return [(number, hint, None) for number, hint in asked]
         tile = Tile(TileIndex(-1, -1), window, window, trusted=window.grown(-grid.trust))

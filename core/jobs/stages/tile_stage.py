@@ -20,6 +20,7 @@ from typing import Any
 from ...addresses import without_secrets
 from ...errors import Cancelled, ModelError, SamGeoError
 from ...masks.store import JobStore
+from ...notes import for_threads
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
 from ...raster.raster import Raster, RasterWindow
 from ...segmenters.segmenter import Segmenter, TileImage
@@ -146,9 +147,13 @@ class TileStage:
         if item.was_read:
             return item.window
         index, following = item.index, item.following
-        reading = shop.ahead.pop(index, None) or shop.thread.submit(self.read, shop.raster, index)
+        reading = shop.ahead.pop(index, None) or shop.thread.submit(
+            for_threads(self.read), shop.raster, index
+        )
         if following is not None and following not in shop.ahead:
-            shop.ahead[following] = shop.thread.submit(self.read, shop.raster, following)
+            shop.ahead[following] = shop.thread.submit(
+                for_threads(self.read), shop.raster, following
+            )
         return reading.result()
 
     def _segment(self, item: TileItem) -> TileOutcome:
@@ -212,7 +217,7 @@ def _read_here(stage: TileStage, indices: Sequence[TileIndex], workers: int) -> 
         try:
             for index in [*indices, *[None] * workers]:
                 if index is not None:
-                    waiting.append((index, thread.submit(stage.read, raster, index)))
+                    waiting.append((index, thread.submit(for_threads(stage.read), raster, index)))
                 if waiting and (index is None or len(waiting) > workers):
                     here, reading = waiting.popleft()
                     try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,10 +28,10 @@ from ...changes.common_shift import CommonShift, common_shift
 from ...changes.evidence import Evidence, Floats, Found, Shapes, overlapping
 from ...earth.longitude import in_one_piece, sound
 from ...earth.place import place_of
-from ...errors import SamGeoWarning
 from ...job import Progress, SegmentParameters, UpdateParameters
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
+from ...notes import collected, warn
 from ...raster.raster import Raster, coarser
 from ...sources.vector_input.paths import as_is, for_pyogrio
 from ...types import GEOMETRY, PixelBox
@@ -134,14 +133,10 @@ class Gathering:
             prompt_as="box",
             prompt_id="number",
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", SamGeoWarning)
+        with collected() as said:
             found = self._run(asked, model=self.model)
-        for warning in caught:
-            said = warning.message
-            if isinstance(said, SamGeoWarning):
-                said = SamGeoWarning(_PROMPT.sub(self._polygon, said.template))
-            warnings.warn_explicit(said, warning.category, warning.filename, warning.lineno)
+        for warning in said:
+            warn(_PROMPT.sub(self._polygon, warning.template))
         return found
 
     def _polygon(self, prompt: re.Match[str]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +22,9 @@ from geopandas.array import GeometryDtype
 from pyproj import CRS
 
 from ...earth.crs import declared_crs
-from ...errors import ParameterError, SamGeoWarning
+from ...errors import ParameterError
 from ...job import option
+from ...notes import silenced, warn
 from ...types import GEOMETRY
 from .guards import check_offline, readable
 from .paths import for_pyogrio, parts_of
@@ -118,8 +118,7 @@ def _count(path: str, layer: str) -> int:
 
 def _described(opened: VectorInput) -> VectorInput:
     extra = {k: v for k, v in opened.options.items() if k != "where"}
-    with readable(opened.name), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with readable(opened.name), silenced():
         try:
             info = pyogrio.read_info(
                 opened.path, layer=opened.layer, force_feature_count=True, **extra
@@ -226,4 +225,4 @@ def _copied_with_index(opened: VectorInput) -> VectorInput:
 
 
 def _say(text: str) -> None:
-    warnings.warn(text, SamGeoWarning, stacklevel=3)
+    warn(text)

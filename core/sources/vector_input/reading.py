@@ -6,7 +6,6 @@ One feature that cannot be read is left out rather than all.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ from pyproj import CRS
 
 from ...earth.geometry import without_empty_parts
 from ...errors import ParameterError
+from ...notes import silenced
 from ...types import GEOMETRY
 from .guards import readable
 
@@ -85,8 +85,7 @@ class VectorInput:
         Raises:
             ParameterError: The file is damaged.
         """
-        with readable(self.name), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with readable(self.name), silenced():
             frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")

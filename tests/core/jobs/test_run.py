@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pyproj
 import pytest
 import rasterio
 import shapely
+from affine import Affine
 from rasterio.features import rasterize
 from samgeo_core.errors import (
     Cancelled,
@@ -320,6 +322,23 @@ def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.fgb"]
 
 
+def test_an_extent_without_an_object_is_what_left_them_out(raster, tmp_path):
+    one_pixel = [400_010.0, 3_000_000 - 10.3, 400_010.3, 3_000_000 - 10.0]
+    with pytest.warns(SamGeoWarning, match=r"and all were left out by the extent\."):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", extent=one_pixel), segmenter=SceneOracle())
+
+
+def test_a_raster_without_data_is_what_nothing_was_found_in(tmp_path):
+    path = tmp_path / "empty.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", nodata=0,
+        crs="EPSG:32645", transform=Affine(0.3, 0, 400_000, 0, -0.3, 3_000_000),
+    ):  # fmt: skip
+        pass
+    result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
+    assert result.warnings == ["No polygons: the raster has no data."]
+
+
 def test_only_tiles_in_the_area_of_interest_are_segmented(raster, tmp_path):
     output = tmp_path / "a.gpkg"
     extent = [400_000.0, 3_000_000 - 40.0, 400_040.0, 3_000_000.0]
@@ -495,6 +514,45 @@ def test_no_crs_is_made_up_for_a_raster_that_has_none(tmp_path):
     with pytest.warns(SamGeoWarning, match="no coordinate system"):
         result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=SceneOracle())
     assert len(result.warnings) == 1
+
+
+@pytest.mark.parametrize("ends_first", ["placed", "bare"])
+def test_jobs_in_threads_have_their_own_warnings_and_leave_pythons_as_they_were(
+    tmp_path, ends_first
+):
+    rasters = {
+        "placed": write_raster(tmp_path / "placed.tif"),
+        "bare": write_raster(tmp_path / "bare.tif", crs=None),
+    }
+    both, one_ended = threading.Barrier(2), threading.Event()
+    results = {}
+
+    def work(name):
+        steps = iter(range(10**6))
+
+        def progress(_):
+            if next(steps) == 0:
+                both.wait(60)  # both have begun before one goes on
+                if name != ends_first:
+                    one_ended.wait(60)
+
+        params = job(rasters[name], tmp_path / f"{name}.gpkg")
+        results[name] = pipeline.run(params, segmenter=SceneOracle(), progress=progress)
+        one_ended.set()
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        threads = [threading.Thread(target=work, args=(name,)) for name in rasters]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        warnings.warn("of the caller", UserWarning, stacklevel=1)
+    assert results["placed"].warnings == []
+    ours = [str(warning.message) for warning in shown if warning.category is SamGeoWarning]
+    assert ours == results["bare"].warnings
+    assert len(ours) == 1
+    assert str(shown[-1].message) == "of the caller"
 
 
 def test_small_roads_are_left_out_and_large_ones_stay(raster, tmp_path):

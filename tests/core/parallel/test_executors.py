@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import os
+import re
 import subprocess
 import sys
 import time
@@ -81,6 +82,41 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     assert "if __name__" in last
     assert "A worker process imports this script" in done.stderr
     assert "Another process works on the job" not in done.stderr
+
+
+NOTEBOOK = """
+from samgeo_core.parallel.executors import make_executor
+class Square:
+    def __call__(self, number):
+        return number * number
+with make_executor(2) as executor:
+    print(list(executor.map(Square(), [1])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["-c", NOTEBOOK], r"ParameterError: .*'Square'.* put them into a module .*one worker"),
+        (["-"], r"JobError: .* read from standard input: save it as a file, or use one worker"),
+    ],
+)
+def test_what_workers_cannot_import_is_said_and_not_taken_for_memory(command, says):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *command], input=NOTEBOOK, env=environment, capture_output=True,
+        text=True, check=False, timeout=120,
+    )  # fmt: skip
+    *_, last = done.stderr.strip().splitlines()
+    assert re.search(says, last), done.stderr
+
+
+def test_what_cannot_be_pickled_is_said():
+    with (
+        make_executor(2) as executor,
+        pytest.raises(ParameterError, match="cannot be handed to worker processes"),
+    ):
+        list(executor.map(lambda number: number, [1]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="looks for processes by signals")

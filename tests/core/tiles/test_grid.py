@@ -111,6 +111,12 @@ def test_positions_and_indices_outside_are_refused() -> None:
             grid[index]
 
 
+@pytest.mark.parametrize("cell", [0, 4.0, None])
+def test_mask_cells_of_no_whole_number_are_refused(cell: object) -> None:
+    with pytest.raises(ParameterError, match=rf"\(cell_size\) .* whole number .* not {cell}"):
+        choose_grid(1000, 1000, lambda _: cell, None, None)  # type: ignore[arg-type,return-value]
+
+
 def test_a_raster_smaller_than_a_tile_is_one_tile() -> None:
     grid = Grid(3, 700, 768, 128)
     (tile,) = grid
