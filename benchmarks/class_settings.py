@@ -30,7 +30,7 @@ import rasterio
 import shapely
 from rasterio.features import shapes
 from rasterio.transform import from_origin
-from samgeo_core.classes import objects, resolve
+from samgeo_core.classes import resolve
 from samgeo_core.classes.classifier import ClassifierOptions
 from samgeo_core.classes.objects import ObjectClasses
 from samgeo_core.training.datasets.crops import read_image
@@ -178,7 +178,7 @@ def main() -> None:
             else:
                 kind = int if key == "components" else float
                 options = replace(options, **{key: kind(value)})
-        with patch.object(resolve, "SHARED", shared), patch.object(objects, "SURE", sure):
+        with patch.object(resolve, "SHARED", shared), patch.object(resolve, "SURE", sure):
             rows = [judged(r, args.examples, args.draws, options, changes, least) for r in made]
         found = np.array(rows)
         by_place = np.nanmean(found, axis=1)

@@ -22,7 +22,7 @@ from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
 from .presumed import with_presumed
-from .resolve import SURE, Rivals, most_likely, resolve, rivals_among
+from .resolve import Rivals, most_likely, resolve, rivals_among
 
 Doubles = NDArray[np.float64]
 
@@ -158,7 +158,7 @@ class ObjectClasses:
             classifier.whole,
             classifier.beside,
             self.rivals,
-            SURE if layer.judged else 0.0,
+            layer.judged,
         )
         return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
 
