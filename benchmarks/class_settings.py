@@ -7,8 +7,9 @@ Nairobi and Catanduanes, fields of the Midwest (NAIP, brought to 10 m), and two 
 (seeds 21 and 22). Figures as in ``benchmarks.classes``, with 5, 10 and 20 examples of each class:
 average precision, precision and recall of what is written, their F1, |said - true|. Each ``--try``
 is a setting of ``ClassifierOptions``, of ``weights`` by block (``weights.encoder=0.8``), the
-classifier's ``whole`` and ``beside``, ``SHARED`` of ``resolve.py``, or ``least``, the probability
-from which an object is written, several joined by commas; the present ones come first.
+classifier's ``whole`` and ``beside``, ``SHARED`` and ``SURE`` of ``resolve.py``, or ``least``, the
+probability from which an object is written, several joined by commas; the present ones come
+first.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ def main() -> None:
     print(f"{'setting':36} AP by place {' '.join(names)}: mean; precision recall F1 |said - true|")
     for setting in ["", *args.tried]:
         options, shared, least = ClassifierOptions(), resolve.SHARED, 0.5
+        sure = resolve.SURE
         changes: dict[str, float] = {}
         for part in filter(None, setting.split(",")):
             key, value = part.split("=")
@@ -167,6 +169,8 @@ def main() -> None:
                 options = replace(options, weights=tuple(weights.items()))
             elif key == "SHARED":
                 shared = float(value)
+            elif key == "SURE":
+                sure = float(value)
             elif key == "least":
                 least = float(value)
             elif key in ("whole", "beside"):
@@ -174,7 +178,7 @@ def main() -> None:
             else:
                 kind = int if key == "components" else float
                 options = replace(options, **{key: kind(value)})
-        with patch.object(resolve, "SHARED", shared):
+        with patch.object(resolve, "SHARED", shared), patch.object(resolve, "SURE", sure):
             rows = [judged(r, args.examples, args.draws, options, changes, least) for r in made]
         found = np.array(rows)
         by_place = np.nanmean(found, axis=1)

@@ -168,7 +168,7 @@ def prepare(case: Case, work: Path, model: str, threads: int, candidates: Path |
         with make_executor(1) as executor:
             objects = object_layer(
                 raster, placed, [], source, work / f"{case.name}.features", executor,
-                lambda *_: None, factory(),
+                lambda *_: None, factory(), bool(getattr(factory(), "judges", False)),
             )  # fmt: skip
         close_all()
         found = [truth_of(case, raster, objects.polygons, *item[1:]) for item in case.truth]

@@ -32,12 +32,15 @@ import cv2
 import numpy as np
 import torch
 from samgeo_core.jobs.classes.own_classes import settled
+from samgeo_core.jobs.make_segmenter import for_classes
+from samgeo_core.merge import MemorySource, MergeOptions, merge
 from samgeo_core.models.base import Embedding, Prompts
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.model import EmbeddedModel
-from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
+from samgeo_core.parallel.executors import SerialExecutor
+from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter, single_of
 from samgeo_core.segmenters.segmenter import TileImage
-from samgeo_core.tiles.grid import Tile
+from samgeo_core.tiles.grid import Grid, Tile
 from samgeo_core.training.datasets.canvas import Textures
 from samgeo_core.training.datasets.crops import BANEPA_SPLIT, photographs, read_pack
 from samgeo_core.training.datasets.scenes import compose
@@ -112,6 +115,28 @@ def banepa_east(limit: int) -> list[Scene]:
     return scenes
 
 
+def banepa_windows(_: int) -> list[Scene]:
+    """The windows of 1024 x 1024 east of the dividing column side by side, with all buildings, as
+    far as the windows go; of at least 100 px."""
+    import geopandas
+    import rasterio
+    from rasterio.windows import Window
+    from rasterio.windows import transform as window_transform
+
+    folder = SHARED / "eval" / "buildings_banepa"
+    scenes = []
+    with rasterio.open(folder / "mosaic_train_4326.tif") as source:
+        frame = geopandas.read_file(folder / "footprints_4326.gpkg").to_crs(source.crs)
+        for row in range(0, 4096, 1024):
+            window = Window(BANEPA_SPLIT, row, 1024, 1024)
+            image = source.read([1, 2, 3], window=window).transpose(1, 2, 0)
+            place = window_transform(window, source.transform)
+            masks = [m for m in rasterised(list(frame.geometry), (1024, 1024), place)
+                     if m.sum() >= 100]  # fmt: skip
+            scenes.append(Scene(np.ascontiguousarray(image), masks))
+    return scenes
+
+
 def denmark(limit: int) -> list[Scene]:
     """All parcels of at least 12 px; the stretch is that of the engine (2 to 98 %)."""
     import geopandas
@@ -178,6 +203,10 @@ SETS: dict[str, Callable[[int], list[Scene]]] = {
     "sample scene, fresh": sample_scene,
     "composed scenes": composed,
 }
+
+WHOLE: dict[str, Callable[[int], list[Scene]]] = {"buildings, Banepa east": banepa_windows}
+"""Sets of which the automatic mode is shown other windows: with all objects, so that a mask of an
+object that is none of the set's does not count as wrong."""
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -379,11 +408,20 @@ def automatic(
     side = max(height, width)
     box = PixelBox(0, 0, height, width)
     options = AutomaticOptions(points_per_side=points, proposals=proposals, classes=classes)
+    if classes:
+        options = for_classes(options, model, None)
     segmenter = AutomaticSegmenter(model, options, model if proposals == "embedded" else None)
     cell = segmenter.cell_size(side)
     tile = Tile(TileIndex(0, 0), box, box, box)
     valid = np.ones((height, width), bool)
-    found = segmenter.segment(TileImage(tile, scene.image, valid, side, cell)).masks
+    tile_masks = segmenter.segment(TileImage(tile, scene.image, valid, side, cell))
+    found = tile_masks.masks
+    if classes:  # as a job writes them: those that share no ground once
+        grid = Grid(height, width, -(-side // cell) * cell, 16 * cell, cell)
+        source = MemorySource({tile_masks.index: tile_masks}, cell)
+        options = MergeOptions(single=single_of(segmenter))
+        merged = merge(source, grid, options, SerialExecutor())
+        found = [found[obj.members[0].position] for obj in merged]
     truths = [(tight_box(truth), truth) for truth in scene.objects]
     overlaps = np.zeros((len(found), len(truths)))
     for i, mask in enumerate(found):
@@ -547,7 +585,7 @@ def main() -> None:
             means = "".join(f"{np.mean([r[c] for r in part]):10.3f}" for c in COLUMNS)
             print(f"  {name:18s}{len(part):5d}{means}")
         if options.automatic:
-            some = make(400)[: options.scenes]
+            some = WHOLE.get(title, make)(400)[: options.scenes]
             recall(model, some, "grid")
             if model.proposes:
                 recall(model, some, "embedded")

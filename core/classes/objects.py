@@ -36,12 +36,15 @@ class ObjectLayer:
         table: Their features.
         score: (n,) predicted IoU, NaN where unknown.
         stability: Likewise.
+        judged: The score is the embedded model's second estimate, so that it says which objects of
+            a class are whole ones (:data:`~.resolve.SURE`).
     """
 
     polygons: NDArray[Any]
     table: FeatureTable
     score: Doubles
     stability: Doubles
+    judged: bool = False
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -155,6 +158,7 @@ class ObjectClasses:
             classifier.whole,
             classifier.beside,
             self.rivals,
+            layer.judged,
         )
         return ClassedObjects(names, probability, kept, flags, probabilities, classifier)
 

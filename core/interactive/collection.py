@@ -41,6 +41,7 @@ from ..models.embedding_cache import EmbeddingCache
 from ..parallel.executors import SerialExecutor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
+from ..segmenters.automatic import looks_again, single_of
 from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile
 from ..types import BoolArray, TileIndex
@@ -227,7 +228,8 @@ class Collection:
     def _merge(self) -> None:
         """Objects of all tiles that are done; those that stayed the same keep what is known."""
         source = cached(self._store)
-        merged = merge(source, self._grid, MergeOptions(), SerialExecutor())
+        options = MergeOptions(single=single_of(self._segmenter))
+        merged = merge(source, self._grid, options, SerialExecutor())
         kept: dict[tuple[NodeRef, ...], Collected] = {}
         new: list[tuple[tuple[NodeRef, ...], Any, Any]] = []
         a, b, c, d, e, f = self._raster.transform[:6]
@@ -385,7 +387,7 @@ class Collection:
         area = np.array([each.area_m2 for each in objects], np.float64)
         fingerprint = self._model.info.fingerprint
         table = object_table(sums, self._channels, fingerprint, polygons, area, score, stability)
-        return ObjectLayer(polygons, table, score, stability)
+        return ObjectLayer(polygons, table, score, stability, looks_again(self._segmenter))
 
 
 def _polygons(objects: Sequence[Collected]) -> NDArray[Any]:

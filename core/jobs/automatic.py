@@ -19,7 +19,7 @@ from ..notes import warn
 from ..parallel.executors import Executor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
-from ..segmenters.automatic import AutomaticSegmenter
+from ..segmenters.automatic import AutomaticSegmenter, single_of
 from ..segmenters.segmenter import PromptableSegmenter, Segmenter, context_of
 from ..tiles.grid import Grid, Tile, choose_grid
 from ..types import MergeMode
@@ -133,7 +133,8 @@ class _Job:
         """Objects from the tiles' masks, and what they are made of after a second look."""
         params, store = self.params, self.stage.store
         store.clear_patched()  # of a run that was stopped, perhaps with other options
-        merging = MergeOptions(mode=cast(MergeMode, params.mode))
+        mode = cast(MergeMode, params.mode)
+        merging = MergeOptions(mode=mode, single=single_of(self.segmenter))
         look = SecondLook(self.stage, self.area, merging, executor, self.report)
         objects, masks = look.merged(), cast(MaskSource, store)
         if isinstance(self.segmenter, PromptableSegmenter):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..masks.masks import PromptRef
 from ..parallel.executors import Executor
 from ..tiles.grid import Grid
+from ..types import BoolArray
 from .components import Groups, IntArray, compact, connect, own
-from .duplicates import drop_duplicates, find_parents, number_of, tile_numbers
+from .duplicates import drop_duplicates, drop_rivals, find_parents, number_of, tile_numbers
 from .edges import LINK, OVERLAP, LinkTiles, TileLinks, runs
 from .nodes import NODE, NodeArray
 from .objects import NO_PARENT, Merged, canonical_order, summarize
@@ -53,15 +54,23 @@ def merge(
     del links  # every table counts: nothing is kept longer than it is needed
     merged = _arrange(nodes, label, tile, prompts, grid)
     keep = drop_duplicates(merged, tile, inside, across, source, grid, options, executor)
+    merged = _without(merged, keep, tile, grid)
+    if options.single:
+        keep = drop_rivals(merged, inside, across, source, grid, options, executor)
+        merged = _without(merged, keep, tile, grid)
     del across
-    if not keep.all():
-        label = merged.groups.label
-        del merged
-        label = compact(label, (label >= 0) & keep[label])
-        merged = _arrange(nodes, label, tile, prompts, grid)
     if options.mode == "hierarchy":
         merged.parent[:] = find_parents(merged.groups, merged.summary, inside, options.nested)
     return merged
+
+
+def _without(merged: Merged, keep: BoolArray, tile: IntArray, grid: Grid) -> Merged:
+    """Only those objects that stay."""
+    if keep.all():
+        return merged
+    label = merged.groups.label
+    kept = compact(label, (label >= 0) & keep[label])
+    return _arrange(merged.nodes, kept, tile, list(merged.prompts), grid)
 
 
 def _collect(

@@ -77,6 +77,9 @@ class MergeOptions:
         join_containment: Least share of it that lies there.
         duplicate_overlap: Intersection over the smaller from which on two objects are one.
         nested: Least share of a child that lies in its parent.
+        single: Classes of the embedded model whose objects share no ground: of those that do, the
+            one whose score is best stays.
+        single_overlap: Intersection over the smaller from which on they do.
     """
 
     mode: MergeMode = "hierarchy"
@@ -87,13 +90,18 @@ class MergeOptions:
     join_containment: float = 0.85
     duplicate_overlap: float = 0.6
     nested: float = 0.95
+    single: tuple[str, ...] = ()
+    single_overlap: float = 0.4
 
     def __post_init__(self) -> None:
         if self.mode not in ("hierarchy", "flat"):
             raise ParameterError(
                 f"The merge mode must be 'hierarchy' or 'flat', not {self.mode!r}."
             )
-        for name in ("match_iou", "coincide", "join_containment", "duplicate_overlap", "nested"):
+        for name in (
+            *("match_iou", "coincide", "join_containment", "duplicate_overlap", "nested"),
+            "single_overlap",
+        ):
             value = getattr(self, name)
             if not 0 < value <= 1:
                 raise ParameterError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,25 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.points)
+
+
+class Judged(NamedTuple):
+    """A finished mask that a model is asked to judge.
+
+    Args:
+        box: Row and column of its logits' corners, network pixels (row0, col0, row1, col1).
+        tight: Likewise of its inside.
+        logits: (h, w) float32, twice the logits that were decoded, so that a square of few cells
+            shows where the border is.
+        score: The decoder's estimate of its IoU.
+        stability: IoU of the mask cut high and cut low.
+    """
+
+    box: tuple[float, float, float, float]
+    tight: tuple[float, float, float, float]
+    logits: AnyArray
+    score: float
+    stability: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,8 +41,8 @@ from .mask_nms import (
     stability_of,
 )
 from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
-from .proposers import Cropped, Proposer, canvas_of, class_of
-from .segmenter import Hint, TileImage
+from .proposers import Cropped, Proposer, canvas_of, class_of, judged_scores
+from .segmenter import Hint, Segmenter, TileImage
 from .small_regions import main_pieces, mend
 from .views import (
     View,
@@ -71,6 +71,9 @@ ROUGHLY = 32
 SEEN_AROUND = (40.0, 128.0)
 """Least and most network pixels that are seen around a proposal at first."""
 
+SINGLE = ("building",)
+"""Classes of the embedded model whose objects lie beside each other, never within each other."""
+
 STEPS = np.float32(LOGIT_STEPS)
 
 _LOGITS_AT_ONCE = 64 << 20
@@ -92,6 +95,10 @@ class AutomaticOptions:
             model expects, then once per region that is left uncovered.
         classes: Of the embedded model: only objects whose likeliest class is one of them are kept;
             empty keeps all. With "embedded", every mask says its class.
+        second_look: With "embedded", for that model's own masks: a mask's score is its predicted
+            IoU with a whole object, by a head that looks at the picture again, and must reach this;
+            None: its score is the decoder's. ``score_threshold`` is the decoder's in any case.
+        building_score: What the score of a building must reach then.
         pairs: With "embedded", also ask once for each pair of masks that may be parts of one
             building (:mod:`.wholes`).
         grid: "official" asks every point; "skip" asks a coarse grid first and then only points
@@ -113,6 +120,8 @@ class AutomaticOptions:
     proposals: Literal["grid", "embedded"] = "grid"
     classes: tuple[str, ...] = ()
     pairs: bool = True
+    second_look: float | None = None
+    building_score: float = 0.0
     grid: Literal["official", "skip"] = "official"
     duplicates: Criterion = "mask"
     max_iou: float = 0.7
@@ -123,6 +132,8 @@ class AutomaticOptions:
         _check("n_layers", self.n_layers, 0, 4)
         _check("downscale", self.downscale, 1, 16)
         _check("score_threshold", self.score_threshold, -1, 1)
+        _check("second_look", self.second_look, 0, 1)
+        _check("building_score", self.building_score, 0, 1)
         _check("stability_threshold", self.stability_threshold, 0, 1)
         _check("stability_offset", self.stability_offset, 0, 7)
         _check("max_iou", self.max_iou, 0, 1)
@@ -185,6 +196,19 @@ class AutomaticSegmenter:
         return self.proposer is not None
 
     @property
+    def looks_again(self) -> bool:
+        """Whether scores are the estimate of a second look (:func:`~.proposers.judged_scores`)."""
+        if self.proposer is None or self.options.second_look is None:
+            return False
+        return self.proposer.judges and self._same(self.proposer)
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Classes whose objects share no ground: where a map of buildings is wanted, a part of a
+        building is no object beside it, and second looks tell which of both is one."""
+        return tuple(name for name in self.options.classes if name in SINGLE and self.looks_again)
+
+    @property
     def context(self) -> Context:
         """What the model wants to see around a window: with a grid of points, the window alone."""
         info = self.model.info
@@ -236,17 +260,47 @@ class AutomaticSegmenter:
         return TileMasks(image.tile.index, cell, masks)
 
     def _segment_proposals(self, proposer: Proposer, image: TileImage, view: View) -> TileMasks:
-        """All masks of a window from proposals.
+        """All masks of a window from proposals."""
+        cell = image.cell
+        if not view.asked.any():
+            return TileMasks(image.tile.index, cell, [])
+        found, seen = self.found(proposer, image, view)
+        options = self.options
+        probabilities, sides = proposer.class_probabilities(seen)
+        times = cell / sides[0], cell / sides[1]
+        looked = self.looks_again
+        if looked:
+            scores = judged_scores(found, proposer, seen, cell)
+            found = [replace(c, score=s) for c, s in zip(found, scores, strict=True)]
+            found = self._distinct([c for c in found if c.score >= (options.second_look or 0)])
+        found = self._tidied(found, view)
+        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
+        masks = []
+        for c in found:
+            name, likely = class_of(c, probabilities, times)
+            if options.classes and name not in options.classes:
+                continue
+            if looked and name == "building" and c.score < options.building_score:
+                continue
+            ref = PromptRef(class_name=name, class_prob=likely)
+            masks.append(Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, ref))
+        return TileMasks(image.tile.index, cell, masks)
+
+    def _same(self, proposer: Proposer) -> bool:
+        return proposer.info.fingerprint == self.model.info.fingerprint
+
+    def found(
+        self, proposer: Proposer, image: TileImage, view: View
+    ) -> tuple[list[Candidate], Embedding]:
+        """The candidates of a window from proposals, and what the proposer saw.
 
         A model that sees a context answers the same in all windows that hold a place. Only objects
         that reach into the tile's core are asked for then, wherever their proposals lie: a
         neighbour asks for the others, and both for those on the line between their cores.
         """
         cell = image.cell
-        if not view.asked.any():
-            return TileMasks(image.tile.index, cell, [])
         embedding = self.model.encode([canvas_of(self.model, image)])[0]
-        same = proposer.info.fingerprint == self.model.info.fingerprint
+        same = self._same(proposer)
         seen = embedding if same else proposer.encode([canvas_of(proposer, image)])[0]
         expected = proposer.propose(seen)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
@@ -267,21 +321,13 @@ class AutomaticSegmenter:
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
         found = self._distinct([main_pieces(c) for c in self._distinct(found)])
-        probabilities, sides = proposer.class_probabilities(seen)
-        times = cell / sides[0], cell / sides[1]
         if self.options.pairs:
+            probabilities, size = proposer.class_probabilities(seen)
+            times = cell / size[0], cell / size[1]
             boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
             wholes = self._ask_boxes(embedding, view, boxes * cell)
             found = self._distinct([*found, *(main_pieces(c) for c in self._distinct(wholes))])
-        found = self._tidied(found, view)
-        masks = []
-        for c in found:
-            name, likely = class_of(c, probabilities, times)
-            if not self.options.classes or name in self.options.classes:
-                ref = PromptRef(class_name=name, class_prob=likely)
-                box = c.box.shifted(*origin)
-                masks.append(Mask(box, c.logits, c.score, c.stability, ref))
-        return TileMasks(image.tile.index, cell, masks)
+        return found, seen
 
     def _ask_near(
         self,
@@ -492,3 +538,13 @@ class AutomaticSegmenter:
 
     def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         return remove_duplicates(candidates, self.options.max_iou, self.options.duplicates)
+
+
+def single_of(segmenter: Segmenter) -> tuple[str, ...]:
+    """Classes whose objects share no ground in the merge of a segmenter's masks."""
+    return segmenter.single if isinstance(segmenter, AutomaticSegmenter) else ()
+
+
+def looks_again(segmenter: Segmenter) -> bool:
+    """Whether a segmenter's scores are the estimate of a second look."""
+    return isinstance(segmenter, AutomaticSegmenter) and segmenter.looks_again

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from ..models.embedded.islands import far_islands
+from ..models.embedded.corrections import far_islands
 from ..types import BoolArray, CellBox, LogitArray
 from .mask_nms import Candidate
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m samgeo_core.training pack | train | export | confident | plot``.
+"""``python -m samgeo_core.training pack | train | export | confident | quality | plot``.
 
 Such weights as the shipped ones come from::
 
@@ -13,6 +13,8 @@ Such weights as the shipped ones come from::
     python -m samgeo_core.training export RUN/checkpoint.pt \\
         core/models/embedded/embedded.safetensors --cache CACHE --steps 160 \\
         --score-threshold 0.5 --stability-threshold 0.4
+    python -m samgeo_core.training quality core/models/embedded/embedded.safetensors \\
+        OUT.safetensors --cache CACHE --data DATA
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::
@@ -49,9 +51,10 @@ from .datasets.packs import (
     pack_streets,
     pack_towns,
 )
-from .export import export
+from .export import export, with_quality_head
 from .log import plot
 from .loop import TrainConfig, train
+from .quality import judged, make_examples, report, train_quality
 
 SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "scenes": (0.10, (0.35, 4.0)),
@@ -130,6 +133,16 @@ def main() -> None:
     ship.add_argument("--levels", action="store_true", help="choose levels by size as well")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
+    judge = commands.add_parser("quality", help="train the head that judges finished masks")
+    judge.add_argument("weights", type=Path, help="exported ones, whose masks are judged")
+    judge.add_argument("out", type=Path, help="the same weights with the head")
+    judge.add_argument("--cache", type=Path, required=True)
+    judge.add_argument(
+        "--data", type=Path, required=True, help="folder for what is looked at, 5 GB"
+    )
+    judge.add_argument("--steps", type=int, default=4500)
+    judge.add_argument("--width", type=int, default=40)
+    judge.add_argument("--threads", type=int, default=1)
     draw = commands.add_parser("plot", help="draw a run's log")
     draw.add_argument("log", type=Path)
     draw.add_argument("out", type=Path)
@@ -194,6 +207,19 @@ def main() -> None:
             steps=options.steps,
             by_size=options.levels,
         )
+        print(json.dumps(card, indent=2))
+    elif options.command == "quality":
+        torch.set_num_threads(options.threads)
+        model = load_embedded("cpu", options.threads, options.weights)
+        examples = make_examples(model, read_parts(options.cache), options.data / "train")
+        widths = read_network(options.weights)[0].config
+        channels = widths.decoder[0], widths.appearance, widths.decoder[1]
+        head = train_quality(examples, options.width, channels, steps=options.steps)
+        card = with_quality_head(options.weights, head, options.width, options.out)
+        held_back = read_parts(options.cache, "valid_")
+        kept = make_examples(model, held_back, options.data / "valid", turned=False)
+        for line in report(kept, judged(head, kept)):
+            print(line)
         print(json.dumps(card, indent=2))
     else:
         plot(options.log, options.out)

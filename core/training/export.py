@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
+from ..models.embedded.load import read_network
 from ..models.embedded.model import FAMILY
 from ..models.embedded.network import EmbeddedNet, NetConfig
+from ..models.embedded.quality import QualityHead
 from .after import class_temperature, levels_by_size
 from .calibrate import calibrate, level
 from .datasets.crops import Part
 from .scores import moved, straighten
+
+LICENCE = "GPL-2.0-or-later"
 
 NO_OUTLINES = ("dubai", "naip", "streets")
 """Sources whose pieces of classes are no objects with outlines, or drawn ones."""
@@ -71,12 +75,6 @@ def export(
         line = straighten(net, outlined)
         score_threshold = moved(score_threshold, line)
         facts["score_line"] = line
-    tensors = {
-        # Halves are enough for kernels; statistics and biases are small and stay exact.
-        name: (value.half() if value.ndim > 1 else value).contiguous()
-        for name, value in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
     notes = {
         "family": FAMILY,
         "config": json.dumps(net.config.to_json()),
@@ -91,6 +89,42 @@ def export(
             levels = levels_by_size(net, outlined)
             notes["levels"] = levels.to_json()
             facts["levels"] = asdict(levels)
+    thresholds = {"score_threshold": score_threshold, "stability_threshold": stability_threshold}
+    return write_weights(net, notes, out, thresholds | {"licence": LICENCE} | facts)
+
+
+def with_quality_head(weights: Path, head: QualityHead, width: int, out: Path) -> dict[str, Any]:
+    """Write exported weights again with a head that judges masks (:mod:`.quality`), and their card.
+
+    Args:
+        weights: Exported ones; a head that they have is replaced.
+        head: Trained.
+        width: Of the head.
+        out: The .safetensors to write.
+
+    Returns:
+        What stands in the .json.
+    """
+    old, notes, _ = read_network(weights)
+    net = EmbeddedNet(replace(old.config, quality=width))
+    tensors = {k: v for k, v in old.state_dict().items() if not k.startswith("quality.")}
+    tensors |= {f"quality.{name}": value for name, value in head.state_dict().items()}
+    net.load_state_dict(tensors)
+    card = weights.with_suffix(".json")
+    facts: dict[str, Any] = json.loads(card.read_text()) if card.exists() else {}
+    return write_weights(net, notes | {"config": json.dumps(net.config.to_json())}, out, facts)
+
+
+def write_weights(
+    net: EmbeddedNet, notes: dict[str, str], out: Path, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a network in half precision, and its card beside it."""
+    tensors = {
+        # Halves are enough for kernels; statistics and biases are small and stay exact.
+        name: (value.half() if value.ndim > 1 else value).contiguous()
+        for name, value in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
     part = out.with_suffix(".part")
     save_file(tensors, part, metadata=notes)
     part.chmod(0o644)
@@ -99,10 +133,7 @@ def export(
         "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
         "bytes": out.stat().st_size,
         "parameters": sum(p.numel() for p in net.parameters()),
-        "score_threshold": score_threshold,
-        "stability_threshold": stability_threshold,
-        "licence": "GPL-2.0-or-later",
-        **facts,
     }
+    card |= {name: value for name, value in facts.items() if name not in card}
     out.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
     return card

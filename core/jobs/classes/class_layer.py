@@ -107,6 +107,7 @@ def object_layer(
     executor: Any,
     report: Tell,
     model: PromptableModel,
+    judged: bool = False,
 ) -> ObjectLayer:
     """The objects of a layer with their features; polygons drawn as examples join them.
 
@@ -127,7 +128,7 @@ def object_layer(
         [measure(list(placed.frame.geometry), placed.frame.crs).area, measure(ground, crs).area]
     )
     table = object_table(sums, channels, model.info.fingerprint, polygons, area, score, stability)
-    return ObjectLayer(polygons, table, score, stability)
+    return ObjectLayer(polygons, table, score, stability, judged)
 
 
 def drawn_examples(examples: Sequence[Example], polygons: NDArray[Any]) -> NDArray[Any]:

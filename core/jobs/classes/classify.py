@@ -66,6 +66,7 @@ def classify_layer(
     factory: ModelFactory | None = None,
     may_be_empty: bool = False,
     area: AreaOfInterest | None = None,
+    judged: bool = False,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -76,6 +77,7 @@ def classify_layer(
         factory: Makes the model, instead of ``params.model``; picklable where there are workers.
         may_be_empty: Whether a layer without polygons gives an empty one instead of an error.
         area: Where the layer's objects were looked for; None for the whole raster.
+        judged: The scores are the embedded model's second estimates.
         progress: Called with each step.
         cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
 
@@ -130,7 +132,7 @@ def classify_layer(
             if len(frame) or len(drawn_examples(examples, placed.polygons)):
                 with executor_for(params, store) as executor:
                     objects = object_layer(
-                        raster, placed, examples, source, folder, executor, report, model
+                        raster, placed, examples, source, folder, executor, report, model, judged
                     )
                 classed = _classes(params, objects, examples, saved, raster, model, store, area)
                 frame = with_drawn(placed.frame, objects, raster, model)

@@ -23,6 +23,7 @@ from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...notes import collected, silenced, warn
 from ...raster.raster import Raster, open_raster
+from ...segmenters.automatic import looks_again
 from ...segmenters.segmenter import Segmenter
 from ...sources.vector_input.opening import open_vector
 from ..folder import Output
@@ -191,10 +192,12 @@ class _Steps:
             stac_item=False,
         )
         finds_concepts = bool(params.words) or params.exemplars is not None
+        judged = False
         if segmenter is None and classes and not finds_concepts:
             candidates = replace(plain, scale=self.model.scale)
             segmenter = partial(make_candidates, candidates, self.model.make)
             plain = candidates if magnifies(params) else plain
+            judged = looks_again(segmenter())
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:
@@ -210,7 +213,12 @@ class _Steps:
             )
             area = area_of_interest(params, self.raster)
             classify_layer(
-                asked, factory=self.model, may_be_empty=True, area=area, **self.report.given
+                asked,
+                factory=self.model,
+                may_be_empty=True,
+                area=area,
+                judged=judged,
+                **self.report.given,
             )
             if save is not None:
                 data = Path(asked.save_classifier or "").read_bytes()

@@ -111,7 +111,8 @@ class Gathering:
     def candidates(self) -> gpd.GeoDataFrame:
         """Everything in the raster."""
         plain = self._segmentation("candidates")
-        segmenter = partial(make_candidates, plain, self.model)
+        # What is learned of changes (``changes/weights.py``) is learned from the decoder's scores.
+        segmenter = partial(make_candidates, plain, self.model, second_look=False)
         return self._run(plain, segmenter=segmenter)
 
     def answers(self, moved: Shapes) -> gpd.GeoDataFrame:

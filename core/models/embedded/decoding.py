@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...types import FloatArray
 from ..base import PADDING
-from .islands import without_islands
+from .corrections import without_islands
 from .network import CANDIDATES, MASK_STRIDE, Coarse, EmbeddedNet, Features, enlarge
 from .prompt_maps import PromptTensors
 from .regions import (

@@ -19,10 +19,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...errors import ModelError
 from ...types import AnyArray, ByteArray, FloatArray
-from ..base import Decoded, Embedding, ModelInfo, Prompts, Proposals
+from ..base import Decoded, Embedding, Judged, ModelInfo, Prompts, Proposals
 from ..image import check_image
 from ..runtime import in_batches
 from .corrections import corrected
@@ -38,6 +39,15 @@ from .network import (
 from .prompt_maps import STRIDE
 from .prompts import to_tensors
 from .proposals import LEAST_DEPTH, joined, propose
+from .quality import (
+    BATCH,
+    NEAR,
+    OUTPUTS,
+    ImageMaps,
+    own_maps,
+    sampled,
+    squares_around,
+)
 from .regions import COARSEST, Look, Regions, fitted, layout, shrunk
 from .scale import at_scale, check_scale
 
@@ -249,6 +259,57 @@ class EmbeddedModel:
                 "ones, or a grid of points."
             )
         return embedding.arrays[array_name(name, shrink)]
+
+    @property
+    def judges(self) -> bool:
+        """Whether the weights have the head that judges finished masks."""
+        return self._net.quality is not None
+
+    @torch.inference_mode()
+    def judge(self, embedding: Embedding, masks: Sequence[Judged]) -> FloatArray:
+        """How likely finished masks are whole objects.
+
+        Args:
+            embedding: Of the image that they were found in.
+            masks: Any number; in network pixels, which are image pixels times :attr:`scale`.
+
+        Returns:
+            (n, 2) float32: predicted IoU with a whole object, and with a whole building.
+
+        Raises:
+            ModelError: The weights have no head for it, or the embedding is another model's.
+        """
+        head = self._net.quality
+        if head is None:
+            raise ModelError(
+                f"The weights of {self._info.name} cannot judge finished masks: use newer ones."
+            )
+        out = np.zeros((len(masks), OUTPUTS), np.float32)
+        squares = squares_around(masks)
+        far = squares.side > NEAR
+        for shrink, mine in ((1, ~far), (COARSEST, far)):
+            rows = torch.nonzero(mine)[:, 0]
+            if not len(rows):
+                continue
+            maps = head.of_image(self.seen(embedding, shrink))
+            for part in torch.split(rows, BATCH):
+                chosen = [masks[row] for row in part.tolist()]
+                some = squares.part(part)
+                seen = sampled(maps, some, shrink)
+                own = own_maps(chosen, some, seen.sides).to(self._device)
+                out[part.numpy()] = torch.sigmoid(head(seen.m4 + seen.m8, own)).cpu().numpy()
+        return out
+
+    def seen(self, embedding: Embedding, shrink: int) -> ImageMaps:
+        """An image, shrunk so many times, as the head that judges masks sees it."""
+
+        def read(name: str) -> Tensor:
+            array = np.asarray(self._map(embedding, name, shrink), np.float32)
+            return torch.from_numpy(array).to(self._device)[None]
+
+        depth = read("depth")[None]
+        f4 = torch.cat([read("a4"), read("e4"), read("classes"), depth], 1)
+        return ImageMaps(f4, read("a8"), read("sides") * shrink)
 
     # --- prompts ---------------------------------------------------------------------------------
 

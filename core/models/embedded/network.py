@@ -33,6 +33,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .heads import DenseHead
 from .prompt_maps import MAPS, PromptTensors, prompt_maps
+from .quality import QualityHead
 
 MASK_STRIDE = 2
 """Image pixels along a side of a cell of the masks."""
@@ -56,8 +57,9 @@ class NetConfig:
 
     ``widths`` and ``depths`` go with strides 4, 8, 16 and 32, ``neck`` and ``decoder`` begin with
     stride 4, ``border`` holds the image's and the decoder's widths at stride 2. ``dense`` is the
-    width of the head for proposals and classes, 0 for a network without one; ``padding`` says what
-    lies beyond the images that the network learned from: "mirror", or "grey" where that occurred.
+    width of the head for proposals and classes, 0 for a network without one, ``quality`` of that
+    which judges finished masks; ``padding`` says what lies beyond the images that the network
+    learned from: "mirror", or "grey" where that occurred.
     """
 
     stem: int = 32
@@ -69,6 +71,7 @@ class NetConfig:
     appearance: int = 16
     dense: int = 0
     padding: str = "mirror"
+    quality: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -356,6 +359,10 @@ class EmbeddedNet(nn.Module):
         self.dense: DenseHead | None = None
         if self.config.dense:
             self.dense = DenseHead(self.config.neck, self.config.dense)
+        self.quality: QualityHead | None = None
+        if self.config.quality:
+            d4, d8, _, _ = self.config.decoder
+            self.quality = QualityHead(d4, self.config.appearance, d8, self.config.quality)
 
 
 def normalised(pixels: Tensor) -> Tensor:
@@ -389,4 +396,6 @@ def with_dtype(net: EmbeddedNet, dtype: torch.dtype) -> EmbeddedNet:
     """
     low = copy.deepcopy(net).to(dtype)
     low.decoder.judge.float()
+    if low.quality is not None:
+        low.quality.float()
     return low

@@ -4,7 +4,7 @@ import pytest
 import shapely
 from samgeo_core.classes.active import ask_next, uncertainty
 from samgeo_core.classes.examples import NONE
-from samgeo_core.classes.resolve import most_likely, resolve, rivals_among
+from samgeo_core.classes.resolve import WHOLE, most_likely, resolve, rivals_among
 
 SHAPES = np.array(
     [
@@ -24,16 +24,18 @@ ONES, NO = np.ones(6), np.zeros(6, bool)
 
 
 def kept(order=None, **changed):
-    values = {"probability": PROBABILITY, "marked": NO, "least": 0.5, **changed}
+    values = {"score": SCORE, "probability": PROBABILITY, "marked": NO, "least": 0.5, **changed}
     order = np.arange(6) if order is None else order
     found = resolve(
         SHAPES[order],
         [NAMES[k] for k in order],
         values["probability"][order],
-        SCORE[order],
+        values["score"][order],
         ONES,
         values["marked"][order],
         values["least"],
+        values.get("whole", WHOLE),
+        judged=values.get("judged", False),
     )
     return sorted(np.asarray(order)[found].tolist())
 
@@ -52,6 +54,37 @@ def test_what_the_user_marked_stays_and_displaces_the_rest():
     marked = NO.copy()
     marked[3] = True
     assert kept(marked=marked) == [3, 4]
+
+
+def test_what_is_of_the_class_but_hardly_an_object_goes():
+    """A roof with an even chance and a score of 0.7 is one, with 0.5 it is not."""
+    even = PROBABILITY.copy()
+    even[4] = 0.5
+    assert kept(judged=True, probability=even) == [0, 4]
+    low = SCORE.copy()
+    low[4] = 0.5
+    assert kept(judged=True, probability=even, score=low) == [0]
+    assert kept(probability=even, score=low) == [0, 4]
+    marked = NO.copy()
+    marked[4] = True
+    assert kept(judged=True, probability=even, score=low, marked=marked) == [0, 4]
+
+
+def test_a_second_score_counts_for_more_than_the_class():
+    """The half is surer of its class, the whole of being one."""
+    sure = PROBABILITY.copy()
+    sure[[0, 2, 3]], sure[1] = 0.6, 0.9
+    score = np.array([0.9, 0.8, 0.5, 0.1, 0.7, 0.9])
+    assert kept(probability=sure, score=score, least=0.4, whole=0.0) == [1, 4]
+    score[1] = 0.65
+    assert kept(probability=sure, score=score, least=0.4, whole=0.0) == [1, 4]
+    assert kept(probability=sure, score=score, least=0.4, whole=0.0, judged=True) == [0, 4]
+
+
+def test_an_object_of_unknown_score_is_as_good_as_its_class():
+    unknown = np.full(6, np.nan)
+    found = resolve(SHAPES, NAMES, PROBABILITY, unknown, ONES, NO, 0.5, judged=True)
+    assert found[4]
 
 
 def test_a_better_outlined_part_beats_a_worse_whole():

@@ -13,10 +13,16 @@ from samgeo_core.errors import ModelError, ParameterError, PromptError, SamGeoWa
 from samgeo_core.job import ClassifyParameters, SegmentParameters
 from samgeo_core.jobs.classes import segment_classes
 from samgeo_core.jobs.classes.classify import classify_layer
-from samgeo_core.jobs.make_segmenter import CANDIDATES, make_candidates, make_segmenter
+from samgeo_core.jobs.make_segmenter import (
+    BUILDING_SCORE,
+    CANDIDATES,
+    make_candidates,
+    make_segmenter,
+)
 from samgeo_core.jobs.run import run
 from samgeo_core.models import words
 from samgeo_core.models.base import Concept, ModelInfo
+from samgeo_core.segmenters.automatic import looks_again, single_of
 from samgeo_core.testing.bright import Bright
 
 TOWN = Path(__file__).parents[3] / "sample_data" / "town.tif"
@@ -219,3 +225,50 @@ def test_a_layer_without_an_object_of_a_class_says_so(corner, tmp_path, monkeypa
     gpd.GeoDataFrame(geometry=list(ground), crs=houses.crs).to_file(layer)
     with pytest.warns(SamGeoWarning, match=r"none of 16 objects is of a class .* of 0\.9 or more"):
         classify_layer(ClassifyParameters(**given, min_class_prob=0.9))
+
+
+def test_a_map_of_buildings_holds_each_once_by_its_second_score(corner, tmp_path):
+    """``--class building``: no part of a roof beside the roof, no roof with its yard."""
+    _, raster, houses = corner
+
+    def found(name, **options):
+        asked = SegmentParameters([str(raster)], str(tmp_path / name), threads=1, **options)
+        run(asked)
+        return gpd.read_file(asked.output)
+
+    everything = found("all.fgb")
+    before = everything[everything["class"] == "building"]
+    built = found("buildings.fgb", classes=["building"])
+    in_tiles = found("tiles.fgb", classes=["building"], tile_size=256, margin=64)
+    for layer in (built, in_tiles):
+        shapes = layer.geometry.to_numpy()
+        one, two = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+        pairs = one < two
+        common = shapely.area(shapely.intersection(shapes[one[pairs]], shapes[two[pairs]]))
+        smaller = np.minimum(*(shapely.area(shapes[k[pairs]]) for k in (one, two)))
+        assert (common < 0.45 * smaller).all()  # 0.4 of the masks' cells
+        assert (layer["parent_id"] == "").all()
+        assert layer["score"].min() >= BUILDING_SCORE - 1e-6
+        iou = [max(shapely.area(shapely.intersection(h, g)) / shapely.area(shapely.union(h, g))
+                   for g in shapes) for h in houses.geometry]  # fmt: skip
+        assert sum(value >= 0.5 for value in iou) >= 0.9 * len(houses)
+        assert len(layer) < len(before)
+    assert abs(len(built) - len(in_tiles)) <= 1
+    # Who wants more asks for less.
+    more = found("more.fgb", classes=["building"], min_score=0.1)
+    assert len(more) >= len(built)
+    assert more["score"].min() >= 0.1
+    few = found("few.fgb", classes=["building"], min_score=0.8)
+    assert 0 < len(few) <= len(built)
+    assert few["score"].min() >= 0.8
+
+
+def test_candidates_of_classes_are_judged_twice_and_those_of_updates_once():
+    params = SegmentParameters([str(TOWN)], "", threads=1)
+    assert looks_again(make_candidates(params))
+    assert not looks_again(make_candidates(params, second_look=False))
+    assert not looks_again(make_segmenter(params))
+    assert not looks_again(make_candidates(SegmentParameters([str(TOWN)], "", proposals="grid")))
+    of_classes = SegmentParameters([str(TOWN)], "", classes=["building", "road"])
+    assert single_of(make_segmenter(of_classes)) == ("building",)
+    assert single_of(make_segmenter(params)) == ()

@@ -89,3 +89,45 @@ def test_merged_objects_are_a_sequence():
     assert objects[0].score == pytest.approx(0.9)
     with pytest.raises(IndexError):
         objects[5]
+
+
+def roofs(*boxes_and_scores, name="building"):
+    return [
+        mask_of(CellBox(*box), score=score, prompt=PromptRef(class_name=name, class_prob=0.9))
+        for box, score in boxes_and_scores
+    ]
+
+
+WHOLE, PART = (10, 10, 60, 60), (20, 20, 40, 40)
+
+
+@pytest.mark.parametrize(("whole", "part", "left"), [(0.6, 0.5, WHOLE), (0.4, 0.7, PART)])
+def test_objects_of_a_single_class_share_no_ground(whole, part, left):
+    source = source_of(PAIR, {(0, 0): roofs((WHOLE, whole), (PART, part))})
+    options = MergeOptions(single=("building",))
+    objects = merge(source, PAIR, options, SerialExecutor())
+    assert [obj.box for obj in objects] == [CellBox(*left)]
+    assert [obj.parent_id for obj in objects] == [""]
+
+
+def test_a_whole_that_is_nearly_as_likely_as_its_part_stays():
+    source = source_of(PAIR, {(0, 0): roofs((WHOLE, 0.56), (PART, 0.6))})
+    objects = merge(source, PAIR, MergeOptions(single=("building",)), SerialExecutor())
+    assert [obj.box for obj in objects] == [CellBox(*WHOLE)]
+
+
+def test_objects_of_other_classes_and_neighbours_stay():
+    trees = roofs((WHOLE, 0.6), (PART, 0.5), name="trees")
+    beside = roofs(((10, 62, 60, 99), 0.3), ((70, 10, 95, 60), 0.5))
+    source = source_of(PAIR, {(0, 0): [*trees, *beside]})
+    objects = merge(source, PAIR, MergeOptions(single=("building",)), SerialExecutor())
+    assert len(objects) == 4
+
+
+def test_rivals_in_two_tiles_are_told_whichever_tile_shows_which():
+    whole, part = ((10, 60, 60, 118), 0.7), ((12, 70, 40, 98), 0.6)
+    options = MergeOptions(single=("building",))
+    for left, right in (([whole, part], [whole]), ([whole], [whole, part])):
+        source = source_of(PAIR, {(0, 0): roofs(*left), (0, 1): roofs(*right)})
+        objects = merge(source, PAIR, options, SerialExecutor())
+        assert [obj.box for obj in objects] == [CellBox(10, 60, 60, 118)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import numpy as np
-from samgeo_core.models.embedded.islands import far_islands
+from samgeo_core.models.embedded.corrections import far_islands
 
 
 def pieces(*boxes: tuple[int, int, int, int]) -> np.ndarray:
