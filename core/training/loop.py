@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..errors import ParameterError
-from ..models.embedded.load import read_network
+from ..models.embedded.load import read_network, without_quality
 from ..models.embedded.network import (
     MASK_STRIDE,
     EmbeddedNet,
@@ -423,7 +423,8 @@ def train(config: TrainConfig, parts: list[Part], valid: list[Part], start: Path
     if trainer.checkpoint.exists():
         trainer.resume()
     elif start is not None:
-        trainer.start_from(read_network(start)[0])
+        net, notes, _ = read_network(start)
+        trainer.start_from(without_quality(net, notes)[0])
     fixed = {
         part.name: [
             make_batch(Crops([part], np.random.default_rng(seed), config.size), 6, 8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -55,6 +56,16 @@ def read_network(path: Path) -> tuple[EmbeddedNet, dict[str, str], str]:
             f"The weights {path} do not fit the network they describe: export them again."
         ) from error
     return net.eval(), notes, digest
+
+
+def without_quality(
+    net: EmbeddedNet, notes: Mapping[str, str]
+) -> tuple[EmbeddedNet, dict[str, str]]:
+    """A network that is to be trained further, and its notes, without the head that judges finished
+    masks: it learned from the masks of the network as it was."""
+    net.quality = None
+    net.config = replace(net.config, quality=0)
+    return net, {**notes, "config": json.dumps(net.config.to_json())}
 
 
 def load_embedded(
@@ -117,6 +128,7 @@ def load_changed(
     chosen = pick_device(device)
     set_threads(threads)
     net, base_notes, digest = read_network(base)
+    net, base_notes = without_quality(net, base_notes)
     net.load_state_dict(changed(net.state_dict(), own), strict=False)
     thresholds = {
         "score_threshold": notes.score_threshold,

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ...errors import ParameterError
 from ...models.base import PromptableModel
-from ...models.embedded.load import model_around, read_network
+from ...models.embedded.load import model_around, read_network, without_quality
 from ...models.embedded.model import EmbeddedModel
 from ...models.embedded.network import MASK_STRIDE, EmbeddedNet, normalised
 from ...models.embedded.prompt_maps import STRIDE, PromptTensors
@@ -236,7 +236,8 @@ class EmbeddedLearner:
         if family_note(path) != "embedded":
             raise ParameterError(f"{path} does not hold an embedded model.")
         self.device = device or torch.device("cpu")
-        net, self.notes, self._digest = read_network(path)
+        net, notes, self._digest = read_network(path)
+        net, self.notes = without_quality(net, notes)
         self._net: EmbeddedNet = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._name = name
         self._scale = scale

@@ -235,7 +235,7 @@ def _updated(output: Path, given: dict[str, Any], **more: Any) -> None:
         **given, **more,
     )  # fmt: skip
     run_update.model_factory = lambda _: mobile_sam  # type: ignore[assignment]
-    gather_evidence.make_candidates = lambda *_: Squares()  # type: ignore[assignment]
+    gather_evidence.make_candidates = lambda *_, **__: Squares()  # type: ignore[assignment]
     run_update.update_layer(params)
 
 

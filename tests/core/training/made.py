@@ -57,10 +57,10 @@ def ground(boxes, **columns) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32632")
 
 
-def write_embedded(path: Path, seed: int = 0, dense: int = 0) -> Path:
+def write_embedded(path: Path, seed: int = 0, dense: int = 0, quality: int = 0) -> Path:
     """A tiny embedded model with random weights, as an exported file."""
     torch.manual_seed(seed)
-    net = EmbeddedNet(replace(TINY, dense=dense))
+    net = EmbeddedNet(replace(TINY, dense=dense, quality=quality))
     tensors = {
         k: v.contiguous() for k, v in net.state_dict().items() if "num_batches_tracked" not in k
     }

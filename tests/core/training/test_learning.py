@@ -631,7 +631,7 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
 ):
     good = Verdict(True, "It rose.", {"box_iou": Change(0.5, 0.6, 0.05, 0.15)}, 9, 0.2)
     monkeypatch.setattr(training_job, "best_of", lambda *_: ("trained", good))
-    path = write_embedded(tmp_path / "tiny.safetensors")
+    path = write_embedded(tmp_path / "tiny.safetensors", quality=8)
     train(scene, ground(squares()), "my-squares", options(path, what=what))
     assert not list(models.glob("own/.work*"))
     listed = [s for s in checkpoints.list_models() if s.entry.name == "my-squares"]
@@ -643,6 +643,9 @@ def test_a_kept_model_is_listed_loaded_refused_and_removed(
     image = np.zeros((64, 64, 3), np.uint8)
     answer = model.decode(model.encode([image])[0], Prompts(boxes=np.array([[8, 8, 40, 40]], "f4")))
     plain = load_model(path, "cpu")
+    # What judged the masks of the model that was trained does not judge these.
+    assert plain.judges
+    assert not model.judges
     other = plain.decode(plain.encode([image])[0], Prompts(boxes=np.array([[8, 8, 40, 40]], "f4")))
     assert np.abs(answer.scores - other.scores).max() > 0
     card = json.loads((models / "own/my-squares/my-squares.json").read_text())

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from samgeo_core.models.embedded.classes import CLASSES
-from samgeo_core.models.embedded.load import load_embedded, read_network
+from samgeo_core.models.embedded.load import load_embedded, read_network, without_quality
+from samgeo_core.models.embedded.network import EmbeddedNet, NetConfig
 from samgeo_core.models.embedded.quality import CELLS, OWN
 from samgeo_core.training import quality
 from samgeo_core.training.datasets.crops import Part, Sample
@@ -116,3 +118,14 @@ def test_a_turned_picture_keeps_its_labels(quarter):
     turned = quality._turned(Sample(image, labels, labels[0].astype(np.uint8)), quarter)
     np.testing.assert_array_equal(turned.image[..., 0] > 0, turned.labels[0] > 0)
     np.testing.assert_array_equal(turned.classes > 0, turned.labels[0] > 0)
+
+
+def test_a_network_that_is_trained_further_leaves_the_head_behind(tmp_path):
+    path = write_embedded(tmp_path / "tiny.safetensors", dense=8, quality=8)
+    net, notes, _ = read_network(path)
+    left, said = without_quality(net, notes)
+    assert left.quality is None
+    assert NetConfig.from_json(json.loads(said["config"])).quality == 0
+    assert said["score_threshold"] == notes["score_threshold"]
+    plain = EmbeddedNet(left.config)
+    plain.load_state_dict(left.state_dict())
