@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Does a tile's size change what is found?
 
-    python benchmarks/tiling.py RASTER [--window ROW COL] [--proposals embedded|grid] [--list]
+    python benchmarks/tiling.py RASTER [--window ROW COL] [--proposals embedded|grid]
+        [--class building] [--list]
 
 The same 1024 x 1024 pixels of a raster, untiled and in windows of 768 and 512 pixels: the panoptic
 quality (Kirillov et al. 2019) of what tiles give, with what the untiled raster gives as the truth.
@@ -110,6 +111,7 @@ def main() -> None:
     parser.add_argument("raster", type=Path)
     parser.add_argument("--window", type=int, nargs=2, default=(0, 0), metavar=("ROW", "COL"))
     parser.add_argument("--proposals", choices=("embedded", "grid"), default="embedded")
+    parser.add_argument("--class", dest="classes", action="append", default=[])
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="polygons without a partner")
@@ -122,6 +124,7 @@ def main() -> None:
                 part,
                 model=options.model,
                 proposals=options.proposals,
+                classes=options.classes,
                 threads=options.threads,
                 tile_size=tile_size,
                 margin=margin,
