@@ -41,7 +41,7 @@ from ..models.embedding_cache import EmbeddingCache
 from ..parallel.executors import SerialExecutor
 from ..raster.areas import AreaOfInterest
 from ..raster.raster import Raster
-from ..segmenters.automatic import looks_again, single_of
+from ..segmenters.automatic import judges_again, single_of
 from ..segmenters.segmenter import Segmenter, TileImage
 from ..tiles.grid import Grid, Tile
 from ..types import BoolArray, TileIndex
@@ -387,7 +387,7 @@ class Collection:
         area = np.array([each.area_m2 for each in objects], np.float64)
         fingerprint = self._model.info.fingerprint
         table = object_table(sums, self._channels, fingerprint, polygons, area, score, stability)
-        return ObjectLayer(polygons, table, score, stability, looks_again(self._segmenter))
+        return ObjectLayer(polygons, table, score, stability, judges_again(self._segmenter))
 
 
 def _polygons(objects: Sequence[Collected]) -> NDArray[Any]:

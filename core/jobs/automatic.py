@@ -167,10 +167,14 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
     if not isinstance(segmenter, AutomaticSegmenter):
         return f"{NO_POLYGONS}{segmenter.name} found nothing. Try another {option('resolution')}."
     least = segmenter.options
+    score = least.score_threshold
+    if segmenter.judges_again:
+        only_buildings = set(params.classes) == {"building"}
+        score = max(least.judged_score or 0, least.building_score if only_buildings else 0)
     kinds = f" of the class {' or '.join(params.classes)}" if params.classes else ""
     others = f" Other classes may be there: leave {option('classes')} out." if kinds else ""
     return (
-        f"{NO_POLYGONS}no mask{kinds} reached a score of {least.score_threshold:g} and a stability "
+        f"{NO_POLYGONS}no mask{kinds} reached a score of {score:g} and a stability "
         f"of {least.stability_threshold:g}. Lower {option('min_score')} or "
         f"{option('min_stability')}, or try another {option('resolution')}.{others}"
     )

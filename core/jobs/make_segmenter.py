@@ -86,13 +86,13 @@ def for_classes(
     Args:
         options: Of automatic mode; their classes stay.
         model: Judges masks.
-        asked: Least score of a second look; None: :data:`BUILDING_SCORE` for buildings.
+        asked: Least score of a second estimate; None: :data:`BUILDING_SCORE` for buildings.
     """
     default = model.info.score_threshold
     return replace(
         options,
         score_threshold=default if asked is None else min(asked, default),
-        second_look=0.0 if asked is None else asked,
+        judged_score=0.0 if asked is None else asked,
         building_score=BUILDING_SCORE if asked is None else asked,
     )
 
@@ -191,7 +191,7 @@ def make_candidates(
     load: ModelFactory | None = None,
     find: FinderFactory | None = None,
     *,
-    second_look: bool = True,
+    judge_again: bool = True,
 ) -> Segmenter:
     """The segmenter for objects that are classified afterwards: it leaves less out.
 
@@ -203,7 +203,7 @@ def make_candidates(
         params: As of :func:`make_segmenter`.
         load: Loads the model, instead of ``params.model``: it was loaded already, perhaps.
         find: Likewise the model of the words.
-        second_look: Let the embedded model judge its masks a second time.
+        judge_again: Let the embedded model judge its masks a second time.
 
     Raises:
         SamGeoError: As :func:`make_segmenter`.
@@ -213,15 +213,17 @@ def make_candidates(
         return segmenter
     info = segmenter.model.info
     score, stability = CANDIDATES
+    least, asked = info.score_threshold * score, params.min_score
+    again = judge_again and bool(getattr(segmenter.model, "judges", False))
+    if asked is not None:  # of the score that is written
+        least = min(least, asked) if again else asked
     options = replace(
         segmenter.options,
-        score_threshold=info.score_threshold * score
-        if params.min_score is None
-        else params.min_score,
+        score_threshold=least,
         stability_threshold=info.stability_threshold * stability
         if params.min_stability is None
         else params.min_stability,
         pairs=False,
-        second_look=0.0 if second_look else None,
+        judged_score=(asked or 0.0) if again else None,
     )
     return AutomaticSegmenter(segmenter.model, options, segmenter.proposer)

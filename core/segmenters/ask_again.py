@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, crop_mask, quantize
 from ..models.base import Decoded, Embedding, PromptableModel, Prompts
 from ..tiles.mask_grid import pad_image, resample, valid_cells
 from ..types import CellBox, LogitArray, PixelBox
-from .mask_nms import CROP_MARGIN, stability_of
+from .mask_nms import CROP_MARGIN, make_candidate, stability_of
 from .segmenter import Hint, TileImage
 from .views import innermost
 
@@ -19,7 +19,11 @@ STEPS = np.float32(LOGIT_STEPS)
 
 
 def ask_again(
-    model: PromptableModel, stability_offset: float, image: TileImage, hints: Sequence[Hint]
+    model: PromptableModel,
+    stability_offset: float,
+    image: TileImage,
+    hints: Sequence[Hint],
+    rescore: Callable[..., list[float]] | None = None,
 ) -> list[Mask | None]:
     """One mask a hint, from its box and its logits.
 
@@ -28,6 +32,8 @@ def ask_again(
         stability_offset: Logit by which a mask is cut higher and lower for its stability.
         image: A window.
         hints: Known in it; see :class:`~.segmenter.Hint`.
+        rescore: Given candidates and, by name, the window's embedding: their scores, instead of the
+            model's (:func:`~.proposers.judged_scores`).
 
     Returns:
         None where nothing of a hint lies in the window.
@@ -61,12 +67,15 @@ def ask_again(
         crop_box = crop_mask(stored, origin, margin=CROP_MARGIN)
         if crop_box is not None:
             row = known[int(index)]
-            answers[row] = Mask(
-                *crop_box,
-                float(scores[best]),
-                float(stability_of(stored[None], stability_offset * LOGIT_STEPS)[0]),
-                hints[row].prompt,
-            )
+            score = float(scores[best])
+            stability = float(stability_of(stored[None], stability_offset * LOGIT_STEPS)[0])
+            if rescore is not None:
+                cells = CellBox(0, 0, *fine.shape)
+                shown = np.where(valid, fine, ABSENT / STEPS)
+                seen = make_candidate(shown, cells, score=score, stability=stability)
+                if seen is not None:
+                    (score,) = rescore([seen], embedding=embedding)
+            answers[row] = Mask(*crop_box, score, stability, hints[row].prompt)
     return answers
 
 

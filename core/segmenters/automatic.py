@@ -95,7 +95,7 @@ class AutomaticOptions:
             model expects, then once per region that is left uncovered.
         classes: Of the embedded model: only objects whose likeliest class is one of them are kept;
             empty keeps all. With "embedded", every mask says its class.
-        second_look: With "embedded", for that model's own masks: a mask's score is its predicted
+        judged_score: With "embedded", for that model's own masks: a mask's score is its predicted
             IoU with a whole object, by a head that looks at the picture again, and must reach this;
             None: its score is the decoder's. ``score_threshold`` is the decoder's in any case.
         building_score: What the score of a building must reach then.
@@ -120,7 +120,7 @@ class AutomaticOptions:
     proposals: Literal["grid", "embedded"] = "grid"
     classes: tuple[str, ...] = ()
     pairs: bool = True
-    second_look: float | None = None
+    judged_score: float | None = None
     building_score: float = 0.0
     grid: Literal["official", "skip"] = "official"
     duplicates: Criterion = "mask"
@@ -132,7 +132,7 @@ class AutomaticOptions:
         _check("n_layers", self.n_layers, 0, 4)
         _check("downscale", self.downscale, 1, 16)
         _check("score_threshold", self.score_threshold, -1, 1)
-        _check("second_look", self.second_look, 0, 1)
+        _check("judged_score", self.judged_score, 0, 1)
         _check("building_score", self.building_score, 0, 1)
         _check("stability_threshold", self.stability_threshold, 0, 1)
         _check("stability_offset", self.stability_offset, 0, 7)
@@ -196,17 +196,17 @@ class AutomaticSegmenter:
         return self.proposer is not None
 
     @property
-    def looks_again(self) -> bool:
-        """Whether scores are the estimate of a second look (:func:`~.proposers.judged_scores`)."""
-        if self.proposer is None or self.options.second_look is None:
+    def judges_again(self) -> bool:
+        """Whether scores are a second estimate (:func:`~.proposers.judged_scores`)."""
+        if self.proposer is None or self.options.judged_score is None:
             return False
         return self.proposer.judges and self._same(self.proposer)
 
     @property
     def single(self) -> tuple[str, ...]:
         """Classes whose objects share no ground: where a map of buildings is wanted, a part of a
-        building is no object beside it, and second looks tell which of both is one."""
-        return tuple(name for name in self.options.classes if name in SINGLE and self.looks_again)
+        building is no object beside it, and second estimates tell which of both is one."""
+        return tuple(name for name in self.options.classes if name in SINGLE and self.judges_again)
 
     @property
     def context(self) -> Context:
@@ -268,11 +268,11 @@ class AutomaticSegmenter:
         options = self.options
         probabilities, sides = proposer.class_probabilities(seen)
         times = cell / sides[0], cell / sides[1]
-        looked = self.looks_again
+        looked = self.judges_again
         if looked:
             scores = judged_scores(found, proposer, seen, cell)
             found = [replace(c, score=s) for c, s in zip(found, scores, strict=True)]
-            found = self._distinct([c for c in found if c.score >= (options.second_look or 0)])
+            found = self._distinct([c for c in found if c.score >= (options.judged_score or 0)])
         found = self._tidied(found, view)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = []
@@ -452,7 +452,10 @@ class AutomaticSegmenter:
 
     def refine(self, image: TileImage, hints: Sequence[Hint]) -> list[Mask | None]:
         """One mask a hint, from its box and its logits; see :class:`~.segmenter.Hint`."""
-        return ask_again(self.model, self.options.stability_offset, image, hints)
+        rescore = None
+        if self.judges_again and self.proposer is not None:
+            rescore = partial(judged_scores, proposer=self.proposer, cell=image.cell)
+        return ask_again(self.model, self.options.stability_offset, image, hints, rescore)
 
     def _points(self, view: View, valid: BoolArray) -> list[FloatArray]:
         """Points of a view that lie on data, (n, 2) float32 (row, column) in the window's pixels.
@@ -545,6 +548,6 @@ def single_of(segmenter: Segmenter) -> tuple[str, ...]:
     return segmenter.single if isinstance(segmenter, AutomaticSegmenter) else ()
 
 
-def looks_again(segmenter: Segmenter) -> bool:
-    """Whether a segmenter's scores are the estimate of a second look."""
-    return isinstance(segmenter, AutomaticSegmenter) and segmenter.looks_again
+def judges_again(segmenter: Segmenter) -> bool:
+    """Whether a segmenter's scores are a second estimate."""
+    return isinstance(segmenter, AutomaticSegmenter) and segmenter.judges_again

@@ -74,7 +74,7 @@ def judged_scores(
     embedding: Embedding,
     cell: int,
 ) -> list[float]:
-    """Predicted IoU of masks with a whole object, from a second look at the picture.
+    """Predicted IoU of masks with a whole object, by a head that looks at the picture.
 
     Of the two estimates, with any object and with a building, each counts as far as the mask may be
     the one or the other.

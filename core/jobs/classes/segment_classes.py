@@ -23,7 +23,7 @@ from ...layers.writer import LayerWriter
 from ...models.base import PromptableModel
 from ...notes import collected, silenced, warn
 from ...raster.raster import Raster, open_raster
-from ...segmenters.automatic import looks_again
+from ...segmenters.automatic import judges_again
 from ...segmenters.segmenter import Segmenter
 from ...sources.vector_input.opening import open_vector
 from ..folder import Output
@@ -197,7 +197,7 @@ class _Steps:
             candidates = replace(plain, scale=self.model.scale)
             segmenter = partial(make_candidates, candidates, self.model.make)
             plain = candidates if magnifies(params) else plain
-            judged = looks_again(segmenter())
+            judged = judges_again(segmenter())
         made = segment_raster(plain, segmenter=segmenter, **self.report.given)
         found = plain.output
         if classes:

@@ -112,7 +112,7 @@ class Gathering:
         """Everything in the raster."""
         plain = self._segmentation("candidates")
         # What is learned of changes (``changes/weights.py``) is learned from the decoder's scores.
-        segmenter = partial(make_candidates, plain, self.model, second_look=False)
+        segmenter = partial(make_candidates, plain, self.model, judge_again=False)
         return self._run(plain, segmenter=segmenter)
 
     def answers(self, moved: Shapes) -> gpd.GeoDataFrame:

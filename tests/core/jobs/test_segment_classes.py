@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Segment with examples: candidates of the embedded model, then their classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -22,8 +23,11 @@ from samgeo_core.jobs.make_segmenter import (
 from samgeo_core.jobs.run import run
 from samgeo_core.models import words
 from samgeo_core.models.base import Concept, ModelInfo
-from samgeo_core.segmenters.automatic import looks_again, single_of
+from samgeo_core.segmenters.automatic import judges_again, single_of
+from samgeo_core.segmenters.segmenter import Hint, TileImage
 from samgeo_core.testing.bright import Bright
+from samgeo_core.tiles.grid import Tile
+from samgeo_core.types import PixelBox, TileIndex
 
 TOWN = Path(__file__).parents[3] / "sample_data" / "town.tif"
 TRUTH = TOWN.with_name("town_truth.gpkg")
@@ -265,10 +269,57 @@ def test_a_map_of_buildings_holds_each_once_by_its_second_score(corner, tmp_path
 
 def test_candidates_of_classes_are_judged_twice_and_those_of_updates_once():
     params = SegmentParameters([str(TOWN)], "", threads=1)
-    assert looks_again(make_candidates(params))
-    assert not looks_again(make_candidates(params, second_look=False))
-    assert not looks_again(make_segmenter(params))
-    assert not looks_again(make_candidates(SegmentParameters([str(TOWN)], "", proposals="grid")))
+    assert judges_again(make_candidates(params))
+    assert not judges_again(make_candidates(params, judge_again=False))
+    assert not judges_again(make_segmenter(params))
+    assert not judges_again(make_candidates(SegmentParameters([str(TOWN)], "", proposals="grid")))
     of_classes = SegmentParameters([str(TOWN)], "", classes=["building", "road"])
     assert single_of(make_segmenter(of_classes)) == ("building",)
     assert single_of(make_segmenter(params)) == ()
+
+
+def test_the_least_score_of_candidates_is_about_the_score_that_is_written():
+    for asked, decoder, second in ((None, 0.459, 0.0), (0.3, 0.3, 0.3), (0.7, 0.459, 0.7)):
+        made = make_candidates(SegmentParameters([str(TOWN)], "", threads=1, min_score=asked))
+        assert made.options.score_threshold == pytest.approx(decoder)
+        assert made.options.judged_score == second
+    params = SegmentParameters([str(TOWN)], "", threads=1, min_score=0.7)
+    once = make_candidates(params, judge_again=False)
+    assert (once.options.score_threshold, once.options.judged_score) == (0.7, None)
+
+
+def test_what_is_asked_again_is_judged_again(corner):
+    """A mask that was cut and repaired is no surer than the others."""
+    _, raster, _ = corner
+    with rasterio.open(raster) as file:
+        pixels = np.ascontiguousarray(file.read().transpose(1, 2, 0))
+    box = PixelBox(0, 0, SIDE, SIDE)
+    tile = Tile(TileIndex(0, 0), box, box, box)
+    image = TileImage(tile, pixels, np.ones((SIDE, SIDE), bool), SIDE, 2)
+    asked = SegmentParameters([str(raster)], "", threads=1, classes=["building"])
+    twice = make_segmenter(asked)
+    found = twice.segment(image).masks[:6]
+    hints = [Hint(box, mask.box, mask.logits, mask.prompt) for mask in found]
+    again = twice.refine(image, hints)
+    plain = make_segmenter(replace(asked, classes=[])).refine(image, hints)
+    assert all(mask is not None for mask in again)
+    for mask, judged, once in zip(found, again, plain, strict=True):
+        np.testing.assert_array_equal(judged.logits, once.logits)
+        assert judged.score != once.score
+        assert judged.score == pytest.approx(mask.score, abs=0.15)
+
+
+def test_buildings_that_are_not_sure_enough_are_said_with_the_score_that_counts(tmp_path):
+    path = tmp_path / "noise.tif"
+    rng = np.random.default_rng(0)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8",
+        crs="EPSG:32645", transform=rasterio.Affine(0.2, 0, 351_000, 0, -0.2, 3_057_000),
+    ) as file:  # fmt: skip
+        file.write(rng.integers(90, 110, (3, 256, 256), dtype=np.uint8))
+    asked = SegmentParameters([str(path)], str(tmp_path / "o.fgb"), classes=["building"])
+    with pytest.warns(SamGeoWarning, match=r"of the class building reached a score of 0\.4 "):
+        assert run(asked).features == 0
+    asked = replace(asked, output=str(tmp_path / "p.fgb"), min_score=0.7)
+    with pytest.warns(SamGeoWarning, match=r"reached a score of 0\.7 .* Lower min_score"):
+        assert run(asked).features == 0
