@@ -137,7 +137,9 @@ def make_examples(
             raise ValueError(f"No mask was found in the pictures of {len(parts)} packs.")
         np.save(folder / "squares.npy", np.concatenate(squares))
         every = Facts(*(np.concatenate(rows) for rows in zip(*facts, strict=True)))
-        np.savez(done, source=np.array(source), **every._asdict())
+        part = folder / "part.npz"  # killed before the end, all is made anew
+        np.savez(part, source=np.array(source), **every._asdict())
+        part.replace(done)
     read = np.load(done)
     return Examples(folder, Facts(*(read[name] for name in Facts._fields)), read["source"])
 
