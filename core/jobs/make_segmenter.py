@@ -214,7 +214,8 @@ def make_candidates(
     info = segmenter.model.info
     score, stability = CANDIDATES
     least, asked = info.score_threshold * score, params.min_score
-    again = judge_again and bool(getattr(segmenter.model, "judges", False))
+    proposed = segmenter.proposer is not None  # else a grid's masks, which are judged once
+    again = judge_again and proposed and bool(getattr(segmenter.model, "judges", False))
     if asked is not None:  # of the score that is written
         least = min(least, asked) if again else asked
     options = replace(

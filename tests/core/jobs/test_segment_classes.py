@@ -286,6 +286,8 @@ def test_the_least_score_of_candidates_is_about_the_score_that_is_written():
     params = SegmentParameters([str(TOWN)], "", threads=1, min_score=0.7)
     once = make_candidates(params, judge_again=False)
     assert (once.options.score_threshold, once.options.judged_score) == (0.7, None)
+    of_grid = make_candidates(replace(params, proposals="grid"))
+    assert (of_grid.options.score_threshold, of_grid.options.judged_score) == (0.7, None)
 
 
 def test_what_is_asked_again_is_judged_again(corner):
