@@ -17,6 +17,7 @@ from ..errors import CheckpointError, ModelError, ParameterError, RasterError
 from ..job import SegmentParameters, option
 from ..models.base import PromptableModel
 from ..models.catalogue import CATALOGUE, EMBEDDED
+from ..models.embedded.proposals import LEAST_DEPTH
 from ..models.embedded.scale import SCALES, SMALL_OBJECT, choose_scale, scale_in
 from ..parallel.cancellation import check
 from ..raster.raster import Raster
@@ -94,7 +95,8 @@ def typical_side(raster: Raster, scale: float) -> float:
             continue
         proposed = seeing.propose(seeing.encode([seen.pixels])[0])
         rows, cols = proposed.points.astype(np.intp).T
-        boxes = proposed.boxes[seen.valid[rows, cols]]
+        # The smallest objects are proposed from a lower depth, and many of those are nothing.
+        boxes = proposed.boxes[seen.valid[rows, cols] & (proposed.depth >= LEAST_DEPTH)]
         sides += np.ptp(boxes.reshape(-1, 2, 2), axis=1).max(axis=1).tolist()
     return float(np.median(sides)) * scale if len(sides) >= FEW else math.inf
 

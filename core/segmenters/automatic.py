@@ -16,68 +16,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from ..errors import ParameterError
 from ..job import option
-from ..masks.masks import ABSENT, LOGIT_STEPS, Mask, PromptRef, TileMasks
-from ..models.base import Decoded, Embedding, PromptableModel, Prompts
+from ..masks.masks import Mask, PromptRef, TileMasks
+from ..models.base import Embedding, PromptableModel
 from ..models.embedded.classes import CLASSES
 from ..parallel.cancellation import check
 from ..tiles.grid import NO_CONTEXT, Context
-from ..tiles.mask_grid import choose_cell, pad_image, resample
-from ..types import BoolArray, CellBox, FloatArray
+from ..tiles.mask_grid import choose_cell, pad_image
+from ..types import BoolArray, FloatArray
+from .answers import LOGITS_AT_ONCE, Answers
 from .ask_again import ask_again
 from .mask_nms import (
     Candidate,
     Criterion,
-    make_candidate,
-    remove_duplicates,
-    stability_of,
 )
-from .point_grids import coarse_to_fine, crop_boxes, point_grid, uncovered
-from .proposers import Cropped, Proposer, canvas_of, class_of, judged_scores
+from .point_grids import coarse_to_fine, crop_boxes, point_grid
+from .proposal_search import ProposalSearch
+from .proposers import Proposer, class_of, judged_scores
 from .segmenter import Hint, Segmenter, TileImage
-from .small_regions import main_pieces, mend
 from .views import (
     View,
     asked_in,
     cells_of,
     cover,
-    holds,
-    is_cut_off,
-    reaching_into,
     views_of,
 )
-from .wholes import boxes_of_pairs
 
-VERSION = 5
+VERSION = 6
 """Of the rules below; part of the fingerprint."""
-
-REST_STEP = 128
-"""Network pixels along a side of the squares that are asked once each where nothing was found."""
-
-REST_DEPTH = 8
-"""Network pixels from what was found below which nothing more is asked."""
-
-ROUGHLY = 32
-"""Network pixels by which expected boxes may be too small."""
-
-SEEN_AROUND = (40.0, 128.0)
-"""Least and most network pixels that are seen around a proposal at first."""
 
 SINGLE = ("building",)
 """Classes of the embedded model whose objects lie beside each other, never within each other."""
-
-STEPS = np.float32(LOGIT_STEPS)
-
-_LOGITS_AT_ONCE = 64 << 20
-"""Bytes of logits that one call of ``decode`` may return."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +160,22 @@ class AutomaticSegmenter:
         self.proposer = proposer
         info = model.info
         score, stable = options.score_threshold, options.stability_threshold
-        self._min_score = info.score_threshold if score is None else score
-        self._min_stability = info.stability_threshold if stable is None else stable
+        score = info.score_threshold if score is None else score
+        stable = info.stability_threshold if stable is None else stable
         self.model = model
-        self.options = replace(
-            options, score_threshold=self._min_score, stability_threshold=self._min_stability
+        self.options = replace(options, score_threshold=score, stability_threshold=stable)
+        self.answers = Answers(
+            model,
+            score,
+            stable,
+            options.stability_offset,
+            options.max_iou,
+            options.duplicates,
+            options.min_region,
         )
+        self.search = None
+        if proposer is not None:
+            self.search = ProposalSearch(self.answers, proposer, options.pairs)
 
     @property
     def gives_classes(self) -> bool:
@@ -198,9 +185,9 @@ class AutomaticSegmenter:
     @property
     def judges_again(self) -> bool:
         """Whether scores are a second estimate (:func:`~.proposers.judged_scores`)."""
-        if self.proposer is None or self.options.judged_score is None:
+        if self.search is None or self.options.judged_score is None:
             return False
-        return self.proposer.judges and self._same(self.proposer)
+        return self.search.proposer.judges and self.search.same
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -211,8 +198,7 @@ class AutomaticSegmenter:
     @property
     def context(self) -> Context:
         """What the model wants to see around a window: with a grid of points, the window alone."""
-        info = self.model.info
-        return NO_CONTEXT if self.proposer is None else Context(info.context, info.step)
+        return NO_CONTEXT if self.search is None else self.search.context
 
     @property
     def name(self) -> str:
@@ -237,8 +223,8 @@ class AutomaticSegmenter:
         found: list[Candidate] = []
         cell = image.cell
         views = views_of(image, self.options.n_layers)
-        if self.proposer is not None:
-            return self._segment_proposals(self.proposer, image, views[0])
+        if self.search is not None:
+            return self._segment_proposals(self.search, image, views[0])
         canvas = pad_image(image.pixels, image.size)
         everything = getattr(self.model, "everything", None)
         for view in views:
@@ -249,31 +235,33 @@ class AutomaticSegmenter:
                 if everything is None:
                     found += self._search(embedding, rounds, view)
                 else:  # FastSAM: one pass gives all masks, no prompt is asked
-                    every = list(self._candidates(everything(embedding), embedding, view))
-                    found += self._tidied(self._distinct(every), view)
+                    every = list(self.answers.of_window(everything(embedding), embedding, view))
+                    found += self.answers.tidied(self.answers.distinct(every), view)
         if len(views) > 1:
-            found = self._distinct(found)
+            found = self.answers.distinct(found)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = [
             Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, PromptRef()) for c in found
         ]
         return TileMasks(image.tile.index, cell, masks)
 
-    def _segment_proposals(self, proposer: Proposer, image: TileImage, view: View) -> TileMasks:
+    def _segment_proposals(self, search: ProposalSearch, image: TileImage, view: View) -> TileMasks:
         """All masks of a window from proposals."""
         cell = image.cell
         if not view.asked.any():
             return TileMasks(image.tile.index, cell, [])
-        found, seen = self.found(proposer, image, view)
-        options = self.options
+        found, seen = search.found(image, view)
+        options, proposer = self.options, search.proposer
         probabilities, sides = proposer.class_probabilities(seen)
         times = cell / sides[0], cell / sides[1]
         looked = self.judges_again
         if looked:
             scores = judged_scores(found, proposer, seen, cell)
             found = [replace(c, score=s) for c, s in zip(found, scores, strict=True)]
-            found = self._distinct([c for c in found if c.score >= (options.judged_score or 0)])
-        found = self._tidied(found, view)
+            found = self.answers.distinct(
+                [c for c in found if c.score >= (options.judged_score or 0)]
+            )
+        found = self.answers.tidied(found, view)
         origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
         masks = []
         for c in found:
@@ -285,170 +273,6 @@ class AutomaticSegmenter:
             ref = PromptRef(class_name=name, class_prob=likely)
             masks.append(Mask(c.box.shifted(*origin), c.logits, c.score, c.stability, ref))
         return TileMasks(image.tile.index, cell, masks)
-
-    def _same(self, proposer: Proposer) -> bool:
-        return proposer.info.fingerprint == self.model.info.fingerprint
-
-    def found(
-        self, proposer: Proposer, image: TileImage, view: View
-    ) -> tuple[list[Candidate], Embedding]:
-        """The candidates of a window from proposals, and what the proposer saw.
-
-        A model that sees a context answers the same in all windows that hold a place. Only objects
-        that reach into the tile's core are asked for then, wherever their proposals lie: a
-        neighbour asks for the others, and both for those on the line between their cores.
-        """
-        cell = image.cell
-        embedding = self.model.encode([canvas_of(self.model, image)])[0]
-        same = self._same(proposer)
-        seen = embedding if same else proposer.encode([canvas_of(proposer, image)])[0]
-        expected = proposer.propose(seen)
-        origin = image.tile.window.row0 // cell, image.tile.window.col0 // cell
-        own = view.cells
-        if self.context.pixels:
-            own = image.tile.core.cells(cell).shifted(-origin[0], -origin[1]).intersection(own)
-        pixels = 1 / proposer.scale  # of the image along a pixel of the network
-        reaching = reaching_into(expected.boxes, own.pixels(cell).grown(round(ROUGHLY * pixels)))
-        ask = partial(self._ask_near, embedding, view, pixels)
-        sides = np.ptp(expected.boxes.reshape(-1, 2, 2), axis=1).max(axis=1)
-        found = ask(expected.points[reaching], sides[reaching])
-        covered = np.zeros(view.cells.shape, bool)
-        cover(covered, found, view)
-        covered |= ~view.asked
-        step, least = (max(1, round(n * pixels / cell)) for n in (REST_STEP, REST_DEPTH))
-        phase = origin[0] % step, origin[1] % step
-        left = [at for at in uncovered(covered, least, step, phase) if holds(own, at)]
-        rest = np.array(left, np.float32).reshape(-1, 2)
-        found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
-        found = self._distinct([main_pieces(c) for c in self._distinct(found)])
-        if self.options.pairs:
-            probabilities, size = proposer.class_probabilities(seen)
-            times = cell / size[0], cell / size[1]
-            boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
-            wholes = self._ask_boxes(embedding, view, boxes * cell)
-            found = self._distinct([*found, *(main_pieces(c) for c in self._distinct(wholes))])
-        return found, seen
-
-    def _ask_near(
-        self,
-        embedding: Embedding,
-        view: View,
-        pixels: float,
-        points: FloatArray,
-        sides: FloatArray,
-    ) -> list[Candidate]:
-        """Candidates for one click each, where that is asked.
-
-        Args:
-            embedding: Of the window.
-            view: The window.
-            pixels: Image pixels along a pixel of the network.
-            points: (n, 2) in image pixels.
-            sides: (n,) image pixels, roughly the sides of the objects.
-        """
-        rows, cols = cells_of(points, view)
-        inside = view.asked[rows, cols] if len(points) else np.zeros(0, bool)
-        points, sides = points[inside], sides[inside]
-        found: list[Candidate] = []
-        cropped, finer, batch = self._in_crops(embedding, view)
-        for start in range(0, len(points), batch):
-            check()
-            part = slice(start, start + batch)
-            if cropped is None:
-                decoded = self._ask(embedding, points[part], view)
-                found += self._candidates(decoded, embedding, view)
-                continue
-            labels = np.ones((len(points[part]), 1), np.int8)
-            by_prompt = cropped(
-                embedding,
-                Prompts(points=points[part][:, None], labels=labels),
-                lambda answer: list(self._of_crop(answer, view, finer)),
-                min_score=self._min_score,
-                around=np.clip(sides[part], SEEN_AROUND[0] * pixels, SEEN_AROUND[1] * pixels),
-            )
-            for row in sorted(by_prompt):
-                found += by_prompt[row]
-        return found
-
-    def _ask_boxes(self, embedding: Embedding, view: View, boxes: FloatArray) -> list[Candidate]:
-        """Candidates for one box each.
-
-        Args:
-            embedding: Of the window.
-            view: The window.
-            boxes: (n, 4) in image pixels.
-        """
-        found: list[Candidate] = []
-        cropped, finer, batch = self._in_crops(embedding, view)
-        for start in range(0, len(boxes), batch):
-            check()
-            prompts = Prompts(boxes=boxes[start : start + batch])
-            if cropped is None:
-                decoded = self.model.decode(
-                    embedding, prompts, multimask=False, min_score=self._min_score
-                )
-                found += self._candidates(decoded, embedding, view)
-                continue
-            by_prompt = cropped(
-                embedding,
-                prompts,
-                lambda answer: list(self._of_crop(answer, view, finer)),
-                multimask=False,
-                min_score=self._min_score,
-            )
-            for row in sorted(by_prompt):
-                found += by_prompt[row]
-        return found
-
-    def _in_crops(self, embedding: Embedding, view: View) -> tuple[Any, int, int]:
-        """How a window's prompts are asked.
-
-        Returns:
-            The model's ``decode_cropped``, None where it has none or its cells do not fit the
-            window's; the model's cells along one of the window's; and prompts per call.
-        """
-        cropped = getattr(self.model, "decode_cropped", None)
-        finer = view.cell / embedding.cell_size[0]  # where an image is magnified four times, 2
-        whole = embedding.cell_size == (view.cell / finer,) * 2 and finer in (1, 2)
-        h, w = embedding.mask_shape
-        if cropped is None or not whole:
-            return None, 1, max(1, _LOGITS_AT_ONCE // (12 * h * w))
-        return cropped, int(finer), 256
-
-    def _of_crop(self, answer: Cropped, view: View, finer: int) -> Iterator[Candidate]:
-        """What is good of one prompt's masks, which lie somewhere in the window.
-
-        Args:
-            answer: Its first cell and its size are multiples of 16 cells.
-            view: Of the window.
-            finer: Cells of the answer along a cell of the window.
-        """
-        logits = answer.logits
-        if finer > 1:
-            m, h, w = logits.shape
-            squares = logits.reshape(m, h // finer, finer, w // finer, finer)
-            logits = squares.mean((2, 4), dtype=np.float32)
-        row0, col0 = answer.row0 // finer, answer.col0 // finer
-        box = CellBox(row0, col0, row0 + logits.shape[1], col0 + logits.shape[2])
-        cells = box.intersection(view.cells)
-        if cells.empty:
-            return
-        logits = logits[:, : cells.height, : cells.width]
-        valid = view.valid[cells.slices(view.cells)]
-        if not valid.all():
-            logits = np.where(valid, logits, ABSENT / STEPS)
-        good = np.flatnonzero(answer.scores > self._min_score)
-        stability = stability_of(logits[good], self.options.stability_offset)
-        for number, steady in zip(good.tolist(), stability.tolist(), strict=True):
-            if steady >= self._min_stability:
-                candidate = make_candidate(
-                    logits[number],
-                    cells,
-                    score=float(answer.scores[number]),
-                    stability=float(steady),
-                )
-                if candidate is not None:
-                    yield candidate
 
     def refine(self, image: TileImage, hints: Sequence[Hint]) -> list[Mask | None]:
         """One mask a hint, from its box and its logits; see :class:`~.segmenter.Hint`."""
@@ -480,7 +304,7 @@ class AutomaticSegmenter:
     ) -> list[Candidate]:
         """Ask the points of a view, and keep what is good, whole and not there twice."""
         h, w = embedding.mask_shape
-        batch = max(1, _LOGITS_AT_ONCE // (3 * 4 * max(h * w, view.cells.area)))
+        batch = max(1, LOGITS_AT_ONCE // (3 * 4 * max(h * w, view.cells.area)))
         covered = np.zeros(view.cells.shape, bool)
         found: list[Candidate] = []
         for points in rounds:
@@ -489,58 +313,12 @@ class AutomaticSegmenter:
             new: list[Candidate] = []
             for start in range(0, len(points), batch):
                 check()
-                decoded = self._ask(embedding, points[start : start + batch], view)
-                new += self._candidates(decoded, embedding, view)
+                decoded = self.answers.to_points(embedding, points[start : start + batch], view)
+                new += self.answers.of_window(decoded, embedding, view)
             found += new
             if len(rounds) > 1:
                 cover(covered, new, view)
-        return self._tidied(self._distinct(found), view)
-
-    def _tidied(self, found: list[Candidate], view: View) -> list[Candidate]:
-        """Masks without their small islands and holes, where that is asked for."""
-        if not self.options.min_region:
-            return found
-        smallest = self.options.min_region / view.cell**2
-        mended = [mend(candidate, smallest, view.cells) for candidate in found]
-        return self._distinct(mended)
-
-    def _ask(self, embedding: Embedding, points: FloatArray, view: View) -> Decoded:
-        local = points - np.array([view.box.row0, view.box.col0], np.float32)
-        prompts = Prompts(points=local[:, None], labels=np.ones((len(points), 1), np.int8))
-        return self.model.decode(embedding, prompts, min_score=self._min_score)
-
-    def _candidates(
-        self, decoded: Decoded, embedding: Embedding, view: View
-    ) -> Iterator[Candidate]:
-        cell = view.cell
-        passed = decoded.scores > self._min_score
-        row, which = np.nonzero(passed)
-        h, w = decoded.logits.shape[2:]
-        every = decoded.logits.reshape(-1, h, w)
-        offset = view.cells.row0 * cell - view.box.row0, view.cells.col0 * cell - view.box.col0
-        logits = resample(
-            every if passed.all() else every[passed.ravel()],
-            embedding.cell_size,
-            (cell, cell),
-            offset=offset,
-            shape=view.cells.shape,
-        )
-        if not view.valid.all():
-            logits = np.where(view.valid, logits, ABSENT / STEPS)
-        stability = stability_of(logits, self.options.stability_offset)
-        for number in np.flatnonzero(stability >= self._min_stability):
-            candidate = make_candidate(
-                logits[number],
-                view.cells,
-                score=float(decoded.scores[row[number], which[number]]),
-                stability=float(stability[number]),
-                layer=view.layer,
-            )
-            if candidate is not None and not is_cut_off(candidate, view):
-                yield candidate
-
-    def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        return remove_duplicates(candidates, self.options.max_iou, self.options.duplicates)
+        return self.answers.tidied(self.answers.distinct(found), view)
 
 
 def single_of(segmenter: Segmenter) -> tuple[str, ...]:

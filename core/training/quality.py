@@ -189,7 +189,8 @@ def _of_picture(
     cell = segmenter.cell_size(max(height, width))
     tile = Tile(TileIndex(0, 0), box, box, box)
     image = TileImage(tile, sample.image, np.ones((height, width), bool), max(height, width), cell)
-    found, embedding = segmenter.found(model, image, views_of(image, 0)[0])
+    assert segmenter.search is not None  # there is a proposer
+    found, embedding = segmenter.search.found(image, views_of(image, 0)[0])
     if len(found) > MOST:
         found = [found[k] for k in np.sort(rng.permutation(len(found))[:MOST]).tolist()]
     if not found:

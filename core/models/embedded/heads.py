@@ -77,23 +77,25 @@ def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def peaks(depth: Tensor, least: float, most: int, reach: int = 1) -> tuple[Tensor, Tensor]:
+def peaks(depth: Tensor, least: Tensor, most: int, reach: Tensor) -> tuple[Tensor, Tensor]:
     """The local maxima of a depth map.
 
     Args:
         depth: (h, w) probabilities.
-        least: Smallest depth of a maximum.
+        least: (h, w) smallest depth of a maximum there.
         most: Number of maxima at most: the deepest.
-        reach: Cells on each side in which a maximum is the largest.
+        reach: (h, w) cells on each side in which a maximum there is the largest, at least 1.
 
     Returns:
         (n, 2) row and column of the cells, deepest first and by place where equal, and their (n,)
         depth.
     """
-    side = 2 * reach + 1
-    smooth = F.avg_pool2d(depth[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
-    largest = F.max_pool2d(smooth[None, None], side, 1, reach)[0, 0]
-    at = torch.nonzero((smooth >= largest) & (depth >= least))
+    smooth = F.avg_pool2d(depth[None, None], 3, 1, 1, count_include_pad=False)
+    largest = smooth
+    for cells in range(1, int(reach.max()) + 1):
+        around = F.max_pool2d(smooth, 2 * cells + 1, 1, cells)
+        largest = torch.where(reach >= cells, around, largest)
+    at = torch.nonzero((smooth >= largest)[0, 0] & (depth >= least))
     value = depth[at[:, 0], at[:, 1]]
     order = torch.sort(value, descending=True, stable=True).indices[:most]
     return at[order], value[order]

@@ -16,7 +16,20 @@ with 0.25 nine of ten objects have a proposal whose best mask has an IoU of 0.5,
 third fewer proposals nearly as many, with 0.55 eight of ten."""
 
 REACH = 3
-"""Cells on each side in which a proposal is the deepest place."""
+"""Cells on each side in which a proposal is the deepest place; of small objects fewer."""
+
+SMALL, USUAL = 16.0, 48.0
+"""Network pixels: shorter sides of the boxes of the smallest objects, and of those from which on
+nothing depends on the size."""
+
+SMALL_DEPTH = 0.8
+"""Share of the least depth that the smallest objects must reach.
+
+On what was held back (nine sources, three of them shrunk; 1,340 objects) the share of objects that
+is found and of masks that are objects are .704 and .261 with one reach and depth for all sizes,
+.712 and .257 with a reach by size, .725 and .235 with 0.8 as well, .745 and .217 with 0.6. Of
+objects of less than 15, 25 and 35 px .12, .51 and .77 are found with the first, .26, .62 and .76
+with 0.8."""
 
 MOST = 1000
 """Proposals of an image of 1024 x 1024 pixels at most; of a larger one as many more. It bounds the
@@ -45,11 +58,20 @@ def propose(
         (n, 2) points, (n, 4) boxes in network pixels, and (n,) depths.
     """
     likely = torch.sigmoid(torch.from_numpy(np.array(depth, np.float32)))
-    at, value = peaks(likely, least, most_of(likely.numel() * shrink**2), REACH)
+    away = torch.from_numpy(np.array(sides, np.float32))
+    short = torch.minimum(away[0] + away[2], away[1] + away[3])
+    # 0 for the smallest objects, 1 for the usual ones.
+    size = ((short - SMALL) / (USUAL - SMALL)).clamp(0, 1)
+    at, value = peaks(
+        likely,
+        least * torch.lerp(torch.full_like(size, SMALL_DEPTH), torch.ones_like(size), size),
+        most_of(likely.numel() * shrink**2),
+        (short * REACH / USUAL).round().clamp(1, REACH),
+    )
     rows, cols = at[:, 0].numpy(), at[:, 1].numpy()
     points = (np.stack([rows, cols], axis=1) + 0.5) * STRIDE
-    away = np.asarray(sides[:, rows, cols], np.float64).T
-    boxes = np.concatenate([points - away[:, :2], points + away[:, 2:]], axis=1)
+    apart = np.asarray(sides[:, rows, cols], np.float64).T
+    boxes = np.concatenate([points - apart[:, :2], points + apart[:, 2:]], axis=1)
     return (
         np.asarray(points * shrink, np.float32),
         np.asarray(boxes * shrink, np.float32),

@@ -15,10 +15,12 @@ from rasterio.enums import Resampling
 from samgeo_core.errors import ParameterError, RasterError, SamGeoWarning
 from samgeo_core.interactive.windows import Level
 from samgeo_core.job import OpenParameters, SegmentParameters
+from samgeo_core.jobs import scale as scale_module
 from samgeo_core.jobs.make_segmenter import make_segmenter
 from samgeo_core.jobs.prompts import cell_for
 from samgeo_core.jobs.run import run
 from samgeo_core.jobs.scale import has_scales, pixel_metres, scale_for, scaled, typical_side
+from samgeo_core.models.base import Proposals
 from samgeo_core.models.catalogue import EMBEDDED_WEIGHTS
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.scale import SMALL_OBJECT
@@ -161,6 +163,31 @@ def test_a_raster_of_small_objects_is_magnified_more(small):
         assert typical_side(half, 1.0) < SMALL_OBJECT < typical_side(usual, 1.0)
         assert scale_for(None, half) == 2
         assert scale_for(1.0, half) == 1
+
+
+def test_proposals_that_are_not_sure_say_nothing_of_the_scale(monkeypatch):
+    points = np.full((60, 2), 9.0, np.float32)
+    boxes = np.zeros((60, 4), np.float32)
+    boxes[:40, 2:], boxes[40:, 2:] = 80.0, 10.0
+    depth = np.where(np.arange(60) < 20, 0.9, 0.55).astype(np.float32)
+    depth[40:] = 0.45  # small ones are proposed from a lower depth
+
+    class Seeing:
+        def scaled(self, _):
+            return self
+
+        def encode(self, images):
+            return images
+
+        def propose(self, _):
+            return Proposals(points, boxes, depth)
+
+    monkeypatch.setattr(scale_module, "_shipped", Seeing)
+    with open_raster("sample_data/town.tif") as usual:
+        assert typical_side(usual, 1.0) == 80
+        depth[40:] = 0.55
+        boxes[20:40, 2:] = 10.0
+        assert typical_side(usual, 1.0) == 10
 
 
 def test_a_job_and_a_session_take_the_same_scale(small, tmp_path):

@@ -15,6 +15,8 @@ from samgeo_core.models.embedded.decoding import Levels
 from samgeo_core.models.embedded.heads import HALF_SIZE_WEIGHT, DenseHead, peaks
 from samgeo_core.models.embedded.load import load_embedded
 from samgeo_core.models.embedded.network import EmbeddedNet
+from samgeo_core.models.embedded.prompt_maps import STRIDE
+from samgeo_core.models.embedded.proposals import propose
 from samgeo_core.models.embedded.scale import choose_scale
 from samgeo_core.segmenters.automatic import AutomaticOptions, AutomaticSegmenter
 from samgeo_core.segmenters.point_grids import uncovered
@@ -54,11 +56,42 @@ def test_maxima_are_found_once_each_deepest_first():
     depth = torch.zeros(20, 20)
     depth[4:7, 4:7], depth[5, 5] = 0.6, 0.7
     depth[14:17, 11:14], depth[15, 12] = 0.8, 0.9
-    at, value = peaks(depth, 0.5, 10, reach=2)
+    least, reach = torch.full_like(depth, 0.5), torch.full_like(depth, 2.0)
+    at, value = peaks(depth, least, 10, reach)
     assert at.tolist() == [[15, 12], [5, 5]]
     assert value.tolist() == pytest.approx([0.9, 0.7])
-    assert len(peaks(depth, 0.5, 1, reach=2)[0]) == 1
-    assert len(peaks(depth, 0.95, 10)[0]) == 0
+    assert len(peaks(depth, least, 1, reach)[0]) == 1
+    assert len(peaks(depth, least + 0.45, 10, reach)[0]) == 0
+
+
+def two_small_objects_side_by_side():
+    """Depths of columns 5 to 7 and 8 to 10, deepest in 6 and 9."""
+    depth = torch.full((24, 24), 0.02)
+    depth[9:12, 5:11] = torch.tensor([0.6, 0.9, 0.3, 0.3, 0.85, 0.6])
+    return depth
+
+
+def test_two_maxima_near_each_other_stay_where_objects_are_small():
+    depth = two_small_objects_side_by_side()
+    least = torch.full_like(depth, 0.5)
+    reach = torch.full_like(depth, 3.0)
+    assert peaks(depth, least, 10, reach)[0].tolist() == [[10, 6]]
+    reach[:, 8:] = 2.0
+    assert peaks(depth, least, 10, reach)[0].tolist() == [[10, 6], [10, 9]]
+
+
+def test_small_objects_are_proposed_side_by_side_and_from_a_lower_depth():
+    depth = two_small_objects_side_by_side()
+    depth[9:12, 15:18] = torch.tensor([0.2, 0.4, 0.2])
+
+    def proposed(side):
+        sides = np.full((4, 24, 24), side / 2, np.float32)
+        points, boxes, _ = propose(torch.logit(depth).numpy(), sides, shrink=1, least=0.5)
+        assert (boxes[:, 2:] - boxes[:, :2] == side).all()
+        return (points[:, 1] // STRIDE).tolist()
+
+    assert proposed(60.0) == [6]
+    assert proposed(12.0) == [6, 9, 16]
 
 
 def test_distances_to_the_sides_of_boxes_are_within_their_limits():
@@ -308,9 +341,9 @@ def test_proposals_prompt_another_model(model):
 
 def one_pair(monkeypatch, *box):
     """Whatever is found, two of its masks may be parts of one building."""
-    from samgeo_core.segmenters import automatic
+    from samgeo_core.segmenters import proposal_search
 
-    monkeypatch.setattr(automatic, "boxes_of_pairs", lambda *_: np.array([box], np.float32))
+    monkeypatch.setattr(proposal_search, "boxes_of_pairs", lambda *_: np.array([box], np.float32))
 
 
 def test_a_pair_of_parts_is_asked_for_with_one_box(model, monkeypatch):

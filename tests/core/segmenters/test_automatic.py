@@ -66,7 +66,7 @@ def test_it_stops_between_two_batches_of_points(monkeypatch):
         if len(batches) == 2:
             raise Cancelled("Stopped.")
 
-    monkeypatch.setattr(automatic, "_LOGITS_AT_ONCE", 3 * 4 * 64 * 64 * 10)
+    monkeypatch.setattr(automatic, "LOGITS_AT_ONCE", 3 * 4 * 64 * 64 * 10)
     with stopped_by(question), pytest.raises(Cancelled):
         segmenter(Counting()).segment(tile_image(SCENE))
     assert len(batches) == 2
