@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
 from .errors import ParameterError
-from .layers.reader import with_index_fields
+from .layers.reader import frame_as_file
 from .notes import silenced
 from .parallel.file_lock import FileLock
 from .sources.vector_input.opening import open_vector
@@ -282,21 +282,19 @@ def layer_path(layer: Any, folder: Path, name: str) -> Any:
     That holds columns of any name and most types as they are; the others become text.
 
     Raises:
-        ParameterError: A GeoDataFrame has no geometries.
+        ParameterError: A GeoDataFrame cannot be written as one table.
     """
     if isinstance(layer, gpd.GeoSeries):
         layer = gpd.GeoDataFrame(geometry=layer)
     if not isinstance(layer, gpd.GeoDataFrame):
         return layer
-    if layer.active_geometry_name is None:
-        raise ParameterError(f"The GeoDataFrame of {name} has no geometries: set_geometry first.")
-    layer = with_index_fields(layer)
+    layer = frame_as_file(layer, f"The GeoDataFrame of {name}")
     columns: dict[str, Any] = {}
     for number, column in enumerate(layer.columns):
         values = layer.iloc[:, number].array
         if isinstance(values.dtype, gpd.array.GeometryDtype):
             continue  # the active one is written anyway
-        title = str(column)
+        title = column
         while title in (*columns, GEOMETRY):
             title += "_"
         columns[title] = _storable(values)

@@ -4,25 +4,28 @@
 Python keeps filters and recorders of warnings for the whole process. ``warnings.catch_warnings``
 in a thread takes another thread's warnings, and where the block that began first ends first, the
 other one puts its recorder or filters back for good. So the engine says :func:`warn`, which looks
-at this thread's context; what no block collects goes to Python's own warnings.
+at this thread's context; what no block collects goes to Python's own warnings. A segmenter of the
+user's own says ``warnings.warn(text, SamGeoWarning)``: a filter of Python's sees it.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from .errors import SamGeoWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _collector: ContextVar[str] = ContextVar("collector", default="")
 _collected: dict[str, list[SamGeoWarning]] = {}
@@ -61,8 +64,10 @@ _WITHIN = (__name__.partition(".")[0], "contextlib")
 def collected() -> Iterator[list[SamGeoWarning]]:
     """Within this block :func:`warn` appends to the list that the block is given.
 
-    What other threads do for the block, they do by a function of :func:`for_threads`.
+    So do warnings of this kind that others give to Python. What other threads do for the block,
+    they do by a function of :func:`for_threads`, and processes by one of :func:`with_notes`.
     """
+    _look_first()
     key = uuid.uuid4().hex
     said = _collected[key] = []
     token = _collector.set(key)
@@ -94,28 +99,94 @@ def for_threads(function: Callable[P, R]) -> Callable[P, R]:
     return _ForThreads(function, _collector.get())
 
 
+@dataclass(frozen=True)
+class _WithNotes(Generic[T, R]):
+    function: Callable[[T], R]
+
+    def __call__(self, item: T) -> tuple[R, tuple[str, ...]]:
+        with collected() as said:
+            result = self.function(item)
+        return result, tuple(warning.template for warning in said)
+
+
+def with_notes(function: Callable[[T], R]) -> Callable[[T], tuple[R, tuple[str, ...]]]:
+    """The same function for other processes: beside its result, what was said meanwhile.
+
+    Picklable where ``function`` is; :func:`told` takes both where the result arrives.
+    """
+    return _WithNotes(function)
+
+
+def told(answer: tuple[R, Sequence[str]]) -> R:
+    """The result of a function of :func:`with_notes`; what was said with it is said here."""
+    result, said = answer
+    for text in said:
+        warn(text)
+    return result
+
+
+_given = threading.local()
+"""The text of the warning for which Python looks at its filters, in each thread."""
+
+
+class _Text:
+    """Stands in a filter where a pattern does, and sees the text of each warning."""
+
+    def match(self, text: Any) -> bool:
+        _given.text = text
+        return True
+
+
 class _OfThisThread(type):
     def __subclasscheck__(cls, category: type) -> bool:
-        ours = issubclass(category, SamGeoWarning)
-        return not ours and issubclass(category, _silenced.get())
+        text, _given.text = getattr(_given, "text", None), None
+        if not issubclass(category, SamGeoWarning):
+            return issubclass(category, _silenced.get())
+        said = _collected.get(_collector.get())
+        if said is None or text is None:
+            return False
+        said.append(SamGeoWarning(str(text)))
+        return True
 
 
-class _Silenced(Warning, metaclass=_OfThisThread):
-    """The category of all warnings that a block of this thread silences.
+class _Taken(Warning, metaclass=_OfThisThread):
+    """The category of all warnings that a block of this thread silences or collects.
 
     A filter of Python's that names it holds for that thread alone, and does nothing elsewhere or
     later: it stays, and no filter of the caller's is ever taken away or put back.
     """
 
 
-_FILTER = ("ignore", None, _Silenced, None, 0)
+_FILTER = ("ignore", _Text(), _Taken, None, 0)
+_PLAIN = ("ignore", None, _Taken, None, 0)
+"""As Python makes it, which asks for patterns; it takes nothing that the first one has not."""
+
+_LOCK = threading.Lock()
+
+
+def _filters() -> list[Any]:
+    return cast(list[Any], warnings.filters)
+
+
+def _look_first() -> None:
+    """Put the filter before all others.
+
+    Python looks at no filter for what a line has said before, until it knows of a change.
+    """
+    with _LOCK:
+        with suppress(ValueError):
+            _filters().remove(_FILTER)
+        warnings.simplefilter("ignore", _Taken)
+        with suppress(ValueError):  # another thread has put filters of its own back meanwhile
+            filters = _filters()
+            filters[filters.index(_PLAIN)] = _FILTER
 
 
 @contextmanager
 def silenced(category: type[Warning] = Warning) -> Iterator[None]:
     """Within this block Python shows no such warnings of libraries from this thread."""
-    if _FILTER not in warnings.filters[:1]:
-        warnings.simplefilter("ignore", _Silenced)
+    if _FILTER not in _filters()[:1]:
+        _look_first()
     token = _silenced.set((*_silenced.get(), category))
     try:
         yield

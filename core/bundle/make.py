@@ -77,6 +77,12 @@ class BundleOptions:
             raise ParameterError(f"The system {self.system} is none of {', '.join(PLATFORMS)}.")
         if self.build not in ("cpu", "cuda"):
             raise ParameterError(f"The build {self.build} is neither cpu nor cuda.")
+        system = self.system or here().system
+        if self.build == "cuda" and system.startswith("macos"):
+            raise ParameterError(
+                f"There is no CUDA for {system}: choose the build cpu, which uses the GPU of a Mac "
+                "(mps)."
+            )
         for name in self.models:
             find(name)
         for path in (self.wheel, self.constraints):

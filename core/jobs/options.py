@@ -85,6 +85,7 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         raise ParameterError(f"Give either {' or '.join(kinds)}, not both.")
     if params.extent is not None and params.area is not None:
         raise ParameterError(f"Give either {option('extent')} or {option('area')}, not both.")
+    check_extent(params)
     for name, given, needed, there in (
         (
             "detector",
@@ -98,16 +99,13 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             "examples",
             params.examples is not None or params.exemplars is not None,
         ),
-        ("extent_crs", params.extent_crs, "extent", params.extent is not None),
         ("area_layer", params.area_layer, "area", params.area is not None),
         ("prompts_layer", params.prompts_layer, "prompts", params.prompts is not None),
         ("prompt_id", params.prompt_id, "prompts", params.prompts is not None),
         ("prompt_label", params.prompt_label, "prompts", params.prompts is not None),
     ):
         if given is not None and not there:
-            raise ParameterError(
-                f"{option(name)} {given} says nothing without {option(needed)}: give both."
-            )
+            raise _says_nothing(name, given, needed)
     trains = params.classifier is None and has_classes(params)
     if params.save_classifier is not None and not trains:
         raise no_new_classifier()
@@ -139,6 +137,22 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
             f"A smallest hole ({option('min_hole')} {params.min_hole:g}) does not go with {what}: "
             "leave it out."
         )
+
+
+def check_extent(params: SegmentParameters | MapParameters) -> None:
+    """Refuse the CRS of an extent that was not given.
+
+    Raises:
+        ParameterError: There is no extent.
+    """
+    if params.extent_crs is not None and params.extent is None:
+        raise _says_nothing("extent_crs", params.extent_crs, "extent")
+
+
+def _says_nothing(name: str, given: Any, needed: str) -> ParameterError:
+    return ParameterError(
+        f"{option(name)} {given} says nothing without {option(needed)}: give both."
+    )
 
 
 def _check_own_segmenter(params: SegmentParameters) -> None:
@@ -250,11 +264,13 @@ def _stretch(params: JobParameters) -> Stretch | None:
     return Stretch(tuple(p[0] for p in params.stretch), tuple(p[1] for p in params.stretch))
 
 
-def area_of_interest(params: SegmentParameters, raster: Raster) -> AreaOfInterest | None:
+def area_of_interest(
+    params: SegmentParameters | MapParameters, raster: Raster
+) -> AreaOfInterest | None:
     """The area that a job is about; None for the whole raster."""
     if params.extent is not None:
         return AreaOfInterest.from_extent(GroundBox(*params.extent), params.extent_crs, raster)
-    if params.area is not None:
+    if isinstance(params, SegmentParameters) and params.area is not None:
         return AreaOfInterest.from_layer(params.area, raster, layer=params.area_layer)
     return None
 

@@ -93,7 +93,8 @@ def read_vector(
     if isinstance(source, gpd.GeoSeries):
         source = gpd.GeoDataFrame(geometry=source)
     if isinstance(source, gpd.GeoDataFrame):
-        frame, name = with_index_fields(source), what or "The layer"
+        name = what or "The layer"
+        frame = frame_as_file(source, name)
         crs = declared_crs(source.crs)
     else:
         opened = open_vector(source, layer, parameter=parameter)
@@ -113,8 +114,26 @@ def read_vector(
     return VectorLayer(name, shapes[good], attributes.loc[good], crs)
 
 
-def with_index_fields(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """A frame whose index, where it has a name, is a field too, as in files made from it."""
+def frame_as_file(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
+    """A frame with the fields of a file made from it.
+
+    Its index, where it has a name, is a field too, and names of columns are texts: of a column 2010
+    it is "2010". Where several are the same, all but one get a "_", those that were no text first.
+
+    Args:
+        frame: With geometries.
+        name: For messages, e.g. "The truth".
+
+    Raises:
+        ParameterError: It has no geometries, or its columns have names of several levels.
+    """
+    if frame.active_geometry_name is None:
+        raise ParameterError(f"{name} has no geometries: set_geometry first.")
+    if frame.columns.nlevels > 1:
+        raise ParameterError(
+            f"{name} has columns of {frame.columns.nlevels} levels: give each one name (frame."
+            "columns = ['_'.join(filter(None, map(str, column))) for column in frame.columns])."
+        )
     levels = {
         title: frame.index.get_level_values(number).array
         for number, title in enumerate(frame.index.names)
@@ -123,7 +142,22 @@ def with_index_fields(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     found = frame.copy(deep=False)
     for place, (title, values) in enumerate(levels.items()):
         found.insert(place, title, values)
-    return found
+    place = list(found.columns).index(found.active_geometry_name)
+    found.columns = pd.Index(_names(list(found.columns)), dtype=object)
+    return found.set_geometry(found.columns[place])
+
+
+def _names(columns: list[Any]) -> list[str]:
+    """Names of columns as texts, no two the same."""
+    texts = {column for column in columns if isinstance(column, str)}
+    names: list[str] = []
+    for column in columns:
+        is_text = isinstance(column, str)
+        name = column if is_text else as_text(column) or str(column)
+        while name in names or (not is_text and name in texts):
+            name += "_"
+        names.append(name)
+    return names
 
 
 def say_left_out(count: int, name: str, needed: str) -> None:

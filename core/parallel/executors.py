@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ..errors import Cancelled, JobError, ParameterError, WorkerDied
-from ..notes import for_threads
+from ..notes import told, with_notes
 from .cancellation import check, stop_for_good_by
 
 T = TypeVar("T")
@@ -234,15 +234,15 @@ class ProcessExecutor(AbstractContextManager["ProcessExecutor"]):
         """Nothing to ask: the paths are this machine's."""
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        waiting: deque[Future[R]] = deque()
+        waiting: deque[Future[tuple[R, tuple[str, ...]]]] = deque()
         try:
             for item in items:
                 # Anew for each item: torch hands the memory of a tensor over only once.
-                waiting.append(self._pool.submit(_Sent.of(function), item))
+                waiting.append(self._pool.submit(_Sent.of(with_notes(function)), item))
                 if len(waiting) > self.workers * LOOK_AHEAD:
-                    yield _result(waiting.popleft())
+                    yield told(_result(waiting.popleft()))
             while waiting:
-                yield _result(waiting.popleft())
+                yield told(_result(waiting.popleft()))
         except BrokenProcessPool as error:
             if not self._begun.is_set():
                 raise JobError(
@@ -344,14 +344,14 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         waiting: deque[Any] = deque()
-        function = _WhereSeen(for_threads(function), self._paths)
+        sent = _WhereSeen(with_notes(function), self._paths)
         try:
             for item in items:
-                waiting.append(self._client.submit(function, item, pure=False))
+                waiting.append(self._client.submit(sent, item, pure=False))
                 if len(waiting) > self.workers * LOOK_AHEAD:
-                    yield self._result(waiting.popleft())
+                    yield told(self._result(waiting.popleft()))
             while waiting:
-                yield self._result(waiting.popleft())
+                yield told(self._result(waiting.popleft()))
         finally:
             for future in waiting:
                 with contextlib.suppress(Exception):  # the scheduler may be gone

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The area of interest: which windows to process and which shapes to keep.
+"""The area of interest: which windows to process, which shapes to keep, which cells to map.
 
 It is brought to the raster's ground and pixels once; edges are densified first, because a straight
 edge in one CRS is a curve in another.
@@ -21,10 +21,14 @@ from ..earth.crs import degrees_per_unit, known_crs
 from ..earth.place import RasterPlace
 from ..errors import OutputError, ParameterError
 from ..sources.vector_input.opening import open_vector
-from ..types import GroundBox, PixelBox
+from ..types import BoolArray, CellBox, GroundBox, PixelBox
 
 KEPT = 0.5
 """Share of a shape's area (or length) that must lie inside for it to be kept."""
+
+NUDGE = 1e-6
+"""Share of a cell by which its middle is moved: one on a border is in one of two areas that share
+it, whatever the last digits of their coordinates are."""
 
 
 class MissesRaster(ParameterError):
@@ -65,6 +69,7 @@ class AreaOfInterest:
             raise ParameterError(f"{what} has no polygon: give one with an area.")
         self.ground = shapely.make_valid(ground, method="structure", keep_collapsed=False)
         self.pixels = _transformed(self.ground, ~raster.transform)
+        self.shape = raster.bounds.shape
         shapely.prepare(self.ground)
         shapely.prepare(self.pixels)
         if not self.touches(raster.bounds):
@@ -148,6 +153,44 @@ class AreaOfInterest:
             return True
         valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
         return bool(size(shapely.intersection(self.ground, valid)) >= KEPT * whole)
+
+    def cells(self, cell: int) -> CellBox:
+        """The smallest box of cells with all whose middle lies in the area; empty without any.
+
+        Args:
+            cell: Side of a cell, working pixels.
+        """
+        x0, y0, x1, y1 = shapely.bounds(self.pixels)
+        sides = []
+        for end, low, high in zip(self.shape, (y0, x0), (y1, x1), strict=True):
+            middles = _middles(0, -(-end // cell), cell, end)
+            inside = np.flatnonzero((middles > low) & (middles < high))
+            sides.append((int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0))
+        (row0, row1), (col0, col1) = sides
+        return CellBox(row0, col0, row1, col1)
+
+    def holds(self, box: CellBox, cell: int) -> BoolArray:
+        """Of which cells the middle lies in the area.
+
+        Args:
+            box: Cells.
+            cell: Side of a cell, working pixels.
+
+        Returns:
+            (height, width) bool on ``box``.
+        """
+        height, width = self.shape
+        x = _middles(box.col0, box.col1, cell, width)
+        y = _middles(box.row0, box.row1, cell, height)
+        if len(x) and len(y) and shapely.covers(self.pixels, shapely.box(x[0], y[0], x[-1], y[-1])):
+            return np.ones(box.shape, bool)
+        return np.asarray(shapely.contains_xy(self.pixels, x[None], y[:, None]), bool)
+
+
+def _middles(first: int, stop: int, cell: int, end: int) -> NDArray[np.float64]:
+    """The middles of rows (or columns) of cells, of the last one as far as the raster reaches."""
+    start = np.arange(first, stop, dtype=np.float64) * cell
+    return (start + np.minimum(start + cell, end)) / 2 + NUDGE * cell
 
 
 def _transformed(geometry: Any, transform: Affine) -> Any:

@@ -64,6 +64,8 @@ class Segmenter(Protocol):
     def segment(self, image: TileImage) -> TileMasks:
         """The window's instance masks, those at the window's edge too, no two of them the same.
 
+        What it says by ``warnings.warn(text, SamGeoWarning)`` is in ``JobResult.warnings``, once.
+
         Raises:
             ModelError: The model failed; the pipeline retries once and then reports the tile.
         """

@@ -18,7 +18,7 @@ from ..errors import OutputError, ParameterError, PromptError
 from ..job import TrackParameters
 from ..layers.inputs import Input, check_not_input, layer_input, raster_input, same_file
 from ..layers.provenance import ModelUsed, provenance
-from ..layers.reader import mended, with_index_fields
+from ..layers.reader import frame_as_file, mended
 from ..layers.record import ShortRun, newest, seen, stamps
 from ..layers.writer import LayerWriter, check_output
 from ..models.base import PromptableModel
@@ -317,7 +317,7 @@ def _start(series: Sequence[DatedRaster], at: str | None) -> int:
 def _read(layer: str | Path | gpd.GeoDataFrame, name: str | None) -> gpd.GeoDataFrame:
     """The layer, with its declared CRS."""
     if isinstance(layer, gpd.GeoDataFrame):
-        return with_index_fields(layer).reset_index(drop=True)
+        return frame_as_file(layer, "The layer").reset_index(drop=True)
     return open_vector(layer, name, parameter="layer_name").read().reset_index(drop=True)
 
 

@@ -91,6 +91,8 @@ class MapParameters(Parameters):
     bands: Optional[list[int]] = shared("bands")
     stretch: Optional[list[list[float]]] = shared("stretch")
     resolution: Optional[float] = shared("resolution")
+    extent: Optional[list[float]] = shared("extent")
+    extent_crs: Optional[str] = shared("extent_crs")
     raster_crs: Optional[str] = shared("raster_crs")
     overlap: str = shared("overlap")
     allow_remote: bool = shared("allow_remote")

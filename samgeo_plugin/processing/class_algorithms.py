@@ -123,6 +123,7 @@ class MapAlgorithm(ClassAlgorithm):
     def work(self, given: Given) -> dict[str, Any]:
         job = MapParameters.from_dict(
             {
+                **given.place(),
                 **self.class_options(given),
                 "output": str(given.folder / "result.gpkg"),
                 "shapes": self.shapes,
@@ -160,9 +161,9 @@ class ClassifyGround(MapAlgorithm):
 
     def about(self) -> str:
         return tr(
-            "Divides all of a raster into classes. The polygons share their borders, without gaps "
-            "and overlaps, and no seam of the tiles shows. Each has its class, the class's "
-            "probability, and its area.\n\n"
+            "Divides all of a raster, or of an extent, into classes. The polygons share their "
+            "borders, without gaps and overlaps, and no seam of the tiles shows. Each has its "
+            "class, the class's probability, and its area.\n\n"
             "The classes are those of examples: strokes, points or polygons on ground of each "
             "class. Without examples they are those that the embedded model knows: building, road, "
             "water, trees, field, bare ground, vehicle, other."
@@ -170,6 +171,7 @@ class ClassifyGround(MapAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
+        self.add_extent()
         # All ground is of its likeliest class, however unlikely: there is no least probability.
         self.add_examples(tr("Examples"), least=False)
         self.add_choice(
@@ -217,8 +219,9 @@ class RoadNetwork(MapAlgorithm):
 
     def about(self) -> str:
         return tr(
-            "Draws the centre lines of all roads (or streams) of a raster. Lines end at junctions "
-            "and meet there exactly; each has its width, its length and its probability.\n\n"
+            "Draws the centre lines of all roads (or streams) of a raster or an extent. Lines end "
+            "at junctions and meet there exactly; each has its width, its length and its "
+            "probability.\n\n"
             "Roads are what a few strokes along some of them, and some on other ground, say; "
             "without strokes, what the embedded model takes for roads. "
             "Five strokes give a first map; ten give a good one. Strokes whose class is empty, and "
@@ -227,6 +230,7 @@ class RoadNetwork(MapAlgorithm):
 
     def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802
         self.add_raster()
+        self.add_extent()
         self.add_examples(
             tr("Strokes"), None, tr("0.65 where nothing is said; without strokes, 0.5")
         )

@@ -12,7 +12,7 @@ import pytest
 import samgeo_core
 from samgeo_core.errors import SamGeoWarning
 from samgeo_core.jobs.result import collected_warnings
-from samgeo_core.notes import collected, for_threads, silenced, warn
+from samgeo_core.notes import collected, for_threads, silenced, told, warn, with_notes
 
 USES_PYTHONS = {"notes.py", "cli/console.py", "worker/serve.py"}
 """The one way to warn, and two that have a process for themselves."""
@@ -45,6 +45,31 @@ def test_threads_that_work_for_a_block_reach_it():
         pool.submit(for_threads(warn), "by a function").result()
         pool.submit(pickle.loads(pickle.dumps(for_threads(warn))), "pickled").result()
     assert texts(said) == ["by a function", "pickled"]
+
+
+def test_what_others_say_to_python_reaches_the_block_each_time():
+    def say():
+        warnings.warn("of a segmenter", SamGeoWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        say()  # Python passes over the second time, and says so to no filter
+        with collected() as said:
+            say()
+            say()
+            warnings.warn(SamGeoWarning("as an object"), stacklevel=1)
+            warnings.warn("of a library", RuntimeWarning, stacklevel=1)
+    assert texts(said) == ["of a segmenter", "of a segmenter", "as an object"]
+    assert [str(one.message) for one in shown] == ["of a segmenter", "of a library"]
+
+
+def test_what_a_process_says_is_said_where_its_result_arrives():
+    function = pickle.loads(pickle.dumps(with_notes(warn)))
+    with collected() as said:
+        answer = function("left out")
+        assert said == []
+        assert told(answer) is None
+    assert texts(said) == ["left out"]
 
 
 def test_what_is_said_after_the_end_of_a_block_is_not_lost():

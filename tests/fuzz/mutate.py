@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,20 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def peak_megabytes() -> float:
-    """Peak resident memory of this process so far."""
+def memory_from_now() -> Callable[[], float]:
+    """A function for how much more memory this process has held since than it holds now, megabytes.
+
+    Other tests of this process may have held more before: Linux forgets their peak; elsewhere only
+    what goes beyond it is seen.
+    """
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    before = _peak_megabytes()
+    return lambda: _peak_megabytes() - before
+
+
+def _peak_megabytes() -> float:
+    """Peak resident memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

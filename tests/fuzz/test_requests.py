@@ -26,7 +26,7 @@ from samgeo_core.worker.serve import Worker
 from samgeo_core.worker.session_methods import Engine
 
 from ..core.worker_client import environment
-from .mutate import peak_megabytes, rounds
+from .mutate import memory_from_now, rounds
 
 ODD = [
     None, True, False, 0, -1, 2**31, 2**63, -(2**70), 10**300, 1e308, 0.5, "", " ", "\x00", "a\x00",
@@ -142,7 +142,7 @@ def test_every_wrong_request_is_answered_by_an_error_of_ours(town, tmp_path):
     rng = np.random.default_rng(11)
     opening = {"id": 1, "method": "open", "params": good(town, tmp_path)[0][1]}
     asked = [opening, *wrong(town, tmp_path, rng, rounds(150))]
-    before = peak_megabytes()
+    grown = memory_from_now()
     said = answers([json.dumps(request) + "\n" for request in asked], tmp_path)
     ends = [m for m in said if m["event"] in ("result", "failure")]
     assert sorted(m["id"] for m in ends) == sorted(request["id"] for request in asked)
@@ -151,7 +151,7 @@ def test_every_wrong_request_is_answered_by_an_error_of_ours(town, tmp_path):
            for m in ends if m["event"] == "failure" and m["kind"] == "InternalError"]  # fmt: skip
     assert not bad, "\n".join(map(str, bad[:40]))
     assert all(len(m.get("message", "")) < 2100 for m in ends)
-    assert peak_megabytes() - before < 1500
+    assert grown() < 1500
 
 
 def test_half_a_character_is_answered(town, tmp_path):
@@ -165,7 +165,7 @@ def test_a_flood_of_requests_is_refused_and_answered(tmp_path):
     channel = io.BytesIO()
     worker = Worker(lambda: None, io.BytesIO(), channel)
     request = job.Request(1, "open", {"rasters": ["x" * 1_000_000]})
-    before = peak_megabytes()
+    grown = memory_from_now()
     for number in range(300):
         worker._enqueue(job.Request(number, "open", request.params), 1_000_000)
     assert len(worker._waiting) <= 67
@@ -173,7 +173,7 @@ def test_a_flood_of_requests_is_refused_and_answered(tmp_path):
     refused = [json.loads(line) for line in channel.getvalue().splitlines()]
     assert len(refused) == 300 - len(worker._waiting)
     assert all("wait already" in m["message"] for m in refused)
-    assert peak_megabytes() - before < 300
+    assert grown() < 300
 
 
 def test_a_client_that_reads_nothing_and_closes_its_input_ends_the_engine(town, tmp_path):

@@ -163,6 +163,18 @@ def test_ground_becomes_polygons_and_roads_become_lines(provider, engine, town, 
     assert layer_of(results, context).wkbType() == QgsWkbTypes.Type.LineString
 
 
+@pytest.mark.parametrize("name", ["classifyground", "roadnetwork"])
+def test_a_part_of_the_raster_is_mapped(provider, engine, town, asked, name):  # noqa: F811
+    given = {"INPUT": town, "OUTPUT": "memory:", "CLASSIFIER": "/a/b.samgeo-classes"}
+    run(name, given)
+    assert asked["extent"] is asked["extent_crs"] is None
+    run(name, {**given, "EXTENT": "85.51,85.53,27.59,27.61 [EPSG:4326]"})
+    assert asked["extent"] == pytest.approx([85.51, 27.59, 85.53, 27.61])
+    assert asked["extent_crs"] == "EPSG:4326"
+    with pytest.raises(Refused, match="extent misses the raster"):
+        run(name, {**given, "EXTENT": "0,1,0,1 [EPSG:4326]"})
+
+
 def test_what_is_missing_is_said_in_qgis_words(provider, engine, town, layers):  # noqa: F811
     objects, examples, _ = layers
     given = {"OBJECTS": objects, "INPUT": town, "OUTPUT": "memory:"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from ...merge.fuse import tile_weights
 from ...merge.nodes import lattice
 from ...parallel.atomic_write import write_atomically
 from ...parallel.executors import ONE_AT_A_TIME, Executor
-from ...tiles.grid import Grid
+from ...raster.areas import AreaOfInterest
+from ...tiles.grid import Grid, Tile
 from ...types import BoolArray, CellBox, FloatArray, TileIndex
 from .feature_stage import FeatureSource, Report
 from .own_classes import settled
@@ -58,10 +60,12 @@ class SampleStage:
     Args:
         source: Gives the tile's features.
         folder: Where the samples go.
+        area: Where the evenly spread ones lie; None for the whole raster.
     """
 
     source: FeatureSource
     folder: Path
+    area: AreaOfInterest | None = None
 
     def __call__(self, item: tuple[TileIndex, list[int], list[int], list[int]]) -> TileIndex:
         """Sample one tile: its index, and the number, row and column of each example's cell."""
@@ -87,6 +91,10 @@ class SampleStage:
             even_cols = np.arange(-(-core.col0 // SPACING) * SPACING, core.col1, SPACING)
             grid_rows, grid_cols = (g.ravel() for g in np.meshgrid(even_rows, even_cols,
                                                                    indexing="ij"))  # fmt: skip
+            if self.area is not None:
+                wanted = self.area.holds(core, self.source.grid.cell)
+                here = wanted[grid_rows - core.row0, grid_cols - core.col0]
+                grid_rows, grid_cols = grid_rows[here], grid_cols[here]
             all_rows = np.concatenate([np.array(rows, np.int64), grid_rows])
             all_cols = np.concatenate([np.array(cols, np.int64), grid_cols])
             number = np.concatenate(
@@ -120,17 +128,19 @@ def train_cells(
     executor: Executor,
     report: Report,
     options: ClassifierOptions = CELL_OPTIONS,
+    area: AreaOfInterest | None = None,
 ) -> Classifier:
     """A classifier of cells from examples.
 
     Args:
         source: Gives the tiles' features.
-        folder: For the samples; of this raster, model and examples alone.
+        folder: For the samples; of this raster, model, area and examples alone.
         marked: The examples' cells.
         model: Fingerprint of the model.
         executor: Runs the stage.
         report: Told of progress.
         options: Of the classifier.
+        area: That is to be mapped; examples may lie elsewhere. None for the whole raster.
 
     Raises:
         PromptError: Some class has no example on the raster's data.
@@ -145,13 +155,15 @@ def train_cells(
     items = []
     for tile in grid:
         own = own_of[tile.index]
+        if not own and area is not None and not area.touches(tile.core):
+            continue
         places = (marked.rows[own].tolist(), marked.cols[own].tolist())
         items.append((tile.index, own, *places))
     folder.mkdir(parents=True, exist_ok=True)
     report("samples", 0, len(items))
     parts, numbers = [], []
     names: tuple[str, ...] = ()
-    stage = SampleStage(source, folder)
+    stage = SampleStage(source, folder, area)
     for done, index in enumerate(executor.map(stage, items), 1):
         with np.load(sample_path(folder, index), allow_pickle=False) as file:
             if len(file["names"]):
@@ -226,14 +238,17 @@ def _save_map(path: Path, logits: NDArray[np.int16], valid: BoolArray) -> None:
         np.savez_compressed(file, logits=logits, valid=valid)
 
 
-def map_tiles(stage: MapStage, executor: Executor, report: Report) -> ClassMap:
-    """Map all tiles that have no map yet."""
-    indices = [tile.index for tile in stage.source.grid]
+def map_tiles(
+    stage: MapStage, executor: Executor, report: Report, area: AreaOfInterest | None = None
+) -> ClassMap:
+    """Map all tiles of an area (None: of the raster) that have no map yet."""
+    found = ClassMap(stage.folder, stage.source.grid, len(stage.classifier.classes), area)
+    indices = found.tiles()
     stage.folder.mkdir(parents=True, exist_ok=True)
     report("class map", 0, len(indices))
     for done, _ in enumerate(executor.map(stage, indices), 1):
         report("class map", done, len(indices))
-    return ClassMap(stage.folder, stage.source.grid, len(stage.classifier.classes))
+    return found
 
 
 @dataclass
@@ -244,17 +259,29 @@ class ClassMap:
         folder: Where the tiles' maps are.
         grid: The tiles.
         classes: Number of classes.
+        area: Beyond which nothing is known, as beyond the raster; None for the whole raster.
     """
 
     folder: Path
     grid: Grid
     classes: int
+    area: AreaOfInterest | None = None
     _kept: OrderedDict[TileIndex, tuple[FloatArray, BoolArray]] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
 
-    def __reduce__(self) -> tuple[type[ClassMap], tuple[Path, Grid, int]]:
-        return ClassMap, (self.folder, self.grid, self.classes)
+    def __reduce__(self) -> tuple[type[ClassMap], tuple[Path, Grid, int, AreaOfInterest | None]]:
+        return ClassMap, (self.folder, self.grid, self.classes, self.area)
+
+    @cached_property
+    def bounds(self) -> CellBox:
+        """The cells around all that is mapped; beyond them the map ends as the raster does."""
+        whole = lattice(self.grid)
+        return whole if self.area is None else self.area.cells(self.grid.cell).intersection(whole)
+
+    def tiles(self) -> list[TileIndex]:
+        """The tiles that cells of the map are fused from."""
+        return [tile.index for tile in self.grid if self._wants(tile)]
 
     def logits(self, box: CellBox) -> tuple[FloatArray, BoolArray]:
         """Fused logits of a box of cells, which may reach beyond the raster.
@@ -278,14 +305,27 @@ class ClassMap:
             total[:, place[0], place[1]] += part
             weight[place] += share
         known = weight > 0
+        if self.area is not None:
+            known &= self.area.holds(box, self.grid.cell)
+            total *= known
         return np.asarray(total / np.where(known, weight, 1), np.float32), known
 
     def has_data(self) -> bool:
         """Whether anything is known of any cell."""
-        return any(bool(self._load(tile.index)[1].any()) for tile in self.grid)
+        for index in self.tiles():
+            _, valid = self._load(index)
+            if valid.any() and self.area is not None:
+                trusted = self.grid[index].trusted.cells(self.grid.cell)
+                valid = valid & self.area.holds(trusted, self.grid.cell)
+            if valid.any():
+                return True
+        return False
+
+    def _wants(self, tile: Tile) -> bool:
+        return self.area is None or self.area.touches(tile.trusted)
 
     def _tiles(self, box: CellBox) -> list[TileIndex]:
-        """Tiles whose trusted windows may reach a box, row by row."""
+        """Tiles of the map whose trusted windows may reach a box, row by row."""
         inside = box.intersection(lattice(self.grid))
         if inside.empty:
             return []
@@ -294,7 +334,7 @@ class ClassMap:
         rows = range(inside.row0 * cell // side - reach, inside.row1 * cell // side + reach + 1)
         cols = range(inside.col0 * cell // side - reach, inside.col1 * cell // side + reach + 1)
         around = (TileIndex(row, col) for row in rows for col in cols)
-        return [index for index in around if index in self.grid]
+        return [index for index in around if index in self.grid and self._wants(self.grid[index])]
 
     def _load(self, index: TileIndex) -> tuple[FloatArray, BoolArray]:
         found = self._kept.pop(index, None)

@@ -19,7 +19,6 @@ from ...classes.classifier import Classifier, Doubles, class_probabilities
 from ...classes.skeleton import smoothed
 from ...classes.surfaces import LARGEST_SPECK, label_cells
 from ...job import MapParameters
-from ...merge.nodes import lattice
 from ...parallel.executors import Executor
 from ...raster.raster import Raster
 from ...types import CellBox
@@ -73,7 +72,7 @@ class SurfaceStage:
 
     def __call__(self, box: CellBox) -> list[Surface]:
         """The pieces of one block."""
-        wide = box.grown(max(self.speck, 8)).intersection(lattice(self.source.grid))
+        wide = box.grown(max(self.speck, 8)).intersection(self.source.bounds)
         logits, known = self.source.logits(wide)
         logits = smoothed(logits)
         labels = label_cells(logits, known, wide, box, self.speck)
@@ -118,7 +117,7 @@ def class_polygons(
     t = raster.transform
     pixel = math.sqrt(abs(t.a * t.e - t.b * t.d))
     tolerance = 2.0 * grid.cell if params.simplify is None else params.simplify / pixel
-    boxes = blocks_of(grid)
+    boxes = blocks_of(source)
     pieces: list[Surface] = []
     report("coverage", 0, len(boxes))
     stage = SurfaceStage(source, speck, tolerance)

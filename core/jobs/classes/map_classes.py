@@ -16,6 +16,7 @@ import numpy as np
 from ...classes.cell_examples import cell_examples
 from ...classes.classifier import Classifier
 from ...classes.saved import SavedClassifier, save_classifier
+from ...errors import ParameterError
 from ...job import MapParameters, Progress, option
 from ...layers.provenance import ModelUsed
 from ...merge.nodes import lattice
@@ -23,7 +24,14 @@ from ...parallel.executors import check_main_module
 from ...raster.raster import open_raster
 from ...vectors.schema import CLASS, CLASS_PROBABILITY, LENGTH, WIDTH
 from ..folder import Output, executor_for
-from ..options import check_tolerance, has_classes, raster_options, with_absolute_paths
+from ..options import (
+    area_of_interest,
+    check_extent,
+    check_tolerance,
+    has_classes,
+    raster_options,
+    with_absolute_paths,
+)
 from ..result import NO_POLYGONS, JobResult, reported
 from ..scale import scale_for
 from ..stages.opened import keep_model
@@ -75,6 +83,7 @@ def map_classes(
     """
     check_main_module()
     check_options(params)
+    check_extent(params)
     check_new_classifier(params)
     lines, given = params.shapes == "network", has_classes(params)
     check_own_classes(params, given=given)
@@ -88,6 +97,7 @@ def map_classes(
         open_raster(params.rasters, raster_options(params)) as raster,
     ):
         check_tolerance(params, raster)
+        area = area_of_interest(params, raster)
         output = Output.of(
             params,
             raster,
@@ -109,6 +119,11 @@ def map_classes(
         if not given:
             ready = own_classifier(model, lines=lines)
         grid = map_grid(raster, model.info, params.tile_size, params.margin, lines=lines)
+        if area is not None and area.cells(grid.cell).empty:
+            raise ParameterError(
+                f"{option('extent')} is smaller than a cell of the map ({grid.cell} x {grid.cell} "
+                "pixels): choose a larger one."
+            )
         marked = None if examples is None else cell_examples(examples, grid.cell, lattice(grid))
         source = FeatureSource(spec, factory, grid)
         keep_model(source.run, model)
@@ -126,7 +141,8 @@ def map_classes(
                     classifier: Classifier = ready
                 else:
                     assert marked is not None  # there are examples
-                    key = _digest(marked.rows, marked.cols, marked.names)
+                    where = [] if area is None else [area.pixels.wkt]
+                    key = _digest(marked.rows, marked.cols, marked.names, *where)
                     classifier = train_cells(
                         source,
                         features_folder / f"examples-{key}",
@@ -134,6 +150,7 @@ def map_classes(
                         model.info.fingerprint,
                         executor,
                         report,
+                        area=area,
                     )
                 if params.save_classifier is not None:
                     said = about(raster, model, example_layers(params))
@@ -145,7 +162,7 @@ def map_classes(
                 stage = MapStage(
                     source, features_folder / f"map-{made}", classifier, by_objects=not given
                 )
-                found = map_tiles(stage, executor, report)
+                found = map_tiles(stage, executor, report, area)
 
                 def drawn(asked: MapParameters) -> gpd.GeoDataFrame:
                     draw = road_lines if lines else class_polygons
@@ -162,7 +179,8 @@ def map_classes(
 
             def result() -> JobResult:
                 path, layer = str(writer.path), writer.layer_name
-                return JobResult(path, layer, len(features), len(grid), warnings=why_none)
+                tiles = len(found.tiles())
+                return JobResult(path, layer, len(features), tiles, warnings=why_none)
 
             announce(result)
             with writer:
@@ -199,7 +217,7 @@ def _why_none(
     lines = params.shapes == "network"
     begins = "No lines: " if lines else NO_POLYGONS
     if not source.has_data():
-        return f"{begins}the raster has no data."
+        return f"{begins}the raster has no data{' in the extent' if params.extent else ''}."
     if lines:
         of = "a road" if params.road_class is None else f"of the class {params.road_class}"
         strokes = params.examples is not None or params.like

@@ -13,19 +13,19 @@ import numpy as np
 import shapely
 
 from ...classes.skeleton import BLOCK
-from ...merge.nodes import lattice
 from ...raster.raster import Raster
-from ...tiles.grid import Grid
 from ...types import CellBox
 from ...vectors.geodesic import measure, pixel_areas
+from .class_map import ClassMap
 
 
-def blocks_of(grid: Grid) -> list[CellBox]:
-    whole = lattice(grid)
+def blocks_of(source: ClassMap) -> list[CellBox]:
+    """The blocks of a map: where they begin does not depend on how much of the raster it shows."""
+    whole = source.bounds
     return [
         CellBox(row, col, row + BLOCK, col + BLOCK).intersection(whole)
-        for row in range(0, whole.row1, BLOCK)
-        for col in range(0, whole.col1, BLOCK)
+        for row in range(whole.row0 // BLOCK * BLOCK, whole.row1, BLOCK)
+        for col in range(whole.col0 // BLOCK * BLOCK, whole.col1, BLOCK)
     ]
 
 

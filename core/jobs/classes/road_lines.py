@@ -17,7 +17,6 @@ from ...classes.road_graph import NetworkOptions, RoadLine, road_network
 from ...classes.skeleton import MARGIN, SkeletonCells, block_skeleton, smoothed
 from ...errors import ParameterError
 from ...job import MapParameters, option
-from ...merge.nodes import lattice
 from ...parallel.executors import Executor
 from ...raster.raster import Raster
 from ...types import CellBox
@@ -50,7 +49,7 @@ class SkeletonStage:
 
     def __call__(self, box: CellBox) -> SkeletonCells:
         """The skeleton of one block."""
-        wide = box.grown(MARGIN).intersection(lattice(self.source.grid))
+        wide = box.grown(MARGIN).intersection(self.source.bounds)
         logits, known = self.source.logits(wide)
         probability = class_probabilities(smoothed(logits))[..., self.number]
         return block_skeleton(probability.astype(np.float32), known, wide, box, self.least, HOLE)
@@ -69,7 +68,7 @@ def road_lines(
     assert params.min_class_prob is not None  # the job has chosen it
     name = _road_class(params, classifier)
     number = classifier.classes.index(name)
-    boxes = blocks_of(source.grid)
+    boxes = blocks_of(source)
     parts = []
     report("skeleton", 0, len(boxes))
     stage = SkeletonStage(source, number, params.min_class_prob)
@@ -80,8 +79,10 @@ def road_lines(
         *(np.concatenate([getattr(part, field) for part in parts])
           for field in ("rows", "cols", "half", "probability"))
     )  # fmt: skip
+    first = source.bounds
     sides = sorted(
-        {(0, box.row0) for box in boxes if box.row0} | {(1, box.col0) for box in boxes if box.col0}
+        {(0, box.row0) for box in boxes if box.row0 > first.row0}
+        | {(1, box.col0) for box in boxes if box.col0 > first.col0}
     )
     down, across = (side * source.grid.cell for side in pixel_metres(raster))
     options = NetworkOptions(

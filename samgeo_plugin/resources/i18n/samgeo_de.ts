@@ -2830,19 +2830,19 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Divides all of a raster into classes. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.
+   <source>Divides all of a raster, or of an extent, into classes. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.
 
 The classes are those of examples: strokes, points or polygons on ground of each class. Without examples they are those that the embedded model knows: building, road, water, trees, field, bare ground, vehicle, other.</source>
-   <translation>Teilt ein ganzes Raster in Klassen. Die Polygone haben gemeinsame Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.
+   <translation>Teilt ein ganzes Raster oder eine Ausdehnung davon in Klassen. Die Polygone haben gemeinsame Grenzen, ohne Lücken und Überlappungen, und keine Naht der Kacheln ist zu sehen. Jedes hat seine Klasse, deren Wahrscheinlichkeit und seine Fläche.
 
 Die Klassen sind die der Beispiele: Striche, Punkte oder Polygone auf dem Boden jeder Klasse. Ohne Beispiele sind es die, die das eingebaute Modell kennt: Gebäude, Straße, Wasser, Bäume, Feld, offener Boden, Fahrzeug, Sonstiges.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Draws the centre lines of all roads (or streams) of a raster. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
+   <source>Draws the centre lines of all roads (or streams) of a raster or an extent. Lines end at junctions and meet there exactly; each has its width, its length and its probability.
 
 Roads are what a few strokes along some of them, and some on other ground, say; without strokes, what the embedded model takes for roads. Five strokes give a first map; ten give a good one. Strokes whose class is empty, and those of the second layer, are on other ground.</source>
-   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
+   <translation>Zeichnet die Mittellinien aller Straßen (oder Bäche) eines Rasters oder einer Ausdehnung. Linien enden an Kreuzungen und treffen sich dort genau; jede hat ihre Breite, ihre Länge und ihre Wahrscheinlichkeit.
 
 Straßen sind, was einige Striche entlang von Straßen und einige auf anderem Boden sagen; ohne Striche, was das eingebaute Modell für Straßen hält. Fünf Striche geben eine erste Karte, zehn eine gute. Striche, deren Klasse leer ist, und die der zweiten Ebene liegen auf anderem Boden.</translation>
   </message>

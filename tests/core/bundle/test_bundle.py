@@ -202,6 +202,7 @@ def test_a_damaged_model_is_refused(tmp_path, model):
         ({"python": "2.7"}, "Python 2.7"),
         ({"system": "amiga"}, "amiga"),
         ({"build": "tpu"}, "tpu"),
+        ({"build": "cuda", "system": "macos-arm64"}, "^There is no CUDA for macos-arm64: choose "),
         ({"wheel": Path("/no/such.whl")}, "no file"),
     ],
 )

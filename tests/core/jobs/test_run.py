@@ -322,6 +322,23 @@ def test_an_existing_output_is_refused_before_any_work(raster, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.fgb"]
 
 
+class Complaining(SceneOracle):
+    """Says something of each tile, as a segmenter of the user's own does it."""
+
+    def segment(self, image):
+        warnings.warn("Clouds were passed over.", SamGeoWarning, stacklevel=1)
+        return super().segment(image)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_own_segmenter_warns_of_is_in_the_result(raster, tmp_path, workers):
+    asked = job(raster, tmp_path / "a.gpkg", workers=workers)
+    with pytest.warns(SamGeoWarning) as shown:
+        result = pipeline.run(asked, segmenter=Complaining())
+    assert result.warnings == ["Clouds were passed over."]
+    assert [str(one.message) for one in shown] == result.warnings
+
+
 def test_an_extent_without_an_object_is_what_left_them_out(raster, tmp_path):
     one_pixel = [400_010.0, 3_000_000 - 10.3, 400_010.3, 3_000_000 - 10.0]
     with pytest.warns(SamGeoWarning, match=r"and all were left out by the extent\."):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Transformer
 from samgeo_core.errors import ParameterError
@@ -222,6 +222,22 @@ def test_bad_layers_are_refused(raster: Raster, tmp_path: Path) -> None:
     gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)]).to_file(tmp_path / "plain.shp")
     with pytest.raises(ParameterError, match="no coordinate system"):
         AreaOfInterest.from_layer(tmp_path / "plain.shp", raster)
+
+
+@given(st.floats(0.1, 49.9), st.sampled_from([1, 3, 4, 8]))
+@example(26.0, 4)  # through the middles of cells
+def test_each_cell_is_of_one_of_two_areas_side_by_side(split: float, cell: int) -> None:
+    lattice = Placed.bounds.cells(cell)
+    held = np.zeros(lattice.shape, int)
+    for col0, col1 in ((0.0, split), (split, 50.0)):
+        corners = [PLACE @ corner for corner in ((col0, 0), (col1, 0), (col1, 40), (col0, 40))]
+        area = AreaOfInterest(Polygon(corners), Placed())
+        own = area.holds(lattice, cell)
+        tight = area.cells(cell)
+        assert own.sum() == own[tight.slices(lattice)].sum() == tight.area
+        assert (area.holds(tight.grown(2), cell)[2:-2, 2:-2]).all()
+        held += own
+    assert (held == 1).all()
 
 
 def test_a_raster_without_crs_takes_areas_in_its_own_units(make_raster: Make) -> None:
