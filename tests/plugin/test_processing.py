@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -42,11 +43,12 @@ from samgeo_plugin import field_types, rasters, rendering, styles
 from samgeo_plugin.engine.process import EngineCommand
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
-from samgeo_plugin.processing import jobs
+from samgeo_plugin.processing import jobs, sinks
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.given import Given, handed_over, units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
 from samgeo_plugin.processing.results import Carried
+from samgeo_plugin.processing.segment_raster import SegmentRaster
 from samgeo_plugin.setup import environment
 from tests.gui.processes import below
 
@@ -829,6 +831,92 @@ def test_a_geopackage_that_is_open_is_not_replaced(
         with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
             run("segmentraster", {"INPUT": town, "OUTPUT": sink})
     kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
+@pytest.mark.parametrize("sink", ["file", "table"])
+def test_a_result_whose_geopackage_was_locked_during_the_work_is_kept_beside_it(
+    provider, engine, town, tmp_path, monkeypatch, sink
+):
+    target = tmp_path / "objects.gpkg"
+    run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    prompts = tmp_path / "square.gpkg"
+    _save_square(prompts)
+    held = []
+    real = EngineRun.call
+
+    def meanwhile(self, method, params, on_progress=None):
+        if not held:
+            held.append(sqlite3.connect(target, isolation_level=None))
+            if sink == "table":  # without a log beside it, as other programs read it
+                held[0].execute("PRAGMA journal_mode = delete")
+            held[0].executescript("BEGIN; SELECT count(*) FROM objects")
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", meanwhile)
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    given = {
+        "INPUT": town,
+        "PROMPTS": str(prompts),
+        "OUTPUT": table if sink == "table" else str(target),
+    }
+    with pytest.raises(Refused, match=r"kept in .*objects_kept\.gpkg") as said:
+        run("segmentfromprompts", given)
+    held[0].close()
+    assert ("-wal beside it" if sink == "file" else "Could not create layer") in str(said.value)
+    kept = QgsVectorLayer(str(tmp_path / "objects_kept.gpkg"), "kept", "ogr")
+    assert kept.featureCount() == 3
+    assert "prompt_id" in kept.fields().names()
+    assert kept.listStylesInDatabase()[0] == 1
+    assert QgsVectorLayer(f"{target}|layername=objects", "old", "ogr").featureCount() == 3
+    assert not QgsVectorLayer(f"{target}|layername=roofs", "new", "ogr").isValid()
+
+
+@pytest.mark.parametrize("sink", ["file", "table"])
+@pytest.mark.parametrize("refused", ["second", "close"])
+def test_of_a_sink_that_takes_not_all_features_nothing_stays(
+    provider, engine, town, tmp_path, monkeypatch, gdal_exceptions, sink, refused
+):
+    class FillsUp:
+        def __init__(self, real) -> None:
+            self.real, self.taken = real, 0
+
+        def addFeature(self, feature, flags):  # noqa: N802
+            self.taken += 1
+            if self.taken > 1:
+                return refused == "close"
+            return self.real.addFeature(feature, flags)
+
+    def fills_up(self, *given):
+        made, destination = real(self, *given)
+        return FillsUp(made), destination
+
+    target = tmp_path / "objects.gpkg"
+    if sink == "table":
+        run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    real = SegmentRaster.parameterAsSink
+    monkeypatch.setattr(SegmentRaster, "parameterAsSink", fills_up)
+    monkeypatch.setattr(SegmentRaster, "writeFeatureError", lambda *_: "The disk is full.")
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    why = "The disk is full" if refused == "second" else "did not take all"
+    with pytest.raises(Refused, match=f"kept in .*: .*{why}"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": table if sink == "table" else str(target)})
+    if sink == "table":
+        assert not QgsVectorLayer(f"{target}|layername=roofs", "new", "ogr").isValid()
+        assert QgsVectorLayer(str(target), "old", "ogr").featureCount() == 3
+    else:
+        assert not target.exists()
+    kept = QgsVectorLayer(str(tmp_path / "objects_kept.gpkg"), "kept", "ogr")
+    assert kept.featureCount() == 3
+
+
+def test_a_result_that_a_database_refuses_is_kept_beside_the_project(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sinks, "new_path", lambda name: tmp_path / f"{name}.gpkg")
+    with pytest.raises(Refused, match=r"kept in .*segmentraster\.gpkg"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "postgres://host=nowhere table=objects"})
+    kept = QgsVectorLayer(str(tmp_path / "segmentraster.gpkg"), "kept", "ogr")
+    assert kept.featureCount() == 3
 
 
 def test_a_layer_that_is_written_into_the_place_of_another_has_its_own_style(

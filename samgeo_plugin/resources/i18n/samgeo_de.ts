@@ -3502,8 +3502,8 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/results.py" />
-   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
-   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
+   <source>The result is kept in {file}, as it could not be written where it was wanted: {why}</source>
+   <translation>Das Ergebnis liegt in {file}, weil es nicht an den gewünschten Ort geschrieben werden konnte: {why}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
@@ -3673,6 +3673,16 @@ Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln 
    <location filename="samgeo_plugin/processing/several_rasters.py" />
    <source>“Objects that overlapping rasters show twice” is about rasters that share a layer: choose “Raster by raster into one layer” under “Several rasters”.</source>
    <translation>„Objekte, die überlappende Raster doppelt zeigen“ gilt für Raster, die sich einen Layer teilen: wählen Sie „Raster für Raster in einen Layer“ unter „Mehrere Raster“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
+   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{file} did not take all features</source>
+   <translation>{file} hat nicht alle Objekte aufgenommen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
