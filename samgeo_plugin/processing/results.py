@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Optional
 
-from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsFeature,
@@ -36,10 +35,8 @@ from .given import (
     of_any_length,
     plain,
 )
+from .provenance import keep_provenance
 from .sinks import Finished, into_sink, keep_aside
-
-PROVENANCE = "samgeo_provenance"
-"""What the engine calls the metadata of a layer that tell what made it."""
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
@@ -302,14 +299,14 @@ def write(given: Given, wanted: ResultLayer) -> str:
         path = keep_aside(given, finished)
         if path is None:
             raise
-        _keep_style(path, wanted)
+        _keep_style(given, path, wanted)
         raise QgsProcessingException(
             tr(
                 "The result is kept in {file}, as it could not be written where it was wanted: "
                 "{why}"
             ).format(file=path, why=error)
         ) from error
-    _keep_style(destination, wanted)
+    _keep_style(given, destination, wanted)
     if context.willLoadLayerOnCompletion(destination):
         styler = _Styler(wanted.style, wanted.times)
         _STYLERS.append(styler)
@@ -353,7 +350,7 @@ def load_layers(
     del _STYLERS[: -max(20, len(layers))]
 
 
-def _keep_style(destination: str, wanted: ResultLayer) -> None:
+def _keep_style(given: Given, destination: str, wanted: ResultLayer) -> None:
     """Put style and provenance into the file, where it can hold them, for later users.
 
     In the algorithm's own thread, with a layer of its own: it waits for the disk.
@@ -363,20 +360,5 @@ def _keep_style(destination: str, wanted: ResultLayer) -> None:
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         known = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
         styles.store(layer, wanted.style, is_new=True)
-        _keep_provenance(wanted, str(known.get("path")), str(known.get("layerName") or ""))
-
-
-def _keep_provenance(wanted: ResultLayer, path: str, name: str) -> None:
-    """What the engine's layer tells of what made it, for the user's layer of a GeoPackage."""
-    try:
-        made = gdal.OpenEx(wanted.path, gdal.OF_VECTOR)
-        layer = made.GetLayerByName(wanted.layer) if wanted.layer else made.GetLayer(0)
-        text = layer.GetMetadataItem(PROVENANCE)
-        if text:
-            file = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)
-            copy = file.GetLayerByName(name) if name else file.GetLayer(0)
-            copy.SetMetadataItem(PROVENANCE, text)
-    except (AttributeError, RuntimeError):
-        return  # not opened: the user's objects are there all the same
-    finally:
-        layer = copy = made = file = None  # in this order, which closes the files
+        kept = str(known.get("path")), str(known.get("layerName") or "")
+        keep_provenance((wanted.path, wanted.layer), kept, given.handed)

@@ -168,6 +168,11 @@ class Worker:
 
             text = json.dumps({"type": "FeatureCollection", "features": features})
             gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
+            told = {name: Path(value).name for name, value in params.items()
+                    if name.startswith("prompt") and isinstance(value, str)}  # fmt: skip
+            file = gdal.OpenEx(done.output, gdal.OF_VECTOR | gdal.OF_UPDATE)
+            file.GetLayer(0).SetMetadataItem("samgeo_provenance", json.dumps({"options": told}))
+            del file
             return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
                     "failed": [], "seconds": 0.2,
                     "warnings": [job.with_knobs(note) for note in notes]}  # fmt: skip
