@@ -129,7 +129,7 @@ class Worker:
                 Path(WORDS["asked"]).write_text(json.dumps(params))
             if words and detector is None:
                 raise Refusal("ModelError", "fake does not understand words: choose sam3.")
-            least = 0.6 if words else None
+            least = 0.6 if words else 0.4 if self.asked.classes else None
             model = f"{detector}+fake" if words else "fake"
             return {"collection": "c1", "tiles": 3, "min_score": least, "model": model}
         if method == "collect_next":
