@@ -285,7 +285,7 @@ def the_short_way(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
 
 def _rings_unwrapped(polygon: Any, turn: float) -> Any:
     """A polygon without jumps along its rings; None where one of them leads around a pole."""
-    rings = []
+    rings: list[Floats] = []
     for ring in shapely.get_rings(polygon):
         xy = shapely.get_coordinates(ring)
         x = unwrapped(xy[:, 0], np.zeros(len(xy), np.int64), turn)
